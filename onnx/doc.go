@@ -1,0 +1,2 @@
+// Package onnx: see the declarations.
+package onnx

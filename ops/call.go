@@ -1,0 +1,138 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Call is one execution of one node.
+type Call struct {
+	// P is where loops run; P.Ctx is the context of the run, never nil.
+	P par.P
+	// In are the inputs; nil where one is absent or was packed by Build.
+	In []tensor.Value
+	// Out are the outputs, set by Output and SetOut.
+	Out []tensor.Value
+	// Mem gives memory. Kernels call Output and Scratch.
+	Mem Memory
+	// Frame belongs to the runtime: Body.Run finds captured values by it.
+	Frame any
+}
+
+// Memory gives a call its buffers. An error is about a limit.
+type Memory interface {
+	// Output returns a tensor for output i with undefined contents (strings: empty).
+	Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, error)
+	// Scratch returns n bytes, 64-byte aligned, undefined, valid until the call ends.
+	Scratch(n int) ([]byte, error)
+}
+
+// Abort is what Output and Scratch panic with when memory is refused or a size
+// is impossible. The one recover point of the executor turns it into the
+// node's error, so that kernels need not test every allocation.
+type Abort struct{ Err error }
+
+// T returns input i as a tensor; nil if it is absent. An input of another kind aborts the call.
+func (c *Call) T(i int) *tensor.Tensor {
+	if i >= len(c.In) || c.In[i] == nil {
+		return nil
+	}
+	t, ok := c.In[i].(*tensor.Tensor)
+	if !ok {
+		panic(Abort{fmt.Errorf("input %d is a %s, want a tensor", i, c.In[i])})
+	}
+	return t
+}
+
+// Has reports whether input i is given.
+func (c *Call) Has(i int) bool { return i < len(c.In) && c.In[i] != nil }
+
+// Wants reports whether output i is asked for.
+func (c *Call) Wants(i int) bool { return i < len(c.Out) }
+
+// Ctx returns the context of the run.
+func (c *Call) Ctx() context.Context {
+	if c.P.Ctx == nil {
+		return context.Background()
+	}
+	return c.P.Ctx
+}
+
+// Output makes the tensor for output i. Its contents are undefined (strings
+// are empty); it may share storage with an input that InPlace allows. It does
+// not return if the size is impossible or over the run's limit.
+func (c *Call) Output(i int, d tensor.DType, shape ...int) *tensor.Tensor {
+	if _, err := tensor.ByteSize(d, shape); err != nil {
+		panic(Abort{err})
+	}
+	t, err := c.Mem.Output(i, d, shape)
+	if err != nil {
+		panic(Abort{err})
+	}
+	if i < len(c.Out) {
+		c.Out[i] = t
+	}
+	return t
+}
+
+// SetOut sets output i to a value that the kernel made itself or passes on
+// from an input.
+func (c *Call) SetOut(i int, v tensor.Value) {
+	if i < len(c.Out) {
+		c.Out[i] = v
+	}
+}
+
+// Scratch returns n elements of working memory, undefined, valid until the call ends.
+func Scratch[T tensor.Element](c *Call, n int) []T {
+	var z T
+	size := int(unsafe.Sizeof(z))
+	if tensor.DTypeOf[T]() == tensor.String || n < 0 || n > (1<<62)/size {
+		panic(Abort{fmt.Errorf("%w: scratch of %d elements", tensor.ErrSize, n)})
+	}
+	if n == 0 {
+		return nil
+	}
+	b, err := c.Mem.Scratch(n * size)
+	if err != nil {
+		panic(Abort{err})
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n)
+}
+
+// heap is a Memory without limits, on the Go heap.
+type heap struct{}
+
+func (heap) Output(_ int, d tensor.DType, shape []int) (*tensor.Tensor, error) {
+	return tensor.New(d, shape...), nil
+}
+func (heap) Scratch(n int) ([]byte, error) { return tensor.AlignedBytes(n), nil }
+
+// Eval runs one node outside of a session: constant folding and tests. In[i]
+// may be nil where the input is absent. Panics of kernels become errors.
+func Eval(p par.P, n *onnx.Node, in []tensor.Value, env BuildEnv) ([]tensor.Value, error) {
+	k, _, err := Build(n, env)
+	if err != nil {
+		return nil, err
+	}
+	c := &Call{P: p, In: in, Out: make([]tensor.Value, len(n.Out)), Mem: heap{}}
+	if err := k.Safely(c); err != nil {
+		return nil, err
+	}
+	return c.Out, nil
+}
+
+// Safely calls k and turns a panic into an error.
+func (k Kernel) Safely(c *Call) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = Recovered(r)
+		}
+	}()
+	return k(c)
+}

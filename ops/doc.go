@@ -1,0 +1,3 @@
+// Package ops holds the operators: one file each, with versions, type
+// inference and kernel.
+package ops

@@ -1,0 +1,149 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// IntsOf returns the elements of an integer tensor.
+func IntsOf(t *tensor.Tensor) ([]int, error) {
+	out := make([]int, t.Len())
+	switch t.DType() {
+	case tensor.Int64:
+		for i, v := range tensor.Data[int64](t) {
+			out[i] = int(v)
+		}
+	case tensor.Int32:
+		for i, v := range tensor.Data[int32](t) {
+			out[i] = int(v)
+		}
+	case tensor.Int8:
+		for i, v := range tensor.Data[int8](t) {
+			out[i] = int(v)
+		}
+	case tensor.Uint8:
+		for i, v := range tensor.Data[uint8](t) {
+			out[i] = int(v)
+		}
+	case tensor.Int16:
+		for i, v := range tensor.Data[int16](t) {
+			out[i] = int(v)
+		}
+	case tensor.Uint16:
+		for i, v := range tensor.Data[uint16](t) {
+			out[i] = int(v)
+		}
+	case tensor.Uint32:
+		for i, v := range tensor.Data[uint32](t) {
+			out[i] = int(v)
+		}
+	case tensor.Uint64:
+		for i, v := range tensor.Data[uint64](t) {
+			out[i] = int(v)
+		}
+	default:
+		return nil, fmt.Errorf("element type %v, want integers", t.DType())
+	}
+	return out, nil
+}
+
+// Ints returns the elements of input i, an integer scalar or vector; nil if it
+// is absent.
+func (c *Call) Ints(i int) ([]int, error) {
+	t := c.T(i)
+	if t == nil {
+		return nil, nil
+	}
+	v, err := IntsOf(t)
+	if err != nil {
+		return nil, fmt.Errorf("input %d: %w", i, err)
+	}
+	return v, nil
+}
+
+// broadcastDims is tensor.Broadcast for types: dims that are not known to be
+// equal or 1 give what the rule still tells.
+func broadcastDims(ts ...onnx.Type) ([]onnx.Dim, bool, error) {
+	rank := 0
+	for _, t := range ts {
+		if !t.Ranked {
+			return nil, false, nil
+		}
+		rank = max(rank, len(t.Dims))
+	}
+	out := onnx.Sizes(make([]int, rank)...)
+	for i := range out {
+		out[i] = onnx.Size(1)
+	}
+	for _, t := range ts {
+		off := rank - len(t.Dims)
+		for i, d := range t.Dims {
+			o := &out[off+i]
+			n, known := d.Size()
+			m, oknown := o.Size()
+			switch {
+			case d.Is(1) || o.Equal(d):
+			case o.Is(1):
+				*o = d
+			case known && oknown && n != m:
+				return nil, false, fmt.Errorf("dimension %d: %d against %d", off+i, m, n)
+			case known: // the other is unknown and must be 1 or equal: a known size above 1 decides
+				*o = d
+			case oknown:
+			default:
+				*o = onnx.Dim{}
+			}
+		}
+	}
+	return out, true, nil
+}
+
+// inferBroadcast gives output 0 the element type of input 0 and the broadcast
+// of all inputs' shapes.
+func inferBroadcast(c *InferContext) error { return inferBroadcastTo(c, c.In(0).DType) }
+
+// inferBroadcastTo gives output 0 the element type d and the broadcast of all inputs' shapes.
+func inferBroadcastTo(c *InferContext, d tensor.DType) error {
+	ts := make([]onnx.Type, c.NumIn())
+	for i := range ts {
+		ts[i] = c.In(i)
+	}
+	dims, ok, err := broadcastDims(ts...)
+	if err != nil {
+		return err
+	}
+	c.Out[0] = onnx.Type{Kind: onnx.TensorKind, DType: d, Ranked: ok, Dims: dims}
+	return nil
+}
+
+// throughFloat32 computes a float16 or bfloat16 operator by a float32 kernel:
+// the listed inputs of that type are widened, outputs of type float32 rounded
+// back once. in is the input whose element type tells which of the two it is.
+func throughFloat32(k Kernel, in int) Kernel {
+	return func(c *Call) error {
+		half := c.T(in).DType()
+		w := &Call{P: c.P, In: make([]tensor.Value, len(c.In)), Out: make([]tensor.Value, len(c.Out)), Mem: heap{}, Frame: c.Frame}
+		for i, v := range c.In {
+			w.In[i] = v
+			if t, ok := v.(*tensor.Tensor); ok && t.DType() == half {
+				w.In[i] = tensor.Widen(t)
+			}
+		}
+		if err := k(w); err != nil {
+			return err
+		}
+		for i, v := range w.Out {
+			t, ok := v.(*tensor.Tensor)
+			if !ok || t.DType() != tensor.Float32 {
+				if v != nil {
+					c.Out[i] = v
+				}
+				continue
+			}
+			tensor.Narrow(c.Output(i, half, t.Shape()...), t)
+		}
+		return nil
+	}
+}

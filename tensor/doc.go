@@ -1,0 +1,2 @@
+// Package tensor: see the declarations.
+package tensor

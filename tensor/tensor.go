@@ -1,0 +1,207 @@
+package tensor
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"unsafe"
+)
+
+// Tensor is a dense n-dimensional array: an element type, a shape and
+// contiguous row-major storage. A rank of 0 is a scalar. What New allocates is
+// 64-byte aligned; tensors made by FromBytes may have any alignment. Storage
+// may be shared between tensors (Reshape, views of a mapped model file), so a
+// tensor is written only by whoever made it. Concurrent reads are safe.
+type Tensor struct {
+	dtype DType
+	shape []int
+	n     int
+	data  []byte   // (n*bits+7)/8 bytes; nil for strings
+	str   []string // for strings
+	owner any      // what keeps data valid, e.g. a file mapping
+}
+
+// ErrSize is wrapped by errors about shapes that no tensor can have.
+var ErrSize = errors.New("tensor: impossible size")
+
+// Alignment is the alignment of storage made by New, in bytes.
+const Alignment = 64
+
+// Count returns the number of elements of shape. It is an error if a dimension
+// is negative or the product overflows.
+func Count(shape []int) (int, error) {
+	n, zero := 1, false
+	for _, d := range shape {
+		if d < 0 {
+			return 0, fmt.Errorf("%w: dimension %d in shape %v", ErrSize, d, shape)
+		}
+		if d == 0 {
+			zero = true
+			continue
+		}
+		if n > math.MaxInt/d {
+			return 0, fmt.Errorf("%w: shape %v overflows", ErrSize, shape)
+		}
+		n *= d
+	}
+	if zero {
+		return 0, nil
+	}
+	return n, nil
+}
+
+// ByteSize returns the storage in bytes of a tensor of type d and the given
+// shape, and 16 bytes (a string header) per element for strings.
+func ByteSize(d DType, shape []int) (int, error) {
+	if !d.Valid() {
+		return 0, fmt.Errorf("%w: element type %v", ErrSize, d)
+	}
+	n, err := Count(shape)
+	if err != nil {
+		return 0, err
+	}
+	bits := d.Bits()
+	if d == String {
+		bits = 128
+	}
+	if n > (math.MaxInt-7)/bits {
+		return 0, fmt.Errorf("%w: shape %v of %v overflows", ErrSize, shape, d)
+	}
+	return (n*bits + 7) / 8, nil
+}
+
+// New returns a zeroed tensor. It panics on an impossible size: callers that
+// take sizes from outside check them with ByteSize first.
+func New(d DType, shape ...int) *Tensor {
+	size, err := ByteSize(d, shape)
+	if err != nil {
+		panic(err)
+	}
+	n, _ := Count(shape)
+	t := &Tensor{dtype: d, shape: slices.Clone(shape), n: n}
+	if d == String {
+		t.str = make([]string, n)
+	} else {
+		t.data = AlignedBytes(size)
+	}
+	return t
+}
+
+// AlignedBytes returns n zeroed bytes at an address that is a multiple of Alignment.
+func AlignedBytes(n int) []byte {
+	b := make([]byte, n+Alignment-1)
+	off := 0
+	if len(b) > 0 {
+		off = int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & (Alignment - 1))
+	}
+	return b[off : off+n : off+n]
+}
+
+// Of returns a tensor that uses data as storage, without a copy. Without a
+// shape it is a vector. It panics if len(data) is not the product of shape.
+func Of[T Element](data []T, shape ...int) *Tensor {
+	if shape == nil {
+		shape = []int{len(data)}
+	}
+	n, err := Count(shape)
+	if err != nil || n != len(data) {
+		panic(fmt.Sprintf("tensor: %d values for shape %v", len(data), shape))
+	}
+	t := &Tensor{dtype: DTypeOf[T](), shape: slices.Clone(shape), n: n}
+	switch d := any(data).(type) {
+	case []string:
+		t.str = d
+	default:
+		t.data = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(data))), n*t.dtype.Size())
+	}
+	return t
+}
+
+// Scalar returns a tensor of rank 0.
+func Scalar[T Element](x T) *Tensor { return Of([]T{x}, []int{}...) }
+
+// FromBytes returns a tensor over data, which holds the elements in native
+// (little-endian) order and, for packed types, lowest bits first. No copy is
+// made. owner is kept reachable as long as the tensor is; it may be nil.
+func FromBytes(d DType, shape []int, data []byte, owner any) (*Tensor, error) {
+	size, err := ByteSize(d, shape)
+	if err != nil {
+		return nil, err
+	}
+	if d == String {
+		return nil, fmt.Errorf("tensor: strings have no byte form")
+	}
+	if len(data) != size {
+		return nil, fmt.Errorf("tensor: %d bytes for %v %v, want %d", len(data), d, shape, size)
+	}
+	n, _ := Count(shape)
+	return &Tensor{dtype: d, shape: slices.Clone(shape), n: n, data: data[:size:size], owner: owner}, nil
+}
+
+// Data returns the storage of t as []T, without a copy. It panics if T is not
+// t's element type: callers have checked DType, so a mismatch is a bug.
+func Data[T Element](t *Tensor) []T {
+	if d := DTypeOf[T](); d != t.dtype {
+		panic(fmt.Sprintf("tensor: %v read as %v", t.dtype, d))
+	}
+	if t.dtype == String {
+		return any(t.str).([]T)
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(t.data))), t.n)
+}
+
+// DType returns the element type.
+func (t *Tensor) DType() DType { return t.dtype }
+
+// Shape returns the dimensions. The caller must not change them.
+func (t *Tensor) Shape() []int { return t.shape }
+
+// Rank returns the number of dimensions.
+func (t *Tensor) Rank() int { return len(t.shape) }
+
+// Dim returns dimension i; a negative i counts from the end.
+func (t *Tensor) Dim(i int) int {
+	if i < 0 {
+		i += len(t.shape)
+	}
+	return t.shape[i]
+}
+
+// Len returns the number of elements.
+func (t *Tensor) Len() int { return t.n }
+
+// Bytes returns the storage; nil for strings. Packed types: lowest bits first.
+func (t *Tensor) Bytes() []byte { return t.data }
+
+// Reshape returns a tensor with another shape over the same storage.
+func (t *Tensor) Reshape(shape ...int) (*Tensor, error) {
+	n, err := Count(shape)
+	if err != nil {
+		return nil, err
+	}
+	if n != t.n {
+		return nil, fmt.Errorf("tensor: shape %v has %d elements, want %d as in %v", shape, n, t.n, t.shape)
+	}
+	r := *t
+	r.shape = slices.Clone(shape)
+	return &r, nil
+}
+
+// Clone returns a copy with storage of its own.
+func (t *Tensor) Clone() *Tensor {
+	c := New(t.dtype, t.shape...)
+	copy(c.data, t.data)
+	copy(c.str, t.str)
+	return c
+}
+
+// CopyFrom copies the elements of src, which must have t's type and shape.
+func (t *Tensor) CopyFrom(src *Tensor) error {
+	if t.dtype != src.dtype || !slices.Equal(t.shape, src.shape) {
+		return fmt.Errorf("tensor: copy of %v %v to %v %v", src.dtype, src.shape, t.dtype, t.shape)
+	}
+	copy(t.data, src.data)
+	copy(t.str, src.str)
+	return nil
+}
