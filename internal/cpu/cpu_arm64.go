@@ -1,0 +1,5 @@
+package cpu
+
+import "golang.org/x/sys/cpu"
+
+func detect() Features { return Features{NEON: true, DotProd: cpu.ARM64.HasASIMDDP} }

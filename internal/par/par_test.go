@@ -1,0 +1,171 @@
+package par
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain also shows how a test gets rid of the workers.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+func cover(t *testing.T, p P, n, grain int) {
+	t.Helper()
+	seen := make([]atomic.Int32, n)
+	var starts sync.Map
+	p.For(n, grain, func(lo, hi int) {
+		if grain > 0 && (lo%grain != 0 || hi-lo < grain && hi != n) {
+			t.Errorf("n %d, grain %d: chunk [%d, %d)", n, grain, lo, hi)
+		}
+		starts.Store(lo, hi)
+		for i := lo; i < hi; i++ {
+			seen[i].Add(1)
+		}
+	})
+	for i := range seen {
+		if seen[i].Load() != 1 {
+			t.Fatalf("n %d, grain %d: element %d was visited %d times", n, grain, i, seen[i].Load())
+		}
+	}
+	P{}.For(n, grain, func(lo, hi int) {
+		if h, ok := starts.Load(lo); !ok || h != hi {
+			t.Errorf("n %d, grain %d: chunk [%d, %d) only on one thread", n, grain, lo, hi)
+		}
+	})
+}
+
+func TestFor(t *testing.T) {
+	defer Stop()
+	for _, threads := range []int{0, 1, 2, 3, 8} {
+		for _, n := range []int{0, 1, 2, 7, 64, 1000, 5003} {
+			for _, grain := range []int{0, 1, 3, 64, 10000} {
+				cover(t, P{Threads: threads}, n, grain)
+			}
+		}
+	}
+}
+
+func TestManyCallersNested(t *testing.T) {
+	defer Stop()
+	var wg sync.WaitGroup
+	var sum atomic.Int64
+	for range 8 {
+		wg.Go(func() {
+			p := P{Threads: 4}
+			for i := range 60 {
+				p.For(9, 1, func(lo, hi int) {
+					p.For(10, 3, func(lo, hi int) { sum.Add(int64(hi - lo)) })
+				})
+				if i%20 == 0 {
+					time.Sleep(100 * time.Microsecond) // some workers park
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := sum.Load(); got != 8*60*9*10 {
+		t.Errorf("sum %d", got)
+	}
+}
+
+func TestPanic(t *testing.T) {
+	defer Stop()
+	boom := errors.New("boom")
+	for _, threads := range []int{1, 4} {
+		func() {
+			defer func() {
+				if r := recover(); r != boom {
+					t.Errorf("recovered %v", r)
+				}
+			}()
+			P{Threads: threads}.For(100, 1, func(lo, hi int) {
+				if lo == 57 {
+					panic(boom)
+				}
+			})
+			t.Error("no panic")
+		}()
+	}
+	func() {
+		defer func() {
+			err, ok := recover().(error)
+			if !ok || !strings.Contains(err.Error(), "index out of range") {
+				t.Errorf("recovered %v", err)
+			}
+		}()
+		var none []int
+		P{Threads: 4}.For(100, 1, func(lo, hi int) { none[lo]++ })
+	}()
+	cover(t, P{Threads: 4}, 100, 1) // the pool is as good as new
+}
+
+func TestCancel(t *testing.T) {
+	defer Stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	var n atomic.Int32
+	P{Ctx: ctx, Threads: 3}.For(400, 1, func(lo, hi int) {
+		if n.Add(1) == 5 {
+			cancel()
+		}
+	})
+	if n.Load() > 20 {
+		t.Errorf("%d chunks ran after the cancellation", n.Load())
+	}
+	P{Ctx: ctx, Threads: 1}.For(4, 1, func(lo, hi int) { t.Error("ran") })
+}
+
+// A caller must not depend on workers: here they are all busy.
+func TestCallerWorks(t *testing.T) {
+	defer Stop()
+	release, running := make(chan struct{}), make(chan struct{}, 8)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		P{Threads: 4}.For(4, 1, func(lo, hi int) { running <- struct{}{}; <-release })
+	})
+	for range 4 {
+		<-running
+	}
+	cover(t, P{Threads: 4}, 100, 1)
+	close(release)
+	wg.Wait()
+}
+
+func TestThreadsCapHelpers(t *testing.T) {
+	defer Stop()
+	P{Threads: 8}.For(64, 1, func(lo, hi int) { time.Sleep(10 * time.Microsecond) })
+	var now, most atomic.Int32
+	P{Threads: 2}.For(64, 1, func(lo, hi int) {
+		k := now.Add(1)
+		for m := most.Load(); k > m && !most.CompareAndSwap(m, k); m = most.Load() {
+		}
+		time.Sleep(20 * time.Microsecond)
+		now.Add(-1)
+	})
+	if most.Load() > 2 {
+		t.Errorf("%d threads at once, want 2", most.Load())
+	}
+}
+
+func TestStopDuringLoops(t *testing.T) {
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 100 {
+				cover(t, P{Threads: 3}, 50, 1)
+			}
+		})
+	}
+	for range 20 {
+		Stop()
+	}
+	wg.Wait()
+	Stop()
+}
