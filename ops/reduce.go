@@ -1,0 +1,576 @@
+package ops
+
+import (
+	"math"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// reducer says how a set of elements T becomes one, through an accumulator A.
+// Its functions take runs of elements, so that a call is paid per run.
+type reducer[T tensor.Element, A any] struct {
+	zero  A                  // the accumulator of no elements
+	row   func(a A, x []T) A // adds all of x to a
+	cols  func(a []A, x []T) // adds x[i] to a[i]; len(x) == len(a)
+	merge func(a, b A) A     // joins the accumulators of two sets, a's elements first
+	done  func(a A, n int) T // the result of a set of n elements
+}
+
+// reduceParams are the attributes of a reduction.
+type reduceParams struct {
+	axes  []int // the attribute; nil: all
+	input bool  // axes are input 1
+	keep  bool  // reduced dimensions stay, with size 1
+	noop  bool  // no axes means that no dimension is reduced
+}
+
+// reduceVersions is the version table of a reduction whose axes are an input
+// since the given opset; join is the operator on two sizes, for those that
+// shape arithmetic uses, else nil. 11 allowed negative axes, and other versions between
+// only widened the types.
+func reduceVersions(input int, build func(*BuildContext, reduceParams) (Kernel, error), join func(a, b onnx.Dim) onnx.Dim) []Version {
+	make := func(since int) Version {
+		v := Version{Since: since, In: N(1), Out: N(1)}
+		v.Infer = func(c *InferContext) error { return inferReduce(c, since >= input, join) }
+		if since >= input {
+			v.In = Arity{1, 2}
+		}
+		v.Build = func(b *BuildContext) (Kernel, error) {
+			return build(b, readReduceParams(&b.attrs, since >= input))
+		}
+		return v
+	}
+	return []Version{make(1), make(input)}
+}
+
+func readReduceParams(a *attrs, input bool) reduceParams {
+	p := reduceParams{input: input, keep: a.Bool("keepdims", true)}
+	if input {
+		p.noop = a.Bool("noop_with_empty_axes", false)
+	} else {
+		p.axes = a.Ints("axes", nil)
+	}
+	return p
+}
+
+// mask returns which dimensions of a tensor of the given rank are reduced.
+func (p reduceParams) mask(axes []int, rank int) ([]bool, error) {
+	m := make([]bool, rank)
+	if len(axes) == 0 && !p.noop {
+		for i := range m {
+			m[i] = true
+		}
+	}
+	for _, a := range axes {
+		i, err := tensor.Axis(a, rank)
+		if err != nil {
+			return nil, err
+		}
+		m[i] = true
+	}
+	return m, nil
+}
+
+// inferReduce gives output 0 the reduced shape. join is the operator on two
+// sizes, for those that shape arithmetic uses.
+func inferReduce(c *InferContext, input bool, join func(a, b onnx.Dim) onnx.Dim) error {
+	x := c.In(0)
+	p := readReduceParams(&c.attrs, input)
+	c.Out[0] = onnx.UnrankedType(x.DType)
+	axes, known := p.axes, true
+	if p.input && c.Has(1) {
+		dims, ok := c.KnownInts(1)
+		known, axes = ok, nil
+		for _, d := range dims {
+			n, ok := d.Size()
+			known = known && ok
+			axes = append(axes, n)
+		}
+	}
+	if !x.Ranked {
+		return nil
+	}
+	if !known {
+		if p.keep {
+			c.Out[0] = onnx.TensorType(x.DType, make([]onnx.Dim, len(x.Dims))...)
+		}
+		return nil
+	}
+	mask, err := p.mask(axes, len(x.Dims))
+	if err != nil {
+		return err
+	}
+	var dims []onnx.Dim
+	for i, d := range x.Dims {
+		switch {
+		case !mask[i]:
+			dims = append(dims, d)
+		case p.keep:
+			dims = append(dims, onnx.Size(1))
+		}
+	}
+	c.Out[0] = onnx.TensorType(x.DType, dims...)
+	if vals, ok := c.KnownInts(0); ok && join != nil && len(x.Dims) == 1 && mask[0] && len(vals) > 0 {
+		acc := vals[0]
+		for _, d := range vals[1:] {
+			acc = join(acc, d)
+		}
+		if acc.Known() {
+			c.SetInts(0, []onnx.Dim{acc})
+		}
+	}
+	return nil
+}
+
+// reduceKernel returns the kernel of a reduction of T.
+func reduceKernel[T tensor.Element, A any](p reduceParams, r reducer[T, A]) Kernel {
+	return func(c *Call) error {
+		x := c.T(0)
+		axes := p.axes
+		if p.input {
+			var err error
+			if axes, err = c.Ints(1); err != nil {
+				return err
+			}
+		}
+		mask, err := p.mask(axes, x.Rank())
+		if err != nil {
+			return err
+		}
+		var shape []int
+		for i, d := range x.Shape() {
+			switch {
+			case !mask[i]:
+				shape = append(shape, d)
+			case p.keep:
+				shape = append(shape, 1)
+			}
+		}
+		y := c.Output(0, tensor.DTypeOf[T](), shape...)
+		reduceInto(c.P, tensor.Data[T](y), tensor.Data[T](x), x.Shape(), mask, r)
+		return nil
+	}
+}
+
+// reduceWalk visits the offsets of a strided block in row-major order.
+type reduceWalk struct {
+	sizes, strides, idx []int
+	off                 int
+}
+
+// at returns a walk that stands at element i.
+func (w reduceWalk) at(i int) reduceWalk {
+	w.idx, w.off = make([]int, len(w.sizes)), 0
+	for k := len(w.sizes) - 1; k >= 0; k-- {
+		w.idx[k] = i % w.sizes[k]
+		i /= w.sizes[k]
+		w.off += w.idx[k] * w.strides[k]
+	}
+	return w
+}
+
+func (w *reduceWalk) next() {
+	for k := len(w.sizes) - 1; k >= 0; k-- {
+		w.idx[k]++
+		w.off += w.strides[k]
+		if w.idx[k] < w.sizes[k] {
+			return
+		}
+		w.off -= w.sizes[k] * w.strides[k]
+		w.idx[k] = 0
+	}
+}
+
+func (w *reduceWalk) count() int {
+	n := 1
+	for _, s := range w.sizes {
+		n *= s
+	}
+	return n
+}
+
+const (
+	reduceGrain = 1 << 15 // elements per chunk
+	reduceCols  = 512     // accumulators per task where the innermost dimension stays
+)
+
+// reduceInto sets y to the reduction of x over the dimensions of mask.
+// Dimensions that stay together are treated as one, so that the innermost
+// loops are as long as the layout allows.
+func reduceInto[T tensor.Element, A any](p par.P, y, x []T, shape []int, mask []bool, r reducer[T, A]) {
+	if len(y) == 0 {
+		return
+	}
+	if len(x) == 0 {
+		v := r.done(r.zero, 0)
+		for i := range y {
+			y[i] = v
+		}
+		return
+	}
+	var kept, red reduceWalk
+	inner, innerReduced := 1, false
+	stride, open := 1, true
+	for i := len(shape) - 1; i >= 0; i-- {
+		n := shape[i]
+		if n == 1 {
+			continue
+		}
+		w := &kept
+		if mask[i] {
+			w = &red
+		}
+		last := len(w.sizes) - 1
+		switch {
+		case stride == 1:
+			inner, innerReduced = n, mask[i]
+		case open && mask[i] == innerReduced:
+			inner *= n
+		case last >= 0 && w.sizes[last]*w.strides[last] == stride:
+			open = false
+			w.sizes[last] *= n
+		default:
+			open = false
+			w.sizes, w.strides = append(w.sizes, n), append(w.strides, stride)
+		}
+		stride *= n
+	}
+	for _, w := range []*reduceWalk{&kept, &red} { // outermost first
+		for i, j := 0, len(w.sizes)-1; i < j; i, j = i+1, j-1 {
+			w.sizes[i], w.sizes[j] = w.sizes[j], w.sizes[i]
+			w.strides[i], w.strides[j] = w.strides[j], w.strides[i]
+		}
+	}
+	outs, runs := kept.count(), red.count()
+	if innerReduced {
+		reduceRows(p, y, x, kept, red, outs, runs, inner, r)
+	} else {
+		reduceColumns(p, y, x, kept, red, outs, runs, inner, r)
+	}
+}
+
+// reduceRows: the innermost dimension, of n elements, is reduced.
+func reduceRows[T tensor.Element, A any](p par.P, y, x []T, kept, red reduceWalk, outs, runs, n int, r reducer[T, A]) {
+	if outs < 16 && n >= 2*reduceGrain {
+		// Few long sets: chunks of a run are reduced in parallel and joined in order.
+		part := make([]A, (n+reduceGrain-1)/reduceGrain)
+		for o, k := 0, kept.at(0); o < outs; o++ {
+			a := r.zero
+			for i, w := 0, red.at(0); i < runs; i++ {
+				row := x[k.off+w.off:][:n]
+				p.For(n, reduceGrain, func(lo, hi int) { part[lo/reduceGrain] = r.row(r.zero, row[lo:hi]) })
+				for _, b := range part {
+					a = r.merge(a, b)
+				}
+				w.next()
+			}
+			y[o] = r.done(a, runs*n)
+			k.next()
+		}
+		return
+	}
+	p.For(outs, 1+reduceGrain/(runs*n), func(lo, hi int) {
+		k := kept.at(lo)
+		w := red.at(0)
+		for o := lo; o < hi; o++ {
+			a := r.zero
+			for i := 0; i < runs; i++ {
+				a = r.row(a, x[k.off+w.off:][:n])
+				w.next() // after the last run it stands at 0 again
+			}
+			y[o] = r.done(a, runs*n)
+			k.next()
+		}
+	})
+}
+
+// reduceColumns: the innermost dimension, of n elements, stays.
+func reduceColumns[T tensor.Element, A any](p par.P, y, x []T, kept, red reduceWalk, outs, runs, n int, r reducer[T, A]) {
+	blocks := (n + reduceCols - 1) / reduceCols
+	per := min(n, reduceCols) * runs
+	p.For(outs*blocks, 1+reduceGrain/per, func(lo, hi int) {
+		acc := make([]A, min(n, reduceCols))
+		w := red.at(0)
+		for t := lo; t < hi; t++ {
+			o, j := t/blocks, t%blocks*reduceCols
+			m := min(n-j, reduceCols)
+			a := acc[:m]
+			for i := range a {
+				a[i] = r.zero
+			}
+			base := kept.at(o).off + j
+			for i := 0; i < runs; i++ {
+				r.cols(a, x[base+w.off:][:m])
+				w.next()
+			}
+			for i, v := range a {
+				y[o*n+j+i] = r.done(v, runs)
+			}
+		}
+	})
+}
+
+// reduceReal are the numbers that reductions compute with.
+type reduceReal interface {
+	float32 | float64 | int8 | uint8 | int32 | int64 | uint32 | uint64
+}
+
+func reduceAdd[A reduceReal](a, b A) A { return a + b }
+
+// reduceSum adds elements in A. Four partial sums per run keep the adder busy.
+func reduceSum[T, A reduceReal](done func(A, int) T) reducer[T, A] {
+	return reducer[T, A]{
+		row: func(a A, x []T) A {
+			var s0, s1, s2, s3 A
+			for ; len(x) >= 4; x = x[4:] {
+				s0 += A(x[0])
+				s1 += A(x[1])
+				s2 += A(x[2])
+				s3 += A(x[3])
+			}
+			for _, v := range x {
+				s0 += A(v)
+			}
+			return a + ((s0 + s1) + (s2 + s3))
+		},
+		cols: func(a []A, x []T) {
+			for i, v := range x[:len(a)] {
+				a[i] += A(v)
+			}
+		},
+		merge: reduceAdd[A], done: done,
+	}
+}
+
+// reduceSquares adds squares of elements in A.
+func reduceSquares[T, A reduceReal](done func(A, int) T) reducer[T, A] {
+	return reducer[T, A]{
+		row: func(a A, x []T) A {
+			var s0, s1, s2, s3 A
+			for ; len(x) >= 4; x = x[4:] {
+				v0, v1, v2, v3 := A(x[0]), A(x[1]), A(x[2]), A(x[3])
+				s0 += v0 * v0
+				s1 += v1 * v1
+				s2 += v2 * v2
+				s3 += v3 * v3
+			}
+			for _, v := range x {
+				s0 += A(v) * A(v)
+			}
+			return a + ((s0 + s1) + (s2 + s3))
+		},
+		cols: func(a []A, x []T) {
+			for i, v := range x[:len(a)] {
+				a[i] += A(v) * A(v)
+			}
+		},
+		merge: reduceAdd[A], done: done,
+	}
+}
+
+func reduceMagnitude[A reduceReal](v A) A {
+	if v < 0 {
+		return -v
+	}
+	return v
+}
+
+// reduceAbs adds magnitudes of elements in A.
+func reduceAbs[T, A reduceReal](done func(A, int) T) reducer[T, A] {
+	return reducer[T, A]{
+		row: func(a A, x []T) A {
+			for _, v := range x {
+				a += reduceMagnitude(A(v))
+			}
+			return a
+		},
+		cols: func(a []A, x []T) {
+			for i, v := range x[:len(a)] {
+				a[i] += reduceMagnitude(A(v))
+			}
+		},
+		merge: reduceAdd[A], done: done,
+	}
+}
+
+// reduceProduct multiplies elements in A.
+func reduceProduct[T, A reduceReal](done func(A, int) T) reducer[T, A] {
+	return reducer[T, A]{
+		zero: 1,
+		row: func(a A, x []T) A {
+			for _, v := range x {
+				a *= A(v)
+			}
+			return a
+		},
+		cols: func(a []A, x []T) {
+			for i, v := range x[:len(a)] {
+				a[i] *= A(v)
+			}
+		},
+		merge: func(a, b A) A { return a * b }, done: done,
+	}
+}
+
+// reduceLargest takes the largest element; least is the result of no elements.
+// A NaN among the elements is the result.
+func reduceLargest[T reduceReal](least T) reducer[T, T] {
+	row := func(a T, x []T) T {
+		for _, v := range x {
+			if v > a || v != v {
+				a = v
+			}
+		}
+		return a
+	}
+	return reducer[T, T]{
+		zero: least, row: row,
+		cols: func(a, x []T) {
+			for i, v := range x[:len(a)] {
+				if v > a[i] || v != v {
+					a[i] = v
+				}
+			}
+		},
+		merge: func(a, b T) T { return row(a, []T{b}) },
+		done:  func(a T, _ int) T { return a },
+	}
+}
+
+// reduceSmallest is reduceLargest for the smallest element.
+func reduceSmallest[T reduceReal](most T) reducer[T, T] {
+	row := func(a T, x []T) T {
+		for _, v := range x {
+			if v < a || v != v {
+				a = v
+			}
+		}
+		return a
+	}
+	return reducer[T, T]{
+		zero: most, row: row,
+		cols: func(a, x []T) {
+			for i, v := range x[:len(a)] {
+				if v < a[i] || v != v {
+					a[i] = v
+				}
+			}
+		},
+		merge: func(a, b T) T { return row(a, []T{b}) },
+		done:  func(a T, _ int) T { return a },
+	}
+}
+
+// reduceBool reports whether any element is v, and returns v then.
+func reduceBool(v bool) reducer[bool, bool] {
+	return reducer[bool, bool]{
+		zero: !v,
+		row: func(a bool, x []bool) bool {
+			for _, e := range x {
+				if e == v {
+					return v
+				}
+			}
+			return a
+		},
+		cols: func(a, x []bool) {
+			for i, e := range x[:len(a)] {
+				if e == v {
+					a[i] = v
+				}
+			}
+		},
+		merge: func(a, b bool) bool {
+			if b == v {
+				return v
+			}
+			return a
+		},
+		done: func(a bool, _ int) bool { return a },
+	}
+}
+
+// reduceLSE is a sum of exponentials, exp(max) * sum, that cannot overflow.
+type reduceLSE struct{ max, sum float64 }
+
+func (a reduceLSE) add(b reduceLSE) reduceLSE {
+	switch {
+	case a.max != a.max || b.sum == 0:
+		return a
+	case b.max != b.max || a.sum == 0:
+		return b
+	case math.IsInf(a.max, 1):
+		return a
+	case math.IsInf(b.max, 1):
+		return b
+	case a.max < b.max:
+		a, b = b, a
+	}
+	return reduceLSE{a.max, a.sum + b.sum*math.Exp(b.max-a.max)}
+}
+
+func (a reduceLSE) log() float64 {
+	if a.sum == 0 {
+		return math.Inf(-1)
+	}
+	return a.max + math.Log(a.sum)
+}
+
+// reduceExp adds exponentials.
+func reduceExp[T reduceReal](done func(reduceLSE, int) T) reducer[T, reduceLSE] {
+	one := func(v T) reduceLSE {
+		f := float64(v)
+		if math.IsInf(f, -1) {
+			return reduceLSE{}
+		}
+		return reduceLSE{f, 1}
+	}
+	return reducer[T, reduceLSE]{
+		row: func(a reduceLSE, x []T) reduceLSE {
+			if len(x) == 0 {
+				return a
+			}
+			m := float64(x[0])
+			for _, v := range x {
+				if f := float64(v); f > m || f != f {
+					m = f
+				}
+			}
+			if m != m || math.IsInf(m, 0) {
+				if math.IsInf(m, -1) {
+					return a
+				}
+				return a.add(reduceLSE{m, 1})
+			}
+			s := 0.0
+			for _, v := range x {
+				s += math.Exp(float64(v) - m)
+			}
+			return a.add(reduceLSE{m, s})
+		},
+		cols: func(a []reduceLSE, x []T) {
+			for i, v := range x[:len(a)] {
+				a[i] = a[i].add(one(v))
+			}
+		},
+		merge: reduceLSE.add, done: done,
+	}
+}
+
+// reduceDone converts the accumulator.
+func reduceDone[A, T reduceReal](a A, _ int) T { return T(a) }
+
+// reduceFloats returns the kernels of a reduction for the floating-point types;
+// float16 and bfloat16 are computed as float32 and rounded once.
+func reduceFloats(f32, f64 Kernel) byType {
+	half := throughFloat32(f32, 0)
+	return byType{tensor.Float32: f32, tensor.Float64: f64, tensor.Float16: half, tensor.BFloat16: half}
+}
+
+// with adds a kernel for d to m.
+func (m byType) with(d tensor.DType, k Kernel) byType {
+	m[d] = k
+	return m
+}
