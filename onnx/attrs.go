@@ -169,6 +169,14 @@ func attrTypeName(v any) string {
 	return fmt.Sprintf("%T", v)
 }
 
+func isGraph(v any) bool {
+	switch v.(type) {
+	case *Graph, []*Graph:
+		return true
+	}
+	return false
+}
+
 // Bodies returns the graphs among the node's attributes, in attribute order.
 func (n *Node) Bodies() []*Graph {
 	var gs []*Graph

@@ -135,11 +135,84 @@ func (g *Graph) Insert(at *Node, ns ...*Node) {
 			v.uses = append(v.uses, n)
 		}
 	}
+	for _, n := range ns {
+		n.captured(func(v *Value) { v.uses = append(v.uses, n) })
+	}
 	i := len(g.Nodes)
 	if at != nil {
-		i = slices.Index(g.Nodes, at)
+		i = g.index(at)
+	}
+	for j, n := range ns {
+		n.at = i + j
 	}
 	g.Nodes = slices.Insert(g.Nodes, i, ns...)
+}
+
+// index returns the position of n, which must be in g. Nodes remember where
+// they were last seen, so that an edit does not search the whole graph.
+func (g *Graph) index(n *Node) int {
+	for d := range 16 {
+		if i := n.at - d; i >= 0 && i < len(g.Nodes) && g.Nodes[i] == n {
+			return i
+		}
+		if i := n.at + d; i >= 0 && i < len(g.Nodes) && g.Nodes[i] == n {
+			return i
+		}
+	}
+	found := -1
+	for i, m := range g.Nodes {
+		m.at = i
+		if m == n {
+			found = i
+		}
+	}
+	return found
+}
+
+// owns reports whether v is an input, initializer or result of g itself.
+func (g *Graph) owns(v *Value) bool {
+	if v.From != nil {
+		return v.From.Graph == g
+	}
+	return slices.Contains(g.Consts, v) || slices.Contains(g.Inputs, v)
+}
+
+// captured calls f for each output of a graph nested directly in n that is a
+// value of a graph around it: n counts as its reader.
+func (n *Node) captured(f func(*Value)) {
+	for i := range n.Attrs {
+		if !isGraph(n.Attrs[i].Value) {
+			continue
+		}
+		for _, b := range n.Bodies() {
+			for _, v := range b.Outputs {
+				if v != nil && !b.owns(v) {
+					f(v)
+				}
+			}
+		}
+		return
+	}
+}
+
+// Splice moves the nodes and initializers of h to g, before at (nil: at the
+// end). h's inputs must have no readers left. What nested graphs of the moved
+// nodes read stays the same. h is empty afterwards, but for its Outputs.
+func (g *Graph) Splice(at *Node, h *Graph) {
+	i := len(g.Nodes)
+	if at != nil {
+		i = g.index(at)
+	}
+	for j, n := range h.Nodes {
+		n.Graph, n.at = g, i+j
+		for _, b := range n.Bodies() {
+			b.Outer = g
+			b.Walk(func(k *Graph) { k.Opsets = g.Opsets })
+		}
+	}
+	g.Nodes = slices.Insert(g.Nodes, i, h.Nodes...)
+	g.Consts = append(g.Consts, h.Consts...)
+	h.Nodes, h.Consts, h.Inputs = nil, nil, nil
 }
 
 // lists reports whether v is an initializer or input of g or a graph around it.
@@ -190,31 +263,40 @@ func (g *Graph) Replace(old, new *Value) {
 	if old == new {
 		return
 	}
-	for _, u := range old.uses {
+	users := old.uses
+	old.uses = nil
+	g.rename(old, new)
+	for _, u := range users {
 		for i, in := range u.In {
 			if in == old {
 				u.In[i] = new
+				new.uses = append(new.uses, u)
 			}
+		}
+		for _, b := range u.Bodies() { // u may be listed because a body of it returns old
+			b.rename(old, new)
 		}
 	}
-	new.uses = append(new.uses, old.uses...)
-	old.uses = nil
-	g.Walk(func(h *Graph) {
-		for i, o := range h.Outputs {
-			if o != old {
-				continue
-			}
-			if new.From == nil || new.From.Graph != h || h.IsOutput(new) {
-				n := h.NewNode("Identity", nil, []*Value{new}, 1)
-				n.Out[0].Type = old.Type
-				h.Insert(nil, n)
-				h.Outputs[i] = n.Out[0]
-			} else {
-				h.Outputs[i] = new
-			}
-			h.Outputs[i].Name, old.Name = old.Name, h.FreshName(old.Name)
+}
+
+// rename makes g's outputs that are old be new, under the same name.
+func (g *Graph) rename(old, new *Value) {
+	for i, o := range g.Outputs {
+		if o != old {
+			continue
 		}
-	})
+		if new.From == nil || new.From.Graph != g || g.IsOutput(new) {
+			n := g.NewNode("Identity", nil, []*Value{new}, 1)
+			n.Out[0].Type = old.Type
+			g.Insert(nil, n)
+			g.Outputs[i] = n.Out[0]
+		} else {
+			g.Outputs[i] = new
+		}
+		if old.From != nil && old.From.Graph == g { // else the name belongs to a graph around g
+			g.Outputs[i].Name, old.Name = old.Name, g.FreshName(old.Name)
+		}
+	}
 }
 
 // Remove takes n out of g. None of its outputs may still be used.
@@ -224,6 +306,8 @@ func (g *Graph) Remove(n *Node) {
 			v.dropUse(n)
 		}
 	}
+	drop := func(v *Value) { v.dropUse(n) }
+	n.captured(drop)
 	for _, b := range n.Bodies() { // what a body captured is no longer read
 		b.Walk(func(h *Graph) {
 			for _, m := range h.Nodes {
@@ -232,10 +316,11 @@ func (g *Graph) Remove(n *Node) {
 						v.dropUse(m)
 					}
 				}
+				m.captured(func(v *Value) { v.dropUse(m) })
 			}
 		})
 	}
-	if i := slices.Index(g.Nodes, n); i >= 0 {
+	if i := g.index(n); i >= 0 {
 		g.Nodes = slices.Delete(g.Nodes, i, i+1)
 	}
 	n.Graph = nil
@@ -273,7 +358,11 @@ func (g *Graph) prune(outs map[*Value]bool) int {
 	}
 	slices.Reverse(kept)
 	g.Nodes = kept
+	for i, n := range kept {
+		n.at = i
+	}
 	g.Consts = slices.DeleteFunc(g.Consts, func(v *Value) bool { return !live(v) && !slices.Contains(g.Inputs, v) })
+	g.Infos = slices.DeleteFunc(g.Infos, func(v *Value) bool { return v.From == nil || v.From.Graph == nil })
 	return dropped
 }
 
@@ -321,19 +410,21 @@ func (g *Graph) Captures() []*Value {
 // RebuildUses recomputes every value's list of uses after a graph was put
 // together by hand (Decode, Clone).
 func (g *Graph) RebuildUses() {
+	reset := func(vs []*Value) {
+		for _, v := range vs {
+			if v != nil {
+				v.uses = nil
+			}
+		}
+	}
 	g.Walk(func(h *Graph) {
-		for _, n := range h.Nodes {
-			n.Graph = h
-			for _, v := range n.In {
-				if v != nil {
-					v.uses = nil
-				}
-			}
-			for _, v := range n.Out {
-				if v != nil {
-					v.uses = nil
-				}
-			}
+		reset(h.Inputs)
+		reset(h.Consts)
+		reset(h.Outputs)
+		for i, n := range h.Nodes {
+			n.Graph, n.at = h, i
+			reset(n.In)
+			reset(n.Out)
 		}
 	})
 	g.Walk(func(h *Graph) {
@@ -343,6 +434,7 @@ func (g *Graph) RebuildUses() {
 					v.uses = append(v.uses, n)
 				}
 			}
+			n.captured(func(v *Value) { v.uses = append(v.uses, n) })
 		}
 	})
 }
@@ -441,6 +533,7 @@ func cloneGraph(g, outer *Graph, opsets map[string]int, m map[*Value]*Value) *Gr
 				k.Attrs[j].Value = bs
 			}
 		}
+		k.captured(func(v *Value) { v.uses = append(v.uses, &k) })
 		k.Out = list(n.Out, value)
 		for _, v := range k.Out {
 			if v != nil {

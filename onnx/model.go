@@ -84,11 +84,14 @@ type Value struct {
 	From     *Node          // the producer; nil for inputs and initializers
 	Doc      string
 	Metadata []Prop
-	uses     []*Node // one entry per node input that reads it, nested graphs included
+	// uses has one entry per node input that reads it, nested graphs included. A
+	// node one of whose bodies returns a value of a graph around is an entry too.
+	uses []*Node
 }
 
 // Uses returns the number of node inputs that read v, those in nested graphs
-// included. Being an output of a graph is not counted: see Graph.IsOutput.
+// included. Being an output of its own graph is not counted: see
+// Graph.IsOutput. Being returned by a graph nested in it counts.
 func (v *Value) Uses() int { return len(v.uses) }
 
 // Users returns the nodes that read v, one entry per input. The caller must not change it.
@@ -106,6 +109,7 @@ type Node struct {
 	Doc      string
 	Metadata []Prop
 	Unknown  []byte
+	at       int // where Graph.Nodes had it last; a hint
 }
 
 // String names the node for messages: `Conv "conv1"`.
