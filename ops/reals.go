@@ -1,0 +1,144 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// real are the types that float operators compute in.
+type real interface{ float32 | float64 }
+
+// realKernels picks by the element type of input i: k32 computes float32 and,
+// widened by realsOf, float16 and bfloat16; k64 computes float64.
+func (b *BuildContext) realKernels(i int, k32, k64 Kernel) (Kernel, error) {
+	return b.dispatch(i, byType{tensor.Float32: k32, tensor.Float16: k32, tensor.BFloat16: k32, tensor.Float64: k64})
+}
+
+// realsOf returns the elements of a floating-point tensor as T: its storage if
+// that is its type, else a converted copy; nil if t is nil.
+func realsOf[T real](t *tensor.Tensor) ([]T, error) {
+	if t == nil {
+		return nil, nil
+	}
+	if t.DType() == tensor.DTypeOf[T]() {
+		return tensor.Data[T](t), nil
+	}
+	switch t.DType() {
+	case tensor.Float16, tensor.BFloat16:
+		w := tensor.Data[float32](tensor.Widen(t))
+		if r, ok := any(w).([]T); ok {
+			return r, nil
+		}
+		return convertReals[T](w), nil
+	case tensor.Float32:
+		return convertReals[T](tensor.Data[float32](t)), nil
+	case tensor.Float64:
+		return convertReals[T](tensor.Data[float64](t)), nil
+	}
+	return nil, fmt.Errorf("%w: element type %v, want floating point", ErrUnsupported, t.DType())
+}
+
+func convertReals[T, S real](s []S) []T {
+	r := make([]T, len(s))
+	for i, v := range s {
+		r[i] = T(v)
+	}
+	return r
+}
+
+// reals is realsOf for input i.
+func reals[T real](c *Call, i int) ([]T, error) {
+	r, err := realsOf[T](c.T(i))
+	if err != nil {
+		return nil, fmt.Errorf("input %d: %w", i, err)
+	}
+	return r, nil
+}
+
+// realsOut makes output i of floating-point type d. The kernel fills the slice
+// and then calls done, which rounds to d where T is another type.
+func realsOut[T real](c *Call, i int, d tensor.DType, shape ...int) (data []T, done func()) {
+	out := c.Output(i, d, shape...)
+	if d == tensor.DTypeOf[T]() {
+		return tensor.Data[T](out), func() {}
+	}
+	data = Scratch[T](c, out.Len())
+	return data, func() { storeReals(out, data) }
+}
+
+// storeReals rounds src into dst, a floating-point tensor of as many elements.
+func storeReals[T real](dst *tensor.Tensor, src []T) {
+	switch dst.DType() {
+	case tensor.Float32:
+		for i, d := 0, tensor.Data[float32](dst); i < len(d); i++ {
+			d[i] = float32(src[i])
+		}
+	case tensor.Float64:
+		for i, d := 0, tensor.Data[float64](dst); i < len(d); i++ {
+			d[i] = float64(src[i])
+		}
+	case tensor.Float16:
+		for i, d := 0, tensor.Data[tensor.F16](dst); i < len(d); i++ {
+			d[i] = tensor.F16Of(float32(src[i]))
+		}
+	case tensor.BFloat16:
+		for i, d := 0, tensor.Data[tensor.BF16](dst); i < len(d); i++ {
+			d[i] = tensor.BF16Of(float32(src[i]))
+		}
+	default:
+		panic("ops: storeReals to a type that is not floating point")
+	}
+}
+
+// splitAxis returns how a row-major shape is read along one axis: outer blocks
+// of n times inner elements.
+func splitAxis(shape []int, axis int) (outer, n, inner int) {
+	outer, inner = 1, 1
+	for _, d := range shape[:axis] {
+		outer *= d
+	}
+	for _, d := range shape[axis+1:] {
+		inner *= d
+	}
+	return outer, shape[axis], inner
+}
+
+const alongBlock = 16 // lines gathered together where the axis is not the innermost
+
+// alongAxis calls f for each line of x along an axis (see splitAxis) and the
+// same line of y. dst and src may be the same memory, as y and x may.
+func alongAxis[T tensor.Element](p par.P, y, x []T, outer, n, inner int, f func(dst, src []T)) {
+	if len(x) == 0 {
+		return
+	}
+	if inner == 1 {
+		p.For(outer, 1+(1<<13)/n, func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				f(y[i*n:(i+1)*n], x[i*n:(i+1)*n])
+			}
+		})
+		return
+	}
+	blocks := (inner + alongBlock - 1) / alongBlock
+	p.For(outer*blocks, 1+(1<<13)/(n*min(inner, alongBlock)), func(lo, hi int) {
+		buf := make([]T, n*min(inner, alongBlock))
+		for t := lo; t < hi; t++ {
+			base, m := t/blocks*n*inner+t%blocks*alongBlock, min(alongBlock, inner-t%blocks*alongBlock)
+			for i := 0; i < n; i++ {
+				for j, v := range x[base+i*inner:][:m] {
+					buf[j*n+i] = v
+				}
+			}
+			for j := 0; j < m; j++ {
+				f(buf[j*n:(j+1)*n], buf[j*n:(j+1)*n])
+			}
+			for i := 0; i < n; i++ {
+				for j := range y[base+i*inner:][:m] {
+					y[base+i*inner+j] = buf[j*n+i]
+				}
+			}
+		}
+	})
+}
