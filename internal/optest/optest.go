@@ -27,6 +27,8 @@ type Case struct {
 	// Const marks inputs that are initializers in this case (default: none; both
 	// ways are run when the slice is nil).
 	Const []int
+	// Captures gives the values that nested graphs read of the graphs around them.
+	Captures map[*onnx.Value]tensor.Value
 }
 
 // Latest is the newest opset of the default domain that tests take.
@@ -104,7 +106,7 @@ func Node(c Case, consts []int) *onnx.Node {
 func once(t *testing.T, c Case, consts []int, threads int) error {
 	t.Helper()
 	n := Node(c, consts)
-	types, _, err := ops.InferNode(n, ops.InferEnv{})
+	types, _, err := ops.InferNode(n, ops.InferEnv{Body: InferBody})
 	if err != nil {
 		return fmt.Errorf("infer: %w", err)
 	}
@@ -114,7 +116,7 @@ func once(t *testing.T, c Case, consts []int, threads int) error {
 		}
 	}
 	in := slices.Clone(c.In)
-	env := ops.BuildEnv{Packed: func(i int) { in[i] = nil }}
+	env := ops.BuildEnv{Body: Bodies(c.Captures), Packed: func(i int) { in[i] = nil }}
 	got, err := ops.Eval(par.P{Threads: threads}, n, in, env)
 	if err != nil {
 		return err

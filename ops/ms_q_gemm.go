@@ -1,0 +1,154 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// QGemm (com.microsoft): Y = alpha · a_scale·b_scale · ((A - a_zero_point) ·
+// (B - b_zero_point) + C), as float32, or quantized to y_scale and y_zero_point
+// if they are given.
+//
+//	A: u8 or i8 [m, k] ([k, m] with transA)    B: u8 or i8 [k, n] ([n, k] with transB)
+//	C: int32, broadcast to [m, n]              b_scale, b_zero_point: one or [n]
+//	Y: [m, n], float32 or the type of y_zero_point
+//
+// Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.QGemm
+func init() {
+	register(&Op{
+		Domain: "com.microsoft", Name: "QGemm", Numerics: Rounding,
+		Versions: []Version{
+			{Since: 1, In: Arity{6, 9}, Out: N(1), Infer: inferQGemm, Build: buildQGemm},
+		},
+	})
+}
+
+func inferQGemm(c *InferContext) error {
+	ta, tb := c.Bool("transA", false), c.Bool("transB", false)
+	d := tensor.Float32
+	if c.Has(8) {
+		d = c.In(8).DType
+	}
+	c.Out[0] = onnx.UnrankedType(d)
+	a, b := c.In(0), c.In(3)
+	if !a.Ranked || !b.Ranked {
+		return nil
+	}
+	if len(a.Dims) != 2 || len(b.Dims) != 2 {
+		return fmt.Errorf("types %v and %v, want 2 dimensions", a, b)
+	}
+	m, n := a.Dims[0], b.Dims[1]
+	if ta {
+		m = a.Dims[1]
+	}
+	if tb {
+		n = b.Dims[0]
+	}
+	c.Out[0] = onnx.TensorType(d, m, n)
+	return nil
+}
+
+func buildQGemm(b *BuildContext) (Kernel, error) {
+	transA, transB, alpha := b.Bool("transA", false), b.Bool("transB", false), b.Float("alpha", 1)
+	return func(c *Call) error {
+		a, err := byteInput(c, 0, "A")
+		if err != nil {
+			return err
+		}
+		w, err := byteInput(c, 3, "B")
+		if err != nil {
+			return err
+		}
+		if a.Rank() != 2 || w.Rank() != 2 {
+			return fmt.Errorf("A and B have shapes %v and %v, want 2 dimensions", a.Shape(), w.Shape())
+		}
+		m, k, n, kb := a.Dim(0), a.Dim(1), w.Dim(1), w.Dim(0)
+		rs, cs := n, 1
+		if transA {
+			m, k = k, m
+		}
+		if transB {
+			n, kb = kb, n
+			rs, cs = 1, kb
+		}
+		if k != kb {
+			return fmt.Errorf("B has shape %v, want %d for A's %v", w.Shape(), k, a.Shape())
+		}
+		qa, err := quantParamsOf(c, 1, a.DType(), "a")
+		if err != nil {
+			return err
+		}
+		sb, err := scalesOf(c, 4, "b_scale")
+		if err != nil {
+			return err
+		}
+		zb, err := zeroPoints(c.T(5), w.DType(), "b_zero_point")
+		if err != nil {
+			return err
+		}
+		if len(sb) != 1 && len(sb) != n || len(zb) > 1 && len(zb) != n {
+			return fmt.Errorf("b_scale and b_zero_point have %d and %d elements, want 1 or %d", len(sb), len(zb), n)
+		}
+		if c.Has(7) != c.Has(8) {
+			return fmt.Errorf("y_scale without y_zero_point, or the other way round")
+		}
+		var bias []int32
+		var bs []int
+		if t := c.T(6); t != nil {
+			if t.DType() != tensor.Int32 {
+				return fmt.Errorf("C is %v, want int32", t.DType())
+			}
+			if out, err := tensor.Broadcast(t.Shape(), []int{m, n}); err != nil || len(out) != 2 || out[0] != m || out[1] != n {
+				return fmt.Errorf("C has shape %v, want one that broadcasts to %v", t.Shape(), []int{m, n})
+			}
+			bias, bs = tensor.Data[int32](t), tensor.BroadcastStrides(t.Shape(), []int{m, n})
+		}
+		rows := a.Bytes()
+		if transA {
+			rows = Scratch[uint8](c, m*k)
+			for p := range k {
+				for i := range m {
+					rows[i*k+p] = a.Bytes()[p*m+i]
+				}
+			}
+		}
+		right := qgemm.Pack(w.Bytes(), k, n, rs, cs, w.DType() == tensor.Int8)
+		acc := Scratch[int32](c, m*n)
+		left := qgemm.Left{M: m, K: k, Data: rows, Signed: a.DType() == tensor.Int8, Zero: []int32{qa.zero}}
+		qgemm.Mul(c.P, left, right, zb, acc, n, nil)
+		if bias != nil {
+			for i := range m {
+				for j := range n {
+					acc[i*n+j] += bias[i*bs[0]+j*bs[1]]
+				}
+			}
+		}
+		if !c.Has(7) {
+			y := tensor.Data[float32](c.Output(0, tensor.Float32, m, n))
+			for i := range y {
+				y[i] = float32(acc[i]) * (alpha * qa.scale * at(sb, i%n))
+			}
+			return nil
+		}
+		zt, err := byteInput(c, 8, "y_zero_point")
+		if err != nil {
+			return err
+		}
+		qy, err := quantParamsOf(c, 7, zt.DType(), "y")
+		if err != nil {
+			return err
+		}
+		scale := make([]float32, len(sb))
+		for j := range scale {
+			scale[j] = alpha * qa.scale * sb[j] / qy.scale
+		}
+		y := c.Output(0, zt.DType(), m, n).Bytes()
+		for i := range m {
+			requantize(y[i*n:(i+1)*n], acc[i*n:(i+1)*n], scale, qy.zero, zt.DType())
+		}
+		return nil
+	}, nil
+}

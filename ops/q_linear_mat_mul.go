@@ -1,0 +1,127 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// QLinearMatMul: y = quantize(dequantize(a) · dequantize(b)), by way of exact
+// int32 sums: round(sum · a_scale·b_scale/y_scale) + y_zero_point, saturated.
+//
+//	a: u8 or i8 [.., m, k]    a_scale, a_zero_point: one, [m] or [.., m, 1]
+//	b: u8 or i8 [.., k, n]    b_scale, b_zero_point: one, [n] or [.., 1, n]
+//	y: type of y_zero_point [.., m, n]    y_scale, y_zero_point: one or one for each row
+//
+// Scales are float32, and since version 21 float16 or bfloat16 too. The 8-bit
+// floats of version 21 are not supported.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__QLinearMatMul.html
+func init() {
+	register(&Op{
+		Name: "QLinearMatMul", Numerics: Rounding,
+		Versions: []Version{
+			{Since: 10, In: N(8), Out: N(1), Infer: inferQLinearMatMul, Build: buildQLinearMatMul},
+		},
+	})
+}
+
+func inferQLinearMatMul(c *InferContext) error { return inferMatShape(c, 0, 3, c.In(7).DType) }
+
+func buildQLinearMatMul(b *BuildContext) (Kernel, error) {
+	for _, i := range []int{0, 3, 7} {
+		if d := b.In(i).DType; d != tensor.Undefined && !isByte(d) {
+			return nil, unsupportedType(i, d)
+		}
+	}
+	mat, err := buildIntMat(b, 0, 3)
+	if err != nil {
+		return nil, err
+	}
+	return func(c *Call) error {
+		a, s, err := mat.shapes(c)
+		if err != nil {
+			return err
+		}
+		bt, err := mat.bType(c)
+		if err != nil {
+			return err
+		}
+		za, err := zeroPoints(c.T(2), a.DType(), "a_zero_point")
+		if err != nil {
+			return err
+		}
+		zb, err := zeroPoints(c.T(5), bt, "b_zero_point")
+		if err != nil {
+			return err
+		}
+		zt, err := byteInput(c, 7, "y_zero_point")
+		if err != nil {
+			return err
+		}
+		sa, err := scalesOf(c, 1, "a_scale")
+		if err != nil {
+			return err
+		}
+		sb, err := scalesOf(c, 4, "b_scale")
+		if err != nil {
+			return err
+		}
+		sy, err := scalesOf(c, 6, "y_scale")
+		if err != nil {
+			return err
+		}
+		zy := byteValues(zt)
+		if len(sa) == 0 || len(sb) == 0 || len(sy) == 0 || len(zy) == 0 {
+			return fmt.Errorf("%d, %d and %d scales and %d zero points, want at least 1 of each", len(sa), len(sb), len(sy), len(zy))
+		}
+		out := zt.DType()
+		y := c.Output(0, out, s.out...)
+		s.leftFlat(len(za) > 1 || len(sa) > 1 || len(sy) > 1 || len(zy) > 1)
+		am, bm := 1, 1
+		for i := range s.batch {
+			am, bm = max(am, s.aAt[i]+1), max(bm, s.bAt[i]+1)
+		}
+		saOf, err := perMatrix(sa, s.m, am, "a_scale")
+		if err != nil {
+			return err
+		}
+		sbOf, err := perMatrix(sb, s.n, bm, "b_scale")
+		if err != nil {
+			return err
+		}
+		syOf, err := perMatrix(sy, s.m, s.batch, "y_scale")
+		if err != nil {
+			return err
+		}
+		zyOf, err := perMatrix(zy, s.m, s.batch, "y_zero_point")
+		if err != nil {
+			return err
+		}
+		acc := Scratch[int32](c, y.Len())
+		dst := y.Bytes()
+		return mat.run(c, a, s, za, zb, acc, func(i, i0, i1, j0, j1 int) {
+			rowA, colB, rowY, zeroY := saOf(s.aAt[i]), sbOf(s.bAt[i]), syOf(i), zyOf(i)
+			scale := make([]float32, len(colB))
+			for r := i0; r < i1; r++ {
+				for j := range scale {
+					scale[j] = at(rowA, r) * colB[j] / at(rowY, r)
+				}
+				mult := scale
+				if len(mult) > 1 {
+					mult = mult[j0:j1]
+				}
+				lo := (i*s.m + r) * s.n
+				requantize(dst[lo+j0:lo+j1], acc[lo+j0:lo+j1], mult, at(zeroY, r), out)
+			}
+		})
+	}, nil
+}
+
+// at returns v[i], or the one value that stands for all.
+func at[T any](v []T, i int) T {
+	if len(v) == 1 {
+		return v[0]
+	}
+	return v[i]
+}
