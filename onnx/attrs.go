@@ -16,6 +16,7 @@ type Attr struct {
 	Ref     string
 	Doc     string
 	Unknown []byte
+	tensors []tensorInfo
 }
 
 // Attrs are the attributes of a node in file order.

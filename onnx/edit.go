@@ -427,8 +427,14 @@ func (g *Graph) RebuildUses() {
 			reset(n.Out)
 		}
 	})
+	g.addUses()
+}
+
+// addUses enters the readers of values, in a graph whose nodes are no readers yet.
+func (g *Graph) addUses() {
 	g.Walk(func(h *Graph) {
-		for _, n := range h.Nodes {
+		for i, n := range h.Nodes {
+			n.Graph, n.at = h, i
 			for _, v := range n.In {
 				if v != nil {
 					v.uses = append(v.uses, n)

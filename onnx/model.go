@@ -86,7 +86,19 @@ type Value struct {
 	Metadata []Prop
 	// uses has one entry per node input that reads it, nested graphs included. A
 	// node one of whose bodies returns a value of a graph around is an entry too.
-	uses []*Node
+	uses    []*Node
+	unknown []byte // unknown fields of its ValueInfoProto, as read
+	init    *tensorInfo
+}
+
+// tensorInfo is what a file says about a tensor besides its elements.
+type tensorInfo struct {
+	tensor    any // what it describes: *tensor.Tensor or *tensor.Sparse; nil for initializers
+	name, doc string
+	metadata  []Prop
+	unknown   []byte
+	external  []Prop // where the data is, if it was left there
+	typ       Type   // of data that was left there
 }
 
 // Uses returns the number of node inputs that read v, those in nested graphs

@@ -32,6 +32,21 @@ type Type struct {
 	Elem       *Type // element of a sequence or optional, value of a map
 	Denotation string
 	Opaque     string // domain.name of an opaque type
+	extra      *typeExtra
+}
+
+// typeExtra is what a file says about a type and nothing here uses.
+type typeExtra struct {
+	denotations  []string // by dimension, perhaps fewer
+	opaqueDomain string
+	unknown      []byte
+}
+
+func (t *Type) more() *typeExtra {
+	if t.extra == nil {
+		t.extra = &typeExtra{}
+	}
+	return t.extra
 }
 
 // TensorType returns the type of a tensor with known rank.
