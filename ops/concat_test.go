@@ -1,0 +1,33 @@
+package ops_test
+
+import (
+	"testing"
+
+	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+func TestConcat(t *testing.T) {
+	x, y := F32([]int{2, 2}, 1, 2, 3, 4), F32([]int{2, 1}, 5, 6)
+	a := onnx.NewAttrs
+	u4 := func(n int, b ...byte) *tensor.Tensor {
+		v, err := tensor.FromBytes(tensor.Uint4, []int{n}, b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	Run(t, []Case{
+		{Op: "Concat", Attrs: a("axis", 1), In: Vals(x, y, x), Want: Vals(F32([]int{2, 5}, 1, 2, 5, 1, 2, 3, 4, 6, 3, 4))},
+		{Op: "Concat", Attrs: a("axis", -2), In: Vals(x, x), Want: Vals(F32([]int{4, 2}, 1, 2, 3, 4, 1, 2, 3, 4))},
+		{Op: "Concat", Opset: 1, In: Vals(x, y), Want: Vals(F32([]int{2, 3}, 1, 2, 5, 3, 4, 6))},
+		{Op: "Concat", Opset: 4, Attrs: a("axis", 0), In: Vals(I64(nil, 1), I64([]int{0}), I64(nil, 2, 3)), Want: Vals(I64(nil, 1, 2, 3))},
+		{Op: "Concat", Attrs: a("axis", 0), In: Vals(Of([]int{1}, "a"), Of([]int{1}, "b")), Want: Vals(Of([]int{2}, "a", "b"))},
+		{Op: "Concat", Attrs: a("axis", 0), In: Vals(u4(3, 0x21, 0x03), u4(2, 0x54)), Want: Vals(u4(5, 0x21, 0x43, 0x05))},
+		{Op: "Concat", In: Vals(x, y), Want: Vals(x), Err: "axis"},
+		{Op: "Concat", Attrs: a("axis", 2), In: Vals(x), Want: Vals(x), Err: "axis 2 is not in [-2, 1]"},
+		{Op: "Concat", Attrs: a("axis", 0), In: Vals(x, y), Want: Vals(x), Err: "dimension 1"},
+		{Op: "Concat", Attrs: a("axis", 0), In: Vals(x, I64([]int{1, 2}, 1, 2)), Want: Vals(x), Err: "int64"},
+	})
+}

@@ -1,0 +1,398 @@
+package ops
+
+import (
+	"slices"
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Data movement. Operators that only move elements look at the size of an
+// element, not at its type: cell lists the storage units, and a mover does the
+// work for one of them. Elements of less than a byte are unpacked around the
+// kernel (see bytewise).
+
+// cell is a storage unit by which elements are moved.
+type cell interface {
+	uint8 | uint16 | uint32 | uint64 | [2]uint64 | string
+}
+
+// mover moves the elements of tensors of one element size. All offsets and
+// strides are in elements.
+type mover interface {
+	// copy copies the elements that l tells of.
+	copy(p par.P, dst, src *tensor.Tensor, l strided)
+	// run copies n adjacent elements.
+	run(dst *tensor.Tensor, do int, src *tensor.Tensor, so, n int)
+	// blocks copies count blocks of n elements. Block i goes from src[from[i]] to
+	// dst[to[i]]; nil offsets stand for i*n. Blocks of dst must not overlap if p
+	// runs in parallel.
+	blocks(p par.P, dst *tensor.Tensor, to []int64, src *tensor.Tensor, from []int64, n, count int)
+	// gather sets dst[o, j, i] = src[o, idx[j], i] for src of shape [outer, axis, inner].
+	gather(p par.P, dst, src *tensor.Tensor, idx []int64, outer, axis, inner int)
+	// fill sets dst[at : at+n] to src[so].
+	fill(p par.P, dst *tensor.Tensor, at, n int, src *tensor.Tensor, so int)
+	// mapped sets dst[i0, i1, …] = src[maps[0][i0] + maps[1][i1] + …].
+	mapped(p par.P, dst, src *tensor.Tensor, maps [][]int)
+}
+
+// moverOf returns the mover for an element type that is not packed.
+func moverOf(d tensor.DType) mover {
+	switch d.Bits() {
+	case 0:
+		return cells[string]{}
+	case 16:
+		return cells[uint16]{}
+	case 32:
+		return cells[uint32]{}
+	case 64:
+		return cells[uint64]{}
+	case 128:
+		return cells[[2]uint64]{}
+	}
+	return cells[uint8]{}
+}
+
+// strided describes a copy: element (i0, i1, …) of shape goes from
+// src[so + Σ i*ss] to dst[do + Σ i*ds].
+type strided struct {
+	shape, ds, ss []int
+	do, so        int
+}
+
+// merged returns the same copy with as few dimensions as possible, at least two.
+func (l strided) merged() strided {
+	m := strided{do: l.do, so: l.so}
+	for i, n := range l.shape {
+		if n == 1 {
+			continue
+		}
+		if k := len(m.shape) - 1; k >= 0 && m.ds[k] == l.ds[i]*n && m.ss[k] == l.ss[i]*n {
+			m.shape[k], m.ds[k], m.ss[k] = m.shape[k]*n, l.ds[i], l.ss[i]
+			continue
+		}
+		m.shape, m.ds, m.ss = append(m.shape, n), append(m.ds, l.ds[i]), append(m.ss, l.ss[i])
+	}
+	// A dimension along which src is contiguous goes next to the one along which
+	// dst is, so that both are walked in tiles.
+	if k := len(m.shape) - 1; k > 1 && m.ds[k] == 1 && m.ss[k] != 1 {
+		if j := slices.Index(m.ss, 1); j >= 0 {
+			move := func(s []int) {
+				v := s[j]
+				copy(s[j:k-1], s[j+1:k])
+				s[k-1] = v
+			}
+			move(m.shape)
+			move(m.ds)
+			move(m.ss)
+		}
+	}
+	for len(m.shape) < 2 {
+		m.shape, m.ds, m.ss = slices.Insert(m.shape, 0, 1), slices.Insert(m.ds, 0, 1), slices.Insert(m.ss, 0, 1)
+	}
+	return m
+}
+
+// odometer walks the index space of shape and keeps two offsets.
+type odometer struct {
+	shape, as, bs, idx []int
+	a, b               int
+}
+
+// seek moves to index i in row-major order.
+func (o *odometer) seek(i int) {
+	if o.idx == nil {
+		o.idx = make([]int, len(o.shape))
+	}
+	o.a, o.b = 0, 0
+	for k := len(o.shape) - 1; k >= 0; k-- {
+		j := i % o.shape[k]
+		i /= o.shape[k]
+		o.idx[k] = j
+		o.a += j * o.as[k]
+		o.b += j * o.bs[k]
+	}
+}
+
+// next moves to the next index.
+func (o *odometer) next() {
+	for k := len(o.shape) - 1; k >= 0; k-- {
+		o.idx[k]++
+		o.a += o.as[k]
+		o.b += o.bs[k]
+		if o.idx[k] < o.shape[k] {
+			return
+		}
+		o.a -= o.shape[k] * o.as[k]
+		o.b -= o.shape[k] * o.bs[k]
+		o.idx[k] = 0
+	}
+}
+
+// moveGrain is the number of elements per parallel chunk.
+const moveGrain = 32 << 10
+
+// cells is the mover of one storage unit.
+type cells[T cell] struct{}
+
+// of returns the storage of t.
+func (cells[T]) of(t *tensor.Tensor) []T {
+	if t.DType() == tensor.String {
+		return any(tensor.Data[string](t)).([]T)
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(t.Bytes()))), t.Len())
+}
+
+func (c cells[T]) run(dst *tensor.Tensor, do int, src *tensor.Tensor, so, n int) {
+	copy(c.of(dst)[do:do+n], c.of(src)[so:so+n])
+}
+
+func (c cells[T]) copy(p par.P, dst, src *tensor.Tensor, l strided) {
+	if slices.Contains(l.shape, 0) {
+		return
+	}
+	d, s := c.of(dst), c.of(src)
+	l = l.merged()
+	k := len(l.shape) - 2
+	rows, cols := l.shape[k], l.shape[k+1]
+	dr, dc, sr, sc := l.ds[k], l.ds[k+1], l.ss[k], l.ss[k+1]
+	colsPer := min(cols, 16<<10)
+	rowsPer := min(rows, max(1, 8<<10/colsPer))
+	if dc == 1 && sr == 1 && sc != 1 {
+		rowsPer, colsPer = min(rows, 128), min(cols, 128)
+	}
+	rb, cb := (rows+rowsPer-1)/rowsPer, (cols+colsPer-1)/colsPer
+	outer := 1
+	for _, n := range l.shape[:k] {
+		outer *= n
+	}
+	p.For(outer*rb*cb, max(1, moveGrain/(rowsPer*colsPer)), func(lo, hi int) {
+		o := odometer{shape: l.shape[:k], as: l.ds[:k], bs: l.ss[:k]}
+		o.seek(lo / (rb * cb))
+		r, c := lo/cb%rb, lo%cb
+		for ; lo < hi; lo++ {
+			r0, c0 := r*rowsPer, c*colsPer
+			tile(d, s, l.do+o.a+r0*dr+c0*dc, l.so+o.b+r0*sr+c0*sc, min(rowsPer, rows-r0), min(colsPer, cols-c0), dr, dc, sr, sc)
+			if c++; c == cb {
+				if c, r = 0, r+1; r == rb {
+					r = 0
+					o.next()
+				}
+			}
+		}
+	})
+}
+
+// tile copies a matrix of rows by cols elements with the given strides.
+func tile[T cell](d, s []T, do, so, rows, cols, dr, dc, sr, sc int) {
+	switch {
+	case dc == 1 && sc == 1:
+		for range rows {
+			copy(d[do:do+cols], s[so:so+cols])
+			do, so = do+dr, so+sr
+		}
+	case dc == 1 && sc == 0:
+		for range rows {
+			v, row := s[so], d[do:do+cols]
+			for j := range row {
+				row[j] = v
+			}
+			do, so = do+dr, so+sr
+		}
+	case dc == 1 && sr == 1:
+		j := 0
+		for ; j+8 <= cols; j += 8 { // eight streams of src, eight adjacent elements of dst
+			s0, s1, s2, s3 := s[so+j*sc:], s[so+(j+1)*sc:], s[so+(j+2)*sc:], s[so+(j+3)*sc:]
+			s4, s5, s6, s7 := s[so+(j+4)*sc:], s[so+(j+5)*sc:], s[so+(j+6)*sc:], s[so+(j+7)*sc:]
+			for i := range rows {
+				q := d[do+i*dr+j:]
+				q = q[:8:8]
+				q[0], q[1], q[2], q[3] = s0[i], s1[i], s2[i], s3[i]
+				q[4], q[5], q[6], q[7] = s4[i], s5[i], s6[i], s7[i]
+			}
+		}
+		for ; j < cols; j++ {
+			for i, v := range s[so+j*sc:][:rows] {
+				d[do+i*dr+j] = v
+			}
+		}
+	default:
+		for range rows {
+			a, b := do, so
+			for range cols {
+				d[a] = s[b]
+				a, b = a+dc, b+sc
+			}
+			do, so = do+dr, so+sr
+		}
+	}
+}
+
+func (c cells[T]) blocks(p par.P, dst *tensor.Tensor, to []int64, src *tensor.Tensor, from []int64, n, count int) {
+	if n == 0 {
+		return
+	}
+	d, s := c.of(dst), c.of(src)
+	p.For(count, max(1, moveGrain/n), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			a, b := i*n, i*n
+			if to != nil {
+				a = int(to[i])
+			}
+			if from != nil {
+				b = int(from[i])
+			}
+			if n == 1 {
+				d[a] = s[b]
+				continue
+			}
+			copy(d[a:a+n], s[b:b+n])
+		}
+	})
+}
+
+func (c cells[T]) gather(p par.P, dst, src *tensor.Tensor, idx []int64, outer, axis, inner int) {
+	if inner == 0 || len(idx) == 0 {
+		return
+	}
+	d, s := c.of(dst), c.of(src)
+	m := len(idx)
+	p.For(outer*m, max(1, moveGrain/inner), func(lo, hi int) {
+		for i := lo; i < hi; {
+			o, j := i/m, i%m
+			end := min(m, j+hi-i)
+			base, out := o*axis*inner, (o*m+j)*inner
+			i += end - j
+			if inner == 1 {
+				row, from := d[out:out+end-j], s[base:base+axis]
+				for q, x := range idx[j:end] {
+					row[q] = from[x]
+				}
+				continue
+			}
+			for _, x := range idx[j:end] {
+				copy(d[out:out+inner], s[base+int(x)*inner:][:inner])
+				out += inner
+			}
+		}
+	})
+}
+
+func (c cells[T]) fill(p par.P, dst *tensor.Tensor, at, n int, src *tensor.Tensor, so int) {
+	d, v := c.of(dst)[at:at+n], c.of(src)[so]
+	p.For(n, 4*moveGrain, func(lo, hi int) {
+		for i := range d[lo:hi] {
+			d[lo+i] = v
+		}
+	})
+}
+
+func (c cells[T]) mapped(p par.P, dst, src *tensor.Tensor, maps [][]int) {
+	d, s := c.of(dst), c.of(src)
+	if len(d) == 0 {
+		return
+	}
+	if len(maps) == 0 {
+		d[0] = s[0]
+		return
+	}
+	last := maps[len(maps)-1]
+	maps = maps[:len(maps)-1]
+	n := len(last)
+	p.For(len(d)/n, max(1, moveGrain/n), func(lo, hi int) {
+		idx := make([]int, len(maps))
+		for i, k := lo, len(maps)-1; k >= 0; k-- {
+			idx[k] = i % len(maps[k])
+			i /= len(maps[k])
+		}
+		for r := lo; r < hi; r++ {
+			base := 0
+			for k, i := range idx {
+				base += maps[k][i]
+			}
+			row := d[r*n:][:n]
+			for j, x := range last {
+				row[j] = s[base+x]
+			}
+			for k := len(idx) - 1; k >= 0; k-- {
+				if idx[k]++; idx[k] < len(maps[k]) {
+					break
+				}
+				idx[k] = 0
+			}
+		}
+	})
+}
+
+// zero clears the storage of t.
+func zero(t *tensor.Tensor) {
+	clear(t.Bytes())
+	if t.DType() == tensor.String {
+		clear(tensor.Data[string](t))
+	}
+}
+
+// sizeOf returns the product of dims.
+func sizeOf(dims []int) int {
+	n := 1
+	for _, d := range dims {
+		n *= d
+	}
+	return n
+}
+
+// bytewise lets k, which moves whole elements, work on packed types: such
+// inputs are unpacked to one byte per element, and output out (as uint8) is
+// packed again.
+func bytewise(k Kernel, outs ...int) Kernel {
+	return func(c *Call) error {
+		packed := tensor.Undefined
+		for _, v := range c.In {
+			if t, ok := v.(*tensor.Tensor); ok && t.DType().IsPacked() {
+				packed = t.DType()
+			}
+		}
+		if packed == tensor.Undefined {
+			return k(c)
+		}
+		w := &Call{P: c.P, In: slices.Clone(c.In), Out: make([]tensor.Value, len(c.Out)), Mem: heap{}, Frame: c.Frame}
+		for i, v := range w.In {
+			if t, ok := v.(*tensor.Tensor); ok && t.DType() == packed {
+				w.In[i] = unpackBits(t)
+			}
+		}
+		if err := k(w); err != nil {
+			return err
+		}
+		for i, v := range w.Out {
+			if t, ok := v.(*tensor.Tensor); ok && slices.Contains(outs, i) {
+				packBits(c.Output(i, packed, t.Shape()...), t)
+			} else if v != nil {
+				c.SetOut(i, v)
+			}
+		}
+		return nil
+	}
+}
+
+// unpackBits returns the bit patterns of a packed tensor, one per byte.
+func unpackBits(t *tensor.Tensor) *tensor.Tensor {
+	u := tensor.New(tensor.Uint8, t.Shape()...)
+	d, s, bits := u.Bytes(), t.Bytes(), t.DType().Bits()
+	per, mask := 8/bits, byte(1<<bits-1)
+	for i := range d {
+		d[i] = s[i/per] >> (i % per * bits) & mask
+	}
+	return u
+}
+
+// packBits is the inverse of unpackBits.
+func packBits(t, u *tensor.Tensor) {
+	d, s, bits := t.Bytes(), u.Bytes(), t.DType().Bits()
+	clear(d)
+	per := 8 / bits
+	for i, v := range s {
+		d[i/per] |= v << (i % per * bits)
+	}
+}

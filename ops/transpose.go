@@ -1,0 +1,95 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Transpose: dimension i of transposed is dimension perm[i] of data; without
+// perm the dimensions are reversed.
+//
+//	data: T[d0, …]    transposed: T[d(perm[0]), …]; shares data's storage where no element moves
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Transpose.html
+func init() {
+	register(&Op{
+		Name:     "Transpose",
+		Versions: []Version{{Since: 1, In: N(1), Out: N(1), Infer: inferTranspose, Build: buildTranspose}},
+	})
+}
+
+// permOf checks perm against rank, or makes the reversing one.
+func permOf(perm []int, given bool, rank int) ([]int, error) {
+	if !given {
+		perm = make([]int, rank)
+		for i := range perm {
+			perm[i] = rank - 1 - i
+		}
+		return perm, nil
+	}
+	if len(perm) != rank {
+		return nil, fmt.Errorf("perm %v has %d entries, want %d", perm, len(perm), rank)
+	}
+	p, err := normAxes(perm, rank)
+	if err != nil {
+		return nil, fmt.Errorf("perm: %w", err)
+	}
+	return p, nil
+}
+
+func inferTranspose(c *InferContext) error {
+	x := c.In(0)
+	given := c.HasAttr("perm")
+	perm := c.Ints("perm", nil)
+	if !x.Ranked {
+		c.Out[0] = onnx.UnrankedType(x.DType)
+		if given {
+			c.setRank(0, x.DType, len(perm))
+		}
+		return nil
+	}
+	perm, err := permOf(perm, given, len(x.Dims))
+	if err != nil {
+		return err
+	}
+	out := make([]onnx.Dim, len(perm))
+	for i, k := range perm {
+		out[i] = x.Dims[k]
+	}
+	c.Out[0] = onnx.TensorType(x.DType, out...)
+	if v, ok := c.KnownInts(0); ok && len(perm) <= 1 {
+		c.SetInts(0, v)
+	}
+	return nil
+}
+
+func buildTranspose(b *BuildContext) (Kernel, error) {
+	given := b.HasAttr("perm")
+	attr := b.Ints("perm", nil)
+	return bytewise(func(c *Call) error {
+		x := c.T(0)
+		s := x.Shape()
+		perm, err := permOf(attr, given, len(s))
+		if err != nil {
+			return err
+		}
+		shape, ss := make([]int, len(perm)), make([]int, len(perm))
+		strides := tensor.Strides(s)
+		last, moves := -1, false
+		for i, k := range perm {
+			shape[i], ss[i] = s[k], strides[k]
+			if s[k] != 1 {
+				moves = moves || k < last
+				last = k
+			}
+		}
+		if !moves {
+			return c.reshaped(shape)
+		}
+		y := c.Output(0, x.DType(), shape...)
+		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: tensor.Strides(shape), ss: ss})
+		return nil
+	}, 0), nil
+}
