@@ -1,0 +1,3 @@
+module github.com/gneiss-run/gneiss/internal/kernels/_gen
+
+go 1.26.0

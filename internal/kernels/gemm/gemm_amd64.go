@@ -1,0 +1,74 @@
+//go:build !noasm
+
+package gemm
+
+import (
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/cpu"
+)
+
+// The assembly in gemm_amd64.s does what tileGo and dotGo do, with fused
+// multiply-adds. Its strides are in bytes. It checks nothing and asks for no
+// alignment. avx512… write exactly the columns of their mask (bit j: column
+// j); avx2… take 16 (float64: 8) columns and a pointer to a vector mask for
+// them, nil for all.
+//
+//go:generate sh -c "cd ../_gen && go build -o /tmp/gneiss-gen-gemm ./gemm && cd ../gemm && /tmp/gneiss-gen-gemm && rm /tmp/gneiss-gen-gemm"
+
+func archTables() []*Table {
+	var l []*Table
+	if cpu.Found.AVX2 {
+		l = append(l, &Table{
+			Name: cpu.AVX2, MR32: 6, MR64: 6, Tile32: tile2f32, Tile64: tile2f64, Row32: row2, RowWidth: 64, Dot32: avx2dot,
+		})
+	}
+	if cpu.Found.AVX2 && cpu.Found.AVX512 {
+		l = append(l, &Table{
+			Name: cpu.AVX512, MR32: 14, MR64: 6, Tile32: tile512f32, Tile64: tile512f64, Row32: row512, RowWidth: 256, Dot32: avx512dot,
+		})
+	}
+	return l
+}
+
+func tile512f32(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {
+	avx512f32x[rows](kc, a, lda*4, b, ldb*4, c, ldc*4, 1<<w-1, acc)
+}
+
+func tile512f64(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {
+	avx512f64x[rows](kc, a, lda*8, b, ldb*8, c, ldc*8, 1<<w-1, acc)
+}
+
+// lanes32[16-w:] masks w of 16 lanes of 4 bytes; lanes64 does for 8 of 8.
+var (
+	lanes32 = [32]int32{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
+	lanes64 = [16]int64{-1, -1, -1, -1, -1, -1, -1, -1}
+)
+
+func tile2f32(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {
+	for j := 0; j < w; j += 16 {
+		var mask unsafe.Pointer
+		if w-j < 16 {
+			mask = unsafe.Pointer(&lanes32[16-(w-j)])
+		}
+		avx2f32x[rows](kc, a, lda*4, unsafe.Add(b, j*4), ldb*4, unsafe.Add(c, j*4), ldc*4, mask, acc)
+	}
+}
+
+func tile2f64(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {
+	for j := 0; j < w; j += 8 {
+		var mask unsafe.Pointer
+		if w-j < 8 {
+			mask = unsafe.Pointer(&lanes64[8-(w-j)])
+		}
+		avx2f64x[rows](kc, a, lda*8, unsafe.Add(b, j*8), ldb*8, unsafe.Add(c, j*8), ldc*8, mask, acc)
+	}
+}
+
+func row512(kc int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer, acc bool) {
+	avx512row(kc, x, b, ldb*4, y, acc)
+}
+
+func row2(kc int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer, acc bool) {
+	avx2row(kc, x, b, ldb*4, y, acc)
+}

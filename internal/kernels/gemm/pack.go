@@ -1,0 +1,141 @@
+package gemm
+
+import (
+	"sync"
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+// Packed is B in panels of 32 columns: element (k, j) of B is
+// Data[(j/32*K+k)*32+j%32]. It is not changed once it is made.
+type Packed[T Number] struct {
+	K, N int
+	Data []T
+}
+
+// PackedLen returns the number of elements of a packed k x n matrix.
+func PackedLen(k, n int) int { return (n + Panel - 1) / Panel * Panel * k }
+
+// Pack packs the k x n matrix with element (i, j) at b[i*rs+j*cs].
+func Pack[T Number](p par.P, b []T, k, n, rs, cs int) *Packed[T] {
+	out := &Packed[T]{K: k, N: n, Data: aligned[T](PackedLen(k, n))}
+	if k > 0 && n > 0 {
+		if len(b) < (k-1)*rs+(n-1)*cs+1 {
+			panic("gemm: B is too short")
+		}
+		out.fill(p, b, rs, cs)
+	}
+	return out
+}
+
+func (q *Packed[T]) fill(p par.P, b []T, rs, cs int) {
+	panels := (q.N + Panel - 1) / Panel
+	p.For(panels, max(1, (1<<16)/(q.K*Panel)), func(lo, hi int) {
+		for j := lo; j < hi; j++ {
+			w := min(Panel, q.N-j*Panel)
+			dst := q.Data[j*q.K*Panel : (j+1)*q.K*Panel]
+			src := b[j*Panel*cs:]
+			switch {
+			case cs == 1:
+				copyStrip(dst, src, q.K, w, rs)
+			default:
+				packColumns(dst, src, q.K, w, rs, cs)
+			}
+		}
+	})
+}
+
+// packColumns fills a panel from columns that lie cs apart, a few k at a time,
+// so that what is read and what is written both stay in the cache.
+func packColumns[T Number](dst, src []T, k, w, rs, cs int) {
+	const few = 64
+	for k0 := 0; k0 < k; k0 += few {
+		k1 := min(k0+few, k)
+		for j := range Panel {
+			d := dst[k0*Panel+j : (k1-1)*Panel+j+1]
+			if j >= w {
+				for i := 0; i < len(d); i += Panel {
+					d[i] = 0
+				}
+				continue
+			}
+			s := src[j*cs+k0*rs:]
+			if rs == 1 {
+				for i, v := range s[:k1-k0] {
+					d[i*Panel] = v
+				}
+				continue
+			}
+			for i := range k1 - k0 {
+				d[i*Panel] = s[i*rs]
+			}
+		}
+	}
+}
+
+// transpose copies the m x k matrix with strides rs, cs to row-major dst.
+func transpose[T Number](p par.P, dst, a []T, m, k, rs, cs int) {
+	const side = 32
+	p.For(m, max(side, (1<<16)/k), func(lo, hi int) {
+		for i0 := lo; i0 < hi; i0 += side {
+			i1 := min(i0+side, hi)
+			for k0 := 0; k0 < k; k0 += side {
+				k1 := min(k0+side, k)
+				for i := i0; i < i1; i++ {
+					d, s := dst[i*k+k0:i*k+k1], a[i*rs+k0*cs:]
+					for x := range d {
+						d[x] = s[x*cs]
+					}
+				}
+			}
+		}
+	})
+}
+
+// aligned returns n zeroed elements at an address that is a multiple of 64.
+func aligned[T Number](n int) []T {
+	size := int(unsafe.Sizeof(*new(T)))
+	s := make([]T, n+64/size)
+	off := int(-uintptr(unsafe.Pointer(&s[0]))&63) / size
+	return s[off : off+n : off+n]
+}
+
+// buffer is working memory that calls share out among themselves.
+type buffer[T Number] struct{ s []T }
+
+// bufs holds buffers by element type and power of two of their size.
+var bufs [64]sync.Pool
+
+// raw is storage without an element type.
+type raw struct{ words []uint64 }
+
+func getBuf[T Number](n int) *buffer[T] {
+	size := int(unsafe.Sizeof(*new(T)))
+	class := 0
+	for 64<<class < n*size {
+		class++
+	}
+	r, _ := bufs[class].Get().(*raw)
+	if r == nil {
+		r = &raw{aligned[uint64]((64 << class) / 8)}
+	}
+	return &buffer[T]{unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(r.words))), (64<<class)/size)[: n : (64<<class)/size]}
+}
+
+func putBuf[T Number](b *buffer[T]) {
+	size := int(unsafe.Sizeof(*new(T)))
+	class := 0
+	for 64<<class < cap(b.s)*size {
+		class++
+	}
+	bufs[class].Put(&raw{unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b.s))), cap(b.s)*size/8)})
+}
+
+// Scratch calls f with n elements of undefined contents, 64-byte aligned, which
+// are f's until it returns.
+func Scratch[T Number](n int, f func(s []T)) {
+	b := getBuf[T](n)
+	defer putBuf(b)
+	f(b.s)
+}
