@@ -183,6 +183,7 @@ func (w *reduceWalk) next() {
 	}
 }
 
+// count returns the number of elements of the block.
 func (w *reduceWalk) count() int {
 	n := 1
 	for _, s := range w.sizes {
@@ -196,22 +197,12 @@ const (
 	reduceCols  = 512     // accumulators per task where the innermost dimension stays
 )
 
-// reduceInto sets y to the reduction of x over the dimensions of mask.
-// Dimensions that stay together are treated as one, so that the innermost
-// loops are as long as the layout allows.
-func reduceInto[T tensor.Element, A any](p par.P, y, x []T, shape []int, mask []bool, r reducer[T, A]) {
-	if len(y) == 0 {
-		return
-	}
-	if len(x) == 0 {
-		v := r.done(r.zero, 0)
-		for i := range y {
-			y[i] = v
-		}
-		return
-	}
-	var kept, red reduceWalk
-	inner, innerReduced := 1, false
+// splitMask splits a shape of nonzero sizes into the dimensions that stay, those
+// of mask, and the innermost one, of either sort. Neighbours of one sort are
+// treated as one dimension, so that the innermost loops are as long as the
+// layout allows.
+func splitMask(shape []int, mask []bool) (kept, red reduceWalk, inner int, innerReduced bool) {
+	inner = 1
 	stride, open := 1, true
 	for i := len(shape) - 1; i >= 0; i-- {
 		n := shape[i]
@@ -243,6 +234,22 @@ func reduceInto[T tensor.Element, A any](p par.P, y, x []T, shape []int, mask []
 			w.strides[i], w.strides[j] = w.strides[j], w.strides[i]
 		}
 	}
+	return kept, red, inner, innerReduced
+}
+
+// reduceInto sets y to the reduction of x over the dimensions of mask.
+func reduceInto[T tensor.Element, A any](p par.P, y, x []T, shape []int, mask []bool, r reducer[T, A]) {
+	if len(y) == 0 {
+		return
+	}
+	if len(x) == 0 {
+		v := r.done(r.zero, 0)
+		for i := range y {
+			y[i] = v
+		}
+		return
+	}
+	kept, red, inner, innerReduced := splitMask(shape, mask)
 	outs, runs := kept.count(), red.count()
 	if innerReduced {
 		reduceRows(p, y, x, kept, red, outs, runs, inner, r)

@@ -1,0 +1,183 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
+// BatchNormalization: Y = scale * (X - mean) / sqrt(var + epsilon) + B per channel.
+//
+//	X: T[n, c, ...] (or [n]: one channel)    scale, B, input_mean, input_var: [c]
+//	Y: T, X's shape; may share X's storage    running_mean, running_var: [c]
+//
+// For inference mean and var are the inputs. For training they are those of X
+// over all dimensions but the channels (population variance, float64 sums), and
+// running = input * momentum + current * (1 - momentum). What says which it is:
+// is_test before 7, the number of outputs in 7 and 9, training_mode since 14.
+// Before 14 the outputs saved_mean and saved_var are the statistics of X. With
+// spatial = 0 (before 9) the parameters have shape [c, ...], and each feature
+// has statistics of its own.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__BatchNormalization.html
+func init() {
+	v := Version{In: N(5), InPlace: []int{0}}
+	old, seven, nine, cur := v, v, v, v
+	old.Since, old.Out, old.Infer, old.Build = 1, Arity{1, 5}, inferBatchNorm, func(b *BuildContext) (Kernel, error) {
+		b.Ignore("consumed_inputs")
+		test := b.Bool("is_test", false)
+		return buildBatchNorm(b, !test, b.Bool("spatial", true))
+	}
+	seven.Since, seven.Out, seven.Infer, seven.Build = 7, Arity{1, 5}, inferBatchNorm, func(b *BuildContext) (Kernel, error) {
+		return buildBatchNorm(b, wantsMore(b), b.Bool("spatial", true))
+	}
+	nine.Since, nine.Out, nine.Infer, nine.Build = 9, Arity{1, 5}, inferBatchNorm, func(b *BuildContext) (Kernel, error) {
+		return buildBatchNorm(b, wantsMore(b), true)
+	}
+	// 15 let the types of the parameters differ from X's.
+	cur.Since, cur.Out, cur.Infer, cur.Build = 14, Arity{1, 3}, inferBatchNorm, func(b *BuildContext) (Kernel, error) {
+		train := b.Bool("training_mode", false)
+		if !train && wantsMore(b) {
+			return nil, fmt.Errorf("outputs running_mean and running_var are asked for, and training_mode is 0")
+		}
+		return buildBatchNorm(b, train, true)
+	}
+	register(&Op{Name: "BatchNormalization", Numerics: Rounding, Versions: []Version{old, seven, nine, cur}})
+}
+
+// wantsMore reports whether any output but the first is asked for.
+func wantsMore(b *BuildContext) bool {
+	return slices.ContainsFunc(b.Node.Out[1:], func(v *onnx.Value) bool { return v != nil })
+}
+
+func inferBatchNorm(c *InferContext) error {
+	c.Out[0] = c.In(0)
+	for i := 1; i < len(c.Out); i++ {
+		c.Out[i] = c.In(3 + (i-1)%2)
+	}
+	return nil
+}
+
+type batchNorm struct {
+	train, spatial bool
+	eps, momentum  float64
+}
+
+func buildBatchNorm(b *BuildContext, train, spatial bool) (Kernel, error) {
+	n := batchNorm{train, spatial, float64(b.Float("epsilon", 1e-5)), float64(b.Float("momentum", 0.9))}
+	return b.realKernels(0, batchNormKernel[float32](n), batchNormKernel[float64](n))
+}
+
+func batchNormKernel[T real](bn batchNorm) Kernel {
+	return func(c *Call) error {
+		xt := c.T(0)
+		shape := xt.Shape()
+		n, ch, d := 1, 1, 1
+		switch {
+		case len(shape) == 0:
+			return fmt.Errorf("X is a scalar, want [n c ...]")
+		case len(shape) == 1:
+			n = shape[0]
+		default:
+			n, ch, d, _ = channelShape(shape)
+		}
+		want := []int{ch}
+		if !bn.spatial && len(shape) > 2 {
+			want, ch, d = shape[1:], ch*d, 1
+		}
+		var params [4][]float64
+		for i, name := range []string{"scale", "B", "input_mean", "input_var"} {
+			t := c.T(i + 1)
+			if t == nil {
+				return fmt.Errorf("%s is absent", name)
+			}
+			if !slices.Equal(t.Shape(), want) {
+				return fmt.Errorf("%s has shape %v, want %v", name, t.Shape(), want)
+			}
+			var err error
+			if params[i], err = realsOf[float64](t); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		x, err := reals[T](c, 0)
+		if err != nil {
+			return err
+		}
+		mean, variance := params[2], params[3]
+		if bn.train {
+			mean, variance = channelMoments(c.P, x, n, ch, d)
+			for i, cur := range [][]float64{mean, variance} {
+				if !c.Wants(i + 1) {
+					continue
+				}
+				running, done := realsOut[float64](c, i+1, c.T(3+i).DType(), want...)
+				for k, v := range cur {
+					running[k] = params[2+i][k]*bn.momentum + v*(1-bn.momentum)
+				}
+				done()
+			}
+			for i, cur := range [][]float64{mean, variance} {
+				if c.Wants(i + 3) {
+					saved, done := realsOut[float64](c, i+3, c.T(3+i).DType(), want...)
+					copy(saved, cur)
+					done()
+				}
+			}
+		}
+		y, done := realsOut[T](c, 0, xt.DType(), shape...)
+		scaleChannels(c.P, y, x, n, ch, d, bn.eps, params[0], params[1], mean, variance)
+		done()
+		return nil
+	}
+}
+
+// channelMoments returns mean and population variance per channel of x [n, c, d].
+func channelMoments[T real](p par.P, x []T, n, c, d int) (mean, variance []float64) {
+	mean, variance = make([]float64, c), make([]float64, c)
+	p.For(c, 1+normGrain/max(1, n*d), func(lo, hi int) {
+		for k := lo; k < hi; k++ {
+			s := 0.0
+			for i := 0; i < n; i++ {
+				s += sumOf(x[(i*c+k)*d:][:d])
+			}
+			m := s / float64(n*d)
+			s = 0
+			for i := 0; i < n; i++ {
+				s += squaredDiff(x[(i*c+k)*d:][:d], m)
+			}
+			mean[k], variance[k] = m, s/float64(n*d)
+		}
+	})
+	return mean, variance
+}
+
+// scaleChannels sets y = scale * (x - mean) / sqrt(variance + eps) + bias for x [n, c, d].
+func scaleChannels[T real](p par.P, y, x []T, n, c, d int, eps float64, scale, bias, mean, variance []float64) {
+	m, s, b := make([]T, c), make([]T, c), make([]T, c)
+	for k := range m {
+		m[k], s[k], b[k] = T(mean[k]), T(scale[k]/math.Sqrt(variance[k]+eps)), T(bias[k])
+	}
+	if d == 1 {
+		p.For(n, 1+normGrain/max(1, c), func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				dst := y[i*c:][:c]
+				for k, v := range x[i*c:][:c] {
+					dst[k] = (v-m[k])*s[k] + b[k]
+				}
+			}
+		})
+		return
+	}
+	p.For(n*c, 1+normGrain/max(1, d), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			m, s, b := m[i%c], s[i%c], b[i%c]
+			dst := y[i*d:][:d]
+			for j, v := range x[i*d:][:d] {
+				dst[j] = (v-m)*s + b
+			}
+		}
+	})
+}

@@ -1,0 +1,104 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+)
+
+// GroupNorm (com.microsoft): Y = gamma * (X - mean) / sqrt(var + epsilon) + beta,
+// the statistics per instance and group of channels; with activation = 1 then
+// Y * sigmoid(Y).
+//
+//	X: T[n, ..., c] (channels_last = 1, the default) or [n, c, ...]    gamma, beta: float32[c]    Y: like X
+//
+// Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+func init() {
+	register(&Op{Domain: "com.microsoft", Name: "GroupNorm", Numerics: Rounding, Versions: []Version{
+		{Since: 1, In: N(3), Out: N(1), Infer: inferSame, Build: buildGroupNorm},
+	}})
+}
+
+func buildGroupNorm(b *BuildContext) (Kernel, error) {
+	groups, act, eps := b.Int("groups", 0), b.Int("activation", 0), float64(b.Float("epsilon", 1e-5))
+	last := b.Bool("channels_last", true)
+	if groups < 1 {
+		return nil, fmt.Errorf("attribute \"groups\" is %d, want 1 or more", groups)
+	}
+	if act != 0 && act != 1 {
+		return nil, fmt.Errorf("%w: attribute \"activation\" is %d, want 0 or 1", ErrUnsupported, act)
+	}
+	return b.realKernels(0, groupNormMSKernel[float32](groups, act == 1, last, eps), groupNormMSKernel[float64](groups, act == 1, last, eps))
+}
+
+func groupNormMSKernel[T real](groups int, silu, last bool, eps float64) Kernel {
+	return func(c *Call) error {
+		xt := c.T(0)
+		shape := xt.Shape()
+		n, ch, d, err := channelShape(shape)
+		if err != nil {
+			return err
+		}
+		if last {
+			ch, d = shape[len(shape)-1], 1
+			for _, k := range shape[1 : len(shape)-1] {
+				d *= k
+			}
+		}
+		if ch%groups != 0 {
+			return fmt.Errorf("X has shape %v: %d channels are not a multiple of groups %d", shape, ch, groups)
+		}
+		gamma, err := vectorParam[T](c, 1, "gamma", ch)
+		if err != nil {
+			return err
+		}
+		beta, err := vectorParam[T](c, 2, "beta", ch)
+		if err != nil {
+			return err
+		}
+		x, err := reals[T](c, 0)
+		if err != nil {
+			return err
+		}
+		y, done := realsOut[T](c, 0, xt.DType(), shape...)
+		if last {
+			groupNormLast(c, y, x, n, ch, d, groups, eps, gamma, beta)
+		} else {
+			groupNorm(c.P, y, x, n, ch, d, groups, eps, gamma, beta)
+		}
+		if silu {
+			c.P.For(len(y), normGrain, func(lo, hi int) {
+				for i, v := range y[lo:hi] {
+					y[lo+i] = T(float64(v) / (1 + math.Exp(-float64(v))))
+				}
+			})
+		}
+		done()
+		return nil
+	}
+}
+
+// groupNormLast is groupNorm for x [n, d, c].
+func groupNormLast[T real](c *Call, y, x []T, n, ch, d, groups int, eps float64, gamma, beta []T) {
+	per := ch / groups
+	if len(x) == 0 {
+		return
+	}
+	c.P.For(n*groups, 1+normGrain/(per*d), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			g := i % groups * per
+			at := i/groups*d*ch + g
+			mean, variance := 0.0, 0.0
+			for j := 0; j < d; j++ {
+				mean += sumOf(x[at+j*ch:][:per])
+			}
+			mean /= float64(per * d)
+			for j := 0; j < d; j++ {
+				variance += squaredDiff(x[at+j*ch:][:per], mean)
+			}
+			inv := 1 / math.Sqrt(variance/float64(per*d)+eps)
+			for j := 0; j < d; j++ {
+				normalizeRow(y[at+j*ch:][:per], x[at+j*ch:][:per], mean, inv, gamma[g:g+per], beta[g:g+per])
+			}
+		}
+	})
+}

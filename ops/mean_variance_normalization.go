@@ -1,0 +1,73 @@
+package ops
+
+import (
+	"math"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+// MeanVarianceNormalization: Y = (X - mean) / (sqrt(var) + 1e-9), the
+// statistics over axes, made in float64.
+//
+//	X: T[...]    Y: T[...], same shape; may share X's storage
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__MeanVarianceNormalization.html; the
+// epsilon is that of its function body.
+func init() {
+	register(&Op{Name: "MeanVarianceNormalization", Numerics: Rounding, Versions: []Version{
+		// 13 added bfloat16.
+		{Since: 9, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildMeanVarianceNormalization},
+	}})
+}
+
+func buildMeanVarianceNormalization(b *BuildContext) (Kernel, error) {
+	axes := b.Ints("axes", []int{0, 2, 3})
+	return b.realKernels(0, mvnKernel[float32](axes), mvnKernel[float64](axes))
+}
+
+func mvnKernel[T real](axes []int) Kernel {
+	return func(c *Call) error {
+		xt := c.T(0)
+		mask, err := reduceParams{}.mask(axes, xt.Rank())
+		if err != nil {
+			return err
+		}
+		x, err := reals[T](c, 0)
+		if err != nil {
+			return err
+		}
+		y, done := realsOut[T](c, 0, xt.DType(), xt.Shape()...)
+		if len(x) > 0 {
+			meanVariance(c.P, y, x, xt.Shape(), mask)
+		}
+		done()
+		return nil
+	}
+}
+
+// meanVariance gathers each set of elements, normalizes it and puts it back.
+func meanVariance[T real](p par.P, y, x []T, shape []int, mask []bool) {
+	kept, red, n, reduced := splitMask(shape, mask)
+	if !reduced { // the innermost dimension stays: a set has runs of one element
+		kept.sizes, kept.strides = append(kept.sizes, n), append(kept.strides, 1)
+		n = 1
+	}
+	runs := red.count()
+	p.For(kept.count(), 1+normGrain/(runs*n), func(lo, hi int) {
+		set := make([]T, runs*n)
+		for o, k := lo, kept.at(lo); o < hi; o++ {
+			w := red.at(0)
+			for i := 0; i < runs; i++ {
+				copy(set[i*n:], x[k.off+w.off:][:n])
+				w.next()
+			}
+			mean, variance := moments(set)
+			normalizeRow(set, set, mean, 1/(math.Sqrt(variance)+1e-9), nil, nil)
+			for i := 0; i < runs; i++ {
+				copy(y[k.off+w.off:][:n], set[i*n:])
+				w.next()
+			}
+			k.next()
+		}
+	})
+}

@@ -1,0 +1,251 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+const normGrain = 1 << 14 // elements per chunk
+
+// moments returns mean and population variance of x, in float64 and two passes.
+func moments[T real](x []T) (mean, variance float64) {
+	mean = sumOf(x) / float64(len(x))
+	return mean, squaredDiff(x, mean) / float64(len(x))
+}
+
+func sumOf[T real](x []T) float64 {
+	var s0, s1, s2, s3 float64
+	for ; len(x) >= 4; x = x[4:] {
+		s0 += float64(x[0])
+		s1 += float64(x[1])
+		s2 += float64(x[2])
+		s3 += float64(x[3])
+	}
+	for _, v := range x {
+		s0 += float64(v)
+	}
+	return (s0 + s1) + (s2 + s3)
+}
+
+// squaredDiff returns Σ (x-m)².
+func squaredDiff[T real](x []T, m float64) float64 {
+	var s0, s1 float64
+	for ; len(x) >= 2; x = x[2:] {
+		a, b := float64(x[0])-m, float64(x[1])-m
+		s0 += a * a
+		s1 += b * b
+	}
+	for _, v := range x {
+		s0 += (float64(v) - m) * (float64(v) - m)
+	}
+	return s0 + s1
+}
+
+// normalizeRow sets y = (x - mean) * inv * scale + bias; scale and bias may be
+// nil, y may be x.
+func normalizeRow[T real](y, x []T, mean, inv float64, scale, bias []T) {
+	m, s := T(mean), T(inv)
+	switch {
+	case scale == nil && bias == nil:
+		for i, v := range x {
+			y[i] = (v - m) * s
+		}
+	case bias == nil:
+		scale = scale[:len(x)]
+		for i, v := range x {
+			y[i] = (v - m) * s * scale[i]
+		}
+	case scale == nil:
+		bias = bias[:len(x)]
+		for i, v := range x {
+			y[i] = (v-m)*s + bias[i]
+		}
+	default:
+		scale, bias = scale[:len(x)], bias[:len(x)]
+		for i, v := range x {
+			y[i] = (v-m)*s*scale[i] + bias[i]
+		}
+	}
+}
+
+// rowNorm normalizes rows of x: LayerNormalization and its kin.
+type rowNorm struct {
+	center bool // subtract the mean; otherwise by the root mean square
+	eps    float64
+}
+
+// rowNormRow normalizes one row and returns what it subtracted and multiplied by.
+func rowNormRow[T real](r rowNorm, y, x, scale, bias []T) (mean, inv float64) {
+	var variance float64
+	if r.center {
+		mean, variance = moments(x)
+	} else {
+		variance = squaredDiff(x, 0) / float64(len(x))
+	}
+	inv = 1 / math.Sqrt(variance+r.eps)
+	normalizeRow(y, x, mean, inv, scale, bias)
+	return mean, inv
+}
+
+// rowNormRows normalizes rows of n elements. scale and bias hold whole rows, which
+// are taken in turn. mean and inv take one value per row; any may be nil.
+func rowNormRows[T real](p par.P, r rowNorm, y, x []T, n int, scale, bias, mean, inv []T) {
+	if n == 0 {
+		return
+	}
+	p.For(len(x)/n, 1+normGrain/n, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			m, s := rowNormRow(r, y[i*n:(i+1)*n], x[i*n:(i+1)*n], turn(scale, i, n), turn(bias, i, n))
+			if mean != nil {
+				mean[i] = T(m)
+			}
+			if inv != nil {
+				inv[i] = T(s)
+			}
+		}
+	})
+}
+
+// turn returns row i of v, which repeats.
+func turn[T real](v []T, i, n int) []T {
+	if v == nil {
+		return nil
+	}
+	if len(v) == n {
+		return v
+	}
+	at := i * n % len(v)
+	return v[at : at+n]
+}
+
+// rowParam returns input i, a scale or bias that broadcasts to shape, as whole
+// rows of the dimensions from axis on: see rowNormRows. It is nil if absent.
+func rowParam[T real](c *Call, i int, name string, shape []int, axis int) ([]T, error) {
+	t := c.T(i)
+	if t == nil {
+		return nil, nil
+	}
+	v, err := realsOf[T](t)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	s := t.Shape()
+	for len(s) > 0 && s[0] == 1 && len(s) > len(shape)-axis {
+		s = s[1:]
+	}
+	if len(s) >= len(shape)-axis && len(s) <= len(shape) && slices.Equal(s, shape[len(shape)-len(s):]) {
+		return v, nil
+	}
+	want := shape[axis:]
+	if len(s) > len(want) {
+		want = shape
+	}
+	if b, err := tensor.Broadcast(s, want); err != nil || !slices.Equal(b, want) {
+		return nil, fmt.Errorf("%s has shape %v, want one that broadcasts to %v", name, t.Shape(), shape)
+	}
+	return expandReals(v, s, want), nil
+}
+
+// expandReals broadcasts v from shape to out.
+func expandReals[T tensor.Element](v []T, shape, out []int) []T {
+	n, _ := tensor.Count(out)
+	r := make([]T, n)
+	if n == 0 {
+		return r
+	}
+	w := (&reduceWalk{sizes: out, strides: tensor.BroadcastStrides(shape, out)}).at(0)
+	for i := range r {
+		r[i] = v[w.off]
+		w.next()
+	}
+	return r
+}
+
+// inferLayerNorm sets the types of an operator with outputs Y like X, and
+// Mean and InvStdDev of the given kind at outs (-1: none).
+func inferLayerNorm(c *InferContext, axis int, stash tensor.DType, stats ...int) error {
+	x := c.In(0)
+	c.Out[0] = x
+	for _, i := range stats {
+		if i >= len(c.Out) {
+			continue
+		}
+		c.Out[i] = onnx.UnrankedType(stash)
+		if !x.Ranked {
+			continue
+		}
+		a, err := tensor.Axis(axis, len(x.Dims))
+		if err != nil {
+			return err
+		}
+		dims := append([]onnx.Dim(nil), x.Dims...)
+		for k := a; k < len(dims); k++ {
+			dims[k] = onnx.Size(1)
+		}
+		c.Out[i] = onnx.TensorType(stash, dims...)
+	}
+	return nil
+}
+
+// stashType reads the attribute stash_type: the type of statistics. They are
+// computed more exactly than it asks for.
+func stashType(a *attrs) tensor.DType {
+	d := a.DType("stash_type", tensor.Float32)
+	switch d {
+	case tensor.Float32, tensor.BFloat16, tensor.Float16, tensor.Float64:
+	default:
+		a.Fail("%w: attribute \"stash_type\" is %v", ErrUnsupported, d)
+	}
+	return d
+}
+
+// groupNorm normalizes x [n, c, d] over groups of channels; scale and bias
+// have one value per channel. y may be x.
+func groupNorm[T real](p par.P, y, x []T, n, c, d, groups int, eps float64, scale, bias []T) {
+	if n*c*d == 0 {
+		return
+	}
+	per := c / groups
+	p.For(n*groups, 1+normGrain/(per*d), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			mean, variance := moments(x[i*per*d : (i+1)*per*d])
+			inv := 1 / math.Sqrt(variance+eps)
+			for k := i * per; k < (i+1)*per; k++ {
+				m, s, b := T(mean), T(inv*float64(scale[k%c])), bias[k%c]
+				src, dst := x[k*d:(k+1)*d], y[k*d:(k+1)*d]
+				for j, v := range src {
+					dst[j] = (v-m)*s + b
+				}
+			}
+		}
+	})
+}
+
+// channelShape splits the shape [n, c, ...] of X.
+func channelShape(shape []int) (n, c, d int, err error) {
+	if len(shape) < 2 {
+		return 0, 0, 0, fmt.Errorf("X has shape %v, want [n c ...]", shape)
+	}
+	d = 1
+	for _, k := range shape[2:] {
+		d *= k
+	}
+	return shape[0], shape[1], d, nil
+}
+
+// vectorParam returns input i, a vector of n floating-point numbers.
+func vectorParam[T real](c *Call, i int, name string, n int) ([]T, error) {
+	t := c.T(i)
+	if t == nil {
+		return nil, fmt.Errorf("%s is absent", name)
+	}
+	if t.Len() != n || t.Rank() != 1 {
+		return nil, fmt.Errorf("%s has shape %v, want [%d]", name, t.Shape(), n)
+	}
+	return reals[T](c, i)
+}

@@ -1,0 +1,22 @@
+package ops
+
+// RMSNormalization: Y = X / sqrt(mean(X²) + epsilon) * scale, the mean over the
+// dimensions from axis on.
+//
+//	X: T[d0...]    scale: V, broadcasts to X    Y: V[d0...]; may share X's storage
+//
+// The mean is made in float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__RMSNormalization.html (23)
+func init() {
+	register(&Op{Name: "RMSNormalization", Numerics: Rounding, Versions: []Version{
+		{Since: 23, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferRMSNormalization, Build: buildSimplifiedLayerNorm},
+	}})
+}
+
+func inferRMSNormalization(c *InferContext) error {
+	c.Ignore("axis", "epsilon", "stash_type")
+	c.Out[0] = c.In(0)
+	c.Out[0].DType = c.In(1).DType
+	return nil
+}
