@@ -1,0 +1,300 @@
+package optimize
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Rule replaces what a pattern matches by what Rewrite builds.
+type Rule struct {
+	Name    string
+	Doc     string // one line
+	Pattern *Pattern
+	// Where holds conditions that the pattern cannot express; nil: none.
+	Where func(*Match) bool
+	// Rewrite returns one value per output of the root node (nil where that
+	// output is not used), or nil to decline. It must leave the graph alone.
+	Rewrite func(*Match, *ops.Builder) []*onnx.Value
+	// Example builds a graph, outputs included, that the rule applies to.
+	Example func(*ops.Builder)
+}
+
+// apply runs rules on all graphs of the model until none applies. Every guard
+// that makes a rewrite safe is here: a rule states only what it computes.
+func (s *state) apply(rules []*Rule) error {
+	index := map[string][]*Rule{}
+	for _, r := range rules {
+		for _, op := range r.Pattern.roots() {
+			index[op] = append(index[op], r)
+		}
+	}
+	w := &worklist{in: map[*onnx.Node]bool{}}
+	nodes := 0
+	// From the outputs on, so that the largest match wins.
+	var fill func(g *onnx.Graph)
+	fill = func(g *onnx.Graph) {
+		nodes += len(g.Nodes)
+		for i := range g.Nodes { // the list is a stack: the last node is pushed last
+			n := g.Nodes[i]
+			for _, b := range n.Bodies() {
+				fill(b)
+			}
+			w.push(n)
+		}
+	}
+	fill(s.g)
+	outs := s.outputs()
+	budget := 20*nodes + 1000
+	for n := w.pop(); n != nil; n = w.pop() {
+		if n.Graph == nil {
+			continue
+		}
+		for _, r := range index[ops.NormalDomain(n.Domain)+"."+n.Op] {
+			if !s.more() {
+				return nil
+			}
+			done, err := s.try(r, n, outs, w)
+			if err != nil {
+				return fmt.Errorf("rule %s at %v: %w", r.Name, n, err)
+			}
+			if !done {
+				continue
+			}
+			if budget--; budget < 0 {
+				return fmt.Errorf("rules do not come to an end: last was %s at %v", r.Name, n)
+			}
+			break
+		}
+	}
+	return nil
+}
+
+// worklist is a stack of nodes without repetition.
+type worklist struct {
+	stack []*onnx.Node
+	in    map[*onnx.Node]bool
+}
+
+func (w *worklist) push(n *onnx.Node) {
+	if n != nil && !w.in[n] {
+		w.in[n] = true
+		w.stack = append(w.stack, n)
+	}
+}
+
+func (w *worklist) pop() *onnx.Node {
+	if len(w.stack) == 0 {
+		return nil
+	}
+	n := w.stack[len(w.stack)-1]
+	w.stack = w.stack[:len(w.stack)-1]
+	delete(w.in, n)
+	return n
+}
+
+// outputs returns the outputs of all graphs of the model.
+func (s *state) outputs() map[*onnx.Value]bool {
+	outs := map[*onnx.Value]bool{}
+	s.g.Walk(func(g *onnx.Graph) {
+		for _, v := range g.Outputs {
+			outs[v] = true
+		}
+	})
+	return outs
+}
+
+// try applies r at n if it fits.
+func (s *state) try(r *Rule, n *onnx.Node, outs map[*onnx.Value]bool, w *worklist) (bool, error) {
+	var made []*onnx.Node
+	var out []*onnx.Value
+	var m *Match
+	var fault error
+	fits := match(s.set, r.Pattern, n, func(x *Match) bool {
+		if !closed(x, outs) || r.Where != nil && !r.Where(x) {
+			return false
+		}
+		out, made, fault = s.rewrite(r, x)
+		if fault != nil || out == nil {
+			return fault != nil
+		}
+		m = x
+		return true
+	})
+	if fault != nil {
+		return false, fault
+	}
+	if !fits || m == nil {
+		return false, nil
+	}
+	g := n.Graph
+	before := make([]*onnx.Node, len(m.nodes))
+	for i, k := range m.nodes {
+		before[i] = k.n
+	}
+	for _, k := range made {
+		if k.Name = n.Name; n.Name != "" && len(made) > 1 {
+			k.Name += "/" + k.Op
+		}
+	}
+	g.Insert(n, made...)
+	for i, v := range n.Out {
+		if v == nil || out[i] == nil || v == out[i] {
+			continue
+		}
+		was := outs[v]
+		out[i].Type = refine(out[i], v)
+		for _, u := range v.Users() {
+			w.push(u)
+		}
+		g.Replace(v, out[i])
+		if was { // Replace may have put an Identity in place
+			clear(outs)
+			maps.Copy(outs, s.outputs())
+		}
+	}
+	for _, k := range made {
+		w.push(k)
+	}
+	s.sweep(before, outs, w)
+	s.rewrote(r.Name, before, made)
+	if s.o.Check {
+		if err := check(s.g); err != nil {
+			return false, fmt.Errorf("leaves a broken graph: %w", err)
+		}
+	}
+	return true, nil
+}
+
+// refine returns the type of v, which takes the place of old.
+func refine(v, old *onnx.Value) onnx.Type {
+	if v.From == nil {
+		return v.Type
+	}
+	if t, err := merge(v.Type, old.Type); err == nil {
+		return t
+	}
+	return v.Type
+}
+
+// sweep removes those of the nodes, and of what feeds them, that nothing reads any more.
+func (s *state) sweep(nodes []*onnx.Node, outs map[*onnx.Value]bool, w *worklist) {
+	for len(nodes) > 0 {
+		n := nodes[0]
+		nodes = nodes[1:]
+		if n.Graph == nil || slices.ContainsFunc(n.Out, func(v *onnx.Value) bool {
+			return v != nil && (v.Uses() > 0 || outs[v])
+		}) {
+			continue
+		}
+		in := slices.Clone(n.In)
+		n.Graph.Remove(n)
+		for _, v := range in {
+			if v == nil {
+				continue
+			}
+			if v.From != nil {
+				nodes = append(nodes, v.From)
+				w.push(v.From)
+			}
+			if v.Uses() == 1 { // it may now be fused with its only reader
+				w.push(v.Users()[0])
+			}
+		}
+	}
+}
+
+// rewrite lets r build its replacement and holds it against the guards. A nil
+// list of values declines.
+func (s *state) rewrite(r *Rule, m *Match) ([]*onnx.Value, []*onnx.Node, error) {
+	n := m.Root
+	build := func() ([]*onnx.Value, *ops.Builder) {
+		b := ops.NewBuilder(n.Graph)
+		b.Set, b.Env = s.set, s.env
+		return r.Rewrite(m, b), b
+	}
+	out, b := build()
+	if err := b.Err(); err != nil && errors.Is(err, ops.ErrUnsupported) && s.o.RaiseOpset {
+		// The declared opset lacks an operator: write it as of the newest.
+		old := n.Graph.Opsets[""]
+		n.Graph.Opsets[""] = newestOpset
+		out, b = build()
+		n.Graph.Opsets[""] = old
+		s.raised = s.raised || b.Err() == nil && out != nil
+	}
+	if err := b.Err(); err != nil {
+		if errors.Is(err, ops.ErrUnsupported) {
+			return nil, nil, nil
+		}
+		if s.o.Check {
+			return nil, nil, err
+		}
+		return nil, nil, nil
+	}
+	if out == nil {
+		return nil, nil, nil
+	}
+	if len(out) < len(n.Out) {
+		return nil, nil, fmt.Errorf("gives %d values for %d outputs", len(out), len(n.Out))
+	}
+	for i, v := range n.Out {
+		if v == nil {
+			continue
+		}
+		if out[i] == nil {
+			if v.Uses() > 0 || slices.Contains(n.Graph.Outputs, v) {
+				return nil, nil, nil
+			}
+			continue
+		}
+		if err := compatible(out[i].Type, v.Type); err != nil {
+			if s.o.Check {
+				return nil, nil, fmt.Errorf("changes %v to %v: %w", v.Type, out[i].Type, err)
+			}
+			return nil, nil, nil
+		}
+	}
+	return out, b.Nodes, nil
+}
+
+// newestOpset is the newest version of the default domain that rules write.
+const newestOpset = 23
+
+// compatible says whether a value of type a may stand where one of type b was.
+func compatible(a, b onnx.Type) error {
+	if a.Kind == onnx.TensorKind && b.Kind == onnx.TensorKind && a.DType != b.DType &&
+		a.DType != tensor.Undefined && b.DType != tensor.Undefined {
+		return fmt.Errorf("%v against %v", a.DType, b.DType)
+	}
+	_, err := merge(a, b)
+	return err
+}
+
+// closed reports whether no value inside the match is read from outside of it,
+// returned by a graph, or captured by one.
+func closed(m *Match, outs map[*onnx.Value]bool) bool {
+	for _, k := range m.nodes {
+		if k.n == m.Root || k.shared {
+			continue
+		}
+		for _, v := range k.n.Out {
+			if v == nil {
+				continue
+			}
+			if outs[v] {
+				return false
+			}
+			for _, u := range v.Users() {
+				if !slices.ContainsFunc(m.nodes, func(x node1) bool { return x.n == u }) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,326 @@
+package optimize
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+)
+
+// Level is how far a graph is rewritten.
+type Level uint8
+
+// The levels.
+const (
+	Best     Level = iota // the furthest there is
+	None                  // types are inferred and functions inlined, nothing else
+	Portable              // the result is plain ONNX and can be saved
+)
+
+// String returns the level's name in lower case.
+func (l Level) String() string {
+	switch l {
+	case None:
+		return "none"
+	case Portable:
+		return "portable"
+	}
+	return "best"
+}
+
+// ParseLevel returns the level of that name.
+func ParseLevel(s string) (Level, error) {
+	for _, l := range []Level{Best, None, Portable} {
+		if s == l.String() {
+			return l, nil
+		}
+	}
+	return 0, fmt.Errorf("optimize: there is no level %q: it is none, portable or best", s)
+}
+
+// Options bound and watch the rewriting. The zero value is right.
+type Options struct {
+	// Set is where operators are looked up (nil: ops.Standard).
+	Set *ops.Set
+	// Disable lists passes and rules, by name, that are not used. Names lists them.
+	Disable []string
+	// Dims gives sizes to named dimensions of the model's inputs.
+	Dims map[string]int
+	// Trust believes the shapes that the file declares for intermediate values.
+	Trust bool
+	// MaxRewrites stops after that many rewrites; 0: no limit. With it, the first
+	// rewrite that changes a result can be found by bisection.
+	MaxRewrites int
+	// Trace is told of each rewrite, after it. May be nil.
+	Trace func(Event)
+	// RaiseOpset lets rules write operators that the declared opset lacks; the
+	// model is then converted to a newer one.
+	RaiseOpset bool
+	// Check verifies the whole graph after each rewrite, and makes rules that
+	// break a guard an error. For tests and for finding faults.
+	Check bool
+	// P is where constants are computed.
+	P par.P
+}
+
+// Event is one rewrite.
+type Event struct {
+	N             int          // its number, from 1
+	Rule          string       // the pass or rule
+	Before, After []*onnx.Node // the nodes it covered, root first, and those it made
+}
+
+// String returns e.g. `3: double-transpose: Transpose "b", Transpose "a" => nothing`.
+func (e Event) String() string {
+	list := func(ns []*onnx.Node) string {
+		if len(ns) == 0 {
+			return "nothing"
+		}
+		s := make([]string, len(ns))
+		for i, n := range ns {
+			s[i] = n.String()
+		}
+		return strings.Join(s, ", ")
+	}
+	return fmt.Sprintf("%d: %s: %s => %s", e.N, e.Rule, list(e.Before), list(e.After))
+}
+
+// Report says what Run did.
+type Report struct {
+	NodesBefore, NodesAfter int // nested graphs included, after functions were inlined
+	Rewrites                int
+	Counts                  map[string]int // rewrites by pass or rule
+}
+
+// String returns e.g. "120 nodes, were 150: 20 × cse, 10 × fold".
+func (r *Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d nodes, were %d", r.NodesAfter, r.NodesBefore)
+	names := slices.SortedFunc(maps.Keys(r.Counts), func(a, b string) int {
+		if d := r.Counts[b] - r.Counts[a]; d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	for i, n := range names {
+		sep := ", "
+		if i == 0 {
+			sep = ": "
+		}
+		fmt.Fprintf(&b, "%s%d × %s", sep, r.Counts[n], n)
+	}
+	return b.String()
+}
+
+// pass is one step of a pipeline.
+type pass struct {
+	name, doc string
+	run       func(*state) error // a whole-graph pass
+	rules     []*Rule            // or a table of rules
+}
+
+// portable is the pipeline of level Portable; it is repeated until nothing changes.
+func portable() []pass {
+	return []pass{
+		{name: "dce", doc: "drop nodes and initializers that nothing reads", run: (*state).dce},
+	}
+}
+
+// Name is a pass or rule that Options.Disable can switch off.
+type Name struct{ Name, Doc string }
+
+// Names lists all passes and rules in the order in which they run.
+func Names() []Name {
+	var out []Name
+	for _, p := range portable() {
+		out = append(out, Name{p.name, p.doc})
+		for _, r := range p.rules {
+			out = append(out, Name{r.Name, r.Doc})
+		}
+	}
+	return out
+}
+
+// maxRounds bounds how often the pipeline is repeated. Graphs settle after two
+// or three rounds.
+const maxRounds = 12
+
+// Run inlines m's functions, infers types and applies the passes of a level. On
+// an error m may be left between two rewrites; it computes the same then.
+func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
+	off, err := disabled(o.Disable)
+	if err != nil {
+		return nil, err
+	}
+	if err := Inline(m, o.Set); err != nil {
+		return nil, err
+	}
+	if level != None {
+		defer fixDefaults(m)()
+	}
+	s := &state{m: m, g: m.Graph, o: o, set: o.Set, off: off, report: &Report{Counts: map[string]int{}}}
+	if s.set == nil {
+		s.set = ops.Standard()
+	}
+	s.report.NodesBefore = countNodes(m.Graph)
+	if err := s.infer(level != None); err != nil {
+		return nil, err
+	}
+	for round := 0; level != None && round < maxRounds; round++ {
+		before := s.report.Rewrites
+		for _, p := range portable() {
+			if off[p.name] || !s.more() {
+				continue
+			}
+			if err := s.pass(p); err != nil {
+				return nil, fmt.Errorf("optimize: %s: %w", p.name, err)
+			}
+		}
+		if s.report.Rewrites == before || !s.more() {
+			break
+		}
+		if err := s.infer(true); err != nil {
+			return nil, err
+		}
+	}
+	s.report.NodesAfter = countNodes(m.Graph)
+	return s.report, nil
+}
+
+// state is one run over one model.
+type state struct {
+	m      *onnx.Model
+	g      *onnx.Graph
+	o      Options
+	set    *ops.Set
+	off    map[string]bool
+	report *Report
+	env    ops.InferEnv
+	ints   map[*onnx.Value][]onnx.Dim
+	raised bool
+}
+
+func (s *state) infer(fresh bool) error {
+	f := newInferrer(s.m, InferOptions{Set: s.set, Dims: s.o.Dims, Trust: s.o.Trust, Fresh: fresh})
+	s.env, s.ints = f.env, f.ints
+	return f.run(s.g)
+}
+
+func (s *state) pass(p pass) error {
+	if p.run != nil {
+		if err := p.run(s); err != nil {
+			return err
+		}
+	} else {
+		var on []*Rule
+		for _, r := range p.rules {
+			if !s.off[r.Name] {
+				on = append(on, r)
+			}
+		}
+		if err := s.apply(on); err != nil {
+			return err
+		}
+	}
+	if s.o.Check {
+		return check(s.g)
+	}
+	return nil
+}
+
+// more reports whether another rewrite is allowed.
+func (s *state) more() bool { return s.o.MaxRewrites <= 0 || s.report.Rewrites < s.o.MaxRewrites }
+
+// rewrote counts a rewrite.
+func (s *state) rewrote(name string, before, after []*onnx.Node) {
+	s.report.Rewrites++
+	s.report.Counts[name]++
+	if s.o.Trace != nil {
+		s.o.Trace(Event{N: s.report.Rewrites, Rule: name, Before: before, After: after})
+	}
+}
+
+func countNodes(g *onnx.Graph) int {
+	n := 0
+	g.Walk(func(h *onnx.Graph) { n += len(h.Nodes) })
+	return n
+}
+
+// fixDefaults makes inputs with a default plain inputs while the graph is
+// rewritten, since the caller may give another value. Before IR version 4 every
+// initializer had to be listed among the inputs; these are meant as constants.
+func fixDefaults(m *onnx.Model) (restore func()) {
+	g := m.Graph
+	if m.IRVersion < 4 {
+		consts := map[*onnx.Value]bool{}
+		for _, v := range g.Consts {
+			consts[v] = true
+		}
+		g.Inputs = slices.DeleteFunc(g.Inputs, func(v *onnx.Value) bool {
+			if v.Const != nil && !consts[v] {
+				g.Consts = append(g.Consts, v)
+			}
+			return v.Const != nil
+		})
+		m.IRVersion = max(m.IRVersion, 4)
+		return func() {}
+	}
+	var undo []func()
+	for _, v := range g.Inputs {
+		if c := v.Const; c != nil {
+			v.Const = nil
+			undo = append(undo, func() { v.Const = c })
+		}
+	}
+	return func() {
+		for _, f := range undo {
+			f()
+		}
+	}
+}
+
+// disabled checks the names of Options.Disable.
+func disabled(names []string) (map[string]bool, error) {
+	off := map[string]bool{}
+	if len(names) == 0 {
+		return off, nil
+	}
+	known := Names()
+	for _, n := range names {
+		best, dist := "", 1<<30
+		for _, k := range known {
+			if d := distance(n, k.Name); d < dist {
+				best, dist = k.Name, d
+			}
+		}
+		if dist > 0 {
+			return nil, fmt.Errorf("optimize: there is no pass or rule %q; the nearest is %q", n, best)
+		}
+		off[n] = true
+	}
+	return off, nil
+}
+
+// distance is the number of letters to insert, delete or change to get from a to b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			d := diag
+			if a[i] != b[j] {
+				d = 1 + min(diag, row[j], row[j+1])
+			}
+			diag, row[j+1] = row[j+1], d
+		}
+	}
+	return row[len(b)]
+}
