@@ -1,0 +1,227 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Pad: data with pads[i] elements added before and pads[i+k] after dimension
+// axes[i]; negative pads cut. mode constant adds constant_value, edge repeats
+// the border, reflect mirrors without repeating the border, wrap continues
+// from the other side.
+//
+//	data: T[...], pads: int64[2k], constant_value: T[], axes: int32 or int64[k], both optional    output: T[...]
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Pad.html
+func init() {
+	register(&Op{
+		Name: "Pad",
+		Versions: []Version{
+			{Since: 1, In: N(1), Out: N(1), Infer: inferPad1, Build: buildPad1},
+			// 2 renamed paddings to pads, 11 made pads and value inputs.
+			{Since: 2, In: N(1), Out: N(1), Infer: inferPad2, Build: buildPad2},
+			{Since: 11, In: Arity{2, 3}, Out: N(1), Infer: inferPad, Build: buildPad},
+			// 18 added axes, 19 wrap.
+			{Since: 18, In: Arity{2, 4}, Out: N(1), Infer: inferPad, Build: buildPad},
+		},
+	})
+	// The com.microsoft variant has the inputs of version 11, and wrap.
+	register(&Op{
+		Domain:   "com.microsoft",
+		Name:     "Pad",
+		Versions: []Version{{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: inferPad, Build: buildPad}},
+	})
+}
+
+func inferPad1(c *InferContext) error {
+	return inferPadOf(c, onnx.Sizes(c.Ints("paddings", nil)...), nil)
+}
+
+func inferPad2(c *InferContext) error {
+	return inferPadOf(c, onnx.Sizes(c.Ints("pads", nil)...), nil)
+}
+
+func inferPad(c *InferContext) error {
+	pads, ok := c.KnownInts(1)
+	axes, ok2 := c.sizesKnown(3)
+	if !ok || c.Has(3) && !ok2 {
+		x := c.In(0)
+		c.Out[0] = onnx.UnrankedType(x.DType)
+		if x.Ranked {
+			c.setRank(0, x.DType, len(x.Dims))
+		}
+		return nil
+	}
+	return inferPadOf(c, pads, axes)
+}
+
+func inferPadOf(c *InferContext, pads []onnx.Dim, axes []int) error {
+	x := c.In(0)
+	c.Out[0] = onnx.UnrankedType(x.DType)
+	if !x.Ranked {
+		return nil
+	}
+	axes, err := padAxes(len(x.Dims), len(pads), axes)
+	if err != nil {
+		return err
+	}
+	dims := append([]onnx.Dim{}, x.Dims...)
+	for i, a := range axes {
+		dims[a] = dims[a].Add(pads[i]).Add(pads[i+len(axes)])
+	}
+	c.Out[0] = onnx.TensorType(x.DType, dims...)
+	return nil
+}
+
+// padAxes checks that there are two pads for each axis.
+func padAxes(rank, pads int, axes []int) ([]int, error) {
+	if axes == nil {
+		axes = make([]int, rank)
+		for i := range axes {
+			axes[i] = i
+		}
+	}
+	if pads != 2*len(axes) {
+		return nil, fmt.Errorf("pads has %d elements, want %d", pads, 2*len(axes))
+	}
+	return normAxes(axes, rank)
+}
+
+var padModes = []string{"constant", "reflect", "edge", "wrap"}
+
+func buildPad1(b *BuildContext) (Kernel, error) {
+	return padAttrs(b, b.Ints("paddings", nil)), nil
+}
+
+func buildPad2(b *BuildContext) (Kernel, error) { return padAttrs(b, b.Ints("pads", nil)), nil }
+
+func padAttrs(b *BuildContext, pads []int) Kernel {
+	mode := b.OneOf("mode", padModes[:3]...)
+	value := b.Float("value", 0)
+	return func(c *Call) error {
+		v, err := floatScalar(c.T(0).DType(), value)
+		if err != nil {
+			return err
+		}
+		return padTensor(c, mode, pads, nil, v)
+	}
+}
+
+// floatScalar returns v as a tensor of one element of a floating-point type.
+func floatScalar(d tensor.DType, v float32) (*tensor.Tensor, error) {
+	switch d {
+	case tensor.Float32:
+		return tensor.Scalar(v), nil
+	case tensor.Float64:
+		return tensor.Scalar(float64(v)), nil
+	case tensor.Float16:
+		return tensor.Scalar(tensor.F16Of(v)), nil
+	case tensor.BFloat16:
+		return tensor.Scalar(tensor.BF16Of(v)), nil
+	}
+	if v == 0 {
+		return tensor.New(d), nil
+	}
+	return nil, fmt.Errorf("%w: value %g for element type %v", ErrUnsupported, v, d)
+}
+
+func buildPad(b *BuildContext) (Kernel, error) {
+	mode := b.OneOf("mode", padModes...)
+	return bytewise(func(c *Call) error {
+		pads, err := c.Ints(1)
+		if err != nil {
+			return err
+		}
+		axes, err := c.Ints(3)
+		if err != nil {
+			return err
+		}
+		x, v := c.T(0), c.T(2)
+		switch {
+		case v == nil || v.Len() == 0:
+			v = tensor.New(x.DType())
+		case v.Len() != 1:
+			return fmt.Errorf("constant_value has %d elements, want 1", v.Len())
+		case v.DType() != x.DType():
+			return fmt.Errorf("constant_value is %v, data %v", v.DType(), x.DType())
+		}
+		return padTensor(c, mode, pads, axes, v)
+	}, 0), nil
+}
+
+func padTensor(c *Call, mode string, pads, axes []int, value *tensor.Tensor) error {
+	x := c.T(0)
+	s := x.Shape()
+	axes, err := padAxes(len(s), len(pads), axes)
+	if err != nil {
+		return err
+	}
+	shape := append([]int{}, s...)
+	before := make([]int, len(s))
+	for i, a := range axes {
+		lo, hi := pads[i], pads[i+len(axes)]
+		if lo > 1<<46 || hi > 1<<46 || lo < -(1<<46) || hi < -(1<<46) {
+			return fmt.Errorf("%w: pads %d and %d", tensor.ErrSize, lo, hi)
+		}
+		if shape[a] = s[a] + lo + hi; shape[a] < 0 {
+			return fmt.Errorf("pads %d and %d of dimension %d, which is %d, leave less than nothing", lo, hi, a, s[a])
+		}
+		before[a] = lo
+	}
+	y := c.Output(0, x.DType(), shape...)
+	if y.Len() == 0 {
+		return nil
+	}
+	m := moverOf(x.DType())
+	if mode == "constant" {
+		l := strided{shape: make([]int, len(s)), ds: tensor.Strides(shape), ss: tensor.Strides(s)}
+		whole := true
+		for i := range s {
+			from, to := max(0, before[i]), min(shape[i], before[i]+s[i])
+			l.shape[i] = max(0, to-from)
+			l.do += from * l.ds[i]
+			l.so += (from - before[i]) * l.ss[i]
+			whole = whole && l.shape[i] == shape[i]
+		}
+		if !whole {
+			m.fill(c.P, y, 0, y.Len(), value, 0)
+		}
+		if !slices.Contains(l.shape, 0) {
+			m.copy(c.P, y, x, l)
+		}
+		return nil
+	}
+	strides := tensor.Strides(s)
+	maps := make([][]int, len(s))
+	for i, n := range s {
+		if n == 0 {
+			return fmt.Errorf("dimension %d is 0, mode %s has nothing to repeat", i, mode)
+		}
+		maps[i] = make([]int, shape[i])
+		for k := range maps[i] {
+			maps[i][k] = padIndex(mode, k-before[i], n) * strides[i]
+		}
+	}
+	m.mapped(c.P, y, x, maps)
+	return nil
+}
+
+// padIndex maps an index outside of [0, n) to the one whose element it repeats.
+func padIndex(mode string, i, n int) int {
+	switch {
+	case mode == "edge":
+		return min(max(i, 0), n-1)
+	case mode == "wrap":
+		return ((i % n) + n) % n
+	case n == 1:
+		return 0
+	}
+	period := 2 * (n - 1)
+	if i = ((i % period) + period) % period; i >= n {
+		i = period - i
+	}
+	return i
+}

@@ -1,0 +1,61 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// SpaceToDepth: squares of b by b pixels become blocks of b*b channels, the
+// inverse of DepthToSpace in the same mode.
+//
+//	input: T[N, C, H, W]    output: T[N, C*b², H/b, W/b]
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__SpaceToDepth.html
+func init() {
+	register(&Op{
+		Name: "SpaceToDepth",
+		// 28 added mode; before, it is DCR.
+		Versions: []Version{{Since: 1, In: N(1), Out: N(1), Infer: inferSpaceToDepth, Build: buildSpaceToDepth}},
+	})
+}
+
+func inferSpaceToDepth(c *InferContext) error {
+	x := c.In(0)
+	b := onnx.Size(blockSize(&c.attrs))
+	c.setRank(0, x.DType, 4)
+	if !x.Ranked {
+		return nil
+	}
+	if len(x.Dims) != 4 {
+		return fmt.Errorf("input has rank %d, want 4", len(x.Dims))
+	}
+	d := x.Dims
+	c.Out[0] = onnx.TensorType(x.DType, d[0], d[1].Mul(b.Mul(b)), d[2].FloorDiv(b), d[3].FloorDiv(b))
+	return nil
+}
+
+func buildSpaceToDepth(bc *BuildContext) (Kernel, error) {
+	b := blockSize(&bc.attrs)
+	crd := bc.OneOf("mode", "DCR", "CRD") == "CRD"
+	return bytewise(func(c *Call) error {
+		x := c.T(0)
+		s := x.Shape()
+		if len(s) != 4 || s[2]%b != 0 || s[3]%b != 0 {
+			return fmt.Errorf("input has shape %v, want rank 4 and sides that are multiples of %d", s, b)
+		}
+		n, ch, h, w := s[0], s[1], s[2]/b, s[3]/b
+		y := c.Output(0, x.DType(), n, ch*b*b, h, w)
+		plane := s[2] * s[3]
+		// strides of channel, row and column in the block, row and column of blocks
+		shape := []int{n, b, b, ch, h, w}
+		ss := []int{ch * plane, s[3], 1, plane, s[3] * b, b}
+		if crd {
+			shape = []int{n, ch, b, b, h, w}
+			ss = []int{ch * plane, plane, s[3], 1, s[3] * b, b}
+		}
+		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: tensor.Strides(shape), ss: ss})
+		return nil
+	}, 0), nil
+}

@@ -1,0 +1,70 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
+// Trilu: the upper (or lower) triangle of each matrix, with zeros elsewhere.
+// Diagonal k belongs to the triangle; 0 is the main one, positive ones are above.
+//
+//	input: T[..., n, m], k: int64[], optional    output: T[..., n, m]
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Trilu.html
+func init() {
+	versions := func(since int) []Version {
+		return []Version{{Since: since, In: Arity{1, 2}, Out: N(1), Infer: inferTrilu, Build: buildTrilu}}
+	}
+	register(&Op{Name: "Trilu", Versions: versions(14)})
+	// What exporters wrote before opset 14.
+	register(&Op{Domain: "com.microsoft", Name: "Trilu", Versions: versions(1)})
+}
+
+func inferTrilu(c *InferContext) error {
+	x := c.In(0)
+	c.Out[0] = onnx.UnrankedType(x.DType)
+	if x.Ranked {
+		if len(x.Dims) < 2 {
+			return fmt.Errorf("input has rank %d, want at least 2", len(x.Dims))
+		}
+		c.Out[0] = x
+	}
+	return nil
+}
+
+func buildTrilu(b *BuildContext) (Kernel, error) {
+	upper := b.Bool("upper", true)
+	return bytewise(func(c *Call) error {
+		x := c.T(0)
+		s := x.Shape()
+		if len(s) < 2 {
+			return fmt.Errorf("input has shape %v, want rank at least 2", s)
+		}
+		k := 0
+		if c.Has(1) {
+			var err error
+			if k, err = c.one(1); err != nil {
+				return err
+			}
+		}
+		y := c.Output(0, x.DType(), s...)
+		rows, cols := s[len(s)-2], s[len(s)-1]
+		if y.Len() == 0 {
+			return nil
+		}
+		k = min(max(k, -rows), cols)
+		zero(y)
+		m := moverOf(x.DType())
+		c.P.For(x.Len()/cols, max(1, moveGrain/cols), func(lo, hi int) {
+			for r := lo; r < hi; r++ {
+				from, to := min(max(r%rows+k, 0), cols), cols
+				if !upper {
+					from, to = 0, min(max(r%rows+k+1, 0), cols)
+				}
+				m.run(y, r*cols+from, x, r*cols+from, to-from)
+			}
+		})
+		return nil
+	}, 0), nil
+}
