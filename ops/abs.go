@@ -1,0 +1,25 @@
+package ops
+
+import (
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Abs: Y = |X|, element-wise. The least signed integer stays as it is.
+//
+//	X: T[...]    Y: T[...], the same shape; may share X's storage
+//
+// T: all integers of 8 bits and more, float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Abs.html
+func init() {
+	register(&Op{
+		Name:     "Abs",
+		Numerics: Exact,
+		// Versions that only widen the types have no entry.
+		Versions: unaryVersions(1, buildTable(merge(
+			floatKernels(absLoop[float32], absLoop[float64]),
+			byType{tensor.Int8: unaryKernel(absLoop[int8]), tensor.Int16: unaryKernel(absLoop[int16]), tensor.Int32: unaryKernel(absLoop[int32]), tensor.Int64: unaryKernel(absLoop[int64])},
+			byType{tensor.Uint8: unaryKernel(absLoop[uint8]), tensor.Uint16: unaryKernel(absLoop[uint16]), tensor.Uint32: unaryKernel(absLoop[uint32]), tensor.Uint64: unaryKernel(absLoop[uint64])},
+		))),
+	})
+}

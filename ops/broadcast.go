@@ -1,0 +1,272 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// grain is the number of elements below which an element-wise loop is not
+// split between threads.
+const grain = 16 << 10
+
+// maxOperands is the largest number of inputs that a bcast walks at once.
+const maxOperands = 3
+
+// bcast is the walk over an output and the operands that broadcast to it.
+// Dimensions of 1 are dropped and those that all operands pass over evenly are
+// merged, so that the innermost stride of each operand is 0 or 1.
+type bcast struct {
+	n       int   // elements of the output
+	dims    []int // at least one
+	inner   int   // the last of dims
+	strides [maxOperands][]int
+}
+
+// newBcast plans the walk over an output of shape out. Each shape must
+// broadcast to out.
+func newBcast(out []int, shapes ...[]int) *bcast {
+	b := &bcast{n: 1}
+	all := make([]int, (len(shapes)+1)*(len(out)+1))
+	part := func() []int {
+		p := all[: 0 : len(out)+1]
+		all = all[len(out)+1:]
+		return p
+	}
+	b.dims = part()
+	for k := range shapes {
+		b.strides[k] = part()
+	}
+	var run [maxOperands]int // elements of operand k from the current dimension inwards
+	for k := range shapes {
+		run[k] = 1
+	}
+	// From the innermost dimension outwards; reversed at the end.
+	for i := len(out) - 1; i >= 0; i-- {
+		d := out[i]
+		b.n *= d
+		if d == 1 {
+			continue
+		}
+		var s [maxOperands]int
+		last := len(b.dims) - 1
+		merge := last >= 0
+		for k, shape := range shapes {
+			if j := i - (len(out) - len(shape)); j >= 0 && shape[j] != 1 {
+				s[k] = run[k]
+				run[k] *= d
+			}
+			merge = merge && s[k] == b.strides[k][last]*b.dims[last]
+		}
+		if merge {
+			b.dims[last] *= d
+			continue
+		}
+		b.dims = append(b.dims, d)
+		for k := range shapes {
+			b.strides[k] = append(b.strides[k], s[k])
+		}
+	}
+	if len(b.dims) == 0 {
+		b.dims = append(b.dims, 1)
+		for k := range shapes {
+			b.strides[k] = append(b.strides[k], 1)
+		}
+	}
+	reverse(b.dims)
+	for k := range shapes {
+		reverse(b.strides[k])
+	}
+	b.inner = b.dims[len(b.dims)-1]
+	return b
+}
+
+func reverse(s []int) {
+	for i, j := 0, len(s)-1; i < j; i, j = i+1, j-1 {
+		s[i], s[j] = s[j], s[i]
+	}
+}
+
+// step returns the innermost stride of operand k, 0 or 1.
+func (b *bcast) step(k int) int { return b.strides[k][len(b.dims)-1] }
+
+// each calls f for runs of n consecutive elements of the output, starting at
+// o, over which operand k starts at off[k] and moves by step(k). Runs do not
+// cross the innermost dimension. Calls may run at once.
+func (b *bcast) each(p par.P, f func(o, n int, off [maxOperands]int)) {
+	if b.n == 0 {
+		return
+	}
+	rows := b.n / b.inner
+	if b.inner >= 2*grain {
+		for r := range rows {
+			var base [maxOperands]int
+			b.seek(r, &base, nil)
+			p.For(b.inner, grain, func(lo, hi int) {
+				off := base
+				for k := range off {
+					if b.strides[k] != nil {
+						off[k] += lo * b.step(k)
+					}
+				}
+				f(r*b.inner+lo, hi-lo, off)
+			})
+		}
+		return
+	}
+	outer := len(b.dims) - 1
+	p.For(rows, max(1, grain/b.inner), func(lo, hi int) {
+		var off [maxOperands]int
+		idx := make([]int, outer)
+		b.seek(lo, &off, idx)
+		for r := lo; ; {
+			f(r*b.inner, b.inner, off)
+			if r++; r == hi {
+				return
+			}
+			for d := outer - 1; d >= 0; d-- {
+				idx[d]++
+				for k := range off {
+					if b.strides[k] != nil {
+						off[k] += b.strides[k][d]
+					}
+				}
+				if idx[d] < b.dims[d] {
+					break
+				}
+				idx[d] = 0
+				for k := range off {
+					if b.strides[k] != nil {
+						off[k] -= b.strides[k][d] * b.dims[d]
+					}
+				}
+			}
+		}
+	})
+}
+
+// seek sets off to where row r starts in each operand, and idx (unless nil) to
+// its index in the outer dimensions.
+func (b *bcast) seek(r int, off *[maxOperands]int, idx []int) {
+	for d := len(b.dims) - 2; d >= 0; d-- {
+		i := r % b.dims[d]
+		r /= b.dims[d]
+		if idx != nil {
+			idx[d] = i
+		}
+		for k := range off {
+			if b.strides[k] != nil {
+				off[k] += i * b.strides[k][d]
+			}
+		}
+	}
+}
+
+// expand writes the elements of operand k that the output elements [lo, lo+len(dst))
+// meet, in order.
+func expand[T any](b *bcast, k, lo int, dst, src []T) {
+	outer := len(b.dims) - 1
+	idx := make([]int, outer)
+	var off [maxOperands]int
+	b.seek(lo/b.inner, &off, idx)
+	o, at, step, st := off[k], lo%b.inner, b.step(k), b.strides[k]
+	for len(dst) > 0 {
+		n := min(b.inner-at, len(dst))
+		if step == 1 {
+			copy(dst[:n], src[o+at:])
+		} else {
+			v := src[o]
+			for i := range dst[:n] {
+				dst[i] = v
+			}
+		}
+		dst, at = dst[n:], 0
+		for d := outer - 1; d >= 0; d-- {
+			idx[d]++
+			o += st[d]
+			if idx[d] < b.dims[d] {
+				break
+			}
+			idx[d] = 0
+			o -= st[d] * b.dims[d]
+		}
+	}
+}
+
+// legacyBroadcast wraps a kernel of two inputs for the versions before opset 7,
+// where the attribute broadcast allows B to be a scalar or a part of A's shape
+// that starts at the attribute axis (unset: B ends where A ends).
+func legacyBroadcast(b *BuildContext, k Kernel) Kernel {
+	on := b.Bool("broadcast", false)
+	hasAxis := b.HasAttr("axis")
+	axis := b.Int("axis", 0)
+	b.Ignore("consumed_inputs")
+	return func(c *Call) error {
+		x, y := c.T(0), c.T(1)
+		if x == nil || y == nil {
+			return fmt.Errorf("an input is absent")
+		}
+		shape, err := legacyShape(x.Shape(), y.Shape(), on, hasAxis, axis)
+		if err != nil {
+			return err
+		}
+		if y, err = y.Reshape(shape...); err != nil {
+			return err
+		}
+		w := *c
+		w.In = []tensor.Value{x, y}
+		return k(&w)
+	}
+}
+
+// legacyShape returns the shape that B takes so that the rule of opset 7 gives
+// what the attributes mean.
+func legacyShape(a, b []int, on, hasAxis bool, axis int) ([]int, error) {
+	if n, err := tensor.Count(b); err == nil && n == 1 && on {
+		return []int{}, nil
+	}
+	if !on {
+		if fmt.Sprint(a) != fmt.Sprint(b) {
+			return nil, fmt.Errorf("B has shape %v, want A's shape %v as broadcast is 0", b, a)
+		}
+		return b, nil
+	}
+	start := len(a) - len(b)
+	if hasAxis {
+		start = axis
+		if start < 0 {
+			start += len(a)
+		}
+	}
+	if start < 0 || start+len(b) > len(a) {
+		return nil, fmt.Errorf("B has shape %v, want a part of A's shape %v at axis %d", b, a, start)
+	}
+	shape := make([]int, len(a)-start)
+	for i := range shape {
+		shape[i] = 1
+		if i < len(b) {
+			shape[i] = b[i]
+			if b[i] != 1 && b[i] != a[start+i] {
+				return nil, fmt.Errorf("B has shape %v, want a part of A's shape %v at axis %d", b, a, start)
+			}
+		}
+	}
+	return shape, nil
+}
+
+// inferLegacy gives output 0 the element type d (Undefined: that of A) and A's shape.
+func inferLegacy(d tensor.DType) func(*InferContext) error {
+	return func(c *InferContext) error {
+		t := c.In(0)
+		if d != tensor.Undefined {
+			t.DType = d
+		}
+		if t.Kind == onnx.UnknownKind {
+			t.Kind = onnx.TensorKind
+		}
+		c.Out[0] = t
+		return nil
+	}
+}

@@ -1,0 +1,21 @@
+package ops
+
+import (
+	"math"
+)
+
+// Ceil: Y = the least integer that is not below X, element-wise.
+//
+//	X: T[...]    Y: T[...], the same shape; may share X's storage
+//
+// T: float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Ceil.html
+func init() {
+	register(&Op{
+		Name:     "Ceil",
+		Numerics: Exact,
+		// Versions that only widen the types have no entry.
+		Versions: unaryVersions(1, buildTable(mathKernels(math.Ceil))),
+	})
+}

@@ -1,0 +1,21 @@
+package ops
+
+import (
+	"math"
+)
+
+// Cosh: output = cosh(input), element-wise.
+//
+//	input: T[...]    output: T[...], the same shape; may share input's storage
+//
+// T: float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Cosh.html
+func init() {
+	register(&Op{
+		Name:     "Cosh",
+		Numerics: Rounding,
+		// Versions that only widen the types have no entry.
+		Versions: unaryVersions(9, buildTable(mathKernels(math.Cosh))),
+	})
+}

@@ -1,0 +1,261 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// pair holds the loops of a function of two arguments: over two vectors, and
+// over a vector and a scalar. dst may be a vector argument of the same type.
+type pair[A, B, R tensor.Element] struct {
+	vv func(dst []R, a []A, b []B)
+	vs func(dst []R, a []A, b B)
+	sv func(dst []R, a A, b []B)
+}
+
+// zipVV, zipVS and zipSV inline into a caller that gives them a function
+// literal, and the literal into them, so that the loop has no call.
+
+func zipVV[A, B, R any](dst []R, a []A, b []B, f func(A, B) R) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = f(a[i], b[i])
+	}
+}
+
+func zipVS[A, B, R any](dst []R, a []A, b B, f func(A, B) R) {
+	a = a[:len(dst)]
+	for i := range dst {
+		dst[i] = f(a[i], b)
+	}
+}
+
+func zipSV[A, B, R any](dst []R, a A, b []B, f func(A, B) R) {
+	b = b[:len(dst)]
+	for i := range dst {
+		dst[i] = f(a, b[i])
+	}
+}
+
+// pairOf makes the loops that call f for every element: for functions that
+// cost more than a call.
+//
+//go:noinline
+func pairOf[A, B, R tensor.Element](f func(A, B) R) pair[A, B, R] {
+	return pair[A, B, R]{
+		vv: func(d []R, a []A, b []B) { zipVV(d, a, b, f) },
+		vs: func(d []R, a []A, b B) { zipVS(d, a, b, f) },
+		sv: func(d []R, a A, b []B) { zipSV(d, a, b, f) },
+	}
+}
+
+// shortRow is the length of innermost runs below which a broadcast operand is
+// written out instead of calling a loop per run.
+const shortRow = 48
+
+// run computes dst = f(a, b), where a and b broadcast to dst as w plans.
+func (f *pair[A, B, R]) run(c *Call, w *bcast, dst []R, a []A, b []B) {
+	sa, sb := w.step(0), w.step(1)
+	if w.inner < shortRow && w.n > w.inner {
+		f.runShort(c, w, dst, a, b)
+		return
+	}
+	w.each(c.P, func(o, n int, off [maxOperands]int) {
+		d := dst[o : o+n]
+		switch {
+		case sa == 1 && sb == 1:
+			f.vv(d, a[off[0]:off[0]+n], b[off[1]:off[1]+n])
+		case sa == 1:
+			f.vs(d, a[off[0]:off[0]+n], b[off[1]])
+		case sb == 1:
+			f.sv(d, a[off[0]], b[off[1]:off[1]+n])
+		default:
+			f.vs(d[:1], a[off[0]:off[0]+1], b[off[1]])
+			for i := range d[1:] {
+				d[1+i] = d[0]
+			}
+		}
+	})
+}
+
+func (f *pair[A, B, R]) runShort(c *Call, w *bcast, dst []R, a []A, b []B) {
+	fullA, fullB := len(a) == w.n, len(b) == w.n
+	c.P.For(w.n, grain, func(lo, hi int) {
+		var ba []A
+		var bb []B
+		if !fullA {
+			ba = make([]A, min(block, hi-lo))
+		}
+		if !fullB {
+			bb = make([]B, min(block, hi-lo))
+		}
+		for ; lo < hi; lo += block {
+			n := min(block, hi-lo)
+			va, vb := ba, bb
+			if fullA {
+				va = a[lo : lo+n]
+			} else {
+				expand(w, 0, lo, ba[:n], a)
+			}
+			if fullB {
+				vb = b[lo : lo+n]
+			} else {
+				expand(w, 1, lo, bb[:n], b)
+			}
+			f.vv(dst[lo:lo+n], va[:n], vb[:n])
+		}
+	})
+}
+
+// kernel is the kernel of f over inputs 0 and 1 with broadcasting.
+func (f pair[A, B, R]) kernel() Kernel { return checkedKernel(f, nil) }
+
+// checkedKernel is kernel with a look at the operands before the loop; check
+// is not called if the output is empty.
+func checkedKernel[A, B, R tensor.Element](f pair[A, B, R], check func(a []A, b []B) error) Kernel {
+	da, db, dr := tensor.DTypeOf[A](), tensor.DTypeOf[B](), tensor.DTypeOf[R]()
+	return func(c *Call) error {
+		x, y, err := operands(c, da, db)
+		if err != nil {
+			return err
+		}
+		xs, ys := x.Shape(), y.Shape()
+		a, b := tensor.Data[A](x), tensor.Data[B](y)
+		shape := xs
+		same := slices.Equal(xs, ys)
+		if !same {
+			if shape, err = tensor.Broadcast(xs, ys); err != nil {
+				return err
+			}
+		}
+		if n, err := tensor.Count(shape); err == nil && n > 0 && check != nil {
+			if err := check(a, b); err != nil {
+				return err
+			}
+		}
+		dst := tensor.Data[R](c.Output(0, dr, shape...))
+		switch {
+		case same || len(a) == len(dst) && len(b) == len(dst):
+			c.P.For(len(dst), grain, func(lo, hi int) { f.vv(dst[lo:hi], a[lo:hi], b[lo:hi]) })
+		case len(b) == 1:
+			c.P.For(len(dst), grain, func(lo, hi int) { f.vs(dst[lo:hi], a[lo:hi], b[0]) })
+		case len(a) == 1:
+			c.P.For(len(dst), grain, func(lo, hi int) { f.sv(dst[lo:hi], a[0], b[lo:hi]) })
+		default:
+			f.run(c, newBcast(shape, xs, ys), dst, a, b)
+		}
+		return nil
+	}
+}
+
+// operands returns inputs 0 and 1, which must have the given element types.
+func operands(c *Call, da, db tensor.DType) (a, b *tensor.Tensor, err error) {
+	a, b = c.T(0), c.T(1)
+	switch {
+	case a == nil:
+		return nil, nil, fmt.Errorf("input 0 is absent")
+	case b == nil:
+		return nil, nil, fmt.Errorf("input 1 is absent")
+	case a.DType() != da:
+		return nil, nil, unsupportedType(0, a.DType())
+	case b.DType() != db:
+		return nil, nil, fmt.Errorf("input 1 is %v, want %v as input 0 is %v", b.DType(), db, da)
+	}
+	return a, b, nil
+}
+
+// widenPair makes the loops over half precision floats from those over float32.
+func widenPair[H half](f pair[float32, float32, float32], round func(float32) H) pair[H, H, H] {
+	narrow := func(dst []H, x []float32) {
+		for i, v := range x[:len(dst)] {
+			dst[i] = round(v)
+		}
+	}
+	return halfPair[H](f, func(w *buffers) []float32 { return w.d[:] }, narrow)
+}
+
+// halfPair makes the loops over half precision floats from those over float32
+// whose results R go through scratch and finish into dst.
+func halfPair[H half, S, R tensor.Element](f pair[float32, float32, S], scratch func(*buffers) []S, finish func(dst []R, x []S)) pair[H, H, R] {
+	widen := func(dst []float32, x []H) []float32 {
+		for i, v := range x {
+			dst[i] = v.Float32()
+		}
+		return dst[:len(x)]
+	}
+	blocks := func(n int, do func(w *buffers, lo, hi int)) {
+		w := bufferPool.Get().(*buffers)
+		defer bufferPool.Put(w)
+		for lo := 0; lo < n; lo += block {
+			do(w, lo, min(lo+block, n))
+		}
+	}
+	return pair[H, H, R]{
+		vv: func(d []R, a, b []H) {
+			blocks(len(d), func(w *buffers, lo, hi int) {
+				s := scratch(w)[:hi-lo]
+				f.vv(s, widen(w.a[:], a[lo:hi]), widen(w.b[:], b[lo:hi]))
+				finish(d[lo:hi], s)
+			})
+		},
+		vs: func(d []R, a []H, b H) {
+			v := b.Float32()
+			blocks(len(d), func(w *buffers, lo, hi int) {
+				s := scratch(w)[:hi-lo]
+				f.vs(s, widen(w.a[:], a[lo:hi]), v)
+				finish(d[lo:hi], s)
+			})
+		},
+		sv: func(d []R, a H, b []H) {
+			v := a.Float32()
+			blocks(len(d), func(w *buffers, lo, hi int) {
+				s := scratch(w)[:hi-lo]
+				f.sv(s, v, widen(w.b[:], b[lo:hi]))
+				finish(d[lo:hi], s)
+			})
+		},
+	}
+}
+
+// widenCompare makes the loops of a comparison of half precision floats from
+// those over float32.
+func widenCompare[H half](f pair[float32, float32, bool]) pair[H, H, bool] {
+	return halfPair[H](f, func(w *buffers) []bool { return w.m[:] }, func(dst, x []bool) { copy(dst, x) })
+}
+
+// floatPairs are the kernels of a function of two floats of the same type.
+func floatPairs(f32 pair[float32, float32, float32], f64 pair[float64, float64, float64]) byType {
+	return byType{
+		tensor.Float32:  f32.kernel(),
+		tensor.Float64:  f64.kernel(),
+		tensor.Float16:  widenPair(f32, tensor.F16Of).kernel(),
+		tensor.BFloat16: widenPair(f32, tensor.BF16Of).kernel(),
+	}
+}
+
+// binaryVersions are the versions of a binary operator with broadcasting by
+// the attributes broadcast and axis before opset 7, and by shape since. d is
+// the element type of the output; Undefined: that of the inputs.
+func binaryVersions(since int, d tensor.DType, build func(*BuildContext) (Kernel, error)) []Version {
+	place := []int{0, 1}
+	infer := inferBroadcast
+	if d != tensor.Undefined {
+		infer = func(c *InferContext) error { return inferBroadcastTo(c, d) }
+	}
+	if since >= 7 {
+		return []Version{{Since: since, In: N(2), Out: N(1), InPlace: place, Infer: infer, Build: build}}
+	}
+	old := func(b *BuildContext) (Kernel, error) {
+		k, err := build(b)
+		if err != nil {
+			return nil, err
+		}
+		return legacyBroadcast(b, k), nil
+	}
+	return []Version{
+		{Since: since, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferLegacy(d), Build: old},
+		{Since: 7, In: N(2), Out: N(1), InPlace: place, Infer: infer, Build: build},
+	}
+}

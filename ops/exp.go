@@ -1,0 +1,23 @@
+package ops
+
+import (
+	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+)
+
+// Exp: output = e^input, element-wise.
+//
+//	input: T[...]    output: T[...], the same shape; may share input's storage
+//
+// T: float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Exp.html
+func init() {
+	register(&Op{
+		Name:     "Exp",
+		Numerics: Rounding,
+		// Versions that only widen the types have no entry.
+		Versions: unaryVersions(1, buildTable(floatKernels(vec.Best.Exp, mapLoop(math.Exp)))),
+	})
+}

@@ -1,0 +1,17 @@
+package ops
+
+// HardSwish: Y = X * max(0, min(1, X/6 + 1/2)), element-wise.
+//
+//	X: T[...]    Y: T[...], the same shape; may share X's storage
+//
+// T: float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__HardSwish.html
+func init() {
+	register(&Op{
+		Name:     "HardSwish",
+		Numerics: Rounding,
+		// Versions that only widen the types have no entry.
+		Versions: unaryVersions(14, buildTable(floatKernels(hardSwishLoop[float32], hardSwishLoop[float64]))),
+	})
+}

@@ -1,0 +1,23 @@
+package ops
+
+import (
+	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+)
+
+// Log: output = the natural logarithm of input, element-wise.
+//
+//	input: T[...]    output: T[...], the same shape; may share input's storage
+//
+// T: float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Log.html
+func init() {
+	register(&Op{
+		Name:     "Log",
+		Numerics: Rounding,
+		// Versions that only widen the types have no entry.
+		Versions: unaryVersions(1, buildTable(floatKernels(vec.Best.Log, mapLoop(math.Log)))),
+	})
+}

@@ -1,0 +1,17 @@
+package ops
+
+// Reciprocal: Y = 1 / X, element-wise.
+//
+//	X: T[...]    Y: T[...], the same shape; may share X's storage
+//
+// T: float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Reciprocal.html
+func init() {
+	register(&Op{
+		Name:     "Reciprocal",
+		Numerics: Rounding,
+		// Versions that only widen the types have no entry.
+		Versions: unaryVersions(1, buildTable(floatKernels(reciprocalLoop[float32], reciprocalLoop[float64]))),
+	})
+}

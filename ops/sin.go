@@ -1,0 +1,21 @@
+package ops
+
+import (
+	"math"
+)
+
+// Sin: output = sin(input), element-wise, in radians.
+//
+//	input: T[...]    output: T[...], the same shape; may share input's storage
+//
+// T: float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Sin.html
+func init() {
+	register(&Op{
+		Name:     "Sin",
+		Numerics: Rounding,
+		// Versions that only widen the types have no entry.
+		Versions: unaryVersions(7, buildTable(mathKernels(math.Sin))),
+	})
+}

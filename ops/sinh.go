@@ -1,0 +1,21 @@
+package ops
+
+import (
+	"math"
+)
+
+// Sinh: output = sinh(input), element-wise.
+//
+//	input: T[...]    output: T[...], the same shape; may share input's storage
+//
+// T: float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Sinh.html
+func init() {
+	register(&Op{
+		Name:     "Sinh",
+		Numerics: Rounding,
+		// Versions that only widen the types have no entry.
+		Versions: unaryVersions(9, buildTable(mathKernels(math.Sinh))),
+	})
+}

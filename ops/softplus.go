@@ -1,0 +1,21 @@
+package ops
+
+import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+)
+
+// Softplus: Y = log(1 + e^X), element-wise.
+//
+//	X: T[...]    Y: T[...], the same shape; may share X's storage
+//
+// T: float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Softplus.html
+func init() {
+	register(&Op{
+		Name:     "Softplus",
+		Numerics: Rounding,
+		// Versions that only widen the types have no entry.
+		Versions: unaryVersions(1, buildTable(floatKernels(vec.Best.Softplus, mapLoop(softplus64)))),
+	})
+}

@@ -1,0 +1,21 @@
+package ops
+
+import (
+	"math"
+)
+
+// Sqrt: Y = the square root of X, element-wise; NaN where X < 0.
+//
+//	X: T[...]    Y: T[...], the same shape; may share X's storage
+//
+// T: float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Sqrt.html
+func init() {
+	register(&Op{
+		Name:     "Sqrt",
+		Numerics: Rounding,
+		// Versions that only widen the types have no entry.
+		Versions: unaryVersions(1, buildTable(floatKernels(sqrt32, mapLoop(math.Sqrt)))),
+	})
+}
