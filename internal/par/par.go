@@ -18,14 +18,14 @@ type P struct {
 	Threads int             // the caller included; below 2: the caller alone
 }
 
-// maxChunks bounds the number of chunks of a loop, so that a small grain does
-// not drown the work in claims.
-const maxChunks = 512
+// maxClaims bounds the number of claims of a loop: of a long loop with a small
+// grain, a thread takes several chunks at once.
+const maxClaims = 512
 
-// For calls f for chunks [lo, hi) that together cover [0, n). Chunks have at
-// least grain elements (but the last) and start at multiples of grain; their
-// bounds depend on n and grain alone, never on Threads, so that a result built
-// per chunk is the same at any number of threads. Calls of f may run at once.
+// For calls f for the chunks [i*grain, min((i+1)*grain, n)) that cover [0, n):
+// their bounds depend on n and grain alone, never on Threads, so that a result
+// built per chunk is the same at any number of threads. Calls of f may run at
+// once.
 // For may be called from f. Once p.Ctx is done no further chunk starts: the
 // caller must treat its result as void when Ctx.Err() is set. A panic in f is
 // raised again in the caller after the running chunks have ended.
@@ -34,26 +34,24 @@ func (p P) For(n, grain int, f func(lo, hi int)) {
 		return
 	}
 	grain = max(grain, 1)
-	size := grain
-	if c := (n-1)/grain + 1; c > maxChunks {
-		size = grain * ((c-1)/maxChunks + 1)
-	}
-	chunks := (n-1)/size + 1
+	chunks := (n-1)/grain + 1
+	per := (chunks-1)/maxClaims + 1
+	claims := (chunks-1)/per + 1
 	var done <-chan struct{}
 	if p.Ctx != nil {
 		done = p.Ctx.Done()
 	}
-	if p.Threads < 2 || chunks == 1 {
-		for lo := 0; lo < n; lo += size {
+	if p.Threads < 2 || claims == 1 {
+		for lo := 0; lo < n; lo += grain {
 			if closed(done) {
 				return
 			}
-			f(lo, min(lo+size, n))
+			f(lo, min(lo+grain, n))
 		}
 		return
 	}
-	j := &job{f: f, n: n, size: size, chunks: int32(chunks), cancel: done}
-	helpers := min(p.Threads, chunks) - 1
+	j := &job{f: f, n: n, grain: grain, per: per, claims: int32(claims), cancel: done}
+	helpers := min(p.Threads, claims) - 1
 	j.helpers.Store(int32(helpers))
 	pool.run(j, helpers)
 	if r := j.panicked.Load(); r != nil {
@@ -74,12 +72,13 @@ func closed(c <-chan struct{}) bool {
 }
 
 // job is one loop. It is never reused: a worker that comes late holds a job
-// whose chunks are all claimed, and leaves it.
+// that is all claimed, and leaves it.
 type job struct {
 	f      func(lo, hi int)
 	n      int
-	size   int
-	chunks int32
+	grain  int
+	per    int // chunks of a claim
+	claims int32
 	cancel <-chan struct{}
 
 	helpers  atomic.Int32 // workers that may still join
@@ -96,32 +95,32 @@ type job struct {
 
 type raised struct{ value any }
 
-// work claims and runs chunks until none is left.
+// work claims and runs chunks until all are claimed.
 func (j *job) work() {
 	for {
 		i := j.next.Add(1) - 1
-		if i >= j.chunks {
-			j.next.Store(j.chunks) // so that it cannot wrap around
+		if i >= j.claims {
+			j.next.Store(j.claims) // so that it cannot wrap around
 			return
 		}
-		if !j.stopped.Load() && !closed(j.cancel) {
-			j.chunk(int(i))
-		}
-		if j.done.Add(1) == j.chunks && j.waiting.Load() {
+		j.claim(int(i))
+		if j.done.Add(1) == j.claims && j.waiting.Load() {
 			j.fin <- struct{}{}
 		}
 	}
 }
 
-func (j *job) chunk(i int) {
+func (j *job) claim(i int) {
 	defer func() {
 		if r := recover(); r != nil {
 			j.stopped.Store(true)
 			j.panicked.CompareAndSwap(nil, &raised{located(r)})
 		}
 	}()
-	lo := i * j.size
-	j.f(lo, min(lo+j.size, j.n))
+	end := min((i+1)*j.per*j.grain, j.n)
+	for lo := i * j.per * j.grain; lo < end && !j.stopped.Load() && !closed(j.cancel); lo += j.grain {
+		j.f(lo, min(lo+j.grain, end))
+	}
 }
 
 // located adds the stack to an error of the Go runtime, which would otherwise

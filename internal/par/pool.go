@@ -85,7 +85,7 @@ func (p *workers) run(j *job, helpers int) {
 
 // wait returns when the chunks that workers hold have ended.
 func (j *job) wait() {
-	ended := func() bool { return j.done.Load() == j.chunks }
+	ended := func() bool { return j.done.Load() == j.claims }
 	if ended() || spin(ended) {
 		return
 	}
@@ -161,7 +161,7 @@ func (p *workers) worker() {
 func (p *workers) help() (found bool) {
 	for i := range p.jobs {
 		j := p.jobs[i].Load()
-		if j == nil || j.next.Load() >= j.chunks {
+		if j == nil || j.next.Load() >= j.claims {
 			continue
 		}
 		if j.helpers.Add(-1) < 0 {
