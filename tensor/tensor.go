@@ -205,3 +205,7 @@ func (t *Tensor) CopyFrom(src *Tensor) error {
 	copy(t.str, src.str)
 	return nil
 }
+
+// Owner returns what keeps the storage valid: the owner given to FromBytes,
+// nil for storage on the Go heap.
+func (t *Tensor) Owner() any { return t.owner }

@@ -75,3 +75,9 @@ func Force(name string) (restore func(), err error) {
 	old := limit.Swap(int32(i + 1))
 	return func() { limit.Store(old) }, nil
 }
+
+// Level returns the name of the highest level in use.
+func Level() string {
+	l := Levels()
+	return l[len(l)-1]
+}

@@ -1,0 +1,2 @@
+// Package runtime compiles a model to a program and runs it.
+package runtime

@@ -1,0 +1,216 @@
+package runtime
+
+import (
+	"fmt"
+	"math/bits"
+	goruntime "runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// buffer is the storage of one or more tensors of a run. Tensors over it have
+// it as their owner, so that views made by Reshape and the like are counted.
+type buffer struct {
+	data []byte
+	refs int // slots that hold a tensor over it
+	kind bufferKind
+	rec  int // index in the recording of the run, -1: not recorded
+	idx  int // index in the plan, for slab buffers
+}
+
+type bufferKind uint8
+
+const (
+	// pooled buffers go back to the run's free list with their last reference.
+	pooled bufferKind = iota
+	// planned buffers are parts of the plan's slab.
+	planned
+	// escaped buffers belong to a value that may outlive its slots (an output,
+	// an element of a sequence, a result of a nested graph): the garbage
+	// collector frees them.
+	escaped
+)
+
+// pin is added to the references of a planned buffer that must stay as it is
+// until the run ends.
+const pin = 1 << 30
+
+// arena gives one run its memory. It is used by one goroutine at a time.
+type arena struct {
+	limit int64
+	live  int64         // bytes in pooled buffers that are in use, and in the slab
+	out   *atomic.Int64 // bytes in escaped buffers that are not collected yet
+	free  map[int][]*buffer
+	rec   *recording
+	plan  *plan
+	slab  []byte
+	parts []buffer // one for each allocation of the plan
+}
+
+// sizeClass rounds n up so that at most an eighth is wasted.
+func sizeClass(n int) int {
+	if n <= 512 {
+		return (n + 63) &^ 63
+	}
+	step := 1 << (bits.Len(uint(n-1)) - 4)
+	return (n + step - 1) &^ (step - 1)
+}
+
+// take returns a buffer of at least n bytes.
+func (a *arena) take(n int) (*buffer, error) {
+	class := sizeClass(n)
+	if class < n {
+		return nil, fmt.Errorf("%w: %d bytes", ErrMemory, n)
+	}
+	for _, c := range [...]int{class, sizeClass(class + 1)} {
+		if l := a.free[c]; len(l) > 0 {
+			b := l[len(l)-1]
+			a.free[c] = l[:len(l)-1]
+			a.live += int64(len(b.data))
+			b.rec = -1
+			return b, nil
+		}
+	}
+	if err := a.reserve(class); err != nil {
+		return nil, err
+	}
+	a.live += int64(class)
+	return &buffer{data: tensor.AlignedBytes(class), rec: -1}, nil
+}
+
+// reserve says whether n more bytes may be allocated. What has escaped is
+// counted until it is collected.
+func (a *arena) reserve(n int) error {
+	over := func() bool { return a.live+a.out.Load()+int64(n) > a.limit }
+	if !over() {
+		return nil
+	}
+	a.free = nil
+	for wait := time.Millisecond; a.out.Load() > 0 && wait < 20*time.Millisecond; wait *= 2 {
+		goruntime.GC()
+		time.Sleep(wait) // cleanups run after the collection
+		if !over() {
+			return nil
+		}
+	}
+	if !over() {
+		return nil
+	}
+	return fmt.Errorf("%w: %d bytes in use, %d more wanted, %d allowed", ErrMemory, a.live+a.out.Load(), n, a.limit)
+}
+
+// release takes back a buffer without references.
+func (a *arena) release(b *buffer, at int) {
+	if b.rec >= 0 && a.rec != nil {
+		a.rec.allocs[b.rec].death = at
+	}
+	if b.kind != pooled {
+		return
+	}
+	a.live -= int64(len(b.data))
+	if a.free == nil {
+		a.free = map[int][]*buffer{}
+	}
+	a.free[len(b.data)] = append(a.free[len(b.data)], b)
+}
+
+// escape gives a pooled buffer to the garbage collector.
+func (a *arena) escape(b *buffer) {
+	switch b.kind {
+	case planned:
+		b.refs += pin
+	case pooled:
+		b.kind = escaped
+		n := int64(len(b.data))
+		a.live -= n
+		a.out.Add(n)
+		goruntime.AddCleanup(b, func(out *atomic.Int64) { out.Add(-n) }, a.out)
+	}
+}
+
+// bufferOf returns the buffer of this package that t lies in, or nil.
+func bufferOf(t *tensor.Tensor) *buffer {
+	b, _ := t.Owner().(*buffer)
+	return b
+}
+
+// hold counts a slot's reference to v.
+func (a *arena) hold(v tensor.Value) {
+	if t, ok := v.(*tensor.Tensor); ok {
+		if b := bufferOf(t); b != nil && b.kind != escaped {
+			b.refs++
+		}
+		return
+	}
+	a.escapeValue(v)
+}
+
+// drop ends a slot's reference to v, at instruction at.
+func (a *arena) drop(v tensor.Value, at int) {
+	if t, ok := v.(*tensor.Tensor); ok {
+		if b := bufferOf(t); b != nil && b.kind != escaped {
+			if b.refs--; b.refs == 0 {
+				a.release(b, at)
+			}
+		}
+	}
+}
+
+// escapeValue makes every tensor in v independent of slots.
+func (a *arena) escapeValue(v tensor.Value) {
+	switch v := v.(type) {
+	case *tensor.Tensor:
+		if b := bufferOf(v); b != nil {
+			a.escape(b)
+		}
+	case *tensor.Sequence:
+		for _, e := range v.Elems {
+			a.escapeValue(e)
+		}
+	case *tensor.Optional:
+		if v.Elem != nil {
+			a.escapeValue(v.Elem)
+		}
+	case *tensor.Map:
+		a.escapeValue(v.Keys)
+		a.escapeValue(v.Values)
+	}
+}
+
+// address returns the address of the first byte of b.
+func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// overlap reports whether a and b share memory.
+func overlap(a, b []byte) bool {
+	return len(a) > 0 && len(b) > 0 && address(a) < address(b)+uintptr(len(b)) && address(b) < address(a)+uintptr(len(a))
+}
+
+// detach returns v as a value of the caller: nothing in it is shared with the
+// run, the model or an input.
+func (a *arena) detach(v tensor.Value) tensor.Value {
+	switch v := v.(type) {
+	case *tensor.Tensor:
+		if b := bufferOf(v); b != nil && b.kind == pooled {
+			a.escape(b)
+			return v
+		}
+		return v.Clone()
+	case *tensor.Sequence:
+		c := &tensor.Sequence{DType: v.DType, Elems: make([]tensor.Value, len(v.Elems))}
+		for i, e := range v.Elems {
+			c.Elems[i] = a.detach(e)
+		}
+		return c
+	case *tensor.Optional:
+		if v.Elem == nil {
+			return v
+		}
+		return &tensor.Optional{Elem: a.detach(v.Elem)}
+	case *tensor.Map:
+		return &tensor.Map{Keys: v.Keys.Clone(), Values: v.Values.Clone()}
+	}
+	return v
+}

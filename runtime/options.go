@@ -1,0 +1,38 @@
+package runtime
+
+import (
+	"log/slog"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/optimize"
+)
+
+// Options says how a model is opened and run. The zero value is right for most
+// programs; what is wrong with it is reported by Open.
+type Options struct {
+	// Threads caps the threads of one Run, the caller included. The workers are
+	// shared by all sessions of the process. 0: one per CPU (GOMAXPROCS).
+	Threads int
+	// Level is how far the graph is rewritten. The zero value is the best level.
+	Level optimize.Level
+	// Disable lists passes and rules, by name, that are not used.
+	Disable []string
+	// Dims fixes symbolic sizes of the inputs, so that more is known when the
+	// graph is optimised. Inputs must then have these sizes.
+	Dims map[string]int
+	// MaxMemory bounds, in bytes, what one Run may hold in intermediate and
+	// output values. 0: 80% of the machine's memory.
+	MaxMemory int64
+	// Logger gets what Open did. Nil: nothing is logged.
+	Logger *slog.Logger
+	// Operators are added to the standard ones, for this session. One with the
+	// domain and name of a standard operator takes its place.
+	Operators []*ops.Op
+	// NoMmap reads model files into memory instead of mapping them: for files
+	// that others may truncate while they are in use.
+	NoMmap bool
+	// Limits bounds what a model file may contain. The zero value takes the
+	// defaults of package onnx.
+	Limits onnx.Limits
+}

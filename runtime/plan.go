@@ -1,0 +1,123 @@
+package runtime
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// A plan places the intermediate values of a run in one slab. It is made from
+// a recording of an earlier run with the same input shapes: which allocation
+// each instruction made, and when its last reference went. A later run takes
+// an allocation from its place in the slab when everything that shared the
+// place before has been released, and from the free list otherwise; so a plan
+// can be less than perfect, but never wrong, whatever depends on data.
+
+// recording notes the allocations of one run of a main program.
+type recording struct{ allocs []allocation }
+
+// allocation is storage for output out of instruction at, of size bytes, last
+// read by instruction death (-1: it outlived the run).
+type allocation struct{ at, out, size, death int }
+
+// plan is immutable; its slabs are reused between runs.
+type plan struct {
+	size   int
+	allocs []placement
+	index  map[[2]int]int // instruction and output to allocation
+	slabs  sync.Pool      // of *slab
+}
+
+type slab struct {
+	data  []byte
+	parts []buffer
+}
+
+// placement is an allocation at its place. before lists the allocations that
+// use part of the same place earlier in the run.
+type placement struct {
+	allocation
+	offset int
+	before []int
+}
+
+// makePlan places the allocations of a recording: the largest first, each at
+// the lowest offset where nothing lives at the same time.
+func makePlan(r *recording) *plan {
+	var list []placement
+	for _, a := range r.allocs {
+		if a.death >= a.at && a.size > 0 {
+			list = append(list, placement{allocation: a})
+		}
+	}
+	order := make([]int, len(list))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return list[j].size - list[i].size })
+	p := &plan{index: map[[2]int]int{}}
+	var placed []int // by offset
+	for _, i := range order {
+		a := &list[i]
+		off, size := 0, (a.size+tensor.Alignment-1)&^(tensor.Alignment-1)
+		for _, j := range placed {
+			b := &list[j]
+			if b.death < a.at || a.death < b.at || b.offset+b.size <= off {
+				continue
+			}
+			if b.offset >= off+size {
+				break
+			}
+			off = (b.offset + b.size + tensor.Alignment - 1) &^ (tensor.Alignment - 1)
+		}
+		a.offset = off
+		p.size = max(p.size, off+size)
+		at, _ := slices.BinarySearchFunc(placed, off, func(j, off int) int { return list[j].offset - off })
+		placed = slices.Insert(placed, at, i)
+	}
+	for i := range list {
+		a := &list[i]
+		for j := range list {
+			b := &list[j]
+			if b.at < a.at && a.offset < b.offset+b.size && b.offset < a.offset+a.size {
+				a.before = append(a.before, j)
+			}
+		}
+		p.index[[2]int{a.at, a.out}] = i
+	}
+	p.allocs = list
+	return p
+}
+
+// slab returns memory for one run.
+func (p *plan) slab() *slab {
+	if s, ok := p.slabs.Get().(*slab); ok {
+		return s
+	}
+	return &slab{data: tensor.AlignedBytes(p.size), parts: make([]buffer, len(p.allocs))}
+}
+
+// place returns the planned buffer for output out of instruction at if it is
+// large enough and free; else nil.
+func (a *arena) place(at, out, size int) *buffer {
+	if a.plan == nil {
+		return nil
+	}
+	i, ok := a.plan.index[[2]int{at, out}]
+	if !ok {
+		return nil
+	}
+	p := &a.plan.allocs[i]
+	if size > p.size || a.parts[i].refs != 0 {
+		return nil
+	}
+	for _, j := range p.before {
+		if a.parts[j].refs != 0 {
+			return nil
+		}
+	}
+	b := &a.parts[i]
+	b.data, b.kind, b.rec, b.idx = a.slab[p.offset:p.offset+p.size:p.offset+p.size], planned, -1, i
+	return b
+}

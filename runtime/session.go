@@ -1,0 +1,353 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	goruntime "runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Session is a model that is ready to run. It is safe for concurrent use:
+// calls of Run share the program and the weights, and nothing else.
+type Session struct {
+	opt    Options
+	set    *ops.Set
+	model  *onnx.Model // as prepared, before optimisation: for programs with other outputs
+	prog   *program
+	report Report
+	plans  planCache
+	states sync.Pool // of *frame of the main program
+	out    atomic.Int64
+
+	mu     sync.RWMutex // held for reading while a Run is in progress
+	closed bool
+
+	variantMu sync.Mutex
+	variants  map[string]*Session
+}
+
+// Open reads and compiles the model file at path. External data is read from
+// the file's folder only. Weights are views of the mapped file where kernels
+// read them as they are.
+func Open(path string, o Options) (*Session, error) {
+	m, err := onnx.Open(path, onnx.DecodeOptions{Limits: o.Limits, NoMmap: o.NoMmap})
+	if err != nil {
+		return nil, err
+	}
+	return owned(m, o)
+}
+
+// OpenBytes compiles a model from memory. Weights are views of data, which
+// must not change while the session is open. Models with external data need
+// Open or OpenFS.
+func OpenBytes(data []byte, o Options) (*Session, error) {
+	m, err := onnx.Decode(data, onnx.DecodeOptions{Limits: o.Limits})
+	if err != nil {
+		return nil, err
+	}
+	return owned(m, o)
+}
+
+// OpenFS reads and compiles the model file at path in fsys, with its external
+// data from the same file system.
+func OpenFS(fsys fs.FS, path string, o Options) (*Session, error) {
+	m, err := onnx.OpenFS(fsys, path, onnx.DecodeOptions{Limits: o.Limits})
+	if err != nil {
+		return nil, err
+	}
+	return owned(m, o)
+}
+
+// New compiles m, which it does not change and which must stay open as long as
+// the session is.
+func New(m *onnx.Model, o Options) (*Session, error) { return owned(m.Clone(), o) }
+
+// owned compiles a model that belongs to the session.
+func owned(m *onnx.Model, o Options) (*Session, error) {
+	s, err := newSession(m, o)
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func newSession(m *onnx.Model, o Options) (*Session, error) {
+	if o.Threads < 0 {
+		return nil, fmt.Errorf("runtime: Options.Threads is %d, want 0 or more", o.Threads)
+	}
+	if o.Threads == 0 {
+		o.Threads = goruntime.GOMAXPROCS(0)
+	}
+	if o.MaxMemory < 0 {
+		return nil, fmt.Errorf("runtime: Options.MaxMemory is %d, want 0 or more bytes", o.MaxMemory)
+	}
+	if o.MaxMemory == 0 {
+		o.MaxMemory = defaultMemory()
+	}
+	set, err := ops.NewSet(o.Operators...)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{opt: o, set: set, model: m}
+	if err := s.compile(m.Clone()); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// ValueInfo describes an input or output of a model.
+type ValueInfo struct {
+	Name string
+	Type onnx.Type // element type and symbolic shape
+	// Optional says that the input has a default and may be left out.
+	Optional bool
+	Doc      string
+	Metadata []onnx.Prop
+}
+
+// Inputs returns what Run takes, in the model's order.
+func (s *Session) Inputs() []ValueInfo { return infos(s.prog.inputs) }
+
+// Outputs returns what Run gives, in the model's order.
+func (s *Session) Outputs() []ValueInfo { return infos(s.prog.outputs) }
+
+func infos(ps []port) []ValueInfo {
+	out := make([]ValueInfo, len(ps))
+	for i, p := range ps {
+		out[i] = ValueInfo{Name: p.name, Type: p.typ, Optional: p.initial != nil, Doc: p.doc, Metadata: p.meta}
+	}
+	return out
+}
+
+// Metadata describes the model: producer, versions and metadata_props. The
+// caller must not change it.
+func (s *Session) Metadata() *onnx.Model { return s.model }
+
+// Threads returns how many threads one Run may use.
+func (s *Session) Threads() int { return s.opt.Threads }
+
+// Close frees the model after the runs in progress have ended. Later calls
+// return ErrClosed. Outputs of earlier runs stay valid.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.variantMu.Lock()
+	s.variants = nil
+	s.variantMu.Unlock()
+	s.prog, s.states, s.plans = &program{inputs: s.prog.inputs, outputs: s.prog.outputs}, sync.Pool{}, planCache{}
+	return s.model.Close()
+}
+
+// Run computes the named outputs, or all outputs of the model if none is
+// named. Any value of the model's main graph may be named. in maps input names to values; inputs
+// are only read. The results belong to the caller. A cancelled ctx ends the
+// run, between operators and inside long ones, with ctx's error.
+func (s *Session) Run(ctx context.Context, in map[string]tensor.Value, outputs ...string) (map[string]tensor.Value, error) {
+	return s.run(ctx, in, nil, outputs, nil)
+}
+
+// RunInto is Run with the results written to the caller's tensors: out maps
+// output names to tensors of the right element type and shape. Outputs that
+// out does not name are not returned. An output tensor may share memory with
+// an input: it is then written when the run is done.
+func (s *Session) RunInto(ctx context.Context, in, out map[string]tensor.Value) error {
+	names := make([]string, 0, len(out))
+	for name, v := range out {
+		if t, ok := v.(*tensor.Tensor); !ok || t == nil {
+			return fmt.Errorf("runtime: output %q: RunInto writes tensors, not %v", name, v)
+		}
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("runtime: RunInto without outputs")
+	}
+	_, err := s.run(ctx, in, out, names, nil)
+	return err
+}
+
+func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, outputs []string, prof *Profile) (res map[string]tensor.Value, err error) {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	want, missing := s.ports(outputs)
+	if missing {
+		v, err := s.variant(outputs)
+		if err != nil {
+			return nil, err
+		}
+		return v.run(ctx, in, dest, outputs, prof)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	vals, key, err := s.bind(in)
+	if err != nil {
+		return nil, err
+	}
+	// A file that is truncated while it is mapped makes reads of it fault.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	r := &run{p: par.P{Ctx: ctx, Threads: s.opt.Threads}, profile: prof}
+	r.limit, r.out = s.opt.MaxMemory, &s.out
+	f := newFrame(&s.states, s.prog, r)
+	f.main = true
+	if prev := f.kept; prev != nil {
+		r.free, r.scratch.blocks = prev.free, prev.scratch.blocks
+		f.kept = nil
+	}
+	pl, sighted := s.plans.get(key)
+	if pl != nil {
+		sl := pl.slab()
+		r.plan, r.slab, r.parts, r.live = pl, sl.data, sl.parts, int64(pl.size)
+		defer func() {
+			clear(sl.parts)
+			if err == nil {
+				pl.slabs.Put(sl)
+			}
+		}()
+	} else if sighted {
+		r.rec = &recording{}
+	}
+	for _, k := range s.prog.consts {
+		f.vals[k.slot] = k.value
+	}
+	for i, p := range s.prog.inputs {
+		f.vals[p.slot] = vals[i]
+	}
+	late, err := r.setDest(s.prog, vals, dest)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.loop(ctx); err != nil {
+		return nil, err // the frame and its buffers are left to the garbage collector
+	}
+	res, err = f.results(want, dest, late)
+	if err != nil {
+		return nil, err
+	}
+	if r.rec != nil {
+		s.plans.put(key, makePlan(r.rec))
+		r.free = nil
+	}
+	clear(f.vals)
+	f.kept, f.run = &leftover{free: r.free}, nil
+	f.kept.scratch.blocks = r.scratch.blocks
+	s.states.Put(f)
+	return res, nil
+}
+
+// leftover is what a finished run leaves for the next one on the same frame.
+type leftover struct {
+	free    map[int][]*buffer
+	scratch struct{ blocks [][]byte }
+}
+
+// ports returns the output ports with the given names (none: all), and whether
+// a name is not an output of the program.
+func (s *Session) ports(names []string) (ps []port, missing bool) {
+	if len(names) == 0 {
+		return s.prog.outputs, false
+	}
+next:
+	for _, n := range names {
+		for _, p := range s.prog.outputs {
+			if p.name == n {
+				ps = append(ps, p)
+				continue next
+			}
+		}
+		return nil, true
+	}
+	return ps, false
+}
+
+// setDest notes the caller's tensors that kernels may write directly; it
+// returns the names of those that must be copied at the end because they share
+// memory with an input or with each other.
+func (r *run) setDest(p *program, in []tensor.Value, dest map[string]tensor.Value) (map[string]bool, error) {
+	if dest == nil {
+		return nil, nil
+	}
+	r.dest = make(map[int]*tensor.Tensor, len(dest))
+	late := map[string]bool{}
+	for _, port := range p.outputs {
+		t, ok := dest[port.name].(*tensor.Tensor)
+		if !ok {
+			continue
+		}
+		if d := port.typ.DType; d != tensor.Undefined && d != t.DType() {
+			return nil, fmt.Errorf("runtime: output %q: tensor for it is %v, want %v", port.name, t, port.typ)
+		}
+		shared := r.dest[port.slot] != nil || bufferOf(t) != nil && bufferOf(t).kind != escaped
+		for _, v := range in {
+			if x, ok := v.(*tensor.Tensor); ok && overlap(x.Bytes(), t.Bytes()) {
+				shared = true
+			}
+		}
+		for _, other := range r.dest {
+			shared = shared || overlap(other.Bytes(), t.Bytes())
+		}
+		if shared || t.DType() == tensor.String {
+			late[port.name] = true
+		} else {
+			r.dest[port.slot] = t
+		}
+	}
+	return late, nil
+}
+
+// results hands out the values of the given ports.
+func (f *frame) results(want []port, dest map[string]tensor.Value, late map[string]bool) (map[string]tensor.Value, error) {
+	r := f.run
+	res := make(map[string]tensor.Value, len(want))
+	type move struct {
+		name     string
+		to, from *tensor.Tensor
+	}
+	var moves []move
+	for _, p := range want {
+		v := f.vals[p.slot]
+		if v == nil {
+			return nil, fmt.Errorf("runtime: internal error: output %q was not computed", p.name)
+		}
+		if dest == nil {
+			res[p.name] = r.detach(v)
+			continue
+		}
+		to := dest[p.name].(*tensor.Tensor)
+		from, ok := v.(*tensor.Tensor)
+		if !ok {
+			return nil, fmt.Errorf("runtime: output %q is a %v: RunInto writes tensors", p.name, v)
+		}
+		if from == to {
+			continue
+		}
+		if late[p.name] { // it may overwrite what another output still is
+			from = from.Clone()
+		}
+		moves = append(moves, move{p.name, to, from})
+	}
+	for _, m := range moves {
+		if err := m.to.CopyFrom(m.from); err != nil {
+			return nil, fmt.Errorf("runtime: output %q: tensor for it is %v, the result %v", m.name, m.to, m.from)
+		}
+	}
+	return res, nil
+}
