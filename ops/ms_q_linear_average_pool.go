@@ -1,0 +1,206 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// QLinearAveragePool (com.microsoft): AveragePool of dequantize(X), quantized.
+// Attributes as in AveragePool; padding counts as 0 with count_include_pad.
+//
+//	X: u8 or i8 [n, c, d…] ([n, d…, c] with channels_last)    Y: the same type [n, c, e…]
+//	scales: float32, one; zero points: one, absent: 0
+//
+// Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.QLinearAveragePool
+func init() {
+	register(&Op{
+		Domain: "com.microsoft", Name: "QLinearAveragePool", Numerics: Rounding,
+		Versions: []Version{
+			{Since: 1, In: Arity{4, 5}, Out: N(1), Infer: inferQLinearAveragePool, Build: buildQLinearAveragePool},
+		},
+	})
+}
+
+// quantPool are the attributes of QLinearAveragePool.
+type quantPool struct {
+	*intConv
+	ceil, include, last bool
+}
+
+func parseQuantPool(a *attrs) (*quantPool, error) {
+	v := &quantPool{ceil: a.Bool("ceil_mode", false), include: a.Bool("count_include_pad", false), last: a.Bool("channels_last", false)}
+	var err error
+	if v.intConv, err = parseIntConv(a); err != nil {
+		return nil, err
+	}
+	if len(v.kernel) == 0 {
+		return nil, fmt.Errorf("kernel_shape is missing")
+	}
+	n := len(v.kernel)
+	v.strides = orOnes(v.strides, n)
+	if v.pads == nil || v.autoPad != "NOTSET" {
+		v.pads = make([]int, 2*n)
+	}
+	if len(v.strides) != n || len(v.pads) != 2*n {
+		return nil, fmt.Errorf("%d strides and %d pads, want %d and %d", len(v.strides), len(v.pads), n, 2*n)
+	}
+	return v, nil
+}
+
+// axis returns the output size and the padding before and after, on spatial axis i of size in.
+func (v *quantPool) axis(i, in int) (out, before, after int, err error) {
+	k, s, n := v.kernel[i], v.strides[i], len(v.kernel)
+	before, after = v.pads[i], v.pads[i+n]
+	if v.autoPad == "SAME_UPPER" || v.autoPad == "SAME_LOWER" {
+		out = (in + s - 1) / s
+		total := max(0, (out-1)*s+k-in)
+		before, after = total/2, total-total/2
+		if v.autoPad == "SAME_LOWER" {
+			before, after = after, before
+		}
+		return out, before, after, nil
+	}
+	room := in + before + after - k
+	if room < 0 || before >= k || after >= k {
+		return 0, 0, 0, fmt.Errorf("dimension of %d with pads %d and %d does not fit a kernel of %d", in, before, after, k)
+	}
+	out = room/s + 1
+	if v.ceil && room%s != 0 && out*s < in+before { // the last window must start inside
+		out++
+	}
+	return out, before, after, nil
+}
+
+// spatial returns which of rank dimensions are spatial.
+func (v *quantPool) spatial(rank int) (lo, hi int, err error) {
+	if rank != len(v.kernel)+2 {
+		return 0, 0, fmt.Errorf("X has %d dimensions, want %d", rank, len(v.kernel)+2)
+	}
+	if v.last {
+		return 1, rank - 1, nil
+	}
+	return 2, rank, nil
+}
+
+func inferQLinearAveragePool(c *InferContext) error {
+	v, err := parseQuantPool(&c.attrs)
+	if err != nil {
+		return err
+	}
+	t := c.In(0)
+	if t.Ranked {
+		lo, hi, err := v.spatial(len(t.Dims))
+		if err != nil {
+			return err
+		}
+		t.Dims = slices.Clone(t.Dims)
+		for i := lo; i < hi; i++ {
+			d := onnx.Dim{}
+			if n, ok := t.Dims[i].Size(); ok {
+				out, _, _, err := v.axis(i-lo, n)
+				if err != nil {
+					return err
+				}
+				d = onnx.Size(out)
+			}
+			t.Dims[i] = d
+		}
+	}
+	c.Out[0] = t
+	return nil
+}
+
+// byteValuesFunc returns what turns a byte of type d into its value.
+func byteValuesFunc(d tensor.DType) func(byte) int32 {
+	if d == tensor.Int8 {
+		return func(b byte) int32 { return int32(int8(b)) }
+	}
+	return func(b byte) int32 { return int32(b) }
+}
+
+func buildQLinearAveragePool(b *BuildContext) (Kernel, error) {
+	v, err := parseQuantPool(&b.attrs)
+	if err != nil {
+		return nil, err
+	}
+	return func(c *Call) error {
+		x, err := byteInput(c, 0, "X")
+		if err != nil {
+			return err
+		}
+		d := x.DType()
+		qx, err := quantParamsOf(c, 1, d, "x")
+		if err != nil {
+			return err
+		}
+		qy, err := quantParamsOf(c, 3, d, "y")
+		if err != nil {
+			return err
+		}
+		lo, hi, err := v.spatial(x.Rank())
+		if err != nil {
+			return err
+		}
+		shape := slices.Clone(x.Shape())
+		n := hi - lo
+		before, after := make([]int, n), make([]int, n)
+		for i := range n {
+			if shape[lo+i], before[i], after[i], err = v.axis(i, x.Dim(lo+i)); err != nil {
+				return err
+			}
+		}
+		value := dequantTable(qx.scale, qx.zero, d)
+		out := c.Output(0, d, shape...)
+		y, src, st := out.Bytes(), x.Bytes(), tensor.Strides(x.Shape())
+		taps := 1
+		for _, k := range v.kernel {
+			taps *= k
+		}
+		c.P.For(len(y), max(1, (1<<14)/taps), func(from, to int) {
+			from0, to0, idx := make([]int, n), make([]int, n), make([]int, n)
+			for o := from; o < to; o++ {
+				at, count := 0, 1
+				left := o
+				for i := len(shape) - 1; i >= 0; i-- {
+					p := left % shape[i]
+					left /= shape[i]
+					if i < lo || i >= hi {
+						at += p * st[i]
+						continue
+					}
+					k := i - lo
+					w := p*v.strides[k] - before[k]
+					e := w + v.kernel[k]
+					from0[k], to0[k] = max(w, 0), min(e, x.Dim(i))
+					if v.include {
+						count *= min(e, x.Dim(i)+after[k]) - w
+					} else {
+						count *= to0[k] - from0[k]
+					}
+				}
+				sum := float32(0)
+				copy(idx, from0)
+				for ok := true; ok; {
+					p := at
+					for k := range n {
+						p += idx[k] * st[lo+k]
+					}
+					sum += value[src[p]]
+					ok = false
+					for k := n - 1; k >= 0; k-- {
+						if idx[k]++; idx[k] < to0[k] {
+							ok = true
+							break
+						}
+						idx[k] = from0[k]
+					}
+				}
+				y[o] = qy.quantize(sum/float32(count), d)
+			}
+		})
+		return nil
+	}, nil
+}

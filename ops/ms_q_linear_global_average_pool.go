@@ -1,0 +1,97 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
+// QLinearGlobalAveragePool (com.microsoft): the mean of dequantize(X) over all
+// spatial dimensions, quantized.
+//
+//	X: u8 or i8 [n, c, d…] ([n, d…, c] with channels_last)    Y: the same type, each d 1
+//	scales: float32, one; zero points: one
+//
+// Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.QLinearGlobalAveragePool
+func init() {
+	register(&Op{
+		Domain: "com.microsoft", Name: "QLinearGlobalAveragePool", Numerics: Rounding,
+		Versions: []Version{
+			{Since: 1, In: N(5), Out: N(1), Infer: inferQLinearGlobalAveragePool, Build: buildQLinearGlobalAveragePool},
+		},
+	})
+}
+
+func inferQLinearGlobalAveragePool(c *InferContext) error {
+	last := c.Bool("channels_last", false)
+	t := c.In(0)
+	if t.Ranked {
+		if len(t.Dims) < 3 {
+			return fmt.Errorf("X is %v, want at least 3 dimensions", t)
+		}
+		t.Dims = slices.Clone(t.Dims)
+		spatial := t.Dims[2:]
+		if last {
+			spatial = t.Dims[1 : len(t.Dims)-1]
+		}
+		for i := range spatial {
+			spatial[i] = onnx.Size(1)
+		}
+	}
+	c.Out[0] = t
+	return nil
+}
+
+func buildQLinearGlobalAveragePool(b *BuildContext) (Kernel, error) {
+	last := b.Bool("channels_last", false)
+	return func(c *Call) error {
+		x, err := byteInput(c, 0, "X")
+		if err != nil {
+			return err
+		}
+		d := x.DType()
+		qx, err := quantParamsOf(c, 1, d, "x")
+		if err != nil {
+			return err
+		}
+		qy, err := quantParamsOf(c, 3, d, "y")
+		if err != nil {
+			return err
+		}
+		if x.Rank() < 3 {
+			return fmt.Errorf("X has shape %v, want at least 3 dimensions", x.Shape())
+		}
+		shape := slices.Clone(x.Shape())
+		spatial, ch := shape[2:], shape[1]
+		if last {
+			spatial, ch = shape[1:len(shape)-1], shape[len(shape)-1]
+		}
+		size := 1
+		for i, n := range spatial {
+			size *= n
+			spatial[i] = 1
+		}
+		if size == 0 {
+			return fmt.Errorf("X has shape %v, want no empty spatial dimension", x.Shape())
+		}
+		y, src := c.Output(0, d, shape...).Bytes(), byteValuesFunc(d)
+		scale := qx.scale / (qy.scale * float32(size))
+		lo, hi := byteRange(d)
+		data := x.Bytes()
+		c.P.For(len(y), max(1, (1<<15)/size), func(from, to int) {
+			for o := from; o < to; o++ {
+				first, step := o*size, 1
+				if last {
+					first, step = o/ch*size*ch+o%ch, ch
+				}
+				sum := int64(0)
+				for i := range size {
+					sum += int64(src(data[first+i*step]) - qx.zero)
+				}
+				y[o] = byte(roundClamp(float32(sum)*scale, qy.zero, lo, hi))
+			}
+		})
+		return nil
+	}, nil
+}

@@ -1,0 +1,17 @@
+package ops_test
+
+import (
+	"testing"
+
+	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
+func TestQLinearSoftmax(t *testing.T) {
+	Run(t, []Case{
+		{Domain: "com.microsoft", Op: "QLinearSoftmax", Opset: 1, Attrs: onnx.NewAttrs("opset", 13), In: Vals(Of[uint8]([]int{2, 3, 4}, 168, 186, 109, 20, 134, 110, 223, 174, 88, 14, 151, 71, 175, 221, 90, 231, 132, 135, 195, 202, 232, 255, 38, 105), F32([]int{}, 0.02), Of[uint8]([]int{}, 100), F32([]int{}, 0.00390625), Of[uint8]([]int{}, 0)), Want: Vals(Of[uint8]([]int{2, 3, 4}, 92, 131, 28, 5, 26, 16, 155, 58, 47, 11, 165, 33, 38, 95, 7, 116, 27, 28, 94, 108, 95, 151, 2, 8))},
+		{Domain: "com.microsoft", Op: "QLinearSoftmax", Opset: 1, Attrs: onnx.NewAttrs("opset", 12, "axis", 1), In: Vals(Of[uint8]([]int{2, 3, 4}, 238, 78, 1, 147, 192, 190, 207, 164, 35, 216, 107, 216, 208, 248, 3, 221, 160, 124, 203, 243, 131, 22, 185, 59), F32([]int{}, 0.02), Of[uint8]([]int{}, 100), F32([]int{}, 0.00390625), Of[uint8]([]int{}, 0)), Want: Vals(Of[uint8]([]int{2, 3, 4}, 62, 3, 1, 10, 25, 24, 33, 14, 1, 40, 5, 40, 29, 64, 0, 37, 11, 5, 26, 58, 6, 1, 18, 1))},
+		{Domain: "com.microsoft", Op: "QLinearSoftmax", Opset: 1, Attrs: onnx.NewAttrs("opset", 13, "axis", 1), In: Vals(Of[int8]([]int{2, 3, 4}, -71, -79, -78, 104, -36, -101, -83, -27, -40, -49, 114, 93, 18, 124, -41, -93, -59, -106, 115, -72, -15, -77, 122, -88), F32([]int{}, 0.05), Of[int8]([]int{}, 10), F32([]int{}, 0.00390625), Of[int8]([]int{}, -128)), Want: Vals(Of[int8]([]int{2, 3, 4}, -106, -84, -128, 34, 0, -113, -128, -128, -23, 69, 127, -34, 83, 127, -128, -78, -124, -128, -22, 14, -87, -128, 22, -64))},
+		{Domain: "com.microsoft", Op: "QLinearSoftmax", Opset: 1, Attrs: onnx.NewAttrs("opset", 13, "axis", 2), In: Vals(Of[uint8]([]int{2, 3}, 131, 243, 133, 230, 229, 196), F32([]int{}, 0.02), Of[uint8]([]int{}, 100), F32([]int{}, 0.00390625), Of[uint8]([]int{}, 0)), Want: Vals(nil), Err: "axis 2 is not in"},
+	})
+}
