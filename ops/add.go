@@ -1,0 +1,30 @@
+package ops
+
+import (
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Add: C = A + B, element-wise with broadcasting.
+//
+//	A, B: T[...]    C: T[...], of the shape that A and B broadcast to
+//
+// T: all integers of 8 bits and more, float16, bfloat16, float32, float64.
+//
+// Integers wrap around.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Add.html
+func init() {
+	register(&Op{
+		Name:        "Add",
+		Commutative: true,
+		Numerics:    Rounding,
+		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
+		Versions: binaryVersions(1, tensor.Undefined, buildTable(addTable())),
+	})
+}
+
+func addTable() byType {
+	return merge(floatPairs(addFloat32(), addPair[float64]()), integerPairs(
+		addPair[int8]().kernel(), addPair[int16]().kernel(), addPair[int32]().kernel(), addPair[int64]().kernel(),
+		addPair[uint8]().kernel(), addPair[uint16]().kernel(), addPair[uint32]().kernel(), addPair[uint64]().kernel()))
+}

@@ -1,0 +1,84 @@
+package ops
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// variadicKernel folds its inputs, which broadcast to the output, by f from
+// the left, and calls finish (unless nil) on the result with their number.
+func variadicKernel[T tensor.Element](f pair[T, T, T], finish func(dst []T, n int)) Kernel {
+	d := tensor.DTypeOf[T]()
+	return func(c *Call) error {
+		shapes := make([][]int, len(c.In))
+		for i := range c.In {
+			t := c.T(i)
+			if t == nil {
+				return fmt.Errorf("input %d is absent", i)
+			}
+			if t.DType() != d {
+				return fmt.Errorf("input %d is %v, want %v as input 0", i, t.DType(), d)
+			}
+			shapes[i] = t.Shape()
+		}
+		if len(c.In) == 1 {
+			c.SetOut(0, c.In[0])
+			return nil
+		}
+		shape, err := tensor.Broadcast(shapes...)
+		if err != nil {
+			return err
+		}
+		out := tensor.Data[T](c.Output(0, d, shape...))
+		if len(out) == 0 {
+			return nil
+		}
+		dst := out
+		for i := 2; i < len(c.In); i++ {
+			// The output may lie on input 0, which may be given more than once.
+			if x := tensor.Data[T](c.T(i)); unsafe.SliceData(x) == unsafe.SliceData(out) {
+				dst = make([]T, len(out))
+			}
+		}
+		f.run(c, newBcast(shape, shapes[0], shapes[1]), dst, tensor.Data[T](c.T(0)), tensor.Data[T](c.T(1)))
+		for i := 2; i < len(c.In); i++ {
+			f.run(c, newBcast(shape, shape, shapes[i]), dst, dst, tensor.Data[T](c.T(i)))
+		}
+		if finish != nil {
+			finish(dst, len(c.In))
+		}
+		copy(out, dst)
+		return nil
+	}
+}
+
+// variadicVersions are the versions of an operator of any number of inputs.
+// Before opset 8 the inputs have one shape, which broadcasting covers.
+func variadicVersions(build func(*BuildContext) (Kernel, error)) []Version {
+	v := Version{Since: 1, In: Arity{1, Many}, Out: N(1), InPlace: []int{0}, Infer: inferVariadic}
+	v.Build = func(b *BuildContext) (Kernel, error) {
+		b.Ignore("consumed_inputs")
+		return build(b)
+	}
+	cur := v
+	cur.Since, cur.Build = 6, build
+	return []Version{v, cur}
+}
+
+func inferVariadic(c *InferContext) error {
+	if err := inferBroadcast(c); err != nil {
+		return err
+	}
+	c.Out[0].Kind = onnx.TensorKind
+	return nil
+}
+
+// halfThrough adds the half precision types, computed by the float32 kernel.
+func halfThrough(m byType) byType {
+	k := throughFloat32(m[tensor.Float32], 0)
+	m[tensor.Float16], m[tensor.BFloat16] = k, k
+	return m
+}

@@ -1,0 +1,30 @@
+package ops
+
+import (
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Mul: C = A * B, element-wise with broadcasting.
+//
+//	A, B: T[...]    C: T[...], of the shape that A and B broadcast to
+//
+// T: all integers of 8 bits and more, float16, bfloat16, float32, float64.
+//
+// Integers wrap around.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Mul.html
+func init() {
+	register(&Op{
+		Name:        "Mul",
+		Commutative: true,
+		Numerics:    Rounding,
+		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
+		Versions: binaryVersions(1, tensor.Undefined, buildTable(mulTable())),
+	})
+}
+
+func mulTable() byType {
+	return merge(floatPairs(mulFloat32(), mulPair[float64]()), integerPairs(
+		mulPair[int8]().kernel(), mulPair[int16]().kernel(), mulPair[int32]().kernel(), mulPair[int64]().kernel(),
+		mulPair[uint8]().kernel(), mulPair[uint16]().kernel(), mulPair[uint32]().kernel(), mulPair[uint64]().kernel()))
+}

@@ -1,0 +1,29 @@
+package ops
+
+import (
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Sub: C = A - B, element-wise with broadcasting.
+//
+//	A, B: T[...]    C: T[...], of the shape that A and B broadcast to
+//
+// T: all integers of 8 bits and more, float16, bfloat16, float32, float64.
+//
+// Integers wrap around.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Sub.html
+func init() {
+	register(&Op{
+		Name:     "Sub",
+		Numerics: Rounding,
+		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
+		Versions: binaryVersions(1, tensor.Undefined, buildTable(subTable())),
+	})
+}
+
+func subTable() byType {
+	return merge(floatPairs(subFloat32(), subPair[float64]()), integerPairs(
+		subPair[int8]().kernel(), subPair[int16]().kernel(), subPair[int32]().kernel(), subPair[int64]().kernel(),
+		subPair[uint8]().kernel(), subPair[uint16]().kernel(), subPair[uint32]().kernel(), subPair[uint64]().kernel()))
+}
