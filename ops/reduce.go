@@ -267,7 +267,11 @@ func reduceRows[T tensor.Element, A any](p par.P, y, x []T, kept, red reduceWalk
 			a := r.zero
 			for i, w := 0, red.at(0); i < runs; i++ {
 				row := x[k.off+w.off:][:n]
-				p.For(n, reduceGrain, func(lo, hi int) { part[lo/reduceGrain] = r.row(r.zero, row[lo:hi]) })
+				p.For(len(part), 1, func(lo, hi int) {
+					for j := lo; j < hi; j++ {
+						part[j] = r.row(r.zero, row[j*reduceGrain:min((j+1)*reduceGrain, n)])
+					}
+				})
 				for _, b := range part {
 					a = r.merge(a, b)
 				}

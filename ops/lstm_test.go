@@ -1,0 +1,5 @@
+package ops_test
+
+import "testing"
+
+func TestLSTM(t *testing.T) { testRecurrent(t, "LSTM") }
