@@ -1,0 +1,131 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+)
+
+// activation is what a fused operator does to its result. The zero activation
+// is nothing.
+type activation struct {
+	name   string
+	params []float32
+}
+
+// activationDefaults lists the functions that can be fused and their parameters.
+var activationDefaults = map[string][]float32{
+	"Relu": {}, "Sigmoid": {}, "Tanh": {}, "Softplus": {}, "Softsign": {},
+	"LeakyRelu": {0.01}, "ThresholdedRelu": {1}, "Elu": {1}, "HardSigmoid": {0.2, 0.5},
+	"Selu": {1.67326319217681884765625, 1.05070102214813232421875},
+	"Clip": {-math.MaxFloat32, math.MaxFloat32},
+}
+
+// newActivation fills in the parameters that are not given.
+func newActivation(name string, params []float32) (activation, error) {
+	if name == "" {
+		return activation{}, nil
+	}
+	def, ok := activationDefaults[name]
+	if !ok {
+		return activation{}, fmt.Errorf("%w: activation %q", ErrUnsupported, name)
+	}
+	p := append([]float32(nil), def...)
+	copy(p, params)
+	return activation{name, p}, nil
+}
+
+// activationFor returns a as a function on slices; nil if it is nothing.
+func activationFor[T gemm.Number](a activation) func([]T) {
+	if a.name == "" {
+		return nil
+	}
+	if f := activation32(a); f != nil {
+		if g, ok := any(f).(func([]T)); ok {
+			return g
+		}
+	}
+	f := activation64(a)
+	return func(c []T) {
+		for i, x := range c {
+			c[i] = T(f(float64(x)))
+		}
+	}
+}
+
+// activation32 returns the functions that have a vector routine, else nil.
+func activation32(a activation) func([]float32) {
+	t := vec.Best
+	switch a.name {
+	case "Relu":
+		return func(c []float32) { t.Relu(c, c) }
+	case "Sigmoid":
+		return func(c []float32) { t.Sigmoid(c, c) }
+	case "Tanh":
+		return func(c []float32) { t.Tanh(c, c) }
+	case "Softplus":
+		return func(c []float32) { t.Softplus(c, c) }
+	case "Elu":
+		return func(c []float32) { t.Elu(c, c, a.params[0]) }
+	case "Clip":
+		lo, hi := a.params[0], a.params[1]
+		return func(c []float32) {
+			for i, x := range c {
+				c[i] = min(max(x, lo), hi)
+			}
+		}
+	}
+	return nil
+}
+
+func activation64(a activation) func(float64) float64 {
+	p := [2]float64{}
+	for i, v := range a.params {
+		p[i] = float64(v)
+	}
+	switch a.name {
+	case "Relu":
+		return func(x float64) float64 { return max(x, 0) }
+	case "Sigmoid":
+		return func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+	case "Tanh":
+		return math.Tanh
+	case "Softplus":
+		return func(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
+	case "Softsign":
+		return func(x float64) float64 { return x / (1 + math.Abs(x)) }
+	case "LeakyRelu":
+		return func(x float64) float64 {
+			if x < 0 {
+				return p[0] * x
+			}
+			return x
+		}
+	case "ThresholdedRelu":
+		return func(x float64) float64 {
+			if x > p[0] {
+				return x
+			}
+			return 0
+		}
+	case "Elu":
+		return func(x float64) float64 {
+			if x < 0 {
+				return p[0] * math.Expm1(x)
+			}
+			return x
+		}
+	case "Selu":
+		return func(x float64) float64 {
+			if x <= 0 {
+				return p[1] * p[0] * math.Expm1(x)
+			}
+			return p[1] * x
+		}
+	case "HardSigmoid":
+		return func(x float64) float64 { return max(0, min(1, p[0]*x+p[1])) }
+	}
+	return func(x float64) float64 { return min(max(x, p[0]), p[1]) } // Clip
+}

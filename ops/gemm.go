@@ -1,0 +1,181 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Gemm: Y = alpha·A'·B' + beta·C, where ' transposes if transA or transB is set.
+//
+//	A: T[m, k] or [k, m]    B: T[k, n] or [n, k]    C: T, broadcast to [m, n]; optional from 11    Y: T[m, n]
+//
+// T: float16, bfloat16 (both summed in float32), float32, float64, int32,
+// int64, uint32, uint64 (integers: scaled in float64 and rounded towards 0
+// unless alpha and beta are 1).
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Gemm.html
+func init() {
+	register(&Op{
+		Name:     "Gemm",
+		Numerics: Rounding,
+		Versions: []Version{
+			// 6 is 1 with other words about C.
+			{Since: 1, In: N(3), Out: N(1), Infer: inferGemm, Build: func(b *BuildContext) (Kernel, error) {
+				p := readGemm(&b.attrs)
+				p.sameShape = !b.Bool("broadcast", false)
+				return buildGemm(b, p)
+			}},
+			// 9 added the integers.
+			{Since: 7, In: N(3), Out: N(1), Infer: inferGemm, Build: buildGemmPlain},
+			// 13 added bfloat16.
+			{Since: 11, In: Arity{2, 3}, Out: N(1), Infer: inferGemm, Build: buildGemmPlain},
+		},
+	})
+}
+
+type gemmParams struct {
+	alpha, beta    float32
+	transA, transB bool
+	sameShape      bool // C is not broadcast
+	act            activation
+}
+
+func readGemm(a *attrs) gemmParams {
+	return gemmParams{alpha: a.Float("alpha", 1), beta: a.Float("beta", 1), transA: a.Bool("transA", false), transB: a.Bool("transB", false)}
+}
+
+func inferGemm(c *InferContext) error {
+	for i, name := range []string{"A", "B"} {
+		if t := c.In(i); t.Ranked && len(t.Dims) != 2 {
+			return fmt.Errorf("%s is %v, want rank 2", name, t)
+		}
+	}
+	p := readGemm(&c.attrs)
+	if err := inferMat(c, matParams{transA: p.transA, transB: p.transB}); err != nil {
+		return err
+	}
+	if !c.Out[0].Ranked { // the rank is known all the same
+		c.Out[0] = onnx.TensorType(c.Out[0].DType, onnx.Dim{}, onnx.Dim{})
+	}
+	return nil
+}
+
+func buildGemmPlain(b *BuildContext) (Kernel, error) { return buildGemm(b, readGemm(&b.attrs)) }
+
+func buildGemm(b *BuildContext, p gemmParams) (Kernel, error) {
+	w, err := packMatrix(b, 1, p.transB)
+	if err != nil {
+		return nil, err
+	}
+	if w != nil && len(w.shape) != 2 {
+		return nil, fmt.Errorf("B has shape %v, want rank 2", w.shape)
+	}
+	return b.dispatch(0, numericKernels(gemmKernel[float32](p, w), gemmKernel[float64](p, w), gemmKernel[int32](p, w),
+		gemmKernel[int64](p, w), gemmKernel[uint32](p, w), gemmKernel[uint64](p, w)))
+}
+
+func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
+	m := matParams{transA: p.transA, transB: p.transB}
+	act := activationFor[T](p.act)
+	return func(c *Call) error {
+		a := c.T(0)
+		var bShape []int
+		g := gemm.Args[T]{}
+		if w != nil {
+			packed, ok := w.packed.(*gemm.Packed[T])
+			if !ok {
+				return fmt.Errorf("A is %v, want B's element type", a.DType())
+			}
+			g.Packed, bShape = packed, w.shape
+		} else {
+			b := c.T(1)
+			if b.DType() != a.DType() {
+				return fmt.Errorf("A is %v and B is %v, want the same", a.DType(), b.DType())
+			}
+			g.B, bShape = tensor.Data[T](b), b.Shape()
+		}
+		if a.Rank() != 2 || len(bShape) != 2 {
+			return fmt.Errorf("A has shape %v and B has shape %v, want rank 2", a.Shape(), bShape)
+		}
+		l, _ := m.side("A", a.Shape(), true)
+		r, _ := m.side("B", bShape, false)
+		if l.cols != r.rows {
+			return fmt.Errorf("A has shape %v and B has shape %v: %d columns against %d rows", a.Shape(), bShape, l.cols, r.rows)
+		}
+		g.M, g.N, g.K, g.LDC = l.rows, r.cols, l.cols, r.cols
+		g.A, g.ARS, g.ACS, g.BRS, g.BCS = tensor.Data[T](a), l.rs, l.cs, r.rs, r.cs
+		var cd []T
+		var cs []int // strides of C as [m n]
+		if t := c.T(2); t != nil {
+			if t.DType() != a.DType() {
+				return fmt.Errorf("C is %v, want %v", t.DType(), a.DType())
+			}
+			out := []int{g.M, g.N}
+			if s, err := tensor.Broadcast(t.Shape(), out); err != nil || !slices.Equal(s, out) || p.sameShape && t.Rank() > 0 && !slices.Equal(t.Shape(), out) {
+				return fmt.Errorf("C has shape %v, want one that broadcasts to %v", t.Shape(), out)
+			}
+			cd, cs = tensor.Data[T](t), tensor.BroadcastStrides(t.Shape(), out)
+		}
+		y := c.Output(0, dtypeOf[T](), g.M, g.N)
+		g.C = tensor.Data[T](y)
+		if y.Len() == 0 {
+			return nil
+		}
+		if p.alpha != 1 || p.beta != 1 && cd != nil {
+			gemm.Run(c.P, &g)
+			addScaled(c, g.C, cd, cs, g.M, g.N, p.alpha, p.beta, act)
+			return nil
+		}
+		switch {
+		case cd == nil:
+		case cs[0] == 0 && cs[1] == 1:
+			g.Col = cd
+		case cs[0] == 1 && cs[1] == 0:
+			g.Row = cd
+		default:
+			g.Acc = true
+			for i := range g.M {
+				row := g.C[i*g.N : (i+1)*g.N]
+				if cs[1] == 1 {
+					copy(row, cd[i*cs[0]:])
+					continue
+				}
+				for j := range row {
+					row[j] = cd[i*cs[0]+j*cs[1]]
+				}
+			}
+		}
+		g.Act = act
+		gemm.Run(c.P, &g)
+		return nil
+	}
+}
+
+// addScaled sets y = act(alpha·y + beta·c).
+func addScaled[T gemm.Number](c *Call, y, cd []T, cs []int, m, n int, alpha, beta float32, act func([]T)) {
+	floats := dtypeOf[T]().IsFloat()
+	c.P.For(m, max(1, (1<<15)/n), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			row := y[i*n : (i+1)*n]
+			for j := range row {
+				switch {
+				case cd == nil && floats:
+					row[j] *= T(alpha)
+				case cd == nil:
+					row[j] = T(float64(alpha) * float64(row[j]))
+				case floats:
+					row[j] = T(alpha)*row[j] + T(beta)*cd[i*cs[0]+j*cs[1]]
+				default:
+					row[j] = T(float64(alpha)*float64(row[j]) + float64(beta)*float64(cd[i*cs[0]+j*cs[1]]))
+				}
+			}
+			if act != nil {
+				act(row)
+			}
+		}
+	})
+}

@@ -1,0 +1,336 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// matParams are the ways in which a product of stacks of matrices is asked for.
+// ONNX's MatMul has none of them.
+type matParams struct {
+	transA, transB           bool
+	transBatchA, transBatchB bool // dimension 0 of the batch is the second last dimension of the tensor
+	alpha                    float32
+}
+
+// constMatrix is a constant right-hand side in packed form.
+type constMatrix struct {
+	shape  []int
+	packed any // *gemm.Packed of the element type, float32 for the halves
+}
+
+// packMatrix packs the constant input i if it is a matrix, or a stack of one.
+// trans says that it is stored as [n k]. The result is nil where nothing can be packed.
+func packMatrix(b *BuildContext, i int, trans bool) (*constMatrix, error) {
+	t := b.Const(i)
+	if t == nil || t.Rank() < 2 || t.Len() == 0 || slices.ContainsFunc(t.Shape()[:t.Rank()-2], func(n int) bool { return n != 1 }) {
+		return nil, nil
+	}
+	layout := "gemm"
+	k, n := t.Dim(-2), t.Dim(-1)
+	rs, cs := n, 1
+	if trans {
+		layout, k, n, rs, cs = "gemm/transposed", n, k, 1, n
+	}
+	var make func() (any, error)
+	switch t.DType() {
+	case tensor.Float32:
+		make = func() (any, error) { return gemm.Pack(par.P{}, tensor.Data[float32](t), k, n, rs, cs), nil }
+	case tensor.Float64:
+		make = func() (any, error) { return gemm.Pack(par.P{}, tensor.Data[float64](t), k, n, rs, cs), nil }
+	case tensor.Float16, tensor.BFloat16:
+		make = func() (any, error) {
+			return gemm.Pack(par.P{}, tensor.Data[float32](tensor.Widen(t)), k, n, rs, cs), nil
+		}
+	default:
+		return nil, nil
+	}
+	p, err := b.Pack(i, layout, make)
+	if err != nil {
+		return nil, err
+	}
+	return &constMatrix{shape: slices.Clone(t.Shape()), packed: p}, nil
+}
+
+// numericKernels returns kernels for MatMul's element types: one per type, the
+// halves by float32.
+func numericKernels(f32, f64, i32, i64, u32, u64 Kernel) byType {
+	half := throughFloat32(f32, 0)
+	return byType{
+		tensor.Float32: f32, tensor.Float64: f64, tensor.Float16: half, tensor.BFloat16: half,
+		tensor.Int32: i32, tensor.Int64: i64, tensor.Uint32: u32, tensor.Uint64: u64,
+	}
+}
+
+// buildMat builds the product of inputs 0 and 1.
+func buildMat(b *BuildContext, m matParams) (Kernel, error) {
+	var w *constMatrix
+	if !m.transBatchB {
+		var err error
+		if w, err = packMatrix(b, 1, m.transB); err != nil {
+			return nil, err
+		}
+	}
+	return b.dispatch(0, numericKernels(matKernel[float32](m, w), matKernel[float64](m, w), matKernel[int32](m, w),
+		matKernel[int64](m, w), matKernel[uint32](m, w), matKernel[uint64](m, w)))
+}
+
+// matSide is one operand as a stack of matrices.
+type matSide struct {
+	batch      []int // shape of the stack
+	strides    []int // of the stack, in elements
+	rows, cols int
+	rs, cs     int
+}
+
+// side reads shape as a stack of matrices. A vector becomes a row (left) or a column.
+func (m matParams) side(name string, shape []int, left bool) (matSide, error) {
+	trans, transBatch := m.transA, m.transBatchA
+	if !left {
+		trans, transBatch = m.transB, m.transBatchB
+	}
+	switch {
+	case len(shape) == 0:
+		return matSide{}, fmt.Errorf("%s has rank 0, want at least 1", name)
+	case len(shape) == 1 && left:
+		return matSide{rows: 1, cols: shape[0], rs: shape[0], cs: 1}, nil
+	case len(shape) == 1:
+		return matSide{rows: shape[0], cols: 1, rs: 1, cs: 1}, nil
+	}
+	r := len(shape)
+	strides := tensor.Strides(shape)
+	// Where each of batch…, rows, columns lies in the stored shape.
+	axes := make([]int, r)
+	for i := range axes {
+		axes[i] = i
+	}
+	if transBatch { // stored as [m b… k]
+		if r < 3 {
+			return matSide{}, fmt.Errorf("%s has shape %v, want rank 3 or more to transpose its batch", name, shape)
+		}
+		copy(axes, axes[1:r-1])
+		axes[r-2] = 0
+	}
+	if trans {
+		axes[r-2], axes[r-1] = axes[r-1], axes[r-2]
+	}
+	s := matSide{rows: shape[axes[r-2]], cols: shape[axes[r-1]], rs: strides[axes[r-2]], cs: strides[axes[r-1]]}
+	for _, a := range axes[:r-2] {
+		s.batch = append(s.batch, shape[a])
+		s.strides = append(s.strides, strides[a])
+	}
+	return s, nil
+}
+
+// offsets returns where each matrix of the broadcast stack begins.
+func (s matSide) offsets(batch []int, n int) []int {
+	out := make([]int, n)
+	st := make([]int, len(batch))
+	for i, d := range s.batch {
+		if d != 1 {
+			st[len(batch)-len(s.batch)+i] = s.strides[i]
+		}
+	}
+	idx := make([]int, len(batch))
+	for i := range out {
+		for d, x := range idx {
+			out[i] += x * st[d]
+		}
+		next(idx, batch)
+	}
+	return out
+}
+
+func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
+	return func(c *Call) error {
+		a := c.T(0)
+		bShape := []int(nil)
+		var bData []T
+		var packed *gemm.Packed[T]
+		switch {
+		case w != nil:
+			p, ok := w.packed.(*gemm.Packed[T])
+			if !ok {
+				return fmt.Errorf("A is %v, want B's element type", a.DType())
+			}
+			packed, bShape = p, w.shape
+		default:
+			b := c.T(1)
+			if b.DType() != a.DType() {
+				return fmt.Errorf("A is %v and B is %v, want the same", a.DType(), b.DType())
+			}
+			bShape, bData = b.Shape(), tensor.Data[T](b)
+		}
+		l, err := m.side("A", a.Shape(), true)
+		if err != nil {
+			return err
+		}
+		r, err := m.side("B", bShape, false)
+		if err != nil {
+			return err
+		}
+		if l.cols != r.rows {
+			return fmt.Errorf("A has shape %v and B has shape %v: %d columns against %d rows", a.Shape(), bShape, l.cols, r.rows)
+		}
+		batch, err := tensor.Broadcast(l.batch, r.batch)
+		if err != nil {
+			return err
+		}
+		shape := slices.Clone(batch)
+		if a.Rank() > 1 {
+			shape = append(shape, l.rows)
+		}
+		if len(bShape) > 1 {
+			shape = append(shape, r.cols)
+		}
+		y := c.Output(0, dtypeOf[T](), shape...)
+		if y.Len() == 0 {
+			return nil
+		}
+		aData, yData := tensor.Data[T](a), tensor.Data[T](y)
+		g := gemm.Args[T]{M: l.rows, N: r.cols, K: l.cols, ARS: l.rs, ACS: l.cs, BRS: r.rs, BCS: r.cs, Packed: packed, LDC: r.cols}
+		if m.alpha != 1 {
+			g.Act = scaleBy[T](m.alpha)
+		}
+		n, _ := tensor.Count(batch)
+		rn, _ := tensor.Count(r.batch)
+		if rn == 1 && l.cs == 1 && (len(l.batch) == 0 || stacked(l)) {
+			// One matrix on the right: the matrices on the left are one tall one.
+			g.M, g.A, g.B, g.C = g.M*n, aData, bData, yData
+			gemm.Run(c.P, &g)
+			return nil
+		}
+		ao, bo := l.offsets(batch, n), r.offsets(batch, n)
+		gemm.RunBatch(c.P, n, func(i int) gemm.Args[T] {
+			g := g
+			g.A, g.C = aData[ao[i]:], yData[i*g.M*g.N:]
+			if packed == nil {
+				g.B = bData[bo[i]:]
+			}
+			return g
+		})
+		return nil
+	}
+}
+
+// stacked reports whether the matrices of s lie one below the other.
+func stacked(s matSide) bool {
+	want := s.rows * s.rs
+	for i := len(s.batch) - 1; i >= 0; i-- {
+		if s.batch[i] != 1 && s.strides[i] != want {
+			return false
+		}
+		want *= s.batch[i]
+	}
+	return s.rows == 1 && s.rs >= s.cols || s.rs == s.cols
+}
+
+func dtypeOf[T gemm.Number]() tensor.DType {
+	switch any(*new(T)).(type) {
+	case float32:
+		return tensor.Float32
+	case float64:
+		return tensor.Float64
+	case int8:
+		return tensor.Int8
+	case int16:
+		return tensor.Int16
+	case int32:
+		return tensor.Int32
+	case int64:
+		return tensor.Int64
+	case uint8:
+		return tensor.Uint8
+	case uint16:
+		return tensor.Uint16
+	case uint32:
+		return tensor.Uint32
+	}
+	return tensor.Uint64
+}
+
+// scaleBy multiplies in place; integers in float64, rounded towards 0.
+func scaleBy[T gemm.Number](alpha float32) func([]T) {
+	if dtypeOf[T]() == tensor.Float32 {
+		return func(c []T) {
+			for i := range c {
+				c[i] *= T(alpha)
+			}
+		}
+	}
+	return func(c []T) {
+		for i := range c {
+			c[i] = T(float64(alpha) * float64(c[i]))
+		}
+	}
+}
+
+// inferMat infers the product of inputs 0 and 1.
+func inferMat(c *InferContext, m matParams) error {
+	ta, tb := c.In(0), c.In(1)
+	d := ta.DType
+	if d == tensor.Undefined {
+		d = tb.DType
+	}
+	c.Out[0] = onnx.UnrankedType(d)
+	if !ta.Ranked || !tb.Ranked {
+		return nil
+	}
+	a, err := m.dims("A", ta.Dims, true)
+	if err != nil {
+		return err
+	}
+	b, err := m.dims("B", tb.Dims, false)
+	if err != nil {
+		return err
+	}
+	ka, _ := a[len(a)-1].Size()
+	if k, ok := b[len(b)-2].Size(); ok && a[len(a)-1].Known() && a[len(a)-1].Expr() == "" && ka != k {
+		return fmt.Errorf("A is %v and B is %v: %d columns against %d rows", ta, tb, ka, k)
+	}
+	dims, ok, err := broadcastDims(onnx.TensorType(d, a[:len(a)-2]...), onnx.TensorType(d, b[:len(b)-2]...))
+	if err != nil || !ok {
+		return err
+	}
+	if len(ta.Dims) > 1 {
+		dims = append(dims, a[len(a)-2])
+	}
+	if len(tb.Dims) > 1 {
+		dims = append(dims, b[len(b)-1])
+	}
+	c.Out[0] = onnx.TensorType(d, dims...)
+	return nil
+}
+
+// dims returns batch…, rows, columns of an operand.
+func (m matParams) dims(name string, dims []onnx.Dim, left bool) ([]onnx.Dim, error) {
+	trans, transBatch := m.transA, m.transBatchA
+	if !left {
+		trans, transBatch = m.transB, m.transBatchB
+	}
+	switch {
+	case len(dims) == 0:
+		return nil, fmt.Errorf("%s has rank 0, want at least 1", name)
+	case len(dims) == 1 && left:
+		return []onnx.Dim{onnx.Size(1), dims[0]}, nil
+	case len(dims) == 1:
+		return []onnx.Dim{dims[0], onnx.Size(1)}, nil
+	}
+	out, r := slices.Clone(dims), len(dims)
+	if transBatch {
+		if r < 3 {
+			return nil, fmt.Errorf("%s has rank %d, want 3 or more to transpose its batch", name, r)
+		}
+		copy(out, dims[1:r-1])
+		out[r-2] = dims[0]
+	}
+	if trans {
+		out[r-2], out[r-1] = out[r-1], out[r-2]
+	}
+	return out, nil
+}
