@@ -1,0 +1,133 @@
+package runtime_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/optimize"
+	"github.com/gneiss-run/gneiss/runtime"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// power returns y = x * k^n by a Loop whose body captures k, with an If in it
+// that captures through the body: rounds below skip are passed over.
+func power(t testing.TB) *onnx.Model {
+	m, g, b := model()
+	n := g.AddInput("n", onnx.TensorType(tensor.Int64))
+	x := g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Name("N")))
+	skip := g.AddInput("skip", onnx.TensorType(tensor.Int64))
+	k := b.Op("Add", nil, x, x) // captured two levels down
+
+	body := g.NewBody("body")
+	iter := body.AddInput("iter", onnx.TensorType(tensor.Int64))
+	cond := body.AddInput("cond", onnx.TensorType(tensor.Bool))
+	acc := body.AddInput("acc", onnx.TensorType(tensor.Float32, onnx.Name("N")))
+	bb := ops.NewBuilder(body)
+	below := bb.Op("Less", nil, iter, skip)
+	branch := func(name string, f func(*ops.Builder) *onnx.Value) *onnx.Graph {
+		h := body.NewBody(name)
+		hb := ops.NewBuilder(h)
+		v := f(hb)
+		require.NoError(t, hb.Err())
+		hb.Insert(nil)
+		h.Outputs = []*onnx.Value{v}
+		return h
+	}
+	same := branch("same", func(hb *ops.Builder) *onnx.Value { return hb.Op("Identity", nil, acc) })
+	mul := branch("mul", func(hb *ops.Builder) *onnx.Value { return hb.Op("Mul", nil, acc, k) })
+	next := bb.Op("If", onnx.NewAttrs("then_branch", same, "else_branch", mul), below)
+	keep := bb.Op("Identity", nil, cond)
+	scan := bb.Op("Identity", nil, next)
+	require.NoError(t, bb.Err())
+	bb.Insert(nil)
+	body.Outputs = []*onnx.Value{keep, next, scan}
+
+	out := b.Ops("", "Loop", onnx.NewAttrs("body", body), 2, n, nil, x)
+	require.NoError(t, b.Err())
+	b.Insert(nil)
+	out[0].Name, out[1].Name = "y", "all"
+	g.Outputs = out
+	return m
+}
+
+func powerInputs(n, skip int64) map[string]tensor.Value {
+	return map[string]tensor.Value{"n": tensor.Scalar(n), "skip": tensor.Scalar(skip), "x": f32([]int{2}, 1, 0.5)}
+}
+
+func TestNestedGraphs(t *testing.T) {
+	for _, level := range []optimize.Level{optimize.None, optimize.Best} {
+		s := open(t, power(t), runtime.Options{Level: level})
+		for range 4 {
+			out, err := s.Run(bg, powerInputs(4, 1))
+			require.NoError(t, err)
+			require.Equal(t, []float32{8, 0.5}, tensor.Data[float32](out["y"].(*tensor.Tensor)))
+			all := out["all"].(*tensor.Tensor)
+			require.Equal(t, []int{4, 2}, all.Shape())
+			require.Equal(t, []float32{1, 0.5, 2, 0.5, 4, 0.5, 8, 0.5}, tensor.Data[float32](all))
+			out, err = s.Run(bg, powerInputs(0, 0))
+			require.NoError(t, err)
+			require.Equal(t, []float32{1, 0.5}, tensor.Data[float32](out["y"].(*tensor.Tensor)))
+			require.Equal(t, 0, out["all"].(*tensor.Tensor).Dim(0)) // no round tells the size of N
+		}
+	}
+}
+
+func TestLoopIsCancelled(t *testing.T) {
+	s := open(t, power(t), runtime.Options{})
+	ctx, cancel := context.WithTimeout(bg, 30*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	_, err := s.Run(ctx, powerInputs(1<<40, 0))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Less(t, time.Since(start), 5*time.Second)
+}
+
+func TestErrorInNestedGraphNamesThePath(t *testing.T) {
+	m := power(t)
+	m.Graph.Nodes[1].Name = "loop"
+	s := open(t, m, runtime.Options{})
+	in := powerInputs(3, 0)
+	in["skip"] = tensor.Of([]int64{1, 2}) // rank 1: refused at the door
+	_, err := s.Run(bg, in)
+	require.ErrorContains(t, err, `input "skip"`)
+}
+
+func TestProfile(t *testing.T) {
+	s := open(t, power(t), runtime.Options{})
+	p, err := s.Profile(bg, powerInputs(3, 1))
+	require.NoError(t, err)
+	depths := map[int]int{}
+	for _, n := range p.Nodes {
+		depths[n.Depth]++
+	}
+	require.NotZero(t, depths[0])
+	require.NotZero(t, depths[1])
+	require.NotZero(t, depths[2])
+	var w bytes.Buffer
+	require.NoError(t, p.WriteTrace(&w))
+	var trace struct{ TraceEvents []map[string]any }
+	require.NoError(t, json.Unmarshal(w.Bytes(), &trace))
+	require.Len(t, trace.TraceEvents, len(p.Nodes))
+}
+
+func TestOpenErrors(t *testing.T) {
+	_, err := runtime.Open("no/such/model.onnx", runtime.Options{})
+	require.ErrorContains(t, err, "model.onnx")
+	_, err = runtime.OpenBytes([]byte("garbage"), runtime.Options{})
+	require.Error(t, err)
+	_, err = runtime.OpenFS(fstest.MapFS{}, "model.onnx", runtime.Options{})
+	require.Error(t, err)
+	m := chain(t, 1)
+	for _, o := range []runtime.Options{{Threads: -1}, {MaxMemory: -1}, {Disable: []string{"no-such-rule"}}, {Operators: []*ops.Op{{Name: "X"}}}} {
+		_, err := runtime.New(m, o)
+		require.Error(t, err)
+	}
+}
