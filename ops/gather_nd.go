@@ -1,0 +1,66 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
+// GatherND: each tuple in the last dimension of indices names a block of data;
+// output is those blocks. The first batch_dims dimensions are shared.
+//
+//	data: T[b…, d…], indices: int64[b…, i…, k]    output: T[b…, i…, d[k:]…]
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__GatherND.html
+func init() {
+	// 12 added batch_dims.
+	register(&Op{
+		Name:     "GatherND",
+		Versions: []Version{{Since: 11, In: N(2), Out: N(1), Infer: inferGatherND, Build: buildGatherND}},
+	})
+	// The com.microsoft variant has no batch_dims.
+	register(&Op{
+		Domain:   "com.microsoft",
+		Name:     "GatherND",
+		Versions: []Version{{Since: 1, In: N(2), Out: N(1), Infer: inferGatherND, Build: buildGatherND}},
+	})
+}
+
+func inferGatherND(c *InferContext) error {
+	x, idx := c.In(0), c.In(1)
+	batch := c.Int("batch_dims", 0)
+	c.Out[0] = onnx.UnrankedType(x.DType)
+	if !x.Ranked || !idx.Ranked {
+		return nil
+	}
+	if len(idx.Dims) == 0 || batch < 0 || batch >= len(idx.Dims) || batch >= len(x.Dims) {
+		return fmt.Errorf("data has rank %d, indices %d, batch_dims is %d", len(x.Dims), len(idx.Dims), batch)
+	}
+	k, ok := idx.Dims[len(idx.Dims)-1].Size()
+	if !ok {
+		return nil
+	}
+	if k < 1 || k > len(x.Dims)-batch {
+		return fmt.Errorf("indices are tuples of %d, want between 1 and %d", k, len(x.Dims)-batch)
+	}
+	out := append([]onnx.Dim{}, idx.Dims[:len(idx.Dims)-1]...)
+	c.Out[0] = onnx.TensorType(x.DType, append(out, x.Dims[batch+k:]...)...)
+	return nil
+}
+
+func buildGatherND(b *BuildContext) (Kernel, error) {
+	batch := b.Int("batch_dims", 0)
+	return bytewise(func(c *Call) error {
+		x, idx := c.T(0), c.T(1)
+		from, n, err := tupleOffsets(c, x.Shape(), batch)
+		if err != nil {
+			return err
+		}
+		is := idx.Shape()
+		k := is[len(is)-1]
+		shape := append([]int{}, is[:len(is)-1]...)
+		y := c.Output(0, x.DType(), append(shape, x.Shape()[min(batch+k, x.Rank()):]...)...)
+		moverOf(x.DType()).blocks(c.P, y, nil, x, from, n, len(from))
+		return nil
+	}, 0), nil
+}

@@ -1,0 +1,118 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// OneHot: output has a new dimension of size depth at axis, with values[1]
+// where its index is the one in indices and values[0] elsewhere. An index out
+// of [-depth, depth-1] gives values[0] throughout.
+//
+//	indices: T1[...], depth: T2[], values: T3[2]    output: T3[..., depth, ...]
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__OneHot.html
+func init() {
+	register(&Op{
+		Name: "OneHot",
+		// 11 allowed negative axes and indices.
+		Versions: []Version{{Since: 9, In: N(3), Out: N(1), Infer: inferOneHot, Build: buildOneHot}},
+	})
+}
+
+func inferOneHot(c *InferContext) error {
+	x := c.In(0)
+	axis := c.Int("axis", -1)
+	c.Out[0] = onnx.UnrankedType(c.In(2).DType)
+	if !x.Ranked {
+		return nil
+	}
+	a, err := tensor.Axis(axis, len(x.Dims)+1)
+	if err != nil {
+		return err
+	}
+	var depth onnx.Dim
+	if v, ok := c.KnownInts(1); ok && len(v) == 1 {
+		depth = v[0]
+	}
+	dims := append([]onnx.Dim{}, x.Dims[:a]...)
+	dims = append(append(dims, depth), x.Dims[a:]...)
+	c.Out[0] = onnx.TensorType(c.In(2).DType, dims...)
+	return nil
+}
+
+// wholeNumbers returns the elements of a real tensor as integers, fractions cut.
+func wholeNumbers(t *tensor.Tensor) ([]int, error) {
+	out := make([]int, t.Len())
+	cut := func(i int, v float64) {
+		out[i] = math.MaxInt // no index
+		if math.Abs(v) < 1<<62 {
+			out[i] = int(v)
+		}
+	}
+	switch t.DType() {
+	case tensor.Float32:
+		for i, v := range tensor.Data[float32](t) {
+			cut(i, float64(v))
+		}
+	case tensor.Float64:
+		for i, v := range tensor.Data[float64](t) {
+			cut(i, v)
+		}
+	case tensor.Float16, tensor.BFloat16:
+		for i, v := range tensor.Data[float32](tensor.Widen(t)) {
+			cut(i, float64(v))
+		}
+	default:
+		return IntsOf(t)
+	}
+	return out, nil
+}
+
+func buildOneHot(b *BuildContext) (Kernel, error) {
+	axis := b.Int("axis", -1)
+	return bytewise(func(c *Call) error {
+		x, v := c.T(0), c.T(2)
+		s := x.Shape()
+		a, err := tensor.Axis(axis, len(s)+1)
+		if err != nil {
+			return err
+		}
+		idx, err := wholeNumbers(x)
+		if err != nil {
+			return fmt.Errorf("indices: %w", err)
+		}
+		depths, err := wholeNumbers(c.T(1))
+		if err != nil {
+			return fmt.Errorf("depth: %w", err)
+		}
+		if len(depths) != 1 || depths[0] < 0 {
+			return fmt.Errorf("depth is %v, want one number that is not negative", depths)
+		}
+		if v.Len() != 2 {
+			return fmt.Errorf("values has shape %v, want [2]", v.Shape())
+		}
+		depth := depths[0]
+		shape := append([]int{}, s[:a]...)
+		shape = append(append(shape, depth), s[a:]...)
+		y := c.Output(0, v.DType(), shape...)
+		if y.Len() == 0 {
+			return nil
+		}
+		m := moverOf(v.DType())
+		m.fill(c.P, y, 0, y.Len(), v, 0)
+		inner := sizeOf(s[a:])
+		for i, k := range idx {
+			if k < 0 {
+				k += depth
+			}
+			if k >= 0 && k < depth {
+				m.run(y, (i/inner*depth+k)*inner+i%inner, v, 1, 1)
+			}
+		}
+		return nil
+	}, 0), nil
+}

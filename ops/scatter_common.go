@@ -1,0 +1,228 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// What the operators that gather and scatter by index tensors share.
+
+// inferFirst gives output 0 the type of input 0, an operator that writes into
+// a copy of it.
+func inferFirst(c *InferContext) error {
+	x := c.In(0)
+	c.Out[0] = onnx.UnrankedType(x.DType)
+	if x.Ranked {
+		c.Out[0] = onnx.TensorType(x.DType, x.Dims...)
+	}
+	return nil
+}
+
+// elementOffsets returns, for each element of indices (input 1, of shape ishape),
+// the offset in data of the element at the same place, with the index along axis
+// replaced by the one given.
+func elementOffsets(c *Call, axis int, data []int) ([]int64, error) {
+	ishape := c.T(1).Shape()
+	if len(ishape) != len(data) {
+		return nil, fmt.Errorf("indices has shape %v, want rank %d as data", ishape, len(data))
+	}
+	for i, d := range ishape {
+		if i != axis && d > data[i] {
+			return nil, fmt.Errorf("indices has shape %v, data %v: dimension %d is larger", ishape, data, i)
+		}
+	}
+	idx, err := c.indices(1, data[axis])
+	if err != nil {
+		return nil, err
+	}
+	if len(idx) == 0 {
+		return nil, nil
+	}
+	strides := tensor.Strides(data)
+	st := strides[axis]
+	walk := append([]int{}, strides...)
+	walk[axis] = 0
+	last := len(ishape) - 1
+	n := ishape[last]
+	out := Scratch[int64](c, len(idx))
+	c.P.For(len(idx)/n, max(1, moveGrain/n), func(lo, hi int) {
+		o := odometer{shape: ishape[:last], as: walk[:last], bs: walk[:last]}
+		o.seek(lo)
+		for r := lo; r < hi; r++ {
+			to := out[r*n:][:n]
+			for j, v := range idx[r*n:][:n] {
+				to[j] = int64(o.a + j*walk[last] + int(v)*st)
+			}
+			o.next()
+		}
+	})
+	return out, nil
+}
+
+// tupleOffsets returns, for each tuple in the last dimension of indices (input
+// 1), the offset in data that it names, and the number of elements of the block
+// there. The first batch dimensions are shared.
+func tupleOffsets(c *Call, data []int, batch int) ([]int64, int, error) {
+	t := c.T(1)
+	ishape := t.Shape()
+	if len(ishape) == 0 || len(data) == 0 {
+		return nil, 0, fmt.Errorf("data has shape %v, indices %v, want rank at least 1", data, ishape)
+	}
+	if batch < 0 || batch >= len(ishape) || batch >= len(data) {
+		return nil, 0, fmt.Errorf("batch_dims is %d, want less than the ranks of data %v and indices %v", batch, data, ishape)
+	}
+	for i := range batch {
+		if data[i] != ishape[i] {
+			return nil, 0, fmt.Errorf("data has shape %v, indices %v: the first %d dimensions differ", data, ishape, batch)
+		}
+	}
+	k := ishape[len(ishape)-1]
+	if k < 1 || k > len(data)-batch {
+		return nil, 0, fmt.Errorf("indices has shape %v: tuples of %d, want between 1 and %d", ishape, k, len(data)-batch)
+	}
+	v, err := IntsOf(t)
+	if err != nil {
+		return nil, 0, fmt.Errorf("input 1: %w", err)
+	}
+	strides := tensor.Strides(data)
+	count := sizeOf(ishape[:len(ishape)-1])
+	block := sizeOf(data[batch+k:])
+	out := Scratch[int64](c, count)
+	each := sizeOf(data[batch:])
+	per := 1
+	if batch > 0 {
+		per = max(1, count/max(1, sizeOf(data[:batch])))
+	}
+	for i := range out {
+		off := 0
+		if batch > 0 {
+			off = i / per * each
+		}
+		for j, x := range v[i*k : i*k+k] {
+			n := data[batch+j]
+			if x < -n || x >= n {
+				return nil, 0, fmt.Errorf("index %d is not in [%d, %d]", x, -n, n-1)
+			}
+			if x < 0 {
+				x += n
+			}
+			off += x * strides[batch+j]
+		}
+		out[i] = int64(off)
+	}
+	return out, block, nil
+}
+
+// scatterCell is an element type that scatters combine.
+type scatterCell interface {
+	float32 | float64 | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64
+}
+
+// combine scatters blocks of n elements of updates into y with a reduction, in
+// order: where blocks meet, the result does not depend on the number of threads.
+func combine[T scatterCell](y, updates *tensor.Tensor, to []int64, n int, reduction string) {
+	d, u := tensor.Data[T](y), tensor.Data[T](updates)
+	for i, at := range to {
+		dst, src := d[at:][:n], u[i*n:][:n]
+		switch reduction {
+		case "add":
+			for j, v := range src {
+				dst[j] += v
+			}
+		case "mul":
+			for j, v := range src {
+				dst[j] *= v
+			}
+		case "max":
+			for j, v := range src {
+				dst[j] = max(dst[j], v)
+			}
+		case "min":
+			for j, v := range src {
+				dst[j] = min(dst[j], v)
+			}
+		}
+	}
+}
+
+var reductions = []string{"none", "add", "mul", "max", "min"}
+
+// scatterInto writes updates (input 2) over a copy of data (input 0), block i
+// at to[i].
+func scatterInto(c *Call, to []int64, n int, reduction string) error {
+	x, u := c.T(0), c.T(2)
+	d := x.DType()
+	if u.DType() != d {
+		return fmt.Errorf("updates is %v, data %v", u.DType(), d)
+	}
+	if reduction != "none" && (d == tensor.Float16 || d == tensor.BFloat16) {
+		wide := tensor.Widen(x)
+		combine[float32](wide, tensor.Widen(u), to, n, reduction)
+		tensor.Narrow(c.Output(0, d, x.Shape()...), wide)
+		return nil
+	}
+	y := c.Output(0, d, x.Shape()...)
+	m := moverOf(d)
+	m.blocks(c.P, y, nil, x, nil, moveGrain, x.Len()/moveGrain)
+	m.run(y, x.Len()/moveGrain*moveGrain, x, x.Len()/moveGrain*moveGrain, x.Len()%moveGrain)
+	if reduction == "none" {
+		for i, at := range to {
+			m.run(y, int(at), u, i*n, n)
+		}
+		return nil
+	}
+	switch d {
+	case tensor.Float32:
+		combine[float32](y, u, to, n, reduction)
+	case tensor.Float64:
+		combine[float64](y, u, to, n, reduction)
+	case tensor.Int8:
+		combine[int8](y, u, to, n, reduction)
+	case tensor.Int16:
+		combine[int16](y, u, to, n, reduction)
+	case tensor.Int32:
+		combine[int32](y, u, to, n, reduction)
+	case tensor.Int64:
+		combine[int64](y, u, to, n, reduction)
+	case tensor.Uint8:
+		combine[uint8](y, u, to, n, reduction)
+	case tensor.Uint16:
+		combine[uint16](y, u, to, n, reduction)
+	case tensor.Uint32:
+		combine[uint32](y, u, to, n, reduction)
+	case tensor.Uint64:
+		combine[uint64](y, u, to, n, reduction)
+	case tensor.Bool:
+		combineBool(tensor.Data[bool](y), tensor.Data[bool](u), to, n, reduction)
+	default:
+		return unsupportedType(0, d)
+	}
+	return nil
+}
+
+// combineBool combines truth values: add and max are or, mul and min are and.
+func combineBool(d, u []bool, to []int64, n int, reduction string) {
+	or := reduction == "add" || reduction == "max"
+	for i, at := range to {
+		for j, v := range u[i*n:][:n] {
+			if or {
+				d[int(at)+j] = d[int(at)+j] || v
+			} else {
+				d[int(at)+j] = d[int(at)+j] && v
+			}
+		}
+	}
+}
+
+// realTypes maps every real type to the kernel that k gives for it; the half
+// types run in float32.
+func realTypes(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64 Kernel) byType {
+	half := throughFloat32(f32, 0)
+	return byType{
+		tensor.Float32: f32, tensor.Float64: f64, tensor.Int8: i8, tensor.Int16: i16, tensor.Int32: i32, tensor.Int64: i64,
+		tensor.Uint8: u8, tensor.Uint16: u16, tensor.Uint32: u32, tensor.Uint64: u64,
+		tensor.Float16: half, tensor.BFloat16: half,
+	}
+}

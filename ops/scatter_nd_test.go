@@ -1,0 +1,27 @@
+package ops_test
+
+import (
+	"testing"
+
+	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
+func TestScatterND(t *testing.T) {
+	x := I64(nil, 1, 2, 3, 4)
+	m := I64([]int{2, 2}, 1, 2, 3, 4)
+	a := onnx.NewAttrs
+	Run(t, []Case{
+		{Op: "ScatterND", In: Vals(x, I64([]int{2, 1}, 3, -3), I64(nil, 9, 8)), Want: Vals(I64(nil, 1, 8, 3, 9))},
+		{Op: "ScatterND", Opset: 11, In: Vals(m, I64([]int{1, 1}, 1), I64([]int{1, 2}, 7, 8)), Want: Vals(I64([]int{2, 2}, 1, 2, 7, 8))},
+		{Op: "ScatterND", In: Vals(m, I64([]int{2}, 0, 1), I64([]int{}, 7)), Want: Vals(I64([]int{2, 2}, 1, 7, 3, 4))},
+		{Op: "ScatterND", Attrs: a("reduction", "add"), In: Vals(x, I64([]int{2, 1}, 1, 1), I64(nil, 9, 8)), Want: Vals(I64(nil, 1, 19, 3, 4))},
+		{Op: "ScatterND", Attrs: a("reduction", "mul"), In: Vals(x, I64([]int{2, 1}, 1, 1), I64(nil, 9, 8)), Want: Vals(I64(nil, 1, 144, 3, 4))},
+		{Op: "ScatterND", Attrs: a("reduction", "max"), In: Vals(m, I64([]int{1, 1}, 0), I64([]int{1, 2}, 0, 5)), Want: Vals(I64([]int{2, 2}, 1, 5, 3, 4))},
+		{Op: "ScatterND", Attrs: a("reduction", "min"), In: Vals(m, I64([]int{1, 1}, 0), I64([]int{1, 2}, 0, 5)), Want: Vals(I64([]int{2, 2}, 0, 2, 3, 4))},
+		{Op: "ScatterND", In: Vals(x, I64([]int{0, 1}), I64([]int{0})), Want: Vals(x)},
+		{Op: "ScatterND", In: Vals(x, I64([]int{1, 1}, 4), I64(nil, 9)), Want: Vals(x), Err: "index 4 is not in [-4, 3]"},
+		{Op: "ScatterND", In: Vals(x, I64([]int{1, 1}, 0), I64(nil, 9, 9)), Want: Vals(x), Err: "updates has shape [2], want [1]"},
+		{Op: "ScatterND", In: Vals(x, I64([]int{1, 2}, 0, 0), I64(nil, 9)), Want: Vals(x), Err: "tuples of 2"},
+	})
+}
