@@ -1,0 +1,33 @@
+package ops
+
+import (
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Max: max = the largest of the inputs, element-wise with broadcasting; NaN if one of them is.
+//
+//	data_0, data_1, …: T[...]    max: T[...], of the shape that they broadcast to
+//
+// T: all integers of 8 bits and more, float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Max.html
+func init() {
+	register(&Op{
+		Name:        "Max",
+		Commutative: true,
+		Numerics:    Exact,
+		// 8 brought broadcasting; other versions only widen the types.
+		Versions: variadicVersions(buildTable(maxTable())),
+	})
+}
+
+func maxTable() byType {
+	return merge(integerPairs(
+		variadicKernel(maxPair[int8](), nil), variadicKernel(maxPair[int16](), nil),
+		variadicKernel(maxPair[int32](), nil), variadicKernel(maxPair[int64](), nil),
+		variadicKernel(maxPair[uint8](), nil), variadicKernel(maxPair[uint16](), nil),
+		variadicKernel(maxPair[uint32](), nil), variadicKernel(maxPair[uint64](), nil)), halfThrough(byType{
+		tensor.Float32: variadicKernel(maxPair[float32](), nil),
+		tensor.Float64: variadicKernel(maxPair[float64](), nil),
+	}))
+}

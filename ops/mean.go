@@ -1,0 +1,31 @@
+package ops
+
+import (
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Mean: mean = the mean of the inputs, element-wise with broadcasting.
+//
+//	data_0, data_1, …: T[...]    mean: T[...], of the shape that they broadcast to
+//
+// T: float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Mean.html
+func init() {
+	register(&Op{
+		Name:        "Mean",
+		Commutative: true,
+		Numerics:    Rounding,
+		// 8 brought broadcasting; other versions only widen the types.
+		Versions: variadicVersions(buildTable(halfThrough(byType{
+			tensor.Float32: variadicKernel(addFloat32(), divideBy[float32]),
+			tensor.Float64: variadicKernel(addPair[float64](), divideBy[float64]),
+		}))),
+	})
+}
+
+func divideBy[T float](x []T, n int) {
+	for i := range x {
+		x[i] /= T(n)
+	}
+}

@@ -1,0 +1,33 @@
+package ops
+
+import (
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Min: min = the smallest of the inputs, element-wise with broadcasting; NaN if one of them is.
+//
+//	data_0, data_1, …: T[...]    min: T[...], of the shape that they broadcast to
+//
+// T: all integers of 8 bits and more, float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Min.html
+func init() {
+	register(&Op{
+		Name:        "Min",
+		Commutative: true,
+		Numerics:    Exact,
+		// 8 brought broadcasting; other versions only widen the types.
+		Versions: variadicVersions(buildTable(minTable())),
+	})
+}
+
+func minTable() byType {
+	return merge(integerPairs(
+		variadicKernel(minPair[int8](), nil), variadicKernel(minPair[int16](), nil),
+		variadicKernel(minPair[int32](), nil), variadicKernel(minPair[int64](), nil),
+		variadicKernel(minPair[uint8](), nil), variadicKernel(minPair[uint16](), nil),
+		variadicKernel(minPair[uint32](), nil), variadicKernel(minPair[uint64](), nil)), halfThrough(byType{
+		tensor.Float32: variadicKernel(minPair[float32](), nil),
+		tensor.Float64: variadicKernel(minPair[float64](), nil),
+	}))
+}

@@ -1,0 +1,184 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Pow: Z = X^Y, element-wise with broadcasting.
+//
+//	X: T[...]    Y: T1[...]    Z: T[...], of the shape that X and Y broadcast to
+//
+// An integer power of an integer is exact, but wraps around; a negative one is
+// cut off to 0 (±1 stay), and an error for 0. A power with a fraction of an
+// integer is cut off. Up to opset 11 T1 is T.
+//
+// T: int32, int64, float16, bfloat16, float32, float64; T1: these and all
+// integers of 8 bits and more.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Pow.html
+func init() {
+	register(&Op{
+		Name:     "Pow",
+		Numerics: Rounding,
+		// Before opset 7 broadcasting is by attributes; 12 allows two types; 13 and 15 only widen them.
+		Versions: binaryVersions(1, tensor.Undefined, buildPow),
+	})
+}
+
+func buildPow(b *BuildContext) (Kernel, error) {
+	f32, f64 := powFloat32(), pairOf(math.Pow)
+	same := merge(floatPairs(f32, f64), byType{
+		tensor.Int32: checkedKernel(intPow[int32](), noZeroPower[int32]),
+		tensor.Int64: checkedKernel(intPow[int64](), noZeroPower[int64]),
+	})
+	// An exponent of another type becomes an int64 or a float64, which hold it exactly.
+	byInt := byType{
+		tensor.Int32:   checkedKernel(intPowWide[int32](), noZeroPowerWide[int32]),
+		tensor.Int64:   checkedKernel(intPow[int64](), noZeroPower[int64]),
+		tensor.Float32: pairOf(func(x float32, y int64) float32 { return float32(math.Pow(float64(x), float64(y))) }).kernel(),
+		tensor.Float64: pairOf(func(x float64, y int64) float64 { return math.Pow(x, float64(y)) }).kernel(),
+		tensor.Float16: pairOf(func(x tensor.F16, y int64) tensor.F16 {
+			return tensor.F16Of64(math.Pow(float64(x.Float32()), float64(y)))
+		}).kernel(),
+		tensor.BFloat16: pairOf(func(x tensor.BF16, y int64) tensor.BF16 {
+			return tensor.BF16Of64(math.Pow(float64(x.Float32()), float64(y)))
+		}).kernel(),
+	}
+	byFloat := byType{
+		tensor.Int32:   pairOf(func(x int32, y float64) int32 { return int32(cutOff(math.Pow(float64(x), y))) }).kernel(),
+		tensor.Int64:   pairOf(func(x int64, y float64) int64 { return cutOff(math.Pow(float64(x), y)) }).kernel(),
+		tensor.Float32: pairOf(func(x float32, y float64) float32 { return float32(math.Pow(float64(x), y)) }).kernel(),
+		tensor.Float64: f64.kernel(),
+		tensor.Float16: pairOf(func(x tensor.F16, y float64) tensor.F16 { return tensor.F16Of64(math.Pow(float64(x.Float32()), y)) }).kernel(),
+		tensor.BFloat16: pairOf(func(x tensor.BF16, y float64) tensor.BF16 {
+			return tensor.BF16Of64(math.Pow(float64(x.Float32()), y))
+		}).kernel(),
+	}
+	if d := b.In(0).DType; d != tensor.Undefined && same[d] == nil {
+		return nil, unsupportedType(0, d)
+	}
+	return func(c *Call) error {
+		x, y := c.T(0), c.T(1)
+		if x == nil || y == nil {
+			return fmt.Errorf("an input is absent")
+		}
+		dx, dy := x.DType(), y.DType()
+		if same[dx] == nil {
+			return unsupportedType(0, dx)
+		}
+		if dx == dy {
+			return same[dx](c)
+		}
+		w := *c
+		table := byInt
+		switch {
+		case dy.IsInt() && !dy.IsPacked() && dy != tensor.Uint64:
+			v, err := tensor.Int64s(y)
+			if err != nil {
+				return err
+			}
+			w.In = []tensor.Value{x, tensor.Of(v, y.Shape()...)}
+		case dy.IsFloat() || dy == tensor.Uint64:
+			table = byFloat
+			v, err := tensor.Float64s(y)
+			if err != nil {
+				return err
+			}
+			w.In = []tensor.Value{x, tensor.Of(v, y.Shape()...)}
+		default:
+			return unsupportedType(1, dy)
+		}
+		return table[dx](&w)
+	}, nil
+}
+
+// powFloat32 knows the exponents that models use most.
+func powFloat32() pair[float32, float32, float32] {
+	p := pairOf(func(x, y float32) float32 { return float32(math.Pow(float64(x), float64(y))) })
+	general := p.vs
+	p.vs = func(d, a []float32, b float32) {
+		switch b {
+		case 1:
+			copy(d, a)
+		case 2:
+			zip(d, a, func(v float32) float32 { return v * v })
+		case 3:
+			zip(d, a, func(v float32) float32 {
+				x := float64(v)
+				return float32(x * x * x)
+			})
+		case -1:
+			zip(d, a, func(v float32) float32 { return 1 / v })
+		default:
+			general(d, a, b)
+		}
+	}
+	return p
+}
+
+// power returns x^n for n >= 0, wrapping around.
+func power[T int32 | int64](x T, n int64) T {
+	r := T(1)
+	for ; n > 0; n >>= 1 {
+		if n&1 == 1 {
+			r *= x
+		}
+		x *= x
+	}
+	return r
+}
+
+func signedPower[T int32 | int64](x T, n int64) T {
+	switch {
+	case n >= 0:
+		return power(x, n)
+	case x == 1 || x == -1:
+		return power(x, n&1)
+	}
+	return 0
+}
+
+func intPow[T int32 | int64]() pair[T, T, T] {
+	return pairOf(func(x, y T) T { return signedPower(x, int64(y)) })
+}
+
+func intPowWide[T int32 | int64]() pair[T, int64, T] { return pairOf(signedPower[T]) }
+
+func noZeroPower[T int32 | int64](a, b []T) error {
+	negative := false
+	for _, v := range b {
+		negative = negative || v < 0
+	}
+	return zeroBase(a, negative)
+}
+
+func noZeroPowerWide[T int32 | int64](a []T, b []int64) error {
+	negative := false
+	for _, v := range b {
+		negative = negative || v < 0
+	}
+	return zeroBase(a, negative)
+}
+
+func zeroBase[T int32 | int64](a []T, negative bool) error {
+	if !negative {
+		return nil
+	}
+	for i, v := range a {
+		if v == 0 {
+			return fmt.Errorf("X is 0 at element %d, want another number as Y has negative integers", i)
+		}
+	}
+	return nil
+}
+
+// cutOff returns x without its fraction; the least int64 if x is NaN or out of range.
+func cutOff(x float64) int64 {
+	if x >= -1<<63 && x < 1<<63 {
+		return int64(x)
+	}
+	return math.MinInt64
+}

@@ -1,0 +1,36 @@
+package ops_test
+
+import (
+	"math"
+	"testing"
+
+	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+func TestPow(t *testing.T) {
+	x := F32([]int{3}, 1, -2, 3)
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	Run(t, []Case{
+		{Op: "Pow", In: Vals(x, F32([]int{3}, 4, 5, 6)), Want: Vals(F32([]int{3}, 1, -32, 729))},
+		{Op: "Pow", In: Vals(x, F32([]int{}, 2)), Want: Vals(F32([]int{3}, 1, 4, 9))},
+		{Op: "Pow", In: Vals(x, F32([]int{}, 3)), Want: Vals(F32([]int{3}, 1, -8, 27))},
+		{Op: "Pow", In: Vals(x, F32([]int{}, -1)), Want: Vals(F32([]int{3}, 1, -0.5, 1.0/3))},
+		{Op: "Pow", In: Vals(x, F32([]int{}, 1)), Want: Vals(x)},
+		{Op: "Pow", In: Vals(x, F32([]int{}, 0.5)), Want: Vals(F32([]int{3}, 1, nan, 1.7320508))},
+		{Op: "Pow", In: Vals(F32([]int{3}, -inf, 0, 4), F32([]int{}, 0.5)), Want: Vals(F32([]int{3}, inf, 0, 2))},
+		{Op: "Pow", In: Vals(F32([]int{}, 2), x), Want: Vals(F32([]int{3}, 2, 0.25, 8))},
+		{Op: "Pow", Opset: 6, Attrs: onnx.NewAttrs("broadcast", 1, "axis", 0), In: Vals(F32([]int{2, 2}, 1, 2, 3, 4), F32([]int{2}, 2, 3)), Want: Vals(F32([]int{2, 2}, 1, 4, 27, 64))},
+		{Op: "Pow", Opset: 7, In: Vals(F32([]int{2, 1}, 2, 3), F32([]int{2}, 2, 3)), Want: Vals(F32([]int{2, 2}, 4, 8, 9, 27))},
+		{Op: "Pow", In: Vals(x, I64([]int{3}, 4, -1, 2)), Want: Vals(F32([]int{3}, 1, -0.5, 9))},
+		{Op: "Pow", In: Vals(x, Of([]int{3}, uint64(4), 3, 2)), Want: Vals(F32([]int{3}, 1, -8, 9))},
+		{Op: "Pow", In: Vals(I32([]int{3}, 2, 3, 7), F32([]int{}, 2.5)), Want: Vals(I32([]int{3}, 5, 15, 129))},
+		{Op: "Pow", In: Vals(I64([]int{3}, 3, -1, 2), I64([]int{3}, 39, -3, -2)), Want: Vals(I64([]int{3}, 4052555153018976267, -1, 0))},
+		{Op: "Pow", In: Vals(I32([]int{2}, 3, 2), Of([]int{2}, uint8(4), 10)), Want: Vals(I32([]int{2}, 81, 1024))},
+		{Op: "Pow", In: Vals(I32([]int{2}, 3, 0), I32([]int{2}, 4, -1)), Want: Vals(x), Err: "X is 0 at element 1"},
+		{Op: "Pow", In: Vals(Of([]int{2}, tensor.F16Of(3), tensor.F16Of(2)), I64([]int{2}, 2, 3)), Want: Vals(Of([]int{2}, tensor.F16Of(9), tensor.F16Of(8)))},
+		{Op: "Pow", In: Vals(F64([]int{2}, 3, 2), F32([]int{1}, 2)), Want: Vals(F64([]int{2}, 9, 4))},
+		{Op: "Pow", In: Vals(Of([]int{1}, true), F32([]int{1}, 2)), Want: Vals(x), Err: "not supported"},
+	})
+}

@@ -1,0 +1,93 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// PRelu: Y = X where X >= 0, else slope * X, element-wise.
+//
+//	X: T[...]    slope: T[...], broadcasts to X's shape    Y: T[...], X's shape
+//
+// Before opset 7 slope has one element or one per channel, the dimension 1 of X.
+//
+// T: float16, bfloat16, float32, float64, int8 to int64, uint8 to uint64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__PRelu.html
+func init() {
+	register(&Op{
+		Name:     "PRelu",
+		Numerics: Rounding,
+		Versions: []Version{
+			{Since: 1, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildPReluChannels},
+			{Since: 7, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildPRelu},
+			// 9 and 16 only widen the types.
+		},
+	})
+}
+
+func buildPRelu(b *BuildContext) (Kernel, error) {
+	k, err := b.need(0, merge(floatPairs(preluPair[float32](), preluPair[float64]()), integerPairs(
+		preluPair[int8]().kernel(), preluPair[int16]().kernel(), preluPair[int32]().kernel(), preluPair[int64]().kernel(),
+		preluPair[uint8]().kernel(), preluPair[uint16]().kernel(), preluPair[uint32]().kernel(), preluPair[uint64]().kernel())))
+	if err != nil {
+		return nil, err
+	}
+	return func(c *Call) error {
+		x, s := c.T(0), c.T(1)
+		if x == nil || s == nil {
+			return fmt.Errorf("an input is absent")
+		}
+		if shape, err := tensor.Broadcast(x.Shape(), s.Shape()); err != nil || !slices.Equal(shape, x.Shape()) {
+			return fmt.Errorf("slope has shape %v, want one that broadcasts to X's shape %v", s.Shape(), x.Shape())
+		}
+		return k(c)
+	}, nil
+}
+
+func buildPReluChannels(b *BuildContext) (Kernel, error) {
+	b.Ignore("consumed_inputs")
+	k, err := buildPRelu(b)
+	if err != nil {
+		return nil, err
+	}
+	return func(c *Call) error {
+		x, s := c.T(0), c.T(1)
+		if x == nil || s == nil {
+			return fmt.Errorf("an input is absent")
+		}
+		if s.Len() == 1 || s.Rank() > 1 || x.Rank() < 2 {
+			return k(c)
+		}
+		shape := make([]int, x.Rank()-1)
+		for i := range shape {
+			shape[i] = 1
+		}
+		shape[0] = s.Len()
+		s, err := s.Reshape(shape...)
+		if err != nil {
+			return err
+		}
+		w := *c
+		w.In = []tensor.Value{x, s}
+		return k(&w)
+	}, nil
+}
+
+//go:noinline
+func preluPair[T number]() pair[T, T, T] {
+	return pair[T, T, T]{
+		vv: func(d, a, b []T) { zipVV(d, a, b, preluOf[T]) },
+		vs: func(d, a []T, b T) { zipVS(d, a, b, preluOf[T]) },
+		sv: func(d []T, a T, b []T) { zipSV(d, a, b, preluOf[T]) },
+	}
+}
+
+func preluOf[T number](x, slope T) T {
+	if x < 0 {
+		return x * slope
+	}
+	return x
+}
