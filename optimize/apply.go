@@ -252,6 +252,10 @@ func (s *state) rewrite(r *Rule, m *Match) ([]*onnx.Value, []*onnx.Node, error) 
 			}
 			continue
 		}
+		if n.Op == "Identity" && v.Uses() == 0 && n.Graph.IsOutput(v) &&
+			(out[i].From == nil || out[i].From.Graph != n.Graph || n.Graph.IsOutput(out[i])) {
+			return nil, nil, nil // Replace would put the Identity back, to carry the name
+		}
 		if err := compatible(out[i].Type, v.Type); err != nil {
 			if s.o.Check {
 				return nil, nil, fmt.Errorf("changes %v to %v: %w", v.Type, out[i].Type, err)

@@ -126,6 +126,12 @@ type pass struct {
 // portable is the pipeline of level Portable; it is repeated until nothing changes.
 func portable() []pass {
 	return []pass{
+		{name: "shapes", doc: "replace integers that follow from known shapes by constants", run: (*state).shapes},
+		{name: "fold", doc: "compute nodes whose inputs are all constant", run: (*state).fold},
+		{name: "branches", doc: "replace an If with a constant condition by the branch that is taken", run: (*state).branches},
+		{name: "identities", doc: "rules that drop nodes without effect", rules: identities},
+		{name: "channels", doc: "rules that fold per-channel factors and terms into convolutions and products", rules: channels},
+		{name: "cse", doc: "compute equal nodes once", run: (*state).cse},
 		{name: "dce", doc: "drop nodes and initializers that nothing reads", run: (*state).dce},
 	}
 }

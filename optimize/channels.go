@@ -1,0 +1,292 @@
+package optimize
+
+import (
+	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// channels are rules that fold factors and terms per output channel into the
+// weights and bias of the convolution or product before them:
+//
+//	s·(W*x + b) + t  =  (s·W)*x + (s·b + t)
+//
+// Weights must be constant and have no other reader; element types float32 and
+// float64, so that only the rounding of one multiplication changes.
+var channels = []*Rule{
+	{
+		Name: "fold-batch-norm", Doc: "BatchNormalization after Conv, ConvTranspose, Gemm or MatMul => new weights and bias",
+		Pattern: Op("BatchNormalization", producers(), ConstAny("scale"), ConstAny("B"), ConstAny("mean"), ConstAny("var")),
+		Where: func(m *Match) bool {
+			n := m.Root
+			return n.Opset >= 7 && intAttr(n, "training_mode", 0) == 0 && intAttr(n, "spatial", 1) != 0
+		},
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			scale, ok := reals(m.Const("scale"))
+			bias, ok2 := reals(m.Const("B"))
+			mean, ok3 := reals(m.Const("mean"))
+			variance, ok4 := reals(m.Const("var"))
+			if !ok || !ok2 || !ok3 || !ok4 || len(bias) != len(scale) || len(mean) != len(scale) || len(variance) != len(scale) {
+				return nil
+			}
+			eps := float64(floatAttr(m.Root, "epsilon", 1e-5))
+			term := make([]float64, len(scale))
+			for i := range scale {
+				scale[i] /= math.Sqrt(variance[i] + eps)
+				term[i] = bias[i] - mean[i]*scale[i]
+			}
+			return affine(m, b, scale, term)
+		},
+		Example: func(b *ops.Builder) {
+			x := in(b, "x", 1, 2, 4, 4)
+			y := b.Op("Conv", nil, x, floats(b, 3, 2, 2, 2))
+			ret(b, b.Op("BatchNormalization", nil, y, floats(b, 3), floats(b, 3), floats(b, 3), floats(b, 3)))
+		},
+	},
+	{
+		Name: "fold-scale", Doc: "constant factor per channel after Conv, ConvTranspose, Gemm or MatMul => new weights",
+		Pattern: AnyOf(Op("Mul", producers(), ConstAny("c")), Op("Div", producers(), ConstAny("c"))),
+		Where:   keepsOutput,
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			c, ok := perChannel(m, m.Const("c"))
+			if !ok {
+				return nil
+			}
+			if m.Root.Op == "Div" {
+				for i, x := range c {
+					if c[i] = 1 / x; x == 0 {
+						return nil
+					}
+				}
+			}
+			return affine(m, b, c, nil)
+		},
+		Example: func(b *ops.Builder) {
+			x := in(b, "x", 1, 2, 4, 4)
+			y := b.Op("Conv", nil, x, floats(b, 3, 2, 2, 2), floats(b, 3))
+			ret(b, b.Op("Mul", nil, y, floats(b, 3, 1, 1)))
+		},
+	},
+	{
+		Name: "fold-term", Doc: "constant term per channel after Conv, ConvTranspose or Gemm => new bias",
+		Pattern: AnyOf(Op("Add", biased(), ConstAny("c")), Op("Sub", biased(), ConstAny("c"))),
+		Where:   keepsOutput,
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			c, ok := perChannel(m, m.Const("c"))
+			if !ok {
+				return nil
+			}
+			if m.Root.Op == "Sub" {
+				for i := range c {
+					c[i] = -c[i]
+				}
+			}
+			return affine(m, b, nil, c)
+		},
+		Example: func(b *ops.Builder) {
+			x := in(b, "x", 1, 2, 4, 4)
+			y := b.Op("Conv", nil, x, floats(b, 3, 2, 2, 2))
+			ret(b, b.Op("Add", nil, floats(b, 1, 3, 1, 1), y))
+		},
+	},
+}
+
+// biased matches operators with constant weights that take a bias.
+func biased() *Pattern {
+	return AnyOf(
+		Op("Conv", Var("x"), ConstAny("w")).Rest().As("p"),
+		Op("ConvTranspose", Var("x"), ConstAny("w")).Rest().As("p"),
+		Op("Gemm", Var("x"), ConstAny("w")).Rest().As("p"),
+	)
+}
+
+func producers() *Pattern {
+	return AnyOf(biased(), Op("MatMul", Var("x"), ConstAny("w")).As("p"))
+}
+
+// keepsOutput reports whether the root's output has the type of the product before it.
+func keepsOutput(m *Match) bool {
+	return sameType(m.Root.Out[0], m.Node("p").Out[0])
+}
+
+// outChannels returns the axis of the product's result that counts channels,
+// from the end, and their number; 0 if the operator is not understood.
+func outChannels(p *onnx.Node) (fromEnd, n int) {
+	w := p.In[1].Const
+	switch p.Op {
+	case "Conv":
+		if w.Rank() > 2 {
+			return w.Rank() - 1, w.Dim(0)
+		}
+	case "ConvTranspose":
+		if w.Rank() > 2 {
+			return w.Rank() - 1, w.Dim(1) * int(intAttr(p, "group", 1))
+		}
+	case "Gemm":
+		if w.Rank() == 2 && p.Opset >= 7 {
+			return 1, w.Dim(1 - int(min(intAttr(p, "transB", 0), 1)))
+		}
+	case "MatMul":
+		if w.Rank() == 2 {
+			return 1, w.Dim(1)
+		}
+	}
+	return 0, 0
+}
+
+// perChannel returns the elements of c, one per channel of the product's
+// result, if c varies along the channel axis only.
+func perChannel(m *Match, c *tensor.Tensor) ([]float64, bool) {
+	at, n := outChannels(m.Node("p"))
+	v, ok := reals(c)
+	if n == 0 || !ok {
+		return nil, false
+	}
+	if len(v) == 1 {
+		return slices.Repeat(v, n), true
+	}
+	axis := c.Rank() - at
+	return v, len(v) == n && axis >= 0 && c.Dim(axis) == n
+}
+
+// affine rebuilds the product before the root so that it gives scale·y + term.
+// Nil slices stand for ones and zeros.
+func affine(m *Match, b *ops.Builder, scale, term []float64) []*onnx.Value {
+	p := m.Node("p")
+	w := p.In[1]
+	_, n := outChannels(p)
+	if n == 0 || scale != nil && len(scale) != n || term != nil && len(term) != n ||
+		!finite(scale) || !finite(term) || w.Uses() != 1 || p.Op == "Conv" && w.Const.Rank() < 3 {
+		return nil
+	}
+	d := w.Const.DType()
+	bias := make([]float64, n)
+	hadBias := false
+	if x := input(p, 2); x != nil {
+		if x.Const == nil {
+			return nil
+		}
+		v, ok := reals(x.Const)
+		if !ok || len(v) != n && len(v) != 1 || len(v) > 1 && x.Const.Dim(-1) != n {
+			return nil
+		}
+		beta := 1.0
+		if p.Op == "Gemm" {
+			beta = float64(floatAttr(p, "beta", 1))
+		}
+		for i := range bias {
+			bias[i] = beta * v[i%len(v)]
+		}
+		hadBias = true
+	}
+	for i := range bias {
+		if scale != nil {
+			bias[i] *= scale[i]
+		}
+		if term != nil {
+			bias[i] += term[i]
+		}
+	}
+	if scale != nil {
+		t := scaled(p, w.Const, scale)
+		if t == nil {
+			return nil
+		}
+		w = b.Const(t)
+	}
+	ins := []*onnx.Value{p.In[0], w}
+	as := p.Attrs
+	op := p.Op
+	if hadBias || term != nil {
+		switch {
+		case op == "MatMul":
+			if p.In[0].Type.Rank() != 2 {
+				return nil
+			}
+			op = "Gemm"
+		case op == "Gemm":
+			as = as.Without("beta")
+		}
+		ins = append(ins, b.Const(fromReals(bias, d)))
+	}
+	v := b.Ops("", op, as, 1, ins...)
+	return only(m, v[0])
+}
+
+// scaled returns the weights of p times scale per output channel.
+func scaled(p *onnx.Node, w *tensor.Tensor, scale []float64) *tensor.Tensor {
+	shape := w.Shape()
+	channel := func(i int) int { return 0 }
+	switch {
+	case p.Op == "Conv", p.Op == "Gemm" && intAttr(p, "transB", 0) != 0:
+		per := w.Len() / max(shape[0], 1)
+		channel = func(i int) int { return i / per }
+	case p.Op == "ConvTranspose": // [C, M/group, k…]: input channels are in groups
+		group := int(intAttr(p, "group", 1))
+		if group < 1 || shape[0]%group != 0 {
+			return nil
+		}
+		mg, per := shape[1], w.Len()/max(shape[0]*shape[1], 1)
+		cg := shape[0] / group
+		channel = func(i int) int {
+			k := i / per
+			return k/mg/cg*mg + k%mg
+		}
+	default: // [k, n]
+		channel = func(i int) int { return i % shape[1] }
+	}
+	switch w.DType() {
+	case tensor.Float32:
+		src := tensor.Data[float32](w)
+		dst := make([]float32, len(src))
+		for i, x := range src {
+			dst[i] = float32(float64(x) * scale[channel(i)])
+		}
+		return tensor.Of(dst, shape...)
+	case tensor.Float64:
+		src := tensor.Data[float64](w)
+		dst := make([]float64, len(src))
+		for i, x := range src {
+			dst[i] = x * scale[channel(i)]
+		}
+		return tensor.Of(dst, shape...)
+	}
+	return nil
+}
+
+// reals returns the elements of a float32 or float64 tensor.
+func reals(t *tensor.Tensor) ([]float64, bool) {
+	if t == nil {
+		return nil, false
+	}
+	switch t.DType() {
+	case tensor.Float32:
+		out := make([]float64, t.Len())
+		for i, x := range tensor.Data[float32](t) {
+			out[i] = float64(x)
+		}
+		return out, true
+	case tensor.Float64:
+		return slices.Clone(tensor.Data[float64](t)), true
+	}
+	return nil, false
+}
+
+// fromReals is the inverse of reals, for a vector.
+func fromReals(v []float64, d tensor.DType) *tensor.Tensor {
+	if d == tensor.Float64 {
+		return tensor.Of(slices.Clone(v))
+	}
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(x)
+	}
+	return tensor.Of(out)
+}
+
+func finite(v []float64) bool {
+	return !slices.ContainsFunc(v, func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) })
+}
