@@ -107,9 +107,10 @@ func producers() *Pattern {
 	return AnyOf(biased(), Op("MatMul", Var("x"), ConstAny("w")).As("p"))
 }
 
-// keepsOutput reports whether the root's output has the type of the product before it.
+// keepsOutput reports whether the root's output has the type of the product
+// before it. Before opset 7 shapes were aligned by an attribute.
 func keepsOutput(m *Match) bool {
-	return sameType(m.Root.Out[0], m.Node("p").Out[0])
+	return m.Root.Opset >= 7 && sameType(m.Root.Out[0], m.Node("p").Out[0])
 }
 
 // outChannels returns the axis of the product's result that counts channels,
@@ -203,7 +204,7 @@ func affine(m *Match, b *ops.Builder, scale, term []float64) []*onnx.Value {
 	if hadBias || term != nil {
 		switch {
 		case op == "MatMul":
-			if p.In[0].Type.Rank() != 2 {
+			if p.In[0].Type.Rank() != 2 || p.Opset < 7 {
 				return nil
 			}
 			op = "Gemm"
