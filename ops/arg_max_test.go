@@ -1,0 +1,28 @@
+package ops_test
+
+import (
+	"math"
+	"testing"
+
+	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+func TestArgMax(t *testing.T) {
+	x := F32([]int{2, 3}, 1, 3, 3, 4, 0, 2)
+	a := onnx.NewAttrs
+	nan := float32(math.NaN())
+	Run(t, []Case{
+		{Op: "ArgMax", In: Vals(x), Want: Vals(I64([]int{1, 3}, 1, 0, 0))},
+		{Op: "ArgMax", Opset: 1, Attrs: a("axis", 1), In: Vals(x), Want: Vals(I64([]int{2, 1}, 1, 0))},
+		{Op: "ArgMax", Attrs: a("axis", -1, "keepdims", 0), In: Vals(x), Want: Vals(I64(nil, 1, 0))},
+		{Op: "ArgMax", Attrs: a("axis", 1, "select_last_index", 1), In: Vals(x), Want: Vals(I64([]int{2, 1}, 2, 0))},
+		{Op: "ArgMax", In: Vals(F32([]int{4}, 1, nan, 3, 2)), Want: Vals(I64(nil, 2))},
+		{Op: "ArgMax", In: Vals(F32([]int{2}, nan, 3)), Want: Vals(I64(nil, 0))},
+		{Op: "ArgMax", In: Vals(Of([]int{2}, tensor.F16Of(1), tensor.F16Of(2))), Want: Vals(I64(nil, 1))},
+		{Op: "ArgMax", Attrs: a("axis", 1), In: Vals(F32([]int{0, 2})), Want: Vals(I64([]int{0, 1}))},
+		{Op: "ArgMax", In: Vals(F32([]int{0, 2})), Want: Vals(x), Err: "dimension 0 of data is 0"},
+		{Op: "ArgMax", Attrs: a("axis", 2), In: Vals(x), Want: Vals(x), Err: "axis 2"},
+	})
+}

@@ -1,0 +1,86 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// What ArgMax and ArgMin share.
+
+func inferArg(c *InferContext) error {
+	axis, keep := c.Int("axis", 0), c.Bool("keepdims", true)
+	c.Ignore("select_last_index")
+	x := c.In(0)
+	c.Out[0] = onnx.UnrankedType(tensor.Int64)
+	if !x.Ranked {
+		return nil
+	}
+	a, err := tensor.Axis(axis, len(x.Dims))
+	if err != nil {
+		return err
+	}
+	dims := append([]onnx.Dim{}, x.Dims[:a]...)
+	if keep {
+		dims = append(dims, onnx.Size(1))
+	}
+	c.Out[0] = onnx.TensorType(tensor.Int64, append(dims, x.Dims[a+1:]...)...)
+	return nil
+}
+
+func buildArg(b *BuildContext, largest bool) (Kernel, error) {
+	axis, keep, last := b.Int("axis", 0), b.Bool("keepdims", true), b.Bool("select_last_index", false)
+	return b.dispatch(0, realTypes(
+		argKernel[float32](axis, keep, last, largest), argKernel[float64](axis, keep, last, largest),
+		argKernel[int8](axis, keep, last, largest), argKernel[int16](axis, keep, last, largest),
+		argKernel[int32](axis, keep, last, largest), argKernel[int64](axis, keep, last, largest),
+		argKernel[uint8](axis, keep, last, largest), argKernel[uint16](axis, keep, last, largest),
+		argKernel[uint32](axis, keep, last, largest), argKernel[uint64](axis, keep, last, largest)))
+}
+
+// argKernel finds the index of the best element along axis. A NaN is never
+// better; nothing is better than a NaN in the first place.
+func argKernel[T scatterCell](axis int, keep, last, largest bool) Kernel {
+	return func(c *Call) error {
+		x := c.T(0)
+		s := x.Shape()
+		a, err := tensor.Axis(axis, len(s))
+		if err != nil {
+			return err
+		}
+		shape := append([]int{}, s[:a]...)
+		if keep {
+			shape = append(shape, 1)
+		}
+		y := c.Output(0, tensor.Int64, append(shape, s[a+1:]...)...)
+		if y.Len() == 0 {
+			return nil
+		}
+		outer, n, inner := sizeOf(s[:a]), s[a], sizeOf(s[a+1:])
+		if n == 0 {
+			return fmt.Errorf("dimension %d of data is 0", a)
+		}
+		d, out := tensor.Data[T](x), tensor.Data[int64](y)
+		const panel = 64
+		panels := (inner + panel - 1) / panel
+		c.P.For(outer*panels, max(1, moveGrain/(n*min(inner, panel))), func(lo, hi int) {
+			var best [panel]T
+			for u := lo; u < hi; u++ {
+				o, from := u/panels, u%panels*panel
+				w := min(panel, inner-from)
+				to := out[o*inner+from:][:w]
+				clear(to)
+				copy(best[:w], d[o*n*inner+from:])
+				for k := 1; k < n; k++ {
+					for i, v := range d[(o*n+k)*inner+from:][:w] {
+						if largest && v > best[i] || !largest && v < best[i] || last && v == best[i] {
+							best[i], to[i] = v, int64(k)
+						}
+					}
+				}
+			}
+		})
+		return nil
+	}
+}

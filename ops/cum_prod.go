@@ -1,0 +1,21 @@
+package ops
+
+// CumProd: y[k] = product of x[0] … x[k] along axis; with exclusive, without x[k];
+// with reverse, from the other end. Floats accumulate in float64.
+//
+//	x: T[...], axis: int32 or int64[]    y: T, same shape
+//
+// T is float16, bfloat16, float32, float64, int32, int64, uint32 or uint64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__CumProd.html
+func init() {
+	register(&Op{
+		Name:     "CumProd",
+		Numerics: Rounding,
+		Versions: []Version{{Since: 26, In: N(2), Out: N(1), Infer: inferFirst, Build: buildCumProd}},
+	})
+}
+
+func buildCumProd(b *BuildContext) (Kernel, error) {
+	return cumulativeTypes(b, 1, func(acc, v float64) float64 { return acc * v })
+}

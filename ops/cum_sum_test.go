@@ -1,0 +1,33 @@
+package ops_test
+
+import (
+	"testing"
+
+	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+func TestCumSum(t *testing.T) {
+	x := F32([]int{2, 3}, 1, 2, 3, 4, 5, 6)
+	a := onnx.NewAttrs
+	ax := func(i int64) *tensor.Tensor { return tensor.Scalar(i) }
+	wide := iota32(3, 100)
+	want := iota32(3, 100)
+	w := tensor.Data[float32](want)
+	for i := 100; i < 300; i++ {
+		w[i] += w[i-100]
+	}
+	Run(t, []Case{
+		{Op: "CumSum", In: Vals(x, ax(1)), Want: Vals(F32([]int{2, 3}, 1, 3, 6, 4, 9, 15))},
+		{Op: "CumSum", Opset: 11, In: Vals(x, I32([]int{1}, 0)), Want: Vals(F32([]int{2, 3}, 1, 2, 3, 5, 7, 9))},
+		{Op: "CumSum", Attrs: a("exclusive", 1), In: Vals(x, ax(-1)), Want: Vals(F32([]int{2, 3}, 0, 1, 3, 0, 4, 9))},
+		{Op: "CumSum", Attrs: a("reverse", 1), In: Vals(x, ax(1)), Want: Vals(F32([]int{2, 3}, 6, 5, 3, 15, 11, 6))},
+		{Op: "CumSum", Attrs: a("reverse", 1, "exclusive", 1), In: Vals(I64(nil, 1, 2, 3), ax(0)), Want: Vals(I64(nil, 5, 3, 0))},
+		{Op: "CumSum", In: Vals(wide, ax(0)), Want: Vals(want)},
+		{Op: "CumSum", In: Vals(Of([]int{2}, tensor.F16Of(1), tensor.F16Of(0.5)), ax(0)), Want: Vals(Of([]int{2}, tensor.F16Of(1), tensor.F16Of(1.5)))},
+		{Op: "CumSum", In: Vals(F32([]int{0, 2}), ax(0)), Want: Vals(F32([]int{0, 2}))},
+		{Op: "CumSum", In: Vals(x, ax(2)), Want: Vals(x), Err: "axis 2 is not in [-2, 1]"},
+		{Op: "CumSum", In: Vals(Of([]int{1}, true), ax(0)), Want: Vals(x), Err: "element type bool"},
+	})
+}
