@@ -121,9 +121,11 @@ func Of[T Element](data []T, shape ...int) *Tensor {
 // Scalar returns a tensor of rank 0.
 func Scalar[T Element](x T) *Tensor { return Of([]T{x}, []int{}...) }
 
-// FromBytes returns a tensor over data, which holds the elements in native
-// (little-endian) order and, for packed types, lowest bits first. No copy is
-// made. owner is kept reachable as long as the tensor is; it may be nil.
+// FromBytes returns a tensor over data, which holds the elements in the byte
+// order of this machine and, for packed types, lowest bits first. owner is kept
+// reachable as long as the tensor is; it may be nil. A copy is made only of
+// bools that have other bytes than 0 and 1 (these become 1), and of data at an
+// odd address on machines that cannot load from there.
 func FromBytes(d DType, shape []int, data []byte, owner any) (*Tensor, error) {
 	size, err := ByteSize(d, shape)
 	if err != nil {
@@ -135,8 +137,31 @@ func FromBytes(d DType, shape []int, data []byte, owner any) (*Tensor, error) {
 	if len(data) != size {
 		return nil, fmt.Errorf("tensor: %d bytes for %v %v, want %d", len(data), d, shape, size)
 	}
+	switch {
+	case d == Bool:
+		data = cleanBools(data)
+	case !unalignedLoads && size > 0 && uintptr(unsafe.Pointer(unsafe.SliceData(data)))%uintptr(max(1, min(8, d.Size()))) != 0:
+		aligned := AlignedBytes(size)
+		copy(aligned, data)
+		data = aligned
+	}
 	n, _ := Count(shape)
 	return &Tensor{dtype: d, shape: slices.Clone(shape), n: n, data: data[:size:size], owner: owner}, nil
+}
+
+// cleanBools returns data if all bytes are 0 or 1, the only ones that Go's bool
+// may have, else a copy with 1 for the others.
+func cleanBools(data []byte) []byte {
+	if !slices.ContainsFunc(data, func(b byte) bool { return b > 1 }) {
+		return data
+	}
+	clean := AlignedBytes(len(data))
+	for i, b := range data {
+		if b != 0 {
+			clean[i] = 1
+		}
+	}
+	return clean
 }
 
 // Data returns the storage of t as []T, without a copy. It panics if T is not
