@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -55,53 +56,15 @@ func maxOf[T real](x []T) T {
 
 // expShifted sets dst[i] = exp(src[i] - shift) and returns the sum. dst may be src.
 func expShifted[T real](dst, src []T, shift T) float64 {
-	sum := 0.0
 	switch s := any(src).(type) {
 	case []float32:
-		d, sh := any(dst).([]float32), float32(shift)
-		for i, v := range s {
-			e := exp32(v - sh)
-			d[i] = e
-			sum += float64(e)
-		}
+		d := any(dst).([]float32)
+		vec.Best.AddScalar(d, s, -float32(shift))
+		vec.Best.Exp(d, d)
 	case []float64:
-		d, sh := any(dst).([]float64), float64(shift)
 		for i, v := range s {
-			e := math.Exp(v - sh)
-			d[i] = e
-			sum += e
+			dst[i] = T(math.Exp(v - float64(shift)))
 		}
 	}
-	return sum
-}
-
-// exp32 returns exp(x) to about one unit in the last place: 2^k times the
-// Taylor series of the rest, which is at most ln(2)/2.
-func exp32(x float32) float32 {
-	const (
-		log2e = 1.44269504088896341
-		ln2Hi = 0.693359375 // few bits, so that k*ln2Hi is exact
-		ln2Lo = -2.12194440054690583e-4
-		magic = 3 << 22 // adding it rounds to an integer
-	)
-	if !(x > -87 && x < 88) {
-		if x < -104 {
-			return 0
-		}
-		return float32(math.Exp(float64(x)))
-	}
-	t := x*log2e + magic
-	k := int32(math.Float32bits(t)) - int32(math.Float32bits(magic))
-	n := t - magic
-	r := x - n*ln2Hi
-	r -= n * ln2Lo
-	p := float32(1.0 / 5040)
-	p = p*r + 1.0/720
-	p = p*r + 1.0/120
-	p = p*r + 1.0/24
-	p = p*r + 1.0/6
-	p = p*r + 0.5
-	p = p*r + 1
-	p = p*r + 1
-	return p * math.Float32frombits(uint32(127+k)<<23)
+	return sumOf(dst)
 }

@@ -1,0 +1,299 @@
+package ops
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Attention: Y = softmax(softcap(scale·Q·Kᵀ) + bias)·V per head.
+//
+//	Q: T1[b, hq, lq, d] or [b, lq, hq*d]    K: T1[b, hk, lk, d] or [b, lk, hk*d]
+//	V: T2[b, hk, lk, dv] or [b, lk, hk*dv]
+//	attn_mask (optional): bool (true: attend) or numbers that are added, broadcast to [b, hq, lq, t];
+//	keys that it does not reach are not attended
+//	past_key: T1[b, hk, p, d], past_value: T2[b, hk, p, dv] (optional, both): put before K and V
+//	nonpad_kv_seqlen (optional, since 24): int64[b], how many keys count
+//	Y: T1[b, hq, lq, dv] or [b, lq, hq*dv]    present_key, present_value: [b, hk, t, ...], t = p + lk
+//	qk_matmul_output: T1[b, hq, lq, t], the scores at the stage that qk_matmul_output_mode tells
+//
+// Query head h reads key head h / (hq/hk). With is_causal, query i attends keys
+// up to i + offset: offset is p, or nonpad_kv_seqlen - lq, or 0; the window
+// sizes of 25 bound the distance to it. A query that may attend no key gives 0.
+// scale is 1/sqrt(d) by default. Sums of softmax are made in float64; what
+// softmax_precision asks for is never more.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Attention.html (23, 24, 25)
+func init() {
+	v := Version{Since: 23, In: Arity{3, 6}, Out: Arity{1, 4}, Infer: inferAttention, Build: buildAttention}
+	v24, v25 := v, v
+	v24.Since, v24.In.Max = 24, 7
+	v25.Since, v25.In.Max = 25, 7
+	register(&Op{Name: "Attention", Numerics: Rounding, Versions: []Version{v, v24, v25}})
+}
+
+func inferAttention(c *InferContext) error {
+	q, k, v := c.In(0), c.In(1), c.In(2)
+	hq, hk := c.Int("q_num_heads", 0), c.Int("kv_num_heads", 0)
+	types := []onnx.Type{onnx.UnrankedType(q.DType), onnx.UnrankedType(k.DType), onnx.UnrankedType(v.DType), onnx.UnrankedType(q.DType)}
+	if len(q.Dims) == 3 || len(q.Dims) == 4 {
+		var b, heads, kv, lq, d, dv, l onnx.Dim
+		if len(q.Dims) == 4 {
+			b, heads, lq, d = q.Dims[0], q.Dims[1], q.Dims[2], q.Dims[3]
+			if len(k.Dims) == 4 {
+				kv, l = k.Dims[1], k.Dims[2]
+			}
+			if len(v.Dims) == 4 {
+				dv = v.Dims[3]
+			}
+		} else if hq > 0 && hk > 0 {
+			b, heads, kv, lq = q.Dims[0], onnx.Size(hq), onnx.Size(hk), q.Dims[1]
+			d = q.Dims[2].FloorDiv(heads)
+			if len(k.Dims) == 3 {
+				l = k.Dims[1]
+			}
+			if len(v.Dims) == 3 {
+				dv = v.Dims[2].FloorDiv(kv)
+			}
+		}
+		total := l
+		if c.Has(4) {
+			total = onnx.Dim{}
+			if p := c.In(4); len(p.Dims) == 4 {
+				total = p.Dims[2].Add(l)
+			}
+		}
+		types[0] = onnx.TensorType(q.DType, b, heads, lq, dv)
+		if len(q.Dims) == 3 {
+			types[0] = onnx.TensorType(q.DType, b, lq, heads.Mul(dv))
+		}
+		types[1] = onnx.TensorType(k.DType, b, kv, total, d)
+		types[2] = onnx.TensorType(v.DType, b, kv, total, dv)
+		types[3] = onnx.TensorType(q.DType, b, heads, lq, total)
+	}
+	copy(c.Out, types)
+	return nil
+}
+
+// attentionAttrs are the attributes of Attention.
+type attentionAttrs struct {
+	causal         bool
+	hq, hk, qkMode int
+	scale, softcap float64 // scale 0: 1/sqrt(d)
+	left, right    int     // -1: unbounded
+}
+
+func buildAttention(b *BuildContext) (Kernel, error) {
+	a := attentionAttrs{
+		causal: b.Bool("is_causal", false), hq: b.Int("q_num_heads", 0), hk: b.Int("kv_num_heads", 0),
+		qkMode: b.Int("qk_matmul_output_mode", 0), softcap: float64(b.Float("softcap", 0)),
+		scale: float64(b.Float("scale", 0)), left: -1, right: -1,
+	}
+	if d := b.DType("softmax_precision", tensor.Float32); !d.IsFloat() {
+		return nil, fmt.Errorf("attribute \"softmax_precision\" is %v, want a floating-point type", d)
+	}
+	if b.HasAttr("scale") && a.scale == 0 {
+		return nil, fmt.Errorf("%w: attribute \"scale\" is 0", ErrUnsupported)
+	}
+	if a.qkMode < 0 || a.qkMode > 3 {
+		return nil, fmt.Errorf("attribute \"qk_matmul_output_mode\" is %d, want 0 to 3", a.qkMode)
+	}
+	if b.Opset() >= 25 {
+		a.left, a.right = b.Int("left_window_size", -1), b.Int("right_window_size", -1)
+		if a.left < -1 || a.right < -1 {
+			return nil, fmt.Errorf("window sizes are %d and %d, want -1 or more", a.left, a.right)
+		}
+	}
+	return b.realKernels(0, attentionKernel[float32](a), attentionKernel[float64](a))
+}
+
+// span returns the keys that may be attended by position, or nil if all may.
+// offset is the position of query 0 per batch, valid the number of keys.
+func (a attentionAttrs) span(lk int, offset, valid func(b int) int) func(b, i int) (int, int) {
+	if !a.causal && a.left < 0 && a.right < 0 && valid == nil {
+		return nil
+	}
+	return func(b, i int) (int, int) {
+		lo, hi, at := 0, lk, i+offset(b)
+		if valid != nil {
+			hi = min(hi, valid(b))
+		}
+		if a.causal {
+			hi = min(hi, at+1)
+		}
+		if a.right >= 0 && a.right < lk {
+			hi = min(hi, at+a.right+1)
+		}
+		if a.left >= 0 {
+			lo = max(lo, at-a.left)
+		}
+		return lo, max(hi, 0)
+	}
+}
+
+// splitHeads returns the sizes of an input with its heads in a dimension of
+// its own, or together with their elements.
+func splitHeads(t *tensor.Tensor, name string, rank, heads int) (batch, h, length, size int, err error) {
+	switch {
+	case t == nil:
+		return 0, 0, 0, 0, fmt.Errorf("%s is absent", name)
+	case t.Rank() != rank || rank != 3 && rank != 4:
+		return 0, 0, 0, 0, fmt.Errorf("%s has shape %v, want 3 or 4 dimensions, as many as Q", name, t.Shape())
+	case rank == 4:
+		return t.Dim(0), t.Dim(1), t.Dim(2), t.Dim(3), nil
+	case heads < 1 || t.Dim(2)%heads != 0:
+		return 0, 0, 0, 0, fmt.Errorf("%s has shape %v: %d elements for %d heads", name, t.Shape(), t.Dim(2), heads)
+	}
+	return t.Dim(0), heads, t.Dim(1), t.Dim(2) / heads, nil
+}
+
+func attentionKernel[T real](at attentionAttrs) Kernel {
+	return func(c *Call) error {
+		qt, kt, vt := c.T(0), c.T(1), c.T(2)
+		a := &attention[T]{softcap: at.softcap, scale: at.scale, qkMode: at.qkMode}
+		rank := qt.Rank()
+		var err error
+		if a.batch, a.heads, a.lq, a.d, err = splitHeads(qt, "Q", rank, at.hq); err != nil {
+			return err
+		}
+		kb, kh, kl, kd, err := splitHeads(kt, "K", rank, at.hk)
+		if err != nil {
+			return err
+		}
+		vb, vh, vl, dv, err := splitHeads(vt, "V", rank, at.hk)
+		if err != nil {
+			return err
+		}
+		if kb != a.batch || vb != a.batch || kd != a.d || vh != kh || vl != kl {
+			return fmt.Errorf("shapes of Q, K, V are %v, %v, %v: they do not fit", qt.Shape(), kt.Shape(), vt.Shape())
+		}
+		if kh == 0 || a.heads%kh != 0 {
+			return fmt.Errorf("Q has %d heads, want a multiple of the %d of K", a.heads, kh)
+		}
+		a.kvHeads, a.dv = kh, dv
+		if a.scale == 0 {
+			a.scale = 1 / math.Sqrt(float64(a.d))
+		}
+		past, err := attentionCache(c, a, kt, vt, rank, kl)
+		if err != nil {
+			return err
+		}
+		if err := attentionBounds(c, a, at, past); err != nil {
+			return err
+		}
+		if t := c.T(3); t != nil {
+			if a.mask, err = newAttentionMask[T](t, "attn_mask", a.batch, a.heads, a.lq, a.lk); err != nil {
+				return err
+			}
+		}
+		q, err := reals[T](c, 0)
+		if err != nil {
+			return err
+		}
+		shape, view := []int{a.batch, a.heads, a.lq, dv}, headsFirst[T]
+		if rank == 3 {
+			shape, view = []int{a.batch, a.lq, a.heads * dv}, headsLast[T]
+		}
+		qkDone := func() {}
+		if c.Wants(3) {
+			a.qk, qkDone = realsOut[T](c, 3, qt.DType(), a.batch, a.heads, a.lq, a.lk)
+		}
+		y, done := realsOut[T](c, 0, qt.DType(), shape...)
+		a.q, a.y = view(q, a.heads, a.lq, a.d), view(y, a.heads, a.lq, dv)
+		if a.lk == 0 {
+			clear(y)
+		} else {
+			a.run(c.P)
+		}
+		done()
+		qkDone()
+		return nil
+	}
+}
+
+// attentionCache sets the views of keys and values, joined with those of the
+// past, and the present outputs. It returns the length of the past, -1 without.
+func attentionCache[T real](c *Call, a *attention[T], kt, vt *tensor.Tensor, rank, kl int) (past int, err error) {
+	past, a.lk = -1, kl
+	if c.Has(4) != c.Has(5) {
+		return 0, errors.New("only one of past_key and past_value is given")
+	}
+	if c.Has(4) {
+		past = 0
+		if t := c.T(4); t.Rank() == 4 {
+			past = t.Dim(2)
+		}
+	}
+	p := max(past, 0)
+	for i, x := range []struct {
+		t    *tensor.Tensor
+		size int
+		name string
+		to   *headView[T]
+	}{{kt, a.d, "past_key", &a.k}, {vt, a.dv, "past_value", &a.v}} {
+		joined := x.t
+		if past >= 0 || c.Wants(1+i) {
+			var before []byte
+			if t := c.T(4 + i); t != nil {
+				if want := []int{a.batch, a.kvHeads, p, x.size}; !slices.Equal(t.Shape(), want) || t.DType() != x.t.DType() {
+					return 0, fmt.Errorf("%s is %v, want %v %v", x.name, t, x.t.DType(), want)
+				}
+				before = t.Bytes()
+			}
+			shape := []int{a.batch, a.kvHeads, p + kl, x.size}
+			if c.Wants(1 + i) {
+				joined = c.Output(1+i, x.t.DType(), shape...)
+			} else {
+				joined = tensor.New(x.t.DType(), shape...)
+			}
+			bytes := x.size * x.t.DType().Size()
+			fresh := headsFirst(x.t.Bytes(), a.kvHeads, kl, bytes)
+			if rank == 3 {
+				fresh = headsLast(x.t.Bytes(), a.kvHeads, kl, bytes)
+			}
+			joinCache(joined.Bytes(), before, fresh, a.batch, a.kvHeads, p, kl, bytes)
+		}
+		data, err := realsOf[T](joined)
+		if err != nil {
+			return 0, err
+		}
+		if rank == 3 && joined == x.t {
+			*x.to = headsLast(data, a.kvHeads, kl, x.size)
+		} else {
+			*x.to = headsFirst(data, a.kvHeads, p+kl, x.size)
+		}
+	}
+	a.lk = p + kl
+	return past, nil
+}
+
+// attentionBounds sets which keys each query may attend by its position.
+func attentionBounds[T real](c *Call, a *attention[T], at attentionAttrs, past int) error {
+	offset := func(int) int { return max(past, 0) }
+	var valid func(int) int
+	if c.Has(6) {
+		if past >= 0 {
+			return errors.New("nonpad_kv_seqlen is given together with past_key")
+		}
+		lens, err := c.Ints(6)
+		if err != nil {
+			return err
+		}
+		if len(lens) != a.batch {
+			return fmt.Errorf("nonpad_kv_seqlen has shape %v, want [%d]", c.T(6).Shape(), a.batch)
+		}
+		for _, n := range lens {
+			if n < 0 || n > a.lk {
+				return fmt.Errorf("nonpad_kv_seqlen has %d, want 0 to %d", n, a.lk)
+			}
+		}
+		valid = func(b int) int { return lens[b] }
+		offset = func(b int) int { return lens[b] - a.lq }
+	}
+	a.span = at.span(a.lk, offset, valid)
+	return nil
+}

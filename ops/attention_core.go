@@ -1,0 +1,255 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// headView reads memory as [batch, head, position, element]: strides of the
+// first three; elements lie together.
+type headView[T any] struct {
+	data    []T
+	b, h, l int
+}
+
+// at returns the memory from position l of head h of batch b on.
+func (v headView[T]) at(b, h, l int) []T { return v.data[b*v.b+h*v.h+l*v.l:] }
+
+// headsFirst views contiguous [batch, heads, length, size].
+func headsFirst[T any](data []T, heads, length, size int) headView[T] {
+	return headView[T]{data, heads * length * size, length * size, size}
+}
+
+// headsLast views contiguous [batch, length, heads, size].
+func headsLast[T any](data []T, heads, length, size int) headView[T] {
+	return headView[T]{data, heads * length * size, size, heads * size}
+}
+
+// attention is softmax(softcap(scale·Q·Kᵀ) + mask)·V for all heads. Query head
+// h reads key head h / (heads/kvHeads).
+type attention[T real] struct {
+	batch, heads, kvHeads, lq, lk, d, dv int
+
+	q, k, v, y headView[T]
+
+	scale, softcap float64 // softcap 0: none
+	// span gives the keys [lo, hi) that query i of batch b may attend; nil: all.
+	span func(b, i int) (lo, hi int)
+	mask *attentionMask[T] // nil: none
+	// sinks adds exp(sinks[h]) to the sum of each softmax of head h. Nil: none.
+	sinks []T
+	// qk [batch, heads, lq, lk] takes the scores: 0 scaled, 1 after softcap, 2
+	// with mask, 3 after softmax. Nil: not wanted.
+	qk     []T
+	qkMode int
+}
+
+// attentionMask is added to the scores. It broadcasts; keys at or past n are
+// not attended.
+type attentionMask[T real] struct {
+	keep    []bool // or nil: false is -∞
+	add     []T
+	b, h, i int // strides
+	n       int
+}
+
+// run computes y, and qk if it is set.
+func (a *attention[T]) run(p par.P) {
+	if a.batch*a.heads*a.lq*a.dv == 0 && a.qk == nil {
+		return
+	}
+	const most = 1 << 18 // elements of a block of scores
+	rows := min(max(most/max(a.lk, 1), 16), 256)
+	blocks := (a.lq + rows - 1) / rows
+	var packs []*gemm.Packed[T]
+	if a.lq >= 32 && a.lk > 0 && a.d > 0 { // K is used often enough to be packed once
+		packs = make([]*gemm.Packed[T], a.batch*a.kvHeads)
+		p.For(len(packs), 1, func(lo, hi int) {
+			for t := lo; t < hi; t++ {
+				packs[t] = gemm.Pack(par.P{}, a.k.at(t/a.kvHeads, t%a.kvHeads, 0), a.d, a.lk, 1, a.k.l)
+			}
+		})
+	}
+	p.For(a.batch*a.heads*blocks, 1+(1<<14)/(1+rows*a.lk*(a.d+a.dv)), func(lo, hi int) {
+		for t := lo; t < hi; t++ {
+			i := t % blocks * rows
+			a.block(p, packs, t/blocks/a.heads, t/blocks%a.heads, i, min(i+rows, a.lq))
+		}
+	})
+}
+
+// block computes queries [i0, i1) of head h of batch b.
+func (a *attention[T]) block(p par.P, packs []*gemm.Packed[T], b, h, i0, i1 int) {
+	lo, hi := 0, a.lk
+	if a.span != nil && a.qk == nil {
+		lo, hi = a.lk, 0
+		for i := i0; i < i1; i++ {
+			l, r := a.span(b, i)
+			if l < r {
+				lo, hi = min(lo, l), max(hi, r)
+			}
+		}
+	}
+	if lo >= hi {
+		for i := i0; i < i1; i++ {
+			clear(a.y.at(b, h, i)[:a.dv])
+		}
+		return
+	}
+	lo = lo / gemm.Panel * gemm.Panel
+	kv, m, n := h/(a.heads/a.kvHeads), i1-i0, hi-lo
+	gemm.Scratch(m*n, func(s []T) {
+		g := &gemm.Args[T]{M: m, N: n, K: a.d, A: a.q.at(b, h, i0), ARS: a.q.l, ACS: 1, C: s, LDC: n}
+		if packs != nil {
+			k := packs[b*a.kvHeads+kv]
+			g.Packed = &gemm.Packed[T]{K: a.d, N: n, Data: k.Data[lo*a.d:]}
+		} else {
+			g.B, g.BRS, g.BCS = a.k.at(b, kv, lo), 1, a.k.l
+		}
+		gemm.Run(p, g)
+		for i := i0; i < i1; i++ {
+			a.row(s[(i-i0)*n:(i-i0+1)*n], b, h, i, lo)
+		}
+		if a.dv > 0 {
+			gemm.Run(p, &gemm.Args[T]{M: m, N: a.dv, K: n, A: s, ARS: n, ACS: 1, B: a.v.at(b, kv, lo), BRS: a.v.l, BCS: 1, C: a.y.at(b, h, i0), LDC: max(a.y.l, a.dv)})
+		}
+	})
+}
+
+// row turns the products of query i with the keys from lo on into weights.
+func (a *attention[T]) row(s []T, b, h, i, lo int) {
+	none := T(math.Inf(-1))
+	scale := T(a.scale)
+	for j := range s {
+		s[j] *= scale
+	}
+	a.tap(0, s, b, h, i)
+	if a.softcap > 0 {
+		for j, v := range s {
+			s[j] = T(a.softcap * math.Tanh(float64(v)/a.softcap))
+		}
+	}
+	a.tap(1, s, b, h, i)
+	if a.span != nil {
+		l, r := a.span(b, i)
+		l, r = min(max(l-lo, 0), len(s)), min(max(r-lo, 0), len(s))
+		for j := range s[:l] {
+			s[j] = none
+		}
+		for j := max(l, r); j < len(s); j++ {
+			s[j] = none
+		}
+	}
+	if a.mask != nil {
+		a.mask.apply(s, b, h, i, lo)
+	}
+	a.tap(2, s, b, h, i)
+	m := maxOf(s)
+	if math.IsInf(float64(m), -1) {
+		clear(s) // nothing may be attended
+	} else {
+		extra := 0.0
+		if a.sinks != nil {
+			m = max(m, a.sinks[h])
+			extra = math.Exp(float64(a.sinks[h] - m))
+		}
+		inv := T(1 / (expShifted(s, s, m) + extra))
+		for j := range s {
+			s[j] *= inv
+		}
+	}
+	a.tap(3, s, b, h, i)
+}
+
+func (a *attention[T]) tap(mode int, s []T, b, h, i int) {
+	if a.qk != nil && a.qkMode == mode {
+		copy(a.qk[((b*a.heads+h)*a.lq+i)*a.lk:], s)
+	}
+}
+
+// apply adds the mask of query i to the scores of the keys from lo on. What is
+// masked out is -∞ whatever the score was.
+func (m *attentionMask[T]) apply(s []T, b, h, i, lo int) {
+	none := T(math.Inf(-1))
+	n := min(max(m.n-lo, 0), len(s))
+	at := b*m.b + h*m.h + i*m.i + lo
+	for j := n; j < len(s); j++ {
+		s[j] = none
+	}
+	if m.keep != nil {
+		for j, keep := range m.keep[at:][:n] {
+			if !keep {
+				s[j] = none
+			}
+		}
+		return
+	}
+	for j, v := range m.add[at:][:n] {
+		if v == none {
+			s[j] = none
+		} else {
+			s[j] += v
+		}
+	}
+}
+
+// newAttentionMask reads a mask, bool or numbers, whose shape broadcasts to
+// [batch, heads, lq, lk]; the last dimension may be shorter than lk.
+func newAttentionMask[T real](t *tensor.Tensor, name string, batch, heads, lq, lk int) (*attentionMask[T], error) {
+	shape := t.Shape()
+	if len(shape) > 4 || len(shape) == 0 || shape[len(shape)-1] > lk {
+		return nil, fmt.Errorf("%s has shape %v, want one that broadcasts to %v", name, shape, []int{batch, heads, lq, lk})
+	}
+	m := &attentionMask[T]{n: shape[len(shape)-1]}
+	stride := m.n
+	for k, to := range []struct {
+		want int
+		s    *int
+	}{{lq, &m.i}, {heads, &m.h}, {batch, &m.b}} {
+		at := len(shape) - 2 - k
+		if at < 0 {
+			break
+		}
+		switch shape[at] {
+		case to.want:
+			*to.s = stride
+		case 1:
+		default:
+			return nil, fmt.Errorf("%s has shape %v, want one that broadcasts to %v", name, shape, []int{batch, heads, lq, lk})
+		}
+		stride *= shape[at]
+	}
+	if t.DType() == tensor.Bool {
+		m.keep = tensor.Data[bool](t)
+		return m, nil
+	}
+	if t.DType().IsFloat() {
+		var err error
+		m.add, err = realsOf[T](t)
+		return m, err
+	}
+	f, err := tensor.Float64s(t)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	m.add = convertReals[T](f)
+	return m, nil
+}
+
+// joinCache writes past [batch, heads, p, size] and the new positions, which
+// fresh views as elements of size bytes, to dst [batch, heads, p+l, size].
+func joinCache(dst, past []byte, fresh headView[byte], batch, heads, p, l, size int) {
+	for b := 0; b < batch; b++ {
+		for h := 0; h < heads; h++ {
+			out := dst[(b*heads+h)*(p+l)*size:][:(p+l)*size]
+			copy(out, past[(b*heads+h)*p*size:][:p*size])
+			for i := 0; i < l; i++ {
+				copy(out[(p+i)*size:(p+i+1)*size], fresh.at(b, h, i))
+			}
+		}
+	}
+}
