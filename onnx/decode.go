@@ -41,8 +41,7 @@ func newDecoder(o DecodeOptions) *decoder {
 }
 
 // Open reads the model file at path and its external data, which must lie in
-// or below the same folder. The files stay mapped as long as tensors of the
-// model are in use; Close ends that early.
+// or below the same folder. The files stay mapped until Close.
 func Open(path string, o DecodeOptions) (*Model, error) {
 	if o.Path == "" {
 		o.Path = path
@@ -80,8 +79,9 @@ func Decode(data []byte, o DecodeOptions) (*Model, error) {
 }
 
 // Close unmaps the files of a model that Open mapped. No tensor of the model
-// may be used after it. Without Close they are unmapped when the last tensor
-// is garbage.
+// may be used after it, nor any slice of one's data. A model that is never
+// closed keeps its files mapped, which costs address space but no memory that
+// the system could not take back.
 func (m *Model) Close() error {
 	if m.closer == nil {
 		return nil
@@ -102,6 +102,9 @@ func (d *decoder) decode(data []byte) (*Model, error) {
 	}
 	if len(d.files.closers) > 0 {
 		m.closer = d.files.close
+	}
+	if d.o.SkipWeights {
+		m.external = d.files.present
 	}
 	return m, nil
 }

@@ -1,7 +1,6 @@
 package onnx
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -419,14 +418,4 @@ func DecodeTensor(data []byte) (name string, t *tensor.Tensor, err error) {
 		return "", nil, fmt.Errorf("onnx: tensor %s: %w", strconv.Quote(name), err)
 	}
 	return name, t, nil
-}
-
-var errNoFolder = errors.New("external data, but no folder to read it from")
-
-func parseOffset(s string) (int64, error) {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err == nil && n < 0 {
-		err = fmt.Errorf("%d is negative", n)
-	}
-	return n, err
 }

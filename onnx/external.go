@@ -7,9 +7,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 
 	"github.com/gneiss-run/gneiss/tensor"
 )
+
+var errNoFolder = errors.New("external data, but no folder to read it from")
 
 // fileData is a file in memory or mapped.
 type fileData struct {
@@ -89,43 +92,88 @@ func (e *externalFiles) map1(location string) (fileData, error) {
 	return readFile(filepath.Join(e.o.Dir, location), e.o.NoMmap)
 }
 
-// externalTensor makes a tensor whose data is in another file.
-func (d *decoder) externalTensor(t *rawTensor, dims []int) (*tensor.Tensor, error) {
-	var location string
-	offset, length := int64(0), int64(-1)
-	for _, p := range t.external {
+// externalRef is where external data is.
+type externalRef struct {
+	location       string
+	offset, length int64 // length -1: as the tensor needs
+}
+
+func parseExternal(props []Prop) (externalRef, error) {
+	r := externalRef{length: -1}
+	for _, p := range props {
 		var err error
 		switch p.Key {
 		case "location":
-			location = p.Value
+			r.location = p.Value
 		case "offset":
-			offset, err = parseOffset(p.Value)
+			r.offset, err = parseSize(p.Value)
 		case "length":
-			length, err = parseOffset(p.Value)
+			r.length, err = parseSize(p.Value)
 		}
 		if err != nil {
-			return nil, invalid("external data: %s: %v", p.Key, err)
+			return r, invalid("external data: %s: %v", p.Key, err)
 		}
 	}
+	return r, nil
+}
+
+func parseSize(s string) (int64, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err == nil && n < 0 {
+		err = fmt.Errorf("%d is negative", n)
+	}
+	return n, err
+}
+
+// bytes returns the size bytes that r refers to.
+func (e *externalFiles) bytes(r externalRef, size int) (fileData, error) {
+	if r.length >= 0 && r.length != int64(size) {
+		return fileData{}, invalid("external data has length %d, want %d", r.length, size)
+	}
+	f, err := e.get(r.location)
+	if err != nil {
+		return f, fmt.Errorf("external data in %q: %w", r.location, err)
+	}
+	have := int64(len(f.data))
+	if r.offset > have || int64(size) > have-r.offset {
+		return f, invalid("external data: %d bytes at %d of %q, which has %d", size, r.offset, r.location, have)
+	}
+	f.data = f.data[r.offset : r.offset+int64(size)]
+	return f, nil
+}
+
+// externalTensor makes a tensor whose data is in another file.
+func (d *decoder) externalTensor(t *rawTensor, dims []int) (*tensor.Tensor, error) {
 	if t.dtype == tensor.String {
 		return nil, invalid("external data of strings")
+	}
+	r, err := parseExternal(t.external)
+	if err != nil {
+		return nil, err
 	}
 	size, err := tensor.ByteSize(t.dtype, dims)
 	if err != nil {
 		return nil, invalid("%v", err)
 	}
-	if length < 0 {
-		length = int64(size)
-	}
-	if length != int64(size) {
-		return nil, invalid("external data has length %d for %v %v, want %d", length, t.dtype, dims, size)
-	}
-	f, err := d.files.get(location)
+	f, err := d.files.bytes(r, size)
 	if err != nil {
-		return nil, fmt.Errorf("external data in %q: %w", location, err)
+		return nil, err
 	}
-	if offset > int64(len(f.data)) || length > int64(len(f.data))-offset {
-		return nil, invalid("external data: bytes %d to %d of %q, which has %d", offset, offset+length, location, len(f.data))
+	return rawTensorData(t.dtype, dims, f.data, f.owner, "external data")
+}
+
+// present checks that data which was not read could be.
+func (e *externalFiles) present(info *tensorInfo) error {
+	r, err := parseExternal(info.external)
+	if err != nil {
+		return err
 	}
-	return rawTensorData(t.dtype, dims, f.data[offset:offset+length], f.owner, "external data")
+	dims, _ := info.typ.Static()
+	size, err := tensor.ByteSize(info.typ.DType, dims)
+	if err != nil {
+		return invalid("%v", err)
+	}
+	fresh := externalFiles{o: e.o} // maps the file only as long as it takes
+	_, err = fresh.bytes(r, size)
+	return errors.Join(err, fresh.close())
 }

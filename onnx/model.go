@@ -20,6 +20,7 @@ type Model struct {
 	Configurations                [][]byte // DeviceConfigurationProto, as read
 	Unknown                       []byte   // fields this package does not know, as read
 	closer                        func() error
+	external                      func(*tensorInfo) error // nil if all data was read
 }
 
 // Prop is one entry of metadata_props.
