@@ -1,0 +1,97 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Clip: output = min(max(input, min), max), element-wise; NaN stays NaN.
+//
+//	input: T[...]    min, max: T[], optional    output: T[...], the same shape; may share input's storage
+//
+// Where min is above max, the result is max. Before opset 11 the bounds are the
+// attributes min and max.
+//
+// T: all integers of 8 bits and more, float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Clip.html
+func init() {
+	register(&Op{
+		Name: "Clip",
+		Versions: []Version{
+			{Since: 1, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildClipAttrs(float32(math.Inf(1)))},
+			// 6 gave the attributes defaults.
+			{Since: 6, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildClipAttrs(math.MaxFloat32)},
+			// 12 and 13 only widen the types.
+			{Since: 11, In: Arity{1, 3}, Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildClip},
+		},
+	})
+}
+
+func buildClipAttrs(def float32) func(b *BuildContext) (Kernel, error) {
+	return func(b *BuildContext) (Kernel, error) {
+		lo, hi := b.Float("min", -def), b.Float("max", def)
+		b.Ignore("consumed_inputs")
+		return b.need(0, floatKernels(
+			func(d, x []float32) { clipLoop(d, x, lo, hi) },
+			func(d, x []float64) { clipLoop(d, x, float64(lo), float64(hi)) }))
+	}
+}
+
+func buildClip(b *BuildContext) (Kernel, error) {
+	f32 := clipKernel(float32(math.Inf(-1)), float32(math.Inf(1)))
+	return b.need(0, merge(halfThrough(byType{
+		tensor.Float32: f32,
+		tensor.Float64: clipKernel(math.Inf(-1), math.Inf(1)),
+	}), integerPairs(
+		clipKernel[int8](math.MinInt8, math.MaxInt8), clipKernel[int16](math.MinInt16, math.MaxInt16),
+		clipKernel[int32](math.MinInt32, math.MaxInt32), clipKernel[int64](math.MinInt64, math.MaxInt64),
+		clipKernel[uint8](0, math.MaxUint8), clipKernel[uint16](0, math.MaxUint16),
+		clipKernel[uint32](0, math.MaxUint32), clipKernel[uint64](0, math.MaxUint64))))
+}
+
+func clipKernel[T interface {
+	number
+	tensor.Element
+}](least, most T) Kernel {
+	return func(c *Call) error {
+		lo, err := bound(c, 1, "min", least)
+		if err != nil {
+			return err
+		}
+		hi, err := bound(c, 2, "max", most)
+		if err != nil {
+			return err
+		}
+		return unaryKernel(func(d, x []T) { clipLoop(d, x, lo, hi) })(c)
+	}
+}
+
+// bound returns the only element of input i, or def if it is absent.
+func bound[T tensor.Element](c *Call, i int, name string, def T) (T, error) {
+	t := c.T(i)
+	if t == nil {
+		return def, nil
+	}
+	if t.DType() != tensor.DTypeOf[T]() {
+		return def, fmt.Errorf("%s is %v, want %v as the input", name, t.DType(), tensor.DTypeOf[T]())
+	}
+	if t.Len() != 1 {
+		return def, fmt.Errorf("%s has shape %v, want a scalar", name, t.Shape())
+	}
+	return tensor.Data[T](t)[0], nil
+}
+
+func clipLoop[T number](d, x []T, lo, hi T) {
+	zip(d, x, func(v T) T {
+		if v < lo {
+			v = lo
+		}
+		if v > hi {
+			v = hi
+		}
+		return v
+	})
+}

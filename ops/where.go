@@ -1,0 +1,165 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Where: output = X where condition holds, else Y, element-wise with broadcasting.
+//
+//	condition: bool[...]    X, Y: T[...]    output: T[...], of the shape that all three broadcast to
+//
+// T: any type of whole bytes, and strings.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Where.html
+func init() {
+	register(&Op{
+		Name: "Where",
+		Versions: []Version{
+			// 16 only adds bfloat16.
+			{Since: 9, In: N(3), Out: N(1), InPlace: []int{1, 2}, Infer: inferWhere, Build: buildWhere},
+		},
+	})
+}
+
+func inferWhere(c *InferContext) error {
+	d := c.In(1).DType
+	if d == tensor.Undefined {
+		d = c.In(2).DType
+	}
+	if err := inferBroadcastTo(c, d); err != nil {
+		return err
+	}
+	inferWhereInts(c)
+	return nil
+}
+
+// inferWhereInts follows sizes through a constant condition.
+func inferWhereInts(c *InferContext) {
+	cond := c.Const(0)
+	if cond == nil || cond.DType() != tensor.Bool || cond.Rank() > 1 {
+		return
+	}
+	x, okX := c.KnownInts(1)
+	y, okY := c.KnownInts(2)
+	if !okX || !okY || c.In(1).Ranked && len(c.In(1).Dims) > 1 || c.In(2).Ranked && len(c.In(2).Dims) > 1 {
+		return
+	}
+	pick := tensor.Data[bool](cond)
+	n := len(pick)
+	for _, l := range []int{len(x), len(y)} {
+		if n == 1 {
+			n = l
+		}
+		if l != n && l != 1 {
+			return
+		}
+	}
+	out := make([]onnx.Dim, n)
+	for i := range out {
+		s := y
+		if pick[min(i, len(pick)-1)] {
+			s = x
+		}
+		if len(s) == 0 {
+			return
+		}
+		out[i] = s[min(i, len(s)-1)]
+	}
+	c.SetInts(0, out)
+}
+
+func buildWhere(b *BuildContext) (Kernel, error) {
+	if d := b.In(1).DType; d.IsPacked() {
+		return nil, unsupportedType(1, d)
+	}
+	return func(c *Call) error {
+		cond, x, y := c.T(0), c.T(1), c.T(2)
+		switch {
+		case cond == nil || x == nil || y == nil:
+			return fmt.Errorf("an input is absent")
+		case cond.DType() != tensor.Bool:
+			return fmt.Errorf("condition is %v, want bool", cond.DType())
+		case x.DType() != y.DType():
+			return fmt.Errorf("Y is %v, want %v as X", y.DType(), x.DType())
+		case x.DType().IsPacked():
+			return unsupportedType(1, x.DType())
+		}
+		shape, err := tensor.Broadcast(cond.Shape(), x.Shape(), y.Shape())
+		if err != nil {
+			return err
+		}
+		out := c.Output(0, x.DType(), shape...)
+		w := newBcast(shape, cond.Shape(), x.Shape(), y.Shape())
+		pick := tensor.Data[bool](cond)
+		switch x.DType().Size() {
+		case 0:
+			where[string](c, w, out, pick, x, y)
+		case 1:
+			where[uint8](c, w, out, pick, x, y)
+		case 2:
+			where[uint16](c, w, out, pick, x, y)
+		case 4:
+			where[uint32](c, w, out, pick, x, y)
+		case 8:
+			where[uint64](c, w, out, pick, x, y)
+		default:
+			where[[2]uint64](c, w, out, pick, x, y)
+		}
+		return nil
+	}, nil
+}
+
+func where[T cell](c *Call, w *bcast, out *tensor.Tensor, cond []bool, tx, ty *tensor.Tensor) {
+	dst, x, y := cells[T]{}.of(out), cells[T]{}.of(tx), cells[T]{}.of(ty)
+	sc, sx, sy := w.step(0), w.step(1), w.step(2)
+	w.each(c.P, func(o, n int, off [maxOperands]int) {
+		d := dst[o : o+n]
+		oc, ox, oy := off[0], off[1], off[2]
+		if sc == 0 {
+			src, s, at := y, sy, oy
+			if cond[oc] {
+				src, s, at = x, sx, ox
+			}
+			if s == 1 {
+				copy(d, src[at:at+n])
+				return
+			}
+			for i := range d {
+				d[i] = src[at]
+			}
+			return
+		}
+		p := cond[oc : oc+n]
+		switch {
+		case sx == 1 && sy == 1:
+			a, b := x[ox:ox+n], y[oy:oy+n]
+			for i, v := range p {
+				e := b[i]
+				if v {
+					e = a[i]
+				}
+				d[i] = e
+			}
+		case sx == 1:
+			a, e := x[ox:ox+n], y[oy]
+			for i, v := range p {
+				d[i] = e
+				if v {
+					d[i] = a[i]
+				}
+			}
+		default:
+			e := x[ox]
+			for i, v := range p {
+				if v {
+					d[i] = e
+				} else {
+					d[i] = y[oy+i*sy]
+				}
+			}
+		}
+	})
+}
