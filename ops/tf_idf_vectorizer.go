@@ -1,0 +1,225 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// TfIdfVectorizer: Y[ngram_indexes[i]] tells of n-gram i of the pool in each row
+// of X: how often it appears (TF), its weight if it appears (IDF), or the
+// product of both (TFIDF). N-grams of min_gram_length to max_gram_length are
+// looked for, with 0 to max_skip_count elements between their elements.
+//
+//	X: int32, int64 or string[C] or [N, C]    Y: float32[n] or [N, n], n = max(ngram_indexes)+1
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__TfIdfVectorizer.html
+func init() {
+	register(&Op{
+		Name:     "TfIdfVectorizer",
+		Numerics: Rounding,
+		Versions: []Version{{Since: 9, In: N(1), Out: N(1), Infer: inferTfIdf, Build: buildTfIdf}},
+	})
+}
+
+// ngrams is a pool of n-grams as a tree: a path of tokens leads to a node.
+type ngrams struct {
+	next                         map[gramEdge]int32
+	leaf                         [][]int // by node: the n-grams of the pool that end there
+	words                        map[string]int64
+	minLength, maxLength, skips  int
+	indexes                      []int
+	weights                      []float32
+	size                         int
+	countsFrequency, usesWeights bool
+}
+
+type gramEdge struct {
+	node  int32
+	token int64
+}
+
+// gramSize returns the number of columns of Y.
+func gramSize(a *attrs) int {
+	size := 0
+	for _, i := range a.Ints("ngram_indexes", nil) {
+		if i < 0 || i >= 1<<30 {
+			a.Fail("attribute %q has %d, want indices", "ngram_indexes", i)
+			return 0
+		}
+		size = max(size, i+1)
+	}
+	return size
+}
+
+func inferTfIdf(c *InferContext) error {
+	x := c.In(0)
+	size := onnx.Size(gramSize(&c.attrs))
+	c.Out[0] = onnx.UnrankedType(tensor.Float32)
+	if !x.Ranked {
+		return nil
+	}
+	switch len(x.Dims) {
+	case 1:
+		c.Out[0] = onnx.TensorType(tensor.Float32, size)
+	case 2:
+		c.Out[0] = onnx.TensorType(tensor.Float32, x.Dims[0], size)
+	default:
+		return fmt.Errorf("X has rank %d, want 1 or 2", len(x.Dims))
+	}
+	return nil
+}
+
+func buildTfIdf(b *BuildContext) (Kernel, error) {
+	mode := b.OneOf("mode", "TF", "IDF", "TFIDF")
+	g := &ngrams{
+		next: map[gramEdge]int32{}, leaf: [][]int{nil},
+		minLength: b.Int("min_gram_length", 1), maxLength: b.Int("max_gram_length", 1), skips: b.Int("max_skip_count", 0),
+		indexes: b.Ints("ngram_indexes", nil), weights: b.Floats("weights", nil), size: gramSize(&b.attrs),
+		countsFrequency: mode != "IDF", usesWeights: mode != "TF",
+	}
+	if g.minLength < 1 || g.maxLength < g.minLength || g.skips < 0 {
+		return nil, fmt.Errorf("min_gram_length %d, max_gram_length %d, max_skip_count %d", g.minLength, g.maxLength, g.skips)
+	}
+	if g.weights != nil && len(g.weights) != len(g.indexes) {
+		return nil, fmt.Errorf("weights has %d elements, ngram_indexes %d", len(g.weights), len(g.indexes))
+	}
+	words := b.HasAttr("pool_strings")
+	if words == b.HasAttr("pool_int64s") {
+		return nil, fmt.Errorf("want one of the attributes pool_strings and pool_int64s")
+	}
+	pool := b.Ints("pool_int64s", nil)
+	if words {
+		g.words = map[string]int64{}
+		for _, w := range b.Strs("pool_strings", nil) {
+			id, ok := g.words[w]
+			if !ok {
+				id = int64(len(g.words))
+				g.words[w] = id
+			}
+			pool = append(pool, int(id))
+		}
+	}
+	if err := g.fill(pool, b.Ints("ngram_counts", nil)); err != nil {
+		return nil, err
+	}
+	return g.run, nil
+}
+
+// fill builds the tree. counts are where the n-grams of each length begin.
+func (g *ngrams) fill(pool, counts []int) error {
+	id := 0
+	for i, from := range counts {
+		to := len(pool)
+		if i+1 < len(counts) {
+			to = counts[i+1]
+		}
+		n := i + 1
+		if from < 0 || to < from || to > len(pool) || (to-from)%n != 0 {
+			return fmt.Errorf("ngram_counts %v do not fit a pool of %d", counts, len(pool))
+		}
+		for ; from < to; from += n {
+			node := int32(0)
+			for _, t := range pool[from : from+n] {
+				e := gramEdge{node, int64(t)}
+				if g.next[e] == 0 {
+					g.next[e] = int32(len(g.leaf))
+					g.leaf = append(g.leaf, nil)
+				}
+				node = g.next[e]
+			}
+			if id >= len(g.indexes) {
+				return fmt.Errorf("ngram_indexes has %d elements, the pool more n-grams", len(g.indexes))
+			}
+			g.leaf[node] = append(g.leaf[node], id)
+			id++
+		}
+	}
+	if id != len(g.indexes) {
+		return fmt.Errorf("ngram_indexes has %d elements, the pool %d n-grams", len(g.indexes), id)
+	}
+	return nil
+}
+
+// tokens returns X as tokens of the pool; words that are not in it are -1.
+func (g *ngrams) tokens(t *tensor.Tensor) ([]int64, error) {
+	switch {
+	case g.words != nil && t.DType() == tensor.String:
+		out := make([]int64, t.Len())
+		for i, w := range tensor.Data[string](t) {
+			id, ok := g.words[w]
+			if !ok {
+				id = -1
+			}
+			out[i] = id
+		}
+		return out, nil
+	case g.words == nil && t.DType() == tensor.Int64:
+		return tensor.Data[int64](t), nil
+	case g.words == nil && t.DType() == tensor.Int32:
+		out := make([]int64, t.Len())
+		for i, v := range tensor.Data[int32](t) {
+			out[i] = int64(v)
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("X is %v, the pool is of another type", t.DType())
+}
+
+func (g *ngrams) run(c *Call) error {
+	x := c.T(0)
+	s := x.Shape()
+	if len(s) < 1 || len(s) > 2 {
+		return fmt.Errorf("X has shape %v, want [C] or [N, C]", s)
+	}
+	tokens, err := g.tokens(x)
+	if err != nil {
+		return err
+	}
+	n := s[len(s)-1]
+	shape := append(append([]int{}, s[:len(s)-1]...), g.size)
+	y := tensor.Data[float32](c.Output(0, tensor.Float32, shape...))
+	clear(y)
+	if g.size == 0 || n == 0 {
+		return nil
+	}
+	c.P.For(len(y)/g.size, max(1, moveGrain/(g.size+n*(g.skips+1))), func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			g.row(y[r*g.size:][:g.size], tokens[r*n:][:n])
+		}
+	})
+	return nil
+}
+
+// row counts the n-grams of one row.
+func (g *ngrams) row(y []float32, tokens []int64) {
+	for step := 1; step <= g.skips+1 && step <= max(1, len(tokens)); step++ {
+		for start := range tokens {
+			node := int32(0)
+			for n := 1; n <= g.maxLength; n++ {
+				at := start + (n-1)*step
+				if at >= len(tokens) {
+					break
+				}
+				if node = g.next[gramEdge{node, tokens[at]}]; node == 0 {
+					break
+				}
+				if n < g.minLength || n == 1 && step > 1 { // one element has no gaps
+					continue
+				}
+				for _, id := range g.leaf[node] {
+					w := float32(1)
+					if g.usesWeights && g.weights != nil {
+						w = g.weights[id]
+					}
+					if g.countsFrequency {
+						y[g.indexes[id]] += w
+					} else {
+						y[g.indexes[id]] = w
+					}
+				}
+			}
+		}
+	}
+}
