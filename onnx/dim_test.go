@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -71,10 +72,10 @@ func TestDimCanonical(t *testing.T) {
 		{c(math.MinInt).Mul(c(-1)), "?"},
 		{c(math.MinInt).FloorDiv(c(-1)), "?"},
 		{c(math.MaxInt).Mul(n).Add(n), "?"},
-		{c(math.MinInt).Mul(n), "-9223372036854775808*N"},
+		{c(math.MinInt).Mul(n), strconv.Itoa(math.MinInt) + "*N"},
 		{c(0).Sub(c(math.MinInt).Mul(n)), "?"},
 		{c(math.MaxInt).Mul(n).Mul(c(2)), "?"},
-		{n.FloorDiv(c(math.MaxInt)).FloorDiv(c(2)), "floor(floor(N/9223372036854775807)/2)"},
+		{n.FloorDiv(c(math.MaxInt)).FloorDiv(c(2)), "floor(floor(N/" + strconv.Itoa(math.MaxInt) + ")/2)"},
 	} {
 		require.Equal(t, x.want, x.d.String())
 		if x.want != "?" {
@@ -205,7 +206,7 @@ func TestDimHomomorphic(t *testing.T) {
 				subst[n] = Size(sizes[n])
 			}
 			want, ok := f(sizes)
-			if !ok || want > 1<<40 || want < -1<<40 {
+			if !ok || want > 1<<30 || want < -1<<30 {
 				continue
 			}
 			got, ok := d.Eval(sizes)
@@ -230,10 +231,7 @@ func TestDimLaws(t *testing.T) {
 		k := Size(rapid.IntRange(1, 9).Draw(t, "k"))
 		m := Size(rapid.IntRange(1, 9).Draw(t, "m"))
 		in := Name("H").Add(Size(rapid.IntRange(-3, 9).Draw(t, "pad")))
-		b0 := b
-		if len(b.Names()) > 0 { // two floors: either could be the one that is merged
-			b0 = Size(2)
-		}
+		linear := Name("A").Mul(Size(3)).Add(k) // with a floor in it, either could be the one that is merged
 		for i, law := range [][2]Dim{
 			{a.Add(b), b.Add(a)},
 			{a.Mul(b), b.Mul(a)},
@@ -245,7 +243,7 @@ func TestDimLaws(t *testing.T) {
 			{a.Add(b).Sub(b), a},
 			{a.Mul(k).FloorDiv(k), a},
 			{a.Mul(k).Add(b).FloorDiv(k), a.Add(b.FloorDiv(k))},
-			{in.FloorDiv(k).Add(b0).FloorDiv(m), in.Add(b0.Mul(k)).FloorDiv(k.Mul(m))},
+			{in.FloorDiv(k).Add(linear).FloorDiv(m), in.Add(linear.Mul(k)).FloorDiv(k.Mul(m))},
 			{a.Mul(m).FloorDiv(k.Mul(m)), a.FloorDiv(k)},
 		} {
 			if law[0].Known() && law[1].Known() && law[0] != law[1] {

@@ -4,7 +4,7 @@ import "fmt"
 
 // maxDense bounds what a sparse tensor may become when it is made dense, in
 // bytes: a few bytes of a file must not ask for more memory than a machine has.
-const maxDense = 1 << 31
+const maxDense = 1<<31 - 1
 
 // Dense returns the tensor with zeros (empty strings) filled in. Indices are
 // linear ([nnz]) or coordinates ([nnz, rank]).
