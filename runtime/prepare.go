@@ -62,6 +62,7 @@ func (s *Session) compile(m *onnx.Model) error {
 	if s.prog, err = c.compile(m.Graph, byValue); err != nil {
 		return fail(err)
 	}
+	c.releaseUnread(m.Graph, s.prog)
 	return nil
 }
 
@@ -152,17 +153,6 @@ func set(names []string) map[string]bool {
 	m := make(map[string]bool, len(names))
 	for _, n := range names {
 		m[n] = true
-	}
-	return m
-}
-
-// reads returns the constants that the program still reads as they are.
-func (p *program) reads() map[*tensor.Tensor]bool {
-	m := map[*tensor.Tensor]bool{}
-	for _, k := range p.consts {
-		if t, ok := k.value.(*tensor.Tensor); ok {
-			m[t] = true
-		}
 	}
 	return m
 }
