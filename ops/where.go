@@ -146,10 +146,11 @@ func where[T cell](c *Call, w *bcast, out *tensor.Tensor, cond []bool, tx, ty *t
 		case sx == 1:
 			a, e := x[ox:ox+n], y[oy]
 			for i, v := range p {
-				d[i] = e
+				r := e
 				if v {
-					d[i] = a[i]
+					r = a[i]
 				}
+				d[i] = r // last: d may lie on a
 			}
 		default:
 			e := x[ox]

@@ -135,8 +135,55 @@ func once(t *testing.T, c Case, consts []int, threads int) error {
 			return fmt.Errorf("output %d: inferred %v, is %v: %w", i, types[i], onnx.TypeOf(got[i]), err)
 		}
 	}
+	if c.Err != "" || len(consts) > 0 {
+		return nil
+	}
+	return inPlace(c, n, env, threads)
+}
+
+// inPlace runs the case once for each input whose storage output 0 may take
+// over, with that storage as output 0.
+func inPlace(c Case, n *onnx.Node, env ops.BuildEnv, threads int) error {
+	k, v, err := ops.Build(n, env)
+	if err != nil {
+		return err
+	}
+	for _, i := range v.InPlace {
+		if i >= len(c.In) || len(c.Want) == 0 || c.Want[0] == nil {
+			continue
+		}
+		x, ok := c.In[i].(*tensor.Tensor)
+		if !ok || x.DType() == tensor.String {
+			continue
+		}
+		x = x.Clone()
+		in := slices.Clone(c.In)
+		in[i] = x
+		call := &ops.Call{P: par.P{Threads: threads}, In: in, Out: make([]tensor.Value, len(n.Out)), Mem: reuse{x}}
+		if err := k.Safely(call); err != nil {
+			return fmt.Errorf("in place of input %d: %w", i, err)
+		}
+		if d := tensor.Compare(call.Out[0], c.Want[0], c.Tol); d != nil {
+			return fmt.Errorf("in place of input %d: output 0: %w", i, d)
+		}
+	}
 	return nil
 }
+
+// reuse is a Memory that makes output 0 of the storage of a tensor, if it has
+// the same element type and size.
+type reuse struct{ t *tensor.Tensor }
+
+func (r reuse) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, error) {
+	if i == 0 && d == r.t.DType() {
+		if y, err := r.t.Reshape(shape...); err == nil {
+			return y, nil
+		}
+	}
+	return tensor.New(d, shape...), nil
+}
+
+func (reuse) Scratch(n int) ([]byte, error) { return tensor.AlignedBytes(n), nil }
 
 // agrees says whether what was inferred is true of the actual type.
 func agrees(inferred, actual onnx.Type) error {
