@@ -55,7 +55,9 @@ func Open(path string, o DecodeOptions) (*Model, error) {
 	}
 	d := newDecoder(o)
 	d.owner = m.owner
-	d.files.closers = append(d.files.closers, m.close)
+	if m.close != nil {
+		d.files.closers = append(d.files.closers, m.close)
+	}
 	return d.decode(m.data)
 }
 
@@ -266,6 +268,7 @@ func (d *decoder) function(b []byte) (*Function, error) {
 		return fn, f.err
 	}
 	s := newScope(&Graph{Name: fn.Name, Opsets: fn.Opsets}, nil)
+	s.function = true
 	fn.Graph = s.g
 	for _, b := range defaults {
 		a, err := d.attr(b, s, 1)

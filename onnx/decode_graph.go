@@ -14,6 +14,7 @@ type scope struct {
 	names    map[string]binding
 	cur      int  // index of the node that is being resolved
 	unsorted bool // a node reads what a later one makes
+	function bool // of a function, whose inputs and outputs have their types in value_info
 }
 
 type binding struct {
@@ -316,6 +317,9 @@ func (d *decoder) body(s *scope, nodes [][]byte, outs []valueInfo, infos [][]byt
 	}
 	for _, v := range g.Inputs {
 		isOutput[v] = true
+	}
+	if s.function {
+		clear(isOutput)
 	}
 	listed := map[string]bool{}
 	for i, b := range infos {

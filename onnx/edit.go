@@ -452,8 +452,20 @@ func (m *Model) Clone() *Model {
 	c := *m
 	c.closer = nil
 	c.Opsets = cloneMap(m.Opsets)
+	values := map[*Value]*Value{}
 	if m.Graph != nil {
-		c.Graph = cloneGraph(m.Graph, nil, c.Opsets, map[*Value]*Value{})
+		c.Graph = cloneGraph(m.Graph, nil, c.Opsets, values)
+	}
+	c.Training = make([]*Training, len(m.Training))
+	for i, t := range m.Training {
+		k := *t
+		if t.Initialization != nil {
+			k.Initialization = cloneGraph(t.Initialization, nil, c.Opsets, map[*Value]*Value{})
+		}
+		if t.Algorithm != nil { // it reads values of the main graph
+			k.Algorithm = cloneGraph(t.Algorithm, c.Graph, c.Opsets, values)
+		}
+		c.Training[i] = &k
 	}
 	c.Functions = make([]*Function, len(m.Functions))
 	for i, f := range m.Functions {

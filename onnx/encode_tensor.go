@@ -117,8 +117,8 @@ func encodeShape(dims []Dim, denotations []string) *rope {
 		c := &rope{}
 		if n, ok := d.Size(); ok {
 			c.int(1, int64(n))
-		} else if d.Expr() != "" {
-			c.text(2, d.Expr())
+		} else if name := d.Param(); name != "" {
+			c.text(2, name)
 		}
 		if i < len(denotations) {
 			c.optText(3, denotations[i])

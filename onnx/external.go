@@ -23,8 +23,15 @@ type fileData struct {
 
 // readFile maps the file at path, or reads it.
 func readFile(path string, noMmap bool) (fileData, error) {
-	data, err := os.ReadFile(path)
-	return fileData{data, nil, func() error { return nil }}, err
+	if noMmap {
+		data, err := os.ReadFile(path)
+		return fileData{data: data}, err
+	}
+	m, err := tensor.MapFile(path)
+	if err != nil {
+		return fileData{}, err
+	}
+	return fileData{m.Bytes(), m, m.Close}, nil
 }
 
 // externalFiles opens each file of external data once.

@@ -58,7 +58,8 @@ type Graph struct {
 	Nodes           []*Node
 	// Consts are the initializers, in file order. Each has Const or Sparse set.
 	Consts []*Value
-	// Infos are values with a declared type (value_info) that are neither input nor output.
+	// Infos are values with a declared type (value_info) that are neither input
+	// nor output. In a function inputs and outputs may be among them.
 	Infos    []*Value
 	Outer    *Graph         // the graph around this one; nil for a main graph or function
 	Opsets   map[string]int // shared with the model or function: what NewNode takes Opset from

@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/onnx/onnxpb"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -108,7 +107,7 @@ func normalType(t *onnxpb.TypeProto) {
 					d.Value = nil
 				}
 			case *onnxpb.TensorShapeProto_Dimension_DimParam:
-				if v.DimParam = onnx.Name(v.DimParam).Expr(); v.DimParam == "" {
+				if v.DimParam == "" {
 					d.Value = nil
 				}
 			}

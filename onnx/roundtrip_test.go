@@ -151,3 +151,13 @@ func TestSuiteValues(t *testing.T) {
 		t.Errorf("only %d values", n)
 	}
 }
+
+func TestEverythingRoundTrip(t *testing.T) {
+	m := roundTrip(t, file(t, everything))
+	c := m.Clone()
+	out, err := onnx.Encode(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roundTrip(t, out)
+}
