@@ -240,7 +240,7 @@ func floatPairs(f32 pair[float32, float32, float32], f64 pair[float64, float64, 
 // the element type of the output; Undefined: that of the inputs.
 func binaryVersions(since int, d tensor.DType, build func(*BuildContext) (Kernel, error)) []Version {
 	place := []int{0, 1}
-	infer := inferBroadcast
+	infer := inferArith
 	if d != tensor.Undefined {
 		infer = func(c *InferContext) error { return inferBroadcastTo(c, d) }
 	}

@@ -69,7 +69,7 @@ func variadicVersions(build func(*BuildContext) (Kernel, error)) []Version {
 }
 
 func inferVariadic(c *InferContext) error {
-	if err := inferBroadcast(c); err != nil {
+	if err := inferArith(c); err != nil {
 		return err
 	}
 	c.Out[0].Kind = onnx.TensorKind

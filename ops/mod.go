@@ -22,7 +22,7 @@ func init() {
 		Numerics: Rounding,
 		Versions: []Version{
 			// 13 widens the types, 28 says what holds for special values.
-			{Since: 10, In: N(2), Out: N(1), InPlace: []int{0, 1}, Infer: inferBroadcast, Build: buildMod},
+			{Since: 10, In: N(2), Out: N(1), InPlace: []int{0, 1}, Infer: inferArith, Build: buildMod},
 		},
 	})
 }

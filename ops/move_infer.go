@@ -101,3 +101,66 @@ func productOf(dims []onnx.Dim) onnx.Dim {
 	}
 	return n
 }
+
+// inferArith is inferBroadcast for the arithmetic of integers that may be
+// sizes: it also follows their symbolic values.
+func inferArith(c *InferContext) error {
+	if err := inferBroadcast(c); err != nil {
+		return err
+	}
+	acc, ok := c.KnownInts(0)
+	if !ok {
+		return nil
+	}
+	for i := 1; i < c.NumIn(); i++ {
+		v, ok := c.KnownInts(i)
+		if !ok {
+			return nil
+		}
+		n := max(len(acc), len(v))
+		if len(acc) == 0 || len(v) == 0 || len(acc) != n && len(acc) != 1 || len(v) != n && len(v) != 1 {
+			return nil
+		}
+		out := make([]onnx.Dim, n)
+		for k := range out {
+			out[k] = dimArith(c, acc[min(k, len(acc)-1)], v[min(k, len(v)-1)])
+		}
+		acc = out
+	}
+	c.SetInts(0, acc)
+	return nil
+}
+
+// dimArith is one element of inferArith. Unknown operands give an unknown result.
+func dimArith(c *InferContext, a, b onnx.Dim) onnx.Dim {
+	if !a.Known() || !b.Known() {
+		return onnx.Dim{}
+	}
+	x, okX := a.Size()
+	y, okY := b.Size()
+	switch c.Node.Op {
+	case "Add", "Sum":
+		return a.Add(b)
+	case "Sub":
+		return a.Sub(b)
+	case "Mul":
+		return a.Mul(b)
+	case "Max":
+		return a.Max(b)
+	case "Min":
+		return a.Min(b)
+	case "Div": // cuts towards zero: the floor where nothing is negative
+		switch {
+		case okY && y == 0:
+		case okX && okY:
+			return onnx.Size(x / y)
+		case neverNegative(a) && neverNegative(b):
+			return a.FloorDiv(b)
+		}
+	case "Mod": // of integers, with the sign of the divisor
+		if fmod := c.Int("fmod", 0); fmod == 0 && okY && y > 0 {
+			return a.Sub(a.FloorDiv(b).Mul(b))
+		}
+	}
+	return onnx.Dim{}
+}

@@ -78,3 +78,22 @@ func TestReshapeInferChain(t *testing.T) {
 		t.Errorf("inferred %s", s)
 	}
 }
+
+// Sizes that are computed: x.view(N*S, C/heads), and torch's floor division of
+// sizes as integers.
+func TestReshapeInferArithmetic(t *testing.T) {
+	got := inferChain(t, func(b *ops.Builder) *onnx.Value {
+		x := b.G.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Name("N"), onnx.Name("S"), onnx.Size(32)))
+		shape := b.Op("Shape", nil, x)
+		dim := func(i int64) *onnx.Value {
+			return b.Op("Gather", onnx.NewAttrs("axis", 0), shape, b.Const(tensor.Scalar(i)))
+		}
+		vec := func(v *onnx.Value) *onnx.Value { return b.Op("Unsqueeze", nil, v, b.Ints(0)) }
+		rows := b.Op("Mul", nil, dim(0), dim(1))
+		heads := b.Op("Div", nil, dim(2), b.Const(tensor.Scalar(int64(8))))
+		return b.Op("Reshape", nil, x, b.Op("Concat", onnx.NewAttrs("axis", 0), vec(rows), vec(heads), b.Ints(-1)))
+	})
+	if s := got.String(); s != "float32[N*S,4,8]" {
+		t.Errorf("inferred %s", s)
+	}
+}
