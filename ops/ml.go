@@ -1,0 +1,273 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// mlNumbers returns the elements of a numeric tensor as T. Integers become
+// float32 on the way, as ONNX Runtime computes with them.
+func mlNumbers[T real](t *tensor.Tensor) ([]T, error) {
+	if t == nil {
+		return nil, fmt.Errorf("X is absent")
+	}
+	switch t.DType() {
+	case tensor.Int64:
+		out := make([]T, t.Len())
+		for i, v := range tensor.Data[int64](t) {
+			out[i] = T(float32(v))
+		}
+		return out, nil
+	case tensor.Int32:
+		out := make([]T, t.Len())
+		for i, v := range tensor.Data[int32](t) {
+			out[i] = T(float32(v))
+		}
+		return out, nil
+	case tensor.String, tensor.Bool:
+		return nil, unsupportedType(0, t.DType())
+	}
+	return realsOf[T](t)
+}
+
+// mlRows returns the rows and columns of X, a matrix or one row.
+func mlRows(t *tensor.Tensor) (n, f int, err error) {
+	if t == nil {
+		return 0, 0, fmt.Errorf("X is absent")
+	}
+	switch t.Rank() {
+	case 1:
+		return 1, t.Dim(0), nil
+	case 2:
+		return t.Dim(0), t.Dim(1), nil
+	}
+	return 0, 0, fmt.Errorf("X has shape %v, want 1 or 2 dimensions", t.Shape())
+}
+
+// mlMatrix returns the elements, rows and columns of input 0.
+func mlMatrix[T real](c *Call) (x []T, n, f int, err error) {
+	if n, f, err = mlRows(c.T(0)); err != nil {
+		return nil, 0, 0, err
+	}
+	x, err = mlNumbers[T](c.T(0))
+	return x, n, f, err
+}
+
+// mlBatch returns the number of rows of X as a Dim.
+func mlBatch(t onnx.Type) (onnx.Dim, error) {
+	switch {
+	case !t.Ranked:
+		return onnx.Dim{}, nil
+	case len(t.Dims) == 1:
+		return onnx.Size(1), nil
+	case len(t.Dims) == 2:
+		return t.Dims[0], nil
+	}
+	return onnx.Dim{}, fmt.Errorf("X is %v, want 1 or 2 dimensions", t)
+}
+
+// mlLabels are the labels of a classifier's classes.
+type mlLabels struct {
+	ints []int64
+	strs []string
+}
+
+func parseLabels(a *attrs, ints, strs string) (*mlLabels, error) {
+	l := &mlLabels{strs: a.Strs(strs, nil)}
+	for _, v := range a.Ints(ints, nil) {
+		l.ints = append(l.ints, int64(v))
+	}
+	if len(l.ints) > 0 && len(l.strs) > 0 {
+		return nil, fmt.Errorf("both %s and %s are given", ints, strs)
+	}
+	if l.len() == 0 {
+		return nil, fmt.Errorf("neither %s nor %s is given", ints, strs)
+	}
+	return l, nil
+}
+
+func (l *mlLabels) len() int { return max(len(l.ints), len(l.strs)) }
+
+func (l *mlLabels) dtype() tensor.DType {
+	if len(l.strs) > 0 {
+		return tensor.String
+	}
+	return tensor.Int64
+}
+
+// Answers of a classifier that does not name its classes: 1 and 0, or the second
+// and first label if labels are strings.
+const (
+	labelPositive = -1
+	labelNegative = -2
+)
+
+// output makes output 0, one label for each of n rows, and returns what sets one.
+func (l *mlLabels) output(c *Call, n int) func(row, class int) {
+	t := c.Output(0, l.dtype(), n)
+	if len(l.strs) > 0 {
+		y := tensor.Data[string](t)
+		return func(row, class int) {
+			switch {
+			case class == labelNegative:
+				class = 0
+			case class == labelPositive:
+				class = len(l.strs) - 1
+			}
+			y[row] = l.strs[class]
+		}
+	}
+	y := tensor.Data[int64](t)
+	return func(row, class int) {
+		switch class {
+		case labelNegative:
+			y[row] = 0
+		case labelPositive:
+			y[row] = 1
+		default:
+			y[row] = l.ints[class]
+		}
+	}
+}
+
+// mlPost is a post_transform.
+type mlPost uint8
+
+const (
+	postNone mlPost = iota
+	postSoftmax
+	postLogistic
+	postSoftmaxZero
+	postProbit
+)
+
+func parsePost(a *attrs) mlPost {
+	switch a.OneOf("post_transform", "NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT") {
+	case "SOFTMAX":
+		return postSoftmax
+	case "LOGISTIC":
+		return postLogistic
+	case "SOFTMAX_ZERO":
+		return postSoftmaxZero
+	case "PROBIT":
+		return postProbit
+	}
+	return postNone
+}
+
+func mlLogistic(x float32) float32 {
+	v := 1 / (1 + exp32(-abs32(x)))
+	if x < 0 {
+		return 1 - v
+	}
+	return v
+}
+
+func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
+
+// mlProbit is the inverse of the normal distribution, by Winitzki's
+// approximation of the inverse of erf, which ONNX Runtime takes.
+func mlProbit(p float32) float32 {
+	const a = 0.147
+	x := 2*p - 1
+	l := float32(math.Log(float64((1 - x) * (1 + x))))
+	v := 2/(float32(math.Pi)*a) + 0.5*l
+	r := float32(math.Sqrt(float64(-v + float32(math.Sqrt(float64(v*v-1/float32(a)*l))))))
+	if x < 0 {
+		r = -r
+	}
+	return 1.41421356 * r
+}
+
+func mlSoftmax(s []float32, zero bool) {
+	if len(s) == 0 {
+		return
+	}
+	top := slices.Max(s)
+	sum, small := float32(0), exp32(-top)
+	for i, v := range s {
+		if zero && abs32(v) <= 1e-7 {
+			s[i] = v * small
+			continue
+		}
+		s[i] = exp32(v - top)
+		sum += s[i]
+	}
+	for i := range s {
+		s[i] /= sum
+	}
+}
+
+// apply transforms the scores of one row in place.
+func (p mlPost) apply(s []float32) {
+	switch p {
+	case postSoftmax:
+		mlSoftmax(s, false)
+	case postSoftmaxZero:
+		mlSoftmax(s, true)
+	case postLogistic:
+		for i, v := range s {
+			s[i] = mlLogistic(v)
+		}
+	case postProbit:
+		for i, v := range s {
+			s[i] = mlProbit(v)
+		}
+	}
+}
+
+// How a single score of a binary classifier becomes two.
+const (
+	oneScoreAlone  = iota // it does not
+	oneScoreProb          // 1-s, s
+	oneScoreSigned        // -s, s
+)
+
+// write sets z to the transformed scores s of one row. A single score follows
+// the rules of a binary classifier: extra says what the other class gets; z may
+// then have one element more. s may be changed.
+func (p mlPost) write(z, s []float32, extra int) {
+	if len(s) != 1 {
+		p.apply(s)
+		copy(z, s)
+		return
+	}
+	v := s[0]
+	if p == postProbit {
+		z[0] = mlProbit(v)
+		clear(z[1:])
+		return
+	}
+	if len(z) == 1 {
+		extra = oneScoreAlone
+	}
+	switch {
+	case extra != oneScoreAlone && p == postLogistic:
+		z[0], z[1] = mlLogistic(-v), mlLogistic(v)
+	case extra == oneScoreProb:
+		z[0], z[1] = 1-v, v
+	case extra == oneScoreSigned:
+		z[0], z[1] = -v, v
+	default:
+		z[0] = v
+		clear(z[1:])
+	}
+}
+
+// argmax returns the index of the first largest element.
+func argmax(s []float32) int {
+	best := 0
+	for i, v := range s {
+		if v > s[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+// sameFloat reports whether a and b are equal or both NaN.
+func sameFloat[T real](a, b T) bool { return a == b || a != a && b != b }

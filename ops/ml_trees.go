@@ -1,0 +1,369 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Modes of a tree's node.
+const (
+	treeLEQ uint8 = iota
+	treeLT
+	treeGTE
+	treeGT
+	treeEQ
+	treeNEQ
+	treeMember
+	treeLeaf
+)
+
+var treeModes = map[string]uint8{
+	"BRANCH_LEQ": treeLEQ, "BRANCH_LT": treeLT, "BRANCH_GTE": treeGTE, "BRANCH_GT": treeGT,
+	"BRANCH_EQ": treeEQ, "BRANCH_NEQ": treeNEQ, "BRANCH_MEMBER": treeMember, "LEAF": treeLeaf,
+}
+
+// treeNode is one node of the flattened trees. In a leaf, yes and no delimit
+// its weights; in a treeMember node, set is its set of values.
+type treeNode struct {
+	value    float64 // every float32 is exact here, and so are comparisons
+	feature  int32
+	yes, no  int32
+	set      int32
+	mode     uint8
+	nanIsYes bool
+}
+
+// treeWeight is what a leaf adds to one target or class.
+type treeWeight struct {
+	value float64
+	id    int32
+}
+
+// How the trees' answers come together.
+const (
+	treeAverage = iota
+	treeSum
+	treeMin
+	treeMax
+)
+
+// trees is an ensemble as it is evaluated.
+type trees struct {
+	nodes    []treeNode
+	weights  []treeWeight
+	sets     [][]float64 // sorted
+	roots    []int32
+	features int // 1 + the largest feature
+	targets  int
+	how      int
+}
+
+// check finds cycles, which would never end.
+func (e *trees) check() error {
+	into := make([]int32, len(e.nodes))
+	for _, n := range e.nodes {
+		if n.mode != treeLeaf {
+			into[n.yes]++
+			into[n.no]++
+		}
+	}
+	var free []int32
+	for i, k := range into {
+		if k == 0 {
+			free = append(free, int32(i))
+		}
+	}
+	seen := 0
+	for ; len(free) > 0; seen++ {
+		n := e.nodes[free[len(free)-1]]
+		free = free[:len(free)-1]
+		if n.mode == treeLeaf {
+			continue
+		}
+		for _, k := range [2]int32{n.yes, n.no} {
+			if into[k]--; into[k] == 0 {
+				free = append(free, k)
+			}
+		}
+	}
+	if seen < len(e.nodes) {
+		return fmt.Errorf("%d nodes lie on a cycle", len(e.nodes)-seen)
+	}
+	return nil
+}
+
+// leaf returns the leaf that row x reaches from root.
+func (e *trees) leaf(root int32, x []float64) *treeNode {
+	n := &e.nodes[root]
+	for n.mode != treeLeaf {
+		v := x[n.feature]
+		var yes bool
+		switch n.mode {
+		case treeLEQ:
+			yes = v <= n.value
+		case treeLT:
+			yes = v < n.value
+		case treeGTE:
+			yes = v >= n.value
+		case treeGT:
+			yes = v > n.value
+		case treeEQ:
+			yes = v == n.value
+		case treeNEQ:
+			yes = v != n.value
+		default:
+			_, yes = slices.BinarySearch(e.sets[n.set], v)
+		}
+		if yes || n.nanIsYes && v != v {
+			n = &e.nodes[n.yes]
+		} else {
+			n = &e.nodes[n.no]
+		}
+	}
+	return n
+}
+
+// eval sets score and has for one row. Sums are rounded to float32 after every
+// step unless double is set.
+func (e *trees) eval(x, score []float64, has []bool, double bool) {
+	clear(score)
+	clear(has)
+	for _, r := range e.roots {
+		n := e.leaf(r, x)
+		for _, w := range e.weights[n.yes:n.no] {
+			s := &score[w.id]
+			switch {
+			case e.how == treeMin:
+				if !has[w.id] || w.value < *s {
+					*s = w.value
+				}
+			case e.how == treeMax:
+				if !has[w.id] || w.value > *s {
+					*s = w.value
+				}
+			case double:
+				*s += w.value
+			default:
+				*s = float64(float32(*s) + float32(w.value))
+			}
+			has[w.id] = true
+		}
+	}
+}
+
+// treeMatrix returns X, a matrix, with its rows and columns.
+func treeMatrix(c *Call) (x []float64, n, f int, err error) {
+	if t := c.T(0); t != nil && t.Rank() != 2 {
+		return nil, 0, 0, fmt.Errorf("X has shape %v, want 2 dimensions", t.Shape())
+	}
+	return mlMatrix[float64](c)
+}
+
+// treeBatch returns the number of rows of X as a Dim.
+func treeBatch(t onnx.Type) (onnx.Dim, error) {
+	if t.Ranked && len(t.Dims) != 2 {
+		return onnx.Dim{}, fmt.Errorf("X is %v, want 2 dimensions", t)
+	}
+	return mlBatch(t)
+}
+
+// regress writes to z, [n, targets], the aggregated answers with base values
+// and post_transform.
+func (e *trees) regress(c *Call, x []float64, n, f int, double bool, base []float64, post mlPost, z []float32) error {
+	if f < e.features {
+		return fmt.Errorf("X has %d features, want at least %d", f, e.features)
+	}
+	return e.each(c, n, func(score []float64, has []bool, tmp []float32, i int) {
+		e.eval(x[i*f:(i+1)*f], score, has, double)
+		for k := range score {
+			if e.targets == 1 {
+				has[k] = true
+			}
+			if e.how == treeAverage {
+				score[k] /= float64(len(e.roots))
+				if !double {
+					score[k] = float64(float32(score[k]))
+				}
+			}
+			if len(base) > 0 && has[k] { // what no leaf speaks of stays 0
+				score[k] += base[k]
+			}
+			tmp[k] = float32(score[k])
+		}
+		post.write(z[i*e.targets:(i+1)*e.targets], tmp, oneScoreAlone)
+	})
+}
+
+// each calls f for each row with working memory.
+func (e *trees) each(c *Call, n int, f func(score []float64, has []bool, tmp []float32, i int)) error {
+	c.P.For(n, max(1, 4096/max(1, len(e.roots)*8)), func(lo, hi int) {
+		score, has, tmp := make([]float64, e.targets), make([]bool, e.targets), make([]float32, e.targets, e.targets+1)
+		for i := lo; i < hi; i++ {
+			f(score, has, tmp, i)
+		}
+	})
+	return c.Ctx().Err()
+}
+
+// floatsOrTensor returns the floats attribute name or the tensor attribute
+// name_as_tensor, of which at most one may be there.
+func floatsOrTensor(a *attrs, name string, tensors bool) ([]float64, error) {
+	v := a.Floats(name, nil)
+	var out []float64
+	for _, x := range v {
+		out = append(out, float64(x))
+	}
+	if !tensors {
+		return out, nil
+	}
+	t := a.Tensor(name + "_as_tensor")
+	if t == nil || t.Len() == 0 {
+		return out, nil
+	}
+	if len(v) > 0 {
+		return nil, fmt.Errorf("both %s and %s_as_tensor are given", name, name)
+	}
+	if t.DType() != tensor.Float32 && t.DType() != tensor.Float64 {
+		return nil, fmt.Errorf("%w: %s_as_tensor of %v", ErrUnsupported, name, t.DType())
+	}
+	return tensor.Float64s(t)
+}
+
+// parseTrees reads the attributes of TreeEnsembleClassifier and
+// TreeEnsembleRegressor. weights is the prefix "class" or "target".
+func parseTrees(a *attrs, weights string, targets int, tensors bool) (*trees, error) {
+	if targets < 1 {
+		return nil, fmt.Errorf("%d targets, want at least 1", targets)
+	}
+	e := &trees{targets: targets, how: treeSum}
+	a.Ignore("nodes_hitrates", "nodes_hitrates_as_tensor")
+	ids, treeIDs := a.Ints("nodes_nodeids", nil), a.Ints("nodes_treeids", nil)
+	modes, features := a.Strs("nodes_modes", nil), a.Ints("nodes_featureids", nil)
+	yes, no := a.Ints("nodes_truenodeids", nil), a.Ints("nodes_falsenodeids", nil)
+	nan := a.Ints("nodes_missing_value_tracks_true", nil)
+	values, err := floatsOrTensor(a, "nodes_values", tensors)
+	if err != nil {
+		return nil, err
+	}
+	n := len(ids)
+	lens := []struct {
+		name string
+		n    int
+	}{
+		{"nodes_treeids", len(treeIDs)}, {"nodes_modes", len(modes)}, {"nodes_featureids", len(features)},
+		{"nodes_truenodeids", len(yes)}, {"nodes_falsenodeids", len(no)}, {"nodes_values", len(values)},
+	}
+	for _, l := range lens {
+		if l.n != n {
+			return nil, fmt.Errorf("%s has %d elements, want %d as nodes_nodeids", l.name, l.n, n)
+		}
+	}
+	if len(nan) != 0 && len(nan) != n {
+		return nil, fmt.Errorf("nodes_missing_value_tracks_true has %d elements, want %d", len(nan), n)
+	}
+	if n > math.MaxInt32/2 {
+		return nil, fmt.Errorf("%w: %d nodes", ErrUnsupported, n)
+	}
+	at := make(map[[2]int]int32, n)
+	for i := range ids {
+		key := [2]int{treeIDs[i], ids[i]}
+		if _, ok := at[key]; ok {
+			return nil, fmt.Errorf("node %d of tree %d is there twice", ids[i], treeIDs[i])
+		}
+		at[key] = int32(i)
+	}
+	e.nodes = make([]treeNode, n)
+	child := make([]bool, n)
+	for i := range e.nodes {
+		mode, ok := treeModes[modes[i]]
+		if !ok || mode == treeMember {
+			return nil, fmt.Errorf("node %d has mode %q", i, modes[i])
+		}
+		nd := &e.nodes[i]
+		nd.mode, nd.value, nd.nanIsYes = mode, values[i], len(nan) > 0 && nan[i] != 0
+		if mode == treeLeaf {
+			continue
+		}
+		if features[i] < 0 || features[i] > math.MaxInt32-1 {
+			return nil, fmt.Errorf("node %d has feature %d", i, features[i])
+		}
+		nd.feature = int32(features[i])
+		e.features = max(e.features, features[i]+1)
+		for k, id := range [2]int{yes[i], no[i]} {
+			j, ok := at[[2]int{treeIDs[i], id}]
+			if !ok {
+				return nil, fmt.Errorf("node %d of tree %d leads to node %d, which is not there", ids[i], treeIDs[i], id)
+			}
+			child[j] = true
+			if k == 0 {
+				nd.yes = j
+			} else {
+				nd.no = j
+			}
+		}
+	}
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	rootOf := map[int]bool{}
+	for i := range e.nodes {
+		if child[i] {
+			continue
+		}
+		if rootOf[treeIDs[i]] {
+			return nil, fmt.Errorf("tree %d has two roots", treeIDs[i])
+		}
+		rootOf[treeIDs[i]] = true
+		e.roots = append(e.roots, int32(i))
+	}
+	return e, e.readWeights(a, weights, tensors, at)
+}
+
+// readWeights gives the leaves their weights.
+func (e *trees) readWeights(a *attrs, prefix string, tensors bool, at map[[2]int]int32) error {
+	treeIDs, ids, targets := a.Ints(prefix+"_treeids", nil), a.Ints(prefix+"_nodeids", nil), a.Ints(prefix+"_ids", nil)
+	values, err := floatsOrTensor(a, prefix+"_weights", tensors)
+	if err != nil {
+		return err
+	}
+	if n := len(ids); len(treeIDs) != n || len(targets) != n || len(values) != n {
+		return fmt.Errorf("%s_treeids, _nodeids, _ids and _weights have %d, %d, %d and %d elements, want equal numbers", prefix, len(treeIDs), n, len(targets), len(values))
+	}
+	count := make([]int32, len(e.nodes)+1)
+	leaf := make([]int32, len(ids))
+	for i := range ids {
+		j, ok := at[[2]int{treeIDs[i], ids[i]}]
+		if !ok {
+			return fmt.Errorf("%s_nodeids has node %d of tree %d, which is not there", prefix, ids[i], treeIDs[i])
+		}
+		if targets[i] < 0 || targets[i] >= e.targets {
+			return fmt.Errorf("%s_ids has %d, want 0 to %d", prefix, targets[i], e.targets-1)
+		}
+		leaf[i] = -1
+		if e.nodes[j].mode == treeLeaf { // weights of inner nodes have no effect
+			leaf[i] = j
+			count[j+1]++
+		}
+	}
+	for i := 1; i < len(count); i++ {
+		count[i] += count[i-1]
+	}
+	e.weights = make([]treeWeight, count[len(count)-1])
+	for i := range e.nodes {
+		if n := &e.nodes[i]; n.mode == treeLeaf {
+			n.yes, n.no = count[i], count[i]
+		}
+	}
+	for i, j := range leaf {
+		if j >= 0 {
+			n := &e.nodes[j]
+			e.weights[n.no] = treeWeight{values[i], int32(targets[i])}
+			n.no++
+		}
+	}
+	return nil
+}
