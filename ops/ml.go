@@ -160,14 +160,15 @@ func parsePost(a *attrs) mlPost {
 }
 
 func mlLogistic(x float32) float32 {
-	v := 1 / (1 + exp32(-abs32(x)))
+	v := 1 / (1 + mlExp(-mlAbs(x)))
 	if x < 0 {
 		return 1 - v
 	}
 	return v
 }
 
-func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
+func mlExp(x float32) float32 { return float32(math.Exp(float64(x))) }
+func mlAbs(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
 // mlProbit is the inverse of the normal distribution, by Winitzki's
 // approximation of the inverse of erf, which ONNX Runtime takes.
@@ -188,13 +189,13 @@ func mlSoftmax(s []float32, zero bool) {
 		return
 	}
 	top := slices.Max(s)
-	sum, small := float32(0), exp32(-top)
+	sum, small := float32(0), mlExp(-top)
 	for i, v := range s {
-		if zero && abs32(v) <= 1e-7 {
+		if zero && mlAbs(v) <= 1e-7 {
 			s[i] = v * small
 			continue
 		}
-		s[i] = exp32(v - top)
+		s[i] = mlExp(v - top)
 		sum += s[i]
 	}
 	for i := range s {

@@ -1,0 +1,26 @@
+package ops_test
+
+import (
+	"math"
+	"testing"
+
+	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
+func TestImputer(t *testing.T) {
+	Run(t, []Case{
+		{Domain: "ai.onnx.ml", Op: "Imputer", Opset: 1, Attrs: onnx.NewAttrs("replaced_value_float", float32(2), "imputed_value_floats", []float32{7, 8}), In: Vals(F32([]int{2, 2}, 1, 2, 2, 4)), Want: Vals(F32([]int{2, 2}, 1, 8, 7, 4))},
+		{Domain: "ai.onnx.ml", Op: "Imputer", Opset: 1, Attrs: onnx.NewAttrs("replaced_value_int64", 2, "imputed_value_int64s", []int{7}), In: Vals(I64([]int{2, 2}, 1, 2, 2, 4)), Want: Vals(I64([]int{2, 2}, 1, 7, 7, 4))},
+		{Domain: "ai.onnx.ml", Op: "Imputer", Opset: 1, Attrs: onnx.NewAttrs("replaced_value_float", float32(2), "imputed_value_floats", []float32{7}), In: Vals(F64([]int{2}, 1, 2)), Want: Vals(F64([]int{2}, 1, 7))},
+		{Domain: "ai.onnx.ml", Op: "Imputer", Opset: 1, Attrs: onnx.NewAttrs("replaced_value_int64", 2, "imputed_value_int64s", []int{7, 8, 9}), In: Vals(I64([]int{2, 2}, 1, 2, 2, 4)), Want: Vals(nil), Err: "3 imputed values for int64, want 1 or 2"},
+	})
+}
+
+func TestImputerNaN(t *testing.T) {
+	nan := float32(math.NaN())
+	Run(t, []Case{{
+		Domain: "ai.onnx.ml", Op: "Imputer", Attrs: onnx.NewAttrs("replaced_value_float", nan, "imputed_value_floats", []float32{7, 8}),
+		In: Vals(F32([]int{2, 2}, 1, nan, nan, 4)), Want: Vals(F32([]int{2, 2}, 1, 8, 7, 4)),
+	}})
+}

@@ -1,0 +1,95 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// LinearClassifier: the scores are X · coefficientsᵀ + intercepts, one for each
+// row of coefficients; Y is the label of the largest, or, with one row, that of
+// a positive or negative score. Z are the scores after post_transform; two
+// labels with one row give [1-s, s].
+//
+//	X: float32, float64, int64 or int32 [n, f] or [f]    coefficients: [rows, f]
+//	Y: int64 or string [n]    Z: float32 [n, classes]
+//
+// Spec: https://onnx.ai/onnx/operators/onnx_aionnxml_LinearClassifier.html
+func init() {
+	register(&Op{
+		Domain: "ai.onnx.ml", Name: "LinearClassifier", Numerics: Rounding,
+		Versions: []Version{
+			{Since: 1, In: N(1), Out: Arity{1, 2}, Infer: inferLinearClassifier, Build: buildLinearClassifier},
+		},
+	})
+}
+
+func inferLinearClassifier(c *InferContext) error {
+	l, err := parseLabels(&c.attrs, "classlabels_ints", "classlabels_strings")
+	if err != nil {
+		return err
+	}
+	rows := len(c.Floats("intercepts", nil))
+	if rows == 0 {
+		rows = l.len()
+	}
+	if rows == 1 && l.len() == 2 {
+		rows = 2
+	}
+	return inferClassifier(c, l, onnx.Size(rows))
+}
+
+func buildLinearClassifier(b *BuildContext) (Kernel, error) {
+	labels, err := parseLabels(&b.attrs, "classlabels_ints", "classlabels_strings")
+	if err != nil {
+		return nil, err
+	}
+	coef, bias := b.Floats("coefficients", nil), b.Floats("intercepts", nil)
+	b.Ignore("multi_class")
+	post := parsePost(&b.attrs)
+	rows := len(bias)
+	if rows == 0 {
+		rows = labels.len()
+	}
+	if len(coef)%rows != 0 || rows > 1 && rows != labels.len() {
+		return nil, fmt.Errorf("%d coefficients, %d intercepts and %d labels, want the same number of each for every class", len(coef), len(bias), labels.len())
+	}
+	classes := rows
+	if rows == 1 && labels.len() == 2 {
+		classes = 2
+	}
+	return func(c *Call) error {
+		x, n, f, err := mlMatrix[float32](c)
+		if err != nil {
+			return err
+		}
+		if f*rows != len(coef) {
+			return fmt.Errorf("X has %d features, want %d", f, len(coef)/rows)
+		}
+		set := labels.output(c, n)
+		z := tensor.Data[float32](c.Output(1, tensor.Float32, n, classes))
+		c.P.For(n, max(1, (1<<14)/max(1, len(coef))), func(lo, hi int) {
+			s := make([]float32, rows)
+			for i := lo; i < hi; i++ {
+				linearScores(s, x[i*f:(i+1)*f], coef, bias)
+				class := argmax(s)
+				if rows == 1 {
+					switch {
+					case labels.len() == 2 && s[0] > 0:
+						class = 1
+					case labels.len() == 2:
+						class = 0
+					case s[0] > 0:
+						class = labelPositive
+					default:
+						class = labelNegative
+					}
+				}
+				set(i, class)
+				post.write(z[i*classes:(i+1)*classes], s, oneScoreProb)
+			}
+		})
+		return nil
+	}, nil
+}

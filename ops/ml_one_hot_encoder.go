@@ -1,0 +1,107 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// OneHotEncoder: a new last axis with 1 at the category that the element is,
+// else 0. An element that is no category gives zeros, or an error if the
+// attribute zeros is 0. Floats count as the integers they hold.
+//
+//	X: int64, int32, float32, float64 or string [...]    Y: float32 [..., categories]
+//
+// Spec: https://onnx.ai/onnx/operators/onnx_aionnxml_OneHotEncoder.html
+func init() {
+	register(&Op{
+		Domain: "ai.onnx.ml", Name: "OneHotEncoder",
+		Versions: []Version{
+			{Since: 1, In: N(1), Out: N(1), Infer: inferOneHotEncoder, Build: buildOneHotEncoder},
+		},
+	})
+}
+
+func inferOneHotEncoder(c *InferContext) error {
+	l, err := parseLabels(&c.attrs, "cats_int64s", "cats_strings")
+	if err != nil {
+		return err
+	}
+	if err := inferFloat32(c); err != nil {
+		return err
+	}
+	if t := &c.Out[0]; t.Ranked {
+		t.Dims = append(t.Dims[:len(t.Dims):len(t.Dims)], onnx.Size(l.len()))
+	}
+	return nil
+}
+
+func buildOneHotEncoder(b *BuildContext) (Kernel, error) {
+	l, err := parseLabels(&b.attrs, "cats_int64s", "cats_strings")
+	if err != nil {
+		return nil, err
+	}
+	zeros := b.Bool("zeros", true)
+	ints, strs := map[int64]int{}, map[string]int{}
+	for i, v := range l.ints {
+		ints[v] = i
+	}
+	for i, v := range l.strs {
+		strs[v] = i
+	}
+	return func(c *Call) error {
+		x := c.T(0)
+		if x == nil {
+			return fmt.Errorf("X is absent")
+		}
+		if (x.DType() == tensor.String) != (len(strs) > 0) {
+			return fmt.Errorf("X is %v, want the type of the categories", x)
+		}
+		y := tensor.Data[float32](c.Output(0, tensor.Float32, append(x.Shape()[:x.Rank():x.Rank()], l.len())...))
+		clear(y)
+		put := func(i, at int, ok bool, v any) error {
+			if ok {
+				y[i*l.len()+at] = 1
+			} else if !zeros {
+				return fmt.Errorf("%v is no category", v)
+			}
+			return nil
+		}
+		if x.DType() == tensor.String {
+			for i, v := range tensor.Data[string](x) {
+				at, ok := strs[v]
+				if err := put(i, at, ok, v); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		vals, err := integersOf(x)
+		if err != nil {
+			return err
+		}
+		for i, v := range vals {
+			at, ok := ints[v]
+			if err := put(i, at, ok, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// integersOf returns the elements of a numeric tensor, cut to integers.
+func integersOf(t *tensor.Tensor) ([]int64, error) {
+	switch t.DType() {
+	case tensor.Int64:
+		return tensor.Data[int64](t), nil
+	case tensor.Int32:
+		return convertNumbers[int64](tensor.Data[int32](t)), nil
+	case tensor.Float32:
+		return convertNumbers[int64](tensor.Data[float32](t)), nil
+	case tensor.Float64:
+		return convertNumbers[int64](tensor.Data[float64](t)), nil
+	}
+	return nil, unsupportedType(0, t.DType())
+}

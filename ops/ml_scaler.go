@@ -1,0 +1,76 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Scaler: Y = (X - offset) · scale, with one value for all features or one for
+// each.
+//
+//	X: float32, float64, int64 or int32 [n, f] or [f]    Y: float32, same shape
+//
+// Spec: https://onnx.ai/onnx/operators/onnx_aionnxml_Scaler.html
+func init() {
+	register(&Op{
+		Domain: "ai.onnx.ml", Name: "Scaler", Numerics: Rounding,
+		Versions: []Version{
+			{Since: 1, In: N(1), Out: N(1), Infer: inferScaler, Build: buildScaler},
+		},
+	})
+}
+
+func inferScaler(c *InferContext) error { return inferFloat32(c) }
+
+// inferFloat32 gives output 0 the shape of input 0 as float32.
+func inferFloat32(c *InferContext) error {
+	t := c.In(0)
+	c.Out[0] = onnx.Type{Kind: onnx.TensorKind, DType: tensor.Float32, Ranked: t.Ranked, Dims: t.Dims}
+	return nil
+}
+
+// mlFeatures returns the number of features of X: the size of dimension 1, or
+// of 0 if there is no other.
+func mlFeatures(t *tensor.Tensor) (int, error) {
+	if t == nil || t.Rank() == 0 {
+		return 0, fmt.Errorf("X has no dimensions, want at least 1")
+	}
+	return t.Dim(min(1, t.Rank()-1)), nil
+}
+
+func buildScaler(b *BuildContext) (Kernel, error) {
+	offset, scale := b.Floats("offset", nil), b.Floats("scale", nil)
+	if len(offset) != len(scale) || len(scale) == 0 {
+		return nil, fmt.Errorf("offset and scale have %d and %d elements, want equal numbers", len(offset), len(scale))
+	}
+	return func(c *Call) error {
+		f, err := mlFeatures(c.T(0))
+		if err != nil {
+			return err
+		}
+		if len(scale) != 1 && len(scale) != f {
+			return fmt.Errorf("scale has %d elements, want 1 or %d", len(scale), f)
+		}
+		y := tensor.Data[float32](c.Output(0, tensor.Float32, c.T(0).Shape()...))
+		if c.T(0).DType() == tensor.Float64 {
+			return scaleFeatures(c, y, tensor.Data[float64](c.T(0)), offset, scale)
+		}
+		x, err := mlNumbers[float32](c.T(0))
+		if err != nil {
+			return err
+		}
+		return scaleFeatures(c, y, x, offset, scale)
+	}, nil
+}
+
+func scaleFeatures[T real](c *Call, y []float32, x []T, offset, scale []float32) error {
+	n := len(scale)
+	c.P.For(len(y), 1<<15, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			y[i] = float32((x[i] - T(offset[i%n])) * T(scale[i%n]))
+		}
+	})
+	return nil
+}
