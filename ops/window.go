@@ -159,7 +159,7 @@ func (v *windowParams) kernelDims(w onnx.Type, d int) ([]onnx.Dim, error) {
 func inferPool(c *InferContext, v windowParams) error {
 	x := c.In(0)
 	c.Out[0] = onnx.UnrankedType(x.DType)
-	if !x.Ranked {
+	if !x.Ranked || c.err != nil {
 		return nil
 	}
 	d := len(x.Dims) - 2

@@ -1,0 +1,33 @@
+package ops
+
+import "github.com/gneiss-run/gneiss/internal/kernels/conv"
+
+// GlobalMaxPool: Y[n,c] is the largest element of the plane X[n,c], NaN if it
+// has one.
+//
+//	X: T[n, c, d…]    Y: T[n, c, 1…]
+//
+// T: float16, bfloat16, float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__GlobalMaxPool.html
+func init() {
+	register(&Op{
+		Name: "GlobalMaxPool",
+		Versions: []Version{
+			// 22 added bfloat16.
+			{Since: 1, In: N(1), Out: N(1), Infer: inferGlobalPool, Build: func(b *BuildContext) (Kernel, error) {
+				return buildGlobalPool(b, largest[float32], largest[float64])
+			}},
+		},
+	})
+}
+
+func largest[T conv.Float](x []T) T {
+	m := x[0]
+	for _, v := range x {
+		if v > m || v != v {
+			m = v
+		}
+	}
+	return m
+}
