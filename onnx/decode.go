@@ -327,3 +327,13 @@ func (d *decoder) training(b []byte, main *scope) (*Training, error) {
 	}
 	return t, nil
 }
+
+// DecodeFunction reads a FunctionProto. Its tensors are views of data, so data
+// must not be changed afterwards.
+func DecodeFunction(data []byte) (*Function, error) {
+	f, err := newDecoder(DecodeOptions{}).function(data)
+	if err != nil {
+		return nil, fmt.Errorf("onnx: %w", err)
+	}
+	return f, nil
+}
