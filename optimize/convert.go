@@ -144,7 +144,7 @@ func (c *converter) next(op string, v int, up bool) (int, *step) {
 
 // writeOut replaces n by the operators that define it, which are converted in turn.
 func (c *converter) writeOut(n *onnx.Node) error {
-	made, err := expand(n, c.set)
+	made, err := expand(c.m, n, c.set)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/ops/functions"
 )
 
 // maxInlined bounds the nodes that inlining may make: functions that call each
@@ -56,7 +57,7 @@ func expandAll(m *onnx.Model, want func(*onnx.Node) bool, set *ops.Set) error {
 		if !want(n) {
 			return false, nil
 		}
-		k, err := expand(n, set)
+		k, err := expand(m, n, set)
 		made += k
 		if err == nil && made > maxInlined {
 			err = fmt.Errorf("%w: more than %d nodes by expansion", onnx.ErrLimit, maxInlined)
@@ -66,13 +67,19 @@ func expandAll(m *onnx.Model, want func(*onnx.Node) bool, set *ops.Set) error {
 	return f.run(m.Graph)
 }
 
-// expand replaces n by what it stands for and returns the number of new nodes:
-// 0 if it has no expansion.
-func expand(n *onnx.Node, set *ops.Set) (int, error) {
+// expand replaces n by what it stands for, by its version's Expand or the
+// function body of the standard, and returns the number of new nodes: 0 if it
+// has no expansion.
+func expand(m *onnx.Model, n *onnx.Node, set *ops.Set) (int, error) {
 	g := n.Graph
 	_, v, err := set.Lookup(n.Domain, n.Op, n.Opset)
 	if err != nil || v.Expand == nil {
-		return 0, nil
+		f, ok := functions.Body(n.Domain, n.Op, n.Opset)
+		if !ok {
+			return 0, nil
+		}
+		k, err := instantiate(m, n, f)
+		return max(k, 1), err
 	}
 	nodes, out, err := ops.Expand(n, set)
 	if err != nil {

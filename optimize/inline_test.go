@@ -166,3 +166,27 @@ func TestInlineLeavesUnknownOperators(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// AffineGrid has a function body in the standard. An empty set has no kernels,
+// so that the body is used whatever the standard set has.
+func TestInlineStandardFunction(t *testing.T) {
+	m := testModel()
+	x := m.Graph.AddInput("x", onnx.TensorType(tensor.Int64))
+	n := m.Graph.NewNodeIn("", "AffineGrid", onnx.NewAttrs("align_corners", 1), []*onnx.Value{x, m.Graph.AddInput("size", onnx.TensorType(tensor.Int64, onnx.Size(4)))}, 1)
+	n.Opset = 20
+	m.Graph.Insert(nil, n)
+	m.Graph.Outputs = []*onnx.Value{n.Out[0]}
+	if k, err := expand(m, n, &ops.Set{}); err != nil || k < 2 {
+		t.Fatalf("%d nodes, error %v", k, err)
+	}
+	if names := opNames(m.Graph); slices.Contains(names, "AffineGrid") {
+		t.Errorf("left: %v", names)
+	}
+	for _, n := range m.Graph.Nodes {
+		for _, a := range n.Attrs {
+			if a.Ref != "" {
+				t.Errorf("%v refers to attribute %q", n, a.Ref)
+			}
+		}
+	}
+}
