@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitUsage, err} })
-	root.AddCommand(runCommand(), benchCommand(), conformanceCommand(), versionCommand(), knobsCommand())
+	root.AddCommand(runCommand(), inspectCommand(), checkCommand(), benchCommand(), optimizeCommand(), convertCommand(), conformanceCommand(), versionCommand(), knobsCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
