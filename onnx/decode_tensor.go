@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -307,7 +308,7 @@ func fill[T any](to []T, chunks [][]byte, convert func(uint64) (T, bool)) error 
 		for len(c) > 0 {
 			v, n := protowire.ConsumeVarint(c)
 			if n < 0 {
-				return protowire.ParseError(n)
+				return errors.New(wireError(n))
 			}
 			x, ok := convert(v)
 			if !ok {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -34,7 +35,7 @@ func (f *fields) next() bool {
 	}
 	num, typ, n := protowire.ConsumeTag(f.rest)
 	if n < 0 {
-		f.fail("field tag: %v", protowire.ParseError(n))
+		f.fail("field tag: %v", wireError(n))
 		return false
 	}
 	v, m := f.rest[n:], 0
@@ -54,7 +55,7 @@ func (f *fields) next() bool {
 		m = protowire.ConsumeFieldValue(num, typ, v)
 	}
 	if m < 0 {
-		f.fail("field %d: %v", num, protowire.ParseError(m))
+		f.fail("field %d: %v", num, wireError(m))
 		return false
 	}
 	f.raw, f.rest = f.rest[:n+m], f.rest[n+m:]
@@ -125,7 +126,7 @@ func (f *fields) ints(to []int64) []int64 {
 	for len(b) > 0 {
 		x, m := protowire.ConsumeVarint(b)
 		if m < 0 {
-			f.fail("field %d: %v", f.num, protowire.ParseError(m))
+			f.fail("field %d: %v", f.num, wireError(m))
 			return to
 		}
 		to, b = append(to, int64(x)), b[m:]
@@ -208,4 +209,13 @@ func (m *merged) add(b []byte) {
 	default:
 		m.b = append(m.b, b...)
 	}
+}
+
+// wireError says what is wrong with an encoding, without the prefix of protobuf's errors.
+func wireError(n int) string {
+	s := protowire.ParseError(n).Error()
+	if _, after, ok := strings.Cut(s, "proto:"); ok {
+		s = strings.TrimSpace(after)
+	}
+	return s
 }
