@@ -1,0 +1,247 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Einsum: Output[o…] = Σ over all labels not in o of the product of the Inputs,
+// with the dimensions of each input named by equation, such as
+// "bij,bjk->bik". A label that an input repeats takes the diagonal; "..." stands
+// for any further dimensions, which broadcast. Without "->" the output has the
+// dimensions of "..." and then, in alphabetical order, the labels that occur once.
+// A dimension of 1 broadcasts.
+//
+//	Inputs: T[…], at least one    Output: T[…]
+//
+// T: all integers, float16 and bfloat16 (both computed in float32), float32,
+// float64. Several inputs are contracted from left to right.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Einsum.html
+func init() {
+	register(&Op{
+		Name:     "Einsum",
+		Numerics: Rounding,
+		Versions: []Version{
+			// 28 added bfloat16.
+			{Since: 12, In: Arity{1, Many}, Out: N(1), Infer: inferEinsum, Build: buildEinsum},
+		},
+	})
+}
+
+// einEquation is a parsed equation. Labels are letters; '.' stands for the
+// ellipsis.
+type einEquation struct {
+	in       []string
+	out      string
+	explicit bool
+}
+
+func parseEinsum(s string) (*einEquation, error) {
+	s = strings.ReplaceAll(s, " ", "")
+	left, out, explicit := strings.Cut(s, "->")
+	term := func(t string) (string, error) {
+		t = strings.Replace(t, "...", "\x00", 1)
+		for _, r := range t {
+			if r != 0 && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+				return "", fmt.Errorf("equation %q has %q, want letters, commas, spaces, one ... in a term and one ->", s, r)
+			}
+		}
+		return strings.Replace(t, "\x00", ".", 1), nil
+	}
+	e := &einEquation{explicit: explicit}
+	for _, t := range strings.Split(left, ",") {
+		t, err := term(t)
+		if err != nil {
+			return nil, err
+		}
+		e.in = append(e.in, t)
+	}
+	var err error
+	if e.out, err = term(out); err != nil {
+		return nil, err
+	}
+	seen := strings.Join(e.in, "")
+	for i, r := range e.out {
+		if strings.ContainsRune(e.out[:i], r) || r != '.' && !strings.ContainsRune(seen, r) {
+			return nil, fmt.Errorf("equation %q has the output label %q twice or in no input", s, r)
+		}
+	}
+	if !explicit {
+		var once []rune
+		for _, r := range seen {
+			if r != '.' && strings.Count(seen, string(r)) == 1 {
+				once = append(once, r)
+			}
+		}
+		slices.Sort(once)
+		if strings.Contains(seen, ".") {
+			e.out = "."
+		}
+		e.out += string(once)
+	}
+	return e, nil
+}
+
+// einLabels returns the labels of each input of the given ranks and of the
+// output. Letters are their code, dimensions of the ellipsis are -1, -2… from
+// the last.
+func (e *einEquation) labels(ranks []int) (in [][]int, out []int, err error) {
+	if len(ranks) != len(e.in) {
+		return nil, nil, fmt.Errorf("%d inputs, want %d as in the equation", len(ranks), len(e.in))
+	}
+	dots := 0
+	for i, t := range e.in {
+		n := ranks[i] - len(t)
+		if strings.Contains(t, ".") {
+			n++
+			dots = max(dots, n)
+		} else if n != 0 {
+			return nil, nil, fmt.Errorf("input %d has rank %d, want %d as in %q", i, ranks[i], len(t), t)
+		}
+		if n < 0 {
+			return nil, nil, fmt.Errorf("input %d has rank %d, want at least %d as in %q", i, ranks[i], len(t)-1, strings.Replace(t, ".", "...", 1))
+		}
+		in = append(in, expandLabels(t, n))
+	}
+	return in, expandLabels(e.out, dots), nil
+}
+
+func expandLabels(t string, dots int) []int {
+	l := []int{}
+	for _, r := range t {
+		if r != '.' {
+			l = append(l, int(r))
+			continue
+		}
+		for d := dots; d > 0; d-- {
+			l = append(l, -d)
+		}
+	}
+	return l
+}
+
+func inferEinsum(c *InferContext) error {
+	e, err := parseEinsum(c.Str("equation", ""))
+	if err != nil {
+		return err
+	}
+	d := c.In(0).DType
+	c.Out[0] = onnx.UnrankedType(d)
+	ranks := make([]int, c.NumIn())
+	for i := range ranks {
+		t := c.In(i)
+		if !t.Ranked {
+			return nil
+		}
+		ranks[i] = len(t.Dims)
+	}
+	in, out, err := e.labels(ranks)
+	if err != nil {
+		return err
+	}
+	dims := map[int]onnx.Dim{}
+	for i, ls := range in {
+		for j, l := range ls {
+			have, ok := dims[l]
+			if !ok {
+				dims[l] = c.In(i).Dims[j]
+				continue
+			}
+			b, _, err := broadcastDims(onnx.TensorType(d, have), onnx.TensorType(d, c.In(i).Dims[j]))
+			if err != nil {
+				return fmt.Errorf("label %s of input %d: %w", einName(l), i, err)
+			}
+			dims[l] = b[0]
+		}
+	}
+	shape := make([]onnx.Dim, len(out))
+	for i, l := range out {
+		shape[i] = dims[l]
+	}
+	c.Out[0] = onnx.TensorType(d, shape...)
+	return nil
+}
+
+func einName(l int) string {
+	if l < 0 {
+		return "..."
+	}
+	return string(rune(l))
+}
+
+func buildEinsum(b *BuildContext) (Kernel, error) {
+	if !b.HasAttr("equation") {
+		return nil, fmt.Errorf("attribute %q is missing", "equation")
+	}
+	e, err := parseEinsum(b.Str("equation", ""))
+	if err != nil {
+		return nil, err
+	}
+	f32 := einsumKernel[float32](e)
+	half := throughFloat32(f32, 0)
+	return b.dispatch(0, byType{
+		tensor.Float32: f32, tensor.Float64: einsumKernel[float64](e), tensor.Float16: half, tensor.BFloat16: half,
+		tensor.Int8: einsumKernel[int8](e), tensor.Int16: einsumKernel[int16](e), tensor.Int32: einsumKernel[int32](e), tensor.Int64: einsumKernel[int64](e),
+		tensor.Uint8: einsumKernel[uint8](e), tensor.Uint16: einsumKernel[uint16](e), tensor.Uint32: einsumKernel[uint32](e), tensor.Uint64: einsumKernel[uint64](e),
+	})
+}
+
+func einsumKernel[T gemm.Number](e *einEquation) Kernel {
+	return func(c *Call) error {
+		d := c.T(0).DType()
+		ranks := make([]int, len(c.In))
+		for i := range c.In {
+			t := c.T(i)
+			if t == nil || t.DType() != d {
+				return fmt.Errorf("input %d is %v, want %v", i, t, d)
+			}
+			ranks[i] = t.Rank()
+		}
+		in, out, err := e.labels(ranks)
+		if err != nil {
+			return err
+		}
+		sizes := map[int]int{}
+		for i, ls := range in {
+			for j, l := range ls {
+				n, have := c.T(i).Dim(j), sizes[l]
+				if _, ok := sizes[l]; !ok || have == 1 {
+					sizes[l] = n
+				} else if n != have && n != 1 {
+					return fmt.Errorf("label %s of input %d is %d, want %d or 1", einName(l), i, n, have)
+				}
+			}
+		}
+		views := make([]einView[T], len(in))
+		for i, ls := range in {
+			views[i] = newEinView(tensor.Data[T](c.T(i)), c.T(i).Shape(), ls, sizes)
+		}
+		acc := views[0]
+		for i := 1; ; i++ {
+			later := slices.Clone(out)
+			for _, v := range views[min(i+1, len(views)):] {
+				later = append(later, v.labels...)
+			}
+			if i == len(views) {
+				acc = acc.sum(c, out)
+				break
+			}
+			if acc, err = einContract(c, acc, views[i], later); err != nil {
+				return err
+			}
+		}
+		shape := make([]int, len(out))
+		for i, l := range out {
+			shape[i] = sizes[l]
+		}
+		y := c.Output(0, d, shape...)
+		acc.copyTo(c, tensor.Data[T](y), out, shape)
+		return nil
+	}
+}
