@@ -164,7 +164,7 @@ func (s *state) try(r *Rule, n *onnx.Node, outs map[*onnx.Value]bool, w *worklis
 	s.sweep(before, outs, w)
 	s.rewrote(r.Name, before, made)
 	if s.o.Check {
-		if err := check(s.g); err != nil {
+		if err := s.g.Check(); err != nil {
 			return false, fmt.Errorf("leaves a broken graph: %w", err)
 		}
 	}

@@ -137,7 +137,7 @@ func TestConvertKeepsTheMeaning(t *testing.T) {
 					t.Errorf("%v is of opset %d", n, n.Opset)
 				}
 			}
-			if err := check(m.Graph); err != nil {
+			if err := m.Graph.Check(); err != nil {
 				t.Error(err)
 			}
 			same(t, before.Graph, m.Graph, rand.New(rand.NewPCG(5, 6)))

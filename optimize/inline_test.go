@@ -69,7 +69,7 @@ func TestInlineNestedWithAttributes(t *testing.T) {
 	if got := opNames(g); !slices.Equal(got, []string{"Same", "Other", "Same", "Other", "Identity"}) {
 		t.Fatalf("nodes %v", got)
 	}
-	if err := check(g); err != nil {
+	if err := g.Check(); err != nil {
 		t.Error(err)
 	}
 	var names []string
@@ -153,7 +153,7 @@ func TestInlineExpandsByContext(t *testing.T) {
 	if got := g.Outputs[0].Type.String(); got != "float32[2]" {
 		t.Errorf("type %s", got)
 	}
-	if err := check(g); err != nil {
+	if err := g.Check(); err != nil {
 		t.Error(err)
 	}
 }

@@ -233,7 +233,7 @@ func (s *state) pass(p pass) error {
 		}
 	}
 	if s.o.Check {
-		return check(s.g)
+		return s.g.Check()
 	}
 	return nil
 }
