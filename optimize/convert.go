@@ -26,7 +26,7 @@ func ConvertOpset(m *onnx.Model, domain string, target int) error {
 	if err := c.run(); err != nil {
 		return fmt.Errorf("optimize: opset %d: %w", target, err)
 	}
-	m.Graph, m.Opsets = k.Graph, k.Opsets
+	m.Graph, m.Opsets, m.IRVersion = k.Graph, k.Opsets, k.IRVersion
 	return nil
 }
 
@@ -38,6 +38,9 @@ type converter struct {
 }
 
 func (c *converter) run() error {
+	if c.m.IRVersion < 4 { // initializers had to be inputs, which new ones are not
+		fixDefaults(c.m)
+	}
 	// Ranks and element types decide some conversions. What cannot be inferred
 	// is missed only if it is needed.
 	if err := Infer(c.m, InferOptions{Set: c.set}); err != nil {
@@ -73,6 +76,12 @@ func (c *converter) node(n *onnx.Node) error {
 	versions := schema.Versions(c.domain, n.Op)
 	if len(versions) == 0 {
 		return fmt.Errorf("%w: the operator is not in the standard", ops.ErrUnsupported)
+	}
+	if n.Op == "CastLike" && c.target < 15 && len(n.In) == 2 && n.In[1].Type.DType != tensor.Undefined {
+		n.Attrs = append(slices.Clone(n.Attrs), onnx.NewAttrs("to", n.In[1].Type.DType)...)
+		drop(n, 1)
+		n.Op = "Cast"
+		versions = schema.Versions("", n.Op)
 	}
 	if versions[0].Since > c.target && n.Op != "Resize" && n.Op != "ScatterElements" { // these had other names
 		return c.writeOut(n)
@@ -169,17 +178,33 @@ func sameSignature(a, b *schema.Op) bool {
 
 // checkTypes says whether an older version takes the element types that n has.
 func checkTypes(n *onnx.Node, s *schema.Op) error {
+	fits := func(p *schema.Param, v *onnx.Value) error {
+		if v.Type.Kind != onnx.TensorKind || v.Type.DType == tensor.Undefined {
+			return nil
+		}
+		name := "tensor(" + onnxName(v.Type.DType) + ")"
+		if list, ok := s.Types[p.Type]; ok && !slices.Contains(list, name) || !ok && p.Type != name {
+			return fmt.Errorf("%w: %s of type %v", ops.ErrUnsupported, p.Name, v.Type.DType)
+		}
+		return nil
+	}
 	for i, v := range n.In {
-		if v == nil || v.Type.Kind != onnx.TensorKind || v.Type.DType == tensor.Undefined {
+		if v == nil {
 			continue
 		}
 		p := s.InputParam(i)
 		if p == nil {
 			return fmt.Errorf("%w: input %d does not exist there", ops.ErrUnsupported, i)
 		}
-		name := "tensor(" + onnxName(v.Type.DType) + ")"
-		if list, ok := s.Types[p.Type]; ok && !slices.Contains(list, name) || !ok && p.Type != name {
-			return fmt.Errorf("%w: %s of type %v", ops.ErrUnsupported, p.Name, v.Type.DType)
+		if err := fits(p, v); err != nil {
+			return err
+		}
+	}
+	for i, v := range n.Out {
+		if p := s.OutputParam(i); p != nil && v != nil {
+			if err := fits(p, v); err != nil {
+				return err
+			}
 		}
 	}
 	for i := len(n.Out) - 1; i >= 0; i-- {

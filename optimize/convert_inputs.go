@@ -382,10 +382,14 @@ func tileUp(c *converter, n *onnx.Node) error {
 // 1 of Tile has tiles and axis in the type of its input.
 func constFloatsOrInts(n *onnx.Node, i int) (v []int, given, ok bool) {
 	x := input(n, i)
-	if x == nil || x.Const == nil {
-		return nil, x != nil, false
+	if x == nil {
+		return nil, false, false
 	}
-	f, err := tensor.Float64s(x.Const)
+	t := constOf(x)
+	if t == nil {
+		return nil, true, false
+	}
+	f, err := tensor.Float64s(t)
 	if err != nil {
 		return nil, true, false
 	}

@@ -8,10 +8,14 @@ import (
 // constScales returns the scales of a Resize or Upsample, if they are constant.
 func constScales(n *onnx.Node, i int) ([]float32, bool) {
 	v := input(n, i)
-	if v == nil || v.Const == nil || v.Const.DType() != tensor.Float32 {
+	if v == nil {
 		return nil, false
 	}
-	return tensor.Data[float32](v.Const), true
+	t := constOf(v)
+	if t == nil || t.DType() != tensor.Float32 {
+		return nil, false
+	}
+	return tensor.Data[float32](t), true
 }
 
 func upsample7Up(_ *converter, n *onnx.Node) error {

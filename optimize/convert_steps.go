@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -93,10 +94,14 @@ func init() {
 
 // scalarOf returns the one element of an initializer.
 func scalarOf(v *onnx.Value) (float64, bool) {
-	if v == nil || v.Const == nil || v.Const.Len() != 1 {
+	if v == nil {
 		return 0, false
 	}
-	f, err := tensor.Float64s(v.Const)
+	t := constOf(v)
+	if t == nil || t.Len() != 1 {
+		return 0, false
+	}
+	f, err := tensor.Float64s(t)
 	if err != nil {
 		return 0, false
 	}
@@ -272,7 +277,7 @@ func dropoutUp(c *converter, n *onnx.Node) error {
 
 func dropoutDown(_ *converter, n *onnx.Node) error {
 	if t := input(n, 2); t != nil {
-		if t.Const == nil || t.Const.DType() != tensor.Bool || t.Const.Len() != 1 || tensor.Data[bool](t.Const)[0] {
+		if k := constOf(t); k == nil || k.DType() != tensor.Bool || k.Len() != 1 || tensor.Data[bool](k)[0] {
 			return need("training_mode is not known to be false")
 		}
 	}
@@ -317,12 +322,23 @@ func seluDown(c *converter, n *onnx.Node) error {
 	return chain(setDefault("alpha", 1.67326319217681884765625), setDefault("gamma", 1.05070102214813232421875))(c, n)
 }
 
-func shapeDown(_ *converter, n *onnx.Node) error {
-	if intAttr(n, "start", 0) != 0 || n.Attrs.Get("end") != nil {
-		return need("start or end is given")
+// shapeDown cuts the part [start, end) out of the whole shape.
+func shapeDown(c *converter, n *onnx.Node) error {
+	start, end := intAttr(n, "start", 0), intAttr(n, "end", math.MaxInt64)
+	if start == 0 && n.Attrs.Get("end") == nil {
+		n.Attrs = n.Attrs.Without("start")
+		return nil
 	}
-	n.Attrs = n.Attrs.Without("start")
-	return nil
+	var out *onnx.Value
+	err := c.build(n, func(b *ops.Builder) {
+		s := b.Op("Shape", nil, n.In[0])
+		if c.target < 10 {
+			out = b.Op("Slice", onnx.NewAttrs("axes", []int{0}, "starts", []int{int(start)}, "ends", []int{int(end)}), s)
+		} else {
+			out = b.Op("Slice", nil, s, b.Ints(int(start)), b.Ints(int(end)), b.Ints(0))
+		}
+	})
+	return c.instead(n, out, err)
 }
 
 func roiAlignDown(_ *converter, n *onnx.Node) error {

@@ -104,6 +104,12 @@ func TestConvertKeepsTheMeaning(t *testing.T) {
 		{"gemm without c", 13, 9, func(b *ops.Builder) {
 			ret(b, b.Op("Gemm", nil, in(b, "x", 2, 3), floats(b, 3, 4)))
 		}, "Gemm"},
+		{"part of a shape", 15, 13, one("Shape", onnx.NewAttrs("start", -2, "end", -1)), "Shape Slice"},
+		{"part of a shape, older", 15, 9, one("Shape", onnx.NewAttrs("start", 1)), "Shape Slice"},
+		{"cast like", 15, 13, one("CastLike", nil, ints(1)), "Cast"},
+		{"axes of a constant node", 13, 11, func(b *ops.Builder) {
+			ret(b, b.Op("Unsqueeze", nil, in(b, "x", 2), b.Op("Constant", onnx.NewAttrs("value_ints", []int{0}))))
+		}, "Unsqueeze"},
 		{"cast", 13, 5, one("Cast", onnx.NewAttrs("to", tensor.Int32)), "Cast"},
 		{"cast up", 1, 13, one("Cast", onnx.NewAttrs("to", "DOUBLE")), "Cast"},
 		{"group normalization", 18, 21, func(b *ops.Builder) {

@@ -3,6 +3,7 @@ package optimize
 import (
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -49,15 +50,29 @@ func input(n *onnx.Node, i int) *onnx.Value {
 	return nil
 }
 
-// constInts returns input i of n if it is an integer initializer, else the ints
+// constOf returns the tensor of an initializer or of a Constant node, or nil.
+func constOf(v *onnx.Value) *tensor.Tensor {
+	if v.Const != nil || v.From == nil || v.From.Op != "Constant" || v.From.Domain != "" {
+		return v.Const
+	}
+	out, err := ops.Eval(par.P{}, v.From, nil, ops.BuildEnv{})
+	if err != nil {
+		return nil
+	}
+	t, _ := out[0].(*tensor.Tensor)
+	return t
+}
+
+// constInts returns input i of n if it is a constant of integers, else the ints
 // attribute of the given name, which older versions have in its place. ok is
 // false if neither is known; given is false if neither is there.
 func constInts(n *onnx.Node, i int, attr string) (v []int, given, ok bool) {
 	if x := input(n, i); x != nil {
-		if x.Const == nil {
+		t := constOf(x)
+		if t == nil {
 			return nil, true, false
 		}
-		v, err := ops.IntsOf(x.Const)
+		v, err := ops.IntsOf(t)
 		return v, true, err == nil
 	}
 	a := n.Attrs.Get(attr)
