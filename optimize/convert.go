@@ -153,6 +153,9 @@ func (c *converter) next(op string, v int, up bool) (int, *step) {
 
 // writeOut replaces n by the operators that define it, which are converted in turn.
 func (c *converter) writeOut(n *onnx.Node) error {
+	if f := definitions[n.Op]; f != nil && c.domain == "" {
+		return f(c, n)
+	}
 	made, err := expand(c.m, n, c.set)
 	if err != nil {
 		return err
@@ -179,12 +182,12 @@ func sameSignature(a, b *schema.Op) bool {
 // checkTypes says whether an older version takes the element types that n has.
 func checkTypes(n *onnx.Node, s *schema.Op) error {
 	fits := func(p *schema.Param, v *onnx.Value) error {
-		if v.Type.Kind != onnx.TensorKind || v.Type.DType == tensor.Undefined {
+		name := onnxType(v.Type)
+		if name == "" {
 			return nil
 		}
-		name := "tensor(" + onnxName(v.Type.DType) + ")"
 		if list, ok := s.Types[p.Type]; ok && !slices.Contains(list, name) || !ok && p.Type != name {
-			return fmt.Errorf("%w: %s of type %v", ops.ErrUnsupported, p.Name, v.Type.DType)
+			return fmt.Errorf("%w: %s of type %v", ops.ErrUnsupported, p.Name, v.Type)
 		}
 		return nil
 	}
@@ -217,6 +220,24 @@ func checkTypes(n *onnx.Node, s *schema.Op) error {
 		n.Out = n.Out[:i]
 	}
 	return nil
+}
+
+// onnxType returns the type string of t, such as "seq(tensor(float))"; "" if
+// not enough is known.
+func onnxType(t onnx.Type) string {
+	switch {
+	case t.Kind == onnx.TensorKind && t.DType != tensor.Undefined:
+		return "tensor(" + onnxName(t.DType) + ")"
+	case t.Kind == onnx.SequenceKind && t.Elem != nil:
+		if e := onnxType(*t.Elem); e != "" {
+			return "seq(" + e + ")"
+		}
+	case t.Kind == onnx.OptionalKind && t.Elem != nil:
+		if e := onnxType(*t.Elem); e != "" {
+			return "optional(" + e + ")"
+		}
+	}
+	return ""
 }
 
 // onnxName returns what ONNX's type strings call d.

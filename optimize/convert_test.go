@@ -104,6 +104,12 @@ func TestConvertKeepsTheMeaning(t *testing.T) {
 		{"gemm without c", 13, 9, func(b *ops.Builder) {
 			ret(b, b.Op("Gemm", nil, in(b, "x", 2, 3), floats(b, 3, 4)))
 		}, "Gemm"},
+		{"layer normalization", 17, 13, func(b *ops.Builder) {
+			ret(b, b.Ops("", "LayerNormalization", onnx.NewAttrs("axis", 1), 3, in(b, "x", 2, 3, 4), floats(b, 3, 4), floats(b, 3, 4))...)
+		}, "ReduceMean Sub Mul ReduceMean Add Sqrt Reciprocal Mul Mul Add"},
+		{"rms normalization", 23, 18, one("RMSNormalization", nil, f32(1, 2, 3, 4)), "Mul ReduceMean Add Sqrt Reciprocal Mul Mul"},
+		{"hard swish", 14, 13, one("HardSwish", nil), "HardSigmoid Mul"},
+		{"mish", 18, 17, one("Mish", nil), "Softplus Tanh Mul"},
 		{"part of a shape", 15, 13, one("Shape", onnx.NewAttrs("start", -2, "end", -1)), "Shape Slice"},
 		{"part of a shape, older", 15, 9, one("Shape", onnx.NewAttrs("start", 1)), "Shape Slice"},
 		{"cast like", 15, 13, one("CastLike", nil, ints(1)), "Cast"},
@@ -166,7 +172,7 @@ func TestConvertRefuses(t *testing.T) {
 		}, "not there before opset 14"},
 		{"element type", 13, 12, func(b *ops.Builder) {
 			ret(b, b.Op("Neg", nil, inOf(b, tensor.BFloat16, "x", 2)))
-		}, "X of type bfloat16"},
+		}, "X of type bfloat16[2]"},
 		{"opset out of range", 13, 999, func(b *ops.Builder) { ret(b, b.Op("Neg", nil, in(b, "x", 2))) }, "there is no opset 999"},
 	}
 	for _, c := range cases {
