@@ -160,7 +160,7 @@ func padTensor(c *Call, mode string, pads, axes []int, value *tensor.Tensor) err
 		return err
 	}
 	shape := append([]int{}, s...)
-	before := make([]int, len(s))
+	before, after := make([]int, len(s)), make([]int, len(s))
 	for i, a := range axes {
 		lo, hi := pads[i], pads[i+len(axes)]
 		if lo > 1<<46 || hi > 1<<46 || lo < -(1<<46) || hi < -(1<<46) {
@@ -169,7 +169,7 @@ func padTensor(c *Call, mode string, pads, axes []int, value *tensor.Tensor) err
 		if shape[a] = s[a] + lo + hi; shape[a] < 0 {
 			return fmt.Errorf("pads %d and %d of dimension %d, which is %d, leave less than nothing", lo, hi, a, s[a])
 		}
-		before[a] = lo
+		before[a], after[a] = lo, hi
 	}
 	y := c.Output(0, x.DType(), shape...)
 	if y.Len() == 0 {
@@ -197,12 +197,13 @@ func padTensor(c *Call, mode string, pads, axes []int, value *tensor.Tensor) err
 	strides := tensor.Strides(s)
 	maps := make([][]int, len(s))
 	for i, n := range s {
-		if n == 0 {
-			return fmt.Errorf("dimension %d is 0, mode %s has nothing to repeat", i, mode)
+		first := max(0, -before[i]) // what negative pads cut is not repeated
+		if n -= first + max(0, -after[i]); n <= 0 {
+			return fmt.Errorf("pads %d and %d of dimension %d, which is %d: mode %s has nothing to repeat", before[i], after[i], i, s[i], mode)
 		}
 		maps[i] = make([]int, shape[i])
 		for k := range maps[i] {
-			maps[i][k] = padIndex(mode, k-before[i], n) * strides[i]
+			maps[i][k] = (first + padIndex(mode, k-max(0, before[i]), n)) * strides[i]
 		}
 	}
 	m.mapped(c.P, y, x, maps)
