@@ -48,8 +48,9 @@ func readConv(a *attrs) convParams {
 	return p
 }
 
-func inferConv(c *InferContext) error {
-	p := readConv(&c.attrs)
+func inferConv(c *InferContext) error { return inferConvAs(c, readConv(&c.attrs)) }
+
+func inferConvAs(c *InferContext, p convParams) error {
 	x, w := c.In(0), c.In(1)
 	c.Out[0] = onnx.UnrankedType(x.DType)
 	if !x.Ranked && !w.Ranked || c.err != nil {
