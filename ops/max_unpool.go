@@ -52,6 +52,9 @@ func inferMaxUnpool(c *InferContext) error {
 		return nil
 	}
 	d := len(x.Dims) - 2
+	if d < 0 {
+		return fmt.Errorf("X is %v, want rank at least 2", x)
+	}
 	strides, _, pads, err := p.lists(d)
 	if err != nil || len(p.kernel) != d {
 		return fmt.Errorf("kernel_shape %v, strides %v and pads %v for %v", p.kernel, p.strides, p.pads, x)
