@@ -28,12 +28,17 @@ type resizeAxis struct {
 	length     float64 // in·scale, which need not be out
 }
 
-// original returns the input coordinate of output position i.
+// original returns the input coordinate of output position i. It is computed in
+// float32, as the scales are: where a coordinate is a whole number, rounding modes
+// must see one.
 func (r *resampler) original(a resizeAxis, i int) float64 {
-	x, in, out := float64(i), float64(a.in), a.length
+	return float64(r.original32(float32(i), float32(a.in), float32(a.length), float32(a.scale), a))
+}
+
+func (r *resampler) original32(x, in, out, scale float32, a resizeAxis) float32 {
 	switch r.coord {
 	case "asymmetric":
-		return x / a.scale
+		return x / scale
 	case "align_corners":
 		if a.out == 1 || out == 1 {
 			return 0
@@ -43,20 +48,20 @@ func (r *resampler) original(a resizeAxis, i int) float64 {
 		if out <= 1 {
 			return 0
 		}
-		return (x+0.5)/a.scale - 0.5
+		return (x+0.5)/scale - 0.5
 	case "tf_half_pixel_for_nn":
-		return (x + 0.5) / a.scale
+		return (x + 0.5) / scale
 	case "tf_crop_and_resize":
 		if out > 1 {
-			return a.start*(in-1) + x*(a.end-a.start)*(in-1)/(out-1)
+			return float32(a.start)*(in-1) + x*(float32(a.end)-float32(a.start))*(in-1)/(out-1)
 		}
-		return 0.5 * (a.start + a.end) * (in - 1)
+		return 0.5 * (float32(a.start) + float32(a.end)) * (in - 1)
 	case "half_pixel_symmetric":
-		adjust := float64(a.out) / out
+		adjust := float32(a.out) / out
 		center := in / 2
-		return center*(1-adjust) + (x+0.5)/a.scale - 0.5
+		return center*(1-adjust) + (x+0.5)/scale - 0.5
 	}
-	return (x+0.5)/a.scale - 0.5
+	return (x+0.5)/scale - 0.5
 }
 
 // outside reports whether a coordinate takes the extrapolation value.
