@@ -458,9 +458,10 @@ func (d *decoder) typeProto(b []byte, depth int) (Type, error) {
 			t.more().unknown = append(t.more().unknown, f.raw...)
 			continue
 		}
-		if kind != t.Kind { // of a oneof the last one counts
-			t.Kind, value = kind, merged{}
+		if t.Kind != UnknownKind && kind != t.Kind {
+			f.fail("has values of two kinds")
 		}
+		t.Kind = kind
 		value.add(f.bytes())
 	}
 	if f.err != nil {

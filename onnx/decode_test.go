@@ -175,6 +175,7 @@ func TestDecodeWire(t *testing.T) {
 		"group":        {[]byte{0x9b, 0x06}, "ModelProto field 99: unexpected EOF", onnx.ErrInvalid},
 		"utf-8":        {msg(7, msg(1, str(4, "\xff"))), `NodeProto field 4: name "\xff" is not UTF-8`, onnx.ErrInvalid},
 		"deep graph":   {msg(7, nested), "depth of graphs in graphs is 65, limit is 64", onnx.ErrLimit},
+		"two types":    {msg(7, msg(11, str(1, "x"), msg(2, msg(1), msg(4)))), `type of "x": TypeProto has values of two kinds`, onnx.ErrInvalid},
 		"deep type":    {msg(7, msg(11, str(1, "x"), msg(2, typ))), "depth of types in types is 65, limit is 64", onnx.ErrLimit},
 		"packed float": {msg(7, msg(1, str(4, "A"), msg(5, str(1, "a"), str(7, "abc")))), "AttributeProto field 7: 3 bytes of packed floats", onnx.ErrInvalid},
 		"packed int":   {msg(7, msg(1, str(4, "A"), msg(5, str(1, "a"), str(8, "\x80")))), "AttributeProto field 8: unexpected EOF", onnx.ErrInvalid},
