@@ -187,7 +187,10 @@ func (c *compiler) build(j buildJob) (err error) {
 			}
 			return &body{prog: p}, nil
 		},
-		Pack:   c.packs.get,
+		Pack: func(v *onnx.Value, layout string, pack func() (any, error)) (any, error) {
+			defer release(v.Const) // at once, so that source and packed form are not both in memory for all weights
+			return c.packs.get(v, layout, pack)
+		},
 		Packed: func(i int) { in.in[i] = -1 },
 	}
 	k, v, err := ops.Build(j.node, env)
