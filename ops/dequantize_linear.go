@@ -1,0 +1,152 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// DequantizeLinear: y = (x - x_zero_point) * x_scale.
+//
+//	x: T1[...]    x_scale: T2, x_zero_point: T1    y: T3[...], x's shape
+//
+// x_scale has one element, one per index of the attribute axis, or, with the
+// attribute block_size, x's shape divided along axis. x_zero_point (default 0)
+// has its shape. T3 is output_dtype, else the type of x_scale.
+//
+// T1: int and uint of 2, 4, 8 and 16 bits, int32, float8 but float8e8m0,
+// float4e2m1; T2: float32, float16, bfloat16, float8e8m0; T3: float32, float16,
+// bfloat16.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html
+func init() {
+	register(&Op{
+		Name:     "DequantizeLinear",
+		Numerics: Rounding,
+		Versions: []Version{
+			// 13 brought axis, 21 block_size, 23 output_dtype; others only widen the types.
+			{Since: 10, In: Arity{2, 3}, Out: N(1), Infer: inferDequantizeLinear, Build: buildDequantizeLinear},
+		},
+	})
+}
+
+func inferDequantizeLinear(c *InferContext) error {
+	q := readQuantAttrs(&c.attrs)
+	t := c.In(0)
+	t.Kind, t.DType = onnx.TensorKind, c.In(1).DType
+	if q.out != tensor.Undefined {
+		t.DType = q.out
+	}
+	c.Out[0] = t
+	return nil
+}
+
+func buildDequantizeLinear(b *BuildContext) (Kernel, error) {
+	q := readQuantAttrs(&b.attrs)
+	return func(c *Call) error {
+		x := c.T(0)
+		if x == nil {
+			return fmt.Errorf("x is absent")
+		}
+		st, scales, err := quantScales(c, "x_scale")
+		if err != nil {
+			return err
+		}
+		if z := c.T(2); z != nil && z.DType() != x.DType() {
+			return fmt.Errorf("x_zero_point is %v, want %v as x", z.DType(), x.DType())
+		}
+		zeros, err := quantZeros(c, st, "x_zero_point")
+		if err != nil {
+			return err
+		}
+		plan, err := q.plan(x.Shape(), st.Shape())
+		if err != nil {
+			return err
+		}
+		d := st.DType()
+		if q.out != tensor.Undefined {
+			d = q.out
+		}
+		return dequantize(c, plan, x, scales, zeros, d)
+	}, nil
+}
+
+func dequantize(c *Call, plan *quantPlan, x *tensor.Tensor, scales, zeros []float32, d tensor.DType) error {
+	switch d {
+	case tensor.Float32, tensor.Float16, tensor.BFloat16:
+	default:
+		return fmt.Errorf("%w: dequantization to %v", ErrUnsupported, d)
+	}
+	isInt := x.DType().IsInt()
+	switch {
+	case isInt && x.DType().Bits() <= 32 && x.DType() != tensor.Uint32, isFloat8(x.DType()), x.DType() == tensor.Float4E2M1:
+	default:
+		return unsupportedType(0, x.DType())
+	}
+	if isInt {
+		x = tensor.Unpack(x)
+	}
+	y := c.Output(0, d, x.Shape()...)
+	switch {
+	case d == tensor.Float32 && x.DType() == tensor.Uint8 && isInt:
+		dequantizeRows(c, plan, tensor.Data[float32](y), tensor.Data[uint8](x), scales, zeros)
+		return nil
+	case d == tensor.Float32 && x.DType() == tensor.Int8:
+		dequantizeRows(c, plan, tensor.Data[float32](y), tensor.Data[int8](x), scales, zeros)
+		return nil
+	}
+	plan.each(c.P, func(lo, hi, at, step int) {
+		buf := make([]float64, min(block, hi-lo))
+		ints := make([]int64, len(buf))
+		for ; lo < hi; lo += block {
+			b := buf[:min(block, hi-lo)]
+			if isInt {
+				loadInts(ints[:len(b)], x, lo)
+				for i := range b {
+					b[i] = float64(ints[i])
+				}
+			} else {
+				loadFloats(b, x, lo)
+			}
+			for i, v := range b {
+				p := at + i*step
+				if zeros != nil {
+					v -= float64(zeros[p])
+				}
+				b[i] = v * float64(scales[p])
+			}
+			storeFloats(y, lo, b, castRules{})
+			at += step * len(b)
+		}
+	})
+	return nil
+}
+
+// dequantizeRows is the fast way from bytes to float32.
+func dequantizeRows[S int8 | uint8](c *Call, plan *quantPlan, dst []float32, x []S, scales, zeros []float32) {
+	plan.each(c.P, func(lo, hi, at, step int) {
+		d, x := dst[lo:hi], x[lo:hi]
+		if step == 0 {
+			s, z := scales[at], int32(0)
+			if zeros != nil {
+				z = int32(zeros[at])
+			}
+			for i, v := range x[:len(d)] {
+				d[i] = float32(int32(v)-z) * s
+			}
+			return
+		}
+		s := scales[at : at+len(d)]
+		if zeros == nil {
+			for i, v := range x[:len(d)] {
+				d[i] = float32(v) * s[i]
+			}
+			return
+		}
+		z := zeros[at : at+len(d)]
+		for i, v := range x[:len(d)] {
+			d[i] = (float32(v) - z[i]) * s[i]
+		}
+	})
+}

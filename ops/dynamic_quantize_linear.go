@@ -1,0 +1,69 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// DynamicQuantizeLinear: y = x quantized to uint8 over its own range, which is
+// made to hold 0.
+//
+//	x: float32[...]    y: uint8[...], x's shape    y_scale: float32[]    y_zero_point: uint8[]
+//
+// y_scale = (max(x, 0) - min(x, 0)) / 255, or 1 if that is 0, and y_zero_point =
+// saturate(round(-min(x, 0) / y_scale)). NaN does not count for the range.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__DynamicQuantizeLinear.html
+func init() {
+	register(&Op{
+		Name:     "DynamicQuantizeLinear",
+		Numerics: Rounding,
+		Versions: []Version{
+			{Since: 11, In: N(1), Out: Arity{1, 3}, Infer: inferDynamicQuantizeLinear, Build: buildDynamicQuantizeLinear},
+		},
+	})
+}
+
+func inferDynamicQuantizeLinear(c *InferContext) error {
+	t := c.In(0)
+	t.Kind, t.DType = onnx.TensorKind, tensor.Uint8
+	for i, t := range []onnx.Type{t, onnx.TensorType(tensor.Float32), onnx.TensorType(tensor.Uint8)}[:len(c.Out)] {
+		c.Out[i] = t
+	}
+	return nil
+}
+
+func buildDynamicQuantizeLinear(b *BuildContext) (Kernel, error) {
+	return b.need(0, byType{tensor.Float32: func(c *Call) error {
+		t := c.T(0)
+		if t == nil {
+			return fmt.Errorf("x is absent")
+		}
+		x := tensor.Data[float32](t)
+		lo, hi := float32(0), float32(0)
+		for _, v := range x {
+			if v < lo {
+				lo = v
+			}
+			if v > hi {
+				hi = v
+			}
+		}
+		scale := (hi - lo) / 255
+		if scale == 0 {
+			scale = 1
+		}
+		zero := float32(math.RoundToEven(float64(min(max(-lo/scale, 0), 255))))
+		if zero != zero { // an infinite range
+			zero = 0
+		}
+		y := tensor.Data[uint8](c.Output(0, tensor.Uint8, t.Shape()...))
+		c.P.For(len(x), grain, func(a, b int) { quantizeRow(y[a:b], x[a:b], scale, zero, 0, 255) })
+		c.SetOut(1, tensor.Scalar(scale))
+		c.SetOut(2, tensor.Scalar(uint8(zero)))
+		return nil
+	}})
+}
