@@ -151,7 +151,7 @@ func splitHeads(t *tensor.Tensor, name string, rank, heads int) (batch, h, lengt
 	return t.Dim(0), heads, t.Dim(1), t.Dim(2) / heads, nil
 }
 
-func attentionKernel[T real](at attentionAttrs) Kernel {
+func attentionKernel[T floating](at attentionAttrs) Kernel {
 	return func(c *Call) error {
 		qt, kt, vt := c.T(0), c.T(1), c.T(2)
 		a := &attention[T]{softcap: at.softcap, scale: at.scale, qkMode: at.qkMode}
@@ -217,7 +217,7 @@ func attentionKernel[T real](at attentionAttrs) Kernel {
 
 // attentionCache sets the views of keys and values, joined with those of the
 // past, and the present outputs. It returns the length of the past, -1 without.
-func attentionCache[T real](c *Call, a *attention[T], kt, vt *tensor.Tensor, rank, kl int) (past int, err error) {
+func attentionCache[T floating](c *Call, a *attention[T], kt, vt *tensor.Tensor, rank, kl int) (past int, err error) {
 	past, a.lk = -1, kl
 	if c.Has(4) != c.Has(5) {
 		return 0, errors.New("only one of past_key and past_value is given")
@@ -272,7 +272,7 @@ func attentionCache[T real](c *Call, a *attention[T], kt, vt *tensor.Tensor, ran
 }
 
 // attentionBounds sets which keys each query may attend by its position.
-func attentionBounds[T real](c *Call, a *attention[T], at attentionAttrs, past int) error {
+func attentionBounds[T floating](c *Call, a *attention[T], at attentionAttrs, past int) error {
 	offset := func(int) int { return max(past, 0) }
 	var valid func(int) int
 	if c.Has(6) {

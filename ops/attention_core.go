@@ -31,7 +31,7 @@ func headsLast[T any](data []T, heads, length, size int) headView[T] {
 
 // attention is softmax(softcap(scale·Q·Kᵀ) + mask)·V for all heads. Query head
 // h reads key head h / (heads/kvHeads).
-type attention[T real] struct {
+type attention[T floating] struct {
 	batch, heads, kvHeads, lq, lk, d, dv int
 
 	q, k, v, y headView[T]
@@ -50,7 +50,7 @@ type attention[T real] struct {
 
 // attentionMask is added to the scores. It broadcasts; keys at or past n are
 // not attended.
-type attentionMask[T real] struct {
+type attentionMask[T floating] struct {
 	keep    []bool // or nil: false is -∞
 	add     []T
 	b, h, i int // strides
@@ -199,7 +199,7 @@ func (m *attentionMask[T]) apply(s []T, b, h, i, lo int) {
 
 // newAttentionMask reads a mask, bool or numbers, whose shape broadcasts to
 // [batch, heads, lq, lk]; the last dimension may be shorter than lk.
-func newAttentionMask[T real](t *tensor.Tensor, name string, batch, heads, lq, lk int) (*attentionMask[T], error) {
+func newAttentionMask[T floating](t *tensor.Tensor, name string, batch, heads, lq, lk int) (*attentionMask[T], error) {
 	shape := t.Shape()
 	if len(shape) > 4 || len(shape) == 0 || shape[len(shape)-1] > lk {
 		return nil, fmt.Errorf("%s has shape %v, want one that broadcasts to %v", name, shape, []int{batch, heads, lq, lk})

@@ -71,7 +71,7 @@ func buildBatchNorm(b *BuildContext, train, spatial bool) (Kernel, error) {
 	return b.realKernels(0, batchNormKernel[float32](n), batchNormKernel[float64](n))
 }
 
-func batchNormKernel[T real](bn batchNorm) Kernel {
+func batchNormKernel[T floating](bn batchNorm) Kernel {
 	return func(c *Call) error {
 		xt := c.T(0)
 		shape := xt.Shape()
@@ -135,7 +135,7 @@ func batchNormKernel[T real](bn batchNorm) Kernel {
 }
 
 // channelMoments returns mean and population variance per channel of x [n, c, d].
-func channelMoments[T real](p par.P, x []T, n, c, d int) (mean, variance []float64) {
+func channelMoments[T floating](p par.P, x []T, n, c, d int) (mean, variance []float64) {
 	mean, variance = make([]float64, c), make([]float64, c)
 	p.For(c, 1+normGrain/max(1, n*d), func(lo, hi int) {
 		for k := lo; k < hi; k++ {
@@ -155,7 +155,7 @@ func channelMoments[T real](p par.P, x []T, n, c, d int) (mean, variance []float
 }
 
 // scaleChannels sets y = scale * (x - mean) / sqrt(variance + eps) + bias for x [n, c, d].
-func scaleChannels[T real](p par.P, y, x []T, n, c, d int, eps float64, scale, bias, mean, variance []float64) {
+func scaleChannels[T floating](p par.P, y, x []T, n, c, d int, eps float64, scale, bias, mean, variance []float64) {
 	m, s, b := make([]T, c), make([]T, c), make([]T, c)
 	for k := range m {
 		m[k], s[k], b[k] = T(mean[k]), T(scale[k]/math.Sqrt(variance[k]+eps)), T(bias[k])

@@ -32,7 +32,7 @@ func buildGroupNormalization(perGroup bool) func(*BuildContext) (Kernel, error) 
 
 // groupNormKernel computes X, scale, bias to Y. Without groups each channel is
 // one; perGroup says that scale and bias have one value per group.
-func groupNormKernel[T real](groups int, eps float64, perGroup bool) Kernel {
+func groupNormKernel[T floating](groups int, eps float64, perGroup bool) Kernel {
 	return func(c *Call) error {
 		xt := c.T(0)
 		n, ch, d, err := channelShape(xt.Shape())

@@ -36,12 +36,12 @@ func buildGRU(b *BuildContext) (Kernel, error) {
 	return buildRecurrent(b, &r, newGRUCell[float32], newGRUCell[float64])
 }
 
-type gruCell[T real] struct {
+type gruCell[T floating] struct {
 	*recurrentCall[T]
 	hidden []T // [n, h]: with linear_before_reset what the reset gate multiplies, else scratch
 }
 
-func newGRUCell[T real](q *recurrentCall[T], c *Call) (recurrentCell[T], error) {
+func newGRUCell[T floating](q *recurrentCall[T], c *Call) (recurrentCell[T], error) {
 	return gruCell[T]{q, Scratch[T](c, q.n*q.h)}, nil
 }
 

@@ -13,7 +13,7 @@ func init() {
 }
 
 // hardmaxRow computes one line; dst may be src.
-func hardmaxRow[T real](dst, src []T) {
+func hardmaxRow[T floating](dst, src []T) {
 	best := 0
 	for i, v := range src {
 		if v != v {

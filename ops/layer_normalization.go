@@ -34,7 +34,7 @@ func buildLayerNormalization(b *BuildContext) (Kernel, error) {
 
 // layerNormKernel computes X, Scale, B to Y, which has the type of input like,
 // and, at the given outputs, mean and inverse deviation (-1: not an output).
-func layerNormKernel[T real](r rowNorm, axis int, stash tensor.DType, like, mean, inv int) Kernel {
+func layerNormKernel[T floating](r rowNorm, axis int, stash tensor.DType, like, mean, inv int) Kernel {
 	return func(c *Call) error {
 		xt := c.T(0)
 		shape := xt.Shape()

@@ -16,7 +16,7 @@ func init() {
 }
 
 // logSoftmaxRow computes one line; dst may be src.
-func logSoftmaxRow[T real](dst, src []T) {
+func logSoftmaxRow[T floating](dst, src []T) {
 	m := maxOf(src)
 	sum := 0.0
 	for _, v := range src {

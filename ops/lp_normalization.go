@@ -27,7 +27,7 @@ func buildLpNormalization(b *BuildContext) (Kernel, error) {
 	return b.realKernels(0, lpNormKernel[float32](axis, p), lpNormKernel[float64](axis, p))
 }
 
-func lpNormKernel[T real](axis, p int) Kernel {
+func lpNormKernel[T floating](axis, p int) Kernel {
 	return func(c *Call) error {
 		xt := c.T(0)
 		a, err := tensor.Axis(axis, xt.Rank())

@@ -36,7 +36,7 @@ func buildLRN(b *BuildContext) (Kernel, error) {
 	return b.realKernels(0, lrnKernel[float32](l), lrnKernel[float64](l))
 }
 
-func lrnKernel[T real](l lrn) Kernel {
+func lrnKernel[T floating](l lrn) Kernel {
 	const block = 256
 	return func(c *Call) error {
 		xt := c.T(0)

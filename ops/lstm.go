@@ -42,13 +42,13 @@ func buildLSTM(b *BuildContext) (Kernel, error) {
 	return buildRecurrent(b, &r, newLSTMCell[float32](couple), newLSTMCell[float64](couple))
 }
 
-type lstmCell[T real] struct {
+type lstmCell[T floating] struct {
 	*recurrentCall[T]
 	couple   bool
 	peephole []T // [d, 3h] or nil
 }
 
-func newLSTMCell[T real](couple bool) func(*recurrentCall[T], *Call) (recurrentCell[T], error) {
+func newLSTMCell[T floating](couple bool) func(*recurrentCall[T], *Call) (recurrentCell[T], error) {
 	return func(q *recurrentCall[T], c *Call) (recurrentCell[T], error) {
 		cell := lstmCell[T]{q, couple, nil}
 		if t := c.T(7); t != nil {

@@ -25,7 +25,7 @@ func buildMeanVarianceNormalization(b *BuildContext) (Kernel, error) {
 	return b.realKernels(0, mvnKernel[float32](axes), mvnKernel[float64](axes))
 }
 
-func mvnKernel[T real](axes []int) Kernel {
+func mvnKernel[T floating](axes []int) Kernel {
 	return func(c *Call) error {
 		xt := c.T(0)
 		mask, err := reduceParams{}.mask(axes, xt.Rank())
@@ -46,7 +46,7 @@ func mvnKernel[T real](axes []int) Kernel {
 }
 
 // meanVariance gathers each set of elements, normalizes it and puts it back.
-func meanVariance[T real](p par.P, y, x []T, shape []int, mask []bool) {
+func meanVariance[T floating](p par.P, y, x []T, shape []int, mask []bool) {
 	kept, red, n, reduced := splitMask(shape, mask)
 	if !reduced { // the innermost dimension stays: a set has runs of one element
 		kept.sizes, kept.strides = append(kept.sizes, n), append(kept.strides, 1)

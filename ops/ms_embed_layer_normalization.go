@@ -51,7 +51,7 @@ func buildEmbedLayerNorm(b *BuildContext) (Kernel, error) {
 	return b.realKernels(2, embedLayerNormKernel[float32](r), embedLayerNormKernel[float64](r))
 }
 
-func embedLayerNormKernel[T real](r rowNorm) Kernel {
+func embedLayerNormKernel[T floating](r rowNorm) Kernel {
 	return func(c *Call) error {
 		it := c.T(0)
 		if it == nil || it.Rank() != 2 {
@@ -146,13 +146,13 @@ func embedLayerNormKernel[T real](r rowNorm) Kernel {
 	}
 }
 
-func addRow[T real](dst, src []T) {
+func addRow[T floating](dst, src []T) {
 	for i, v := range src[:len(dst)] {
 		dst[i] += v
 	}
 }
 
-func checkIDs[T real](name string, ids []int, table []T, h int) error {
+func checkIDs[T floating](name string, ids []int, table []T, h int) error {
 	for _, id := range ids {
 		if id < 0 || h > 0 && id >= len(table)/h {
 			return fmt.Errorf("%s has %d, want 0 to %d", name, id, len(table)/h-1)

@@ -30,7 +30,7 @@ func buildGroupNorm(b *BuildContext) (Kernel, error) {
 	return b.realKernels(0, groupNormMSKernel[float32](groups, act == 1, last, eps), groupNormMSKernel[float64](groups, act == 1, last, eps))
 }
 
-func groupNormMSKernel[T real](groups int, silu, last bool, eps float64) Kernel {
+func groupNormMSKernel[T floating](groups int, silu, last bool, eps float64) Kernel {
 	return func(c *Call) error {
 		xt := c.T(0)
 		shape := xt.Shape()
@@ -78,7 +78,7 @@ func groupNormMSKernel[T real](groups int, silu, last bool, eps float64) Kernel 
 }
 
 // groupNormLast is groupNorm for x [n, d, c].
-func groupNormLast[T real](c *Call, y, x []T, n, ch, d, groups int, eps float64, gamma, beta []T) {
+func groupNormLast[T floating](c *Call, y, x []T, n, ch, d, groups int, eps float64, gamma, beta []T) {
 	per := ch / groups
 	if len(x) == 0 {
 		return

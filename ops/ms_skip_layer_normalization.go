@@ -45,7 +45,7 @@ func buildSkipLayerNorm(b *BuildContext, center bool) (Kernel, error) {
 	return b.realKernels(0, skipLayerNormKernel[float32](r, beta, bias), skipLayerNormKernel[float64](r, beta, bias))
 }
 
-func skipLayerNormKernel[T real](r rowNorm, beta, bias int) Kernel {
+func skipLayerNormKernel[T floating](r rowNorm, beta, bias int) Kernel {
 	return func(c *Call) error {
 		xt, st := c.T(0), c.T(1)
 		shape := xt.Shape()

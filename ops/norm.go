@@ -13,12 +13,12 @@ import (
 const normGrain = 1 << 14 // elements per chunk
 
 // moments returns mean and population variance of x, in float64 and two passes.
-func moments[T real](x []T) (mean, variance float64) {
+func moments[T floating](x []T) (mean, variance float64) {
 	mean = sumOf(x) / float64(len(x))
 	return mean, squaredDiff(x, mean) / float64(len(x))
 }
 
-func sumOf[T real](x []T) float64 {
+func sumOf[T floating](x []T) float64 {
 	var s0, s1, s2, s3 float64
 	for ; len(x) >= 4; x = x[4:] {
 		s0 += float64(x[0])
@@ -33,7 +33,7 @@ func sumOf[T real](x []T) float64 {
 }
 
 // squaredDiff returns Σ (x-m)².
-func squaredDiff[T real](x []T, m float64) float64 {
+func squaredDiff[T floating](x []T, m float64) float64 {
 	var s0, s1 float64
 	for ; len(x) >= 2; x = x[2:] {
 		a, b := float64(x[0])-m, float64(x[1])-m
@@ -48,7 +48,7 @@ func squaredDiff[T real](x []T, m float64) float64 {
 
 // normalizeRow sets y = (x - mean) * inv * scale + bias; scale and bias may be
 // nil, y may be x.
-func normalizeRow[T real](y, x []T, mean, inv float64, scale, bias []T) {
+func normalizeRow[T floating](y, x []T, mean, inv float64, scale, bias []T) {
 	m, s := T(mean), T(inv)
 	switch {
 	case scale == nil && bias == nil:
@@ -80,7 +80,7 @@ type rowNorm struct {
 }
 
 // rowNormRow normalizes one row and returns what it subtracted and multiplied by.
-func rowNormRow[T real](r rowNorm, y, x, scale, bias []T) (mean, inv float64) {
+func rowNormRow[T floating](r rowNorm, y, x, scale, bias []T) (mean, inv float64) {
 	var variance float64
 	if r.center {
 		mean, variance = moments(x)
@@ -94,7 +94,7 @@ func rowNormRow[T real](r rowNorm, y, x, scale, bias []T) (mean, inv float64) {
 
 // rowNormRows normalizes rows of n elements. scale and bias hold whole rows, which
 // are taken in turn. mean and inv take one value per row; any may be nil.
-func rowNormRows[T real](p par.P, r rowNorm, y, x []T, n int, scale, bias, mean, inv []T) {
+func rowNormRows[T floating](p par.P, r rowNorm, y, x []T, n int, scale, bias, mean, inv []T) {
 	if n == 0 {
 		return
 	}
@@ -112,7 +112,7 @@ func rowNormRows[T real](p par.P, r rowNorm, y, x []T, n int, scale, bias, mean,
 }
 
 // turn returns row i of v, which repeats.
-func turn[T real](v []T, i, n int) []T {
+func turn[T floating](v []T, i, n int) []T {
 	if v == nil {
 		return nil
 	}
@@ -125,7 +125,7 @@ func turn[T real](v []T, i, n int) []T {
 
 // rowParam returns input i, a scale or bias that broadcasts to shape, as whole
 // rows of the dimensions from axis on: see rowNormRows. It is nil if absent.
-func rowParam[T real](c *Call, i int, name string, shape []int, axis int) ([]T, error) {
+func rowParam[T floating](c *Call, i int, name string, shape []int, axis int) ([]T, error) {
 	t := c.T(i)
 	if t == nil {
 		return nil, nil
@@ -206,7 +206,7 @@ func stashType(a *attrs) tensor.DType {
 
 // groupNorm normalizes x [n, c, d] over groups of channels; scale and bias
 // have one value per channel. y may be x.
-func groupNorm[T real](p par.P, y, x []T, n, c, d, groups int, eps float64, scale, bias []T) {
+func groupNorm[T floating](p par.P, y, x []T, n, c, d, groups int, eps float64, scale, bias []T) {
 	if n*c*d == 0 {
 		return
 	}
@@ -239,7 +239,7 @@ func channelShape(shape []int) (n, c, d int, err error) {
 }
 
 // vectorParam returns input i, a vector of n floating-point numbers.
-func vectorParam[T real](c *Call, i int, name string, n int) ([]T, error) {
+func vectorParam[T floating](c *Call, i int, name string, n int) ([]T, error) {
 	t := c.T(i)
 	if t == nil {
 		return nil, fmt.Errorf("%s is absent", name)

@@ -7,8 +7,8 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
-// real are the types that float operators compute in.
-type real interface{ float32 | float64 }
+// floating are the types that float operators compute in.
+type floating interface{ float32 | float64 }
 
 // realKernels picks by the element type of input i: k32 computes float32 and,
 // widened by realsOf, float16 and bfloat16; k64 computes float64.
@@ -18,7 +18,7 @@ func (b *BuildContext) realKernels(i int, k32, k64 Kernel) (Kernel, error) {
 
 // realsOf returns the elements of a floating-point tensor as T: its storage if
 // that is its type, else a converted copy; nil if t is nil.
-func realsOf[T real](t *tensor.Tensor) ([]T, error) {
+func realsOf[T floating](t *tensor.Tensor) ([]T, error) {
 	if t == nil {
 		return nil, nil
 	}
@@ -40,7 +40,7 @@ func realsOf[T real](t *tensor.Tensor) ([]T, error) {
 	return nil, fmt.Errorf("%w: element type %v, want floating point", ErrUnsupported, t.DType())
 }
 
-func convertReals[T, S real](s []S) []T {
+func convertReals[T, S floating](s []S) []T {
 	r := make([]T, len(s))
 	for i, v := range s {
 		r[i] = T(v)
@@ -49,7 +49,7 @@ func convertReals[T, S real](s []S) []T {
 }
 
 // reals is realsOf for input i.
-func reals[T real](c *Call, i int) ([]T, error) {
+func reals[T floating](c *Call, i int) ([]T, error) {
 	r, err := realsOf[T](c.T(i))
 	if err != nil {
 		return nil, fmt.Errorf("input %d: %w", i, err)
@@ -59,7 +59,7 @@ func reals[T real](c *Call, i int) ([]T, error) {
 
 // realsOut makes output i of floating-point type d. The kernel fills the slice
 // and then calls done, which rounds to d where T is another type.
-func realsOut[T real](c *Call, i int, d tensor.DType, shape ...int) (data []T, done func()) {
+func realsOut[T floating](c *Call, i int, d tensor.DType, shape ...int) (data []T, done func()) {
 	out := c.Output(i, d, shape...)
 	if d == tensor.DTypeOf[T]() {
 		return tensor.Data[T](out), func() {}
@@ -69,7 +69,7 @@ func realsOut[T real](c *Call, i int, d tensor.DType, shape ...int) (data []T, d
 }
 
 // storeReals rounds src into dst, a floating-point tensor of as many elements.
-func storeReals[T real](dst *tensor.Tensor, src []T) {
+func storeReals[T floating](dst *tensor.Tensor, src []T) {
 	switch dst.DType() {
 	case tensor.Float32:
 		for i, d := 0, tensor.Data[float32](dst); i < len(d); i++ {

@@ -136,7 +136,7 @@ func inferRecurrent(c *InferContext) error {
 
 // recurrentWeights are the packed weights of all directions: w of the inputs
 // [i, g*h], r of the state, in one or two parts (see recurrent.split).
-type recurrentWeights[T real] struct {
+type recurrentWeights[T floating] struct {
 	w []*gemm.Packed[T]
 	r [][]*gemm.Packed[T]
 }
@@ -155,7 +155,7 @@ func (r *recurrent) packR(p par.P, t *tensor.Tensor) (any, error) {
 	return packRecurrentR[float32](p, r, t)
 }
 
-func packRecurrentW[T real](p par.P, r *recurrent, t *tensor.Tensor) ([]*gemm.Packed[T], error) {
+func packRecurrentW[T floating](p par.P, r *recurrent, t *tensor.Tensor) ([]*gemm.Packed[T], error) {
 	if t.Rank() != 3 || t.Dim(0) != len(r.dirs) || t.Dim(1)%r.gates != 0 {
 		return nil, fmt.Errorf("W has shape %v, want [%d %d*hidden_size input_size]", t.Shape(), len(r.dirs), r.gates)
 	}
@@ -171,7 +171,7 @@ func packRecurrentW[T real](p par.P, r *recurrent, t *tensor.Tensor) ([]*gemm.Pa
 	return out, nil
 }
 
-func packRecurrentR[T real](p par.P, r *recurrent, t *tensor.Tensor) ([][]*gemm.Packed[T], error) {
+func packRecurrentR[T floating](p par.P, r *recurrent, t *tensor.Tensor) ([][]*gemm.Packed[T], error) {
 	if t.Rank() != 3 || t.Dim(0) != len(r.dirs) || t.Dim(1) != r.gates*t.Dim(2) {
 		return nil, fmt.Errorf("R has shape %v, want [%d %d*hidden_size hidden_size]", t.Shape(), len(r.dirs), r.gates)
 	}
@@ -194,7 +194,7 @@ func packRecurrentR[T real](p par.P, r *recurrent, t *tensor.Tensor) ([][]*gemm.
 }
 
 // recurrentCell is one operator for one element type.
-type recurrentCell[T real] interface {
+type recurrentCell[T floating] interface {
 	// products adds to gates [n, g*h] what depends on the state h [n, h].
 	products(p par.P, d, n int, gates, h []T)
 	// step updates the state of one sequence.
@@ -202,7 +202,7 @@ type recurrentCell[T real] interface {
 }
 
 // recurrentCall is one execution: the sizes and weights.
-type recurrentCall[T real] struct {
+type recurrentCall[T floating] struct {
 	*recurrent
 	recurrentWeights[T]
 	s, n, i, h int
@@ -230,7 +230,7 @@ func buildRecurrent(b *BuildContext, r *recurrent,
 	return b.realKernels(0, recurrentKernel(r, packs, cell32), recurrentKernel(r, packs, cell64))
 }
 
-func recurrentKernel[T real](r *recurrent, packs [2]any, newCell func(*recurrentCall[T], *Call) (recurrentCell[T], error)) Kernel {
+func recurrentKernel[T floating](r *recurrent, packs [2]any, newCell func(*recurrentCall[T], *Call) (recurrentCell[T], error)) Kernel {
 	return func(c *Call) error {
 		q := &recurrentCall[T]{recurrent: r}
 		if err := q.weights(c, packs); err != nil {
@@ -489,7 +489,7 @@ func (q *recurrentCall[T]) inputBias(k int) []T {
 func (q *recurrentCall[T]) act(d, i int) func(x []T) { return q.acts[d*q.actsPer+i] }
 
 // recurrentFunc returns the function, which works in place, after clipping to [-clip, clip].
-func recurrentFunc[T real](a recurrentAct, clip float64) func(x []T) {
+func recurrentFunc[T floating](a recurrentAct, clip float64) func(x []T) {
 	f := recurrentPlain[T](a)
 	if clip == 0 {
 		return f
@@ -503,7 +503,7 @@ func recurrentFunc[T real](a recurrentAct, clip float64) func(x []T) {
 	}
 }
 
-func recurrentPlain[T real](a recurrentAct) func(x []T) {
+func recurrentPlain[T floating](a recurrentAct) func(x []T) {
 	var fast func(dst, x []float32)
 	switch a.name {
 	case "Sigmoid":

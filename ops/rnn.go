@@ -31,9 +31,9 @@ func buildRNN(b *BuildContext) (Kernel, error) {
 	return buildRecurrent(b, &r, newRNNCell[float32], newRNNCell[float64])
 }
 
-type rnnCell[T real] struct{ *recurrentCall[T] }
+type rnnCell[T floating] struct{ *recurrentCall[T] }
 
-func newRNNCell[T real](q *recurrentCall[T], _ *Call) (recurrentCell[T], error) {
+func newRNNCell[T floating](q *recurrentCall[T], _ *Call) (recurrentCell[T], error) {
 	return rnnCell[T]{q}, nil
 }
 

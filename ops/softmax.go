@@ -15,7 +15,7 @@ func init() {
 }
 
 // softmaxRow computes one line; dst may be src.
-func softmaxRow[T real](dst, src []T) {
+func softmaxRow[T floating](dst, src []T) {
 	scale := T(1 / expShifted(dst, src, maxOf(src)))
 	for i := range dst {
 		dst[i] *= scale

@@ -26,7 +26,7 @@ func buildSoftmax(b *BuildContext, axis int, matrix bool, f32 func(dst, src []fl
 	return b.dispatch(0, byType{tensor.Float32: k32, tensor.Float64: softmaxKernel(axis, matrix, f64), tensor.Float16: half, tensor.BFloat16: half})
 }
 
-func softmaxKernel[T real](axis int, matrix bool, f func(dst, src []T)) Kernel {
+func softmaxKernel[T floating](axis int, matrix bool, f func(dst, src []T)) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
 		a, err := tensor.Axis(axis, x.Rank())
@@ -44,7 +44,7 @@ func softmaxKernel[T real](axis int, matrix bool, f func(dst, src []T)) Kernel {
 }
 
 // maxOf returns the largest element of x, which is not empty; NaN if there is one.
-func maxOf[T real](x []T) T {
+func maxOf[T floating](x []T) T {
 	m := x[0]
 	for _, v := range x {
 		if v > m || v != v {
@@ -55,7 +55,7 @@ func maxOf[T real](x []T) T {
 }
 
 // expShifted sets dst[i] = exp(src[i] - shift) and returns the sum. dst may be src.
-func expShifted[T real](dst, src []T, shift T) float64 {
+func expShifted[T floating](dst, src []T, shift T) float64 {
 	switch s := any(src).(type) {
 	case []float32:
 		d := any(dst).([]float32)

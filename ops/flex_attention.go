@@ -1,0 +1,150 @@
+package ops
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// FlexAttention (ai.onnx.preview): Y = prob_mod(softmax(score_mod(scale·Q·Kᵀ)))·V
+// per head, where the optional graphs score_mod and prob_mod map a tensor
+// [b, hq, lq, lk] to one of the same type.
+//
+//	Q: T[b, hq, lq, d]    K: T[b, hk, lk, d]    V: T[b, hk, lk, dv]    Y: T[b, hq, lq, dv]
+//
+// Query head h reads key head h / (hq/hk). The graphs see softmax_precision, by
+// default float32, or float64 for float64; products and sums are made in these.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx_aionnxpreview_FlexAttention.html (1)
+func init() {
+	register(&Op{Domain: "ai.onnx.preview", Name: "FlexAttention", Numerics: Rounding, Versions: []Version{
+		{Since: 1, In: N(3), Out: N(1), Infer: inferFlexAttention, Build: buildFlexAttention},
+	}})
+}
+
+func inferFlexAttention(c *InferContext) error {
+	q, v := c.In(0), c.In(2)
+	c.Out[0] = onnx.UnrankedType(q.DType)
+	if len(q.Dims) == 4 && len(v.Dims) == 4 {
+		c.Out[0] = onnx.TensorType(q.DType, q.Dims[0], q.Dims[1], q.Dims[2], v.Dims[3])
+	}
+	return nil
+}
+
+type flexAttention struct {
+	scale       float64 // 0: 1/sqrt(d)
+	precision   tensor.DType
+	score, prob Body // may be nil
+}
+
+func buildFlexAttention(b *BuildContext) (Kernel, error) {
+	f := flexAttention{scale: float64(b.Float("scale", 0)), precision: b.DType("softmax_precision", tensor.Undefined)}
+	for _, m := range []struct {
+		name string
+		to   *Body
+	}{{"score_mod", &f.score}, {"prob_mod", &f.prob}} {
+		if !b.HasAttr(m.name) {
+			continue
+		}
+		body, err := b.Body(m.name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.name, err)
+		}
+		*m.to = body
+	}
+	switch f.precision {
+	case tensor.Undefined, tensor.Float32, tensor.Float64, tensor.Float16, tensor.BFloat16:
+	default:
+		return nil, fmt.Errorf("%w: attribute \"softmax_precision\" is %v", ErrUnsupported, f.precision)
+	}
+	k32, k64 := flexKernel[float32](f), flexKernel[float64](f)
+	if f.precision == tensor.Float64 {
+		k32 = k64
+	}
+	return b.realKernels(0, k32, k64)
+}
+
+func flexKernel[T floating](f flexAttention) Kernel {
+	return func(c *Call) error {
+		qt, kt, vt := c.T(0), c.T(1), c.T(2)
+		if qt.Rank() != 4 || kt == nil || kt.Rank() != 4 || vt == nil || vt.Rank() != 4 {
+			return fmt.Errorf("Q, K, V are %v, %v, %v, want 4 dimensions each", qt, kt, vt)
+		}
+		b, hq, lq, d := qt.Dim(0), qt.Dim(1), qt.Dim(2), qt.Dim(3)
+		hk, lk, dv := kt.Dim(1), kt.Dim(2), vt.Dim(3)
+		if !slices.Equal(kt.Shape(), []int{b, hk, lk, d}) || !slices.Equal(vt.Shape(), []int{b, hk, lk, dv}) || hk == 0 || hq%hk != 0 {
+			return fmt.Errorf("shapes of Q, K, V are %v, %v, %v: they do not fit", qt.Shape(), kt.Shape(), vt.Shape())
+		}
+		var in [3][]T
+		for i := range in {
+			var err error
+			if in[i], err = reals[T](c, i); err != nil {
+				return err
+			}
+		}
+		scale := f.scale
+		if scale == 0 {
+			scale = 1 / math.Sqrt(float64(d))
+		}
+		precision := f.precision
+		if precision == tensor.Undefined {
+			precision = tensor.DTypeOf[T]()
+		}
+		q, k, v := headsFirst(in[0], hq, lq, d), headsFirst(in[1], hk, lk, d), headsFirst(in[2], hk, lk, dv)
+		shape := []int{b, hq, lq, lk}
+		if _, err := tensor.ByteSize(tensor.Float64, shape); err != nil {
+			return err
+		}
+		s := make([]T, b*hq*lq*lk)
+		gemm.RunBatch(c.P, b*hq, func(i int) gemm.Args[T] {
+			return gemm.Args[T]{M: lq, N: lk, K: d, A: q.at(i/hq, i%hq, 0), ARS: d, ACS: 1, B: k.at(i/hq, i%hq/(hq/hk), 0), BRS: 1, BCS: d, C: s[i*lq*lk:], LDC: lk}
+		})
+		for i := range s {
+			s[i] *= T(scale)
+		}
+		s, err := modify(c, f.score, s, precision, shape)
+		if err != nil {
+			return fmt.Errorf("score_mod: %w", err)
+		}
+		alongAxis(c.P, s, s, b*hq*lq, lk, 1, softmaxRow[T])
+		if s, err = modify(c, f.prob, s, precision, shape); err != nil {
+			return fmt.Errorf("prob_mod: %w", err)
+		}
+		y, done := realsOut[T](c, 0, qt.DType(), b, hq, lq, dv)
+		gemm.RunBatch(c.P, b*hq, func(i int) gemm.Args[T] {
+			return gemm.Args[T]{M: lq, N: dv, K: lk, A: s[i*lq*lk:], ARS: lk, ACS: 1, B: v.at(i/hq, i%hq/(hq/hk), 0), BRS: dv, BCS: 1, C: y[i*lq*dv:], LDC: dv}
+		})
+		done()
+		return nil
+	}
+}
+
+// modify runs a graph on the scores, which it sees as type d; a nil graph leaves them.
+func modify[T floating](c *Call, body Body, s []T, d tensor.DType, shape []int) ([]T, error) {
+	if body == nil {
+		return s, nil
+	}
+	in := tensor.New(d, shape...)
+	storeReals(in, s)
+	out, err := body.Run(c, []tensor.Value{in})
+	if err != nil {
+		return nil, err
+	}
+	if len(out) != 1 {
+		return nil, fmt.Errorf("%d outputs, want 1", len(out))
+	}
+	t, ok := out[0].(*tensor.Tensor)
+	if !ok || !slices.Equal(t.Shape(), shape) {
+		return nil, fmt.Errorf("the output is %v, want shape %v", out[0], shape)
+	}
+	r, err := realsOf[T](t)
+	if err == nil && len(r) != len(s) {
+		err = errors.New("the output has another size")
+	}
+	return r, err
+}

@@ -1,0 +1,20 @@
+package ops_test
+
+import (
+	"testing"
+
+	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+func TestHammingWindow(t *testing.T) {
+	Run(t, []Case{
+		{Op: "HammingWindow", In: Vals(I64([]int{}, 4)), Want: Vals(F32([]int{4}, 4.0/46, 25.0/46, 1, 25.0/46))},
+		{Op: "HammingWindow", In: Vals(I32([]int{}, 5)), Attrs: onnx.NewAttrs("periodic", 0, "output_datatype", tensor.Float64), Want: Vals(F64([]int{5}, 4.0/46, 25.0/46, 1, 25.0/46, 4.0/46))},
+		{Op: "HammingWindow", In: Vals(I64([]int{}, 0)), Want: Vals(F32([]int{0}))},
+		{Op: "HammingWindow", In: Vals(I64([]int{}, 1)), Attrs: onnx.NewAttrs("output_datatype", tensor.Int32), Want: Vals(I32([]int{1}, 0))},
+		{Op: "HammingWindow", In: Vals(I64([]int{}, -1)), Want: Vals(F32([]int{0})), Err: "size is -1"},
+		{Op: "HammingWindow", In: Vals(I64([]int{}, 1)), Attrs: onnx.NewAttrs("output_datatype", tensor.String), Want: Vals(F32([]int{0})), Err: "not supported"},
+	})
+}

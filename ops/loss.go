@@ -1,0 +1,100 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// loss is what NegativeLogLikelihoodLoss and SoftmaxCrossEntropyLoss share.
+type loss struct {
+	reduction string // none, sum or mean
+	ignore    int
+	hasIgnore bool
+}
+
+func readLoss(a *attrs) loss {
+	return loss{a.OneOf("reduction", "mean", "none", "sum"), a.Int("ignore_index", 0), a.HasAttr("ignore_index")}
+}
+
+// inferLoss sets output 0, and output 1 if it is given, to the type of input 0.
+func inferLoss(c *InferContext) error {
+	x, t := c.In(0), c.In(1)
+	c.Out[0] = onnx.UnrankedType(x.DType)
+	if c.Str("reduction", "mean") != "none" {
+		c.Out[0] = onnx.TensorType(x.DType)
+	} else if t.Ranked {
+		c.Out[0] = onnx.TensorType(x.DType, t.Dims...)
+	}
+	if len(c.Out) > 1 {
+		c.Out[1] = x
+	}
+	return nil
+}
+
+// targets returns the class of each position and checks the shapes: x is
+// [n, c, ...], the target has x's shape without c.
+func (l loss) targets(c *Call, x []int) (classes []int, err error) {
+	t := c.T(1)
+	if len(x) < 2 || t == nil || !slices.Equal(t.Shape(), slices.Delete(slices.Clone(x), 1, 2)) {
+		return nil, fmt.Errorf("shapes of input and target are %v and %v, want [n c ...] and [n ...]", x, t)
+	}
+	if classes, err = c.Ints(1); err != nil {
+		return nil, err
+	}
+	for _, k := range classes {
+		if (k < 0 || k >= x[1]) && !(l.hasIgnore && k == l.ignore) {
+			return nil, fmt.Errorf("target has class %d, want 0 to %d", k, x[1]-1)
+		}
+	}
+	return classes, nil
+}
+
+// pickLoss sets output 0: -weight·logp at the class of each position, or its sum
+// or weighted mean. logp has the given shape [n, c, ...]; weight may be nil.
+func pickLoss[T floating](c *Call, l loss, logp []T, shape, classes []int, weight []T, d tensor.DType) {
+	inner := 1
+	for _, k := range shape[2:] {
+		inner *= k
+	}
+	ch := shape[1]
+	var each []T
+	done := func() {}
+	if l.reduction == "none" {
+		each, done = realsOut[T](c, 0, d, c.T(1).Shape()...)
+	}
+	total, weights := 0.0, 0.0
+	for i, k := range classes {
+		v, w := 0.0, 0.0
+		if !(l.hasIgnore && k == l.ignore) {
+			w = 1
+			if weight != nil {
+				w = float64(weight[k])
+			}
+			v = -w * float64(logp[(i/inner*ch+k)*inner+i%inner])
+		}
+		if each != nil {
+			each[i] = T(v)
+		}
+		total += v
+		weights += w
+	}
+	if each == nil {
+		if l.reduction == "mean" {
+			total /= weights
+		}
+		each, done = realsOut[T](c, 0, d)
+		each[0] = T(total)
+	}
+	done()
+}
+
+// lossWeight returns input 2, a weight per class, or nil.
+func lossWeight[T floating](c *Call, classes int) ([]T, error) {
+	if !c.Has(2) {
+		return nil, nil
+	}
+	return vectorParam[T](c, 2, "weight", classes)
+}

@@ -1,0 +1,93 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+// rotary turns pairs of elements by the angle of their position: with c and s
+// of cos and sin, (x1, x2) becomes (c·x1 - s·x2, s·x1 + c·x2). The first dim
+// elements of a head are turned; the pairs are neighbours (interleaved) or one
+// element of each half.
+type rotary[T floating] struct {
+	cos, sin    []T // rows of dim/2
+	dim         int
+	interleaved bool
+}
+
+// turn rotates one head by row r of the tables. dst may be src.
+func (r *rotary[T]) turn(dst, src []T, row int) {
+	half := r.dim / 2
+	c, s := r.cos[row*half:][:half], r.sin[row*half:][:half]
+	copy(dst[r.dim:], src[r.dim:len(dst)])
+	if r.interleaved {
+		for i, cv := range c {
+			a, b := src[2*i], src[2*i+1]
+			dst[2*i], dst[2*i+1] = cv*a-s[i]*b, s[i]*a+cv*b
+		}
+		return
+	}
+	for i, cv := range c {
+		a, b := src[i], src[half+i]
+		dst[i], dst[half+i] = cv*a-s[i]*b, s[i]*a+cv*b
+	}
+}
+
+// all rotates n heads of l positions of b batches; row tells the row of the
+// tables for a position.
+func (r *rotary[T]) all(p par.P, dst, src headView[T], batch, heads, l, size int, row func(b, l int) int) {
+	if size == 0 {
+		return
+	}
+	p.For(batch*heads*l, 1+normGrain/size, func(lo, hi int) {
+		for t := lo; t < hi; t++ {
+			b, h, i := t/(heads*l), t/l%heads, t%l
+			r.turn(dst.at(b, h, i)[:size], src.at(b, h, i)[:size], row(b, i))
+		}
+	})
+}
+
+// rotaryTables reads inputs cos and sin, rows of dim/2 elements; dim 0 stands
+// for all size elements of a head.
+func rotaryTables[T floating](c *Call, cos, sin, dim, size int, interleaved bool) (*rotary[T], error) {
+	r := &rotary[T]{dim: dim, interleaved: interleaved}
+	if dim == 0 {
+		r.dim = size
+	}
+	if r.dim < 0 || r.dim > size || r.dim%2 != 0 {
+		return nil, fmt.Errorf("%d of the %d elements of a head are to be turned, want an even number of them", r.dim, size)
+	}
+	for i, to := range []*[]T{&r.cos, &r.sin} {
+		t, name := c.T([]int{cos, sin}[i]), []string{"cos_cache", "sin_cache"}[i]
+		if t == nil || t.Rank() < 2 || t.Dim(-1) != r.dim/2 {
+			return nil, fmt.Errorf("%s is %v, want rows of %d", name, t, r.dim/2)
+		}
+		var err error
+		if *to, err = realsOf[T](t); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if len(r.cos) != len(r.sin) {
+		return nil, fmt.Errorf("cos_cache has %d elements, sin_cache %d", len(r.cos), len(r.sin))
+	}
+	return r, nil
+}
+
+// rows returns the number of rows of the tables.
+func (r *rotary[T]) rows() int {
+	if r.dim == 0 {
+		return 1 << 62 // nothing is read
+	}
+	return len(r.cos) / (r.dim / 2)
+}
+
+// checkPositions says which position has no row.
+func (r *rotary[T]) checkPositions(ids []int) error {
+	for _, id := range ids {
+		if id < 0 || id >= r.rows() {
+			return fmt.Errorf("position %d is not in [0, %d]", id, r.rows()-1)
+		}
+	}
+	return nil
+}

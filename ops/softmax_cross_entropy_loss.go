@@ -1,0 +1,53 @@
+package ops
+
+// SoftmaxCrossEntropyLoss: with log_prob = log(softmax(scores)) over dimension 1,
+// output = -weights[labels]·log_prob[n, labels, ...].
+//
+//	scores: T[n, c, ...]    labels: int32 or int64[n, ...]    weights (optional): T[c]
+//	output: T[n, ...] with reduction none, else a scalar: sum, or mean, which is the sum divided by that of the weights
+//	log_prob (optional): T[n, c, ...]
+//
+// Positions whose label is ignore_index count nothing. Sums are made in float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__SoftmaxCrossEntropyLoss.html
+func init() {
+	register(&Op{Name: "SoftmaxCrossEntropyLoss", Numerics: Rounding, Versions: []Version{
+		// 13 changed types.
+		{Since: 12, In: Arity{2, 3}, Out: Arity{1, 2}, Infer: inferLoss, Build: buildSoftmaxCrossEntropyLoss},
+	}})
+}
+
+func buildSoftmaxCrossEntropyLoss(b *BuildContext) (Kernel, error) {
+	l := readLoss(&b.attrs)
+	return b.realKernels(0, crossEntropyKernel[float32](l), crossEntropyKernel[float64](l))
+}
+
+func crossEntropyKernel[T floating](l loss) Kernel {
+	return func(c *Call) error {
+		xt := c.T(0)
+		classes, err := l.targets(c, xt.Shape())
+		if err != nil {
+			return err
+		}
+		weight, err := lossWeight[T](c, xt.Dim(1))
+		if err != nil {
+			return err
+		}
+		x, err := reals[T](c, 0)
+		if err != nil {
+			return err
+		}
+		var logp []T
+		done := func() {}
+		if c.Wants(1) {
+			logp, done = realsOut[T](c, 1, xt.DType(), xt.Shape()...)
+		} else {
+			logp = Scratch[T](c, len(x))
+		}
+		outer, n, inner := splitAxis(xt.Shape(), 1)
+		alongAxis(c.P, logp, x, outer, n, inner, logSoftmaxRow[T])
+		pickLoss(c, l, logp, xt.Shape(), classes, weight, xt.DType())
+		done()
+		return nil
+	}
+}

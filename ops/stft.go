@@ -1,0 +1,127 @@
+package ops
+
+import (
+	"fmt"
+
+	"gonum.org/v1/gonum/dsp/fourier"
+
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
+// STFT: the discrete Fourier transforms of frames of a signal, each multiplied
+// by a window.
+//
+//	signal: T[b, l, 1] (real) or T[b, l, 2] (real and imaginary parts)
+//	frame_step: scalar    window (optional): T[n], ones if absent    frame_length (optional): n, scalar
+//	output: T[b, (l-n)/frame_step + 1, n, 2], or n/2+1 elements with onesided = 1 (the default)
+//
+// Without window and frame_length n is l. Computed in float64, for any n.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__STFT.html (17)
+func init() {
+	register(&Op{Name: "STFT", Numerics: Rounding, Versions: []Version{
+		{Since: 17, In: Arity{2, 4}, Out: N(1), Infer: inferSTFT, Build: buildSTFT},
+	}})
+}
+
+func inferSTFT(c *InferContext) error {
+	x, w := c.In(0), c.In(2)
+	onesided := c.Bool("onesided", true)
+	c.Out[0] = onnx.UnrankedType(x.DType)
+	if len(x.Dims) != 3 {
+		return nil
+	}
+	n := x.Dims[1]
+	switch {
+	case c.Has(3):
+		n = knownInt(c, 3)
+	case c.Has(2):
+		n = onnx.Dim{}
+		if len(w.Dims) == 1 {
+			n = w.Dims[0]
+		}
+	}
+	frames := x.Dims[1].Sub(n).FloorDiv(knownInt(c, 1)).Add(onnx.Size(1))
+	if onesided {
+		n = n.FloorDiv(onnx.Size(2)).Add(onnx.Size(1))
+	}
+	c.Out[0] = onnx.TensorType(x.DType, x.Dims[0], frames, n, onnx.Size(2))
+	return nil
+}
+
+func buildSTFT(b *BuildContext) (Kernel, error) {
+	onesided := b.Bool("onesided", true)
+	return b.realKernels(0, stftKernel[float32](onesided), stftKernel[float64](onesided))
+}
+
+func stftKernel[T floating](onesided bool) Kernel {
+	return func(c *Call) error {
+		xt := c.T(0)
+		if xt.Rank() != 3 || xt.Dim(2) != 1 && xt.Dim(2) != 2 {
+			return fmt.Errorf("signal has shape %v, want [b l 1] or [b l 2]", xt.Shape())
+		}
+		b, l, parts := xt.Dim(0), xt.Dim(1), xt.Dim(2)
+		if onesided && parts == 2 {
+			return fmt.Errorf("signal has shape %v, want a real one for onesided = 1", xt.Shape())
+		}
+		step, ok, err := scalarInt(c, 1, "frame_step")
+		if err != nil {
+			return err
+		}
+		if !ok || step < 1 {
+			return fmt.Errorf("frame_step is %d, want 1 or more", step)
+		}
+		n, ok, err := scalarInt(c, 3, "frame_length")
+		if err != nil {
+			return err
+		}
+		window, err := reals[T](c, 2)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !ok && window != nil:
+			n = len(window)
+		case !ok:
+			n = l
+		}
+		if n < 1 || n > l {
+			return fmt.Errorf("frame_length is %d, want 1 to the %d of the signal", n, l)
+		}
+		if c.Has(2) && (c.T(2).Rank() != 1 || len(window) != n) {
+			return fmt.Errorf("window has shape %v, want [%d]", c.T(2).Shape(), n)
+		}
+		x, err := reals[T](c, 0)
+		if err != nil {
+			return err
+		}
+		d := dft{n: n, onesided: onesided}
+		count, _ := d.outputs()
+		frames := (l-n)/step + 1
+		y, done := realsOut[T](c, 0, xt.DType(), b, frames, count, 2)
+		c.P.For(b*frames, 1+normGrain/(8*n), func(lo, hi int) {
+			f := fourier.NewCmplxFFT(n)
+			buf := make([]complex128, n)
+			for t := lo; t < hi; t++ {
+				src := x[(t/frames*l+t%frames*step)*parts:]
+				for i := range buf {
+					w, im := 1.0, 0.0
+					if window != nil {
+						w = float64(window[i])
+					}
+					if parts == 2 {
+						im = float64(src[2*i+1])
+					}
+					buf[i] = complex(w*float64(src[i*parts]), w*im)
+				}
+				d.line(f, buf)
+				out := y[t*count*2:][:count*2]
+				for i := 0; i < count; i++ {
+					out[2*i], out[2*i+1] = T(real(buf[i])), T(imag(buf[i]))
+				}
+			}
+		})
+		done()
+		return nil
+	}
+}
