@@ -134,7 +134,7 @@ func windowVersions(value func(i, n float64) float64) []Version {
 			for i := range v {
 				v[i] = value(float64(i), n)
 			}
-			storeNumbers(out, v)
+			storeCut(out, v)
 			return nil
 		}, nil
 	}}}
@@ -146,7 +146,7 @@ func inferWindow(c *InferContext) error {
 	return nil
 }
 
-// numericType says whether storeNumbers can write type d.
+// numericType says whether storeCut can write type d.
 func numericType(d tensor.DType) error {
 	switch d {
 	case tensor.Float32, tensor.Float64, tensor.Float16, tensor.BFloat16, tensor.Int8, tensor.Int16, tensor.Int32, tensor.Int64,
@@ -156,9 +156,9 @@ func numericType(d tensor.DType) error {
 	return fmt.Errorf("%w: attribute \"output_datatype\" is %v", ErrUnsupported, d)
 }
 
-// storeNumbers writes v to a tensor of a type that numericType allows; integers
+// storeCut writes v to a tensor of a type that numericType allows; integers
 // are cut towards 0.
-func storeNumbers(dst *tensor.Tensor, v []float64) {
+func storeCut(dst *tensor.Tensor, v []float64) {
 	switch dst.DType() {
 	case tensor.Int8:
 		cutNumbers(tensor.Data[int8](dst), v)

@@ -86,7 +86,7 @@ func buildMelWeightMatrix(b *BuildContext) (Kernel, error) {
 				m[j*bands+i] = float64(hi-j) / float64(hi-mid)
 			}
 		}
-		storeNumbers(out, m)
+		storeCut(out, m)
 		return nil
 	}, nil
 }

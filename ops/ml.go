@@ -11,7 +11,7 @@ import (
 
 // mlNumbers returns the elements of a numeric tensor as T. Integers become
 // float32 on the way, as ONNX Runtime computes with them.
-func mlNumbers[T real](t *tensor.Tensor) ([]T, error) {
+func mlNumbers[T floating](t *tensor.Tensor) ([]T, error) {
 	if t == nil {
 		return nil, fmt.Errorf("X is absent")
 	}
@@ -49,7 +49,7 @@ func mlRows(t *tensor.Tensor) (n, f int, err error) {
 }
 
 // mlMatrix returns the elements, rows and columns of input 0.
-func mlMatrix[T real](c *Call) (x []T, n, f int, err error) {
+func mlMatrix[T floating](c *Call) (x []T, n, f int, err error) {
 	if n, f, err = mlRows(c.T(0)); err != nil {
 		return nil, 0, 0, err
 	}
@@ -271,4 +271,4 @@ func argmax(s []float32) int {
 }
 
 // sameFloat reports whether a and b are equal or both NaN.
-func sameFloat[T real](a, b T) bool { return a == b || a != a && b != b }
+func sameFloat[T floating](a, b T) bool { return a == b || a != a && b != b }

@@ -65,7 +65,7 @@ func buildScaler(b *BuildContext) (Kernel, error) {
 	}, nil
 }
 
-func scaleFeatures[T real](c *Call, y []float32, x []T, offset, scale []float32) error {
+func scaleFeatures[T floating](c *Call, y []float32, x []T, offset, scale []float32) error {
 	n := len(scale)
 	c.P.For(len(y), 1<<15, func(lo, hi int) {
 		for i := lo; i < hi; i++ {

@@ -209,7 +209,7 @@ func resizeNearest[T any](p par.P, r *resampler, axes []resizeAxis, y, x []T, ex
 
 // resizeWeighted resamples axis by axis, in T, and returns the result, which is
 // x itself if nothing changes.
-func resizeWeighted[T real](p par.P, r *resampler, axes []resizeAxis, x []T) []T {
+func resizeWeighted[T floating](p par.P, r *resampler, axes []resizeAxis, x []T) []T {
 	shape := make([]int, len(axes))
 	for i, a := range axes {
 		shape[i] = a.in
@@ -257,7 +257,7 @@ func resizeWeighted[T real](p par.P, r *resampler, axes []resizeAxis, x []T) []T
 	return x
 }
 
-func resizeRows[T real](p par.P, t *taps, y, x []T, outer, n, out int) {
+func resizeRows[T floating](p par.P, t *taps, y, x []T, outer, n, out int) {
 	k := t.k
 	w := make([]T, len(t.w))
 	for i, v := range t.w {
@@ -278,7 +278,7 @@ func resizeRows[T real](p par.P, t *taps, y, x []T, outer, n, out int) {
 	})
 }
 
-func resizeColumns[T real](p par.P, t *taps, y, x []T, outer, n, out, inner int) {
+func resizeColumns[T floating](p par.P, t *taps, y, x []T, outer, n, out, inner int) {
 	k := t.k
 	p.For(outer*out, max(1, (1<<14)/max(1, inner*k)), func(lo, hi int) {
 		for q := lo; q < hi; q++ {
@@ -347,7 +347,7 @@ func (r *resampler) resizeTo(c *Call, axes []resizeAxis, shape []int) error {
 
 // storeNumbers writes src to dst; integers are cut towards zero and kept to
 // their range.
-func storeNumbers[S real](dst *tensor.Tensor, src []S) error {
+func storeNumbers[S floating](dst *tensor.Tensor, src []S) error {
 	switch dst.DType() {
 	case tensor.Uint8:
 		storeClamped(tensor.Data[uint8](dst), src, 0, math.MaxUint8)
@@ -373,7 +373,7 @@ func storeNumbers[S real](dst *tensor.Tensor, src []S) error {
 	return nil
 }
 
-func storeClamped[T uint8 | int8 | uint16 | int16 | uint32 | int32 | uint64 | int64, S real](dst []T, src []S, lo, hi float64) {
+func storeClamped[T uint8 | int8 | uint16 | int16 | uint32 | int32 | uint64 | int64, S floating](dst []T, src []S, lo, hi float64) {
 	for i, v := range src {
 		dst[i] = T(min(max(float64(v), lo), hi))
 	}
