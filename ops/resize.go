@@ -19,8 +19,10 @@ import (
 //
 // Weights are computed once per axis and position; axes are resampled one after
 // the other. Interpolated integers are cut towards zero. Version 10 is the
-// asymmetric transformation, with floor for nearest. With keep_aspect_ratio_policy
-// one scale, the smallest or largest of sizes/shape, holds for all axes.
+// asymmetric transformation; nearest is then floor where an axis grows and ceil
+// where it shrinks, as the backend tests of that version have it. With
+// keep_aspect_ratio_policy one scale, the smallest or largest of sizes/shape, holds
+// for all axes.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Resize.html
 func init() {
@@ -76,7 +78,7 @@ func scaledSize(n int, scale float32) int {
 }
 
 func buildResize10(b *BuildContext) (Kernel, error) {
-	r := &resampler{mode: b.OneOf("mode", "nearest", "linear"), coord: "asymmetric", nearest: "floor"}
+	r := &resampler{mode: b.OneOf("mode", "nearest", "linear"), coord: "asymmetric", nearest: "simple"}
 	return func(c *Call) error {
 		s, err := reals[float32](c, 1)
 		if err != nil {

@@ -80,6 +80,12 @@ func (r *resampler) near(a resizeAxis, x float64) int {
 		x = math.Floor(x)
 	case "ceil":
 		x = math.Ceil(x)
+	case "simple": // Resize of version 10
+		if a.scale < 1 {
+			x = math.Ceil(x)
+		} else {
+			x = math.Floor(x)
+		}
 	case "truncate": // Upsample
 		x = math.Trunc(x)
 	default:
