@@ -137,7 +137,7 @@ func (d *decoder) model(b []byte) (*Model, error) {
 		case 6:
 			m.Doc = f.text()
 		case 7:
-			graph.add(f.bytes())
+			graph.add(f)
 		case 8:
 			d.opset(f, m.Opsets)
 		case 14:
@@ -298,9 +298,9 @@ func (d *decoder) training(b []byte, main *scope) (*Training, error) {
 	for f.next() {
 		switch f.num {
 		case 1:
-			initialization.add(f.bytes())
+			initialization.add(f)
 		case 2:
-			algorithm.add(f.bytes())
+			algorithm.add(f)
 		case 3:
 			t.InitializationBinding = append(t.InitializationBinding, f.prop())
 		case 4:

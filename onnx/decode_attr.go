@@ -112,7 +112,7 @@ func (r *rawAttr) read(f *fields, t attrType) {
 	case attrStrings:
 		r.strings = append(r.strings, f.text())
 	case attrTensor, attrGraph, attrSparse, attrTypeProto:
-		r.msg.add(f.bytes())
+		r.msg.add(f)
 	default:
 		r.msgs = append(r.msgs, f.bytes())
 	}

@@ -67,7 +67,7 @@ func (d *decoder) valueInfo(b []byte) (valueInfo, error) {
 		case 1:
 			vi.name = f.name()
 		case 2:
-			typ.add(f.bytes())
+			typ.add(f)
 		case 3:
 			vi.doc = f.text()
 		case 4:
@@ -462,7 +462,7 @@ func (d *decoder) typeProto(b []byte, depth int) (Type, error) {
 			f.fail("has values of two kinds")
 		}
 		t.Kind = kind
-		value.add(f.bytes())
+		value.add(f)
 	}
 	if f.err != nil {
 		return t, f.err
@@ -478,7 +478,7 @@ func (d *decoder) typeProto(b []byte, depth int) (Type, error) {
 			t.Ranked = true
 			d.shapeProto(f, &t)
 		case f.num == 1 && (t.Kind == SequenceKind || t.Kind == OptionalKind), f.num == 2 && t.Kind == MapKind:
-			elem.add(f.bytes())
+			elem.add(f)
 		case f.num == 1 && t.Kind == OpaqueKind:
 			opaqueDomain = f.name()
 		case f.num == 2 && t.Kind == OpaqueKind:

@@ -331,9 +331,9 @@ func (d *decoder) sparse(b []byte) (*tensor.Sparse, tensorInfo, error) {
 	for f.next() {
 		switch f.num {
 		case 1:
-			values.add(f.bytes())
+			values.add(f)
 		case 2:
-			indices.add(f.bytes())
+			indices.add(f)
 		case 3:
 			dims = f.ints(dims)
 			if len(dims) > d.lim.Rank {

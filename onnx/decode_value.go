@@ -113,7 +113,7 @@ func (d *decoder) optional(b []byte, elem Type, depth int) (tensor.Value, error)
 			}
 			kind = k
 		}
-		msg.add(f.bytes())
+		msg.add(f)
 	}
 	if f.err != nil {
 		return nil, f.err
@@ -148,7 +148,7 @@ func (d *decoder) mapValue(b []byte, t Type, depth int) (tensor.Value, error) {
 		case 4:
 			strs = append(strs, f.text())
 		case 5:
-			values.add(f.bytes())
+			values.add(f)
 		}
 	}
 	if f.err != nil {

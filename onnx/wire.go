@@ -200,7 +200,23 @@ type merged struct {
 	set, own bool
 }
 
-func (m *merged) add(b []byte) {
+// add takes the current field of f.
+func (m *merged) add(f *fields) {
+	b := f.bytes()
+	if m.set { // two broken parts could make a whole
+		part := &fields{what: f.what, lim: f.lim, rest: b}
+		if !m.own {
+			part.rest = m.b
+			for part.next() {
+			}
+			part.rest = b
+		}
+		for part.next() {
+		}
+		if f.err == nil {
+			f.err = part.err
+		}
+	}
 	switch {
 	case !m.set:
 		m.b, m.set = b, true
