@@ -17,12 +17,33 @@ import (
 // node cannot be said in the target version, the error names it and the reason,
 // and m is unchanged. Model-local functions keep the opsets they import.
 func ConvertOpset(m *onnx.Model, domain string, target int) error {
+	return convertOpset(m, domain, target, ops.Standard())
+}
+
+// align converts nodes that mean another opset than the model declares, as
+// inlined functions bring them. Where that is not possible they stay: they run,
+// but the model cannot be saved.
+func align(m *onnx.Model, set *ops.Set) {
+	for domain, declared := range m.Opsets {
+		mixed := false
+		m.Graph.Walk(func(g *onnx.Graph) {
+			for _, n := range g.Nodes {
+				mixed = mixed || n.Domain == domain && n.Opset != declared
+			}
+		})
+		if mixed && declared > 0 {
+			_ = convertOpset(m, domain, declared, set) // m is unchanged on an error
+		}
+	}
+}
+
+func convertOpset(m *onnx.Model, domain string, target int, set *ops.Set) error {
 	domain = ops.NormalDomain(domain)
 	if newest := schema.Newest(domain); target < 1 || newest > 0 && target > newest {
 		return fmt.Errorf("optimize: %w: there is no opset %d of domain %q: it has 1 to %d", ops.ErrUnsupported, target, domain, newest)
 	}
 	k := m.Clone()
-	c := &converter{m: k, domain: domain, target: target, set: ops.Standard()}
+	c := &converter{m: k, domain: domain, target: target, set: set}
 	if err := c.run(); err != nil {
 		return fmt.Errorf("optimize: opset %d: %w", target, err)
 	}

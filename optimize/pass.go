@@ -165,13 +165,15 @@ func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
 	if err := Inline(m, o.Set); err != nil {
 		return nil, err
 	}
+	set := o.Set
+	if set == nil {
+		set = ops.Standard()
+	}
 	if level != None {
+		align(m, set)
 		defer fixDefaults(m)()
 	}
-	s := &state{m: m, g: m.Graph, o: o, set: o.Set, off: off, report: &Report{Counts: map[string]int{}}}
-	if s.set == nil {
-		s.set = ops.Standard()
-	}
+	s := &state{m: m, g: m.Graph, o: o, set: set, off: off, report: &Report{Counts: map[string]int{}}}
 	s.report.NodesBefore = countNodes(m.Graph)
 	if err := s.infer(level != None); err != nil {
 		return nil, err
@@ -193,6 +195,11 @@ func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
 			return nil, err
 		}
 	}
+	if s.raised {
+		if err := convertOpset(m, "", newestOpset, set); err != nil {
+			return nil, err
+		}
+	}
 	s.report.NodesAfter = countNodes(m.Graph)
 	return s.report, nil
 }
@@ -207,7 +214,7 @@ type state struct {
 	report *Report
 	env    ops.InferEnv
 	ints   map[*onnx.Value][]onnx.Dim
-	raised bool
+	raised bool // a rule wrote operators of newestOpset
 }
 
 func (s *state) infer(fresh bool) error {

@@ -252,6 +252,111 @@ func TestInputDefaultsAreNotFolded(t *testing.T) {
 	}
 }
 
+func TestFunctionsOfAnotherOpsetAreAligned(t *testing.T) {
+	m := testModel()
+	m.Opsets["f"] = 1
+	f := function("F", []string{"x"}, func(g *onnx.Graph, in []*onnx.Value) []*onnx.Value {
+		n := g.NewNode("Unsqueeze", onnx.NewAttrs("axes", []int{0}), in, 1)
+		n.Opset = 11
+		g.Insert(nil, n)
+		return n.Out
+	})
+	f.Opsets = map[string]int{"": 11}
+	m.Functions = []*onnx.Function{f}
+	x := m.Graph.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Size(2)))
+	m.Graph.Outputs = call(m.Graph, "F", nil, 1, x).Out
+	if _, err := Run(m, Portable, Options{Check: true}); err != nil {
+		t.Fatal(err)
+	}
+	if n := m.Graph.Nodes[0]; n.Opset != 17 || len(n.In) != 2 {
+		t.Errorf("%v has opset %d and %d inputs", n, n.Opset, len(n.In))
+	}
+}
+
+func TestRaiseOpset(t *testing.T) {
+	rule := &Rule{Name: "r", Pattern: Op("Neg", Op("Abs", Var("x"))),
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value { return b.Ops("", "Mish", nil, 1, m.Var("x")) }}
+	for _, raise := range []bool{false, true} {
+		m := graphModel(t, 13, func(b *ops.Builder) { ret(b, b.Op("Neg", nil, b.Op("Abs", nil, in(b, "x", 2)))) })
+		s := newState(t, m, Options{Check: true, RaiseOpset: raise})
+		if err := s.apply([]*Rule{rule}); err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Graph.Nodes[0].Op == "Mish"; got != raise || s.raised != raise || m.Opsets[""] != 13 {
+			t.Errorf("RaiseOpset %v: rewritten %v, opsets %v", raise, got, m.Opsets)
+		}
+	}
+}
+
+func TestApplyGuards(t *testing.T) {
+	wrongType := &Rule{Name: "wrong", Pattern: Op("Neg", Var("x")),
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			return b.Ops("", "Cast", onnx.NewAttrs("to", tensor.Int8), 1, m.Var("x"))
+		}}
+	endless := &Rule{Name: "endless", Pattern: Op("Neg", Var("x")),
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value { return b.Ops("", "Neg", nil, 1, m.Var("x")) }}
+	build := func(b *ops.Builder) { ret(b, b.Op("Neg", nil, in(b, "x", 2))) }
+	s := newState(t, graphModel(t, 13, build), Options{})
+	if err := s.apply([]*Rule{wrongType}); err != nil || s.report.Rewrites != 0 {
+		t.Errorf("a rewrite to another type: %v, %v", err, s.report)
+	}
+	s = newState(t, graphModel(t, 13, build), Options{Check: true})
+	if err := s.apply([]*Rule{wrongType}); err == nil || !strings.Contains(err.Error(), "rule wrong at Neg") {
+		t.Errorf("a rewrite to another type, checked: %v", err)
+	}
+	s = newState(t, graphModel(t, 13, build), Options{})
+	if err := s.apply([]*Rule{endless}); err == nil || !strings.Contains(err.Error(), "do not come to an end") {
+		t.Errorf("an endless rule: %v", err)
+	}
+}
+
+// TestPatterns tries the combinators on one small graph each.
+func TestPatterns(t *testing.T) {
+	var root, x, y *onnx.Value
+	cases := []struct {
+		name  string
+		build func(*ops.Builder)
+		p     *Pattern
+		want  bool
+	}{
+		{"commutative, with a choice to take back", func(b *ops.Builder) {
+			root = b.Op("Mul", nil, b.Op("Add", nil, x, b.Op("Neg", nil, y)), b.Op("Neg", nil, x))
+		}, Op("Mul", Op("Neg", Var("a")), Op("Add", Op("Neg", Var("b")), Var("a"))), true},
+		{"one name, two values", func(b *ops.Builder) { root = b.Op("Add", nil, x, y) }, Op("Add", Var("a"), Var("a")), false},
+		{"constant", func(b *ops.Builder) { root = b.Op("Add", nil, b.Float(tensor.Float32, 0.501), x) }, Op("Add", Var("a"), Const(0.5, 0.01)), true},
+		{"another constant", func(b *ops.Builder) { root = b.Op("Add", nil, b.Float(tensor.Float32, 0.6), x) }, Op("Add", Var("a"), Const(0.5, 0.01)), false},
+		{"not commutative", func(b *ops.Builder) { root = b.Op("Sub", nil, b.Float(tensor.Float32, 1), x) }, Op("Sub", Var("a"), ConstAny("c")), false},
+		{"optional, there", func(b *ops.Builder) { root = b.Op("Exp", nil, b.Op("Neg", nil, x)) }, Op("Exp", Optional("Neg", Var("a"))), true},
+		{"optional, not there", func(b *ops.Builder) { root = b.Op("Exp", nil, x) }, Op("Exp", Optional("Neg", Var("a"))), true},
+		{"absent input", func(b *ops.Builder) { root = b.Op("Clip", nil, x, nil, b.Float(tensor.Float32, 1)) }, Op("Clip", Var("a"), Absent(), ConstAny("c")), true},
+		{"more inputs than the pattern", func(b *ops.Builder) { root = b.Op("Sum", nil, x, y) }, Op("Sum", Var("a")), false},
+		{"rest", func(b *ops.Builder) { root = b.Op("Sum", nil, x, y) }, Op("Sum", Var("a")).Rest(), true},
+		{"another output", func(b *ops.Builder) {
+			root = b.Op("Neg", nil, b.Ops("", "Split", onnx.NewAttrs("num_outputs", 2), 2, x)[1])
+		}, Op("Neg", Out(1, "Split", Var("a"))), true},
+		{"not that output", func(b *ops.Builder) {
+			root = b.Op("Neg", nil, b.Ops("", "Split", onnx.NewAttrs("num_outputs", 2), 2, x)[1])
+		}, Op("Neg", Op("Split", Var("a"))), false},
+	}
+	for _, c := range cases {
+		graphModel(t, 21, func(b *ops.Builder) {
+			x, y = in(b, "x", 2), in(b, "y", 2)
+			c.build(b)
+			if root == nil {
+				return
+			}
+			ret(b, root)
+			root.From.Graph = b.G
+			for _, n := range b.Nodes {
+				n.Graph = b.G
+			}
+			if got := match(ops.Standard(), c.p, root.From, func(*Match) bool { return true }); got != c.want {
+				t.Errorf("%s: %v", c.name, got)
+			}
+		})
+	}
+}
+
 // randomGraph builds a graph of n nodes over values of shape [2, 3] or [3, 2],
 // full of things that passes look for.
 func randomGraph(r *rand.Rand, n int) func(*ops.Builder) {
