@@ -168,6 +168,7 @@ func TestDecodeWire(t *testing.T) {
 		"lfs":          {[]byte("version https://git-lfs.github.com/spec/v1\n"), "pointer of Git LFS", onnx.ErrInvalid},
 		"text":         {[]byte("{\"a\": 1}"), "ModelProto", onnx.ErrInvalid},
 		"cut tag":      {[]byte{0x80}, "ModelProto field tag: unexpected EOF", onnx.ErrInvalid},
+		"number":       {[]byte{0xc8, 0xc8, 0xc8, 0xc8, 0x10, 0}, "ModelProto field tag: number 555893897", onnx.ErrInvalid},
 		"cut field":    {[]byte{0x3a, 5, 1}, "ModelProto field 7: unexpected EOF", onnx.ErrInvalid},
 		"varint":       {[]byte{8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, "ModelProto field 1: variable length integer overflow", onnx.ErrInvalid},
 		"length":       {[]byte{0x3a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}, "unexpected EOF", onnx.ErrInvalid},

@@ -38,6 +38,10 @@ func (f *fields) next() bool {
 		f.fail("field tag: %v", wireError(n))
 		return false
 	}
+	if !num.IsValid() {
+		f.fail("field tag: number %d", num)
+		return false
+	}
 	v, m := f.rest[n:], 0
 	f.num, f.typ, f.x, f.b = num, typ, 0, nil
 	switch typ {
