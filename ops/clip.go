@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -85,6 +86,10 @@ func bound[T tensor.Element](c *Call, i int, name string, def T) (T, error) {
 }
 
 func clipLoop[T number](d, x []T, lo, hi T) {
+	if f, ok := any(d).([]float32); ok {
+		vec.Best.Clip(f, any(x).([]float32), any(lo).(float32), any(hi).(float32))
+		return
+	}
 	zip(d, x, func(v T) T {
 		if v < lo {
 			v = lo

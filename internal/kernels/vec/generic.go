@@ -15,6 +15,7 @@ var generic = Table{
 	AddScalar: addScalar,
 	MulScalar: mulScalar,
 	Relu:      relu,
+	Clip:      clip,
 	Exp:       expLoop,
 	Log:       logLoop,
 	Tanh:      tanhLoop,
@@ -67,6 +68,21 @@ func mulScalar(dst, a []float32, s float32) {
 	a = a[:len(dst)]
 	for i := range dst {
 		dst[i] = a[i] * s
+	}
+}
+
+var inf = float32(math.Inf(1))
+
+func clip(dst, x []float32, lo, hi float32) {
+	x = x[:len(dst)]
+	for i, v := range x {
+		if v < lo {
+			v = lo
+		}
+		if v > hi {
+			v = hi
+		}
+		dst[i] = v
 	}
 }
 

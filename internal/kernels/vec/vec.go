@@ -18,9 +18,10 @@ type Table struct {
 	// dst[i] = a[i] op s
 	AddScalar, MulScalar func(dst, a []float32, s float32)
 
-	Relu     func(dst, x []float32) // max(x, 0); NaN stays NaN
-	Exp      func(dst, x []float32) // e^x
-	Log      func(dst, x []float32) // natural logarithm
+	Relu     func(dst, x []float32)                 // max(x, 0); NaN stays NaN
+	Clip     func(dst, x []float32, lo, hi float32) // min(max(x, lo), hi); NaN stays NaN
+	Exp      func(dst, x []float32)                 // e^x
+	Log      func(dst, x []float32)                 // natural logarithm
 	Tanh     func(dst, x []float32)
 	Sigmoid  func(dst, x []float32) // 1 / (1 + e^-x)
 	Erf      func(dst, x []float32)
@@ -33,7 +34,7 @@ type Table struct {
 }
 
 // Tables are the tables that this machine can run, slowest first.
-var Tables = []*Table{&generic}
+var Tables = append([]*Table{&generic}, archTables()...)
 
 // Best is the fastest table of this machine.
 var Best = Tables[len(Tables)-1]

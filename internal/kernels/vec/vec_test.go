@@ -132,6 +132,48 @@ func TestArithmetic(t *testing.T) {
 	}
 }
 
+// Every length up to three registers, with canaries behind the result.
+func TestLengths(t *testing.T) {
+	nan := float32(math.NaN())
+	for _, table := range vec.Tables {
+		for n := range 200 {
+			x, y := make([]float32, n), make([]float32, n)
+			for i := range x {
+				x[i], y[i] = float32(i%13)-6, float32(i%7)+1
+			}
+			if n > 0 {
+				x[n-1] = nan
+			}
+			for _, c := range []struct {
+				name string
+				f    func(d []float32)
+				want func(x, y float32) float32
+			}{
+				{"add", func(d []float32) { table.Add(d, x, y) }, func(x, y float32) float32 { return x + y }},
+				{"div", func(d []float32) { table.Div(d, x, y) }, func(x, y float32) float32 { return x / y }},
+				{"mulScalar", func(d []float32) { table.MulScalar(d, x, 3) }, func(x, _ float32) float32 { return 3 * x }},
+				{"clip", func(d []float32) { table.Clip(d, x, -2, 3) }, func(x, _ float32) float32 { return min(max(x, -2), 3) }},
+				{"exp", func(d []float32) { table.Exp(d, x) }, func(x, _ float32) float32 { return float32(math.Exp(float64(x))) }},
+			} {
+				d := make([]float32, n+70)
+				for i := range d {
+					d[i] = 99
+				}
+				c.f(d[:n])
+				for i, v := range d {
+					want := float32(99)
+					if i < n {
+						want = c.want(x[i], y[i])
+					}
+					if v != want && !(v != v && want != want) && math.Abs(float64(v/want-1)) > 1e-6 {
+						t.Fatalf("%s/%s of %d: element %d is %g, want %g", table.Name, c.name, n, i, v, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 func BenchmarkFunctions(b *testing.B) {
 	x, y := make([]float32, 4096), make([]float32, 4096)
 	for i := range x {

@@ -3,12 +3,13 @@ package asm
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"strings"
 )
 
 // File is one assembly file.
-type File struct{ b strings.Builder }
+type File struct{ b, data strings.Builder }
 
 // New returns a file that is compiled under the build constraint.
 func New(constraint string) *File {
@@ -28,20 +29,18 @@ func (f *File) P(format string, v ...any) { fmt.Fprintf(&f.b, "\t"+format+"\n", 
 // L writes a label.
 func (f *File) L(name string) { f.b.WriteString(name + ":\n") }
 
-// Data writes a read-only 4-byte constant once and returns its symbol.
-func (f *File) Data(name string, bits uint32) string {
-	if d := fmt.Sprintf("GLOBL ·%s(SB)", name); !strings.Contains(f.b.String(), d) {
-		s := f.b.String()
-		f.b.Reset()
-		head := strings.Index(s, "textflag.h\"\n") + len("textflag.h\"\n")
-		f.b.WriteString(s[:head] + fmt.Sprintf("\nDATA ·%s(SB)/4, $0x%08x\n%s, RODATA|NOPTR, $4\n", name, bits, d) + s[head:])
+// Double writes a read-only float64 once and returns its symbol.
+func (f *File) Double(v float64) string {
+	name := fmt.Sprintf("·d%016x(SB)", math.Float64bits(v))
+	if !strings.Contains(f.data.String(), "GLOBL "+name) {
+		fmt.Fprintf(&f.data, "\nDATA %s/8, $0x%016x\nGLOBL %s, RODATA|NOPTR, $8\n", name, math.Float64bits(v), name)
 	}
-	return "·" + name + "(SB)"
+	return name
 }
 
 // Write writes the file.
 func (f *File) Write(path string) {
-	if err := os.WriteFile(path, []byte(f.b.String()), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(f.b.String()+f.data.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
