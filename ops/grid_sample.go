@@ -1,0 +1,240 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// GridSample: Y[n, c, o…] is X[n, c] interpolated at the place grid[n, o…],
+// whose coordinates run from -1 to 1 over each spatial dimension, the last first.
+//
+//	X: float [n, c, d1, d2, …]    grid: float [n, o1, o2, …, spatial rank]    Y: the type of X [n, c, o1, o2, …]
+//
+// Modes are nearest (ties to even), linear and cubic (two dimensions); version
+// 16 calls them nearest, bilinear and bicubic. Places outside take 0, the
+// nearest border, or the reflection there. Float types only.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__GridSample.html
+func init() {
+	register(&Op{
+		Name: "GridSample", Numerics: Rounding,
+		Versions: []Version{
+			// 20 names the modes anew and allows any number of dimensions; 22 adds bfloat16.
+			{Since: 16, In: N(2), Out: N(1), Infer: inferGridSample, Build: buildGridSample},
+		},
+	})
+}
+
+// gridSampler are the attributes of GridSample.
+type gridSampler struct {
+	mode, padding string
+	align         bool
+}
+
+func parseGridSample(a *attrs, opset int) *gridSampler {
+	v := &gridSampler{padding: a.OneOf("padding_mode", "zeros", "border", "reflection"), align: a.Bool("align_corners", false)}
+	if opset < 20 {
+		v.mode = map[string]string{"bilinear": "linear", "bicubic": "cubic", "nearest": "nearest"}[a.OneOf("mode", "bilinear", "nearest", "bicubic")]
+	} else {
+		v.mode = a.OneOf("mode", "linear", "nearest", "cubic")
+	}
+	return v
+}
+
+func inferGridSample(c *InferContext) error {
+	parseGridSample(&c.attrs, c.Opset())
+	x, g := c.In(0), c.In(1)
+	c.Out[0] = onnx.UnrankedType(x.DType)
+	if !x.Ranked || !g.Ranked {
+		return nil
+	}
+	if len(x.Dims) < 3 || len(g.Dims) != len(x.Dims) {
+		return fmt.Errorf("X is %v and grid %v, want the same number of dimensions, at least 3", x, g)
+	}
+	c.Out[0] = onnx.TensorType(x.DType, slices.Concat(x.Dims[:2], g.Dims[1:len(g.Dims)-1])...)
+	return nil
+}
+
+func buildGridSample(b *BuildContext) (Kernel, error) {
+	v := parseGridSample(&b.attrs, b.Opset())
+	return b.realKernels(0, func(c *Call) error { return gridSample[float32](c, v) }, func(c *Call) error { return gridSample[float64](c, v) })
+}
+
+func gridSample[T real](c *Call, v *gridSampler) error {
+	x, err := reals[T](c, 0)
+	if err != nil {
+		return err
+	}
+	grid, err := reals[T](c, 1)
+	if err != nil {
+		return err
+	}
+	if !c.Has(1) {
+		return fmt.Errorf("grid is absent")
+	}
+	xs, gs := c.T(0).Shape(), c.T(1).Shape()
+	d := len(xs) - 2
+	if d < 1 || len(gs) != len(xs) || gs[0] != xs[0] || gs[len(gs)-1] != d {
+		return fmt.Errorf("X has shape %v and grid %v, want [n c d…] and [n o… %d]", xs, gs, max(d, 1))
+	}
+	if v.mode == "cubic" && d != 2 {
+		return fmt.Errorf("%w: mode cubic for %d spatial dimensions", ErrUnsupported, d)
+	}
+	y, done := realsOut[T](c, 0, c.T(0).DType(), slices.Concat(xs[:2], gs[1:len(gs)-1])...)
+	in, size, places := xs[2:], 1, 1
+	for _, n := range in {
+		size *= n
+	}
+	for _, n := range gs[1 : len(gs)-1] {
+		places *= n
+	}
+	if size == 0 && len(y) > 0 {
+		return fmt.Errorf("X has shape %v, which has nothing to sample", xs)
+	}
+	ch := xs[1]
+	st := tensor.Strides(in)
+	c.P.For(xs[0]*places, max(1, (1<<12)/max(1, ch)), func(lo, hi int) {
+		s := newGridTaps[T](v, in, st)
+		for q := lo; q < hi; q++ {
+			n, o := q/places, q%places
+			s.place(grid[q*d : (q+1)*d])
+			for k := range ch {
+				img := x[(n*ch+k)*size : (n*ch+k+1)*size]
+				sum := T(0)
+				for t, at := range s.at {
+					if at >= 0 {
+						sum += s.w[t] * img[at]
+					}
+				}
+				y[(n*ch+k)*places+o] = sum
+			}
+		}
+	})
+	done()
+	return nil
+}
+
+// gridTaps are the elements, with weights, that one place is made of.
+type gridTaps[T real] struct {
+	v      *gridSampler
+	in, st []int
+	at     []int // -1: a zero outside
+	w      []T
+	pos    [][]int
+	wt     [][]T
+}
+
+func newGridTaps[T real](v *gridSampler, in, st []int) *gridTaps[T] {
+	k := map[string]int{"nearest": 1, "linear": 2, "cubic": 4}[v.mode]
+	s := &gridTaps[T]{v: v, in: in, st: st, pos: make([][]int, len(in)), wt: make([][]T, len(in))}
+	total := 1
+	for i := range in {
+		s.pos[i], s.wt[i] = make([]int, k), make([]T, k)
+		total *= k
+	}
+	s.at, s.w = make([]int, total), make([]T, total)
+	return s
+}
+
+// place sets the taps for one place.
+func (s *gridTaps[T]) place(g []T) {
+	d := len(s.in)
+	for i := range d {
+		n := s.in[i]
+		u := float64(g[d-1-i]) // the last coordinate first
+		x := ((u+1)*float64(n) - 1) / 2
+		if s.v.align {
+			x = (u + 1) / 2 * float64(n-1)
+		}
+		if s.v.mode != "cubic" {
+			x = s.border(x, n)
+		}
+		if !(math.Abs(x) < 1<<31) { // also NaN: far outside
+			x = -1 << 31
+		}
+		first := math.Floor(x)
+		f := x - first
+		switch s.v.mode {
+		case "nearest":
+			s.pos[i][0], s.wt[i][0] = int(math.RoundToEven(x)), 1
+			if s.v.padding == "border" {
+				s.pos[i][0] = min(max(s.pos[i][0], 0), n-1)
+			}
+		case "linear":
+			s.pos[i][0], s.pos[i][1] = int(first), int(first)+1
+			s.wt[i][0], s.wt[i][1] = T(1-f), T(f)
+		default:
+			r := resampler{mode: "cubic", cubicA: -0.75}
+			for j := range 4 {
+				s.pos[i][j], s.wt[i][j] = int(first)-1+j, T(r.weight(f+1-float64(j)))
+			}
+		}
+	}
+	k := len(s.pos[0])
+	for t := range s.at {
+		at, w := 0, T(1)
+		for i, left := d-1, t; i >= 0; i-- {
+			p := s.pos[i][left%k]
+			w *= s.wt[i][left%k]
+			left /= k
+			if p < 0 || p >= s.in[i] {
+				if p = s.inside(p, s.in[i]); p < 0 {
+					at = -1
+					break
+				}
+			}
+			at += p * s.st[i]
+		}
+		s.at[t], s.w[t] = at, w
+	}
+}
+
+// border moves a coordinate outside to where the padding mode says.
+func (s *gridTaps[T]) border(x float64, n int) float64 {
+	switch s.v.padding {
+	case "border":
+		return min(max(x, 0), float64(n-1))
+	case "reflection":
+		lo, hi := -0.5, float64(n)-0.5
+		if s.v.align {
+			lo, hi = 0, float64(n-1)
+		}
+		return reflect(x, lo, hi)
+	}
+	return x
+}
+
+// inside returns the index that stands for p, which is outside; -1 for zero.
+func (s *gridTaps[T]) inside(p, n int) int {
+	switch s.v.padding {
+	case "border":
+		return min(max(p, 0), n-1)
+	case "reflection":
+		lo, hi := -0.5, float64(n)-0.5
+		if s.v.align {
+			lo, hi = 0, float64(n-1)
+		}
+		return min(max(int(math.Round(reflect(float64(p), lo, hi))), 0), n-1)
+	}
+	return -1
+}
+
+// reflect mirrors x at lo and hi until it lies between them.
+func reflect(x, lo, hi float64) float64 {
+	span := hi - lo
+	if span <= 0 {
+		return lo
+	}
+	if x >= lo && x <= hi {
+		return x
+	}
+	d := math.Mod(math.Abs(x-lo), 2*span)
+	if d > span {
+		d = 2*span - d
+	}
+	return lo + d
+}
