@@ -43,7 +43,7 @@ func buildAffineGrid(b *BuildContext) (Kernel, error) {
 	return b.realKernels(0, func(c *Call) error { return affineGrid[float32](c, align) }, func(c *Call) error { return affineGrid[float64](c, align) })
 }
 
-func affineGrid[T real](c *Call, align bool) error {
+func affineGrid[T floating](c *Call, align bool) error {
 	theta, err := reals[T](c, 0)
 	if err != nil {
 		return err

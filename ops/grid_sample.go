@@ -64,7 +64,7 @@ func buildGridSample(b *BuildContext) (Kernel, error) {
 	return b.realKernels(0, func(c *Call) error { return gridSample[float32](c, v) }, func(c *Call) error { return gridSample[float64](c, v) })
 }
 
-func gridSample[T real](c *Call, v *gridSampler) error {
+func gridSample[T floating](c *Call, v *gridSampler) error {
 	x, err := reals[T](c, 0)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func gridSample[T real](c *Call, v *gridSampler) error {
 }
 
 // gridTaps are the elements, with weights, that one place is made of.
-type gridTaps[T real] struct {
+type gridTaps[T floating] struct {
 	v      *gridSampler
 	in, st []int
 	at     []int // -1: a zero outside
@@ -128,7 +128,7 @@ type gridTaps[T real] struct {
 	wt     [][]T
 }
 
-func newGridTaps[T real](v *gridSampler, in, st []int) *gridTaps[T] {
+func newGridTaps[T floating](v *gridSampler, in, st []int) *gridTaps[T] {
 	k := map[string]int{"nearest": 1, "linear": 2, "cubic": 4}[v.mode]
 	s := &gridTaps[T]{v: v, in: in, st: st, pos: make([][]int, len(in)), wt: make([][]T, len(in))}
 	total := 1

@@ -46,7 +46,7 @@ func buildMaxRoiPool(b *BuildContext) (Kernel, error) {
 		func(c *Call) error { return maxRoiPool[float64](c, h, w, scale) })
 }
 
-func maxRoiPool[T real](c *Call, ph, pw int, scale float64) error {
+func maxRoiPool[T floating](c *Call, ph, pw int, scale float64) error {
 	x, err := reals[T](c, 0)
 	if err != nil {
 		return err

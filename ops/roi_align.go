@@ -87,7 +87,7 @@ func buildRoiAlign(b *BuildContext) (Kernel, error) {
 	return b.realKernels(0, func(c *Call) error { return roiAlign[float32](c, v) }, func(c *Call) error { return roiAlign[float64](c, v) })
 }
 
-func roiAlign[T real](c *Call, v *roiAligner) error {
+func roiAlign[T floating](c *Call, v *roiAligner) error {
 	x, err := reals[T](c, 0)
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ type roiPoint struct {
 }
 
 // pool joins the sampling points of one bin.
-func pool[T real](img []T, points []roiPoint, largest bool) T {
+func pool[T floating](img []T, points []roiPoint, largest bool) T {
 	if len(points) == 0 {
 		return 0
 	}
@@ -156,7 +156,7 @@ func pool[T real](img []T, points []roiPoint, largest bool) T {
 
 // roiRegion calls f for each bin of a region with its sampling points. Sizes are
 // computed in T: in a wider type a whole number of pixels might not be one.
-func roiRegion[T real](v *roiAligner, roi []T, h, w int, f func(bin int, points []roiPoint)) {
+func roiRegion[T floating](v *roiAligner, roi []T, h, w int, f func(bin int, points []roiPoint)) {
 	off, scale := T(0), T(v.scale)
 	if v.half {
 		off = 0.5
