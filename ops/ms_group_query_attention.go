@@ -1,0 +1,249 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
+// GroupQueryAttention (com.microsoft): causal attention with a cache of keys and
+// values that is kept per sequence.
+//
+//	query: T[b, l, hq*d], or packed with key and value: T[b, l, (hq+2hk)*d]
+//	key, value (optional): T[b, l, hk*d]    past_key, past_value (optional): T[b, hk, p, d]
+//	seqlens_k: int32[b], the keys of each sequence less 1    total_sequence_length: int32 scalar
+//	cos_cache, sin_cache (optional): T[positions, r/2]    position_ids (optional): int64[b, l]
+//	attention_bias (optional): T, broadcasts to [b, hq, l, keys]
+//	output: T[b, l, hq*d]    present_key, present_value: T[b, hk, max(p, total_sequence_length), d]
+//
+// The new keys are put at seqlens_k + 1 - l, or at 0 where l is
+// total_sequence_length. With do_rotary query and key are turned as in
+// RotaryEmbedding. local_window_size bounds how many keys a query attends.
+// Quantized caches, smooth_softmax and head_sink are not supported.
+//
+// Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+func init() {
+	register(&Op{Domain: "com.microsoft", Name: "GroupQueryAttention", Numerics: Rounding, Versions: []Version{
+		{Since: 1, In: Arity{7, 12}, Out: Arity{1, 3}, Infer: inferGroupQueryAttention, Build: buildGroupQueryAttention},
+	}})
+}
+
+func inferGroupQueryAttention(c *InferContext) error {
+	q := c.In(0)
+	for i := range c.Out {
+		c.Out[i] = onnx.UnrankedType(q.DType)
+	}
+	if len(q.Dims) == 3 && c.Has(1) {
+		c.Out[0] = q
+	}
+	return nil
+}
+
+type groupQuery struct {
+	heads, kvHeads, window int
+	scale, softcap         float64
+	rotary, interleaved    bool
+}
+
+func buildGroupQueryAttention(b *BuildContext) (Kernel, error) {
+	g := groupQuery{
+		heads: b.Int("num_heads", 0), kvHeads: b.Int("kv_num_heads", 0), window: b.Int("local_window_size", -1),
+		scale: float64(b.Float("scale", 0)), softcap: float64(b.Float("softcap", 0)),
+		rotary: b.Bool("do_rotary", false), interleaved: b.Bool("rotary_interleaved", false),
+	}
+	if g.heads < 1 || g.kvHeads < 1 || g.heads%g.kvHeads != 0 {
+		return nil, fmt.Errorf("attribute \"num_heads\" is %d, want a multiple of \"kv_num_heads\", %d", g.heads, g.kvHeads)
+	}
+	if b.Int("smooth_softmax", 0) > 0 || b.Has(11) {
+		return nil, fmt.Errorf("%w: smooth_softmax or head_sink", ErrUnsupported)
+	}
+	if b.Has(3) != b.Has(4) || b.Has(1) != b.Has(2) || g.rotary && (!b.Has(7) || !b.Has(8)) {
+		return nil, fmt.Errorf("key and value, past_key and past_value, and for do_rotary cos_cache and sin_cache belong together")
+	}
+	return b.realKernels(0, groupQueryKernel[float32](g), groupQueryKernel[float64](g))
+}
+
+func groupQueryKernel[T floating](g groupQuery) Kernel {
+	return func(c *Call) error {
+		qt := c.T(0)
+		all := g.heads
+		if !c.Has(1) {
+			all += 2 * g.kvHeads
+		}
+		batch, _, l, d, err := splitHeads(qt, "query", 3, all)
+		if err != nil {
+			return err
+		}
+		a := &attention[T]{batch: batch, heads: g.heads, kvHeads: g.kvHeads, lq: l, d: d, dv: d, scale: g.scale, softcap: g.softcap}
+		if a.scale == 0 {
+			a.scale = 1 / math.Sqrt(float64(d))
+		}
+		x, err := reals[T](c, 0)
+		if err != nil {
+			return err
+		}
+		a.q = headsLast(x, all, l, d)
+		k, v := a.q, a.q
+		if c.Has(1) {
+			for i, to := range []*headView[T]{&k, &v} {
+				if want := []int{batch, l, g.kvHeads * d}; !slices.Equal(c.T(1+i).Shape(), want) {
+					return fmt.Errorf("%s has shape %v, want %v", []string{"key", "value"}[i], c.T(1+i).Shape(), want)
+				}
+				data, err := reals[T](c, 1+i)
+				if err != nil {
+					return err
+				}
+				*to = headsLast(data, g.kvHeads, l, d)
+			}
+		} else if len(x) > 0 {
+			k.data, v.data = x[g.heads*d:], x[(g.heads+g.kvHeads)*d:]
+		}
+		lens, total, err := g.lengths(c, batch, l)
+		if err != nil {
+			return err
+		}
+		start := func(b int) int {
+			if l == total {
+				return 0
+			}
+			return lens[b] - l
+		}
+		if g.rotary {
+			if err := groupQueryRotate(c, g, a, &k, start); err != nil {
+				return err
+			}
+		}
+		finish, err := groupQueryCache(c, a, k, v, total, start)
+		if err != nil {
+			return err
+		}
+		a.span = func(b, i int) (int, int) {
+			hi := min(start(b)+i+1, a.lk)
+			if g.window >= 0 {
+				return max(0, hi-g.window), hi
+			}
+			return 0, hi
+		}
+		if t := c.T(10); t != nil {
+			if a.mask, err = newAttentionMask[T](t, "attention_bias", batch, g.heads, l, a.lk); err != nil {
+				return err
+			}
+		}
+		y, done := realsOut[T](c, 0, qt.DType(), batch, l, g.heads*d)
+		a.y = headsLast(y, g.heads, l, d)
+		if a.lk == 0 {
+			clear(y)
+		} else {
+			a.run(c.P)
+		}
+		done()
+		finish()
+		return nil
+	}
+}
+
+// lengths returns the keys of each sequence and the longest.
+func (g groupQuery) lengths(c *Call, batch, l int) (lens []int, total int, err error) {
+	given, err := c.Ints(5)
+	if err != nil {
+		return nil, 0, err
+	}
+	total, ok, err := scalarInt(c, 6, "total_sequence_length")
+	if err != nil {
+		return nil, 0, err
+	}
+	if !ok || len(given) != batch || total < l {
+		return nil, 0, fmt.Errorf("seqlens_k is %v, total_sequence_length %d, want %d lengths and at least %d", given, total, batch, l)
+	}
+	lens = make([]int, batch)
+	for b, n := range given {
+		lens[b] = n + 1
+		if lens[b] > total || lens[b] < l && l != total {
+			return nil, 0, fmt.Errorf("seqlens_k has %d, want %d to %d", n, l-1, total-1)
+		}
+	}
+	return lens, total, nil
+}
+
+// groupQueryRotate turns the queries and the new keys.
+func groupQueryRotate[T floating](c *Call, g groupQuery, a *attention[T], k *headView[T], start func(int) int) error {
+	dim := 0
+	if t := c.T(7); t.Rank() == 2 {
+		dim = 2 * t.Dim(1)
+	}
+	r, err := rotaryTables[T](c, 7, 8, dim, a.d, g.interleaved)
+	if err != nil {
+		return err
+	}
+	ids := make([]int, a.batch*a.lq)
+	for i := range ids {
+		ids[i] = start(i/a.lq) + i%a.lq
+	}
+	if c.Has(9) {
+		if ids, err = c.Ints(9); err != nil {
+			return err
+		}
+		if len(ids) != a.batch*a.lq {
+			return fmt.Errorf("position_ids has shape %v, want [%d %d]", c.T(9).Shape(), a.batch, a.lq)
+		}
+	}
+	if err := r.checkPositions(ids); err != nil {
+		return err
+	}
+	row := func(b, i int) int { return ids[b*a.lq+i] }
+	q2 := headsLast(make([]T, a.batch*a.lq*a.heads*a.d), a.heads, a.lq, a.d)
+	k2 := headsLast(make([]T, a.batch*a.lq*a.kvHeads*a.d), a.kvHeads, a.lq, a.d)
+	r.all(c.P, q2, a.q, a.batch, a.heads, a.lq, a.d, row)
+	r.all(c.P, k2, *k, a.batch, a.kvHeads, a.lq, a.d, row)
+	a.q, *k = q2, k2
+	return nil
+}
+
+// groupQueryCache joins the past and the new keys and values and sets the
+// views and the present outputs; the result is called at the end.
+func groupQueryCache[T floating](c *Call, a *attention[T], k, v headView[T], total int, start func(int) int) (func(), error) {
+	p := 0
+	if t := c.T(3); t != nil && t.Rank() == 4 {
+		p = t.Dim(2)
+	}
+	size := max(p, total)
+	finish := func() {}
+	for i, x := range []struct{ fresh, to *headView[T] }{{&k, &a.k}, {&v, &a.v}} {
+		var past []T
+		if t := c.T(3 + i); t != nil {
+			if want := []int{a.batch, a.kvHeads, p, a.d}; !slices.Equal(t.Shape(), want) {
+				return nil, fmt.Errorf("%s has shape %v, want %v", []string{"past_key", "past_value"}[i], t.Shape(), want)
+			}
+			var err error
+			if past, err = reals[T](c, 3+i); err != nil {
+				return nil, err
+			}
+		}
+		var data []T
+		if c.Wants(1 + i) {
+			d, done := realsOut[T](c, 1+i, c.T(0).DType(), a.batch, a.kvHeads, size, a.d)
+			data = d
+			before := finish
+			finish = func() { before(); done() }
+		} else {
+			data = make([]T, a.batch*a.kvHeads*size*a.d)
+		}
+		*x.to = headsFirst(data, a.kvHeads, size, a.d)
+		for b := 0; b < a.batch; b++ {
+			for h := 0; h < a.kvHeads; h++ {
+				line := x.to.at(b, h, 0)[:size*a.d]
+				clear(line)
+				if past != nil {
+					copy(line, past[(b*a.kvHeads+h)*p*a.d:][:p*a.d])
+				}
+				for j := 0; j < a.lq; j++ {
+					copy(line[(start(b)+j)*a.d:][:a.d], x.fresh.at(b, h, j))
+				}
+			}
+		}
+	}
+	a.lk = size
+	return finish, nil
+}

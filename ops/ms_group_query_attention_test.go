@@ -1,0 +1,90 @@
+package ops_test
+
+import (
+	"math"
+	"testing"
+
+	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+func TestGroupQueryAttention(t *testing.T) {
+	const b, hq, hk, d, room = 2, 4, 2, 8, 9
+	const ms = "com.microsoft"
+	var cases []Case
+	for bits := 0; bits < 16; bits++ {
+		// A prompt of 5, or 2 more tokens for sequences with 3 and 6 in a cache of 9.
+		l, past, lens, total := 5, []int{0, 0}, []int32{4, 4}, 5
+		size := 5
+		pk, pv := wave(b*hk*room*d, 4), wave(b*hk*room*d, 5)
+		if bits&1 != 0 {
+			l, past, lens, total, size = 2, []int{3, 6}, []int32{4, 7}, 8, room
+		}
+		q, k, v := wave(b*hq*l*d, 1), wave(b*hk*l*d, 2), wave(b*hk*l*d, 3)
+		in := make([]tensor.Value, 9)
+		attrs := onnx.NewAttrs("num_heads", hq, "kv_num_heads", hk)
+		if bits&2 != 0 { // packed
+			var rows []float32
+			for i := 0; i < b*l; i++ {
+				rows = append(rows, swapHeads(q, b, hq, l, d)[i*hq*d:(i+1)*hq*d]...)
+				rows = append(rows, swapHeads(k, b, hk, l, d)[i*hk*d:(i+1)*hk*d]...)
+				rows = append(rows, swapHeads(v, b, hk, l, d)[i*hk*d:(i+1)*hk*d]...)
+			}
+			in[0] = F32([]int{b, l, (hq + 2*hk) * d}, rows...)
+		} else {
+			in[0], in[1] = F32([]int{b, l, hq * d}, swapHeads(q, b, hq, l, d)...), F32([]int{b, l, hk * d}, swapHeads(k, b, hk, l, d)...)
+			in[2] = F32([]int{b, l, hk * d}, swapHeads(v, b, hk, l, d)...)
+		}
+		in[5], in[6] = I32([]int{b}, lens...), I32([]int{}, int32(total))
+		if bits&4 != 0 {
+			cos, sin := wave(room*d/2, 6), wave(room*d/2, 7)
+			in[7], in[8] = F32([]int{room, d / 2}, cos...), F32([]int{room, d / 2}, sin...)
+			attrs = attrs.Set("do_rotary", 1)
+			row := func(b, i int) int { return past[b] + i }
+			q, k = naiveRotary(q, b, hq, l, d, d, false, cos, sin, row), naiveRotary(k, b, hk, l, d, d, false, cos, sin, row)
+		}
+		window := 1 << 30
+		if bits&8 != 0 {
+			window = 3
+			attrs = attrs.Set("local_window_size", window).Set("softcap", 2.0).Set("scale", 0.4)
+		}
+		allK, allV := make([]float32, b*hk*size*d), make([]float32, b*hk*size*d)
+		if bits&1 != 0 {
+			in[3], in[4] = heads4(b, hk, room, d, pk), heads4(b, hk, room, d, pv)
+			copy(allK, pk)
+			copy(allV, pv)
+		}
+		for i := 0; i < b*hk*l; i++ {
+			at := (i/l*size + past[i/(hk*l)] + i%l) * d
+			copy(allK[at:at+d], k[i*d:])
+			copy(allV[at:at+d], v[i*d:])
+		}
+		n := naiveAttention{b: b, hq: hq, hk: hk, lq: l, lk: size, d: d, dv: d, q: q, k: allK, v: allV, scale: 1 / math.Sqrt(d),
+			bias: func(b, _, i, j int) float64 {
+				if at := past[b] + i; j > at || j <= at-window {
+					return math.Inf(-1)
+				}
+				return 0
+			}}
+		if bits&8 != 0 {
+			n.softcap, n.scale = 2, 0.4
+		}
+		y, _ := n.run()
+		cases = append(cases, Case{Op: "GroupQueryAttention", Domain: ms, In: in, Attrs: attrs, Tol: close5,
+			Want: Vals(F32([]int{b, l, hq * d}, swapHeads(y, b, hq, l, d)...), heads4(b, hk, size, d, allK), heads4(b, hk, size, d, allV))})
+	}
+	c := cases[0]
+	bad := func(err string, change func(c *Case)) {
+		c := c
+		c.In = append([]tensor.Value(nil), c.In...)
+		change(&c)
+		c.Err = err
+		cases = append(cases, c)
+	}
+	bad("seqlens_k has 5, want 4 to 4", func(c *Case) { c.In[5] = I32([]int{2}, 4, 5) })
+	bad("key has shape [2 3]", func(c *Case) { c.In[1] = waveT(1, 2, 3) })
+	bad("not supported", func(c *Case) { c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 2, "smooth_softmax", 1) })
+	bad("want a multiple of \"kv_num_heads\", 3", func(c *Case) { c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 3) })
+	Run(t, cases)
+}

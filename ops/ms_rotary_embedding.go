@@ -1,0 +1,78 @@
+package ops
+
+import (
+	"fmt"
+)
+
+// RotaryEmbedding (com.microsoft) turns pairs of elements of each head as
+// RotaryEmbedding of ONNX does, with other inputs.
+//
+//	input: T[b, h, l, d] or [b, l, h*d]    position_ids: int64[b, l], or [1]: the position of the first of l
+//	cos_cache, sin_cache: T[positions, r/2]    output: T, input's shape
+//
+// r is rotary_embedding_dim, or d. For input of 3 dimensions h is num_heads, or
+// what gives heads of 2·(r/2) elements if that is 0. scale and
+// is_packed_batching other than 1 and 0 are not supported.
+//
+// Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+func init() {
+	register(&Op{Domain: "com.microsoft", Name: "RotaryEmbedding", Numerics: Rounding, Versions: []Version{
+		{Since: 1, In: N(4), Out: N(1), Infer: inferSame, Build: buildMSRotaryEmbedding},
+	}})
+}
+
+func buildMSRotaryEmbedding(b *BuildContext) (Kernel, error) {
+	heads, dim, inter := b.Int("num_heads", 0), b.Int("rotary_embedding_dim", 0), b.Bool("interleaved", false)
+	if b.Float("scale", 1) != 1 || b.Int("is_packed_batching", 0) != 0 {
+		return nil, fmt.Errorf("%w: attribute \"scale\" or \"is_packed_batching\"", ErrUnsupported)
+	}
+	return b.realKernels(0, msRotaryKernel[float32](heads, dim, inter), msRotaryKernel[float64](heads, dim, inter))
+}
+
+func msRotaryKernel[T floating](heads, dim int, inter bool) Kernel {
+	return func(c *Call) error {
+		xt := c.T(0)
+		n := heads
+		if t := c.T(2); n == 0 && xt.Rank() == 3 && t != nil && t.Rank() == 2 && t.Dim(1) > 0 {
+			n = xt.Dim(2) / (2 * t.Dim(1))
+		}
+		batch, h, l, size, err := splitHeads(xt, "input", xt.Rank(), n)
+		if err != nil {
+			return err
+		}
+		r, err := rotaryTables[T](c, 2, 3, dim, size, inter)
+		if err != nil {
+			return err
+		}
+		given, err := c.Ints(1)
+		if err != nil {
+			return err
+		}
+		ids := given
+		switch len(given) {
+		case batch * l:
+		case 1:
+			ids = make([]int, batch*l)
+			for i := range ids {
+				ids[i] = given[0] + i%l
+			}
+		default:
+			return fmt.Errorf("position_ids has %d elements, want 1 or %d", len(given), batch*l)
+		}
+		if err := r.checkPositions(ids); err != nil {
+			return err
+		}
+		x, err := reals[T](c, 0)
+		if err != nil {
+			return err
+		}
+		y, done := realsOut[T](c, 0, xt.DType(), xt.Shape()...)
+		view := headsFirst[T]
+		if xt.Rank() == 3 {
+			view = headsLast[T]
+		}
+		r.all(c.P, view(y, h, l, size), view(x, h, l, size), batch, h, l, size, func(b, i int) int { return ids[b*l+i] })
+		done()
+		return nil
+	}
+}
