@@ -53,6 +53,10 @@ type Table struct {
 	// Taps32 computes y[i] = bias + Σt w[t]·x[off[t]/4+i] for i below n; off is
 	// in bytes and not negative.
 	Taps32 func(y unsafe.Pointer, n int, x, off, w unsafe.Pointer, taps int, bias float32)
+	// Pack32 fills rows of 32 columns, dstStep apart: row r has, for each span,
+	// src[r*srcStep+span.src+i*stride] in column span.dst+i, and zeros elsewhere.
+	// Nil: a loop does it.
+	Pack32 func(dst []float32, dstStep int, src []float32, srcStep, rows int, spans []span, stride int)
 }
 
 // Tables lists what this machine can run, slowest first.
@@ -244,6 +248,11 @@ func (r *runner[T]) pack(dst []T, image, j, c0, c1 int) {
 				}
 				pos[i] = 0
 			}
+		}
+		if f, ok := any(dst).([]float32); ok && r.Table.Pack32 != nil && stride < 1<<20 && c0 < c1 {
+			r.Table.Pack32(f[(c0*r.taps+t)*gemm.Panel:], r.taps*gemm.Panel, any(x[c0*r.in:]).([]float32), r.in, c1-c0, spans, stride)
+			advance(tap, r.Kernel)
+			continue
 		}
 		for c := c0; c < c1; c++ {
 			row, src := dst[(c*r.taps+t)*gemm.Panel:][:gemm.Panel], x[c*r.in:(c+1)*r.in]

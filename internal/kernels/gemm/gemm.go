@@ -37,6 +37,8 @@ type Table struct {
 	// b, plus the old y if acc. Nil: Tile32 does it.
 	Row32    func(kc int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer, acc bool)
 	RowWidth int
+	// Fill32 sets w columns of row i of C to bias[i]. Nil: a loop does it.
+	Fill32 func(rows int, bias, c unsafe.Pointer, ldc, w int)
 	// Dot32 returns Σ x[k]·y[k], in an order that depends on n alone.
 	Dot32 func(n int, x, y unsafe.Pointer) float32
 }
@@ -71,16 +73,17 @@ func tables() []*Table {
 type kernel struct {
 	mr   int
 	tile Tile
+	fill func(rows int, bias, c unsafe.Pointer, ldc, w int)
 }
 
 func kernelOf[T Number](t *Table) kernel {
 	switch any(*new(T)).(type) {
 	case float32:
-		return kernel{t.MR32, t.Tile32}
+		return kernel{t.MR32, t.Tile32, t.Fill32}
 	case float64:
-		return kernel{t.MR64, t.Tile64}
+		return kernel{t.MR64, t.Tile64, nil}
 	}
-	return kernel{4, tileGo[T]}
+	return kernel{4, tileGo[T], nil}
 }
 
 // Args is one product. Element (i, k) of A is A[i*ARS+k*ACS], and so on.
@@ -291,7 +294,10 @@ func block[T Number](g *Args[T], kern kernel, a []T, ars int, b bSource[T], stri
 			for i := i0; i < i1; i += step {
 				r := min(step, i1-i)
 				acc := k > 0
-				if !acc {
+				if !acc && kern.fill != nil && g.Row != nil && g.Col == nil && !g.Acc {
+					kern.fill(r, unsafe.Pointer(&g.Row[i]), unsafe.Pointer(&g.C[i*g.LDC+j*Panel]), g.LDC, w)
+					acc = true
+				} else if !acc {
 					for x := i; x < i+r; x++ {
 						acc = g.before(g.C[x*g.LDC+j*Panel:][:w], x, j*Panel)
 						if !acc {

@@ -26,6 +26,7 @@ func archTables() []*Table {
 	if cpu.Found.AVX2 && cpu.Found.AVX512 {
 		l = append(l, &Table{
 			Name: cpu.AVX512, MR32: 14, MR64: 6, Tile32: tile512f32, Tile64: tile512f64, Row32: row512, RowWidth: 256, Dot32: avx512dot,
+			Fill32: func(rows int, bias, c unsafe.Pointer, ldc, w int) { avx512fill(rows, bias, c, ldc*4, 1<<w-1) },
 		})
 	}
 	return l

@@ -161,3 +161,6 @@ func avx512dot(n int, x, y unsafe.Pointer) float32
 
 //go:noescape
 func avx2dot(n int, x, y unsafe.Pointer) float32
+
+//go:noescape
+func avx512fill(rows int, bias, c unsafe.Pointer, ldc int, mask uint64)

@@ -12,6 +12,8 @@ func main() {
 	a := asm.New("!noasm")
 	taps(a, "taps512", "Z", 64, 52)
 	taps(a, "taps2", "Y", 32, 64)
+	pack(a, "pack512", false)
+	pack(a, "packStrided512", true)
 	a.Write("conv_amd64.s")
 }
 
@@ -83,6 +85,62 @@ func taps(a *asm.File, name, reg string, bytes, args int) {
 			func(int) { a.P("VMASKMOVPS Y0, Y5, (DI)") })
 	}
 	a.L("done")
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// pack writes rows of 32 columns: zeros, and for each run of columns what lies
+// at its offset from the source, consecutive or a stride apart.
+// DI dst, R8 its step, SI src, R9 its step, CX rows, DX runs, R10 their number.
+func pack(a *asm.File, name string, strided bool) {
+	args := 56
+	if strided {
+		args = 64
+	}
+	a.Func(name, args)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ dstStep+8(FP), R8")
+	a.P("MOVQ src+16(FP), SI")
+	a.P("MOVQ srcStep+24(FP), R9")
+	a.P("MOVQ rows+32(FP), CX")
+	a.P("MOVQ runs+40(FP), DX")
+	a.P("MOVQ n+48(FP), R10")
+	if strided {
+		a.P("MOVQ lanes+56(FP), AX")
+		a.P("VMOVDQU32 (AX), Z2")
+		a.P("VMOVDQU32 64(AX), Z3")
+	}
+	a.L("row")
+	a.P("VPXORD Z0, Z0, Z0")
+	a.P("VPXORD Z1, Z1, Z1")
+	a.P("XORQ BX, BX")
+	a.P("MOVQ DX, R11")
+	a.L("run")
+	a.P("CMPQ BX, R10")
+	a.P("JGE store")
+	a.P("MOVQ (R11), AX")
+	a.P("ADDQ SI, AX")
+	a.P("MOVQ 8(R11), R12")
+	a.P("KMOVW R12, K1")
+	a.P("SHRQ $16, R12")
+	a.P("KMOVW R12, K2")
+	if strided {
+		a.P("VGATHERDPS (AX)(Z2*4), K1, Z0")
+		a.P("VGATHERDPS (AX)(Z3*4), K2, Z1")
+	} else {
+		a.P("VMOVUPS (AX), K1, Z0")
+		a.P("VMOVUPS 64(AX), K2, Z1")
+	}
+	a.P("ADDQ $16, R11")
+	a.P("INCQ BX")
+	a.P("JMP run")
+	a.L("store")
+	a.P("VMOVUPS Z0, (DI)")
+	a.P("VMOVUPS Z1, 64(DI)")
+	a.P("ADDQ R8, DI")
+	a.P("ADDQ R9, SI")
+	a.P("DECQ CX")
+	a.P("JNZ row")
 	a.P("VZEROUPPER")
 	a.P("RET")
 }
