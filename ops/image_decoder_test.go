@@ -1,0 +1,45 @@
+package ops_test
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/png"
+	"testing"
+
+	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+func TestImageDecoder(t *testing.T) {
+	// Two pixels: red-ish, and a mixed one.
+	want := []uint8{200, 10, 30, 1, 2, 250}
+	img := image.NewNRGBA(image.Rect(0, 0, 2, 1))
+	for i := range 2 {
+		img.Set(i, 0, color.NRGBA{want[3*i], want[3*i+1], want[3*i+2], 255})
+	}
+	var buf bytes.Buffer
+	if err := png.Encode(&buf, img); err != nil {
+		t.Fatal(err)
+	}
+	in := func(b []byte) []tensor.Value { return Vals(tensor.Of(b)) }
+	bmp := append([]byte("BM"), make([]byte, 52)...)
+	bmp[10], bmp[14], bmp[18], bmp[22], bmp[28] = 54, 40, 2, 1, 24
+	bmp = append(bmp, 30, 10, 200, 250, 2, 1, 0, 0)
+	pnm := append([]byte("P6\n# comment\n2 1\n255\n"), want...)
+	rgb := Vals(Of([]int{1, 2, 3}, want...))
+	Run(t, []Case{
+		{Name: "png", Op: "ImageDecoder", In: in(buf.Bytes()), Want: rgb},
+		{Name: "bmp", Op: "ImageDecoder", In: in(bmp), Want: rgb},
+		{Name: "pnm", Op: "ImageDecoder", In: in(pnm), Want: rgb},
+		{Name: "bgr", Op: "ImageDecoder", Attrs: onnx.NewAttrs("pixel_format", "BGR"), In: in(pnm), Want: Vals(Of[uint8]([]int{1, 2, 3}, 30, 10, 200, 250, 2, 1))},
+		{Name: "gray", Op: "ImageDecoder", Attrs: onnx.NewAttrs("pixel_format", "Grayscale"), In: in(pnm), Want: Vals(Of[uint8]([]int{1, 2, 1}, 69, 30))},
+		{Op: "ImageDecoder", In: in([]byte("RIFFxxxxWEBP")), Want: Vals(nil), Err: "image format"},
+		{Op: "ImageDecoder", In: in(bmp[:56]), Want: Vals(nil), Err: "too short for 2 x 1"},
+		{Op: "ImageDecoder", In: in([]byte("P6 2 9 255 x")), Want: Vals(nil), Err: "too short for 2 x 9"},
+		{Op: "ImageDecoder", In: in([]byte("P6 999999999 999999999 255 ")), Want: Vals(nil), Err: "image of"},
+		{Op: "ImageDecoder", In: in([]byte("\xff\xd8\xffno")), Want: Vals(nil), Err: "EOF"},
+		{Op: "ImageDecoder", In: Vals(F32([]int{1}, 1)), Want: Vals(nil), Err: "want uint8 of 1 dimension"},
+	})
+}
