@@ -19,7 +19,8 @@ import (
 //	encoded_stream: uint8 [bytes]    image: uint8 [height, width, 3], or 1 channel for Grayscale
 //
 // JPEG, PNG, BMP without compression and binary PNM are decoded; JPEG 2000, TIFF
-// and WebP are not supported. Transparency is dropped; gray is 0.299 R + 0.587 G + 0.114 B.
+// and WebP are not supported. JPEG pixels may differ by a unit or two from those of
+// other decoders, whose inverse transforms round differently. Transparency is dropped; gray is 0.299 R + 0.587 G + 0.114 B.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ImageDecoder.html
 func init() {
@@ -56,6 +57,9 @@ func buildImageDecoder(b *BuildContext) (Kernel, error) {
 			return err
 		}
 		r := img.Bounds()
+		if ycc, ok := img.(*image.YCbCr); ok {
+			img = fullChroma(ycc)
+		}
 		w, h, ch := r.Dx(), r.Dy(), imageChannels(format)
 		y := c.Output(0, tensor.Uint8, h, w, ch).Bytes()
 		c.P.For(h, 16, func(lo, hi int) {
@@ -201,4 +205,42 @@ func decodePNM(b []byte) (image.Image, error) {
 		img.Pix[4*i], img.Pix[4*i+1], img.Pix[4*i+2], img.Pix[4*i+3] = p[0], p[ch/2], p[ch-1], 255
 	}
 	return img, nil
+}
+
+// fullChroma returns an image whose chroma is as fine as its luma. Chroma of
+// half the width, or half of both, is interpolated with weights of 3/4 and 1/4,
+// as the decoders do that models were trained with.
+func fullChroma(m *image.YCbCr) *image.YCbCr {
+	double := m.SubsampleRatio == image.YCbCrSubsampleRatio420
+	if !double && m.SubsampleRatio != image.YCbCrSubsampleRatio422 || m.Rect.Min != (image.Point{}) {
+		return m
+	}
+	w, h := m.Rect.Dx(), m.Rect.Dy()
+	out := image.NewYCbCr(m.Rect, image.YCbCrSubsampleRatio444)
+	cw, chh := (w+1)/2, h
+	if double {
+		chh = (h + 1) / 2
+	}
+	sum := make([]int, cw)
+	for y := range h {
+		copy(out.Y[y*out.YStride:y*out.YStride+w], m.Y[y*m.YStride:])
+		near, far := y, y
+		if double {
+			near = y / 2
+			far = min(max(near-1+y%2*2, 0), chh-1)
+		}
+		for k, src := range [2][]byte{m.Cb, m.Cr} {
+			dst := [2][]byte{out.Cb, out.Cr}[k][y*out.CStride:]
+			a, b := src[near*m.CStride:], src[far*m.CStride:]
+			for x := range sum {
+				sum[x] = 3*int(a[x]) + int(b[x]) // 4 times the value
+			}
+			for x := range w {
+				c := x / 2
+				o := min(max(c-1+x%2*2, 0), cw-1)
+				dst[x] = byte((3*sum[c] + sum[o] + 8 - x%2) >> 4)
+			}
+		}
+	}
+	return out
 }

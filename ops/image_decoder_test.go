@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"image"
 	"image/color"
+	"image/jpeg"
 	"image/png"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -42,4 +45,34 @@ func TestImageDecoder(t *testing.T) {
 		{Op: "ImageDecoder", In: in([]byte("\xff\xd8\xffno")), Want: Vals(nil), Err: "EOF"},
 		{Op: "ImageDecoder", In: Vals(F32([]int{1}, 1)), Want: Vals(nil), Err: "want uint8 of 1 dimension"},
 	})
+}
+
+// A smooth picture must survive JPEG, whose chroma has half the resolution.
+func TestImageDecoderJPEG(t *testing.T) {
+	img := image.NewNRGBA(image.Rect(0, 0, 17, 15))
+	for i := range 15 {
+		for j := range 17 {
+			img.Set(j, i, color.NRGBA{uint8(10 * i), uint8(10 * j), uint8(200 - 5*i - 5*j), 255})
+		}
+	}
+	var buf bytes.Buffer
+	if err := jpeg.Encode(&buf, img, &jpeg.Options{Quality: 100}); err != nil {
+		t.Fatal(err)
+	}
+	n := Node(Case{Op: "ImageDecoder", In: Vals(tensor.Of(buf.Bytes())), Want: Vals(nil), Err: "x"}, nil)
+	got, err := ops.Eval(par.P{}, n, Vals(tensor.Of(buf.Bytes())), ops.BuildEnv{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := tensor.Data[uint8](got[0].(*tensor.Tensor))
+	for i := range 15 {
+		for j := range 17 {
+			p := img.NRGBAAt(j, i)
+			for k, want := range [3]uint8{p.R, p.G, p.B} {
+				if d := int(y[(i*17+j)*3+k]) - int(want); d < -8 || d > 8 {
+					t.Fatalf("pixel %d %d, channel %d: %d, want about %d", i, j, k, int(want)+d, want)
+				}
+			}
+		}
+	}
 }
