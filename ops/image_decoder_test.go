@@ -52,7 +52,7 @@ func TestImageDecoderJPEG(t *testing.T) {
 	img := image.NewNRGBA(image.Rect(0, 0, 17, 15))
 	for i := range 15 {
 		for j := range 17 {
-			img.Set(j, i, color.NRGBA{uint8(10 * i), uint8(10 * j), uint8(200 - 5*i - 5*j), 255})
+			img.Set(j, i, color.NRGBA{uint8(4 * i), uint8(4 * j), uint8(200 - 2*i - 2*j), 255})
 		}
 	}
 	var buf bytes.Buffer
