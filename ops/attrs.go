@@ -15,10 +15,14 @@ type attrs struct {
 	node *onnx.Node
 	read []string
 	err  error
+	seen func(name string, def any) // told of every read with its default; nil outside of tests
 }
 
 func attr[T any](a *attrs, name string, def T) T {
 	a.read = append(a.read, name)
+	if a.seen != nil {
+		a.seen(name, def)
+	}
 	v, err := onnx.Attribute(a.node, name, def)
 	if err != nil && a.err == nil {
 		a.err = err
@@ -61,10 +65,17 @@ func (a *attrs) HasAttr(name string) bool {
 
 // Ints returns the ints attribute name, or def.
 func (a *attrs) Ints(name string, def []int) []int {
-	if !a.HasAttr(name) {
+	has := a.HasAttr(name)
+	if a.seen != nil {
+		a.seen(name, def)
+	}
+	if !has {
 		return def
 	}
-	v := attr(a, name, []int64(nil))
+	v, err := onnx.Attribute(a.node, name, []int64(nil))
+	if err != nil && a.err == nil {
+		a.err = err
+	}
 	out := make([]int, len(v))
 	for i, x := range v {
 		out[i] = int(x)

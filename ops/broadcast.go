@@ -202,7 +202,10 @@ func legacyBroadcast(b *BuildContext, k Kernel) Kernel {
 	on := b.Bool("broadcast", false)
 	hasAxis := b.HasAttr("axis")
 	axis := b.Int("axis", 0)
-	b.Ignore("consumed_inputs")
+	switch b.Node.Op {
+	case "Add", "Sub", "Mul", "Div":
+		b.Ignore("consumed_inputs")
+	}
 	return func(c *Call) error {
 		x, y := c.T(0), c.T(1)
 		if x == nil || y == nil {

@@ -22,7 +22,7 @@ func init() {
 		Name:     "DynamicQuantizeLinear",
 		Numerics: Rounding,
 		Versions: []Version{
-			{Since: 11, In: N(1), Out: Arity{1, 3}, Infer: inferDynamicQuantizeLinear, Build: buildDynamicQuantizeLinear},
+			{Since: 11, In: N(1), Out: N(3), Infer: inferDynamicQuantizeLinear, Build: buildDynamicQuantizeLinear},
 		},
 	})
 }

@@ -129,15 +129,18 @@ func (b *BuildContext) need(i int, m byType) (Kernel, error) {
 // the input's type. Before opset 6 the attribute consumed_inputs, a hint about
 // memory, may be given.
 func unaryVersions(since int, build func(*BuildContext) (Kernel, error)) []Version {
-	v := Version{Since: since, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: build}
 	if since > 1 {
-		return []Version{v}
+		return plainVersions(since, build)
 	}
-	old, cur := v, v
+	old, cur := plainVersions(1, build)[0], plainVersions(6, build)[0]
 	old.Build = func(b *BuildContext) (Kernel, error) {
 		b.Ignore("consumed_inputs")
 		return build(b)
 	}
-	cur.Since = 6
 	return []Version{old, cur}
+}
+
+// plainVersions is unaryVersions for operators that never had consumed_inputs.
+func plainVersions(since int, build func(*BuildContext) (Kernel, error)) []Version {
+	return []Version{{Since: since, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: build}}
 }

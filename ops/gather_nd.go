@@ -18,17 +18,19 @@ func init() {
 		Name:     "GatherND",
 		Versions: []Version{{Since: 11, In: N(2), Out: N(1), Infer: inferGatherND, Build: buildGatherND}},
 	})
-	// The com.microsoft variant has no batch_dims.
-	register(&Op{
-		Domain:   "com.microsoft",
-		Name:     "GatherND",
-		Versions: []Version{{Since: 1, In: N(2), Out: N(1), Infer: inferGatherND, Build: buildGatherND}},
-	})
+}
+
+// batchDims reads the attribute batch_dims, which com.microsoft's variant has not.
+func batchDims(a *attrs) int {
+	if a.node.Domain != "" {
+		return 0
+	}
+	return a.Int("batch_dims", 0)
 }
 
 func inferGatherND(c *InferContext) error {
 	x, idx := c.In(0), c.In(1)
-	batch := c.Int("batch_dims", 0)
+	batch := batchDims(&c.attrs)
 	c.Out[0] = onnx.UnrankedType(x.DType)
 	if !x.Ranked || !idx.Ranked {
 		return nil
@@ -49,7 +51,7 @@ func inferGatherND(c *InferContext) error {
 }
 
 func buildGatherND(b *BuildContext) (Kernel, error) {
-	batch := b.Int("batch_dims", 0)
+	batch := batchDims(&b.attrs)
 	return bytewise(func(c *Call) error {
 		x, idx := c.T(0), c.T(1)
 		from, n, err := tupleOffsets(c, x.Shape(), batch)

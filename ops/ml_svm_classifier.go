@@ -20,7 +20,7 @@ func init() {
 	register(&Op{
 		Domain: "ai.onnx.ml", Name: "SVMClassifier", Numerics: Rounding,
 		Versions: []Version{
-			{Since: 1, In: N(1), Out: Arity{1, 2}, Infer: inferSVMClassifier, Build: buildSVMClassifier},
+			{Since: 1, In: N(1), Out: N(2), Infer: inferSVMClassifier, Build: buildSVMClassifier},
 		},
 	})
 }

@@ -21,12 +21,13 @@ import (
 // The new keys are put at seqlens_k + 1 - l, or at 0 where l is
 // total_sequence_length. With do_rotary query and key are turned as in
 // RotaryEmbedding. local_window_size bounds how many keys a query attends.
-// Quantized caches, smooth_softmax and head_sink are not supported.
+// Quantized caches, smooth_softmax, head_sink, normalized queries and keys,
+// output_qk and attention that is not causal are not supported.
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
 	register(&Op{Domain: "com.microsoft", Name: "GroupQueryAttention", Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: Arity{7, 12}, Out: Arity{1, 3}, Infer: inferGroupQueryAttention, Build: buildGroupQueryAttention},
+		{Since: 1, In: Arity{7, 17}, Out: Arity{1, 4}, Infer: inferGroupQueryAttention, Build: buildGroupQueryAttention},
 	}})
 }
 
@@ -56,13 +57,40 @@ func buildGroupQueryAttention(b *BuildContext) (Kernel, error) {
 	if g.heads < 1 || g.kvHeads < 1 || g.heads%g.kvHeads != 0 {
 		return nil, fmt.Errorf("attribute \"num_heads\" is %d, want a multiple of \"kv_num_heads\", %d", g.heads, g.kvHeads)
 	}
-	if b.Int("smooth_softmax", 0) > 0 || b.Has(11) {
-		return nil, fmt.Errorf("%w: smooth_softmax or head_sink", ErrUnsupported)
+	if err := plainGroupQuery(b); err != nil {
+		return nil, err
 	}
 	if b.Has(3) != b.Has(4) || b.Has(1) != b.Has(2) || g.rotary && (!b.Has(7) || !b.Has(8)) {
 		return nil, fmt.Errorf("key and value, past_key and past_value, and for do_rotary cos_cache and sin_cache belong together")
 	}
 	return b.realKernels(0, groupQueryKernel[float32](g), groupQueryKernel[float64](g))
+}
+
+// plainGroupQuery refuses what no kernel here computes.
+func plainGroupQuery(b *BuildContext) error {
+	b.Ignore("q_norm_epsilon", "k_norm_epsilon", "qk_norm_epsilon") // without q_norm_weight and k_norm_weight
+	for name, plain := range map[string]int{"causal": 1, "kv_cache_bit_width": 0, "qk_output": 0, "sliding_window_cache": 0} {
+		if v := b.Int(name, plain); v != plain {
+			return fmt.Errorf("%w: attribute %q is %d", ErrUnsupported, name, v)
+		}
+	}
+	for _, name := range []string{"k_quant_type", "v_quant_type"} {
+		if v := b.Str(name, "NONE"); v != "NONE" {
+			return fmt.Errorf("%w: attribute %q is %q", ErrUnsupported, name, v)
+		}
+	}
+	if b.Int("smooth_softmax", 0) > 0 {
+		return fmt.Errorf("%w: smooth_softmax", ErrUnsupported)
+	}
+	for i, name := range []string{"head_sink", "k_scale", "v_scale", "q_norm_weight", "k_norm_weight", "query_seqlens"} {
+		if b.Has(11 + i) {
+			return fmt.Errorf("%w: input %s", ErrUnsupported, name)
+		}
+	}
+	if b.Wants(3) {
+		return fmt.Errorf("%w: output output_qk", ErrUnsupported)
+	}
+	return nil
 }
 
 func groupQueryKernel[T floating](g groupQuery) Kernel {

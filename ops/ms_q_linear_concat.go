@@ -18,7 +18,7 @@ func init() {
 	register(&Op{
 		Domain: "com.microsoft", Name: "QLinearConcat", Numerics: Rounding,
 		Versions: []Version{
-			{Since: 1, In: Arity{5, Many}, Out: N(1), Infer: inferQLinearConcat, Build: buildQLinearConcat},
+			{Since: 1, In: Arity{3, Many}, Out: N(1), Infer: inferQLinearConcat, Build: buildQLinearConcat},
 		},
 	})
 }

@@ -16,6 +16,6 @@ func init() {
 		Name:     "Not",
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, buildTable(byType{tensor.Bool: unaryKernel(notLoop)})),
+		Versions: plainVersions(1, buildTable(byType{tensor.Bool: unaryKernel(notLoop)})),
 	})
 }

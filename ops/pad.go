@@ -28,12 +28,6 @@ func init() {
 			{Since: 18, In: Arity{2, 4}, Out: N(1), Infer: inferPad, Build: buildPad},
 		},
 	})
-	// The com.microsoft variant has the inputs of version 11, and wrap.
-	register(&Op{
-		Domain:   "com.microsoft",
-		Name:     "Pad",
-		Versions: []Version{{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: inferPad, Build: buildPad}},
-	})
 }
 
 func inferPad1(c *InferContext) error {

@@ -18,16 +18,26 @@ type quantAttrs struct {
 }
 
 func readQuantAttrs(a *attrs) quantAttrs {
-	q := quantAttrs{axis: a.Int("axis", 1), block: a.Int("block_size", 0), rules: castRules{saturate: a.Bool("saturate", true)}}
-	for name, d := range map[string]*tensor.DType{"output_dtype": &q.out, "precision": &q.precision} {
-		if a.Int(name, 0) != 0 { // 0 stands for not given
-			*d = a.DType(name, tensor.Undefined)
-		}
+	q := quantAttrs{axis: a.Int("axis", 1), rules: castRules{saturate: true}}
+	if a.node.Domain != "" { // com.microsoft has no more
+		return q
+	}
+	q.block, q.out = a.Int("block_size", 0), optionalDType(a, "output_dtype")
+	if a.node.Op == "QuantizeLinear" {
+		q.rules.saturate, q.precision = a.Bool("saturate", true), optionalDType(a, "precision")
 	}
 	if q.block < 0 {
 		a.Fail("attribute \"block_size\" is %d, want a positive number", q.block)
 	}
 	return q
+}
+
+// optionalDType reads an element type where 0 stands for none.
+func optionalDType(a *attrs, name string) tensor.DType {
+	if a.Int(name, 0) == 0 {
+		return tensor.Undefined
+	}
+	return a.DType(name, tensor.Undefined)
 }
 
 // quantPlan says which scale belongs to which element.

@@ -20,8 +20,10 @@ type intConv struct {
 func parseIntConv(a *attrs) (*intConv, error) {
 	v := &intConv{
 		autoPad: a.OneOf("auto_pad", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"),
-		kernel:  a.Ints("kernel_shape", nil), strides: a.Ints("strides", nil), dilations: a.Ints("dilations", nil),
-		pads: a.Ints("pads", nil), group: a.Int("group", 1),
+		kernel:  a.Ints("kernel_shape", nil), strides: a.Ints("strides", nil), pads: a.Ints("pads", nil), group: 1,
+	}
+	if a.node.Op != "QLinearAveragePool" {
+		v.dilations, v.group = a.Ints("dilations", nil), a.Int("group", 1)
 	}
 	if v.group < 1 {
 		return nil, fmt.Errorf("group is %d, want at least 1", v.group)

@@ -22,12 +22,6 @@ func init() {
 		// 27 added the half types and stash_type.
 		Versions: []Version{{Since: 11, In: N(3), Out: N(1), Infer: inferRange, Build: buildRange}},
 	})
-	// The com.microsoft variant has 1 as the default of delta.
-	register(&Op{
-		Domain:   "com.microsoft",
-		Name:     "Range",
-		Versions: []Version{{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: inferRange, Build: buildRange}},
-	})
 }
 
 func inferRange(c *InferContext) error {
@@ -152,8 +146,10 @@ func rangeFloats[T float32 | float64](c *Call) error {
 }
 
 func buildRange(b *BuildContext) (Kernel, error) {
-	if s := b.Int("stash_type", 1); s != 1 {
-		return nil, fmt.Errorf("%w: attribute %q is %d", ErrUnsupported, "stash_type", s)
+	if b.Node.Domain == "" {
+		if s := b.Int("stash_type", 1); s != 1 {
+			return nil, fmt.Errorf("%w: attribute %q is %d", ErrUnsupported, "stash_type", s)
+		}
 	}
 	half := throughFloat32(rangeFloats[float32], 0)
 	return b.dispatch(0, byType{

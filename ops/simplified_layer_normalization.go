@@ -1,19 +1,17 @@
 package ops
 
 // SimplifiedLayerNormalization: Y = X / sqrt(mean(X²) + epsilon) * scale, the
-// mean over the dimensions from axis on. ONNX Runtime writes it, in the default
-// domain and in its own, where RMSNormalization is not yet there.
+// mean over the dimensions from axis on. ONNX Runtime writes it in the default
+// domain where RMSNormalization is not yet there; ONNX's table has it not.
 //
 //	X: T[d0...]    scale: V, broadcast to X    Y: V[d0...]
 //	inv_std_var (optional): type stash_type, X's shape with the normalized dimensions as 1
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
-	for _, domain := range []string{"", "com.microsoft"} {
-		register(&Op{Domain: domain, Name: "SimplifiedLayerNormalization", Numerics: Rounding, Versions: []Version{
-			{Since: 1, In: N(2), Out: Arity{1, 2}, InPlace: []int{0}, Infer: inferSimplifiedLayerNorm, Build: buildSimplifiedLayerNorm},
-		}})
-	}
+	register(&Op{Name: "SimplifiedLayerNormalization", Numerics: Rounding, Versions: []Version{
+		{Since: 1, In: N(2), Out: Arity{1, 2}, InPlace: []int{0}, Infer: inferSimplifiedLayerNorm, Build: buildSimplifiedLayerNorm},
+	}})
 }
 
 func inferSimplifiedLayerNorm(c *InferContext) error {

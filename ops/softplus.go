@@ -16,6 +16,6 @@ func init() {
 		Name:     "Softplus",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, buildTable(floatKernels(vec.Best.Softplus, mapLoop(softplus64)))),
+		Versions: plainVersions(1, buildTable(floatKernels(vec.Best.Softplus, mapLoop(softplus64)))),
 	})
 }

@@ -12,6 +12,6 @@ func init() {
 		Name:     "Softsign",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, buildTable(floatKernels(softsignLoop[float32], softsignLoop[float64]))),
+		Versions: plainVersions(1, buildTable(floatKernels(softsignLoop[float32], softsignLoop[float64]))),
 	})
 }

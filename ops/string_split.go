@@ -21,7 +21,7 @@ import (
 func init() {
 	register(&Op{
 		Name:     "StringSplit",
-		Versions: []Version{{Since: 20, In: N(1), Out: Arity{1, 2}, Infer: inferStringSplit, Build: buildStringSplit}},
+		Versions: []Version{{Since: 20, In: N(1), Out: N(2), Infer: inferStringSplit, Build: buildStringSplit}},
 	})
 }
 

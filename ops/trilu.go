@@ -13,12 +13,10 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Trilu.html
 func init() {
-	versions := func(since int) []Version {
-		return []Version{{Since: since, In: Arity{1, 2}, Out: N(1), Infer: inferTrilu, Build: buildTrilu}}
-	}
-	register(&Op{Name: "Trilu", Versions: versions(14)})
-	// What exporters wrote before opset 14.
-	register(&Op{Domain: "com.microsoft", Name: "Trilu", Versions: versions(1)})
+	register(&Op{
+		Name:     "Trilu",
+		Versions: []Version{{Since: 14, In: Arity{1, 2}, Out: N(1), Infer: inferTrilu, Build: buildTrilu}},
+	})
 }
 
 func inferTrilu(c *InferContext) error {

@@ -21,12 +21,6 @@ func init() {
 		Name:     "Unique",
 		Versions: []Version{{Since: 11, In: N(1), Out: Arity{1, 4}, Infer: inferUnique, Build: buildUnique}},
 	})
-	// The com.microsoft variant gives Y in order of appearance, the inverse and the counts of a vector.
-	register(&Op{
-		Domain:   "com.microsoft",
-		Name:     "Unique",
-		Versions: []Version{{Since: 1, In: N(1), Out: N(3), Infer: inferUniqueMS, Build: buildUniqueMS}},
-	})
 }
 
 func inferUnique(c *InferContext) error {
