@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -53,29 +54,53 @@ func inferQGemm(c *InferContext) error {
 
 func buildQGemm(b *BuildContext) (Kernel, error) {
 	transA, transB, alpha := b.Bool("transA", false), b.Bool("transB", false), b.Float("alpha", 1)
+	pack := func(p par.P, w *tensor.Tensor) *qgemm.Right {
+		if transB {
+			return qgemm.Pack(p, w.Bytes(), w.Dim(1), w.Dim(0), 1, w.Dim(1), w.DType() == tensor.Int8)
+		}
+		return qgemm.Pack(p, w.Bytes(), w.Dim(0), w.Dim(1), w.Dim(1), 1, w.DType() == tensor.Int8)
+	}
+	var packed *qgemm.Right
+	if t := b.Const(3); t != nil && t.Rank() == 2 && isByte(t.DType()) {
+		layout := "qgemm/kn"
+		if transB {
+			layout = "qgemm/nk"
+		}
+		v, err := b.Pack(3, layout, func() (any, error) { return pack(par.P{}, t), nil })
+		if err != nil {
+			return nil, err
+		}
+		packed = v.(*qgemm.Right)
+	}
 	return func(c *Call) error {
 		a, err := byteInput(c, 0, "A")
 		if err != nil {
 			return err
 		}
-		w, err := byteInput(c, 3, "B")
-		if err != nil {
-			return err
+		if a.Rank() != 2 {
+			return fmt.Errorf("A has shape %v, want 2 dimensions", a.Shape())
 		}
-		if a.Rank() != 2 || w.Rank() != 2 {
-			return fmt.Errorf("A and B have shapes %v and %v, want 2 dimensions", a.Shape(), w.Shape())
+		right := packed
+		if right == nil {
+			w, err := byteInput(c, 3, "B")
+			if err != nil {
+				return err
+			}
+			if w.Rank() != 2 {
+				return fmt.Errorf("B has shape %v, want 2 dimensions", w.Shape())
+			}
+			right = pack(c.P, w)
 		}
-		m, k, n, kb := a.Dim(0), a.Dim(1), w.Dim(1), w.Dim(0)
-		rs, cs := n, 1
+		m, k, n := a.Dim(0), a.Dim(1), right.N
 		if transA {
 			m, k = k, m
 		}
-		if transB {
-			n, kb = kb, n
-			rs, cs = 1, kb
+		if k != right.K {
+			return fmt.Errorf("A has shape %v with k = %d, want k = %d as in B", a.Shape(), k, right.K)
 		}
-		if k != kb {
-			return fmt.Errorf("B has shape %v, want %d for A's %v", w.Shape(), k, a.Shape())
+		bd := tensor.Uint8
+		if right.Signed {
+			bd = tensor.Int8
 		}
 		qa, err := quantParamsOf(c, 1, a.DType(), "a")
 		if err != nil {
@@ -85,7 +110,7 @@ func buildQGemm(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		zb, err := zeroPoints(c.T(5), w.DType(), "b_zero_point")
+		zb, err := zeroPoints(c.T(5), bd, "b_zero_point")
 		if err != nil {
 			return err
 		}
@@ -115,7 +140,6 @@ func buildQGemm(b *BuildContext) (Kernel, error) {
 				}
 			}
 		}
-		right := qgemm.Pack(w.Bytes(), k, n, rs, cs, w.DType() == tensor.Int8)
 		acc := Scratch[int32](c, m*n)
 		left := qgemm.Left{M: m, K: k, Data: rows, Signed: a.DType() == tensor.Int8, Zero: []int32{qa.zero}}
 		qgemm.Mul(c.P, left, right, zb, acc, n, nil)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -283,7 +284,7 @@ func buildIntMat(b *BuildContext, aIn, bIn int) (*intMat, error) {
 	}
 	k, n := t.Dim(0), t.Dim(1)
 	p, err := b.Pack(bIn, "qgemm/kn", func() (any, error) {
-		return qgemm.Pack(t.Bytes(), k, n, n, 1, t.DType() == tensor.Int8), nil
+		return qgemm.Pack(par.P{}, t.Bytes(), k, n, n, 1, t.DType() == tensor.Int8), nil
 	})
 	if err != nil {
 		return nil, err
@@ -365,7 +366,7 @@ func (m *intMat) run(c *Call, a *tensor.Tensor, s *matShape, za, zb []int32, acc
 	for i := range s.batch {
 		if m.packed == nil && s.bAt[i] != last {
 			last = s.bAt[i]
-			right.Fill(b.Bytes()[last*s.k*s.n:(last+1)*s.k*s.n], s.n, 1)
+			right.Fill(c.P, b.Bytes()[last*s.k*s.n:(last+1)*s.k*s.n], s.n, 1)
 		}
 		left := qgemm.Left{M: s.m, K: s.k, Data: a.Bytes()[s.aAt[i]*s.m*s.k:], Signed: signed, Zero: zaOf(s.aAt[i])}
 		var d func(i0, i1, j0, j1 int)

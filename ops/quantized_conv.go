@@ -160,13 +160,9 @@ func (v *intConv) run(c *Call, g *convGeometry, x, w *tensor.Tensor, zx int32, z
 		return fmt.Errorf("%w: %d elements in a channel", ErrUnsupported, g.inSize)
 	}
 	off := g.offsets()
-	flip := byte(0)
-	if x.DType() == tensor.Int8 {
-		flip = 0x80
-	}
-	pad := byte(zx) ^ flip
 	r := &qgemm.Right{K: k, N: g.positions, Signed: x.DType() == tensor.Int8, Data: Scratch[uint8](c, qgemm.PanelBytes(k, g.positions))}
 	r.Sums = make([]int32, r.Panels()*qgemm.Width)
+	flip, pad := r.Flip(), byte(zx)^r.Flip()
 	acc := Scratch[int32](c, mg*g.positions)
 	zero := []int32{zx}
 	perTask := max(1, (1<<16)/max(1, k*mg*qgemm.Width))
@@ -177,11 +173,11 @@ func (v *intConv) run(c *Call, g *convGeometry, x, w *tensor.Tensor, zx int32, z
 			if len(zw) > 1 {
 				left.Zero = zw[gr*mg : (gr+1)*mg]
 			}
-			sums := qgemm.RowSums(left)
+			rows := left.Prepare(c.P)
 			c.P.For(r.Panels(), perTask, func(q0, q1 int) {
 				fillPanels(r.Data, src, off, g, q0, q1, flip, pad)
 				r.SumPanels(q0, q1)
-				qgemm.Block(left, sums, 0, mg, r, zero, q0, q1, acc, g.positions)
+				qgemm.Block(rows, 0, mg, r, zero, q0, q1, acc, g.positions)
 				lo, hi := q0*qgemm.Width, min(q1*qgemm.Width, g.positions)
 				for i := range mg {
 					emit(n, gr*mg+i, lo, acc[i*g.positions+lo:i*g.positions+hi])
@@ -195,24 +191,44 @@ func (v *intConv) run(c *Call, g *convGeometry, x, w *tensor.Tensor, zx int32, z
 // fillPanels lays what the kernel sees at the positions of panels [q0, q1) out
 // as columns.
 func fillPanels(data, src []byte, off []int32, g *convGeometry, q0, q1 int, flip, pad byte) {
-	k := g.cg * g.taps
+	k, size := g.cg*g.taps, qgemm.PanelSize(g.cg*g.taps)
 	for q := q0; q < q1; q++ {
 		p0 := q * qgemm.Width
 		w := min(qgemm.Width, g.positions-p0)
-		dst := data[p0*k : (p0+qgemm.Width)*k]
+		dst := data[q*size : (q+1)*size]
+		if w < qgemm.Width {
+			clear(dst)
+		} else if k%4 != 0 {
+			clear(dst[size-4*qgemm.Width:])
+		}
 		for t := range g.taps {
 			at := off[t*g.positions+p0 : t*g.positions+p0+w]
+			// Most often the kernel sees a run of elements.
+			first := int(at[0])
+			run := first >= 0
+			for j, o := range at {
+				if int(o) != first+j {
+					run = false
+					break
+				}
+			}
 			for ch := range g.cg {
 				img := src[ch*g.inSize : (ch+1)*g.inSize]
-				row := dst[(ch*g.taps+t)*qgemm.Width:][:qgemm.Width]
+				p := ch*g.taps + t
+				col := dst[p/4*4*qgemm.Width+p%4:]
+				if run {
+					for j, v := range img[first : first+w] {
+						col[j*4] = v ^ flip
+					}
+					continue
+				}
 				for j, o := range at {
 					if o < 0 {
-						row[j] = pad
+						col[j*4] = pad
 					} else {
-						row[j] = img[o] ^ flip
+						col[j*4] = img[o] ^ flip
 					}
 				}
-				clear(row[w:])
 			}
 		}
 	}

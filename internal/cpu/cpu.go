@@ -13,14 +13,15 @@ import (
 
 // The levels of instruction sets, as GNEISS_ISA spells them.
 const (
-	Generic = "generic" // Go only
-	AVX2    = "avx2"    // amd64: AVX2 and FMA
-	AVX512  = "avx512"  // amd64: AVX-512 F, BW, DQ and VL, and BMI2
-	NEON    = "neon"    // arm64: the baseline vector set
+	Generic = "generic"    // Go only
+	AVX2    = "avx2"       // amd64: AVX2 and FMA
+	AVX512  = "avx512"     // amd64: AVX-512 F, BW, DQ and VL, and BMI2
+	VNNI    = "avx512vnni" // amd64: AVX512 and its dot products of bytes
+	NEON    = "neon"       // arm64: the baseline vector set
 )
 
 var isa = knob.Choice("GNEISS_ISA", "", "highest instruction set that kernels use; empty: the best of this machine",
-	Generic, AVX2, AVX512, NEON)
+	Generic, AVX2, AVX512, VNNI, NEON)
 
 // Features are what detection found, whatever the cap.
 type Features struct {
@@ -37,7 +38,8 @@ var found = func() []string {
 	for _, e := range []struct {
 		name string
 		has  bool
-	}{{AVX2, Found.AVX2}, {AVX512, Found.AVX2 && Found.AVX512}, {NEON, Found.NEON}} {
+	}{{AVX2, Found.AVX2}, {AVX512, Found.AVX2 && Found.AVX512},
+		{VNNI, Found.AVX2 && Found.AVX512 && Found.AVX512VNNI}, {NEON, Found.NEON}} {
 		if e.has {
 			l = append(l, e.name)
 		}

@@ -1,25 +1,64 @@
-// Package qgemm multiplies matrices of 8-bit integers, exactly, in 32 bits.
+// Package qgemm multiplies matrices of 8-bit integers, exactly, in 32 bits, and
+// matrices of floats with weights that are codes of a few bits (see Codes).
 //
-// All four mixes of signed and unsigned are one kernel: a signed byte s is
-// read as the unsigned byte s+128 (a flip of its top bit), and zero points
-// move by as much. With unsigned bytes one 64-bit multiplication gives two
-// products: the right matrix is stored in panels of eight columns, eight bytes
-// for each k; columns j and j+4 of a panel share a 64-bit accumulator.
+// All four mixes of signed and unsigned bytes are one kernel, which takes the
+// left matrix unsigned and the right one signed: a flip of its top bit turns a
+// byte of the other kind into one that differs by 128, and zero points move by
+// as much.
 //
 // Sums wrap around at 32 bits as ONNX's operators do.
 package qgemm
 
 import (
 	"encoding/binary"
+	"unsafe"
 
+	"github.com/gneiss-run/gneiss/internal/cpu"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
 // Width is the number of columns of a panel.
-const Width = 8
+const Width = 32
 
-// maxK is how many products of bytes a 32-bit half of an accumulator holds.
-const maxK = 1 << 16
+// kBlock is the number of k that one call of a tile takes at most.
+const kBlock = 4096
+
+// Table is one implementation of every routine of this package.
+type Table struct {
+	Name string // "generic" or the level of package cpu
+	MR   int
+	// Tile adds to rows x w elements of C the products of A, unsigned, with a
+	// panel, signed: c[i*ldc+j] += Σ a[i*lda+4g+e]·b[g*4*Width+4j+e] for the kg
+	// groups g of four. 1 <= rows <= MR, 1 <= w <= Width, kg <= kBlock/4.
+	Tile func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int)
+
+	CodesMR        int
+	Codes4, Codes8 func(g *codesTile)
+}
+
+// Tables lists what this machine can run, slowest first.
+var Tables = tables()
+
+// Best returns the fastest table that may be used (see package cpu).
+func Best() *Table {
+	for i := len(Tables) - 1; i > 0; i-- {
+		if cpu.Has(Tables[i].Name) {
+			return Tables[i]
+		}
+	}
+	return Tables[0]
+}
+
+func tables() []*Table {
+	l := []*Table{{Name: cpu.Generic, MR: 4, Tile: tileGo, CodesMR: 4, Codes4: codesGo4, Codes8: codesGo8}}
+	for _, t := range archTables() {
+		if t.Codes8 == nil {
+			t.Codes8 = codesGo8
+		}
+		l = append(l, t)
+	}
+	return l
+}
 
 // Left is the left matrix: M rows of K bytes, one after the other.
 type Left struct {
@@ -30,104 +69,194 @@ type Left struct {
 	Zero []int32
 }
 
+// Rows is a left matrix as tiles read it. It is not changed by Block, so that
+// one may serve many calls.
+type Rows struct {
+	Left
+	data   []byte // unsigned
+	stride int    // a multiple of 4
+	sums   []int32
+}
+
+// Prepare makes Rows of a. It copies the bytes only if they are signed or K is
+// no multiple of 4.
+func (a Left) Prepare(p par.P) *Rows {
+	r := &Rows{Left: a, data: a.Data, stride: (a.K + 3) &^ 3, sums: make([]int32, a.M)}
+	if a.K == 0 || a.M == 0 {
+		return r
+	}
+	move := a.Signed || a.K%4 != 0
+	if move {
+		r.data = make([]byte, a.M*r.stride)
+	}
+	p.For(a.M, max(1, (1<<16)/a.K), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			src := a.Data[i*a.K : (i+1)*a.K]
+			if move {
+				dst := r.data[i*r.stride:]
+				dst = dst[:copy(dst, src)]
+				if a.Signed {
+					flip(dst)
+				}
+				src = dst
+			}
+			r.sums[i] = byteSum(src)
+		}
+	})
+	return r
+}
+
+// flip turns signed bytes into unsigned ones and back.
+func flip(b []byte) {
+	for ; len(b) >= 8; b = b[8:] {
+		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^0x8080808080808080)
+	}
+	for i := range b {
+		b[i] ^= 0x80
+	}
+}
+
 // Right is the right matrix in panels. It is not changed by Mul, so that one
 // may serve many calls.
 type Right struct {
-	K, N   int
+	K, N int
+	// Signed says of what kind the bytes were, to which zero points belong.
 	Signed bool
-	// Data is [panel][k][Width], as unsigned bytes; columns from N on are 0.
+	// Data is [panel][k/4][Width][4], as signed bytes; columns from N and k
+	// from K on are 0. Flip gives what a byte differs by from what it was.
 	Data []byte
 	// Sums has the sum of each column of Data, Panels()*Width of them.
 	Sums []int32
 }
 
 // PanelBytes returns the length of Right.Data for a k by n matrix.
-func PanelBytes(k, n int) int { return (n + Width - 1) / Width * Width * k }
+func PanelBytes(k, n int) int { return (n + Width - 1) / Width * PanelSize(k) }
+
+// PanelSize returns the length of one panel.
+func PanelSize(k int) int { return (k + 3) / 4 * 4 * Width }
 
 // Panels returns the number of panels.
 func (r *Right) Panels() int { return (r.N + Width - 1) / Width }
 
+// Flip is what bytes are combined with by exclusive or on their way to Data.
+func (r *Right) Flip() byte {
+	if r.Signed {
+		return 0
+	}
+	return 0x80
+}
+
 // Pack makes panels of the k by n matrix whose element (p, j) is
 // b[p*rowStride+j*colStride].
-func Pack(b []byte, k, n, rowStride, colStride int, signed bool) *Right {
+func Pack(p par.P, b []byte, k, n, rowStride, colStride int, signed bool) *Right {
 	r := &Right{K: k, N: n, Signed: signed, Data: make([]byte, PanelBytes(k, n))}
 	r.Sums = make([]int32, r.Panels()*Width)
-	r.Fill(b, rowStride, colStride)
+	r.Fill(p, b, rowStride, colStride)
 	return r
 }
 
 // Fill writes the panels of r, whose K, N, Signed, Data and Sums are set.
-func (r *Right) Fill(b []byte, rowStride, colStride int) {
-	flip := flipOf(r.Signed)
-	for j0 := 0; j0 < r.N; j0 += Width {
-		dst := r.Data[j0*r.K : (j0+Width)*r.K]
-		w := min(Width, r.N-j0)
-		for p := range r.K {
-			row := dst[p*Width : p*Width+Width]
-			src := b[p*rowStride+j0*colStride:]
-			for j := range w {
-				row[j] = src[j*colStride] ^ flip
+func (r *Right) Fill(p par.P, b []byte, rowStride, colStride int) {
+	size, flip := PanelSize(r.K), r.Flip()
+	if size == 0 {
+		clear(r.Sums)
+		return
+	}
+	p.For(r.Panels(), max(1, (1<<15)/size), func(lo, hi int) {
+		for q := lo; q < hi; q++ {
+			dst := r.Data[q*size : (q+1)*size]
+			w := min(Width, r.N-q*Width)
+			src := b[q*Width*colStride:]
+			for k := 0; k < r.K; k += 4 {
+				group := dst[k*Width : (k+4)*Width]
+				if w < Width {
+					clear(group)
+				}
+				if k+4 > r.K {
+					clear(group)
+					for e := range r.K - k {
+						for j := range w {
+							group[j*4+e] = src[(k+e)*rowStride+j*colStride] ^ flip
+						}
+					}
+					continue
+				}
+				fillGroup(group, src[k*rowStride:], w, rowStride, colStride, flip)
 			}
-			clear(row[w:])
+		}
+		r.SumPanels(lo, hi)
+	})
+}
+
+// fillGroup writes four k of w columns.
+func fillGroup(group, src []byte, w, rowStride, colStride int, flip byte) {
+	all := uint32(flip) * 0x01010101
+	switch {
+	case rowStride == 1:
+		for j := range w {
+			v := binary.LittleEndian.Uint32(src[j*colStride:])
+			binary.LittleEndian.PutUint32(group[j*4:], v^all)
+		}
+	case colStride == 1:
+		s0, s1, s2, s3 := src[:w], src[rowStride:][:w], src[2*rowStride:][:w], src[3*rowStride:][:w]
+		for j := range s0 {
+			v := uint32(s0[j]) | uint32(s1[j])<<8 | uint32(s2[j])<<16 | uint32(s3[j])<<24
+			binary.LittleEndian.PutUint32(group[j*4:j*4+4], v^all)
+		}
+	default:
+		for j := range w {
+			for e := range 4 {
+				group[j*4+e] = src[e*rowStride+j*colStride] ^ flip
+			}
 		}
 	}
-	r.SumPanels(0, r.Panels())
 }
 
 // SumPanels sets Sums for panels [lo, hi) from Data.
 func (r *Right) SumPanels(lo, hi int) {
-	const mask = 0x000000ff000000ff
+	const mask = 0x00ff00ff00ff00ff
+	size := PanelSize(r.K)
 	for q := lo; q < hi; q++ {
 		sums := r.Sums[q*Width : q*Width+Width]
-		clear(sums)
-		data := r.Data[q*Width*r.K : (q+1)*Width*r.K]
-		for len(data) > 0 {
-			part := data[:min(len(data), maxK*Width)]
+		// As unsigned bytes, each 128 too much.
+		for j := range sums {
+			sums[j] = int32(-128 * (size / Width))
+		}
+		for data := r.Data[q*size : (q+1)*size]; len(data) > 0; {
+			// A 16-bit lane takes two bytes from each of up to 128 words.
+			part := data[:min(len(data), 128*4*Width)]
 			data = data[len(part):]
-			var s0, s1, s2, s3 uint64
-			for ; len(part) >= Width; part = part[Width:] {
-				x := binary.LittleEndian.Uint64(part)
-				s0 += x & mask
-				s1 += x >> 8 & mask
-				s2 += x >> 16 & mask
-				s3 += x >> 24 & mask
-			}
-			for i, s := range [4]uint64{s0, s1, s2, s3} {
-				sums[i] += int32(uint32(s))
-				sums[i+4] += int32(uint32(s >> 32))
+			for j := 0; j < Width; j += 2 {
+				var v uint64
+				for at := j * 4; at+8 <= len(part); at += 4 * Width {
+					x := binary.LittleEndian.Uint64(part[at:]) ^ 0x8080808080808080
+					v += x&mask + x>>8&mask
+				}
+				sums[j] += int32(v&0xffff) + int32(v>>16&0xffff)
+				sums[j+1] += int32(v>>32&0xffff) + int32(v>>48)
 			}
 		}
 	}
-}
-
-// RowSums returns the sum of each row of a as unsigned bytes.
-func RowSums(a Left) []int32 {
-	flip := flipOf(a.Signed)
-	out := make([]int32, a.M)
-	for i := range out {
-		s := int32(0)
-		for _, v := range a.Data[i*a.K : (i+1)*a.K] {
-			s += int32(v ^ flip)
-		}
-		out[i] = s
-	}
-	return out
 }
 
 // Mul computes c[i*ldc+j] = Σ_p (a[i,p] - a.Zero)·(b[p,j] - zero), with zero
 // one or one for each column (nil: 0). After each block of rows [i0, i1) and
 // columns [j0, j1) it calls done, if that is not nil; calls may be concurrent.
 func Mul(p par.P, a Left, b *Right, zero []int32, c []int32, ldc int, done func(i0, i1, j0, j1 int)) {
-	sums := RowSums(a)
-	const rows = 32
-	// A task is about 64k products at least.
-	panels := max(1, min(b.Panels(), (1<<16)/max(1, Width*b.K*min(a.M, rows))))
-	rowTasks, colTasks := (a.M+rows-1)/rows, (b.Panels()+panels-1)/panels
-	p.For(rowTasks*colTasks, 1, func(lo, hi int) {
+	if a.M == 0 || b.N == 0 {
+		return
+	}
+	rows := a.Prepare(p)
+	// A task is about a million products, some 10 µs of the fastest kernel.
+	const task = 1 << 20
+	high := min(a.M, 8*14)
+	wide := max(1, min(b.Panels(), task/max(1, high*Width*b.K)))
+	rowTasks, colTasks := (a.M+high-1)/high, (b.Panels()+wide-1)/wide
+	p.For(rowTasks*colTasks, max(1, task/max(1, high*wide*Width*b.K)), func(lo, hi int) {
 		for t := lo; t < hi; t++ {
-			i0, q0 := t%rowTasks*rows, t/rowTasks*panels
-			i1, q1 := min(i0+rows, a.M), min(q0+panels, b.Panels())
-			Block(a, sums, i0, i1, b, zero, q0, q1, c, ldc)
+			i0, q0 := t%rowTasks*high, t/rowTasks*wide
+			i1, q1 := min(i0+high, a.M), min(q0+wide, b.Panels())
+			Block(rows, i0, i1, b, zero, q0, q1, c, ldc)
 			if done != nil {
 				done(i0, i1, q0*Width, min(q1*Width, b.N))
 			}
@@ -135,86 +264,75 @@ func Mul(p par.P, a Left, b *Right, zero []int32, c []int32, ldc int, done func(
 	})
 }
 
-// Block computes rows [i0, i1) of panels [q0, q1). sums are a's RowSums.
-func Block(a Left, sums []int32, i0, i1 int, b *Right, zero []int32, q0, q1 int, c []int32, ldc int) {
-	k := a.K
+// Block computes rows [i0, i1) of panels [q0, q1).
+func Block(a *Rows, i0, i1 int, b *Right, zero []int32, q0, q1 int, c []int32, ldc int) {
+	t := Best()
+	size := PanelSize(b.K)
+	// Rows are shared out evenly: 16 are 8 and 8 rather than 14 and 2.
+	tiles := (i1 - i0 + t.MR - 1) / t.MR
+	if tiles == 0 {
+		return
+	}
+	step := (i1 - i0 + tiles - 1) / tiles
 	for q := q0; q < q1; q++ {
-		panel := b.Data[q*Width*k : (q+1)*Width*k]
 		j0 := q * Width
 		w := min(Width, b.N-j0)
-		var zb [Width]int32
-		for j := range w {
-			zb[j] = zeroAt(zero, j0+j, b.Signed)
-		}
-		for i := i0; i < i1; i += 2 {
-			r0 := a.Data[i*k : (i+1)*k]
-			r1 := r0
-			if i+1 < i1 {
-				r1 = a.Data[(i+1)*k : (i+2)*k]
-			}
-			var acc [2][Width]int32
-			for p := 0; p < k; p += maxK {
-				e := min(p+maxK, k)
-				two(&acc, r0[p:e], r1[p:e], panel[p*Width:e*Width], flipOf(a.Signed))
-			}
-			for r := range min(2, i1-i) {
-				za, s := zeroAt(a.Zero, i+r, a.Signed), sums[i+r]
-				out := c[(i+r)*ldc+j0 : (i+r)*ldc+j0+w]
-				for j := range out {
-					out[j] = acc[r][j] - za*b.Sums[j0+j] - zb[j]*s + int32(k)*za*zb[j]
-				}
+		a.start(i0, i1, b, zero, j0, w, c, ldc)
+		for k := 0; k < a.K; k += kBlock {
+			kg := (min(kBlock, a.K-k) + 3) / 4
+			panel := unsafe.Pointer(&b.Data[q*size+k*Width])
+			for i := i0; i < i1; i += step {
+				r := min(step, i1-i)
+				_ = c[(i+r-1)*ldc+j0+w-1]
+				_ = a.data[(i+r-1)*a.stride+k+kg*4-1]
+				t.Tile(r, kg, unsafe.Pointer(&a.data[i*a.stride+k]), a.stride, panel, unsafe.Pointer(&c[i*ldc+j0]), ldc, w)
 			}
 		}
 	}
 }
 
-// two adds to acc the products of two rows with a panel.
-func two(acc *[2][Width]int32, r0, r1, panel []byte, flip byte) {
-	const mask = 0x000000ff000000ff
-	var a0, a1, a2, a3, b0, b1, b2, b3 uint64
-	r1 = r1[:len(r0)]
-	panel = panel[:len(r0)*Width]
-	for p, v := range r0 {
-		x := binary.LittleEndian.Uint64(panel[p*Width:])
-		u, w := uint64(v^flip), uint64(r1[p]^flip)
-		x0, x1, x2, x3 := x&mask, x>>8&mask, x>>16&mask, x>>24&mask
-		a0 += u * x0
-		a1 += u * x1
-		a2 += u * x2
-		a3 += u * x3
-		b0 += w * x0
-		b1 += w * x1
-		b2 += w * x2
-		b3 += w * x3
+// start sets columns [j0, j0+w) of rows [i0, i1) of c to what zero points add
+// to the products: K·za·zb - za·Σb - zb·Σa.
+func (a *Rows) start(i0, i1 int, b *Right, zero []int32, j0, w int, c []int32, ldc int) {
+	var zb, f [Width]int32 // f: what za is multiplied with
+	any := false
+	for j := range w {
+		// Zero points are of the bytes as they were; in Data all are signed.
+		zb[j] = zeroAt(zero, j0+j)
+		if !b.Signed {
+			zb[j] -= 128
+		}
+		any = any || zb[j] != 0
+		f[j] = int32(a.K)*zb[j] - b.Sums[j0+j]
 	}
-	for i, s := range [4]uint64{a0, a1, a2, a3} {
-		acc[0][i] += int32(uint32(s))
-		acc[0][i+4] += int32(uint32(s >> 32))
-	}
-	for i, s := range [4]uint64{b0, b1, b2, b3} {
-		acc[1][i] += int32(uint32(s))
-		acc[1][i+4] += int32(uint32(s >> 32))
+	for i := i0; i < i1; i++ {
+		za, s := zeroAt(a.Zero, i), a.sums[i]
+		if a.Signed {
+			za += 128
+		}
+		out := c[i*ldc+j0 : i*ldc+j0+w]
+		switch {
+		case any:
+			for j := range out {
+				out[j] = za*f[j] - s*zb[j]
+			}
+		case za != 0:
+			for j := range out {
+				out[j] = za * f[j]
+			}
+		default:
+			clear(out)
+		}
 	}
 }
 
-func flipOf(signed bool) byte {
-	if signed {
-		return 0x80
-	}
-	return 0
-}
-
-// zeroAt returns the zero point i for the unsigned form.
-func zeroAt(zero []int32, i int, signed bool) int32 {
-	z := int32(0)
+// zeroAt returns the zero point i.
+func zeroAt(zero []int32, i int) int32 {
 	switch {
 	case len(zero) == 1:
-		z = zero[0]
+		return zero[0]
 	case len(zero) > 1:
-		z = zero[i]
+		return zero[i]
 	}
-	if signed {
-		z += 128
-	}
-	return z
+	return 0
 }
