@@ -145,8 +145,11 @@ var plausible = map[string]any{
 // together lists attributes of which an operator wants some, though each is
 // optional.
 var together = map[string][][]string{
-	"LabelEncoder":  {{"keys_floats", "values_floats"}, {"keys_int64s", "values_int64s"}, {"keys_strings", "values_strings"}, {"keys_tensor", "values_tensor"}},
-	"SVMClassifier": {{"classlabels_ints", "coefficients", "rho", "support_vectors", "vectors_per_class"}},
+	"LabelEncoder":      {{"keys_floats", "values_floats"}, {"keys_int64s", "values_int64s"}, {"keys_strings", "values_strings"}, {"keys_tensor", "values_tensor"}},
+	"RandomNormalLike":  {{"dtype"}},
+	"RandomUniformLike": {{"dtype"}},
+	"EyeLike":           {{"dtype"}},
+	"SVMClassifier":     {{"classlabels_ints", "coefficients", "rho", "support_vectors", "vectors_per_class"}},
 }
 
 // attributeValue returns a value for an attribute: the default if it has one.
@@ -248,8 +251,15 @@ func schemaType(s string, dims ...onnx.Dim) onnx.Type {
 			}
 		}
 		return onnx.Type{}
+	case "map":
+		key, value, _ := strings.Cut(rest, ", ")
+		e := schemaType("tensor("+value+")", []onnx.Dim{}...)
+		return onnx.Type{Kind: onnx.MapKind, DType: schemaType("tensor(" + key + ")").DType, Elem: &e}
 	case "seq", "optional":
 		e := schemaType(rest, dims...)
+		if e.Kind == onnx.UnknownKind {
+			return e
+		}
 		k := onnx.SequenceKind
 		if kind == "optional" {
 			k = onnx.OptionalKind
@@ -265,7 +275,7 @@ func pick(s *schema.Op, variable string) string {
 	if !ok {
 		return variable
 	}
-	for _, want := range []string{"tensor(float)", "tensor(int64)", "seq(tensor(float))"} {
+	for _, want := range []string{"tensor(float)", "tensor(int64)", "tensor(uint8)", "seq(tensor(float))"} {
 		if slices.Contains(list, want) {
 			return want
 		}
