@@ -259,7 +259,9 @@ func TestArgumentErrors(t *testing.T) {
 		err := run(bg, args, io.Discard, io.Discard)
 		require.ErrorContains(t, err, want)
 	}
-	require.NoError(t, run(bg, []string{"-help"}, io.Discard, io.Discard))
+	var help bytes.Buffer
+	require.NoError(t, run(bg, []string{"-help"}, &help, io.Discard))
+	require.Contains(t, help.String(), "-max-body")
 }
 
 // gated is a server around a model whose runs wait until they are let through

@@ -77,7 +77,7 @@ type limits struct {
 // run serves until ctx is done and returns when everything it started has ended.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	fs := flag.NewFlagSet("imageserver", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs.SetOutput(io.Discard) // errors are returned, the usage is printed below
 	var (
 		cfg    classifierConfig
 		lim    limits
@@ -98,9 +98,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	fs.IntVar(&lim.concurrency, "concurrency", 2*runtime.GOMAXPROCS(0), "requests in progress at once")
 	fs.DurationVar(&lim.timeout, "timeout", 10*time.Second, "longest time for one image, after it has arrived")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(stdout, "Usage: imageserver -model FILE [flags]")
+		fs.SetOutput(stdout)
+		fs.PrintDefaults()
 		return nil
 	} else if err != nil {
-		return err
+		return fmt.Errorf("%w; see -help", err)
 	}
 	switch {
 	case fs.NArg() > 0:

@@ -12,6 +12,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -79,12 +81,10 @@ func (h *server) route(w http.ResponseWriter, r *http.Request) answer {
 
 // methods reports whether r has one of the methods, and what to answer if not.
 func methods(w http.ResponseWriter, r *http.Request, allowed ...string) (answer, bool) {
-	for _, m := range allowed {
-		if r.Method == m {
-			return answer{}, true
-		}
-		w.Header().Add("Allow", m)
+	if slices.Contains(allowed, r.Method) {
+		return answer{}, true
 	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
 	a := fail(http.StatusMethodNotAllowed, "method %s is not allowed for %s", r.Method, r.URL.Path)
 	return a, false
 }
