@@ -3,6 +3,9 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -19,8 +22,11 @@ import (
 //	Y: float [.., N]
 //
 // float is float32 or float16, bits 2, 4 or 8. The product is computed in
-// float32, which satisfies every accuracy_level. A B without elements stands
-// for zeros.
+// float32. With accuracy_level 4, which allows it, constant weights, blocks of
+// up to 256 (of 32 and more if bits is 2) and neither g_idx nor float zero points, it is computed from A
+// quantized to int8 as ONNX Runtime does: each block of a row has the scale
+// max|a|/127, its products with the codes are exact integers. A B without
+// elements stands for zeros.
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits
 func init() {
@@ -33,11 +39,13 @@ func init() {
 }
 
 // nbits are the attributes of MatMulNBits.
-type nbits struct{ k, n, bits, block, blocks int }
+type nbits struct {
+	k, n, bits, block, blocks, level int
+	codes                            *qgemm.Codes // of level 4; nil: float32
+}
 
 func parseNBits(a *attrs) (*nbits, error) {
-	v := &nbits{k: a.Int("K", 0), n: a.Int("N", 0), bits: a.Int("bits", 4), block: a.Int("block_size", 0)}
-	a.Ignore("accuracy_level")
+	v := &nbits{k: a.Int("K", 0), n: a.Int("N", 0), bits: a.Int("bits", 4), block: a.Int("block_size", 0), level: a.Int("accuracy_level", 0)}
 	switch {
 	case v.k < 1 || v.n < 1:
 		return nil, fmt.Errorf("K is %d and N is %d, want at least 1", v.k, v.n)
@@ -76,7 +84,58 @@ func buildMatMulNBits(b *BuildContext) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.pack(b); err != nil {
+		return nil, err
+	}
 	return b.dispatch(0, byType{tensor.Float32: v.run, tensor.Float16: throughFloat32(v.run, 0)})
+}
+
+// pack sets codes if the product can be computed from integers.
+func (v *nbits) pack(b *BuildContext) error {
+	w, scales, zeros := b.Const(1), b.Const(2), b.Const(3)
+	if v.level != 4 || v.block > 256 || v.bits == 2 && v.block < 32 || w == nil || scales == nil || w.DType() != tensor.Uint8 || w.Len() == 0 ||
+		b.Has(4) || b.Has(3) && (zeros == nil || zeros.DType() != tensor.Uint8) {
+		return nil
+	}
+	nw, err := v.weights(w, scales, zeros, nil)
+	if err != nil {
+		return err
+	}
+	c := &qgemm.Codes{N: v.n, K: v.k, Block: v.block, Wide: v.bits == 8, Zero: 1 << (v.bits - 1)}
+	layout := fmt.Sprintf("codes/%d/%d/%d/%d", v.n, v.k, v.block, v.bits)
+	data, err := b.Pack(1, layout, func() (any, error) {
+		return qgemm.PackCodes(par.P{}, v.n, v.k, v.block, c.Wide, nw.codesOf), nil
+	})
+	if err != nil {
+		return err
+	}
+	ps, err := b.Pack(2, layout, func() (any, error) { return qgemm.PackBlocks(nw.scales, v.n, v.blocks), nil })
+	if err != nil {
+		return err
+	}
+	c.Data, c.Scales = data.([]byte), ps.([]float32)
+	if zeros != nil {
+		z := make([]byte, len(nw.zeros))
+		for i, x := range nw.zeros {
+			z[i] = byte(x)
+		}
+		pz, err := b.Pack(3, layout, func() (any, error) { return qgemm.PackBlocks(z, v.n, v.blocks), nil })
+		if err != nil {
+			return err
+		}
+		c.Zeros = pz.([]byte)
+	}
+	v.codes = c
+	return nil
+}
+
+// codesOf writes the codes of row n of W.
+func (w *nbitsWeights) codesOf(n int, row []byte) {
+	size := w.block * w.bits / 8
+	data := w.data[n*w.blocks*size : (n+1)*w.blocks*size]
+	for k := range row {
+		row[k] = code(data, k, w.bits)
+	}
 }
 
 // nbitsWeights is W with its parameters.
@@ -94,7 +153,7 @@ func (v *nbits) run(c *Call) error {
 		return fmt.Errorf("A has shape %v, want a last dimension of %d", a.Shape(), v.k)
 	}
 	b := c.T(1)
-	if b == nil || b.DType() != tensor.Uint8 {
+	if v.codes == nil && (b == nil || b.DType() != tensor.Uint8) {
 		return fmt.Errorf("B is %v, want uint8", c.In[1])
 	}
 	var bias []float32
@@ -111,6 +170,10 @@ func (v *nbits) run(c *Call) error {
 	shape[len(shape)-1] = v.n
 	y := tensor.Data[float32](c.Output(0, tensor.Float32, shape...))
 	x, m := tensor.Data[float32](a), a.Len()/v.k
+	if v.codes != nil {
+		qgemm.MulCodes(c.P, qgemm.Quantize(c.P, x, m, v.k, v.block), v.codes, bias, y)
+		return nil
+	}
 	if b.Len() == 0 {
 		clear(y)
 		for i := range len(y) * min(1, len(bias)) {
@@ -118,80 +181,53 @@ func (v *nbits) run(c *Call) error {
 		}
 		return nil
 	}
-	w, err := v.weights(c, b)
+	w, err := v.weights(b, c.T(2), c.T(3), c.T(4))
 	if err != nil {
 		return err
 	}
-	const width = 4 // columns of Y at a time
-	perTask := max(1, (1<<17)/(width*v.k*max(1, m)))
-	c.P.For((v.n+width-1)/width, perTask, func(lo, hi int) {
-		buf := make([]float32, width*v.k)
-		for q := lo; q < hi; q++ {
-			j0 := q * width
-			cols := min(width, v.n-j0)
-			for j := range cols {
-				w.row(buf[j*v.k:(j+1)*v.k], j0+j)
-			}
-			r0, r1, r2, r3 := buf[:v.k], buf[v.k:2*v.k], buf[2*v.k:3*v.k], buf[3*v.k:]
-			for i := range m {
-				s := dot4(x[i*v.k:(i+1)*v.k], r0, r1, r2, r3)
-				out := y[i*v.n+j0 : i*v.n+j0+cols]
-				for j := range out {
-					out[j] = s[j]
-					if bias != nil {
-						out[j] += bias[j0+j]
-					}
-				}
-			}
-		}
-	})
+	w.multiply(c, x, m, bias, y)
 	return nil
 }
 
-// dot4 returns the products of x with four vectors of its length.
-func dot4(x, a, b, c, d []float32) [4]float32 {
-	var s, t [4]float32
-	n := len(x)
-	a, b, c, d = a[:n], b[:n], c[:n], d[:n]
-	i := 0
-	for ; i+1 < n; i += 2 {
-		u, v := x[i], x[i+1]
-		s[0] += u * a[i]
-		s[1] += u * b[i]
-		s[2] += u * c[i]
-		s[3] += u * d[i]
-		t[0] += v * a[i+1]
-		t[1] += v * b[i+1]
-		t[2] += v * c[i+1]
-		t[3] += v * d[i+1]
+// multiply unpacks some rows of W at a time and multiplies A with them.
+func (w *nbitsWeights) multiply(c *Call, x []float32, m int, bias, y []float32) {
+	const width = gemm.Panel // columns of Y at a time
+	if m == 0 {
+		return
 	}
-	if i < n {
-		s[0] += x[i] * a[i]
-		s[1] += x[i] * b[i]
-		s[2] += x[i] * c[i]
-		s[3] += x[i] * d[i]
-	}
-	for j := range s {
-		s[j] += t[j]
-	}
-	return s
+	c.P.For((w.n+width-1)/width, max(1, (1<<17)/(width*w.k*m)), func(lo, hi int) {
+		gemm.Scratch(width*w.k, func(buf []float32) {
+			for q := lo; q < hi; q++ {
+				j0 := q * width
+				cols := min(width, w.n-j0)
+				for j := range cols {
+					w.row(buf[j*w.k:(j+1)*w.k], j0+j)
+				}
+				g := gemm.Args[float32]{M: m, N: cols, K: w.k, A: x, ARS: w.k, ACS: 1, B: buf, BRS: 1, BCS: w.k, C: y[j0:], LDC: w.n}
+				if bias != nil {
+					g.Col = bias[j0 : j0+cols]
+				}
+				gemm.Run(par.P{Ctx: c.P.Ctx}, &g)
+			}
+		})
+	})
 }
 
 // weights checks the inputs that describe W.
-func (v *nbits) weights(c *Call, b *tensor.Tensor) (*nbitsWeights, error) {
+func (v *nbits) weights(b, scales, zeros, groups *tensor.Tensor) (*nbitsWeights, error) {
 	rowBytes := v.blocks * (v.block * v.bits / 8)
 	if b.Len()/v.n != rowBytes || b.Len()%v.n != 0 {
 		return nil, fmt.Errorf("B has shape %v, want %v", b.Shape(), []int{v.n, v.blocks, v.block * v.bits / 8})
 	}
 	w := &nbitsWeights{nbits: v, data: b.Bytes()}
 	var err error
-	if w.scales, err = reals[float32](c, 2); err != nil {
+	if w.scales, err = realsOf[float32](scales); err != nil {
 		return nil, err
 	}
 	if len(w.scales) != v.n*v.blocks {
 		return nil, fmt.Errorf("scales have %d elements, want %d", len(w.scales), v.n*v.blocks)
 	}
-	if z := c.T(3); z != nil {
+	if z := zeros; z != nil {
 		if z.DType() == tensor.Uint8 {
 			per := (v.blocks*v.bits + 7) / 8
 			if z.Len() != v.n*per {
@@ -201,13 +237,13 @@ func (v *nbits) weights(c *Call, b *tensor.Tensor) (*nbitsWeights, error) {
 			for i := range w.zeros {
 				w.zeros[i] = float32(code(z.Bytes()[i/v.blocks*per:], i%v.blocks, v.bits))
 			}
-		} else if w.zeros, err = reals[float32](c, 3); err != nil {
+		} else if w.zeros, err = realsOf[float32](z); err != nil {
 			return nil, err
 		} else if len(w.zeros) != v.n*v.blocks {
 			return nil, fmt.Errorf("zero_points have %d elements, want %d", len(w.zeros), v.n*v.blocks)
 		}
 	}
-	if g := c.T(4); g != nil {
+	if g := groups; g != nil {
 		if g.DType() != tensor.Int32 || g.Len() < v.k {
 			return nil, fmt.Errorf("g_idx is %v, want int32 [%d]", g, v.k)
 		}

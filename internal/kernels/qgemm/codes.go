@@ -1,6 +1,7 @@
 package qgemm
 
 import (
+	"bytes"
 	"math"
 	"unsafe"
 
@@ -12,50 +13,32 @@ const CodesWidth = 16
 
 // Codes is a matrix W [N, K] of codes in blocks of Block values along K:
 // W[n, k] = (code - zero[n, q])·scale[n, q], q = k / Block. It is not changed
-// once it is made.
+// by MulCodes.
 type Codes struct {
-	N, K, Block, Blocks int
+	N, K, Block int // Block is a multiple of 16
 
-	wide   bool      // a code is a byte, not half of one
-	data   []byte    // [panel][k/8][...]: see Set
-	scales []float32 // [panel][q][CodesWidth]
-	zeros  []byte    // likewise, or CodesWidth equal ones
-	ldz    int       // CodesWidth, or 0
+	Wide   bool      // a code is a byte, not half of one
+	Data   []byte    // from PackCodes
+	Scales []float32 // [N, blocks], from PackBlocks
+	Zeros  []byte    // likewise; nil: all are Zero
+	Zero   byte
 }
 
-// PackCodes makes Codes. Code (n, k) for k < K is code(n, k), at most 255 if
-// wide, else 15; scales are [N, blocks], and zeros, if there are any, too; else
-// zero is every zero point. block is a multiple of 16.
-func PackCodes(p par.P, n, k, block int, wide bool, code func(n, k int) byte, scales []float32, zeros []byte, zero byte) *Codes {
-	c := &Codes{N: n, K: k, Block: block, Blocks: (k + block - 1) / block, wide: wide}
-	panels := (n + CodesWidth - 1) / CodesWidth
-	kb := c.Blocks * block
-	size := c.panelSize()
-	c.data = make([]byte, panels*size)
-	c.scales = make([]float32, panels*c.Blocks*CodesWidth)
-	c.zeros = make([]byte, CodesWidth)
-	for j := range c.zeros {
-		c.zeros[j] = zero
-	}
-	if zeros != nil {
-		c.zeros, c.ldz = make([]byte, len(c.scales)), CodesWidth
-	}
-	p.For(panels, max(1, (1<<16)/(kb*CodesWidth)), func(lo, hi int) {
+// PackCodes makes the Data of Codes for an n by k matrix. get writes the k
+// codes of row i, at most 255 if wide, else 15. It is called from several
+// goroutines.
+func PackCodes(p par.P, n, k, block int, wide bool, get func(i int, row []byte)) []byte {
+	panels, size := (n+CodesWidth-1)/CodesWidth, codesPanel(k, block, wide)
+	out := make([]byte, panels*size)
+	p.For(panels, max(1, (1<<16)/(k*CodesWidth)), func(lo, hi int) {
+		row := make([]byte, k)
 		for q := lo; q < hi; q++ {
-			data := c.data[q*size : (q+1)*size]
+			data := out[q*size : (q+1)*size]
 			for j := range min(CodesWidth, n-q*CodesWidth) {
-				row := q*CodesWidth + j
-				for g := range c.Blocks {
-					at := (q*c.Blocks+g)*CodesWidth + j
-					c.scales[at] = scales[row*c.Blocks+g]
-					if zeros != nil {
-						c.zeros[at] = zeros[row*c.Blocks+g]
-					}
-				}
+				get(q*CodesWidth+j, row)
 				// Eight k of all columns lie together, four and four; with
 				// half bytes the first four are the low halves.
-				for x := range k {
-					v := code(row, x)
+				for x, v := range row {
 					if wide {
 						data[x/4*4*CodesWidth+j*4+x%4] = v
 						continue
@@ -65,15 +48,28 @@ func PackCodes(p par.P, n, k, block int, wide bool, code func(n, k int) byte, sc
 			}
 		}
 	})
-	return c
+	return out
 }
 
-// panelSize returns the number of bytes of a panel.
-func (c *Codes) panelSize() int {
-	if c.wide {
-		return c.Blocks * c.Block * CodesWidth
+// PackBlocks makes the Scales or Zeros of Codes from a value for each block of
+// each row.
+func PackBlocks[T float32 | byte](src []T, n, blocks int) []T {
+	out := make([]T, (n+CodesWidth-1)/CodesWidth*CodesWidth*blocks)
+	for i := range n {
+		for q, v := range src[i*blocks : (i+1)*blocks] {
+			out[(i/CodesWidth*blocks+q)*CodesWidth+i%CodesWidth] = v
+		}
 	}
-	return c.Blocks * c.Block * CodesWidth / 2
+	return out
+}
+
+// codesPanel returns the number of bytes of a panel.
+func codesPanel(k, block int, wide bool) int {
+	size := (k + block - 1) / block * block * CodesWidth
+	if !wide {
+		size /= 2
+	}
+	return size
 }
 
 // codesTile is the product of some rows with one panel. Strides are in
@@ -140,15 +136,19 @@ func quantizeBlock(dst []int8, x []float32) (scale float32, sum int32) {
 }
 
 // MulCodes computes y[i*N+n] = Σ_k a[i, k]·W[n, k] + bias[n] (nil: 0): exact
-// integers within a block, float32 across blocks.
+// integers within a block, float32 across blocks, of which both have the same.
 func MulCodes(p par.P, a *Activations, w *Codes, bias []float32, y []float32) {
 	t := Best()
 	tile := t.Codes4
-	if w.wide {
+	if w.Wide {
 		tile = t.Codes8
 	}
-	kb, size := w.Blocks*w.Block, w.panelSize()
+	kb, size := a.Blocks*w.Block, codesPanel(w.K, w.Block, w.Wide)
 	panels := (w.N + CodesWidth - 1) / CodesWidth
+	zeros, ldz := w.Zeros, CodesWidth
+	if zeros == nil {
+		zeros, ldz = bytes.Repeat([]byte{w.Zero}, CodesWidth), 0
+	}
 	const task = 1 << 19
 	high := min(a.M, 8*12)
 	if high == 0 {
@@ -166,9 +166,9 @@ func MulCodes(p par.P, a *Activations, w *Codes, bias []float32, y []float32) {
 			for s := p0; s < p1; s++ {
 				cols := min(CodesWidth, w.N-s*CodesWidth)
 				g := codesTile{
-					blocks: w.Blocks, groups: w.Block / 4, lda: kb, lds: a.M, ldz: w.ldz,
-					b: unsafe.Pointer(&w.data[s*size]), bscales: unsafe.Pointer(&w.scales[s*w.Blocks*CodesWidth]),
-					zeros: unsafe.Pointer(&w.zeros[s*w.Blocks*w.ldz]), y: unsafe.Pointer(&out[0]), ldy: CodesWidth,
+					blocks: a.Blocks, groups: w.Block / 4, lda: kb, lds: a.M, ldz: ldz,
+					b: unsafe.Pointer(&w.Data[s*size]), bscales: unsafe.Pointer(&w.Scales[s*a.Blocks*CodesWidth]),
+					zeros: unsafe.Pointer(&zeros[s*a.Blocks*ldz]), y: unsafe.Pointer(&out[0]), ldy: CodesWidth,
 				}
 				for i := i0; i < i1; i += step {
 					g.rows = min(step, i1-i)

@@ -227,7 +227,11 @@ func TestCodes(t *testing.T) {
 				var first []float32
 				for _, threads := range []int{1, 3} {
 					p := par.P{Threads: threads}
-					w := PackCodes(p, n, k, block, wide, func(n, x int) byte { return codes[n*k+x] }, scales, zeros, byte(top/2))
+					w := &Codes{N: n, K: k, Block: block, Wide: wide, Scales: PackBlocks(scales, n, blocks), Zero: byte(top / 2)}
+					w.Data = PackCodes(p, n, k, block, wide, func(i int, row []byte) { copy(row, codes[i*k:]) })
+					if zeros != nil {
+						w.Zeros = PackBlocks(zeros, n, blocks)
+					}
 					a := Quantize(p, x, m, k, block)
 					y := make([]float32, m*n)
 					MulCodes(p, a, w, bias, y)
@@ -314,7 +318,8 @@ func BenchmarkCodes(b *testing.B) {
 				restore, _ := cpu.Force(tab.Name)
 				defer restore()
 				const k, n = 512, 1408
-				w := PackCodes(par.P{}, n, k, 32, false, func(n, k int) byte { return byte(n+k) & 15 }, make([]float32, n*k/32), nil, 8)
+				w := &Codes{N: n, K: k, Block: 32, Scales: make([]float32, n*k/32), Zero: 8}
+				w.Data = PackCodes(par.P{}, n, k, 32, false, func(i int, row []byte) { clear(row) })
 				x, y := make([]float32, m*k), make([]float32, m*n)
 				for b.Loop() {
 					MulCodes(par.P{}, Quantize(par.P{}, x, m, k, 32), w, nil, y)
