@@ -4,7 +4,10 @@
 //
 //	go run ./examples/imageserver -model resnet50.onnx -labels imagenet_classes.txt
 //	curl --data-binary @cat.jpg http://127.0.0.1:8080/classify
-//	{"results":[{"class":281,"label":"tabby","score":0.71}, …],"milliseconds":38.2}
+//
+// An answer looks like this, with -top results, best first:
+//
+//	{"results":[{"class":281,"label":"tabby","score":0.71},…],"milliseconds":38.2}
 //
 // Images are prepared as torchvision does for ImageNet: the shorter side is
 // resized to 256, the middle 224 by 224 pixels are cut out, values are scaled

@@ -3,13 +3,12 @@
 // outputs. Text is token ids, in and out; a tokenizer turns words into ids.
 //
 //	go run ./examples/textgen -model gpt2.onnx -tokens 464,3290,318 -n 20
-//	257 845 1402 …
-//	prompt 3 tokens in 61ms (49.1 tokens/s), then 20 tokens in 1.02s (19.6 tokens/s)
 //
-// Tokens are printed as they come. Without -temperature the most likely token
-// is taken each time; with it one is drawn, among the -top-k most likely ones if
-// that is set, and the same -seed draws the same text again. The program ends
-// after -n tokens, at a token of -end (which is printed), or when it is
+// Tokens are printed as they come, and at the end, on standard error, how many a
+// second the prompt and the new text took. Without -temperature the most likely
+// token is taken each time; with it one is drawn, among the -top-k most likely
+// ones if that is set, and the same -seed draws the same text again. The program
+// ends after -n tokens, at a token of -end (which is printed), or when it is
 // interrupted.
 //
 // # The model
