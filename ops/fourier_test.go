@@ -37,11 +37,3 @@ func complexes(re, im []float32) []complex128 {
 	}
 	return z
 }
-
-func realParts(z []complex128) []float32 {
-	out := make([]float32, len(z))
-	for i, v := range z {
-		out[i] = float32(real(v))
-	}
-	return out
-}

@@ -269,6 +269,3 @@ func argmax(s []float32) int {
 	}
 	return best
 }
-
-// sameFloat reports whether a and b are equal or both NaN.
-func sameFloat[T floating](a, b T) bool { return a == b || a != a && b != b }

@@ -67,9 +67,6 @@ func (c *InferContext) setRank(i int, d tensor.DType, rank int) {
 	c.Out[i] = onnx.TensorType(d, make([]onnx.Dim, rank)...)
 }
 
-// wants reports whether output i is asked for.
-func (c *InferContext) wants(i int) bool { return i < len(c.Node.Out) && c.Node.Out[i] != nil }
-
 // scalarKnown returns the only known integer of input i.
 func (c *InferContext) scalarKnown(i int) (int, bool) {
 	v, ok := c.sizesKnown(i)

@@ -220,7 +220,7 @@ func affine(m *Match, b *ops.Builder, scale, term []float64) []*onnx.Value {
 // scaled returns the weights of p times scale per output channel.
 func scaled(p *onnx.Node, w *tensor.Tensor, scale []float64) *tensor.Tensor {
 	shape := w.Shape()
-	channel := func(i int) int { return 0 }
+	var channel func(i int) int
 	switch {
 	case p.Op == "Conv", p.Op == "Gemm" && intAttr(p, "transB", 0) != 0:
 		per := w.Len() / max(shape[0], 1)
