@@ -228,6 +228,11 @@ func TestRequestErrors(t *testing.T) {
 	a, err := send(bg, r.client, "GET", r.url+"/healthz", nil)
 	require.NoError(t, err)
 	require.Equal(t, "ok", a.Status)
+	head, err := r.client.Head(r.url + "/healthz")
+	require.NoError(t, err)
+	require.NoError(t, head.Body.Close())
+	require.Equal(t, 200, head.StatusCode)
+	require.Empty(t, head.Header.Get("Allow"))
 	require.Equal(t, 200, r.post(t, whole).status)
 	require.NoError(t, r.end(t))
 }
@@ -246,6 +251,7 @@ func TestArgumentErrors(t *testing.T) {
 		"no such file":            {"-model", "nowhere.onnx"},
 		"want float32[1,3":        {"-model", mlp},
 		"above 0":                 {"-model", good, "-top", "0"},
+		"is above 65536":          {"-model", good, "-concurrency", "65537"},
 		"2 labels for a model":    {"-model", good, "-labels", file(t, "a\nb\n")},
 		"has no labels":           {"-model", good, "-labels", file(t, "\n")},
 		`no value "scores"`:       {"-model", good, "-output", "scores"},

@@ -116,6 +116,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	case cfg.size < 1 || cfg.top < 1 || lim.body < 1 || lim.pixels < 1 || lim.concurrency < 1 || lim.timeout <= 0 || *drain < 0 || *thr < 0:
 		return errors.New("-size, -top, -max-body, -max-pixels, -concurrency and -timeout must be above 0, -drain and -threads not below")
 	}
+	if lim.concurrency > 1<<16 {
+		return fmt.Errorf("-concurrency %d is above %d", lim.concurrency, 1<<16)
+	}
 	if cfg.mean, err = triple(*mean); err != nil {
 		return fmt.Errorf("-mean: %w", err)
 	}
