@@ -3,16 +3,16 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"os"
+	goruntime "runtime"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/gneiss-run/gneiss/conformance"
 	"github.com/gneiss-run/gneiss/internal/cpu"
-	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -26,87 +26,128 @@ type benchResult struct {
 	MedianNS     int64   `json:"median_ns"`
 	MinNS        int64   `json:"min_ns"`
 	P90NS        int64   `json:"p90_ns"`
+	P99NS        int64   `json:"p99_ns"`
+	MaxNS        int64   `json:"max_ns"`
 	MeanNS       int64   `json:"mean_ns"`
 	FirstNS      int64   `json:"first_ns"`
 	LoadNS       int64   `json:"load_ns"`
 	PeakRSSBytes int64   `json:"peak_rss_bytes"`
+	AllocBytes   int64   `json:"alloc_bytes_per_run"` // outputs included
+	Allocs       int64   `json:"allocs_per_run"`
+	OutputBytes  int64   `json:"output_bytes"`
 	MaxAbsErr    float64 `json:"max_abs_err"`
 	MaxRelErr    float64 `json:"max_rel_err"`
 	OK           bool    `json:"ok"`
+
+	Profile *profileSummary `json:"profile,omitempty"`
+	Compare *benchCompare   `json:"compare,omitempty"`
+}
+
+// benchCompare sets a result against an older one: new by old.
+type benchCompare struct {
+	File   string  `json:"file"`
+	Median float64 `json:"median_ratio"`
+	Min    float64 `json:"min_ratio"`
+	P90    float64 `json:"p90_ratio"`
+	Load   float64 `json:"load_ratio"`
+	RSS    float64 `json:"rss_ratio"`
 }
 
 func benchCommand() *cobra.Command {
 	var f sessionFlags
 	var warmup, runs int
-	var profile string
+	var profile, compare string
 	var asJSON bool
-	var seed uint64
 	cmd := &cobra.Command{
 		Use:   "bench MODEL",
 		Short: "Time a model",
-		Args:  exactArgs(1),
+		Long: "Times a model. Inputs come from --data and --input; what they do not give is random.\n" +
+			"With output_*.pb in the folder of --data the last run's outputs are compared; exit code 3 says that one differs.",
+		Example: "  gneiss bench model.onnx --dim batch=8 --threads 4\n  gneiss bench model.onnx --data test_data_set_0 --runs 100 --json > new.json",
+		Args:    exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if warmup < 0 || runs < 1 {
 				return usageError("--warmup %d --runs %d: want at least 0 and 1", warmup, runs)
 			}
-			o, err := f.options()
-			if err != nil {
-				return err
+			var old *benchResult
+			if compare != "" {
+				var err error
+				if old, err = readBench(compare); err != nil {
+					return fmt.Errorf("--compare: %w", err)
+				}
 			}
-			start := time.Now()
-			s, err := runtime.Open(args[0], o)
+			s, load, err := f.open(cmd, args[0])
 			if err != nil {
 				return err
 			}
 			defer s.Close()
-			res := benchResult{Model: args[0], Threads: s.Threads(), ISA: cpu.Level(), Warmup: warmup, Runs: runs, OK: true,
-				LoadNS: time.Since(start).Nanoseconds()}
-			set := &conformance.Set{}
-			rule := tensor.DefaultRule
-			if f.data != "" {
-				if set, rule, err = readSet(args[0], f.data, s); err != nil {
-					return err
-				}
-			} else if set.In, err = randomInputs(s, o.Dims, seed); err != nil {
+			res := benchResult{Model: args[0], Threads: s.Threads(), ISA: cpu.Level(), Warmup: warmup, Runs: runs, LoadNS: load.Nanoseconds()}
+			set, rule, err := f.set(args[0], s, true)
+			if err != nil {
 				return err
 			}
 			var got map[string]tensor.Value
 			times := make([]int64, 0, runs)
+			bar := &progress{}
+			defer func() { bar.end() }()
+			var before, after goruntime.MemStats
 			for i := range warmup + runs {
+				if i == warmup {
+					goruntime.ReadMemStats(&before)
+				}
 				t := time.Now()
 				if got, err = s.Run(cmd.Context(), set.In); err != nil {
 					return err
 				}
-				d := time.Since(t).Nanoseconds()
+				d := time.Since(t)
 				if i == 0 {
-					res.FirstNS = d
+					res.FirstNS = d.Nanoseconds()
+					if d*time.Duration(warmup+runs) > 2*time.Second {
+						bar = newProgress(cmd.ErrOrStderr(), "runs", warmup+runs, func() string { return "first " + d.Round(time.Microsecond).String() })
+					}
 				}
 				if i >= warmup {
-					times = append(times, d)
+					times = append(times, d.Nanoseconds())
 				}
+				bar.step()
 			}
+			goruntime.ReadMemStats(&after)
+			bar.end()
+			res.AllocBytes = int64(after.TotalAlloc-before.TotalAlloc) / int64(runs)
+			res.Allocs = int64(after.Mallocs-before.Mallocs) / int64(runs)
 			res.fill(times)
 			res.PeakRSSBytes = peakRSS()
+			for _, v := range got {
+				if t, ok := v.(*tensor.Tensor); ok && t != nil {
+					res.OutputBytes += int64(len(t.Bytes()))
+				}
+			}
 			diff := set.Check(got, rule)
 			res.OK = diff == nil
 			res.MaxAbsErr, res.MaxRelErr = errorsOf(set, got)
 			if profile != "" {
-				if err := writeProfile(cmd, s, set.In, profile); err != nil {
-					return err
-				}
-			}
-			if asJSON {
-				res.MaxAbsErr, res.MaxRelErr = finite(res.MaxAbsErr), finite(res.MaxRelErr)
-				b, err := json.Marshal(res)
+				p, err := s.Profile(cmd.Context(), set.In)
 				if err != nil {
 					return err
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), string(b))
+				if err := writeTrace(p, profile); err != nil {
+					return err
+				}
+				res.Profile = summarise(p)
+			}
+			if old != nil {
+				res.Compare = res.against(old, compare)
+			}
+			if asJSON {
+				res.MaxAbsErr, res.MaxRelErr = finite(res.MaxAbsErr), finite(res.MaxRelErr)
+				if err := writeJSON(cmd.OutOrStdout(), res); err != nil {
+					return err
+				}
 			} else {
-				res.print(cmd)
+				res.print(cmd.OutOrStdout(), diff == nil)
 			}
 			if diff != nil {
-				return &exitError{exitDiffers, diff}
+				return &exitError{exitDiffers, fmt.Errorf("%s: %w", args[0], diff)}
 			}
 			return nil
 		},
@@ -115,8 +156,8 @@ func benchCommand() *cobra.Command {
 	fl := cmd.Flags()
 	fl.IntVar(&warmup, "warmup", 3, "runs before the clock counts")
 	fl.IntVar(&runs, "runs", 20, "runs that count")
-	fl.StringVar(&profile, "profile", "", "write the time of each node as a Chrome trace to this file, and print the slowest operators")
-	fl.Uint64Var(&seed, "random", 1, "seed of the random inputs when there is no --data")
+	fl.StringVar(&profile, "profile", "", "profile one more run: write a Chrome trace of every node to this file, and print the times by operator")
+	fl.StringVar(&compare, "compare", "", "set the result against this one, the output of an earlier bench --json")
 	fl.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }
@@ -132,7 +173,8 @@ func finite(x float64) float64 {
 func (r *benchResult) fill(times []int64) {
 	slices.Sort(times)
 	n := len(times)
-	r.MinNS, r.MedianNS, r.P90NS = times[0], times[n/2], times[min(n-1, n*9/10)]
+	at := func(p float64) int64 { return times[min(n-1, int(float64(n)*p))] }
+	r.MinNS, r.MedianNS, r.P90NS, r.P99NS, r.MaxNS = times[0], times[n/2], at(0.9), at(0.99), times[n-1]
 	if n%2 == 0 {
 		r.MedianNS = (times[n/2-1] + times[n/2]) / 2
 	}
@@ -143,64 +185,51 @@ func (r *benchResult) fill(times []int64) {
 	r.MeanNS = sum / int64(n)
 }
 
-func (r *benchResult) print(cmd *cobra.Command) {
-	ms := func(ns int64) string { return fmt.Sprintf("%.3f ms", float64(ns)/1e6) }
-	w := cmd.OutOrStdout()
-	fmt.Fprintf(w, "model    %s\nthreads  %d (%s)\nload     %s\nfirst    %s\nmedian   %s of %d runs after %d\nmin      %s\np90      %s\nmean     %s\nmemory   %.1f MB at most\n",
-		r.Model, r.Threads, r.ISA, ms(r.LoadNS), ms(r.FirstNS), ms(r.MedianNS), r.Runs, r.Warmup, ms(r.MinNS), ms(r.P90NS), ms(r.MeanNS), float64(r.PeakRSSBytes)/1e6)
-	if r.MaxAbsErr != 0 || !r.OK {
-		fmt.Fprintf(w, "error    %.3g absolute, %.3g relative\n", r.MaxAbsErr, r.MaxRelErr)
+// readBench reads what bench --json printed.
+func readBench(file string) (*benchResult, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
 	}
+	var r benchResult
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("%s: %w; want the output of gneiss bench --json", file, err)
+	}
+	if r.MedianNS <= 0 {
+		return nil, fmt.Errorf("%s: no median_ns; want the output of gneiss bench --json", file)
+	}
+	return &r, nil
 }
 
-// writeProfile profiles one run, writes its trace and prints a table by operator.
-func writeProfile(cmd *cobra.Command, s *runtime.Session, in map[string]tensor.Value, file string) error {
-	p, err := s.Profile(cmd.Context(), in)
-	if err != nil {
-		return err
+func (r *benchResult) against(old *benchResult, file string) *benchCompare {
+	ratio := func(a, b int64) float64 { return float64(a) / float64(max(b, 1)) }
+	return &benchCompare{file, ratio(r.MedianNS, old.MedianNS), ratio(r.MinNS, old.MinNS), ratio(r.P90NS, old.P90NS),
+		ratio(r.LoadNS, old.LoadNS), ratio(r.PeakRSSBytes, old.PeakRSSBytes)}
+}
+
+func (r *benchResult) print(w io.Writer, ok bool) {
+	ms := func(ns int64) string { return fmt.Sprintf("%.3f ms", float64(ns)/1e6) }
+	t := table{head: []string{"model", r.Model}}
+	t.add("threads", fmt.Sprintf("%d (%s)", r.Threads, r.ISA))
+	t.add("load", ms(r.LoadNS))
+	t.add("first", ms(r.FirstNS))
+	t.add("median", fmt.Sprintf("%s of %s after %d", ms(r.MedianNS), counted(r.Runs, "run"), r.Warmup))
+	t.add("min", ms(r.MinNS))
+	t.add("p90", ms(r.P90NS))
+	t.add("p99", ms(r.P99NS))
+	t.add("max", ms(r.MaxNS))
+	t.add("mean", ms(r.MeanNS))
+	t.add("memory", bytesText(r.PeakRSSBytes)+" at most")
+	t.add("allocated", fmt.Sprintf("%s in %s per run, outputs are %s", bytesText(r.AllocBytes), counted(int(r.Allocs), "piece"), bytesText(r.OutputBytes)))
+	if r.MaxAbsErr != 0 || !ok {
+		t.add("error", fmt.Sprintf("%.3g absolute, %.3g relative", r.MaxAbsErr, r.MaxRelErr))
 	}
-	f, err := os.Create(file)
-	if err != nil {
-		return err
+	if c := r.Compare; c != nil {
+		t.add("compared", fmt.Sprintf("with %s: median × %.3f, min × %.3f, p90 × %.3f, load × %.3f, memory × %.3f", c.File, c.Median, c.Min, c.P90, c.Load, c.RSS))
 	}
-	if err := p.WriteTrace(f); err != nil {
-		f.Close()
-		return err
+	t.print(w)
+	if r.Profile != nil {
+		fmt.Fprintln(w)
+		r.Profile.print(w)
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	type row struct {
-		op    string
-		n     int
-		time  time.Duration
-		bytes int64
-	}
-	rows := map[string]*row{}
-	total := time.Duration(0)
-	for _, n := range p.Nodes {
-		if n.Depth > 0 {
-			continue
-		}
-		r := rows[n.Op]
-		if r == nil {
-			r = &row{op: n.Op}
-			rows[n.Op] = r
-		}
-		r.n++
-		r.time += n.Time
-		r.bytes += n.Bytes
-		total += n.Time
-	}
-	list := make([]*row, 0, len(rows))
-	for _, r := range rows {
-		list = append(list, r)
-	}
-	slices.SortFunc(list, func(a, b *row) int { return int(b.time - a.time) })
-	w := cmd.ErrOrStderr()
-	fmt.Fprintf(w, "%-28s %6s %12s %6s %10s\n", "operator", "nodes", "time", "%", "GB/s")
-	for _, r := range list {
-		fmt.Fprintf(w, "%-28s %6d %12s %5.1f%% %10.2f\n", r.op, r.n, r.time.Round(time.Microsecond), 100*float64(r.time)/float64(max(total, 1)), float64(r.bytes)/float64(max(r.time, 1)))
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	_ "image/jpeg" // the formats of image inputs
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/image/draw"
@@ -20,8 +22,10 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
-// maxInput bounds an input file, in bytes.
-const maxInput = 4 << 30
+const (
+	maxInput = 4 << 30 // bytes of an input file
+	maxSide  = 1 << 14 // pixels of an image's width and height
+)
 
 // readInputs reads the files of --input NAME=FILE into in. An .npz without
 // NAME gives every input that it has an array for.
@@ -67,25 +71,7 @@ func readInput(in map[string]tensor.Value, name, file string, s *runtime.Session
 	case ".npy":
 		v, err = tensor.ReadNPYAs(f, info.Size(), npyType(s.Inputs()[i].Type.DType))
 	case ".npz":
-		arrays, err := tensor.ReadNPZ(f, info.Size(), info.Size()*100)
-		if err != nil {
-			return err
-		}
-		if name == "" {
-			for _, a := range arrays {
-				if slices.ContainsFunc(s.Inputs(), func(v runtime.ValueInfo) bool { return v.Name == a.Name }) {
-					in[a.Name] = a.Tensor
-				}
-			}
-			return nil
-		}
-		for _, a := range arrays {
-			if a.Name == name || len(arrays) == 1 {
-				in[name] = a.Tensor
-				return nil
-			}
-		}
-		return fmt.Errorf("no array %q among the %d of the file", name, len(arrays))
+		return readNPZ(in, name, f, info.Size(), s)
 	case ".pb":
 		var b []byte
 		if b, err = io.ReadAll(f); err == nil {
@@ -102,6 +88,64 @@ func readInput(in map[string]tensor.Value, name, file string, s *runtime.Session
 		return err
 	}
 	in[name] = v
+	return fits(v, s.Inputs()[i].Type)
+}
+
+// fits tells early, and with what to do, that v has another element type or
+// rank than the input.
+func fits(v tensor.Value, want onnx.Type) error {
+	t, ok := v.(*tensor.Tensor)
+	if !ok || want.Kind != onnx.TensorKind {
+		return nil
+	}
+	if want.DType != tensor.Undefined && t.DType() != want.DType {
+		return fmt.Errorf("it holds %v, the input is %v: convert it first, with NumPy by .astype()", t, want)
+	}
+	if want.Ranked && len(want.Dims) != t.Rank() {
+		return fmt.Errorf("it holds %v, the input is %v: give it %d dimensions", t, want, len(want.Dims))
+	}
+	return nil
+}
+
+// readNPZ takes the array of that name, or the only one, for the input; without
+// a name it takes the arrays that are called like inputs.
+func readNPZ(in map[string]tensor.Value, name string, f *os.File, size int64, s *runtime.Session) error {
+	arrays, err := tensor.ReadNPZ(f, size, min(size*100, maxInput))
+	if err != nil {
+		return err
+	}
+	found := false
+	var have []string
+	for _, a := range arrays {
+		have = append(have, a.Name)
+		to := a.Name
+		if name != "" {
+			if a.Name != name && len(arrays) > 1 {
+				continue
+			}
+			to = name
+		}
+		i := slices.IndexFunc(s.Inputs(), func(v runtime.ValueInfo) bool { return v.Name == to })
+		if i < 0 {
+			continue
+		}
+		found = true
+		in[to] = a.Tensor
+		if err := fits(a.Tensor, s.Inputs()[i].Type); err != nil {
+			return fmt.Errorf("array %q: %w", a.Name, err)
+		}
+	}
+	if !found {
+		want := name
+		if name == "" {
+			var names []string
+			for _, v := range s.Inputs() {
+				names = append(names, v.Name)
+			}
+			want = strings.Join(names, ", ")
+		}
+		return fmt.Errorf("its arrays are %s: none is called %s", strings.Join(have, ", "), want)
+	}
 	return nil
 }
 
@@ -124,13 +168,21 @@ func readJSON(r io.Reader, typ onnx.Type) (*tensor.Tensor, error) {
 	if err := d.Decode(&v); err != nil {
 		return nil, err
 	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("more than one JSON value: want one, nested arrays for a tensor")
+	}
+	if typ.Kind != onnx.TensorKind || typ.DType == tensor.Undefined {
+		return nil, fmt.Errorf("JSON is read for tensors, the input is %v: give a .pb", typ)
+	}
 	var shape []int
 	for x := v; ; {
 		a, ok := x.([]any)
 		if !ok {
 			break
 		}
-		shape = append(shape, len(a))
+		if shape = append(shape, len(a)); len(shape) > 64 {
+			return nil, errors.New("arrays in arrays, more than 64 deep")
+		}
 		if len(a) == 0 {
 			break
 		}
@@ -141,7 +193,7 @@ func readJSON(r io.Reader, typ onnx.Type) (*tensor.Tensor, error) {
 	walk = func(x any, depth int) error {
 		a, ok := x.([]any)
 		if ok != (depth < len(shape)) || ok && len(a) != shape[depth] {
-			return fmt.Errorf("ragged array at depth %d", depth)
+			return fmt.Errorf("ragged: the arrays at depth %d differ in length from the first ones, whose shape is %v", depth, shape)
 		}
 		if !ok {
 			flat = append(flat, x)
@@ -171,6 +223,10 @@ func setJSON(t *tensor.Tensor, i int, x any) error {
 	case json.Number:
 		if t.DType().IsInt() {
 			n, err := x.Int64()
+			if u, uerr := strconv.ParseUint(x.String(), 10, 64); err != nil && uerr == nil && t.DType() == tensor.Uint64 {
+				tensor.Data[uint64](t)[i] = u
+				return nil
+			}
 			if err != nil {
 				return fmt.Errorf("%q is no %v", x, t.DType())
 			}
@@ -206,7 +262,11 @@ func setJSON(t *tensor.Tensor, i int, x any) error {
 		tensor.Data[bool](t)[i] = x
 		return nil
 	}
-	return fmt.Errorf("%T, want %v", x, t.DType())
+	kind := "null"
+	if x != nil {
+		kind = "an object"
+	}
+	return fmt.Errorf("%s, want %v", kind, t.DType())
 }
 
 func setInt(t *tensor.Tensor, i int, n int64) error {
@@ -245,7 +305,17 @@ func setInt(t *tensor.Tensor, i int, n int64) error {
 // readImage reads a picture for an input [N,C,H,W] or [N,H,W,C] (or without
 // N) with 1, 3 or 4 channels: scaled to the input's size where that is fixed,
 // bytes for uint8 inputs and 0 to 1 for floats.
-func readImage(r io.Reader, typ onnx.Type) (*tensor.Tensor, error) {
+func readImage(r io.ReadSeeker, typ onnx.Type) (*tensor.Tensor, error) {
+	config, _, err := image.DecodeConfig(r)
+	if err != nil {
+		return nil, err
+	}
+	if config.Width > maxSide || config.Height > maxSide {
+		return nil, fmt.Errorf("%d × %d pixels, at most %d × %d are read", config.Width, config.Height, maxSide, maxSide)
+	}
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
 	img, _, err := image.Decode(r)
 	if err != nil {
 		return nil, err
@@ -282,6 +352,9 @@ func readImage(r io.Reader, typ onnx.Type) (*tensor.Tensor, error) {
 	if !ok {
 		w = img.Bounds().Dx()
 	}
+	if w < 1 || h < 1 || w > maxSide || h > maxSide {
+		return nil, fmt.Errorf("an image cannot be an input of type %v: want 1 to %d pixels each way", typ, maxSide)
+	}
 	rgba := image.NewNRGBA(image.Rect(0, 0, w, h))
 	draw.BiLinear.Scale(rgba, rgba.Bounds(), img, img.Bounds(), draw.Src, nil)
 	shape := []int{h, w, c}
@@ -291,17 +364,23 @@ func readImage(r io.Reader, typ onnx.Type) (*tensor.Tensor, error) {
 	if batch {
 		shape = append([]int{1}, shape...)
 	}
+	if n, ok := typ.Dims[0].Size(); batch && ok && n != 1 {
+		return nil, fmt.Errorf("an image is a batch of 1, the input is %v", typ)
+	}
+	switch typ.DType {
+	case tensor.Float32, tensor.Float16, tensor.Uint8:
+	default:
+		return nil, fmt.Errorf("an image cannot be %v: want uint8, float32 or float16", typ.DType)
+	}
 	t := tensor.New(typ.DType, shape...)
-	set := func(at int, x byte) error {
-		switch typ.DType {
-		case tensor.Float32:
-			tensor.Data[float32](t)[at] = float32(x) / 255
-		case tensor.Uint8:
-			tensor.Data[uint8](t)[at] = x
-		default:
-			return fmt.Errorf("an image cannot be %v", typ.DType)
-		}
-		return nil
+	set := func(at int, x byte) { tensor.Data[uint8](t)[at] = x }
+	switch typ.DType {
+	case tensor.Float32:
+		d := tensor.Data[float32](t)
+		set = func(at int, x byte) { d[at] = float32(x) / 255 }
+	case tensor.Float16:
+		d := tensor.Data[tensor.F16](t)
+		set = func(at int, x byte) { d[at] = tensor.F16Of(float32(x) / 255) }
 	}
 	for y := range h {
 		for x := range w {
@@ -315,9 +394,7 @@ func readImage(r io.Reader, typ onnx.Type) (*tensor.Tensor, error) {
 				if first {
 					at = (k*h+y)*w + x
 				}
-				if err := set(at, v); err != nil {
-					return nil, err
-				}
+				set(at, v)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -12,22 +13,37 @@ import (
 // maxRandom bounds a random input, in bytes.
 const maxRandom = 1 << 32
 
-// randomInputs makes an input for everything the session needs: floats are
-// normal, integers 0 or 1 (which are valid ids and masks), strings "a".
-// Symbolic sizes that dims does not give are 1.
-func randomInputs(s *runtime.Session, dims map[string]int, seed uint64) (map[string]tensor.Value, error) {
-	r := rand.New(rand.NewPCG(seed, 0))
-	in := map[string]tensor.Value{}
+// randomInputs makes what in lacks of the inputs that the session needs: floats
+// are normal, integers 0 or 1 (which are valid ids and masks), strings "a".
+// Symbolic sizes that neither dims nor the inputs in in give are 1. An input
+// depends on the seed and its place alone, not on which others are given.
+func randomInputs(in map[string]tensor.Value, s *runtime.Session, dims map[string]int, seed uint64) error {
+	sizes := maps.Clone(dims)
+	if sizes == nil {
+		sizes = map[string]int{}
+	}
 	for _, v := range s.Inputs() {
-		if v.Optional {
+		t, ok := in[v.Name].(*tensor.Tensor)
+		if !ok || t.Rank() != len(v.Type.Dims) {
 			continue
 		}
+		for i, d := range v.Type.Dims {
+			if _, fixed := sizes[d.Expr()]; !fixed && d.Expr() != "" {
+				sizes[d.Expr()] = t.Dim(i)
+			}
+		}
+	}
+	for k, v := range s.Inputs() {
+		if v.Optional || in[v.Name] != nil {
+			continue
+		}
+		r := rand.New(rand.NewPCG(seed, uint64(k)))
 		if v.Type.Kind != onnx.TensorKind {
-			return nil, fmt.Errorf("input %q is %v: random values are for tensors; give it with --input or --data", v.Name, v.Type)
+			return fmt.Errorf("input %q is %v: random values are for tensors; give it with --input %s=FILE or --data", v.Name, v.Type, v.Name)
 		}
 		shape := make([]int, len(v.Type.Dims))
 		for i, d := range v.Type.Dims {
-			n, ok := d.Eval(dims)
+			n, ok := d.Eval(sizes)
 			if !ok {
 				n = 1
 			}
@@ -35,18 +51,18 @@ func randomInputs(s *runtime.Session, dims map[string]int, seed uint64) (map[str
 		}
 		size, err := tensor.ByteSize(v.Type.DType, shape)
 		if err != nil {
-			return nil, fmt.Errorf("input %q: %w", v.Name, err)
+			return fmt.Errorf("input %q: %w", v.Name, err)
 		}
 		if size > maxRandom {
-			return nil, fmt.Errorf("input %q would take %d bytes", v.Name, size)
+			return fmt.Errorf("input %q: %v of shape %v takes %s, at most %s are made", v.Name, v.Type.DType, shape, bytesText(int64(size)), bytesText(maxRandom))
 		}
 		t := tensor.New(v.Type.DType, shape...)
 		if err := fillRandom(t, r); err != nil {
-			return nil, fmt.Errorf("input %q: %w", v.Name, err)
+			return fmt.Errorf("input %q: %w", v.Name, err)
 		}
 		in[v.Name] = t
 	}
-	return in, nil
+	return nil
 }
 
 func fillRandom(t *tensor.Tensor, r *rand.Rand) error {
@@ -96,7 +112,7 @@ func fillRandom(t *tensor.Tensor, r *rand.Rand) error {
 			d[i] = "a"
 		}
 	default:
-		return fmt.Errorf("no random values of type %v", t.DType())
+		return fmt.Errorf("no random values of type %v: give it with --input or --data", t.DType())
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,7 +19,7 @@ import (
 type outputReport struct {
 	Name      string   `json:"name"`
 	Type      string   `json:"type"`
-	Shape     []int    `json:"shape,omitempty"`
+	Shape     any      `json:"shape,omitempty"` // []int; only tensors have one
 	Data      any      `json:"data,omitempty"`
 	MaxAbsErr *float64 `json:"max_abs_err,omitempty"`
 	MaxRelErr *float64 `json:"max_rel_err,omitempty"`
@@ -29,39 +28,29 @@ type outputReport struct {
 
 func runCommand() *cobra.Command {
 	var f sessionFlags
-	var inputs []string
 	var outDir string
-	var asJSON, random bool
-	var seed uint64
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "run MODEL",
 		Short: "Run a model once",
-		Args:  exactArgs(1),
+		Long: "Runs a model once and prints its outputs. Inputs come from --data, --input and --random, in this order.\n" +
+			"With output_*.pb in the folder of --data the outputs are compared; exit code 3 says that one differs.",
+		Example: "  gneiss run model.onnx --random 1 --dim batch=2\n  gneiss run model.onnx --input x=photo.jpg --output-dir out",
+		Args:    exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			random = cmd.Flags().Changed("random")
-			o, err := f.options()
-			if err != nil {
-				return err
-			}
-			s, err := runtime.Open(args[0], o)
+			s, _, err := f.open(cmd, args[0])
 			if err != nil {
 				return err
 			}
 			defer s.Close()
-			set := &conformance.Set{In: map[string]tensor.Value{}}
-			rule := tensor.DefaultRule
-			if random {
-				if set.In, err = randomInputs(s, o.Dims, seed); err != nil {
-					return err
-				}
-			}
-			if f.data != "" {
-				if set, rule, err = readSet(args[0], f.data, s); err != nil {
-					return err
-				}
-			}
-			if err := readInputs(set.In, inputs, s); err != nil {
+			set, rule, err := f.set(args[0], s, cmd.Flags().Changed("random"))
+			if err != nil {
 				return err
+			}
+			for _, v := range s.Inputs() {
+				if set.In[v.Name] == nil && !v.Optional {
+					return fmt.Errorf("%s: input %q (%v) is missing: give it with --input %s=FILE or --data DIR, or try --random 1", args[0], v.Name, v.Type, v.Name)
+				}
 			}
 			got, err := s.Run(cmd.Context(), set.In)
 			if err != nil {
@@ -69,7 +58,7 @@ func runCommand() *cobra.Command {
 			}
 			if outDir != "" {
 				if err := writeOutputs(outDir, s.Outputs(), got); err != nil {
-					return err
+					return fmt.Errorf("--output-dir: %w", err)
 				}
 			}
 			diff := set.Check(got, rule)
@@ -77,15 +66,13 @@ func runCommand() *cobra.Command {
 				return err
 			}
 			if diff != nil {
-				return &exitError{exitDiffers, diff}
+				return &exitError{exitDiffers, fmt.Errorf("%s: %w", args[0], diff)}
 			}
 			return nil
 		},
 	}
 	f.add(cmd)
 	fl := cmd.Flags()
-	fl.StringArrayVar(&inputs, "input", nil, "NAME=FILE: .npy, .npz, .pb, .json, .png or .jpg (repeatable)")
-	fl.Uint64Var(&seed, "random", 1, "make inputs from this seed")
 	fl.StringVar(&outDir, "output-dir", "", "write the outputs to this folder: .npy, or .pb for what NumPy has not")
 	fl.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
@@ -96,8 +83,14 @@ func writeOutputs(dir string, outs []runtime.ValueInfo, got map[string]tensor.Va
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
+	taken := map[string]bool{}
 	for i, o := range outs {
-		base := filepath.Join(dir, fileName(o.Name, i))
+		name := fileName(o.Name, i)
+		if taken[strings.ToLower(name)] { // some file systems ignore case
+			name = fmt.Sprintf("%s_%d", name, i)
+		}
+		taken[strings.ToLower(name)] = true
+		base := filepath.Join(dir, name)
 		if t, ok := got[o.Name].(*tensor.Tensor); ok {
 			var npy bytes.Buffer
 			if tensor.WriteNPY(&npy, t) == nil { // else NumPy lacks the type
@@ -126,7 +119,10 @@ func fileName(name string, i int) string {
 		}
 		return '_'
 	}, name)
-	if s = strings.TrimLeft(s, "."); s == "" {
+	if s = strings.TrimLeft(s, "."); len(s) > 200 {
+		s = s[:200]
+	}
+	if s == "" {
 		return fmt.Sprintf("output_%d", i)
 	}
 	return s
@@ -166,7 +162,7 @@ func valueText(v tensor.Value, n int) string {
 // something to compare with.
 func printOutputs(cmd *cobra.Command, outs []runtime.ValueInfo, got map[string]tensor.Value, set *conformance.Set, asJSON, ok bool) error {
 	w := cmd.OutOrStdout()
-	var reports []outputReport
+	reports := []outputReport{}
 	compared := false
 	for i, o := range outs {
 		v := got[o.Name]
@@ -189,23 +185,20 @@ func printOutputs(cmd *cobra.Command, outs []runtime.ValueInfo, got map[string]t
 			reports = append(reports, r)
 			continue
 		}
-		fmt.Fprintf(w, "%s: %v\n%s\n", o.Name, v, valueText(v, 40))
+		fmt.Fprintf(w, "%s %v\n%s\n", paint(w, bold, o.Name+":"), v, valueText(v, 40))
 		if r.MaxAbsErr != nil {
 			fmt.Fprintf(w, "largest error: %.3g absolute, %.3g relative; relative L2 %.3g\n", *r.MaxAbsErr, *r.MaxRelErr, *r.RelL2)
 		}
 	}
 	if asJSON {
-		b, err := json.Marshal(struct {
+		return writeJSON(w, struct {
 			Outputs  []outputReport `json:"outputs"`
 			Compared bool           `json:"compared"`
 			OK       bool           `json:"ok"`
 		}{reports, compared, ok})
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(w, string(b))
-	} else if compared && ok {
-		fmt.Fprintln(w, "outputs match the expected ones")
+	}
+	if compared && ok {
+		fmt.Fprintln(w, paint(w, green, "outputs match the expected ones"))
 	}
 	return nil
 }
