@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -71,13 +72,16 @@ var directCasts = map[[2]tensor.DType]func(c *Call, dst, src *tensor.Tensor){
 	{tensor.Float32, tensor.Float64}:  directCast(func(v float32) float64 { return float64(v) }),
 	{tensor.Float64, tensor.Float32}:  directCast(func(v float64) float32 { return float32(v) }),
 	{tensor.Int64, tensor.Float32}:    directCast(func(v int64) float32 { return float32(v) }),
-	{tensor.Int32, tensor.Float32}:    directCast(func(v int32) float32 { return float32(v) }),
-	{tensor.Uint8, tensor.Float32}:    directCast(func(v uint8) float32 { return float32(v) }),
-	{tensor.Int64, tensor.Int32}:      directCast(func(v int64) int32 { return int32(v) }),
-	{tensor.Int32, tensor.Int64}:      directCast(func(v int32) int64 { return int64(v) }),
-	{tensor.Float32, tensor.Int64}:    directCast(func(v float32) int64 { return cutOff(float64(v)) }),
-	{tensor.Float32, tensor.Int32}:    directCast(func(v float32) int32 { return cutOff32(float64(v)) }),
-	{tensor.Float32, tensor.Bool}:     directCast(func(v float32) bool { return v != 0 }),
+	{tensor.Int32, tensor.Float32}: func(c *Call, dst, src *tensor.Tensor) {
+		d, s := tensor.Data[float32](dst), tensor.Data[int32](src)
+		c.P.For(len(d), grain, func(lo, hi int) { quant.Floats(d[lo:hi], s[lo:hi]) })
+	},
+	{tensor.Uint8, tensor.Float32}: directCast(func(v uint8) float32 { return float32(v) }),
+	{tensor.Int64, tensor.Int32}:   directCast(func(v int64) int32 { return int32(v) }),
+	{tensor.Int32, tensor.Int64}:   directCast(func(v int32) int64 { return int64(v) }),
+	{tensor.Float32, tensor.Int64}: directCast(func(v float32) int64 { return cutOff(float64(v)) }),
+	{tensor.Float32, tensor.Int32}: directCast(func(v float32) int32 { return cutOff32(float64(v)) }),
+	{tensor.Float32, tensor.Bool}:  directCast(func(v float32) bool { return v != 0 }),
 }
 
 func directCast[S, D tensor.Element](f func(S) D) func(c *Call, dst, src *tensor.Tensor) {

@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -132,9 +133,7 @@ func dequantizeRows[S int8 | uint8](c *Call, plan *quantPlan, dst []float32, x [
 			if zeros != nil {
 				z = int32(zeros[at])
 			}
-			for i, v := range x[:len(d)] {
-				d[i] = float32(int32(v)-z) * s
-			}
+			quant.Dequantize(d, x, s, z)
 			return
 		}
 		s := scales[at : at+len(d)]

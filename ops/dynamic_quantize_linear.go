@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -43,27 +42,10 @@ func buildDynamicQuantizeLinear(b *BuildContext) (Kernel, error) {
 			return fmt.Errorf("x is absent")
 		}
 		x := tensor.Data[float32](t)
-		lo, hi := float32(0), float32(0)
-		for _, v := range x {
-			if v < lo {
-				lo = v
-			}
-			if v > hi {
-				hi = v
-			}
-		}
-		scale := (hi - lo) / 255
-		if scale == 0 {
-			scale = 1
-		}
-		zero := float32(math.RoundToEven(float64(min(max(-lo/scale, 0), 255))))
-		if zero != zero { // an infinite range
-			zero = 0
-		}
 		y := tensor.Data[uint8](c.Output(0, tensor.Uint8, t.Shape()...))
-		c.P.For(len(x), grain, func(a, b int) { quantizeRow(y[a:b], x[a:b], scale, zero, 0, 255) })
-		c.SetOut(1, tensor.Scalar(scale))
-		c.SetOut(2, tensor.Scalar(uint8(zero)))
+		q := quantizeDynamically(c.P, y, x)
+		c.SetOut(1, tensor.Scalar(q.scale))
+		c.SetOut(2, tensor.Scalar(uint8(q.zero)))
 		return nil
 	}})
 }

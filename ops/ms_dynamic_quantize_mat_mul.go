@@ -36,26 +36,8 @@ func buildDynamicQuantizeMatMul(b *BuildContext) (Kernel, error) {
 			return fmt.Errorf("A is %v, want float32", c.In[0])
 		}
 		bytes := Scratch[uint8](c, x.Len())
-		q := quantizeDynamically(bytes, tensor.Data[float32](x))
+		q := quantizeDynamically(c.P, bytes, tensor.Data[float32](x))
 		a := tensor.Of(bytes, x.Shape()...)
 		return mat.toFloat(c, a, q.scale, []int32{q.zero}, floatMatInputs{scale: 2, zero: 3, bias: 4})
 	}, nil
-}
-
-// quantizeDynamically quantizes x to uint8 with the scale and zero point of its
-// own range, which is made to include 0.
-func quantizeDynamically(dst []byte, x []float32) quantParams {
-	lo, hi := float32(0), float32(0)
-	for _, v := range x {
-		lo, hi = min(lo, v), max(hi, v)
-	}
-	q := quantParams{scale: (hi - lo) / 255}
-	if q.scale == 0 {
-		q.scale = 1
-	}
-	q.zero = roundClamp(-lo/q.scale, 0, 0, 255)
-	for i, v := range x {
-		dst[i] = q.quantize(v, tensor.Uint8)
-	}
-	return q
 }

@@ -3,6 +3,8 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -105,12 +107,17 @@ func (m *intMat) toFloat(c *Call, a *tensor.Tensor, sa float32, za []int32, in f
 		scale := sbOf(s.bAt[i])
 		for r := i0; r < i1; r++ {
 			lo := (i*s.m + r) * s.n
-			for j := j0; j < j1; j++ {
-				v := float32(acc[lo+j]) * (sa * at(scale, j))
-				if bias != nil {
-					v += bias[j]
+			out, sums := y[lo+j0:lo+j1], acc[lo+j0:lo+j1]
+			if len(scale) == 1 {
+				quant.Floats(out, sums)
+				vec.Best.MulScalar(out, out, sa*scale[0])
+			} else {
+				for j, f := range scale[j0:j1] {
+					out[j] = float32(sums[j]) * (sa * f)
 				}
-				y[lo+j] = v
+			}
+			if bias != nil {
+				vec.Best.Add(out, out, bias[j0:j1])
 			}
 		}
 	})

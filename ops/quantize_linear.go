@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -193,36 +194,19 @@ func (k *quantizer) round(b []float64, at, step int) {
 func quantizeRows[D int8 | uint8](c *Call, k *quantizer, dst []D, x []float32) {
 	k.plan.each(c.P, func(lo, hi, at, step int) {
 		d, x := dst[lo:hi], x[lo:hi]
+		bottom, top := int32(k.lo), int32(k.hi)
 		if step == 0 {
-			zero := float32(0)
+			zero := int32(0)
 			if k.zeros != nil {
-				zero = k.zeros[at]
+				zero = int32(k.zeros[at])
 			}
-			quantizeRow(d, x, k.scales[at], zero, k.lo, k.hi)
+			quant.Quantize(d, x, k.scales[at], zero, bottom, top)
 			return
 		}
-		for i := range d {
-			zero := float32(0)
-			if k.zeros != nil {
-				zero = k.zeros[at+i]
-			}
-			quantizeRow(d[i:i+1], x[i:i+1], k.scales[at+i], zero, k.lo, k.hi)
+		var zeros []float32
+		if k.zeros != nil {
+			zeros = k.zeros[at:]
 		}
+		quant.QuantizeEach(d, x, k.scales[at:], zeros, bottom, top)
 	})
-}
-
-func quantizeRow[D int8 | uint8](dst []D, x []float32, scale, zero, lo, hi float32) {
-	const magic = 3 << 22 // adding it rounds a small float32 to an integer, halves to even
-	lo, hi = lo-zero, hi-zero
-	z := int32(zero)
-	for i, v := range x[:len(dst)] {
-		q := v / scale
-		if !(q > lo) {
-			q = lo
-		} else if q > hi {
-			q = hi
-		}
-		r := float32(q + magic)
-		dst[i] = D(int32(math.Float32bits(r)) - int32(math.Float32bits(magic)) + z)
-	}
 }

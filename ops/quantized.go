@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -125,15 +126,36 @@ func byteRange(d tensor.DType) (lo, hi int32) {
 func requantize(dst []byte, acc []int32, scale []float32, zero int32, d tensor.DType) {
 	lo, hi := byteRange(d)
 	if len(scale) == 1 {
-		s := scale[0]
-		for i, v := range acc {
-			dst[i] = byte(roundClamp(float32(v)*s, zero, lo, hi))
-		}
+		quant.Requantize(dst, acc, scale[0], zero, lo, hi)
 		return
 	}
 	for i, v := range acc {
 		dst[i] = byte(roundClamp(float32(v)*scale[i], zero, lo, hi))
 	}
+}
+
+// quantizeDynamically quantizes x to uint8 with the scale and zero point of its
+// own range, which is made to include 0. NaN does not count for the range.
+func quantizeDynamically(p par.P, dst []byte, x []float32) quantParams {
+	bounds := make([][2]float32, (len(x)+grain-1)/grain)
+	p.For(len(bounds), 1, func(a, b int) {
+		for i := a; i < b; i++ {
+			bounds[i][0], bounds[i][1] = quant.Bounds(x[i*grain : min((i+1)*grain, len(x))])
+		}
+	})
+	var lo, hi float32
+	for _, b := range bounds {
+		lo, hi = min(lo, b[0]), max(hi, b[1])
+	}
+	q := quantParams{scale: (hi - lo) / 255}
+	if q.scale == 0 {
+		q.scale = 1
+	}
+	if zero := -lo / q.scale; zero == zero { // else an infinite range
+		q.zero = roundClamp(zero, 0, 0, 255)
+	}
+	p.For(len(x), grain, func(a, b int) { quant.Quantize(dst[a:b], x[a:b], q.scale, q.zero, 0, 255) })
+	return q
 }
 
 // dequantTable returns (v - zero)·scale for each of the 256 bytes of type d.

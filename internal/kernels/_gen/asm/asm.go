@@ -45,3 +45,6 @@ func (f *File) Write(path string) {
 		os.Exit(1)
 	}
 }
+
+// Raw writes text after the functions.
+func (f *File) Raw(s string) { f.data.WriteString(s) }

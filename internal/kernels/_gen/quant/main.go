@@ -1,0 +1,171 @@
+// Command quant writes internal/kernels/quant/quant_amd64.s. It is run by go
+// generate in that folder. Every routine takes a multiple of 32 elements.
+package main
+
+import "github.com/gneiss-run/gneiss/internal/kernels/_gen/asm"
+
+func main() {
+	a := asm.New("!noasm")
+	quantize(a)
+	dequantize(a, "avx2dequantU8", "VPMOVZXBD")
+	dequantize(a, "avx2dequantS8", "VPMOVSXBD")
+	requantize(a)
+	bounds(a)
+	floats(a)
+	a.Raw("\nDATA ·order<>+0(SB)/8, $0x0000000400000000\nDATA ·order<>+8(SB)/8, $0x0000000500000001\n" +
+		"DATA ·order<>+16(SB)/8, $0x0000000600000002\nDATA ·order<>+24(SB)/8, $0x0000000700000003\nGLOBL ·order<>(SB), RODATA|NOPTR, $32\n")
+	a.Write("quant_amd64.s")
+}
+
+// loop writes the loop over 32 elements at a time; CX counts.
+func loop(a *asm.File, body func()) {
+	a.P("SHRQ $5, CX")
+	a.P("JZ end")
+	a.P("PCALIGN $32")
+	a.L("loop")
+	body()
+	a.P("DECQ CX")
+	a.P("JNZ loop")
+	a.L("end")
+}
+
+// bytes turns Y0 to Y3 into 32 bytes at DI: rounds and takes the low bytes of
+// what comes of adding Y11. Y12 has 255 in each lane and Y13 the order.
+func bytes(a *asm.File) {
+	for i := range 4 {
+		// The first operand is taken unless the second compares better: NaN
+		// becomes the lower bound.
+		a.P("VMAXPS Y9, Y%d, Y%d", i, i)
+		a.P("VMINPS Y10, Y%d, Y%d", i, i)
+		a.P("VCVTPS2DQ Y%d, Y%d", i, i)
+		a.P("VPADDD Y11, Y%d, Y%d", i, i)
+		a.P("VPAND Y12, Y%d, Y%d", i, i)
+	}
+	a.P("VPACKUSDW Y1, Y0, Y0")
+	a.P("VPACKUSDW Y3, Y2, Y2")
+	a.P("VPACKUSWB Y2, Y0, Y0")
+	a.P("VPERMD Y0, Y13, Y0")
+	a.P("VMOVDQU Y0, (DI)")
+	a.P("ADDQ $32, DI")
+}
+
+// bytesArgs loads what bytes needs.
+func bytesArgs(a *asm.File) {
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ x+8(FP), SI")
+	a.P("MOVQ n+16(FP), CX")
+	a.P("VBROADCASTSS scale+24(FP), Y8")
+	a.P("VBROADCASTSS lo+28(FP), Y9")
+	a.P("VBROADCASTSS hi+32(FP), Y10")
+	a.P("MOVL zero+36(FP), AX")
+	a.P("MOVQ AX, X11")
+	a.P("VPBROADCASTD X11, Y11")
+	a.P("VPCMPEQD Y12, Y12, Y12")
+	a.P("VPSRLD $24, Y12, Y12")
+	a.P("VMOVDQU ·order<>(SB), Y13")
+}
+
+func quantize(a *asm.File) {
+	a.Func("avx2quantize", 40)
+	bytesArgs(a)
+	loop(a, func() {
+		for i := range 4 {
+			a.P("VMOVUPS %d(SI), Y%d", i*32, i)
+			a.P("VDIVPS Y8, Y%d, Y%d", i, i)
+		}
+		a.P("ADDQ $128, SI")
+		bytes(a)
+	})
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+func requantize(a *asm.File) {
+	a.Func("avx2requantize", 40)
+	bytesArgs(a)
+	loop(a, func() {
+		for i := range 4 {
+			a.P("VCVTDQ2PS %d(SI), Y%d", i*32, i)
+			a.P("VMULPS Y8, Y%d, Y%d", i, i)
+		}
+		a.P("ADDQ $128, SI")
+		bytes(a)
+	})
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+func dequantize(a *asm.File, name, widen string) {
+	a.Func(name, 32)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ x+8(FP), SI")
+	a.P("MOVQ n+16(FP), CX")
+	a.P("VBROADCASTSS scale+24(FP), Y8")
+	a.P("MOVL zero+28(FP), AX")
+	a.P("MOVQ AX, X11")
+	a.P("VPBROADCASTD X11, Y11")
+	loop(a, func() {
+		for i := range 4 {
+			a.P("%s %d(SI), Y%d", widen, i*8, i)
+			a.P("VPSUBD Y11, Y%d, Y%d", i, i)
+			a.P("VCVTDQ2PS Y%d, Y%d", i, i)
+			a.P("VMULPS Y8, Y%d, Y%d", i, i)
+			a.P("VMOVUPS Y%d, %d(DI)", i, i*32)
+		}
+		a.P("ADDQ $32, SI")
+		a.P("ADDQ $128, DI")
+	})
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+func bounds(a *asm.File) {
+	a.Func("avx2bounds", 24)
+	a.P("MOVQ x+0(FP), SI")
+	a.P("MOVQ n+8(FP), CX")
+	for i := range 8 {
+		a.P("VXORPS Y%d, Y%d, Y%d", i, i, i)
+	}
+	loop(a, func() {
+		for i := range 4 {
+			a.P("VMOVUPS %d(SI), Y8", i*32)
+			a.P("VMINPS Y%d, Y8, Y%d", i, i)
+			a.P("VMAXPS Y%d, Y8, Y%d", 4+i, 4+i)
+		}
+		a.P("ADDQ $128, SI")
+	})
+	for r, op := range []string{"VMINPS", "VMAXPS"} {
+		for _, s := range []int{2, 1} {
+			for i := range s {
+				a.P("%s Y%d, Y%d, Y%d", op, 4*r+i+s, 4*r+i, 4*r+i)
+			}
+		}
+		a.P("VEXTRACTF128 $1, Y%d, X8", 4*r)
+		a.P("%s X8, X%d, X%d", op, 4*r, 4*r)
+		a.P("VPERMILPS $0x4e, X%d, X8", 4*r)
+		a.P("%s X8, X%d, X%d", op, 4*r, 4*r)
+		a.P("VPERMILPS $0xb1, X%d, X8", 4*r)
+		a.P("%s X8, X%d, X%d", op, 4*r, 4*r)
+	}
+	a.P("VMOVSS X0, lo+16(FP)")
+	a.P("VMOVSS X4, hi+20(FP)")
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+func floats(a *asm.File) {
+	a.Func("avx2floats", 24)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ x+8(FP), SI")
+	a.P("MOVQ n+16(FP), CX")
+	loop(a, func() {
+		for i := range 4 {
+			a.P("VCVTDQ2PS %d(SI), Y%d", i*32, i)
+			a.P("VMOVUPS Y%d, %d(DI)", i, i*32)
+		}
+		a.P("ADDQ $128, SI")
+		a.P("ADDQ $128, DI")
+	})
+	a.P("VZEROUPPER")
+	a.P("RET")
+}

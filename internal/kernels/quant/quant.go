@@ -1,0 +1,159 @@
+// Package quant converts between floats and quantized bytes. Every instruction
+// set gives the same bits.
+package quant
+
+import (
+	"math"
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/cpu"
+)
+
+// Byte is an element type of quantized tensors.
+type Byte interface{ int8 | uint8 }
+
+// table is one implementation of the routines for multiples of 32 elements.
+type table struct {
+	name                 string
+	quantize, requantize func(dst, x unsafe.Pointer, n int, scale, lo, hi float32, zero int32)
+	dequantU8, dequantS8 func(dst, x unsafe.Pointer, n int, scale float32, zero int32)
+	bounds               func(x unsafe.Pointer, n int) (lo, hi float32)
+	floats               func(dst, x unsafe.Pointer, n int)
+}
+
+var tables = append([]*table{{name: cpu.Generic}}, archTables()...)
+
+func best() *table {
+	for i := len(tables) - 1; i > 0; i-- {
+		if cpu.Has(tables[i].name) {
+			return tables[i]
+		}
+	}
+	return tables[0]
+}
+
+// pieces calls f for pieces of the first n&^31 elements, each a short call, and
+// returns where the rest begins.
+func pieces(n int, f func(at, n int)) int {
+	const most = 1 << 15
+	n &^= 31
+	for at := 0; at < n; at += most {
+		f(at, min(most, n-at))
+	}
+	return n
+}
+
+// Quantize sets dst[i] to x[i]/scale rounded to the nearest integer, halves to
+// even, plus zero, kept within [lo, hi], which D holds. NaN becomes lo.
+func Quantize[D Byte](dst []D, x []float32, scale float32, zero, lo, hi int32) {
+	x = x[:len(dst)]
+	l, h := float32(lo-zero), float32(hi-zero)
+	done := 0
+	if t := best(); t.quantize != nil {
+		done = pieces(len(dst), func(at, n int) {
+			t.quantize(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n, scale, l, h, zero)
+		})
+	}
+	dst = dst[done:]
+	for i, v := range x[done:] {
+		dst[i] = D(round(v/scale, l, h) + zero)
+	}
+}
+
+// QuantizeEach is Quantize with a scale and a zero point (nil: 0) for each
+// element.
+func QuantizeEach[D Byte](dst []D, x, scale, zero []float32, lo, hi int32) {
+	l, h := float32(lo), float32(hi)
+	x, scale = x[:len(dst)], scale[:len(dst)]
+	if zero == nil {
+		for i, v := range x {
+			dst[i] = D(round(v/scale[i], l, h))
+		}
+		return
+	}
+	zero = zero[:len(dst)]
+	for i, v := range x {
+		z := zero[i]
+		dst[i] = D(round(v/scale[i], l-z, h-z) + int32(z))
+	}
+}
+
+// Requantize sets dst[i] to x[i]·scale rounded to the nearest integer, halves to
+// even, plus zero, kept within [lo, hi], of which D takes the low 8 bits. NaN
+// becomes lo.
+func Requantize[D Byte](dst []D, x []int32, scale float32, zero, lo, hi int32) {
+	x = x[:len(dst)]
+	l, h := float32(lo-zero), float32(hi-zero)
+	done := 0
+	if t := best(); t.requantize != nil {
+		done = pieces(len(dst), func(at, n int) {
+			t.requantize(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n, scale, l, h, zero)
+		})
+	}
+	dst = dst[done:]
+	for i, v := range x[done:] {
+		dst[i] = D(round(float32(v)*scale, l, h) + zero)
+	}
+}
+
+// round returns the nearest integer to q within [lo, hi], whose size is below 2^22.
+func round(q, lo, hi float32) int32 {
+	const magic = 3 << 22 // adding it rounds a small float32 to an integer, halves to even
+	if !(q > lo) {
+		q = lo
+	} else if q > hi {
+		q = hi
+	}
+	return int32(math.Float32bits(float32(q)+magic)) - int32(math.Float32bits(magic))
+}
+
+// Dequantize sets dst[i] to (x[i] - zero)·scale.
+func Dequantize[S Byte](dst []float32, x []S, scale float32, zero int32) {
+	x = x[:len(dst)]
+	t, done := best(), 0
+	f := t.dequantU8
+	if _, signed := any(x).([]int8); signed {
+		f = t.dequantS8
+	}
+	if f != nil {
+		done = pieces(len(dst), func(at, n int) { f(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n, scale, zero) })
+	}
+	dst = dst[done:]
+	for i, v := range x[done:] {
+		dst[i] = float32(int32(v)-zero) * scale
+	}
+}
+
+// Bounds returns the least and greatest of 0 and the elements of x. NaN does
+// not count.
+func Bounds(x []float32) (lo, hi float32) {
+	done := 0
+	if t := best(); t.bounds != nil {
+		done = pieces(len(x), func(at, n int) {
+			l, h := t.bounds(unsafe.Pointer(&x[at]), n)
+			lo, hi = min(lo, l), max(hi, h)
+		})
+	}
+	for _, v := range x[done:] {
+		if v < lo {
+			lo = v
+		}
+		if v > hi {
+			hi = v
+		}
+	}
+	return lo, hi
+}
+
+// Floats sets dst[i] to x[i], rounded to the nearest.
+func Floats(dst []float32, x []int32) {
+	x = x[:len(dst)]
+	done := 0
+	if t := best(); t.floats != nil {
+		done = pieces(len(dst), func(at, n int) { t.floats(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n) })
+	}
+	dst = dst[done:]
+	for i, v := range x[done:] {
+		dst[i] = float32(v)
+	}
+}
