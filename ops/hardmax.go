@@ -9,7 +9,7 @@ package ops
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Hardmax.html
 func init() {
-	register(&Op{Name: "Hardmax", Versions: softmaxVersions(hardmaxRow[float32], hardmaxRow[float64])})
+	register(&Op{Name: "Hardmax", Versions: softmaxVersions(hardmaxRow[float32], hardmaxRow[float64], nil)})
 }
 
 // hardmaxRow computes one line; dst may be src.

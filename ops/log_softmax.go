@@ -12,7 +12,7 @@ import "math"
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LogSoftmax.html
 func init() {
-	register(&Op{Name: "LogSoftmax", Numerics: Rounding, Versions: softmaxVersions(logSoftmaxRow[float32], logSoftmaxRow[float64])})
+	register(&Op{Name: "LogSoftmax", Numerics: Rounding, Versions: softmaxVersions(logSoftmaxRow[float32], logSoftmaxRow[float64], nil)})
 }
 
 // logSoftmaxRow computes one line; dst may be src.

@@ -1,0 +1,84 @@
+package conformance_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gneiss-run/gneiss/conformance"
+	"github.com/gneiss-run/gneiss/internal/cpu"
+	"github.com/gneiss-run/gneiss/internal/shared"
+	"github.com/gneiss-run/gneiss/optimize"
+	"github.com/gneiss-run/gneiss/runtime"
+)
+
+const suiteFile = "onnx-backend-tests-1.23.2.tar.xz"
+
+// TestSuite runs the standard suite. By default at the best level and ISA;
+// GNEISS_TEST_LEVEL and GNEISS_TEST_ISA choose others.
+func TestSuite(t *testing.T) {
+	cases, err := conformance.Suite(shared.File(t, "conformance", suiteFile))
+	require.NoError(t, err)
+	require.Len(t, cases, 2036)
+	if isa := os.Getenv("GNEISS_TEST_ISA"); isa != "" {
+		restore, err := cpu.Force(isa)
+		require.NoError(t, err)
+		defer restore()
+	}
+	o := conformance.Options{Runtime: runtime.Options{Threads: 2}}
+	if l := os.Getenv("GNEISS_TEST_LEVEL"); l != "" {
+		o.Runtime.Level, err = optimize.ParseLevel(l)
+		require.NoError(t, err)
+	}
+	rep, err := conformance.RunAll(context.Background(), cases, 2, o, nil)
+	require.NoError(t, err)
+	expected, err := conformance.Expected()
+	require.NoError(t, err)
+	for _, bad := range expected.Check(rep, true) {
+		t.Error(bad)
+	}
+	t.Logf("%d of %d pass (%d fail, %d unsupported, %d error) at level %s on %s", rep.Pass, rep.Total, rep.Fail, rep.Unsupported, rep.Error, rep.Level, cpu.Level())
+}
+
+// TestModels runs every model of a folder that shared/models/generate.py
+// wrote, by each number of threads and at each level.
+func TestModels(t *testing.T) {
+	dir := shared.Models(t)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	n := 0
+	for _, e := range entries {
+		if _, err := os.Stat(filepath.Join(dir, e.Name(), "model.onnx")); err != nil {
+			continue
+		}
+		n++
+		t.Run(e.Name(), func(t *testing.T) {
+			c := conformance.Case{Name: e.Name(), Kind: "model", FS: os.DirFS(dir), Dir: e.Name()}
+			for _, o := range []runtime.Options{{Threads: 1}, {Threads: 2}, {Threads: 2, Level: optimize.None}} {
+				res := c.Run(context.Background(), conformance.Options{Runtime: o})
+				require.Equal(t, conformance.Pass, res.Status, "threads %d, level %v: %s", o.Threads, o.Level, res.Reason)
+			}
+		})
+	}
+	require.NotZero(t, n, "no model in %s", dir)
+}
+
+func TestExpectations(t *testing.T) {
+	rep := &conformance.Report{Cases: []conformance.Result{
+		{Name: "a", Kind: "node", Status: conformance.Pass},
+		{Name: "b", Kind: "node", Status: conformance.Fail, Reason: "off"},
+		{Name: "c", Kind: "node", Status: conformance.Unsupported},
+	}}
+	e, err := conformance.ParseExpectations(strings.NewReader("# why\nnode/c unsupported no such operator\nnode/z fail gone\nnode/a fail was wrong\n"))
+	require.NoError(t, err)
+	bad := e.Check(rep, true)
+	require.Len(t, bad, 4) // a passes, b fails, z is gone, and a's line is stale
+	_, err = conformance.ParseExpectations(strings.NewReader("node/c maybe so"))
+	require.ErrorContains(t, err, "line 1")
+	_, err = conformance.ParseExpectations(strings.NewReader("( fail so"))
+	require.ErrorContains(t, err, "line 1")
+}
