@@ -17,7 +17,9 @@ func softmaxVersions(f32 func(dst, src []float32), f64 func(dst, src []float64),
 	old, cur := v, v
 	old.Since, cur.Since = 1, 13
 	old.Build = func(b *BuildContext) (Kernel, error) { return buildSoftmax(b, b.Int("axis", 1), true, f32, f64, half) }
-	cur.Build = func(b *BuildContext) (Kernel, error) { return buildSoftmax(b, b.Int("axis", -1), false, f32, f64, half) }
+	cur.Build = func(b *BuildContext) (Kernel, error) {
+		return buildSoftmax(b, b.Int("axis", -1), false, f32, f64, half)
+	}
 	return []Version{old, cur}
 }
 
