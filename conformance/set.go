@@ -80,7 +80,7 @@ func readValue(data []byte, i int, list, all []runtime.ValueInfo) (string, tenso
 		}
 	}
 	if i >= len(list) {
-		return "", nil, fmt.Errorf("number %d of %d", i, len(list))
+		return "", nil, fmt.Errorf("file number %d, counted from 0, but the model has %d of these; is it another model's?", i, len(list))
 	}
 	v, err := onnx.DecodeValue(data, list[i].Type)
 	return list[i].Name, v, err

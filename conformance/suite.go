@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing/fstest"
@@ -45,7 +46,13 @@ func Suite(p string) ([]Case, error) {
 			return err
 		}
 		dir := path.Dir(name)
-		cases = append(cases, Case{Name: path.Base(dir), Kind: path.Base(path.Dir(dir)), FS: fsys, Dir: dir})
+		kind := path.Base(path.Dir(dir))
+		if kind == "." && info.IsDir() {
+			if abs, err := filepath.Abs(p); err == nil {
+				kind = filepath.Base(abs)
+			}
+		}
+		cases = append(cases, Case{Name: path.Base(dir), Kind: kind, FS: fsys, Dir: dir})
 		return nil
 	})
 	if err != nil {

@@ -153,7 +153,7 @@ func (d *decoder) model(b []byte) (*Model, error) {
 		}
 	}
 	if f.err != nil {
-		return nil, f.err
+		return nil, fmt.Errorf("%w (the file is no ONNX model, or it is damaged or cut short)", f.err)
 	}
 	if !graph.set {
 		return nil, invalid("ModelProto has no graph")

@@ -97,7 +97,7 @@ func benchCommand() *cobra.Command {
 				}
 				t := time.Now()
 				if got, err = s.Run(cmd.Context(), set.In); err != nil {
-					return err
+					return f.runError(args[0], err, len(f.inputs) == 0 && f.data == "")
 				}
 				d := time.Since(t)
 				if i == 0 {

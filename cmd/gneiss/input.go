@@ -406,6 +406,9 @@ func readImage(r io.ReadSeeker, typ onnx.Type) (*tensor.Tensor, error) {
 func jsonValue(v tensor.Value) any {
 	switch v := v.(type) {
 	case *tensor.Tensor:
+		if v.Len() == 0 && len(v.Shape()) > 1 {
+			return []any{} // sizes beside a 0 may be huge; the shape tells them
+		}
 		pos := 0
 		return jsonNest(v, v.Shape(), &pos)
 	case *tensor.Sequence:
@@ -444,7 +447,10 @@ func jsonNest(t *tensor.Tensor, shape []int, pos *int) any {
 func jsonElem(t *tensor.Tensor, i int) any {
 	switch x := t.At(i).(type) {
 	case float32:
-		return jsonFloat(float64(x))
+		if jsonFloat(float64(x)) == nil {
+			return nil
+		}
+		return x // with as many digits as a float32 has
 	case float64:
 		return jsonFloat(x)
 	case complex64:

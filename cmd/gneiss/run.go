@@ -54,7 +54,7 @@ func runCommand() *cobra.Command {
 			}
 			got, err := s.Run(cmd.Context(), set.In)
 			if err != nil {
-				return err
+				return f.runError(args[0], err, len(f.inputs) == 0 && f.data == "")
 			}
 			if outDir != "" {
 				if err := writeOutputs(outDir, s.Outputs(), got); err != nil {

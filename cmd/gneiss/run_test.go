@@ -72,6 +72,20 @@ func TestRunRandom(t *testing.T) {
 	assert.Contains(t, r.err, "it has batch, sequence")
 }
 
+func TestRunError(t *testing.T) {
+	m := modelOf("transformer_tiny")
+	for _, c := range []string{"run", "bench"} {
+		r := gneiss(t, c, m, "--random", "1", "--dim", "sequence=500")
+		assert.Equal(t, exitFailed, r.code)
+		assert.Contains(t, r.err, m+": node ")
+		assert.Contains(t, r.err, "Gather(float32 [128 64], int64 [500]): index 128 is not in [-128, 127]; the inputs were random")
+	}
+	ids := writeFile(t, "ids.json", []byte("[[5000]]"))
+	r := gneiss(t, "run", m, "--input", "ids="+ids, "--random", "1")
+	assert.Equal(t, exitFailed, r.code)
+	assert.NotContains(t, r.err, "were random")
+}
+
 // What is not given is made to fit what is.
 func TestRunRandomFitsInputs(t *testing.T) {
 	ids := writeFile(t, "ids.json", []byte("[[1, 2, 3], [4, 5, 6]]"))
@@ -103,6 +117,8 @@ func TestInputJSON(t *testing.T) {
 		code int
 	}{
 		{tensor.Float32, 2, "[[1, 2.5], [3, -4]]", "[[1,2.5],[3,-4]]", 0},
+		{tensor.Float32, 1, "[0.1]", "[0.1]", 0},
+		{tensor.Float32, 2, "[[], []]", "[]", 0},
 		{tensor.Float64, 0, "1e-3", "0.001", 0},
 		{tensor.Float16, 1, "[0.5]", "[0.5]", 0},
 		{tensor.BFloat16, 1, "[0.5]", "[0.5]", 0},

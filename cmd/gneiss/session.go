@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -55,6 +57,20 @@ func (f *sessionFlags) open(cmd *cobra.Command, path string) (*runtime.Session, 
 	took := time.Since(start)
 	warnDims(cmd, path, o.Dims)
 	return s, took, nil
+}
+
+// runError names the whole path of the model in an error of a node, and says so
+// if inputs were made up.
+func (f *sessionFlags) runError(path string, err error, random bool) error {
+	var n *runtime.NodeError
+	if !errors.As(err, &n) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	n.Model = path
+	if random {
+		return fmt.Errorf("%w; the inputs were random, which this model may not take: give real ones with --data or --input, sizes with --dim", err)
+	}
+	return err
 }
 
 // warnDims says which sizes of --dim name nothing in the model.
