@@ -31,12 +31,16 @@ func buildConvInteger(b *BuildContext) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
+	packed, err := buildIntKernel(b, 1, v.group)
+	if err != nil {
+		return nil, err
+	}
 	return func(c *Call) error {
 		x, err := byteInput(c, 0, "x")
 		if err != nil {
 			return err
 		}
-		w, err := byteInput(c, 1, "w")
+		w, err := packed.orInput(c, 1, v.group)
 		if err != nil {
 			return err
 		}
@@ -44,7 +48,7 @@ func buildConvInteger(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		zw, err := zeroPoints(c.T(3), w.DType(), "w_zero_point")
+		zw, err := zeroPoints(c.T(3), w.dtype, "w_zero_point")
 		if err != nil {
 			return err
 		}
@@ -54,7 +58,7 @@ func buildConvInteger(b *BuildContext) (Kernel, error) {
 		if len(zx) != 1 {
 			return fmt.Errorf("x_zero_point has %d elements, want 1", len(zx))
 		}
-		g, err := v.geometry(x.Shape(), w.Shape())
+		g, err := v.geometry(x.Shape(), w.shape)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -22,4 +23,50 @@ func TestConvInteger(t *testing.T) {
 		{Op: "ConvInteger", Opset: 10, Attrs: onnx.NewAttrs("strides", []int{0}), In: Vals(Of[uint8]([]int{1, 2, 5}, 31, 6, 83, 246, 143, 182, 58, 52, 231, 187), Of[uint8]([]int{2, 2, 3}, 125, 71, 220, 120, 13, 220, 106, 114, 97, 73, 153, 78)), Want: Vals(nil), Err: "want positive values"},
 		{Op: "ConvInteger", Opset: 10, Attrs: onnx.NewAttrs("kernel_shape", []int{2}), In: Vals(Of[uint8]([]int{1, 2, 5}, 130, 19, 213, 56, 154, 69, 47, 44, 180, 16), Of[uint8]([]int{2, 2, 3}, 203, 119, 116, 54, 91, 189, 227, 236, 159, 69, 19, 146)), Want: Vals(nil), Err: "kernel_shape is [2], want [3]"},
 	})
+}
+
+// TestConvIntegerSizes compares larger convolutions with plain loops.
+func TestConvIntegerSizes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, d := range []struct{ channels, out, group, size, kernel, stride, pad int }{
+		{8, 5, 1, 7, 1, 1, 0}, {12, 34, 2, 6, 1, 1, 0}, {8, 3, 1, 9, 1, 2, 0}, {3, 4, 1, 8, 3, 1, 1}, {6, 6, 6, 9, 3, 2, 1}, {5, 2, 1, 6, 2, 1, 0}, {0, 2, 1, 6, 2, 1, 0},
+	} {
+		cg, n, k := d.channels/d.group, d.size, d.kernel
+		x, w := make([]uint8, 2*d.channels*n*n), make([]int8, d.out*cg*k*k)
+		for i := range x {
+			x[i] = uint8(rng.Uint32())
+		}
+		for i := range w {
+			w[i] = int8(rng.Uint32())
+		}
+		const zx = 113
+		zw := make([]int8, d.out)
+		for i := range zw {
+			zw[i] = int8(i - 2)
+		}
+		o := (n+2*d.pad-k)/d.stride + 1
+		want := make([]int32, 0, 2*d.out*o*o)
+		for b := range 2 {
+			for m := range d.out {
+				for q := range o * o {
+					sum := int32(0)
+					for c := range cg {
+						for tap := range k * k {
+							r, s := q/o*d.stride+tap/k-d.pad, q%o*d.stride+tap%k-d.pad
+							if r >= 0 && r < n && s >= 0 && s < n {
+								at := ((b*d.channels+m/(d.out/d.group)*cg+c)*n+r)*n + s
+								sum += (int32(x[at]) - zx) * (int32(w[(m*cg+c)*k*k+tap]) - int32(zw[m]))
+							}
+						}
+					}
+					want = append(want, sum)
+				}
+			}
+		}
+		Run(t, []Case{{
+			Op: "ConvInteger", Attrs: onnx.NewAttrs("group", d.group, "strides", []int{d.stride, d.stride}, "pads", []int{d.pad, d.pad, d.pad, d.pad}),
+			In:   Vals(Of[uint8]([]int{2, d.channels, n, n}, x...), Of[int8]([]int{d.out, cg, k, k}, w...), Of[uint8](nil, zx), Of[int8]([]int{d.out}, zw...)),
+			Want: Vals(I32([]int{2, d.out, o, o}, want...)),
+		}})
+	}
 }

@@ -32,12 +32,16 @@ func buildQLinearConv(b *BuildContext) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
+	packed, err := buildIntKernel(b, 3, v.group)
+	if err != nil {
+		return nil, err
+	}
 	return func(c *Call) error {
 		x, err := byteInput(c, 0, "x")
 		if err != nil {
 			return err
 		}
-		w, err := byteInput(c, 3, "w")
+		w, err := packed.orInput(c, 3, v.group)
 		if err != nil {
 			return err
 		}
@@ -49,7 +53,7 @@ func buildQLinearConv(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		zw, err := zeroPoints(c.T(5), w.DType(), "w_zero_point")
+		zw, err := zeroPoints(c.T(5), w.dtype, "w_zero_point")
 		if err != nil {
 			return err
 		}
@@ -62,7 +66,7 @@ func buildQLinearConv(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		g, err := v.geometry(x.Shape(), w.Shape())
+		g, err := v.geometry(x.Shape(), w.shape)
 		if err != nil {
 			return err
 		}

@@ -1,11 +1,13 @@
 package ops
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -41,6 +43,54 @@ func parseIntConv(a *attrs) (*intConv, error) {
 		}
 	}
 	return v, nil
+}
+
+// intKernel is the weights of a convolution of bytes.
+type intKernel struct {
+	shape []int
+	dtype tensor.DType
+	rows  []*qgemm.Rows // of each group
+}
+
+// buildIntKernel prepares input in if it is a constant.
+func buildIntKernel(b *BuildContext, in, group int) (*intKernel, error) {
+	t := b.Const(in)
+	if t == nil || !isByte(t.DType()) {
+		return nil, nil
+	}
+	k, err := b.Pack(in, fmt.Sprintf("qgemm/conv/%d", group), func() (any, error) { return newIntKernel(par.P{}, t, group), nil })
+	if err != nil {
+		return nil, err
+	}
+	return k.(*intKernel), nil
+}
+
+// orInput returns k or, if it is nil, what input in holds.
+func (k *intKernel) orInput(c *Call, in, group int) (*intKernel, error) {
+	if k != nil {
+		return k, nil
+	}
+	t, err := byteInput(c, in, "w")
+	if err != nil {
+		return nil, err
+	}
+	return newIntKernel(c.P, t, group), nil
+}
+
+// newIntKernel prepares w. A shape that fits no convolution gives no rows:
+// geometry reports it.
+func newIntKernel(p par.P, w *tensor.Tensor, group int) *intKernel {
+	k := &intKernel{shape: slices.Clone(w.Shape()), dtype: w.DType()}
+	if w.Rank() < 3 || w.Dim(0)%group != 0 || w.Len() == 0 {
+		return k
+	}
+	m := w.Dim(0) / group
+	size := w.Len() / group
+	for g := range group {
+		left := qgemm.Left{M: m, K: size / m, Data: w.Bytes()[g*size : (g+1)*size], Signed: w.DType() == tensor.Int8}
+		k.rows = append(k.rows, left.Prepare(p))
+	}
+	return k
 }
 
 // orOnes returns v, or n ones if it is nil.
@@ -148,7 +198,7 @@ func next(idx, shape []int) {
 
 // run computes the int32 sums of x and w. emit gets the sums of one output
 // channel of one batch element at the positions [lo, lo+len(acc)).
-func (v *intConv) run(c *Call, g *convGeometry, x, w *tensor.Tensor, zx int32, zw []int32, emit func(n, ch, lo int, acc []int32)) error {
+func (v *intConv) run(c *Call, g *convGeometry, x *tensor.Tensor, w *intKernel, zx int32, zw []int32, emit func(n, ch, lo int, acc []int32)) error {
 	if len(zw) > 1 && len(zw) != g.outC {
 		return fmt.Errorf("w_zero_point has %d elements, want 1 or %d", len(zw), g.outC)
 	}
@@ -169,15 +219,18 @@ func (v *intConv) run(c *Call, g *convGeometry, x, w *tensor.Tensor, zx int32, z
 	for n := range g.batch {
 		for gr := range v.group {
 			src := x.Bytes()[(n*g.inC+gr*g.cg)*g.inSize:]
-			left := qgemm.Left{M: mg, K: k, Data: w.Bytes()[gr*mg*k:], Signed: w.DType() == tensor.Int8, Zero: zw}
-			if len(zw) > 1 {
-				left.Zero = zw[gr*mg : (gr+1)*mg]
+			rows := *qgemm.Left{M: mg}.Prepare(c.P) // of an empty kernel
+			if w.rows != nil {
+				rows = *w.rows[gr]
 			}
-			rows := left.Prepare(c.P)
+			rows.Zero = zw
+			if len(zw) > 1 {
+				rows.Zero = zw[gr*mg : (gr+1)*mg]
+			}
 			c.P.For(r.Panels(), perTask, func(q0, q1 int) {
 				fillPanels(r.Data, src, off, g, q0, q1, flip, pad)
 				r.SumPanels(q0, q1)
-				qgemm.Block(rows, 0, mg, r, zero, q0, q1, acc, g.positions)
+				qgemm.Block(&rows, 0, mg, r, zero, q0, q1, acc, g.positions)
 				lo, hi := q0*qgemm.Width, min(q1*qgemm.Width, g.positions)
 				for i := range mg {
 					emit(n, gr*mg+i, lo, acc[i*g.positions+lo:i*g.positions+hi])
@@ -212,6 +265,10 @@ func fillPanels(data, src []byte, off []int32, g *convGeometry, q0, q1 int, flip
 					break
 				}
 			}
+			if run && g.taps == 1 && g.cg%4 == 0 {
+				fillFour(dst, src[first:], w, g.cg, g.inSize, flip)
+				continue
+			}
 			for ch := range g.cg {
 				img := src[ch*g.inSize : (ch+1)*g.inSize]
 				p := ch*g.taps + t
@@ -230,6 +287,20 @@ func fillPanels(data, src []byte, off []int32, g *convGeometry, q0, q1 int, flip
 					}
 				}
 			}
+		}
+	}
+}
+
+// fillFour writes runs of w elements of channels, whose number is a multiple of
+// 4, four at a time.
+func fillFour(dst, src []byte, w, channels, size int, flip byte) {
+	all := uint32(flip) * 0x01010101
+	for ch := 0; ch < channels; ch += 4 {
+		s0, s1, s2, s3 := src[ch*size:][:w], src[(ch+1)*size:][:w], src[(ch+2)*size:][:w], src[(ch+3)*size:][:w]
+		group := dst[ch*qgemm.Width:][:4*qgemm.Width]
+		for j := range s0 {
+			v := uint32(s0[j]) | uint32(s1[j])<<8 | uint32(s2[j])<<16 | uint32(s3[j])<<24
+			binary.LittleEndian.PutUint32(group[j*4:], v^all)
 		}
 	}
 }
