@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -144,8 +145,30 @@ func buildSplit18(b *BuildContext) (Kernel, error) {
 	return splitKernel(b, nil, true), nil
 }
 
+// splitInput returns the sizes of input split. Version 1 has them in the type
+// of the other input.
+func splitInput(c *Call, anyType bool) ([]int, error) {
+	t := c.T(1)
+	if t == nil || !anyType || t.DType().IsInt() {
+		return c.Ints(1)
+	}
+	v, err := tensor.Float64s(t)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]int, len(v))
+	for i, x := range v {
+		if !(math.Abs(x) < 1<<31) || x != math.Trunc(x) {
+			return nil, fmt.Errorf("split has %v at %d, want whole numbers", x, i)
+		}
+		out[i] = int(x)
+	}
+	return out, nil
+}
+
 func splitKernel(b *BuildContext, attr []int, uneven bool) Kernel {
 	axis := b.Int("axis", 0)
+	anyType := b.Opset() < 2
 	outs := len(b.Node.Out)
 	all := make([]int, outs)
 	wants := make([]bool, outs)
@@ -161,7 +184,7 @@ func splitKernel(b *BuildContext, attr []int, uneven bool) Kernel {
 		}
 		given := attr
 		if given == nil {
-			if given, err = c.Ints(1); err != nil {
+			if given, err = splitInput(c, anyType); err != nil {
 				return err
 			}
 		}

@@ -21,6 +21,8 @@ func TestSplit(t *testing.T) {
 		{Op: "Split", Opset: 2, Attrs: a("split", []int{2, 3}), In: Vals(v), Want: Vals(I64(nil, 1, 2), I64(nil, 3, 4, 5))},
 		{Op: "Split", Opset: 11, Attrs: a("axis", -2), In: Vals(x), Want: Vals(F32([]int{1, 4}, 1, 2, 3, 4), F32([]int{1, 4}, 5, 6, 7, 8))},
 		{Op: "Split", Opset: 1, In: Vals(v, I64(nil, 2, 3)), Want: Vals(I64(nil, 1, 2), I64(nil, 3, 4, 5))},
+		{Op: "Split", Opset: 1, In: Vals(F32([]int{3}, 1, 2, 3), F32([]int{2}, 1, 2)), Want: Vals(F32([]int{1}, 1), F32([]int{2}, 2, 3))},
+		{Op: "Split", Opset: 1, In: Vals(F32([]int{3}, 1, 2, 3), F32([]int{2}, 1.5, 1.5)), Want: Vals(nil, nil), Err: "want whole numbers"},
 		{Op: "Split", In: Vals(v, I64(nil, 2, 2)), Want: Vals(v, v), Err: "sum 4, want 5"},
 		{Op: "Split", In: Vals(v, I64(nil, -1, 6)), Want: Vals(v, v), Err: "size -1"},
 		{Op: "Split", In: Vals(v, I64(nil, 5)), Want: Vals(v, v), Err: "1 sizes, want 2"},

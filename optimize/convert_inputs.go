@@ -297,6 +297,9 @@ func sliceDown(c *converter, n *onnx.Node) error {
 
 func splitInput(_ *converter, n *onnx.Node) error {
 	v, given, ok := constInts(n, 1, "split")
+	if f, in, whole := constFloatsOrInts(n, 1); in { // of the type of the other input
+		v, given, ok = f, in, whole
+	}
 	if !ok {
 		return need("split is computed, and version 2 wants it as an attribute")
 	}
@@ -497,7 +500,8 @@ func softmaxDown(c *converter, n *onnx.Node) error {
 	return c.instead(n, out, err)
 }
 
-// groupNormUp: from 21 on, scale and bias are per channel, not per group.
+// groupNormUp: from 21 on, scale and bias are per channel, not per group. There
+// is no way back: version 18 is deprecated.
 func groupNormUp(c *converter, n *onnx.Node) error {
 	groups := int(intAttr(n, "num_groups", 0))
 	t := n.In[0].Type
@@ -519,28 +523,5 @@ func groupNormUp(c *converter, n *onnx.Node) error {
 			return err
 		}
 	}
-	return nil
-}
-
-func groupNormDown(c *converter, n *onnx.Node) error {
-	if k := intAttr(n, "stash_type", 1); k != 1 {
-		return need("attribute stash_type is %d", k)
-	}
-	groups := int(intAttr(n, "num_groups", 0))
-	for i := 1; i <= 2; i++ {
-		v, ok := reals(n.In[i].Const)
-		if !ok || groups < 1 || len(v)%groups != 0 {
-			return need("scale and bias are per channel")
-		}
-		per := len(v) / groups
-		g := make([]float64, groups)
-		for j, x := range v {
-			if g[j/per] = v[j/per*per]; x != g[j/per] {
-				return need("scale or bias differ within a group")
-			}
-		}
-		c.setConst(n, i, fromReals(g, n.In[i].Const.DType()))
-	}
-	n.Attrs = n.Attrs.Without("stash_type")
 	return nil
 }

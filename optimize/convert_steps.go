@@ -33,7 +33,7 @@ var steps = map[string][]step{
 	"Gemm":               {{7, without("broadcast"), gemmBroadcast}, {11, keep, gemmDown}},
 	"GlobalLpPool":       {{2, pToInt, pToFloat}},
 	"GridSample":         {{20, renamed("mode", "bilinear", map[string]string{"bilinear": "linear", "bicubic": "cubic"}), renamed("mode", "linear", map[string]string{"linear": "bilinear", "cubic": "bicubic"})}},
-	"GroupNormalization": {{21, groupNormUp, groupNormDown}},
+	"GroupNormalization": {{21, groupNormUp, nil}},
 	"Hardmax":            {axes11, {13, softmaxUp, softmaxDown}},
 	"LSTM":               {{7, without("output_sequence"), keep}, added(14, "layout", 0)},
 	"LogSoftmax":         {axes11, {13, softmaxUp, softmaxDown}},

@@ -58,12 +58,7 @@ func TestConvertKeepsTheMeaning(t *testing.T) {
 		}
 	}
 	ints := func(v ...int64) *tensor.Tensor { return tensor.Of(v) }
-	cases := []struct {
-		name     string
-		from, to int
-		build    func(*ops.Builder)
-		want     string // operators afterwards
-	}{
+	converts(t, []conversion{
 		{"softmax over two axes", 11, 21, one("Softmax", onnx.NewAttrs("axis", 1)), "Flatten Softmax Shape Reshape"},
 		{"softmax over the last axis", 11, 13, one("Softmax", onnx.NewAttrs("axis", 2)), "Softmax"},
 		{"softmax over the first axis", 13, 11, one("Softmax", onnx.NewAttrs("axis", 0)), "Transpose Softmax Transpose"},
@@ -130,7 +125,18 @@ func TestConvertKeepsTheMeaning(t *testing.T) {
 		{"shrinking resize", 10, 11, func(b *ops.Builder) {
 			ret(b, b.Op("Resize", nil, in(b, "x", 1, 1, 4, 4), b.Const(f32(1, 1, 0.5, 0.5))))
 		}, "Resize"},
-	}
+	})
+}
+
+// conversion is a model that means the same in two opsets.
+type conversion struct {
+	name     string
+	from, to int
+	build    func(*ops.Builder)
+	want     string // operators afterwards
+}
+
+func converts(t *testing.T, cases []conversion) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			m := graphModel(t, c.from, c.build)
