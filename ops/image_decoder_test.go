@@ -42,7 +42,8 @@ func TestImageDecoder(t *testing.T) {
 		{Op: "ImageDecoder", In: in(bmp[:56]), Want: Vals(nil), Err: "too short for 2 x 1"},
 		{Op: "ImageDecoder", In: in([]byte("P6 2 9 255 x")), Want: Vals(nil), Err: "too short for 2 x 9"},
 		{Op: "ImageDecoder", In: in([]byte("P6 999999999 999999999 255 ")), Want: Vals(nil), Err: "image of"},
-		{Op: "ImageDecoder", In: in([]byte("\xff\xd8\xffno")), Want: Vals(nil), Err: "EOF"},
+		{Op: "ImageDecoder", In: in([]byte("\xff\xd8\xffno")), Want: Vals(nil), Err: "segment 0x6e has no length"},
+		{Op: "ImageDecoder", In: in([]byte("\xff\xd8\xff\xc9\x00\x02")), Want: Vals(nil), Err: "not supported: JPEG of process 0xc9"},
 		{Op: "ImageDecoder", In: Vals(F32([]int{1}, 1)), Want: Vals(nil), Err: "want uint8 of 1 dimension"},
 	})
 }
