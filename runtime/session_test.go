@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	goruntime "runtime"
 	"sync"
 	"testing"
 	"time"
@@ -316,4 +317,27 @@ func TestCustomOperator(t *testing.T) {
 	require.Equal(t, []float32{3, 6}, tensor.Data[float32](out[n.Out[0].Name].(*tensor.Tensor)))
 	_, err = runtime.New(m, runtime.Options{})
 	require.ErrorIs(t, err, ops.ErrUnsupported)
+}
+
+func TestMemoryReturns(t *testing.T) {
+	s := open(t, chain(t, 30), runtime.Options{})
+	heap := func() uint64 {
+		var m goruntime.MemStats
+		for range 3 {
+			goruntime.GC()
+		}
+		goruntime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	in := input(50_000, 1) // 800 kB a value
+	runs := func(n int) {
+		for range n {
+			_, err := s.Run(bg, in)
+			require.NoError(t, err)
+		}
+	}
+	runs(3)
+	before := heap()
+	runs(50)
+	require.Less(t, heap(), before+1<<20)
 }
