@@ -112,7 +112,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case !started:
 		code = exitUsage
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		err = fmt.Errorf("interrupted: %w", err)
+		err = errors.New("interrupted")
 	}
 	hint := ""
 	if code == exitUsage {

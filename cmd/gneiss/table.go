@@ -22,6 +22,7 @@ func (t *table) add(cells ...any) {
 	t.rows = append(t.rows, row)
 }
 
+// print writes the table; on a terminal lines end where it does.
 func (t *table) print(w io.Writer) {
 	width := make([]int, len(t.head))
 	right := make([]bool, len(t.head))
@@ -33,6 +34,7 @@ func (t *table) print(w io.Writer) {
 			width[i] = max(width[i], utf8.RuneCountInString(r[i]))
 		}
 	}
+	columns := terminalWidth(w)
 	line := func(cells []string) {
 		var b strings.Builder
 		for i, c := range cells {
@@ -46,7 +48,11 @@ func (t *table) print(w io.Writer) {
 				b.WriteString(c + pad)
 			}
 		}
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+		text := strings.TrimRight(b.String(), " ")
+		if columns > 0 {
+			text = clip(text, columns)
+		}
+		fmt.Fprintln(w, text)
 	}
 	line(head)
 	for _, r := range t.rows {

@@ -26,6 +26,20 @@ func isTerminal(w io.Writer) bool {
 	return false
 }
 
+// terminalWidth is the number of columns of the terminal that w is; 0 if it is
+// none or does not say.
+func terminalWidth(w io.Writer) int {
+	switch w := w.(type) {
+	case *outWriter:
+		return terminalWidth(w.Writer)
+	case *os.File:
+		if n, _, err := term.GetSize(int(w.Fd())); err == nil && n >= 20 {
+			return n
+		}
+	}
+	return 0
+}
+
 // The colours of the terminal's own palette.
 const (
 	red    = "31"
