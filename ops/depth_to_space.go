@@ -33,6 +33,14 @@ func blockSize(a *attrs) int {
 }
 
 func inferDepthToSpace(c *InferContext) error {
+	return inferBlocks(c, func(d []onnx.Dim, b onnx.Dim) []onnx.Dim {
+		return []onnx.Dim{d[0], d[1].FloorDiv(b.Mul(b)), d[2].Mul(b), d[3].Mul(b)}
+	})
+}
+
+// inferBlocks infers an operator that moves elements between the channels and
+// blocks of an image.
+func inferBlocks(c *InferContext, dims func(d []onnx.Dim, block onnx.Dim) []onnx.Dim) error {
 	x := c.In(0)
 	b := onnx.Size(blockSize(&c.attrs))
 	c.setRank(0, x.DType, 4)
@@ -42,8 +50,7 @@ func inferDepthToSpace(c *InferContext) error {
 	if len(x.Dims) != 4 {
 		return fmt.Errorf("input has rank %d, want 4", len(x.Dims))
 	}
-	d := x.Dims
-	c.Out[0] = onnx.TensorType(x.DType, d[0], d[1].FloorDiv(b.Mul(b)), d[2].Mul(b), d[3].Mul(b))
+	c.Out[0] = onnx.TensorType(x.DType, dims(x.Dims, b)...)
 	return nil
 }
 

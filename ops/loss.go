@@ -98,3 +98,17 @@ func lossWeight[T floating](c *Call, classes int) ([]T, error) {
 	}
 	return vectorParam[T](c, 2, "weight", classes)
 }
+
+// lossInputs returns the elements of input, the class of each position and the
+// weights of the classes.
+func lossInputs[T floating](c *Call, l loss) (x []T, classes []int, weight []T, err error) {
+	xt := c.T(0)
+	if classes, err = l.targets(c, xt.Shape()); err != nil {
+		return nil, nil, nil, err
+	}
+	if weight, err = lossWeight[T](c, xt.Dim(1)); err != nil {
+		return nil, nil, nil, err
+	}
+	x, err = reals[T](c, 0)
+	return x, classes, weight, err
+}

@@ -23,15 +23,7 @@ func buildNegativeLogLikelihoodLoss(b *BuildContext) (Kernel, error) {
 func nllKernel[T floating](l loss) Kernel {
 	return func(c *Call) error {
 		xt := c.T(0)
-		classes, err := l.targets(c, xt.Shape())
-		if err != nil {
-			return err
-		}
-		weight, err := lossWeight[T](c, xt.Dim(1))
-		if err != nil {
-			return err
-		}
-		x, err := reals[T](c, 0)
+		x, classes, weight, err := lossInputs[T](c, l)
 		if err != nil {
 			return err
 		}

@@ -84,34 +84,34 @@ func rangeLen(start, limit, delta int64) (int, error) {
 	return int(n), nil
 }
 
-// rangeArg returns the element of an input, a scalar or a vector of one.
-func rangeArg[T tensor.Element](c *Call, i int, d tensor.DType) (T, error) {
-	var v T
-	t := c.T(i)
-	if t.DType() != d || t.Len() != 1 {
-		return v, fmt.Errorf("input %d is %v %v, want a scalar %v", i, t.DType(), t.Shape(), d)
+// rangeArgs returns start, limit and delta, scalars or vectors of one element;
+// delta is 1 if it is absent.
+func rangeArgs[T int8 | int16 | int32 | int64 | float32 | float64](c *Call) (v [3]T, err error) {
+	d := tensor.DTypeOf[T]()
+	for i := range v {
+		t := c.T(i)
+		if t == nil && i == 2 {
+			v[i] = 1
+			continue
+		}
+		if t == nil || t.DType() != d || t.Len() != 1 {
+			return v, fmt.Errorf("input %d is %v, want a scalar %v", i, t, d)
+		}
+		v[i] = tensor.Data[T](t)[0]
 	}
-	return tensor.Data[T](t)[0], nil
+	return v, nil
 }
 
 func rangeInts[T int8 | int16 | int32 | int64](c *Call) error {
-	d := tensor.DTypeOf[T]()
-	var v [3]T
-	v[2] = 1
-	for i := range v {
-		if !c.Has(i) {
-			continue
-		}
-		var err error
-		if v[i], err = rangeArg[T](c, i, d); err != nil {
-			return err
-		}
+	v, err := rangeArgs[T](c)
+	if err != nil {
+		return err
 	}
 	n, err := rangeLen(int64(v[0]), int64(v[1]), int64(v[2]))
 	if err != nil {
 		return err
 	}
-	out := tensor.Data[T](c.Output(0, d, n))
+	out := tensor.Data[T](c.Output(0, tensor.DTypeOf[T](), n))
 	for i := range out {
 		out[i] = v[0] + T(i)*v[2]
 	}
@@ -119,17 +119,9 @@ func rangeInts[T int8 | int16 | int32 | int64](c *Call) error {
 }
 
 func rangeFloats[T float32 | float64](c *Call) error {
-	d := tensor.DTypeOf[T]()
-	var v [3]T
-	v[2] = 1
-	for i := range v {
-		if !c.Has(i) {
-			continue
-		}
-		var err error
-		if v[i], err = rangeArg[T](c, i, d); err != nil {
-			return err
-		}
+	v, err := rangeArgs[T](c)
+	if err != nil {
+		return err
 	}
 	if v[2] == 0 {
 		return fmt.Errorf("delta is 0")
@@ -138,7 +130,7 @@ func rangeFloats[T float32 | float64](c *Call) error {
 	if math.IsNaN(count) || count > 1<<46 {
 		return fmt.Errorf("%w: range of %g elements", tensor.ErrSize, count)
 	}
-	out := tensor.Data[T](c.Output(0, d, int(max(count, 0))))
+	out := tensor.Data[T](c.Output(0, tensor.DTypeOf[T](), int(max(count, 0))))
 	for i := range out {
 		out[i] = v[0] + T(i)*v[2]
 	}

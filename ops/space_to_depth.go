@@ -22,18 +22,9 @@ func init() {
 }
 
 func inferSpaceToDepth(c *InferContext) error {
-	x := c.In(0)
-	b := onnx.Size(blockSize(&c.attrs))
-	c.setRank(0, x.DType, 4)
-	if !x.Ranked {
-		return nil
-	}
-	if len(x.Dims) != 4 {
-		return fmt.Errorf("input has rank %d, want 4", len(x.Dims))
-	}
-	d := x.Dims
-	c.Out[0] = onnx.TensorType(x.DType, d[0], d[1].Mul(b.Mul(b)), d[2].FloorDiv(b), d[3].FloorDiv(b))
-	return nil
+	return inferBlocks(c, func(d []onnx.Dim, b onnx.Dim) []onnx.Dim {
+		return []onnx.Dim{d[0], d[1].Mul(b.Mul(b)), d[2].FloorDiv(b), d[3].FloorDiv(b)}
+	})
 }
 
 func buildSpaceToDepth(bc *BuildContext) (Kernel, error) {
