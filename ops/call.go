@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"fmt"
+	"math"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -92,7 +93,7 @@ func (c *Call) SetOut(i int, v tensor.Value) {
 func Scratch[T tensor.Element](c *Call, n int) []T {
 	var z T
 	size := int(unsafe.Sizeof(z))
-	if tensor.DTypeOf[T]() == tensor.String || n < 0 || n > (1<<62)/size {
+	if tensor.DTypeOf[T]() == tensor.String || n < 0 || n > math.MaxInt/size {
 		panic(Abort{fmt.Errorf("%w: scratch of %d elements", tensor.ErrSize, n)})
 	}
 	if n == 0 {

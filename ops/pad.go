@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -157,7 +158,8 @@ func padTensor(c *Call, mode string, pads, axes []int, value *tensor.Tensor) err
 	before, after := make([]int, len(s)), make([]int, len(s))
 	for i, a := range axes {
 		lo, hi := pads[i], pads[i+len(axes)]
-		if lo > 1<<46 || hi > 1<<46 || lo < -(1<<46) || hi < -(1<<46) {
+		const most = math.MaxInt / 4 // so that the sum with a dimension does not overflow
+		if lo > most || hi > most || lo < -most || hi < -most || s[a] > most {
 			return fmt.Errorf("%w: pads %d and %d", tensor.ErrSize, lo, hi)
 		}
 		if shape[a] = s[a] + lo + hi; shape[a] < 0 {

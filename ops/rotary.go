@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/gneiss-run/gneiss/internal/par"
 )
@@ -77,7 +78,7 @@ func rotaryTables[T floating](c *Call, cos, sin, dim, size int, interleaved bool
 // rows returns the number of rows of the tables.
 func (r *rotary[T]) rows() int {
 	if r.dim == 0 {
-		return 1 << 62 // nothing is read
+		return math.MaxInt // nothing is read
 	}
 	return len(r.cos) / (r.dim / 2)
 }
