@@ -12,8 +12,8 @@ import (
 //
 //	encoded_stream: uint8 [bytes]    image: uint8 [height, width, 3], or 1 channel for Grayscale
 //
-// JPEG, PNG, BMP without compression and binary PNM are decoded; JPEG 2000, TIFF
-// and WebP are not supported. Transparency is dropped, CMYK becomes RGB, and gray
+// JPEG, PNG, TIFF with 8 bits a sample, BMP without compression and binary PNM are
+// decoded; JPEG 2000 and WebP are not supported. Transparency is dropped, CMYK becomes RGB, and gray
 // is 0.299 R + 0.587 G + 0.114 B.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ImageDecoder.html

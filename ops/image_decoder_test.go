@@ -31,11 +31,24 @@ func TestImageDecoder(t *testing.T) {
 	bmp[10], bmp[14], bmp[18], bmp[22], bmp[28] = 54, 40, 2, 1, 24
 	bmp = append(bmp, 30, 10, 200, 250, 2, 1, 0, 0)
 	pnm := append([]byte("P6\n# comment\n2 1\n255\n"), want...)
+	tif := append([]byte("II*\x00\x10\x00\x00\x00xx"), want...) // the pixels at 10
+	for _, v := range []uint16{
+		0, 256, 3, 1, 0, 2, 0, 257, 3, 1, 0, 1, 0, 258, 3, 1, 0, 8, 0, 262, 3, 1, 0, 2, 0,
+		273, 3, 1, 0, 10, 0, 277, 3, 1, 0, 3, 0, 279, 3, 1, 0, 6, 0,
+	} {
+		tif = append(tif, byte(v), byte(v>>8))
+	}
+	tif[16] = 7 // entries
+	cmyk := bytes.Clone(tif)
+	cmyk[18+3*12+8] = 5
 	rgb := Vals(Of([]int{1, 2, 3}, want...))
 	Run(t, []Case{
 		{Name: "png", Op: "ImageDecoder", In: in(buf.Bytes()), Want: rgb},
 		{Name: "bmp", Op: "ImageDecoder", In: in(bmp), Want: rgb},
 		{Name: "pnm", Op: "ImageDecoder", In: in(pnm), Want: rgb},
+		{Name: "tiff", Op: "ImageDecoder", In: in(tif), Want: rgb},
+		{Op: "ImageDecoder", In: in(cmyk), Want: Vals(nil), Err: "not supported: TIFF of photometric interpretation 5"},
+		{Op: "ImageDecoder", In: in(tif[:60]), Want: Vals(nil), Err: "TIFF directory of 7 entries"},
 		{Name: "bgr", Op: "ImageDecoder", Attrs: onnx.NewAttrs("pixel_format", "BGR"), In: in(pnm), Want: Vals(Of[uint8]([]int{1, 2, 3}, 30, 10, 200, 250, 2, 1))},
 		{Name: "gray", Op: "ImageDecoder", Attrs: onnx.NewAttrs("pixel_format", "Grayscale"), In: in(pnm), Want: Vals(Of[uint8]([]int{1, 2, 1}, 69, 30))},
 		{Op: "ImageDecoder", In: in([]byte("RIFFxxxxWEBP")), Want: Vals(nil), Err: "image format"},

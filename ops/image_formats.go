@@ -10,6 +10,7 @@ import (
 	"image/png"
 
 	"github.com/gneiss-run/gneiss/internal/jpeg"
+	"github.com/gneiss-run/gneiss/internal/tiff"
 )
 
 // maxPixels bounds the images that are decoded: a header of a few bytes must not
@@ -55,6 +56,8 @@ func decodeImage(b []byte) (*raster, error) {
 		return decodeJPEG(b)
 	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
 		return decodePNG(b)
+	case bytes.HasPrefix(b, []byte("II*\x00")), bytes.HasPrefix(b, []byte("MM\x00*")):
+		return decodeTIFF(b)
 	case bytes.HasPrefix(b, []byte("BM")):
 		return decodeBMP(b)
 	case len(b) > 2 && b[0] == 'P' && (b[1] == '5' || b[1] == '6'):
@@ -66,6 +69,17 @@ func decodeImage(b []byte) (*raster, error) {
 func decodeJPEG(b []byte) (*raster, error) {
 	im, err := jpeg.Decode(b, maxPixels)
 	if unsupported := jpeg.UnsupportedError(""); errors.As(err, &unsupported) {
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &raster{im.Width, im.Height, im.Channels, im.Pix}, nil
+}
+
+func decodeTIFF(b []byte) (*raster, error) {
+	im, err := tiff.Decode(b, maxPixels)
+	if unsupported := tiff.UnsupportedError(""); errors.As(err, &unsupported) {
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	if err != nil {
