@@ -4,6 +4,7 @@ import (
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
+	"math"
 )
 
 // maxFolded is how large, in bytes, the results of a folded node may be when
@@ -84,7 +85,7 @@ func (s *state) constant(n *onnx.Node, outs map[*onnx.Value]bool) []*tensor.Tens
 	limit := max(size, maxFolded)
 	switch n.Op {
 	case "Constant":
-		limit = 1 << 62
+		limit = math.MaxInt
 	case "Cast": // computing with weights that are stored in half precision
 		limit = max(2*size, maxFolded)
 	}

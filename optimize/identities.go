@@ -152,7 +152,7 @@ var identities = []*Rule{
 		Rewrite: give("x"),
 		Example: func(b *ops.Builder) {
 			x := b.Op("Neg", nil, in(b, "x", 2, 3))
-			ret(b, b.Op("Slice", nil, x, b.Ints(0), b.Ints(math.MaxInt64), b.Ints(1), b.Ints(1)))
+			ret(b, b.Op("Slice", nil, x, b.Ints(0), b.Ints(math.MaxInt), b.Ints(1), b.Ints(1)))
 		},
 	},
 	{

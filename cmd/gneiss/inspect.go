@@ -279,7 +279,7 @@ func sizeOf(v *onnx.Value) int64 {
 		return 0
 	}
 	size, err := tensor.ByteSize(v.Type.DType, shape)
-	if err != nil || size > math.MaxInt64/(1<<20) { // sums of a million of these fit
+	if err != nil || int64(size) > math.MaxInt64/(1<<20) { // sums of a million of these fit
 		return 0
 	}
 	return int64(size)
