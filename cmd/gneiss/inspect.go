@@ -358,7 +358,7 @@ func weightSize(v *onnx.Value) (elems, bytes int64) {
 		return 0, 0
 	}
 	size, err := tensor.ByteSize(d, shape)
-	if err != nil || size > 1<<50 { // more than a file holds: the type is wrong
+	if err != nil || int64(size) > 1<<50 { // more than a file holds: the type is wrong
 		return 0, 0
 	}
 	return int64(n), int64(size)
