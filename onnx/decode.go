@@ -147,6 +147,9 @@ func (d *decoder) model(b []byte) (*Model, error) {
 		case 25:
 			functions = append(functions, f.bytes())
 		case 26:
+			if err := d.verify("DeviceConfigurationProto", f.bytes(), deviceConfiguration); err != nil {
+				return nil, err
+			}
 			m.Configurations = append(m.Configurations, bytes.Clone(f.bytes()))
 		default:
 			m.Unknown = append(m.Unknown, f.raw...)

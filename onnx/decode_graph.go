@@ -370,7 +370,12 @@ func (d *decoder) node(b []byte, g *Graph, s *scope, index int) (rawNode, error)
 			n.Overload = f.name()
 		case 9:
 			n.Metadata = append(n.Metadata, f.prop())
-		default: // device configurations too
+		case 10: // kept as read
+			if err := d.verify("NodeDeviceConfigurationProto", f.bytes(), nodeDeviceConfiguration); err != nil {
+				return r, fmt.Errorf(": %w", err)
+			}
+			n.Unknown = append(n.Unknown, f.raw...)
+		default:
 			n.Unknown = append(n.Unknown, f.raw...)
 		}
 	}

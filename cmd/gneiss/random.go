@@ -53,7 +53,7 @@ func randomInputs(in map[string]tensor.Value, s *runtime.Session, dims map[strin
 		if err != nil {
 			return fmt.Errorf("input %q: %w", v.Name, err)
 		}
-		if size > maxRandom {
+		if int64(size) > maxRandom {
 			return fmt.Errorf("input %q: %v of shape %v takes %s, at most %s are made", v.Name, v.Type.DType, shape, bytesText(int64(size)), bytesText(maxRandom))
 		}
 		t := tensor.New(v.Type.DType, shape...)
