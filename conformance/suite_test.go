@@ -19,16 +19,11 @@ import (
 const suiteFile = "onnx-backend-tests-1.23.2.tar.xz"
 
 // TestSuite runs the standard suite. By default at the best level and ISA;
-// GNEISS_TEST_LEVEL and GNEISS_TEST_ISA choose others.
+// GNEISS_TEST_LEVEL and GNEISS_ISA choose others.
 func TestSuite(t *testing.T) {
 	cases, err := conformance.Suite(shared.File(t, "conformance", suiteFile))
 	require.NoError(t, err)
 	require.Len(t, cases, 2036)
-	if isa := os.Getenv("GNEISS_TEST_ISA"); isa != "" {
-		restore, err := cpu.Force(isa)
-		require.NoError(t, err)
-		defer restore()
-	}
 	o := conformance.Options{Runtime: runtime.Options{Threads: 2}}
 	if l := os.Getenv("GNEISS_TEST_LEVEL"); l != "" {
 		o.Runtime.Level, err = optimize.ParseLevel(l)

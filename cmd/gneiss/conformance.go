@@ -110,7 +110,7 @@ func conformanceCommand() *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&filter, "filter", "", "run the cases whose name this regular expression matches")
-	fl.StringVar(&isa, "isa", "", "use kernels of this instruction set at most")
+	fl.StringVar(&isa, "isa", "", "use matrix, convolution and integer kernels of this instruction set at most (GNEISS_ISA caps all kernels)")
 	fl.StringVar(&level, "level", "", "how far graphs are rewritten: none, portable or machine (default: machine)")
 	fl.StringVar(&jsonFile, "json", "", "write the outcome of every case to this file")
 	fl.IntVar(&threads, "threads", 1, "threads of one run (0: one per CPU)")
