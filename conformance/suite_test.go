@@ -53,7 +53,7 @@ func TestModels(t *testing.T) {
 		n++
 		t.Run(e.Name(), func(t *testing.T) {
 			c := conformance.Case{Name: e.Name(), Kind: "model", FS: os.DirFS(dir), Dir: e.Name()}
-			for _, o := range []runtime.Options{{Threads: 1}, {Threads: 2}, {Threads: 2, Level: optimize.None}} {
+			for _, o := range []runtime.Options{{Threads: 1}, {Threads: 2}, {Threads: 1, Level: optimize.None}, {Threads: 2, Level: optimize.None}} {
 				res := c.Run(context.Background(), conformance.Options{Runtime: o})
 				require.Equal(t, conformance.Pass, res.Status, "threads %d, level %v: %s", o.Threads, o.Level, res.Reason)
 			}

@@ -10,9 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
-	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/internal/leak"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/optimize"
@@ -20,7 +19,7 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.Cleanup(func(int) { par.Stop() })) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 var bg = context.Background()
 

@@ -52,6 +52,7 @@ var rules = map[string]rule{
 	"conformance":          {words("onnx ops runtime optimize tensor"), words("github.com/ulikunitz/xz")},
 	"internal/optest":      {words("onnx ops tensor internal/par"), nil},
 	"internal/shared":      {nil, nil},
+	"internal/leak":        {words("internal/par"), words("go.uber.org/goleak")},
 	"internal/arch":        {nil, nil},
 	"interop/onnxgo":       {words(". runtime onnx ops tensor"), words("github.com/owulveryck/onnx-go/... gorgonia.org/tensor gonum.org/v1/gonum/...")},
 	"cmd/...":              {words("..."), words("...")},
