@@ -190,13 +190,8 @@ func TestErrors(t *testing.T) {
 // TestModels compares the mean that the program takes with the one that the
 // exported model takes itself.
 func TestModels(t *testing.T) {
-	dir := shared.Models(t)
-	for _, name := range []string{"minilm.script", "minilm.dynamo"} {
+	for name, path := range shared.ModelsNamed(t, "minilm.script", "minilm.dynamo") {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(dir, name, "model.onnx")
-			if _, err := os.Stat(path); err != nil {
-				t.Skipf("this large model was not made: %v", err)
-			}
 			in := text([][]int{{101, 7592, 2088, 102}, {101, 7592, 3011, 2045, 102, 5, 6, 7, 8}, {101, 102}})
 			got := vectors(t, in, "-model", path)
 			alone := vectors(t, in, "-model", path, "-batch", "1")

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -351,13 +350,9 @@ func TestCache(t *testing.T) {
 }
 
 func TestModels(t *testing.T) {
-	dir := shared.Models(t)
-	for _, name := range []string{"gpt2.script", "gpt2.dynamo", "llama_small.script", "llama_small.dynamo", "llama_small_sdpa.dynamo", "llama_small_int4.nbits"} {
+	names := []string{"gpt2.dynamo", "gpt2.script", "llama_small.script", "llama_small.dynamo", "llama_small_sdpa.dynamo", "llama_small_int4.nbits"}
+	for name, path := range shared.ModelsNamed(t, names...) {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(dir, name, "model.onnx")
-			if _, err := os.Stat(path); err != nil {
-				t.Skipf("this large model was not made: %v", err)
-			}
 			s, err := gneiss.Open(path, gneiss.Options{})
 			require.NoError(t, err)
 			defer s.Close()

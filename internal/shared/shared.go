@@ -33,6 +33,24 @@ func Models(t testing.TB) string {
 	return p
 }
 
+// ModelsNamed returns the files of those of the named models that were made.
+// If none was, the test is skipped, and fails where CI is set.
+func ModelsNamed(t testing.TB, names ...string) map[string]string {
+	t.Helper()
+	dir := Models(t)
+	made := map[string]string{}
+	for _, name := range names {
+		p := filepath.Join(dir, name, "model.onnx")
+		if _, err := os.Stat(p); err == nil {
+			made[name] = p
+		}
+	}
+	if len(made) == 0 {
+		Need(t, filepath.Join(dir, names[0], "model.onnx"))
+	}
+	return made
+}
+
 // Need skips the test if p does not exist, and fails it where CI is set.
 func Need(t testing.TB, p string) {
 	t.Helper()
