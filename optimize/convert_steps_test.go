@@ -154,7 +154,7 @@ func TestConvertStepsRefuse(t *testing.T) {
 }
 
 func TestLevels(t *testing.T) {
-	for _, l := range []Level{Best, None, Portable} {
+	for _, l := range []Level{Best, None, Portable, Machine} {
 		if got, err := ParseLevel(l.String()); err != nil || got != l {
 			t.Errorf("%v: %v, %v", l, got, err)
 		}

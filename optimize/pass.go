@@ -16,9 +16,10 @@ type Level uint8
 
 // The levels.
 const (
-	Best     Level = iota // the furthest there is
+	Best     Level = iota // the furthest there is: Machine
 	None                  // types are inferred and functions inlined, nothing else
 	Portable              // the result is plain ONNX and can be saved
+	Machine               // the result is for this process alone
 )
 
 // String returns the level's name in lower case.
@@ -28,18 +29,20 @@ func (l Level) String() string {
 		return "none"
 	case Portable:
 		return "portable"
+	case Machine:
+		return "machine"
 	}
 	return "best"
 }
 
 // ParseLevel returns the level of that name.
 func ParseLevel(s string) (Level, error) {
-	for _, l := range []Level{Best, None, Portable} {
+	for _, l := range []Level{Best, None, Portable, Machine} {
 		if s == l.String() {
 			return l, nil
 		}
 	}
-	return 0, fmt.Errorf("optimize: there is no level %q: it is none, portable or best", s)
+	return 0, fmt.Errorf("optimize: there is no level %q: it is none, portable, machine or best", s)
 }
 
 // Options bound and watch the rewriting. The zero value is right.
@@ -142,10 +145,19 @@ type Name struct{ Name, Doc string }
 // Names lists all passes and rules in the order in which they run.
 func Names() []Name {
 	var out []Name
-	for _, p := range portable() {
-		out = append(out, Name{p.name, p.doc})
-		for _, r := range p.rules {
-			out = append(out, Name{r.Name, r.Doc})
+	seen := map[string]bool{} // some passes are in several stages
+	add := func(name, doc string) {
+		if !seen[name] {
+			seen[name] = true
+			out = append(out, Name{name, doc})
+		}
+	}
+	for _, st := range stages(Machine) {
+		for _, p := range st.passes {
+			add(p.name, p.doc)
+			for _, r := range p.rules {
+				add(r.Name, r.Doc)
+			}
 		}
 	}
 	return out
@@ -178,20 +190,11 @@ func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
 	if err := s.infer(level != None); err != nil {
 		return nil, err
 	}
-	for round := 0; level != None && round < maxRounds; round++ {
-		before := s.report.Rewrites
-		for _, p := range portable() {
-			if off[p.name] || !s.more() {
-				continue
-			}
-			if err := s.pass(p); err != nil {
-				return nil, fmt.Errorf("optimize: %s: %w", p.name, err)
-			}
+	for i, st := range stages(level) {
+		if i == 1 { // behind Portable
+			defer anyOpset(m.Graph)()
 		}
-		if s.report.Rewrites == before || !s.more() {
-			break
-		}
-		if err := s.infer(true); err != nil {
+		if err := s.stage(st); err != nil {
 			return nil, err
 		}
 	}
@@ -215,6 +218,28 @@ type state struct {
 	env    ops.InferEnv
 	ints   map[*onnx.Value][]onnx.Dim
 	raised bool // a rule wrote operators of newestOpset
+}
+
+// stage repeats the passes of st until nothing changes.
+func (s *state) stage(st stage) error {
+	for range maxRounds {
+		before := s.report.Rewrites
+		for _, p := range st.passes {
+			if s.off[p.name] || !s.more() {
+				continue
+			}
+			if err := s.pass(p); err != nil {
+				return fmt.Errorf("optimize: %s: %w", p.name, err)
+			}
+		}
+		if s.report.Rewrites == before || !s.more() {
+			break
+		}
+		if err := s.infer(true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *state) infer(fresh bool) error {

@@ -15,6 +15,8 @@ func Leftovers(m *onnx.Model, level Level, o Options) ([]string, error) {
 	if level == None {
 		return nil, nil
 	}
+	all := stages(level)
+	last := all[len(all)-1]
 	m = m.Clone()
 	s := &state{m: m, g: m.Graph, o: o, set: o.Set, report: &Report{Counts: map[string]int{}}}
 	if s.set == nil {
@@ -22,6 +24,9 @@ func Leftovers(m *onnx.Model, level Level, o Options) ([]string, error) {
 	}
 	if err := s.infer(true); err != nil {
 		return nil, err
+	}
+	if len(all) > 1 {
+		defer anyOpset(m.Graph)()
 	}
 	outs := s.outputs()
 	var left []string
@@ -39,10 +44,10 @@ func Leftovers(m *onnx.Model, level Level, o Options) ([]string, error) {
 				note(n, "it is a constant")
 			case n.Op == "Identity" && ops.NormalDomain(n.Domain) == "" && !outs[n.Out[0]]:
 				note(n, "it is between operators")
-			case n.Domain == "x":
+			case n.Domain == "x" && level == Portable:
 				note(n, "it is private")
 			}
-			for _, p := range portable() {
+			for _, p := range last.passes {
 				for _, r := range p.rules {
 					if s.applies(r, n, outs) {
 						note(n, "rule "+r.Name+" applies")

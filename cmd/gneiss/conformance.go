@@ -14,7 +14,6 @@ import (
 
 	"github.com/gneiss-run/gneiss/conformance"
 	"github.com/gneiss-run/gneiss/internal/cpu"
-	"github.com/gneiss-run/gneiss/optimize"
 	"github.com/gneiss-run/gneiss/runtime"
 )
 
@@ -89,9 +88,6 @@ func conformanceCommand() *cobra.Command {
 				return err
 			}
 			rep.ISA = cpu.Level()
-			if lv == optimize.Best { // the furthest there is on this machine
-				rep.Level = "machine"
-			}
 			if jsonFile != "" {
 				b, err := json.MarshalIndent(rep, "", " ")
 				if err != nil {

@@ -53,7 +53,7 @@ func optimizeCommand() *cobra.Command {
 			level := optimize.Portable
 			if f.level != "" {
 				var err error
-				if level, err = optimize.ParseLevel(f.level); err != nil || level == optimize.Best {
+				if level, err = optimize.ParseLevel(f.level); err != nil || level != optimize.Portable && level != optimize.None {
 					return usageError("--level %q: want portable or none", f.level)
 				}
 			}

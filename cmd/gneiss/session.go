@@ -171,12 +171,10 @@ func (f *sessionFlags) dimOptions() (runtime.Options, error) {
 	return o, nil
 }
 
-// parseLevel reads --level. Rewrites for the machine alone come with the
-// machine rules; until a session has them, the level is the best there is.
+// parseLevel reads --level.
 func parseLevel(s string) (optimize.Level, error) {
-	switch s {
-	case "", "machine":
-		return optimize.Best, nil
+	if s == "" {
+		return optimize.Machine, nil
 	}
 	l, err := optimize.ParseLevel(s)
 	if err != nil || l == optimize.Best {

@@ -1,0 +1,72 @@
+package optimize
+
+import (
+	"maps"
+
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
+// stage is a list of passes that is repeated until nothing changes.
+type stage struct {
+	name   string
+	passes []pass
+}
+
+// stages returns the pipeline of a level: what it rewrites, in order.
+func stages(l Level) []stage {
+	switch l {
+	case None:
+		return nil
+	case Portable:
+		return []stage{{"portable", portable()}}
+	}
+	return append(stages(Portable), stage{"machine", append(machine(), tidy()...)}, stage{"layout", append(layout(), tidy()...)})
+}
+
+// machine is what this package knows to make faster here, whether or not the
+// result can be saved: its rules may write operators of any opset, of the
+// domain com.microsoft, and private ones (domain x).
+func machine() []pass {
+	return nil
+}
+
+// layout decides in which order convolutions and what lies between them keep
+// their dimensions. It comes when nodes are fused, so that there is less to move.
+func layout() []pass {
+	return nil
+}
+
+// tidy are the portable passes that clean up behind others.
+func tidy() []pass {
+	var out []pass
+	for _, p := range portable() {
+		switch p.name {
+		case "fold", "identities", "cse", "dce":
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// machineOpsets are the versions that rules write once the graph is for this
+// process alone.
+var machineOpsets = map[string]int{"": 24, "com.microsoft": 1, "x": 1}
+
+// anyOpset lets rules write machineOpsets in g and the graphs nested in it
+// until restore is called. Nodes that are there keep theirs.
+func anyOpset(g *onnx.Graph) (restore func()) {
+	old := map[*onnx.Graph]map[string]int{}
+	g.Walk(func(h *onnx.Graph) {
+		old[h] = h.Opsets
+		h.Opsets = maps.Clone(h.Opsets)
+		if h.Opsets == nil {
+			h.Opsets = map[string]int{}
+		}
+		maps.Copy(h.Opsets, machineOpsets)
+	})
+	return func() {
+		for h, o := range old {
+			h.Opsets = o
+		}
+	}
+}
