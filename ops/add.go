@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -19,12 +20,12 @@ func init() {
 		Commutative: true,
 		Numerics:    Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
-		Versions: binaryVersions(1, tensor.Undefined, buildTable(addTable())),
+		Versions: binaryVersions(1, tensor.Undefined, vecTable(addTable)),
 	})
 }
 
-func addTable() byType {
-	return merge(floatPairs(addFloat32(), addPair[float64]()), integerPairs(
+func addTable(t *vec.Table) byType {
+	return merge(floatPairs(addFloat32(t), addPair[float64]()), integerPairs(
 		addPair[int8]().kernel(), addPair[int16]().kernel(), addPair[int32]().kernel(), addPair[int64]().kernel(),
 		addPair[uint8]().kernel(), addPair[uint16]().kernel(), addPair[uint32]().kernel(), addPair[uint64]().kernel()))
 }

@@ -87,7 +87,7 @@ func bound[T tensor.Element](c *Call, i int, name string, def T) (T, error) {
 
 func clipLoop[T number](d, x []T, lo, hi T) {
 	if f, ok := any(d).([]float32); ok {
-		vec.Best.Clip(f, any(x).([]float32), any(lo).(float32), any(hi).(float32))
+		vec.Best().Clip(f, any(x).([]float32), any(lo).(float32), any(hi).(float32))
 		return
 	}
 	zip(d, x, func(v T) T {

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -19,12 +20,12 @@ func init() {
 		Name:     "Div",
 		Numerics: Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
-		Versions: binaryVersions(1, tensor.Undefined, buildTable(divTable())),
+		Versions: binaryVersions(1, tensor.Undefined, vecTable(divTable)),
 	})
 }
 
-func divTable() byType {
-	return merge(floatPairs(divFloat32(), divPair[float64]()), integerPairs(
+func divTable(t *vec.Table) byType {
+	return merge(floatPairs(divFloat32(t), divPair[float64]()), integerPairs(
 		checkedKernel(divPair[int8](), noZero[int8]), checkedKernel(divPair[int16](), noZero[int16]), checkedKernel(divPair[int32](), noZero[int32]), checkedKernel(divPair[int64](), noZero[int64]),
 		checkedKernel(divPair[uint8](), noZero[uint8]), checkedKernel(divPair[uint16](), noZero[uint16]), checkedKernel(divPair[uint32](), noZero[uint32]), checkedKernel(divPair[uint64](), noZero[uint64])))
 }

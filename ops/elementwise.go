@@ -5,6 +5,7 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -115,6 +116,20 @@ func merge(ms ...byType) byType {
 // element type of input 0.
 func buildTable(m byType) func(*BuildContext) (Kernel, error) {
 	return func(b *BuildContext) (Kernel, error) { return b.need(0, m) }
+}
+
+// vecTable is buildTable for a table of kernels that depends on the vector
+// routines, which are chosen when the node is built.
+func vecTable(f func(*vec.Table) byType) func(*BuildContext) (Kernel, error) {
+	var made sync.Map // *vec.Table to byType
+	return func(b *BuildContext) (Kernel, error) {
+		t := vec.Best()
+		m, ok := made.Load(t)
+		if !ok {
+			m, _ = made.LoadOrStore(t, f(t))
+		}
+		return b.need(0, m.(byType))
+	}
 }
 
 // need is dispatch that also checks that input i is there.

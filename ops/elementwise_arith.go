@@ -49,8 +49,7 @@ func divPair[T number]() pair[T, T, T] {
 // addFloat32, subFloat32, mulFloat32 and divFloat32 are the hot ones: they go
 // through the table of the machine.
 
-func addFloat32() pair[float32, float32, float32] {
-	t := vec.Best
+func addFloat32(t *vec.Table) pair[float32, float32, float32] {
 	return pair[float32, float32, float32]{
 		vv: t.Add,
 		vs: t.AddScalar,
@@ -58,16 +57,14 @@ func addFloat32() pair[float32, float32, float32] {
 	}
 }
 
-func subFloat32() pair[float32, float32, float32] {
-	t := vec.Best
+func subFloat32(t *vec.Table) pair[float32, float32, float32] {
 	p := subPair[float32]()
 	p.vv = t.Sub
 	p.vs = func(d, a []float32, b float32) { t.AddScalar(d, a, -b) }
 	return p
 }
 
-func mulFloat32() pair[float32, float32, float32] {
-	t := vec.Best
+func mulFloat32(t *vec.Table) pair[float32, float32, float32] {
 	return pair[float32, float32, float32]{
 		vv: t.Mul,
 		vs: t.MulScalar,
@@ -75,9 +72,9 @@ func mulFloat32() pair[float32, float32, float32] {
 	}
 }
 
-func divFloat32() pair[float32, float32, float32] {
+func divFloat32(t *vec.Table) pair[float32, float32, float32] {
 	p := divPair[float32]()
-	p.vv = vec.Best.Div
+	p.vv = t.Div
 	return p
 }
 

@@ -13,16 +13,16 @@ type floatLoops struct {
 	f64 loop[float64, float64]
 }
 
-var (
-	geluLoops     = floatLoops{vec.Best.Gelu, mapLoop(gelu64)}
-	geluTanhLoops = floatLoops{vec.Best.GeluTanh, mapLoop(geluTanh64)}
-)
+func geluLoops(t *vec.Table) floatLoops     { return floatLoops{t.Gelu, mapLoop(gelu64)} }
+func geluTanhLoops(t *vec.Table) floatLoops { return floatLoops{t.GeluTanh, mapLoop(geluTanh64)} }
 
 // biasKernels are the kernels of f(input 0 + input 1), where input 1, called
 // name, is absent or a vector as long as the last dimension of input 0.
-func biasKernels(name string, f floatLoops) byType {
+func biasKernels(name string, loops func(*vec.Table) floatLoops) byType {
+	t := vec.Best()
+	f := loops(t)
 	return halfThrough(byType{
-		tensor.Float32: biasKernel(name, f.f32, addFloat32()),
+		tensor.Float32: biasKernel(name, f.f32, addFloat32(t)),
 		tensor.Float64: biasKernel(name, f.f64, addPair[float64]()),
 	})
 }

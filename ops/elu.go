@@ -22,7 +22,8 @@ func init() {
 
 func buildElu(b *BuildContext) (Kernel, error) {
 	alpha := b.Float("alpha", 1)
+	t := vec.Best()
 	return b.need(0, floatKernels(
-		func(d, x []float32) { vec.Best.Elu(d, x, alpha) },
+		func(d, x []float32) { t.Elu(d, x, alpha) },
 		mapLoop(elu64(float64(alpha)))))
 }

@@ -19,10 +19,12 @@ func init() {
 		Name:     "Erf",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(9, buildTable(merge(
-			floatKernels(vec.Best.Erf, mapLoop(math.Erf)),
-			byType{tensor.Int8: unaryKernel(toFloat[int8](math.Erf)), tensor.Int16: unaryKernel(toFloat[int16](math.Erf)), tensor.Int32: unaryKernel(toFloat[int32](math.Erf)), tensor.Int64: unaryKernel(toFloat[int64](math.Erf))},
-			byType{tensor.Uint8: unaryKernel(toFloat[uint8](math.Erf)), tensor.Uint16: unaryKernel(toFloat[uint16](math.Erf)), tensor.Uint32: unaryKernel(toFloat[uint32](math.Erf)), tensor.Uint64: unaryKernel(toFloat[uint64](math.Erf))},
-		))),
+		Versions: unaryVersions(9, vecTable(func(t *vec.Table) byType {
+			return merge(
+				floatKernels(t.Erf, mapLoop(math.Erf)),
+				byType{tensor.Int8: unaryKernel(toFloat[int8](math.Erf)), tensor.Int16: unaryKernel(toFloat[int16](math.Erf)), tensor.Int32: unaryKernel(toFloat[int32](math.Erf)), tensor.Int64: unaryKernel(toFloat[int64](math.Erf))},
+				byType{tensor.Uint8: unaryKernel(toFloat[uint8](math.Erf)), tensor.Uint16: unaryKernel(toFloat[uint16](math.Erf)), tensor.Uint32: unaryKernel(toFloat[uint32](math.Erf)), tensor.Uint64: unaryKernel(toFloat[uint64](math.Erf))},
+			)
+		})),
 	})
 }

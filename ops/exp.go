@@ -18,6 +18,6 @@ func init() {
 		Name:     "Exp",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, buildTable(floatKernels(vec.Best.Exp, mapLoop(math.Exp)))),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Exp, mapLoop(math.Exp)) })),
 	})
 }

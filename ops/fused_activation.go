@@ -57,7 +57,7 @@ func activationFor[T gemm.Number](a activation) func([]T) {
 
 // activation32 returns the functions that have a vector routine, else nil.
 func activation32(a activation) func([]float32) {
-	t := vec.Best
+	t := vec.Best()
 	switch a.name {
 	case "Relu":
 		return func(c []float32) { t.Relu(c, c) }

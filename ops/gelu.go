@@ -22,7 +22,7 @@ func init() {
 
 func buildGelu(b *BuildContext) (Kernel, error) {
 	if b.OneOf("approximate", "none", "tanh") == "tanh" {
-		return b.need(0, floatKernels(vec.Best.GeluTanh, mapLoop(geluTanh64)))
+		return b.need(0, floatKernels(vec.Best().GeluTanh, mapLoop(geluTanh64)))
 	}
-	return b.need(0, floatKernels(vec.Best.Gelu, mapLoop(gelu64)))
+	return b.need(0, floatKernels(vec.Best().Gelu, mapLoop(gelu64)))
 }

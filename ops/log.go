@@ -18,6 +18,6 @@ func init() {
 		Name:     "Log",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, buildTable(floatKernels(vec.Best.Log, mapLoop(math.Log)))),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Log, mapLoop(math.Log)) })),
 	})
 }

@@ -16,6 +16,6 @@ func init() {
 		Name:     "Mish",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(18, buildTable(floatKernels(vec.Best.Mish, mapLoop(mish64)))),
+		Versions: unaryVersions(18, vecTable(func(t *vec.Table) byType { return floatKernels(t.Mish, mapLoop(mish64)) })),
 	})
 }

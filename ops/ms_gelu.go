@@ -13,7 +13,7 @@ func init() {
 	register(&Op{
 		Domain: "com.microsoft", Name: "Gelu", Numerics: Rounding,
 		Versions: []Version{
-			{Since: 1, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildTable(floatKernels(vec.Best.Gelu, mapLoop(gelu64)))},
+			{Since: 1, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: vecTable(func(t *vec.Table) byType { return floatKernels(t.Gelu, mapLoop(gelu64)) })},
 		},
 	})
 }

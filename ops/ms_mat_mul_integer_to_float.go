@@ -103,6 +103,7 @@ func (m *intMat) toFloat(c *Call, a *tensor.Tensor, sa float32, za []int32, in f
 		return err
 	}
 	acc := Scratch[int32](c, len(y))
+	t := vec.Best()
 	return m.run(c, a, s, za, zb, acc, func(i, i0, i1, j0, j1 int) {
 		scale := sbOf(s.bAt[i])
 		for r := i0; r < i1; r++ {
@@ -110,14 +111,14 @@ func (m *intMat) toFloat(c *Call, a *tensor.Tensor, sa float32, za []int32, in f
 			out, sums := y[lo+j0:lo+j1], acc[lo+j0:lo+j1]
 			if len(scale) == 1 {
 				quant.Floats(out, sums)
-				vec.Best.MulScalar(out, out, sa*scale[0])
+				t.MulScalar(out, out, sa*scale[0])
 			} else {
 				for j, f := range scale[j0:j1] {
 					out[j] = float32(sums[j]) * (sa * f)
 				}
 			}
 			if bias != nil {
-				vec.Best.Add(out, out, bias[j0:j1])
+				t.Add(out, out, bias[j0:j1])
 			}
 		}
 	})

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -19,12 +20,12 @@ func init() {
 		Commutative: true,
 		Numerics:    Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
-		Versions: binaryVersions(1, tensor.Undefined, buildTable(mulTable())),
+		Versions: binaryVersions(1, tensor.Undefined, vecTable(mulTable)),
 	})
 }
 
-func mulTable() byType {
-	return merge(floatPairs(mulFloat32(), mulPair[float64]()), integerPairs(
+func mulTable(t *vec.Table) byType {
+	return merge(floatPairs(mulFloat32(t), mulPair[float64]()), integerPairs(
 		mulPair[int8]().kernel(), mulPair[int16]().kernel(), mulPair[int32]().kernel(), mulPair[int64]().kernel(),
 		mulPair[uint8]().kernel(), mulPair[uint16]().kernel(), mulPair[uint32]().kernel(), mulPair[uint64]().kernel()))
 }

@@ -507,9 +507,9 @@ func recurrentPlain[T floating](a recurrentAct) func(x []T) {
 	var fast func(dst, x []float32)
 	switch a.name {
 	case "Sigmoid":
-		fast = vec.Best.Sigmoid
+		fast = vec.Best().Sigmoid
 	case "Tanh":
-		fast = vec.Best.Tanh
+		fast = vec.Best().Tanh
 	}
 	if fast != nil {
 		if f, ok := any(func(x []float32) { fast(x, x) }).(func(x []T)); ok {

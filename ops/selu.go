@@ -28,11 +28,12 @@ func buildSelu(alpha, gamma float32) func(b *BuildContext) (Kernel, error) {
 	return func(b *BuildContext) (Kernel, error) {
 		alpha, gamma := b.Float("alpha", alpha), b.Float("gamma", gamma)
 		b.Ignore("consumed_inputs")
+		t := vec.Best()
 		f := elu64(float64(alpha))
 		return b.need(0, floatKernels(
 			func(d, x []float32) {
-				vec.Best.Elu(d, x, alpha)
-				vec.Best.MulScalar(d, d, gamma)
+				t.Elu(d, x, alpha)
+				t.MulScalar(d, d, gamma)
 			},
 			mapLoop(func(x float64) float64 { return float64(gamma) * f(x) })))
 	}

@@ -71,8 +71,9 @@ func expShifted[T floating](dst, src []T, shift T) float64 {
 	switch s := any(src).(type) {
 	case []float32:
 		d := any(dst).([]float32)
-		vec.Best.AddScalar(d, s, -float32(shift))
-		vec.Best.Exp(d, d)
+		t := vec.Best()
+		t.AddScalar(d, s, -float32(shift))
+		t.Exp(d, d)
 	case []float64:
 		for i, v := range s {
 			dst[i] = T(math.Exp(v - float64(shift)))

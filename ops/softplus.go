@@ -16,6 +16,6 @@ func init() {
 		Name:     "Softplus",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: plainVersions(1, buildTable(floatKernels(vec.Best.Softplus, mapLoop(softplus64)))),
+		Versions: plainVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Softplus, mapLoop(softplus64)) })),
 	})
 }

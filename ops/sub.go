@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -18,12 +19,12 @@ func init() {
 		Name:     "Sub",
 		Numerics: Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
-		Versions: binaryVersions(1, tensor.Undefined, buildTable(subTable())),
+		Versions: binaryVersions(1, tensor.Undefined, vecTable(subTable)),
 	})
 }
 
-func subTable() byType {
-	return merge(floatPairs(subFloat32(), subPair[float64]()), integerPairs(
+func subTable(t *vec.Table) byType {
+	return merge(floatPairs(subFloat32(t), subPair[float64]()), integerPairs(
 		subPair[int8]().kernel(), subPair[int16]().kernel(), subPair[int32]().kernel(), subPair[int64]().kernel(),
 		subPair[uint8]().kernel(), subPair[uint16]().kernel(), subPair[uint32]().kernel(), subPair[uint64]().kernel()))
 }

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -17,9 +18,11 @@ func init() {
 		Commutative: true,
 		Numerics:    Rounding,
 		// 8 brought broadcasting; other versions only widen the types.
-		Versions: variadicVersions(buildTable(halfThrough(byType{
-			tensor.Float32: variadicKernel(addFloat32(), nil),
-			tensor.Float64: variadicKernel(addPair[float64](), nil),
-		}))),
+		Versions: variadicVersions(vecTable(func(t *vec.Table) byType {
+			return halfThrough(byType{
+				tensor.Float32: variadicKernel(addFloat32(t), nil),
+				tensor.Float64: variadicKernel(addPair[float64](), nil),
+			})
+		})),
 	})
 }

@@ -50,13 +50,14 @@ func swigluFloat32(alpha float32) pair[float32, float32, float32] {
 	p := pairOf(func(x, y float32) float32 {
 		return float32(swish64(float64(x), float64(alpha)*float64(x)) * float64(y))
 	})
+	t := vec.Best()
 	p.vv = func(d, a, b []float32) {
 		w := bufferPool.Get().(*buffers)
 		defer bufferPool.Put(w)
 		for lo := 0; lo < len(d); lo += block {
 			hi := min(lo+block, len(d))
-			vec.Best.Swish(w.a[:hi-lo], a[lo:hi], alpha)
-			vec.Best.Mul(d[lo:hi], w.a[:hi-lo], b[lo:hi])
+			t.Swish(w.a[:hi-lo], a[lo:hi], alpha)
+			t.Mul(d[lo:hi], w.a[:hi-lo], b[lo:hi])
 		}
 	}
 	return p

@@ -25,7 +25,8 @@ func buildSwish(b *BuildContext) (Kernel, error) {
 }
 
 func swishKernels(alpha float32) byType {
+	t := vec.Best()
 	return floatKernels(
-		func(d, x []float32) { vec.Best.Swish(d, x, alpha) },
+		func(d, x []float32) { t.Swish(d, x, alpha) },
 		mapLoop(func(x float64) float64 { return swish64(x, float64(alpha)*x) }))
 }

@@ -18,6 +18,6 @@ func init() {
 		Name:     "Tanh",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, buildTable(floatKernels(vec.Best.Tanh, mapLoop(math.Tanh)))),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Tanh, mapLoop(math.Tanh)) })),
 	})
 }

@@ -3,6 +3,8 @@
 // has a Table of them; callers take Best.
 package vec
 
+import "github.com/gneiss-run/gneiss/internal/cpu"
+
 // Table is one implementation of every routine of this package. In all of
 // them dst may be the same slice as an input, the inputs are at least as long
 // as dst, and exactly len(dst) elements are computed. Safe for concurrent use.
@@ -11,7 +13,7 @@ package vec
 // NaN, infinities and signed zeros give their limits, subnormal numbers are
 // not flushed. Their error is below 2 units in the last place.
 type Table struct {
-	Name string // "generic", "amd64-avx2", …
+	Name string // level of package cpu
 
 	// dst[i] = a[i] op b[i]
 	Add, Sub, Mul, Div func(dst, a, b []float32)
@@ -36,5 +38,13 @@ type Table struct {
 // Tables are the tables that this machine can run, slowest first.
 var Tables = append([]*Table{&generic}, archTables()...)
 
-// Best is the fastest table of this machine.
-var Best = Tables[len(Tables)-1]
+// Best returns the fastest table that may be used now (see package cpu). Ask
+// when a kernel is built, not in an init: the level may be capped later.
+func Best() *Table {
+	for i := len(Tables) - 1; i > 0; i-- {
+		if cpu.Has(Tables[i].Name) {
+			return Tables[i]
+		}
+	}
+	return Tables[0]
+}

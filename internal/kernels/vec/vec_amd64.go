@@ -57,7 +57,7 @@ func mulScalar512(dst, a unsafe.Pointer, n int, s float32)
 func clip512(dst, x unsafe.Pointer, n int, lo, hi float32)
 
 func archTables() []*Table {
-	if !cpu.Has(cpu.AVX512) {
+	if !cpu.Found.AVX512 || !cpu.Found.AVX2 {
 		return nil
 	}
 	t := generic
