@@ -15,12 +15,16 @@ type activation struct {
 	params []float32
 }
 
-// activationDefaults lists the functions that can be fused and their parameters.
+// activationDefaults lists the functions that can be fused and their
+// parameters, which are attributes of the operator of that name in the order
+// of the standard. Gelu's is 0 for the exact form and 1 for the one by tanh.
 var activationDefaults = map[string][]float32{
 	"Relu": {}, "Sigmoid": {}, "Tanh": {}, "Softplus": {}, "Softsign": {},
 	"LeakyRelu": {0.01}, "ThresholdedRelu": {1}, "Elu": {1}, "HardSigmoid": {0.2, 0.5},
-	"Selu": {1.67326319217681884765625, 1.05070102214813232421875},
-	"Clip": {-math.MaxFloat32, math.MaxFloat32},
+	"Selu":  {1.67326319217681884765625, 1.05070102214813232421875},
+	"Clip":  {-math.MaxFloat32, math.MaxFloat32},
+	"Gelu":  {0}, // 1: by tanh
+	"Swish": {1}, "QuickGelu": {1.702}, "HardSwish": {}, "Mish": {},
 }
 
 // newActivation fills in the parameters that are not given.
@@ -71,9 +75,25 @@ func activation32(a activation) func([]float32) {
 		return func(c []float32) { t.Elu(c, c, a.params[0]) }
 	case "Clip":
 		lo, hi := a.params[0], a.params[1]
+		return func(c []float32) { t.Clip(c, c, lo, hi) }
+	case "Gelu":
+		if a.params[0] != 0 {
+			return func(c []float32) { t.GeluTanh(c, c) }
+		}
+		return func(c []float32) { t.Gelu(c, c) }
+	case "Swish", "QuickGelu":
+		return func(c []float32) { t.Swish(c, c, a.params[0]) }
+	case "Mish":
+		return func(c []float32) { t.Mish(c, c) }
+	case "HardSwish":
+		return func(c []float32) { hardSwishLoop(c, c) }
+	case "LeakyRelu":
+		alpha := a.params[0]
 		return func(c []float32) {
 			for i, x := range c {
-				c[i] = min(max(x, lo), hi)
+				if x < 0 {
+					c[i] = alpha * x
+				}
 			}
 		}
 	}
@@ -126,6 +146,17 @@ func activation64(a activation) func(float64) float64 {
 		}
 	case "HardSigmoid":
 		return func(x float64) float64 { return max(0, min(1, p[0]*x+p[1])) }
+	case "Gelu":
+		if p[0] != 0 {
+			return geluTanh64
+		}
+		return gelu64
+	case "Swish", "QuickGelu":
+		return func(x float64) float64 { return swish64(x, p[0]*x) }
+	case "HardSwish":
+		return func(x float64) float64 { return x * max(0, min(1, x/6+0.5)) }
+	case "Mish":
+		return mish64
 	}
 	return func(x float64) float64 { return min(max(x, p[0]), p[1]) } // Clip
 }

@@ -16,6 +16,8 @@ type matParams struct {
 	transA, transB           bool
 	transBatchA, transBatchB bool // dimension 0 of the batch is the second last dimension of the tensor
 	alpha                    float32
+	epilogue                 bool // inputs 2 and 3 are a bias and a tensor to add
+	act                      activation
 }
 
 // constMatrix is a constant right-hand side in packed form.
@@ -147,6 +149,10 @@ func (s matSide) offsets(batch []int, n int) []int {
 }
 
 func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
+	act := activationFor[T](m.act)
+	if t := dtypeOf[T](); m.alpha != 1 && !t.IsFloat() {
+		act = scaleBy[T](m.alpha)
+	}
 	return func(c *Call) error {
 		a := c.T(0)
 		bShape := []int(nil)
@@ -188,14 +194,25 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 		if len(bShape) > 1 {
 			shape = append(shape, r.cols)
 		}
+		var e gemm.Epilogue[T]
+		if m.epilogue {
+			if e, err = matEpilogue[T](c, a.DType(), r.cols, shape); err != nil {
+				return err
+			}
+		}
+		e.Act = act
 		y := c.Output(0, dtypeOf[T](), shape...)
 		if y.Len() == 0 {
 			return nil
 		}
 		aData, yData := tensor.Data[T](a), tensor.Data[T](y)
-		g := gemm.Args[T]{M: l.rows, N: r.cols, K: l.cols, ARS: l.rs, ACS: l.cs, BRS: r.rs, BCS: r.cs, Packed: packed, LDC: r.cols}
-		if m.alpha != 1 {
-			g.Act = scaleBy[T](m.alpha)
+		g := gemm.Args[T]{M: l.rows, N: r.cols, K: l.cols, ARS: l.rs, ACS: l.cs, BRS: r.rs, BCS: r.cs, Packed: packed, LDC: r.cols, Epilogue: e}
+		switch {
+		case m.alpha == 1 || !dtypeOf[T]().IsFloat():
+		case m.alpha == 0:
+			g.K, g.Packed = 0, nil
+		default:
+			g.Scale = T(m.alpha)
 		}
 		n, _ := tensor.Count(batch)
 		rn, _ := tensor.Count(r.batch)
@@ -212,10 +229,30 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 			if packed == nil {
 				g.B = bData[bo[i]:]
 			}
+			if e.Add != nil {
+				g.Add = e.Add[i*g.M*g.N:]
+			}
 			return g
 		})
 		return nil
 	}
+}
+
+// matEpilogue reads what is added to a product of n columns and of the given shape.
+func matEpilogue[T gemm.Number](c *Call, d tensor.DType, n int, shape []int) (e gemm.Epilogue[T], err error) {
+	if t := c.T(2); t != nil {
+		if t.DType() != d || t.Rank() != 1 || t.Len() != n {
+			return e, fmt.Errorf("bias is %v%v, want %v[%d]", t.DType(), t.Shape(), d, n)
+		}
+		e.Col = tensor.Data[T](t)
+	}
+	if t := c.T(3); t != nil {
+		if t.DType() != d || !slices.Equal(t.Shape(), shape) {
+			return e, fmt.Errorf("Z is %v%v, want %v%v", t.DType(), t.Shape(), d, shape)
+		}
+		e.Add, e.LDAdd = tensor.Data[T](t), n
+	}
+	return e, nil
 }
 
 // stacked reports whether the matrices of s lie one below the other.
@@ -254,15 +291,8 @@ func dtypeOf[T gemm.Number]() tensor.DType {
 	return tensor.Uint64
 }
 
-// scaleBy multiplies in place; integers in float64, rounded towards 0.
+// scaleBy multiplies integers in place, in float64, rounded towards 0.
 func scaleBy[T gemm.Number](alpha float32) func([]T) {
-	if dtypeOf[T]() == tensor.Float32 {
-		return func(c []T) {
-			for i := range c {
-				c[i] *= T(alpha)
-			}
-		}
-	}
 	return func(c []T) {
 		for i := range c {
 			c[i] = T(float64(alpha) * float64(c[i]))

@@ -68,7 +68,7 @@ func TestRegistryVersions(t *testing.T) {
 	for _, o := range ops.Standard().All() {
 		vs := schema.Versions(o.Domain, o.Name)
 		if len(vs) == 0 {
-			if outside[opName(o.Domain, o.Name)] != "" {
+			if o.Domain == "x" || outside[opName(o.Domain, o.Name)] != "" { // x: private, what rules write
 				continue
 			}
 			t.Errorf("%s is not in the table", opName(o.Domain, o.Name))

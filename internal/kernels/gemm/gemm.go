@@ -106,9 +106,40 @@ type Epilogue[T Number] struct {
 	Acc bool // C += A·B
 	Row []T  // M values: C[i][j] starts with Row[i]
 	Col []T  // N values: C[i][j] starts with Col[j]
+	// Scale multiplies A·B before Row, Col and Add are added; 0 stands for 1.
+	// Not together with Acc.
+	Scale T
+	// Add, if not nil, is an M x N matrix with rows LDAdd apart that is added
+	// to the sums.
+	Add   []T
+	LDAdd int
 	// Act is called for each piece of each row when its sums are complete. It
 	// changes the piece in place.
 	Act func(c []T)
+}
+
+// scaled reports whether the sums are multiplied by Scale.
+func (e *Epilogue[T]) scaled() bool { return e.Scale != 0 && e.Scale != 1 }
+
+// late reports whether there is something to do when the sums are complete.
+func (e *Epilogue[T]) late() bool { return e.Add != nil || e.Act != nil || e.scaled() }
+
+// finish does what comes after the sums of a piece of row i from column j on.
+func (e *Epilogue[T]) finish(row []T, i, j int) {
+	if e.scaled() {
+		for x := range row {
+			row[x] *= e.Scale
+		}
+		e.start(row, i, j)
+	}
+	if e.Add != nil {
+		for x, v := range e.Add[i*e.LDAdd+j:][:len(row)] {
+			row[x] += v
+		}
+	}
+	if e.Act != nil {
+		e.Act(row)
+	}
 }
 
 // kBlock returns how many products a tile adds up before it adds them to C:
@@ -177,6 +208,8 @@ func (g *Args[T]) check() {
 		panic("gemm: B is too short")
 	case g.Packed != nil && (g.Packed.K != g.K || g.Packed.N != g.N):
 		panic("gemm: packed B has other sizes")
+	case g.Add != nil && (g.LDAdd < g.N || len(g.Add) < reach(g.M, g.N, g.LDAdd, 1)):
+		panic("gemm: Add is too short")
 	case g.Row != nil && len(g.Row) < g.M || g.Col != nil && len(g.Col) < g.N:
 		panic("gemm: bias is too short")
 	}
@@ -189,10 +222,10 @@ func empty[T Number](g *Args[T]) {
 		if !g.Acc {
 			clear(row)
 		}
-		g.start(row, i, 0)
-		if g.Act != nil {
-			g.Act(row)
+		if !g.scaled() {
+			g.start(row, i, 0)
 		}
+		g.finish(row, i, 0)
 	}
 }
 
@@ -215,6 +248,8 @@ func (e *Epilogue[T]) start(row []T, i, j int) {
 // whether it did: if not, the old contents do not count.
 func (e *Epilogue[T]) before(row []T, i, j int) bool {
 	switch {
+	case e.scaled(): // finish adds them
+		return false
 	case e.Acc:
 		e.start(row, i, j)
 	case e.Col != nil:
@@ -294,7 +329,7 @@ func block[T Number](g *Args[T], kern kernel, a []T, ars int, b bSource[T], stri
 			for i := i0; i < i1; i += step {
 				r := min(step, i1-i)
 				acc := k > 0
-				if !acc && kern.fill != nil && g.Row != nil && g.Col == nil && !g.Acc {
+				if !acc && kern.fill != nil && g.Row != nil && g.Col == nil && !g.Acc && !g.scaled() {
 					kern.fill(r, unsafe.Pointer(&g.Row[i]), unsafe.Pointer(&g.C[i*g.LDC+j*Panel]), g.LDC, w)
 					acc = true
 				} else if !acc {
@@ -306,9 +341,9 @@ func block[T Number](g *Args[T], kern kernel, a []T, ars int, b bSource[T], stri
 					}
 				}
 				kern.tile(r, kc, unsafe.Pointer(&a[i*ars+k]), ars, bp, ldb, unsafe.Pointer(&g.C[i*g.LDC+j*Panel]), g.LDC, w, acc)
-				if last && g.Act != nil {
+				if last && g.late() {
 					for x := i; x < i+r; x++ {
-						g.Act(g.C[x*g.LDC+j*Panel:][:w])
+						g.finish(g.C[x*g.LDC+j*Panel:][:w], x, j*Panel)
 					}
 				}
 			}

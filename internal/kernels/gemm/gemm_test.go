@@ -40,6 +40,12 @@ func naive[T Number](g *Args[T], c []T) {
 				exact = T(sum)
 			}
 			p := &c[i*g.LDC+j]
+			if g.Scale != 0 {
+				exact *= g.Scale
+			}
+			if g.Add != nil {
+				exact += g.Add[i*g.LDAdd+j]
+			}
 			if g.Acc {
 				exact += *p
 			}
@@ -133,7 +139,13 @@ func testType[T Number](t *testing.T, tab *Table, sizes []int, ks []int) {
 				ta, tb := r.IntN(2) == 0, r.IntN(2) == 0
 				g := args[T](r, m, n, k, ta, tb)
 				g.Table = tab
+				if r.IntN(2) == 0 {
+					g.LDAdd = n + r.IntN(2)
+					g.Add = random[T](r, m*g.LDAdd)
+				}
 				switch r.IntN(5) {
+				case 4:
+					g.Scale, g.Col = 2, random[T](r, n)
 				case 0:
 					g.Acc = true
 				case 1:

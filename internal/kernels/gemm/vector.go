@@ -10,9 +10,9 @@ import (
 // a transposed B, without packing: packing would cost more than the product.
 // It reports whether it did.
 func (g *Args[T]) vector(p par.P) bool {
-	if g.N == 1 && g.M > 1 && g.LDC == 1 { // Cᵀ = Bᵀ·Aᵀ
+	if g.N == 1 && g.M > 1 && g.LDC == 1 && (g.Add == nil || g.LDAdd == 1) { // Cᵀ = Bᵀ·Aᵀ
 		t := Args[T]{M: 1, N: g.M, K: g.K, A: g.B, ARS: g.BCS, ACS: g.BRS, B: g.A, BRS: g.ACS, BCS: g.ARS, C: g.C, LDC: g.M, Table: g.Table}
-		t.Epilogue = Epilogue[T]{Acc: g.Acc, Row: g.Col, Col: g.Row, Act: g.Act}
+		t.Epilogue = Epilogue[T]{Acc: g.Acc, Row: g.Col, Col: g.Row, Scale: g.Scale, Add: g.Add, LDAdd: g.M, Act: g.Act}
 		Run(p, &t)
 		return true
 	}
@@ -54,9 +54,7 @@ func (g *Args[T]) dots(p par.P) {
 				}
 				row[j-lo] += sum
 			}
-			if g.Act != nil {
-				g.Act(row)
-			}
+			g.finish(row, i, lo)
 		}
 	})
 }
@@ -73,9 +71,7 @@ func (g *Args[T]) row(p par.P) {
 			for k := 0; k < g.K; k += kc {
 				t.Row32(min(kc, g.K-k), unsafe.Pointer(&g.A[k]), unsafe.Pointer(&g.B[k*g.BRS+j]), g.BRS, unsafe.Pointer(&y[0]), acc || k > 0)
 			}
-			if g.Act != nil {
-				g.Act(y)
-			}
+			g.finish(y, 0, j)
 		}
 	})
 	if done := wide * t.RowWidth; done < g.N {
@@ -85,6 +81,9 @@ func (g *Args[T]) row(p par.P) {
 		rest.LDC = rest.N
 		if g.Col != nil {
 			rest.Col = g.Col[done:]
+		}
+		if g.Add != nil {
+			rest.Add = g.Add[done:]
 		}
 		drive(p, &rest, rest.A, rest.ARS, bSource[T]{data: rest.B, ldb: rest.BRS})
 	}

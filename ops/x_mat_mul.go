@@ -1,0 +1,36 @@
+package ops
+
+// MatMul (x): Y = activation(alpha·A'·B' + bias + Z). A' and B' are A and B read
+// as com.microsoft.FusedMatMul reads them; the activation is one that
+// com.microsoft.FusedConv names, Gelu, Swish, QuickGelu, HardSwish or Mish, with
+// its parameters in activation_params. This operator is private: the optimizer
+// writes it for a product and what follows it.
+//
+//	A: T[batch…, m, k]    B: T[batch…, k, n]    bias: T[n], optional    Z: as Y, optional    Y: T[batch…, m, n]
+//
+// T: float16, bfloat16 (both summed in float32), float32, float64; int32,
+// int64, uint32, uint64 wrap around.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__MatMul.html and
+// https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.FusedMatMul
+func init() {
+	register(&Op{
+		Domain:   "x",
+		Name:     "MatMul",
+		Numerics: Rounding,
+		Versions: []Version{{Since: 1, In: Arity{2, 4}, Out: N(1),
+			Infer: func(c *InferContext) error { return inferMat(c, readFusedMatMul(&c.attrs)) },
+			Build: buildXMatMul,
+		}},
+	})
+}
+
+func buildXMatMul(b *BuildContext) (Kernel, error) {
+	m := readFusedMatMul(&b.attrs)
+	m.epilogue = true
+	var err error
+	if m.act, err = newActivation(b.Str("activation", ""), b.Floats("activation_params", nil)); err != nil {
+		return nil, err
+	}
+	return buildMat(b, m)
+}
