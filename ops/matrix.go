@@ -14,7 +14,8 @@ import (
 // ONNX's MatMul has none of them.
 type matParams struct {
 	transA, transB           bool
-	transBatchA, transBatchB bool // dimension 0 of the batch is the second last dimension of the tensor
+	transBatchA, transBatchB bool  // dimension 0 of the batch is the second last dimension of the tensor
+	permA, permB             []int // what Transpose would read, in place of all these
 	alpha                    float32
 	epilogue                 bool // inputs 2 and 3 are a bias and a tensor to add
 	act                      activation
@@ -72,7 +73,7 @@ func numericKernels(f32, f64, i32, i64, u32, u64 Kernel) byType {
 // buildMat builds the product of inputs 0 and 1.
 func buildMat(b *BuildContext, m matParams) (Kernel, error) {
 	var w *constMatrix
-	if !m.transBatchB {
+	if !m.transBatchB && m.permB == nil {
 		var err error
 		if w, err = packMatrix(b, 1, m.transB); err != nil {
 			return nil, err
@@ -90,30 +91,38 @@ type matSide struct {
 	rs, cs     int
 }
 
-// side reads shape as a stack of matrices. A vector becomes a row (left) or a column.
-func (m matParams) side(name string, shape []int, left bool) (matSide, error) {
-	trans, transBatch := m.transA, m.transBatchA
+// axes returns which stored axis of an operand of rank r each of batch…, rows,
+// columns is; nil for a vector.
+func (m matParams) axes(name string, r int, left bool) ([]int, error) {
+	trans, transBatch, perm := m.transA, m.transBatchA, m.permA
 	if !left {
-		trans, transBatch = m.transB, m.transBatchB
+		trans, transBatch, perm = m.transB, m.transBatchB, m.permB
 	}
 	switch {
-	case len(shape) == 0:
-		return matSide{}, fmt.Errorf("%s has rank 0, want at least 1", name)
-	case len(shape) == 1 && left:
-		return matSide{rows: 1, cols: shape[0], rs: shape[0], cs: 1}, nil
-	case len(shape) == 1:
-		return matSide{rows: shape[0], cols: 1, rs: 1, cs: 1}, nil
+	case r == 0:
+		return nil, fmt.Errorf("%s has rank 0, want at least 1", name)
+	case perm != nil:
+		seen := make([]bool, r)
+		for _, x := range perm {
+			if len(perm) != r || x < 0 || x >= r || seen[x] {
+				return nil, fmt.Errorf("%s has rank %d, perm%s is %v", name, r, name, perm)
+			}
+			seen[x] = true
+		}
+		if r > 1 {
+			return perm, nil
+		}
 	}
-	r := len(shape)
-	strides := tensor.Strides(shape)
-	// Where each of batch…, rows, columns lies in the stored shape.
+	if r == 1 {
+		return nil, nil
+	}
 	axes := make([]int, r)
 	for i := range axes {
 		axes[i] = i
 	}
 	if transBatch { // stored as [m b… k]
 		if r < 3 {
-			return matSide{}, fmt.Errorf("%s has shape %v, want rank 3 or more to transpose its batch", name, shape)
+			return nil, fmt.Errorf("%s has rank %d, want 3 or more to transpose its batch", name, r)
 		}
 		copy(axes, axes[1:r-1])
 		axes[r-2] = 0
@@ -121,6 +130,22 @@ func (m matParams) side(name string, shape []int, left bool) (matSide, error) {
 	if trans {
 		axes[r-2], axes[r-1] = axes[r-1], axes[r-2]
 	}
+	return axes, nil
+}
+
+// side reads shape as a stack of matrices. A vector becomes a row (left) or a column.
+func (m matParams) side(name string, shape []int, left bool) (matSide, error) {
+	r := len(shape)
+	axes, err := m.axes(name, r, left)
+	switch {
+	case err != nil:
+		return matSide{}, err
+	case r == 1 && left:
+		return matSide{rows: 1, cols: shape[0], rs: shape[0], cs: 1}, nil
+	case r == 1:
+		return matSide{rows: shape[0], cols: 1, rs: 1, cs: 1}, nil
+	}
+	strides := tensor.Strides(shape)
 	s := matSide{rows: shape[axes[r-2]], cols: shape[axes[r-1]], rs: strides[axes[r-2]], cs: strides[axes[r-1]]}
 	for _, a := range axes[:r-2] {
 		s.batch = append(s.batch, shape[a])
@@ -339,28 +364,18 @@ func inferMat(c *InferContext, m matParams) error {
 
 // dims returns batch…, rows, columns of an operand.
 func (m matParams) dims(name string, dims []onnx.Dim, left bool) ([]onnx.Dim, error) {
-	trans, transBatch := m.transA, m.transBatchA
-	if !left {
-		trans, transBatch = m.transB, m.transBatchB
-	}
+	axes, err := m.axes(name, len(dims), left)
 	switch {
-	case len(dims) == 0:
-		return nil, fmt.Errorf("%s has rank 0, want at least 1", name)
+	case err != nil:
+		return nil, err
 	case len(dims) == 1 && left:
 		return []onnx.Dim{onnx.Size(1), dims[0]}, nil
 	case len(dims) == 1:
 		return []onnx.Dim{dims[0], onnx.Size(1)}, nil
 	}
-	out, r := slices.Clone(dims), len(dims)
-	if transBatch {
-		if r < 3 {
-			return nil, fmt.Errorf("%s has rank %d, want 3 or more to transpose its batch", name, r)
-		}
-		copy(out, dims[1:r-1])
-		out[r-2] = dims[0]
-	}
-	if trans {
-		out[r-2], out[r-1] = out[r-1], out[r-2]
+	out := make([]onnx.Dim, len(dims))
+	for i, a := range axes {
+		out[i] = dims[a]
 	}
 	return out, nil
 }

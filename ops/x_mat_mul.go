@@ -3,8 +3,10 @@ package ops
 // MatMul (x): Y = activation(alpha·A'·B' + bias + Z). A' and B' are A and B read
 // as com.microsoft.FusedMatMul reads them; the activation is one that
 // com.microsoft.FusedConv names, Gelu, Swish, QuickGelu, HardSwish or Mish, with
-// its parameters in activation_params. This operator is private: the optimizer
-// writes it for a product and what follows it.
+// its parameters in activation_params. permA and permB, in place of trans and
+// transBatch, have an operand read as Transpose with that perm would give it.
+// This operator is private: the optimizer writes it for a product and what
+// surrounds it.
 //
 //	A: T[batch…, m, k]    B: T[batch…, k, n]    bias: T[n], optional    Z: as Y, optional    Y: T[batch…, m, n]
 //
@@ -19,14 +21,20 @@ func init() {
 		Name:     "MatMul",
 		Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: Arity{2, 4}, Out: N(1),
-			Infer: func(c *InferContext) error { return inferMat(c, readFusedMatMul(&c.attrs)) },
+			Infer: func(c *InferContext) error { return inferMat(c, readXMatMul(&c.attrs)) },
 			Build: buildXMatMul,
 		}},
 	})
 }
 
+func readXMatMul(a *attrs) matParams {
+	m := readFusedMatMul(a)
+	m.permA, m.permB = a.Ints("permA", nil), a.Ints("permB", nil)
+	return m
+}
+
 func buildXMatMul(b *BuildContext) (Kernel, error) {
-	m := readFusedMatMul(&b.attrs)
+	m := readXMatMul(&b.attrs)
 	m.epilogue = true
 	var err error
 	if m.act, err = newActivation(b.Str("activation", ""), b.Floats("activation_params", nil)); err != nil {

@@ -59,6 +59,7 @@ func TestXMatMul(t *testing.T) {
 		op(Vals(a, b, bias, z), with(0, true, true, none), "alpha", 0.0),
 		op(Vals(permute(a, 0, 2, 1), permute(b, 1, 0, 2), bias, z), with(-2, true, true, relu),
 			"alpha", -2.0, "transA", 1, "transBatchB", 1, "activation", "Relu"),
+		op(Vals(permute(a, 1, 0, 2), permute(b, 2, 0, 1), bias), with(1, true, false, none), "permA", []int{1, 0, 2}, "permB", []int{1, 2, 0}),
 		op(Vals(a, b, bias), with(0.01, true, false, gelu), "alpha", 0.01, "activation", "Gelu"),
 		op(Vals(a, b, bias), with(0.01, true, false, geluTanh), "alpha", 0.01, "activation", "Gelu", "activation_params", []float32{1}),
 		op(Vals(a, b, nil, z), with(1, false, true, swish(0.25)), "activation", "Swish", "activation_params", []float32{0.25}),
@@ -79,6 +80,8 @@ func TestXMatMul(t *testing.T) {
 		bad("want float32[6]", Vals(a, b, ramp(5))),
 		bad("want float32[3 5 6]", Vals(a, b, nil, ramp(5, 6))),
 		bad("want float32[6]", Vals(a, b, F64([]int{6}, 1, 2, 3, 4, 5, 6))),
+		bad("permA is [0 1]", Vals(a, b), "permA", []int{0, 1}),
+		bad("permB is [0 2 2]", Vals(a, b), "permB", []int{0, 2, 2}),
 		bad(`activation "Swirl"`, Vals(a, b), "activation", "Swirl"),
 	})
 }

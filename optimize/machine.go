@@ -20,7 +20,9 @@ func stages(l Level) []stage {
 	case Portable:
 		return []stage{{"portable", portable()}}
 	}
-	return append(stages(Portable), stage{"machine", append(machine(), tidy()...)}, stage{"layout", append(layout(), tidy()...)})
+	return append(stages(Portable), stage{"machine", append(machine(), tidy()...)},
+		stage{"products", append([]pass{{name: "products", doc: "rules that join matrix products with what surrounds them", rules: products}}, tidy()...)},
+		stage{"layout", append(layout(), tidy()...)})
 }
 
 // machine is what this package knows to make faster here, whether or not the

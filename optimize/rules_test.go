@@ -13,7 +13,7 @@ import (
 // graphModel makes a model whose graph f builds.
 func graphModel(t *testing.T, opset int, f func(*ops.Builder)) *onnx.Model {
 	t.Helper()
-	m := &onnx.Model{IRVersion: 10, Opsets: map[string]int{"": opset}}
+	m := &onnx.Model{IRVersion: 10, Opsets: map[string]int{"": opset, "com.microsoft": 1, "x": 1}}
 	m.Graph = onnx.NewGraph("g", m.Opsets)
 	b := ops.NewBuilder(m.Graph)
 	f(b)
