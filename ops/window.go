@@ -183,8 +183,13 @@ func (v *windowParams) poolWindow(x []int) (window, error) {
 	if len(x) < 3 {
 		return window{}, fmt.Errorf("X has shape %v, want [n c d…]", x)
 	}
-	if len(v.kernel) != len(x)-2 {
-		return window{}, fmt.Errorf("kernel_shape is %v, X has shape %v", v.kernel, x)
+	return v.spatialWindow(x[2:])
+}
+
+// spatialWindow returns the window of pooling an image.
+func (v *windowParams) spatialWindow(in []int) (window, error) {
+	if len(v.kernel) != len(in) {
+		return window{}, fmt.Errorf("kernel_shape is %v, the spatial shape is %v", v.kernel, in)
 	}
-	return v.over(x[2:], v.kernel)
+	return v.over(in, v.kernel)
 }

@@ -1,0 +1,335 @@
+package nhwc
+
+import (
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+// Args is one convolution: Y = act(conv(X, W) + B + Z).
+//
+//	X [N, In…, C]   B [M] or nil   Z [N, Out…, M] or nil   Y [N, Out…, M]
+//
+// Z may be Y. Of a transposed convolution, Out is the spatial shape of X and In
+// that of Y.
+type Args[T Float] struct {
+	N int
+	conv.Window
+	W          *Weights[T]
+	X, B, Z, Y []T
+	Epilogue[T]
+	// Scratch returns working memory with undefined contents.
+	Scratch func(n int) []T
+	Table   *Table // nil: Best
+}
+
+// Epilogue is what happens to sums when they are complete.
+type Epilogue[T Float] struct {
+	Clamp  bool // limit to Lo and Hi
+	Lo, Hi T
+	Act    func([]T) // called for pieces of the result, after the limits
+}
+
+// view is a set of output positions that see the same taps: along dimension d
+// they are first + i·step for i below count, and look at i·stepIn + off for
+// each off. Its weights begin at row k of each panel.
+type view struct {
+	count, first, step, stepIn [3]int
+	off                        [3][]int
+	k                          int
+}
+
+// dense is a convolution by tiles.
+type dense[T Float] struct {
+	*Args[T]
+	tile      Tile
+	mr        int
+	in, out   [3]int // spatial shapes of X and Y
+	size      int    // of an element
+	cg, mg, k int    // channels of a group, rows of a panel
+	x, zero   unsafe.Pointer
+	sum       bool // Z is Y
+}
+
+// Conv computes a convolution. It panics if slices and sizes do not fit.
+func Conv[T Float](p par.P, a *Args[T]) {
+	s := shapeOf(&a.Window)
+	v := view{count: s.out, step: [3]int{1, 1, 1}, stepIn: s.stride}
+	for d := range 3 {
+		v.off[d] = make([]int, s.kernel[d])
+		for k := range v.off[d] {
+			v.off[d][k] = k*s.dil[d] - s.before[d]
+		}
+	}
+	newDense(a, s.in, s.out).run(p, &v)
+}
+
+// Transposed computes a transposed convolution, one phase of the strides after
+// the other.
+func Transposed[T Float](p par.P, a *Args[T]) {
+	s := shapeOf(&a.Window)
+	r := newDense(a, s.out, s.in)
+	var l [3][][]int
+	for d := range 3 {
+		l[d] = classes(s.kernel[d], s.stride[d], s.dil[d])
+	}
+	// phase returns the i-th class of taps of dimension d, and its positions.
+	phase := func(v *view, d, i int) {
+		st := s.stride[d]
+		v.first[d] = ((i-s.before[d])%st + st) % st
+		v.step[d], v.stepIn[d] = st, 1
+		v.count[d] = max(0, (s.in[d]-v.first[d]+st-1)/st)
+		v.off[d] = nil
+		if i < len(l[d]) {
+			for _, k := range l[d][i] {
+				v.off[d] = append(v.off[d], (v.first[d]+s.before[d]-k*s.dil[d])/st)
+			}
+		}
+	}
+	v := view{}
+	for z := range s.stride[0] {
+		phase(&v, 0, z)
+		for y := range s.stride[1] {
+			phase(&v, 1, y)
+			for x := range s.stride[2] {
+				phase(&v, 2, x)
+				r.run(p, &v)
+				v.k += len(v.off[0]) * len(v.off[1]) * len(v.off[2]) * r.cg
+			}
+		}
+	}
+}
+
+func newDense[T Float](a *Args[T], in, out [3]int) *dense[T] {
+	w := a.W
+	if a.Table == nil {
+		a.Table = Best()
+	}
+	r := &dense[T]{Args: a, in: in, out: out, size: int(unsafe.Sizeof(*new(T))), cg: w.C / w.Group, mg: w.M / w.Group}
+	r.k = product(w.Kernel) * r.cg
+	n := a.N * product3(out) * w.M
+	if len(a.X) != a.N*product3(in)*w.C || len(a.Y) != n || a.B != nil && len(a.B) != w.M || a.Z != nil && len(a.Z) != n {
+		panic("nhwc: sizes do not fit")
+	}
+	r.tile, r.mr = a.Table.Tile32, a.Table.MR32
+	if r.size == 8 {
+		r.tile, r.mr = a.Table.Tile64, a.Table.MR64
+	}
+	r.x = unsafe.Pointer(unsafe.SliceData(a.X))
+	r.zero = zeros(w.C * r.size)
+	r.sum = n > 0 && a.Z != nil && &a.Z[0] == &a.Y[0]
+	return r
+}
+
+// noPixel is what padding points to.
+var noPixel [1 << 15]byte
+
+func zeros(n int) unsafe.Pointer {
+	if n <= len(noPixel) {
+		return unsafe.Pointer(&noPixel)
+	}
+	return unsafe.Pointer(unsafe.SliceData(make([]byte, n)))
+}
+
+// lists are the pointers of one block.
+type lists struct{ words []uintptr }
+
+var listPool = sync.Pool{New: func() any { return new(lists) }}
+
+func (l *lists) grow(n int) []uintptr {
+	if len(l.words) < n {
+		l.words = make([]uintptr, n+n/4)
+	}
+	return l.words[:n]
+}
+
+// split says how the pixels and panels of a convolution are cut into tasks.
+func (r *dense[T]) split(pixels, panels, segs, k int) (rows, width int) {
+	const task, most = 1 << 20, 64
+	rows, width = min(pixels, max(min(16*r.mr, (1<<16)/max(segs, 1)), r.mr)), panels
+	want := min(max(pixels*panels*Panel*k/task, 1), most)
+	tasks := func() int { return (pixels + rows - 1) / rows * ((panels + width - 1) / width) }
+	for tasks() < want {
+		half := (rows/2 + r.mr - 1) / r.mr * r.mr
+		switch {
+		case width > 1 && (pixels <= k || rows <= 2*r.mr): // the weights are larger than the image
+			width = (width + 1) / 2
+		case half < rows:
+			rows = half
+		default:
+			return
+		}
+	}
+	return
+}
+
+// kBlock is the number of products that a tile adds up before it adds them to
+// C, about: the error of a sum grows with the number of terms that run through
+// one accumulator.
+const kBlock = 256
+
+func (r *dense[T]) run(p par.P, v *view) {
+	pixels := r.N * product3(v.count)
+	segs := len(v.off[0]) * len(v.off[1]) * len(v.off[2])
+	if r.cg == 0 {
+		segs = 0
+	}
+	panels := r.W.Group * r.W.panels()
+	if pixels == 0 || panels == 0 {
+		return
+	}
+	rows, width := r.split(pixels, panels, segs, max(segs*r.cg, 1))
+	across := (panels + width - 1) / width
+	p.For((pixels+rows-1)/rows*across, 1, func(lo, hi int) {
+		l := listPool.Get().(*lists)
+		for t := lo; t < hi; t++ {
+			q := t / across * rows
+			r.block(v, l, q, min(rows, pixels-q), segs, t%across*width, min((t%across+1)*width, panels))
+		}
+		listPool.Put(l)
+	})
+	runtime.KeepAlive(r)
+}
+
+// block computes panels [j0, j1) of n positions from q on.
+func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
+	words := l.grow((segs + 2) * n)
+	r.pointers(v, words, q, n, segs)
+	outs, zs := words[segs*n:(segs+1)*n], words[(segs+1)*n:]
+	tiles := (n + r.mr - 1) / r.mr
+	step := (n + tiles - 1) / tiles
+	const word = int(unsafe.Sizeof(uintptr(0)))
+	perPanel := r.k * Panel
+	var lim [2]T
+	mode := 0
+	if r.Clamp {
+		lim, mode = [2]T{r.Lo, r.Hi}, clamp
+	}
+	if r.Z != nil && !r.sum {
+		mode |= addZ
+		y, z := uintptr(unsafe.Pointer(&r.Y[0])), uintptr(unsafe.Pointer(&r.Z[0]))
+		for i, c := range outs {
+			zs[i] = c - y + z
+		}
+	}
+	panels := r.W.panels()
+	// One pass of a few whole segments, or of a part of one.
+	pass := func(s0, s1, k0, k1 int) {
+		first, last := s0 == 0 && k0 == 0, s1 == segs && k1 == r.cg
+		for j := j0; j < j1; j++ {
+			g, col := j/panels, j%panels*Panel
+			w := min(Panel, r.mg-col)
+			var b, bias unsafe.Pointer
+			if k1 > 0 && s1 > 0 {
+				b = unsafe.Pointer(&r.W.data[j*perPanel+(v.k+s0*r.cg+k0)*Panel])
+			}
+			m := mode
+			if !last {
+				m = 0
+			}
+			if first && r.B != nil {
+				bias = unsafe.Pointer(&r.B[g*r.mg+col])
+			}
+			if !first || r.sum {
+				m |= addC
+			}
+			for i := 0; i < n; i += step {
+				r.tile(min(step, n-i), w, s1-s0, k1-k0, unsafe.Pointer(&words[s0*n+i]), n*word, (g*r.cg+k0)*r.size,
+					b, unsafe.Pointer(&outs[i]), unsafe.Pointer(&zs[i]), (g*r.mg+col)*r.size, bias, m, unsafe.Pointer(&lim))
+			}
+		}
+	}
+	switch {
+	case segs == 0:
+		pass(0, 0, 0, r.cg)
+	case r.cg > kBlock:
+		parts := (r.cg + kBlock - 1) / kBlock
+		size := ((r.cg+parts-1)/parts + 3) &^ 3
+		for s := range segs {
+			for k := 0; k < r.cg; k += size {
+				pass(s, s+1, k, min(k+size, r.cg))
+			}
+		}
+	default:
+		parts := (segs*r.cg + kBlock - 1) / kBlock
+		size := (segs + parts - 1) / parts
+		for s := 0; s < segs; s += size {
+			pass(s, min(s+size, segs), 0, r.cg)
+		}
+	}
+	if r.Act != nil {
+		r.act(outs, j0, j1)
+	}
+}
+
+// act applies the activation to panels [j0, j1) of the listed rows.
+func (r *dense[T]) act(outs []uintptr, j0, j1 int) {
+	panels := r.W.panels()
+	col := func(j int) int { return j/panels*r.mg + j%panels*Panel }
+	c0, c1 := col(j0), col(j1)
+	base := uintptr(unsafe.Pointer(unsafe.SliceData(r.Y)))
+	for i := 0; i < len(outs); {
+		// Whole rows that are neighbours are one piece.
+		n := 1
+		for c1-c0 == r.W.M && i+n < len(outs) && outs[i+n] == outs[i]+uintptr(n*r.W.M*r.size) {
+			n++
+		}
+		at := int(outs[i]-base) / r.size
+		r.Act(r.Y[at+c0 : at+c0+(n-1)*r.W.M+c1-c0])
+		i += n
+	}
+}
+
+// pointers lists what positions [q, q+n) of v see: words[s·n+i] is the pixel of
+// tap s of position i, words[segs·n+i] its place in Y.
+func (r *dense[T]) pointers(v *view, words []uintptr, q, n, segs int) {
+	var pos [3]int
+	image := q
+	for d := 2; d >= 0; d-- {
+		pos[d] = image % v.count[d]
+		image /= v.count[d]
+	}
+	zero, x, y := uintptr(r.zero), uintptr(r.x), uintptr(unsafe.Pointer(unsafe.SliceData(r.Y)))
+	pixel := uintptr(r.W.C * r.size)
+	for i := range n {
+		s := i
+		for _, oz := range v.off[0] {
+			if segs == 0 {
+				break
+			}
+			z := pos[0]*v.stepIn[0] + oz
+			for _, oy := range v.off[1] {
+				row := pos[1]*v.stepIn[1] + oy
+				inside := uint(z) < uint(r.in[0]) && uint(row) < uint(r.in[1])
+				base := ((image*r.in[0]+z)*r.in[1] + row) * r.in[2]
+				for _, ox := range v.off[2] {
+					col := pos[2]*v.stepIn[2] + ox
+					p := zero
+					if inside && uint(col) < uint(r.in[2]) {
+						p = x + uintptr(base+col)*pixel
+					}
+					words[s] = p
+					s += n
+				}
+			}
+		}
+		at := image
+		for d := range 3 {
+			at = at*r.out[d] + v.first[d] + pos[d]*v.step[d]
+		}
+		words[segs*n+i] = y + uintptr(at*r.W.M*r.size)
+		for d := 2; ; d-- {
+			if d < 0 {
+				image++
+				break
+			}
+			if pos[d]++; pos[d] < v.count[d] {
+				break
+			}
+			pos[d] = 0
+		}
+	}
+}

@@ -1,0 +1,90 @@
+// Package nhwc computes convolutions, their transposes and pooling of
+// channels-last tensors [n, spatial…, c] with one to three spatial dimensions.
+// Results do not depend on the number of threads.
+//
+// A dense convolution is a product of matrices whose left side is read where it
+// lies: a tile takes, for each tap of the kernel, a list of pointers to the
+// pixels that its rows see; padding is a pointer to zeros. So strides,
+// dilations, padding and the phases of a transposed convolution cost nothing
+// but the list.
+package nhwc
+
+import (
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/cpu"
+	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+)
+
+// Float is an element type of convolutions.
+type Float = conv.Float
+
+// Panel is the number of output channels of a panel of weights.
+const Panel = 32
+
+// The parts of a tile's mode.
+const (
+	addC  = 1 << iota // the sums begin with what C holds
+	addZ              // Z is added
+	clamp             // the result is limited
+)
+
+// Tile computes rows pixels of up to Panel channels:
+//
+//	C[i][j] = bias[j] + Σ s,k A[s][i][k]·B[s·kc+k][j]
+//
+// a is a list of row pointers for each of segs segments, aseg bytes apart; aoff
+// bytes are added to each. b is [segs·kc][Panel]. c is a list of row pointers,
+// to each of which coff bytes are added; w columns are written. bias may be
+// nil. With addZ, z is a list of row pointers like c; with clamp, lim has the
+// least and the largest value (NaN stays NaN). rows is at most the MR beside
+// the tile, segs may be 0, kc not. A call should take less than 50 µs.
+type Tile func(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer)
+
+// Table is one implementation of every routine of this package.
+type Table struct {
+	Name           string // "generic" or the level of package cpu
+	MR32, MR64     int
+	Tile32, Tile64 Tile
+}
+
+// Tables lists what this machine can run, slowest first.
+var Tables = tables()
+
+// Best returns the fastest table that may be used (see package cpu).
+func Best() *Table {
+	for i := len(Tables) - 1; i > 0; i-- {
+		if cpu.Has(Tables[i].Name) {
+			return Tables[i]
+		}
+	}
+	return Tables[0]
+}
+
+func tables() []*Table {
+	g := &Table{Name: cpu.Generic, MR32: 4, MR64: 4, Tile32: tileGo[float32], Tile64: tileGo[float64]}
+	return []*Table{g}
+}
+
+// shape is what a window says of its up to three dimensions; missing ones come
+// first and have the size 1.
+type shape struct{ in, kernel, out, stride, dil, before [3]int }
+
+func shapeOf(w *conv.Window) shape {
+	var s shape
+	d := len(w.In)
+	if d < 1 || d > 3 {
+		panic("nhwc: want one to three spatial dimensions")
+	}
+	for i := range 3 {
+		j := i - (3 - d)
+		if j < 0 {
+			s.in[i], s.kernel[i], s.out[i], s.stride[i], s.dil[i] = 1, 1, 1, 1, 1
+			continue
+		}
+		s.in[i], s.kernel[i], s.out[i], s.stride[i], s.dil[i], s.before[i] = w.In[j], w.Kernel[j], w.Out[j], w.Strides[j], w.Dilations[j], w.Before[j]
+	}
+	return s
+}
+
+func product3(s [3]int) int { return s[0] * s[1] * s[2] }

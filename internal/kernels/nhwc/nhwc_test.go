@@ -1,0 +1,263 @@
+package nhwc
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+func random[T Float](r *rand.Rand, n int) []T {
+	s := make([]T, n)
+	for i := range s {
+		s[i] = T(r.IntN(2001)-1000) / 1000
+	}
+	return s
+}
+
+func seek(idx, shape []int, q int) {
+	for i := len(shape) - 1; i >= 0; i-- {
+		idx[i] = q % shape[i]
+		q /= shape[i]
+	}
+}
+
+// visit calls f for every position and tap of w that lies in the image.
+func visit(w *conv.Window, f func(out, tap, in int)) {
+	pos, tap := make([]int, len(w.In)), make([]int, len(w.In))
+	for o := range product(w.Out) {
+		seek(pos, w.Out, o)
+		for t := range product(w.Kernel) {
+			seek(tap, w.Kernel, t)
+			at, ok := 0, true
+			for i := range pos {
+				x := pos[i]*w.Strides[i] - w.Before[i] + tap[i]*w.Dilations[i]
+				ok = ok && x >= 0 && x < w.In[i]
+				at = at*w.In[i] + x
+			}
+			if ok {
+				f(o, t, at)
+			}
+		}
+	}
+}
+
+// naive is a convolution of w[m, c/group, kernel…].
+func naive[T Float](a *Args[T], w []T) []float64 {
+	cg, mg := a.W.C/a.W.Group, a.W.M/a.W.Group
+	in, out, taps := product(a.In), product(a.Out), product(a.Kernel)
+	y := make([]float64, a.N*out*a.W.M)
+	for n := range a.N {
+		for m := range a.W.M {
+			for c := range cg {
+				visit(&a.Window, func(o, t, i int) {
+					y[(n*out+o)*a.W.M+m] += float64(a.X[(n*in+i)*a.W.C+m/mg*cg+c]) * float64(w[(m*cg+c)*taps+t])
+				})
+			}
+		}
+	}
+	return y
+}
+
+// naiveTransposed is a transposed convolution of w[c, m/group, kernel…].
+func naiveTransposed[T Float](a *Args[T], w []T) []float64 {
+	cg, mg := a.W.C/a.W.Group, a.W.M/a.W.Group
+	in, out, taps := product(a.In), product(a.Out), product(a.Kernel)
+	y := make([]float64, a.N*in*a.W.M)
+	for n := range a.N {
+		for c := range a.W.C {
+			for m := range mg {
+				visit(&a.Window, func(o, t, i int) {
+					y[(n*in+i)*a.W.M+c/cg*mg+m] += float64(a.X[(n*out+o)*a.W.C+c]) * float64(w[(c*mg+m)*taps+t])
+				})
+			}
+		}
+	}
+	return y
+}
+
+// window makes up a window over an image.
+func window(r *rand.Rand, d, most int) conv.Window {
+	w := conv.Window{}
+	for range d {
+		in, k, s, dil := 1+r.IntN(most), 1+r.IntN(5), 1+r.IntN(3), 1+r.IntN(2)
+		before, after := r.IntN(4)-1, r.IntN(3)
+		ext := (k-1)*dil + 1
+		if in+before+after < ext {
+			in = ext - before - after
+		}
+		w.In, w.Kernel, w.Strides, w.Dilations = append(w.In, in), append(w.Kernel, k), append(w.Strides, s), append(w.Dilations, dil)
+		w.Before = append(w.Before, before)
+		w.Out = append(w.Out, (in+before+after-ext)/s+1)
+	}
+	return w
+}
+
+const guard = 64 // elements around Y that must not change
+
+func check[T Float](t *testing.T, name string, a *Args[T], want []float64, eps float64, run func(par.P, *Args[T])) {
+	t.Helper()
+	for i := range want {
+		v := T(want[i])
+		if a.B != nil {
+			v += a.B[i%a.W.M]
+		}
+		if a.Z != nil {
+			v += a.Z[i]
+		}
+		if a.Clamp {
+			v = min(max(v, a.Lo), a.Hi)
+		}
+		if a.Act != nil {
+			s := []T{v}
+			a.Act(s)
+			v = s[0]
+		}
+		want[i] = float64(v)
+	}
+	z := a.Z
+	for _, threads := range []int{1, 3} {
+		for _, inPlace := range []bool{false, true} {
+			if inPlace && z == nil {
+				continue
+			}
+			buf := make([]T, len(want)+2*guard)
+			for i := range buf {
+				buf[i] = T(math.NaN())
+			}
+			a.Y = buf[guard : guard+len(want)]
+			if a.Z = z; inPlace {
+				copy(a.Y, z)
+				a.Z = a.Y
+			}
+			run(par.P{Threads: threads}, a)
+			for i := range want {
+				if d := math.Abs(float64(a.Y[i]) - want[i]); !(d <= eps) {
+					t.Fatalf("%s %s, %d threads, in place %v: %+v, n %d c %d m %d groups %d: element %d is %v, want %v",
+						name, a.Table.Name, threads, inPlace, a.Window, a.N, a.W.C, a.W.M, a.W.Group, i, a.Y[i], want[i])
+				}
+			}
+			for i := range guard {
+				if buf[i] == buf[i] || buf[guard+len(want)+i] == buf[guard+len(want)+i] {
+					t.Fatalf("%s %s: %+v wrote outside of Y", name, a.Table.Name, a.Window)
+				}
+			}
+		}
+	}
+	a.Z = z
+}
+
+func scratch[T Float](n int) []T { return make([]T, n) }
+
+func testConv[T Float](t *testing.T, tab *Table, rounds int, eps float64) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range rounds {
+		g, cg, mg := 1, 1+r.IntN(40), 1+r.IntN(70)
+		switch i % 4 {
+		case 1: // groups
+			g, cg, mg = 2+r.IntN(3), 1+r.IntN(5), 1+r.IntN(40)
+		case 2: // depthwise
+			g, cg, mg = 1+r.IntN(70), 1, 1
+		case 3:
+			g, cg, mg = 1+r.IntN(20), 1, 1+r.IntN(3)
+			if i%8 == 3 {
+				g, cg, mg = 1, 1+r.IntN(600), 1+r.IntN(40)
+			}
+		}
+		a := &Args[T]{N: 1 + r.IntN(2), Window: window(r, 1+i%3, []int{70, 14, 5}[i%3]), Table: tab, Scratch: scratch[T]}
+		if i%5 == 0 {
+			a.Window = conv.Window{In: []int{5, 9}, Kernel: []int{1, 1}, Strides: []int{1, 1}, Dilations: []int{1, 1}, Before: []int{0, 0}, Out: []int{5, 9}}
+		}
+		if i%6 < 3 {
+			for d := range a.Window.In {
+				a.Dilations[d] = 1
+				a.Out[d] = max(1, a.Out[d]/2)
+			}
+		}
+		c, m := g*cg, g*mg
+		w := random[T](r, m*cg*product(a.Kernel))
+		a.W = Pack(w, m, c, g, a.Kernel)
+		a.X = random[T](r, a.N*c*product(a.In))
+		out := a.N * m * product(a.Out)
+		epilogue(r, a, m, out)
+		check(t, fmt.Sprint("round ", i), a, naive(a, w), eps, Conv[T])
+
+		b := &Args[T]{N: a.N, Window: a.Window, Table: tab, Scratch: scratch[T]}
+		w = random[T](r, c*mg*product(a.Kernel))
+		b.W = PackTransposed(w, m, c, g, b.Kernel, b.Strides, b.Dilations)
+		b.X = random[T](r, b.N*c*product(b.Out))
+		epilogue(r, b, m, b.N*m*product(b.In))
+		check(t, fmt.Sprint("transposed, round ", i), b, naiveTransposed(b, w), eps, Transposed[T])
+	}
+}
+
+// epilogue makes up what comes after the sums.
+func epilogue[T Float](r *rand.Rand, a *Args[T], m, out int) {
+	if r.IntN(2) == 0 {
+		a.B = random[T](r, m)
+	}
+	if r.IntN(2) == 0 {
+		a.Z = random[T](r, out)
+	}
+	if r.IntN(2) == 0 {
+		a.Clamp, a.Lo, a.Hi = true, -0.5, 2
+	}
+	if r.IntN(3) == 0 {
+		a.Act = func(s []T) {
+			for i, v := range s {
+				s[i] = 2*v + 1
+			}
+		}
+	}
+}
+
+func TestConv(t *testing.T) {
+	for _, tab := range Tables {
+		t.Run(tab.Name, func(t *testing.T) {
+			testConv[float32](t, tab, 200, 5e-4)
+			testConv[float64](t, tab, 60, 1e-11)
+		})
+	}
+}
+
+func TestPool(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range 100 {
+		w := window(r, 1+i%3, []int{70, 14, 5}[i%3])
+		n, c := 1+r.IntN(2), 1+r.IntN(40)
+		in, out := product(w.In), product(w.Out)
+		x := random[float32](r, n*c*in)
+		want, sum, count := make([]float32, n*c*out), make([]float64, n*c*out), make([]int, n*c*out)
+		for j := range want {
+			want[j] = float32(math.Inf(-1))
+		}
+		for b := range n {
+			for k := range c {
+				visit(&w, func(o, t, i int) {
+					v, at := x[(b*in+i)*c+k], (b*out+o)*c+k
+					want[at] = max(want[at], v)
+					sum[at] += float64(v)
+					count[at]++
+				})
+			}
+		}
+		for _, threads := range []int{1, 3} {
+			y := make([]float32, n*c*out)
+			MaxPool(par.P{Threads: threads}, n, c, &w, x, y, float32(math.Inf(-1)))
+			for j := range y {
+				if y[j] != want[j] {
+					t.Fatalf("%+v c %d: element %d is %v, want %v", w, c, j, y[j], want[j])
+				}
+			}
+			AveragePool(par.P{Threads: threads}, n, c, &w, x, y, nil)
+			for j := range y {
+				if d := math.Abs(float64(y[j]) - sum[j]/float64(max(count[j], 1))); d > 1e-6 {
+					t.Fatalf("%+v c %d: mean %d is %v, want %v", w, c, j, y[j], sum[j]/float64(count[j]))
+				}
+			}
+		}
+	}
+}

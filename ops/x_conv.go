@@ -1,0 +1,127 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/nhwc"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// x.Conv: Y = activation(Conv(X, W, B) + Z) with the channels of X, Z and Y
+// last and one to three spatial dimensions. The attributes are those of Conv
+// and FusedConv. Y may share Z's storage.
+//
+//	X: T[n, d…, c]    W: T[m, c/group, k…]    B: T[m], optional    Z: T[n, o…, m], optional    Y: T[n, o…, m]
+//
+// T: float16, bfloat16 (both computed in float32), float32, float64.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Conv.html
+func init() {
+	register(&Op{
+		Domain:   "x",
+		Name:     "Conv",
+		Numerics: Rounding,
+		Versions: []Version{{Since: 1, In: Arity{2, 4}, Out: N(1), InPlace: []int{3}, Infer: inferLast(inferConv), Build: buildLastConv}},
+	})
+}
+
+func buildLastConv(b *BuildContext) (Kernel, error) {
+	p := readConv(&b.attrs)
+	var err error
+	if p.act, err = newActivation(b.Str("activation", ""), b.Floats("activation_params", nil)); err != nil {
+		return nil, err
+	}
+	if b.err != nil {
+		return nil, nil
+	}
+	t := nhwc.Best()
+	if w := b.Const(1); w != nil && w.DType() == tensor.Float32 && b.In(0).DType == tensor.Float32 {
+		if c := p.channels(w.Shape()); c > 0 {
+			q, err := b.Pack(1, fmt.Sprintf("nhwc %d", p.group), func() (any, error) {
+				return nhwc.Pack(tensor.Data[float32](w), w.Dim(0), c, p.group, w.Shape()[2:]), nil
+			})
+			if err != nil {
+				return nil, err
+			}
+			return lastConvKernel(p, t, q.(*nhwc.Weights[float32])), nil
+		}
+	}
+	f32 := lastConvKernel[float32](p, t, nil)
+	half := throughFloat32(f32, 0)
+	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: lastConvKernel[float64](p, t, nil), tensor.Float16: half, tensor.BFloat16: half})
+}
+
+// channels returns the number of input channels for which the shape of W is
+// possible, else 0.
+func (p *convParams) channels(w []int) int {
+	if len(w) < 3 || len(w) > 5 || w[0]%p.group != 0 || w[1] > math.MaxInt32 || slices.Contains(w, 0) || p.kernel != nil && !slices.Equal(p.kernel, w[2:]) {
+		return 0
+	}
+	return w[1] * p.group
+}
+
+func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.Weights[T]) Kernel {
+	d := tensor.DTypeOf[T]()
+	var end nhwc.Epilogue[T]
+	end.Clamp, end.Lo, end.Hi, end.Act = limits[T](p.act)
+	return func(c *Call) error {
+		x, wt, bias, z := c.T(0), c.T(1), c.T(2), c.T(3)
+		n, in, ch, err := lastShape(x.Shape())
+		if err != nil {
+			return err
+		}
+		w := packed
+		if w == nil {
+			if wt.DType() != d {
+				return fmt.Errorf("X is %v, W is %v, want the same", x, wt)
+			}
+			ws := wt.Shape()
+			if len(ws) != len(in)+2 || p.kernel != nil && !slices.Equal(p.kernel, ws[2:]) || ch%p.group != 0 || ch/p.group != ws[1] || ws[0]%p.group != 0 {
+				return fmt.Errorf("X has shape %v and W has shape %v, want channels in %d groups and a kernel of %v", x.Shape(), ws, p.group, p.kernel)
+			}
+			w = nhwc.Pack(tensor.Data[T](wt), ws[0], ch, p.group, ws[2:])
+		} else if x.DType() != d || w.C != ch || len(w.Kernel) != len(in) {
+			return fmt.Errorf("X is %v, want %d channels and %d spatial dimensions of %v", x, w.C, len(w.Kernel), d)
+		}
+		win, err := p.over(in, w.Kernel)
+		if err != nil {
+			return err
+		}
+		a := nhwc.Args[T]{N: n, Window: win.Window, W: w, X: tensor.Data[T](x), Epilogue: end, Table: table,
+			Scratch: func(n int) []T { return Scratch[T](c, n) }}
+		if bias != nil {
+			if bias.DType() != d || bias.Rank() != 1 || bias.Len() != w.M {
+				return fmt.Errorf("B is %v, want %v[%d]", bias, d, w.M)
+			}
+			a.B = tensor.Data[T](bias)
+		}
+		y := c.Output(0, d, lastDims(n, win.Out, w.M)...)
+		a.Y = tensor.Data[T](y)
+		if z != nil {
+			if z.DType() != d || !slices.Equal(z.Shape(), y.Shape()) {
+				return fmt.Errorf("Z is %v, want %v", z, y)
+			}
+			a.Z = tensor.Data[T](z)
+		}
+		nhwc.Conv(c.P, &a)
+		return nil
+	}
+}
+
+// lastDims returns [n, spatial…, c].
+func lastDims(n int, spatial []int, c int) []int {
+	return append(append(append(make([]int, 0, 5), n), spatial...), c)
+}
+
+// limits returns an activation as limits, or as a function.
+func limits[T nhwc.Float](a activation) (clamp bool, lo, hi T, act func([]T)) {
+	switch a.name {
+	case "Relu":
+		return true, 0, T(math.Inf(1)), nil
+	case "Clip":
+		return true, T(a.params[0]), T(a.params[1]), nil
+	}
+	return false, 0, 0, activationFor[T](a)
+}

@@ -1,0 +1,60 @@
+package ops
+
+import (
+	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/nhwc"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// x.MaxPool is MaxPool without Indices on a tensor with the channels last and
+// one to three spatial dimensions.
+//
+//	X: T[n, d…, c]    Y: T[n, o…, c]
+//
+// T: float16, bfloat16, float32, float64, int8, uint8.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__MaxPool.html
+func init() {
+	register(&Op{
+		Domain: "x",
+		Name:   "MaxPool",
+		Versions: []Version{{Since: 1, In: N(1), Out: N(1),
+			Infer: inferLast(func(c *InferContext) error { return inferPool(c, readLastPool(&c.attrs)) }), Build: buildLastMaxPool}},
+	})
+}
+
+// readLastPool reads the attributes of the newest versions of pooling.
+func readLastPool(a *attrs) windowParams {
+	p := readWindow(a).withDilations(a)
+	p.ceil = a.Bool("ceil_mode", false)
+	return p
+}
+
+func buildLastMaxPool(b *BuildContext) (Kernel, error) {
+	p := readLastPool(&b.attrs)
+	b.Ignore("storage_order") // it is about Indices
+	f32 := lastMaxPoolKernel(p, float32(math.Inf(-1)))
+	half := throughFloat32(f32, 0)
+	return b.dispatch(0, byType{
+		tensor.Float32: f32, tensor.Float64: lastMaxPoolKernel(p, math.Inf(-1)), tensor.Float16: half, tensor.BFloat16: half,
+		tensor.Int8: lastMaxPoolKernel(p, int8(math.MinInt8)), tensor.Uint8: lastMaxPoolKernel(p, uint8(0)),
+	})
+}
+
+func lastMaxPoolKernel[T nhwc.Pooled](p windowParams, least T) Kernel {
+	return func(c *Call) error {
+		x := c.T(0)
+		n, in, ch, err := lastShape(x.Shape())
+		if err != nil {
+			return err
+		}
+		w, err := p.spatialWindow(in)
+		if err != nil {
+			return err
+		}
+		y := c.Output(0, x.DType(), lastDims(n, w.Out, ch)...)
+		nhwc.MaxPool(c.P, n, ch, &w.Window, tensor.Data[T](x), tensor.Data[T](y), least)
+		return nil
+	}
+}
