@@ -155,6 +155,39 @@ func (d Dim) extreme(e Dim, kind atomKind) Dim {
 	return extremePoly(kind, d.poly(), e.poly()).dim()
 }
 
+// NonNegative reports whether d is known to be 0 or more whatever sizes its
+// names stand for. False means that it is not known.
+func (d Dim) NonNegative() bool {
+	switch {
+	case !d.Known():
+		return false
+	case d.known:
+		return d.size >= 0
+	}
+	return d.poly().nonNegative()
+}
+
+// CappedBy returns n if d is min(e, n) with a number n.
+func (d Dim) CappedBy(e Dim) (n int, ok bool) {
+	if d.known || d.expr == "" || !e.Known() {
+		return 0, false
+	}
+	p := d.poly()
+	if len(p) != 1 || p[0].coef != 1 || len(p[0].mono) != 1 || !strings.HasPrefix(p[0].mono[0], atomPrefix[minAtom]) {
+		return 0, false
+	}
+	_, args := splitAtom(p[0].mono[0])
+	if len(args) != 2 {
+		return 0, false
+	}
+	for i, a := range args {
+		if n, ok := a.constant(); ok && args[1-i].dim().Equal(e) {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
 // Eval returns the size of d when the names have the given sizes. It is false
 // if d is unknown, a name is missing, a divisor is 0 or a number overflows.
 func (d Dim) Eval(names map[string]int) (int, bool) {

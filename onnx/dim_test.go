@@ -264,3 +264,34 @@ func BenchmarkDim(b *testing.B) {
 		h.Add(Size(5)).FloorDiv(Size(2)).Add(Size(1)).Mul(Name("N"))
 	}
 }
+
+func TestDimNonNegative(t *testing.T) {
+	a, b := Name("a"), Name("b")
+	for _, x := range []struct {
+		d    Dim
+		want bool
+	}{
+		{Dim{}, false}, {Size(0), true}, {Size(-1), false}, {a, true}, {a.Add(b), true}, {a.Sub(b), false},
+		{a.Sub(Size(1)), false}, {a.Mul(b), true}, {a.Min(b), true}, {a.Min(b.Sub(Size(1))), false},
+		{a.Max(b.Sub(Size(1))), true}, {a.FloorDiv(b), true}, {a.Sub(b).Max(Size(0)), true},
+	} {
+		if got := x.d.NonNegative(); got != x.want {
+			t.Errorf("%v: %v", x.d, got)
+		}
+	}
+}
+
+func TestDimCappedBy(t *testing.T) {
+	a, b := Name("a"), Name("b")
+	if n, ok := a.Min(Size(512)).CappedBy(a); !ok || n != 512 {
+		t.Errorf("min(a, 512) by a: %v %v", n, ok)
+	}
+	if n, ok := a.Add(b).Min(Size(7)).CappedBy(a.Add(b)); !ok || n != 7 {
+		t.Errorf("min(a+b, 7) by a+b: %v %v", n, ok)
+	}
+	for _, x := range [][2]Dim{{a, a}, {a.Min(b), a}, {a.Min(Size(3)), b}, {a.Max(Size(3)), a}, {Size(3), a}, {a.Min(Size(3)), Dim{}}} {
+		if n, ok := x[0].CappedBy(x[1]); ok {
+			t.Errorf("%v by %v: %d", x[0], x[1], n)
+		}
+	}
+}

@@ -565,3 +565,35 @@ next:
 	slices.Sort(texts)
 	return atomPoly(atomPrefix[kind] + strings.Join(texts, ",") + ")")
 }
+
+// nonNegative reports whether p is 0 or more when every name is: each term is,
+// or p is a max of which one part is.
+func (p poly) nonNegative() bool {
+	if p == nil {
+		return false
+	}
+	for _, t := range p {
+		if t.coef < 0 {
+			return false
+		}
+		for _, a := range t.mono {
+			if !atomNonNegative(a) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func atomNonNegative(a string) bool {
+	kind, args := splitAtom(a)
+	switch kind {
+	case nameAtom:
+		return true
+	case floorAtom: // a divisor of 0 has no value
+		return args[0].nonNegative() && args[1].nonNegative()
+	case maxAtom:
+		return slices.ContainsFunc(args, poly.nonNegative)
+	}
+	return !slices.ContainsFunc(args, func(p poly) bool { return !p.nonNegative() })
+}

@@ -92,12 +92,22 @@ func broadcastDims(ts ...onnx.Type) ([]onnx.Dim, bool, error) {
 			case known: // the other is unknown and must be 1 or equal: a known size above 1 decides
 				*o = d
 			case oknown:
+			case isCap(d, *o): // min(o, n) with n above 1 is o, or 1 where o is 1
+			case isCap(*o, d):
+				*o = d
 			default:
 				*o = onnx.Dim{}
 			}
 		}
 	}
 	return out, true, nil
+}
+
+// isCap reports whether d is min(e, n) with n above 1. If d and e broadcast to
+// one another then, the result is e.
+func isCap(d, e onnx.Dim) bool {
+	n, ok := d.CappedBy(e)
+	return ok && n > 1
 }
 
 // inferBroadcast gives output 0 the element type of input 0 and the broadcast

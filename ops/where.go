@@ -36,10 +36,10 @@ func inferWhere(c *InferContext) error {
 	return nil
 }
 
-// inferWhereInts follows sizes through a constant condition.
+// inferWhereInts follows sizes through a condition that is known.
 func inferWhereInts(c *InferContext) {
-	cond := c.Const(0)
-	if cond == nil || cond.DType() != tensor.Bool || cond.Rank() > 1 {
+	pick, ok := c.knownBools(0)
+	if !ok {
 		return
 	}
 	x, okX := c.KnownInts(1)
@@ -47,7 +47,6 @@ func inferWhereInts(c *InferContext) {
 	if !okX || !okY || c.In(1).Ranked && len(c.In(1).Dims) > 1 || c.In(2).Ranked && len(c.In(2).Dims) > 1 {
 		return
 	}
-	pick := tensor.Data[bool](cond)
 	n := len(pick)
 	for _, l := range []int{len(x), len(y)} {
 		if n == 1 {
@@ -59,16 +58,39 @@ func inferWhereInts(c *InferContext) {
 	}
 	out := make([]onnx.Dim, n)
 	for i := range out {
+		yes, known := pick[min(i, len(pick)-1)].Size()
 		s := y
-		if pick[min(i, len(pick)-1)] {
+		if yes != 0 {
 			s = x
 		}
 		if len(s) == 0 {
 			return
 		}
-		out[i] = s[min(i, len(s)-1)]
+		if known {
+			out[i] = s[min(i, len(s)-1)]
+		}
 	}
 	c.SetInts(0, out)
+}
+
+// knownBools returns what is known of the elements of input i, a bool scalar
+// or vector: 0, 1 or unknown.
+func (c *InferContext) knownBools(i int) ([]onnx.Dim, bool) {
+	t := c.Const(i)
+	switch {
+	case t == nil:
+		return c.KnownInts(i)
+	case t.DType() != tensor.Bool || t.Rank() > 1 || t.Len() > 1024:
+		return nil, false
+	}
+	out := make([]onnx.Dim, t.Len())
+	for i, v := range tensor.Data[bool](t) {
+		out[i] = onnx.Size(0)
+		if v {
+			out[i] = onnx.Size(1)
+		}
+	}
+	return out, true
 }
 
 func buildWhere(b *BuildContext) (Kernel, error) {

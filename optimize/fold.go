@@ -190,6 +190,12 @@ func (s *state) knownInts(v *onnx.Value) *tensor.Tensor {
 			}
 		}
 		return tensor.Of(w, shape...)
+	case tensor.Bool:
+		w := make([]bool, len(d))
+		for i, x := range d {
+			w[i] = x != 0
+		}
+		return tensor.Of(w, shape...)
 	}
 	return nil
 }

@@ -29,7 +29,9 @@ func stages(l Level) []stage {
 // result can be saved: its rules may write operators of any opset, of the
 // domain com.microsoft, and private ones (domain x).
 func machine() []pass {
-	return nil
+	return []pass{
+		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},
+	}
 }
 
 // layout decides in which order convolutions and what lies between them keep
@@ -43,7 +45,7 @@ func tidy() []pass {
 	var out []pass
 	for _, p := range portable() {
 		switch p.name {
-		case "fold", "identities", "cse", "dce":
+		case "fold", "identities", "forms", "cse", "dce":
 			out = append(out, p)
 		}
 	}

@@ -2,6 +2,7 @@ package optimize
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -75,6 +76,32 @@ func (p *Pattern) Shared() *Pattern { p.shared = true; return p }
 
 // AnyOf matches what one of the patterns matches; the first that fits counts.
 func AnyOf(ps ...*Pattern) *Pattern { return &Pattern{kind: anyOfPattern, in: ps} }
+
+// Near matches an initializer all of whose elements are v, but for rounding to
+// their type.
+func Near(v float64) *Pattern { return Const(v, 2e-6*math.Abs(v)) }
+
+// Chain matches op, a commutative operator of two inputs, applied to all of the
+// patterns in any order and grouping.
+func Chain(op string, ps ...*Pattern) *Pattern {
+	if len(ps) == 1 {
+		return ps[0]
+	}
+	var ways []*Pattern
+	// The first stays on one side, to count each grouping once.
+	for set := 0; set < 1<<(len(ps)-1)-1; set++ {
+		left, right := []*Pattern{ps[0]}, []*Pattern(nil)
+		for i, p := range ps[1:] {
+			if set>>i&1 != 0 {
+				left = append(left, p)
+			} else {
+				right = append(right, p)
+			}
+		}
+		ways = append(ways, Op(op, Chain(op, left...), Chain(op, right...)))
+	}
+	return AnyOf(ways...)
+}
 
 // Optional matches the operator applied to what inner matches and further
 // inputs, or inner itself.
@@ -241,13 +268,13 @@ func (x *matcher) inputs(p *Pattern, n *onnx.Node, i int, swapped bool, then fun
 func match(set *ops.Set, p *Pattern, n *onnx.Node, accept func(*Match) bool) bool {
 	x := &matcher{set: set, m: Match{Root: n}}
 	then := func() bool { return accept(&x.m) }
+	return x.root(p, n, then)
+}
+
+// root tries p, or one of its alternatives, with n as the node.
+func (x *matcher) root(p *Pattern, n *onnx.Node, then func() bool) bool {
 	if p.kind == anyOfPattern {
-		for _, q := range p.in {
-			if q.kind == opPattern && x.node(q, n, then) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(p.in, func(q *Pattern) bool { return x.root(q, n, then) })
 	}
 	return p.kind == opPattern && x.node(p, n, then)
 }
@@ -264,9 +291,11 @@ func allEqual(t *tensor.Tensor, want, tol float64) bool {
 	case tensor.Float64:
 		return every(t, func(x float64) bool { return ok(x) })
 	case tensor.Float16:
-		return every(t, func(x tensor.F16) bool { return ok(float64(x.Float32())) })
+		r := tensor.F16Of(float32(want))
+		return every(t, func(x tensor.F16) bool { return x == r || ok(float64(x.Float32())) })
 	case tensor.BFloat16:
-		return every(t, func(x tensor.BF16) bool { return ok(float64(x.Float32())) })
+		r := tensor.BF16Of(float32(want))
+		return every(t, func(x tensor.BF16) bool { return x == r || ok(float64(x.Float32())) })
 	}
 	if !t.DType().IsInt() || t.DType().IsPacked() {
 		return false
