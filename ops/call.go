@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -23,6 +24,47 @@ type Call struct {
 	Mem Memory
 	// Frame belongs to the runtime: Body.Run finds captured values by it.
 	Frame any
+
+	ints   []int // memory of Dims: what is in use, within its capacity
+	states *[]any
+}
+
+// Begin makes c ready for another call by a runtime that uses its calls again:
+// what Dims gave is void, In and Out have the given lengths and are to be
+// filled. states, which may be nil, is what State keeps from call to call of
+// one node; such calls must not overlap.
+func (c *Call) Begin(in, out int, states *[]any) {
+	c.ints, c.states = c.ints[:0], states
+	c.In, c.Out = slices.Grow(c.In[:0], in)[:in], slices.Grow(c.Out[:0], out)[:out]
+}
+
+// Dims returns n ints for a shape or the like, undefined, valid until the call
+// ends.
+func (c *Call) Dims(n int) []int {
+	at := len(c.ints)
+	if n > cap(c.ints)-at { // what was given before stays where it is
+		c.ints, at = make([]int, 0, max(64, 2*cap(c.ints), n)), 0
+	}
+	c.ints = c.ints[:at+n]
+	return c.ints[at : at+n : at+n]
+}
+
+// State returns a T that stays with the node from run to run, zero at first,
+// and is this call's alone while it runs: buffers and the like that need not
+// be made again. Nothing that a result depends on may be kept in it, and no
+// tensor or piece of one.
+func State[T any](c *Call) *T {
+	if c.states == nil {
+		return new(T)
+	}
+	for _, s := range *c.states {
+		if s, ok := s.(*T); ok {
+			return s
+		}
+	}
+	s := new(T)
+	*c.states = append(*c.states, s)
+	return s
 }
 
 // Memory gives a call its buffers. An error is about a limit.
@@ -31,6 +73,12 @@ type Memory interface {
 	Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, error)
 	// Scratch returns n bytes, 64-byte aligned, undefined, valid until the call ends.
 	Scratch(n int) ([]byte, error)
+}
+
+// Viewer is a Memory that also gives tensors that share storage.
+type Viewer interface {
+	// View returns, for output i, a tensor of t's storage with the given shape.
+	View(i int, t *tensor.Tensor, shape []int) (*tensor.Tensor, error)
 }
 
 // Abort is what Output and Scratch panic with when memory is refused or a size
@@ -68,10 +116,9 @@ func (c *Call) Ctx() context.Context {
 // are empty); it may share storage with an input that InPlace allows. It does
 // not return if the size is impossible or over the run's limit.
 func (c *Call) Output(i int, d tensor.DType, shape ...int) *tensor.Tensor {
-	if _, err := tensor.ByteSize(d, shape); err != nil {
-		panic(Abort{err})
-	}
-	t, err := c.Mem.Output(i, d, shape)
+	own := c.Dims(len(shape)) // so that the list of arguments need not be allocated
+	copy(own, shape)
+	t, err := c.Mem.Output(i, d, own)
 	if err != nil {
 		panic(Abort{err})
 	}
@@ -79,6 +126,24 @@ func (c *Call) Output(i int, d tensor.DType, shape ...int) *tensor.Tensor {
 		c.Out[i] = t
 	}
 	return t
+}
+
+// View sets output i to a tensor of t's elements with another shape, which
+// shares t's storage.
+func (c *Call) View(i int, t *tensor.Tensor, shape ...int) error {
+	own := c.Dims(len(shape))
+	copy(own, shape)
+	var v *tensor.Tensor
+	var err error
+	if m, ok := c.Mem.(Viewer); ok {
+		v, err = m.View(i, t, own)
+	} else {
+		v, err = t.Reshape(own...)
+	}
+	if err == nil {
+		c.SetOut(i, v)
+	}
+	return err
 }
 
 // SetOut sets output i to a value that the kernel made itself or passes on
@@ -110,6 +175,9 @@ func Scratch[T tensor.Element](c *Call, n int) []T {
 type heap struct{}
 
 func (heap) Output(_ int, d tensor.DType, shape []int) (*tensor.Tensor, error) {
+	if _, err := tensor.ByteSize(d, shape); err != nil {
+		return nil, err
+	}
 	return tensor.New(d, shape...), nil
 }
 func (heap) Scratch(n int) ([]byte, error) { return tensor.AlignedBytes(n), nil }

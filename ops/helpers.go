@@ -8,8 +8,9 @@ import (
 )
 
 // IntsOf returns the elements of an integer tensor.
-func IntsOf(t *tensor.Tensor) ([]int, error) {
-	out := make([]int, t.Len())
+func IntsOf(t *tensor.Tensor) ([]int, error) { return intsInto(make([]int, t.Len()), t) }
+
+func intsInto(out []int, t *tensor.Tensor) ([]int, error) {
 	switch t.DType() {
 	case tensor.Int64:
 		for i, v := range tensor.Data[int64](t) {
@@ -50,13 +51,13 @@ func IntsOf(t *tensor.Tensor) ([]int, error) {
 }
 
 // Ints returns the elements of input i, an integer scalar or vector; nil if it
-// is absent.
+// is absent. They are valid until the call ends.
 func (c *Call) Ints(i int) ([]int, error) {
 	t := c.T(i)
 	if t == nil {
 		return nil, nil
 	}
-	v, err := IntsOf(t)
+	v, err := intsInto(c.Dims(t.Len()), t)
 	if err != nil {
 		return nil, fmt.Errorf("input %d: %w", i, err)
 	}

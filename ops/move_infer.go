@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -9,17 +10,26 @@ import (
 
 // normAxes maps axes to [0, rank) and refuses duplicates.
 func normAxes(axes []int, rank int) ([]int, error) {
-	out := make([]int, len(axes))
-	seen := make([]bool, rank)
+	return normAxesInto(make([]int, len(axes)), axes, rank)
+}
+
+func normAxesInto(out, axes []int, rank int) ([]int, error) {
+	var seen []bool
+	if len(axes) > 64 {
+		seen = make([]bool, rank)
+	}
 	for i, a := range axes {
 		n, err := tensor.Axis(a, rank)
 		if err != nil {
 			return nil, err
 		}
-		if seen[n] {
+		twice := seen == nil && slices.Contains(out[:i], n) || seen != nil && seen[n]
+		if seen != nil {
+			seen[n] = true
+		}
+		if twice {
 			return nil, fmt.Errorf("axis %d is given twice in %v", n, axes)
 		}
-		seen[n] = true
 		out[i] = n
 	}
 	return out, nil

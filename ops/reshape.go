@@ -138,8 +138,7 @@ func leftover(in, out []onnx.Dim, skip int) onnx.Dim {
 }
 
 // reshapeTo returns the shape that want asks for of a tensor of shape in.
-func reshapeTo(in, want []int, allowZero bool) ([]int, error) {
-	out := make([]int, len(want))
+func reshapeTo(out, in, want []int, allowZero bool) ([]int, error) {
 	infer, rest := -1, 1
 	for i, d := range want {
 		switch {
@@ -191,18 +190,14 @@ func reshapeTo(in, want []int, allowZero bool) ([]int, error) {
 
 // reshaped sets output 0 to input 0 under another shape.
 func (c *Call) reshaped(shape []int) error {
-	t, err := c.T(0).Reshape(shape...)
-	if err == nil {
-		c.SetOut(0, t)
-	}
-	return err
+	return c.View(0, c.T(0), shape...)
 }
 
 func buildReshape1(b *BuildContext) (Kernel, error) {
 	want := b.Ints("shape", nil)
 	b.Ignore("consumed_inputs")
 	return func(c *Call) error {
-		shape, err := reshapeTo(c.T(0).Shape(), want, false)
+		shape, err := reshapeTo(c.Dims(len(want)), c.T(0).Shape(), want, false)
 		if err != nil {
 			return err
 		}
@@ -217,7 +212,7 @@ func buildReshape(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		shape, err := reshapeTo(c.T(0).Shape(), want, zero)
+		shape, err := reshapeTo(c.Dims(len(want)), c.T(0).Shape(), want, zero)
 		if err != nil {
 			return err
 		}

@@ -84,8 +84,8 @@ func inferSqueezeOf(c *InferContext, axes []int, given bool) error {
 
 func squeeze(c *Call, axes []int, given bool) error {
 	s := c.T(0).Shape()
-	out := make([]int, 0, len(s))
-	axes, err := normAxes(axes, len(s))
+	out := c.Dims(len(s))[:0]
+	axes, err := normAxesInto(c.Dims(len(axes)), axes, len(s))
 	if err != nil {
 		return err
 	}

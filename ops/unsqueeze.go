@@ -64,14 +64,19 @@ func inferUnsqueezeOf(c *InferContext, axes []int) error {
 // unsqueezed returns, for each dimension of the result, the dimension of data
 // that it is, or -1 for a new one.
 func unsqueezed(rank int, axes []int) ([]int, error) {
+	return unsqueezedInto(func(n int) []int { return make([]int, n) }, rank, axes)
+}
+
+func unsqueezedInto(ints func(n int) []int, rank int, axes []int) ([]int, error) {
 	if len(axes) > 1<<16 {
 		return nil, fmt.Errorf("axes has %d elements", len(axes))
 	}
-	norm, err := normAxes(axes, rank+len(axes))
+	norm, err := normAxesInto(ints(len(axes)), axes, rank+len(axes))
 	if err != nil {
 		return nil, err
 	}
-	at := make([]int, rank+len(axes))
+	at := ints(rank + len(axes))
+	clear(at)
 	for _, a := range norm {
 		at[a] = -1
 	}
@@ -87,7 +92,7 @@ func unsqueezed(rank int, axes []int) ([]int, error) {
 
 func unsqueeze(c *Call, axes []int) error {
 	s := c.T(0).Shape()
-	at, err := unsqueezed(len(s), axes)
+	at, err := unsqueezedInto(c.Dims, len(s), axes)
 	if err != nil {
 		return err
 	}

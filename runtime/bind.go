@@ -12,51 +12,116 @@ import (
 )
 
 // bind puts the caller's inputs in the program's order, checks them against
-// the declared types and binds the symbolic sizes. key identifies the shapes.
-func (s *Session) bind(in map[string]tensor.Value) (vals []tensor.Value, key string, err error) {
+// the declared types and binds the symbolic sizes. f.key then identifies the shapes.
+func (s *Session) bind(f *frame, in map[string]tensor.Value) error {
+	if !s.bindPlain(f, in) {
+		return s.bindAny(f, in)
+	}
+	return nil
+}
+
+// bindPlain is bind for what runs see every day; false says that bindAny must look.
+func (s *Session) bindPlain(f *frame, in map[string]tensor.Value) bool {
 	p := s.prog
-	vals = make([]tensor.Value, len(p.inputs))
-	var k strings.Builder
-	var names map[string]int
+	if !p.plain || len(in) > len(p.inputs) {
+		return false
+	}
+	f.symbols = slices.Grow(f.symbols[:0], p.symbols)[:p.symbols]
+	for i := range f.symbols {
+		f.symbols[i] = -1
+	}
+	f.key = f.key[:0]
 	given := 0
-	for i, port := range p.inputs {
+	for i := range p.inputs {
+		port := &p.inputs[i]
+		v := in[port.name]
+		if v == nil {
+			if port.initial == nil {
+				return false
+			}
+			f.vals[port.slot] = port.initial
+			f.key = append(f.key, keyAbsent)
+			continue
+		}
+		given++
+		t, ok := v.(*tensor.Tensor)
+		if !ok || port.typ.DType != tensor.Undefined && t.DType() != port.typ.DType {
+			return false
+		}
+		shape := t.Shape()
+		f.key = append(append(f.key, shape...), keyEnd)
+		if port.check != nil {
+			if len(shape) != len(port.check) {
+				return false
+			}
+			for k, c := range port.check {
+				switch {
+				case c.size >= 0:
+					if shape[k] != c.size {
+						return false
+					}
+				case c.symbol >= 0:
+					if have := f.symbols[c.symbol]; have >= 0 && have != shape[k] {
+						return false
+					}
+					f.symbols[c.symbol] = shape[k]
+				}
+			}
+		}
+		f.vals[port.slot] = v
+	}
+	return given == len(in)
+}
+
+// Marks in the key of a run's shapes.
+const (
+	keyEnd    = -1
+	keyAbsent = -2
+	keyOther  = -3
+)
+
+func (s *Session) bindAny(f *frame, in map[string]tensor.Value) error {
+	p := s.prog
+	var names map[string]int
+	f.key = f.key[:0]
+	given := 0
+	for _, port := range p.inputs {
 		v, ok := in[port.name]
 		if ok {
 			given++
 		}
 		if !ok || v == nil {
 			if port.initial == nil {
-				return nil, "", fmt.Errorf("runtime: %sinput %q (%v) is missing; the model takes %s", s.prefix(), port.name, port.typ, portNames(p.inputs))
+				return fmt.Errorf("runtime: %sinput %q (%v) is missing; the model takes %s", s.prefix(), port.name, port.typ, portNames(p.inputs))
 			}
-			vals[i] = port.initial
-			k.WriteByte('-')
+			f.vals[port.slot] = port.initial
+			f.key = append(f.key, keyAbsent)
 			continue
 		}
 		if t, ok := v.(*tensor.Tensor); ok {
-			for _, d := range t.Shape() {
-				k.WriteString(strconv.Itoa(d))
-				k.WriteByte(',')
-			}
-			k.WriteByte(';')
+			f.key = append(append(f.key, t.Shape()...), keyEnd)
 			if names == nil {
 				names = map[string]int{}
 			}
 			if err := checkTensor(t, port.typ, names); err != nil {
-				return nil, "", fmt.Errorf("runtime: %sinput %q is %v, want %v: %w", s.prefix(), port.name, t, port.typ, err)
+				return fmt.Errorf("runtime: %sinput %q is %v, want %v: %w", s.prefix(), port.name, t, port.typ, err)
 			}
-		} else if kind := onnx.TypeOf(v).Kind; port.typ.Kind != onnx.UnknownKind && kind != port.typ.Kind {
-			return nil, "", fmt.Errorf("runtime: %sinput %q is a %v, want %v", s.prefix(), port.name, v, port.typ)
+		} else {
+			f.key = append(f.key, keyOther)
+			if kind := onnx.TypeOf(v).Kind; port.typ.Kind != onnx.UnknownKind && kind != port.typ.Kind {
+				return fmt.Errorf("runtime: %sinput %q is a %v, want %v", s.prefix(), port.name, v, port.typ)
+			}
 		}
-		vals[i] = v
+		f.vals[port.slot] = v
 	}
 	if given < len(in) {
 		for name := range in {
 			if !slices.ContainsFunc(p.inputs, func(p port) bool { return p.name == name }) {
-				return nil, "", fmt.Errorf("runtime: %sthere is no input %q; the model takes %s", s.prefix(), name, portNames(p.inputs))
+				return fmt.Errorf("runtime: %sthere is no input %q; the model takes %s", s.prefix(), name, portNames(p.inputs))
 			}
 		}
 	}
-	return vals, k.String(), nil
+	return nil
 }
 
 func (s *Session) prefix() string {
@@ -122,34 +187,36 @@ type planCache struct {
 }
 
 type planEntry struct {
-	key  string
+	key  []int
 	plan *plan // nil: seen once
 }
 
 const maxPlans = 16
 
 // get returns the plan for key, if there is one, and whether key was seen before.
-func (c *planCache) get(key string) (*plan, bool) {
+func (c *planCache) get(key []int) (*plan, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, e := range c.list {
-		if e.key == key {
-			c.list = append(append(c.list[:i:i], c.list[i+1:]...), e)
+	last := len(c.list) - 1
+	for i := last; i >= 0; i-- {
+		if e := c.list[i]; slices.Equal(e.key, key) {
+			copy(c.list[i:], c.list[i+1:])
+			c.list[last] = e
 			return e.plan, true
 		}
 	}
 	if len(c.list) >= maxPlans {
 		c.list = slices.Delete(c.list, 0, 1)
 	}
-	c.list = append(c.list, planEntry{key: key})
+	c.list = append(c.list, planEntry{key: slices.Clone(key)})
 	return nil, false
 }
 
-func (c *planCache) put(key string, p *plan) {
+func (c *planCache) put(key []int, p *plan) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.list {
-		if c.list[i].key == key {
+		if slices.Equal(c.list[i].key, key) {
 			c.list[i].plan = p
 		}
 	}

@@ -84,8 +84,12 @@ func (b *body) Run(c *ops.Call, in []tensor.Value) ([]tensor.Value, error) {
 	out := make([]tensor.Value, len(p.outputs))
 	for i, port := range p.outputs {
 		v := f.vals[port.slot]
-		if t, ok := v.(*tensor.Tensor); !ok || bufferOf(t) == nil || bufferOf(t).kind == pooled {
+		t, ok := v.(*tensor.Tensor)
+		if !ok || bufferOf(t) == nil || bufferOf(t).kind == pooled {
 			r.escapeValue(v)
+		}
+		if ok {
+			v = f.leave(t)
 		}
 		out[i] = v
 	}
@@ -96,7 +100,7 @@ func (b *body) Run(c *ops.Call, in []tensor.Value) ([]tensor.Value, error) {
 func newFrame(pool *sync.Pool, p *program, r *run) *frame {
 	f, ok := pool.Get().(*frame)
 	if !ok {
-		f = &frame{vals: make([]tensor.Value, len(p.names))}
+		f = &frame{vals: make([]tensor.Value, len(p.names)), heads: make([]tensor.Tensor, p.results), states: make([][]any, len(p.code))}
 	}
 	f.prog, f.run, f.main = p, r, false
 	return f

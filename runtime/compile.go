@@ -55,6 +55,7 @@ func (c *compiler) compile(g *onnx.Graph, defaults map[*onnx.Value]tensor.Value)
 			return nil, err
 		}
 	}
+	p.checks()
 	p.dropUnread()
 	for _, b := range c.bodies {
 		b.dropUnread()
@@ -119,6 +120,7 @@ func (c *compiler) graph(g *onnx.Graph, outer *scope, defaults map[*onnx.Value]t
 		p.keep[i] = true
 	}
 	p.liveness()
+	p.number()
 	return p, nil
 }
 

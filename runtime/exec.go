@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/ops"
@@ -15,7 +16,8 @@ import (
 type run struct {
 	arena
 	p       par.P
-	dest    map[int]*tensor.Tensor // main program: slots whose values are the caller's tensors
+	dest    []*tensor.Tensor // main program, by slot: the caller's tensors that kernels may write
+	late    []bool           // by output: its tensor in the caller's hands is written when all is done
 	scratch scratch
 	profile *Profile
 	depth   int
@@ -24,14 +26,19 @@ type run struct {
 // maxDepth bounds the nesting of bodies in bodies while running.
 const maxDepth = 64
 
-// frame holds the values of one program while it runs.
+// frame holds the values of one program while it runs. Frames are used again,
+// and with them the tensors that instructions made.
 type frame struct {
-	prog *program
-	run  *run
-	vals []tensor.Value
-	main bool
-	kept *leftover // of the last run on this frame
-	call ops.Call
+	prog    *program
+	run     *run
+	vals    []tensor.Value
+	main    bool
+	heads   []tensor.Tensor // by result: the tensor to use for it
+	states  [][]any         // by instruction: see ops.State
+	own     run             // of a main frame: what run points to
+	key     []int           // of the input shapes
+	symbols []int           // the symbolic sizes
+	call    ops.Call
 	// of the instruction in progress
 	at     int
 	reused bool
@@ -59,17 +66,13 @@ func (f *frame) loop(ctx context.Context) error {
 func (f *frame) step(at int) error {
 	in, r := &f.prog.code[at], f.run
 	c := &f.call
+	c.Begin(len(in.in), len(in.out), &f.states[at])
 	c.P, c.Mem, c.Frame = r.p, f, f
-	c.In, c.Out = c.In[:0], c.Out[:0]
-	for _, s := range in.in {
-		var v tensor.Value
+	for i, s := range in.in {
+		c.In[i] = nil
 		if s >= 0 {
-			v = f.vals[s]
+			c.In[i] = f.vals[s]
 		}
-		c.In = append(c.In, v)
-	}
-	for range in.out {
-		c.Out = append(c.Out, nil)
 	}
 	f.at, f.reused, f.made = at, false, f.made[:0]
 	mark := r.scratch.mark()
@@ -142,7 +145,7 @@ func (f *frame) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, erro
 	if err != nil {
 		return nil, err
 	}
-	if f.main && i < len(in.out) && in.out[i] >= 0 {
+	if f.main && len(r.dest) > 0 && i < len(in.out) && in.out[i] >= 0 {
 		if t := r.dest[in.out[i]]; t != nil && t.DType() == d && slices.Equal(t.Shape(), shape) {
 			return t, nil
 		}
@@ -156,25 +159,65 @@ func (f *frame) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, erro
 	if i == 0 && !f.reused {
 		if b := f.inPlace(in, size); b != nil {
 			f.reused = true
-			return tensor.FromBytes(d, shape, b.data[:size], b)
+			return f.head(i, d, shape, b.data[:size], b)
 		}
 	}
 	var b *buffer
-	if f.main {
-		b = r.place(f.at, i, size)
+	if f.main && i < len(in.out) {
+		b = r.place(in.first+i, size)
 	}
 	if b == nil {
 		if b, err = r.take(size); err != nil {
 			return nil, err
 		}
-		if r.rec != nil && f.main {
+		if r.rec != nil && f.main && i < len(in.out) {
 			b.rec = len(r.rec.allocs)
-			r.rec.allocs = append(r.rec.allocs, allocation{at: f.at, out: i, size: size, death: -1})
+			r.rec.allocs = append(r.rec.allocs, allocation{at: f.at, result: in.first + i, size: size, death: -1})
 		}
 	}
 	b.refs++ // the call's own reference, so that a nested graph that reads it cannot release it
 	f.made = append(f.made, b)
-	return tensor.FromBytes(d, shape, b.data[:size], b)
+	return f.head(i, d, shape, b.data[:size], b)
+}
+
+// head returns a tensor over data for output i of the instruction in progress.
+func (f *frame) head(i int, d tensor.DType, shape []int, data []byte, b *buffer) (*tensor.Tensor, error) {
+	t := f.headOf(i)
+	return t, t.Renew(d, shape, data, b)
+}
+
+// headOf returns the tensor to use for output i of the instruction in progress:
+// the one of the last time, unless somebody may hold it still. In a main
+// program nobody does, because results leave through leave.
+func (f *frame) headOf(i int) *tensor.Tensor {
+	in := &f.prog.code[f.at]
+	if i < 0 || i >= len(in.out) || in.out[i] >= 0 && f.prog.keep[in.out[i]] && !(f.main && len(f.run.dest) > 0) {
+		return &tensor.Tensor{} // the caller gets it
+	}
+	h := &f.heads[in.first+i]
+	if !f.main { // a sequence may hold it
+		if b := bufferOf(h); b != nil && (b.kind == escaped || b.refs >= pin) {
+			return &tensor.Tensor{}
+		}
+	}
+	return h
+}
+
+// View implements ops.Viewer.
+func (f *frame) View(i int, t *tensor.Tensor, shape []int) (*tensor.Tensor, error) {
+	if !f.main { // what a sequence holds of an earlier iteration must stay as it is
+		return t.Reshape(shape...)
+	}
+	h := f.headOf(i)
+	return h, h.RenewView(t, shape)
+}
+
+// leave returns t as a tensor that no later run or iteration changes.
+func (f *frame) leave(t *tensor.Tensor) *tensor.Tensor {
+	if at := uintptr(unsafe.Pointer(t)) - uintptr(unsafe.Pointer(unsafe.SliceData(f.heads))); at < uintptr(len(f.heads))*unsafe.Sizeof(*t) {
+		t, _ = t.Reshape(t.Shape()...) // cannot fail
+	}
+	return t
 }
 
 // inPlace returns the buffer of an input that output 0 may take over: its last

@@ -117,6 +117,10 @@ func (a *arena) release(b *buffer, at int) {
 	a.free[len(b.data)] = append(a.free[len(b.data)], b)
 }
 
+// minCounted is the size of results above which their memory is counted until
+// it is collected: for small ones the count costs more than they do.
+const minCounted = 16 << 10
+
 // escape gives a pooled buffer to the garbage collector.
 func (a *arena) escape(b *buffer) {
 	switch b.kind {
@@ -126,6 +130,9 @@ func (a *arena) escape(b *buffer) {
 		b.kind = escaped
 		n := int64(len(b.data))
 		a.live -= n
+		if n < minCounted {
+			return
+		}
 		a.out.Add(n)
 		goruntime.AddCleanup(b, func(out *atomic.Int64) { out.Add(-n) }, a.out)
 	}

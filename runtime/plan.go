@@ -17,16 +17,16 @@ import (
 // recording notes the allocations of one run of a main program.
 type recording struct{ allocs []allocation }
 
-// allocation is storage for output out of instruction at, of size bytes, last
-// read by instruction death (-1: it outlived the run).
-type allocation struct{ at, out, size, death int }
+// allocation is storage of size bytes for a result of instruction at, last read
+// by instruction death (-1: it outlived the run).
+type allocation struct{ at, result, size, death int }
 
 // plan is immutable; its slabs are reused between runs.
 type plan struct {
 	size   int
 	allocs []placement
-	index  map[[2]int]int // instruction and output to allocation
-	slabs  sync.Pool      // of *slab
+	index  []int32   // of the allocation for each result of the program, -1: none
+	slabs  sync.Pool // of *slab
 }
 
 type slab struct {
@@ -44,7 +44,7 @@ type placement struct {
 
 // makePlan places the allocations of a recording: the largest first, each at
 // the lowest offset where nothing lives at the same time.
-func makePlan(r *recording) *plan {
+func makePlan(r *recording, results int) *plan {
 	var list []placement
 	for _, a := range r.allocs {
 		if a.death >= a.at && a.size > 0 {
@@ -56,7 +56,10 @@ func makePlan(r *recording) *plan {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return list[j].size - list[i].size })
-	p := &plan{index: map[[2]int]int{}}
+	p := &plan{index: make([]int32, results)}
+	for i := range p.index {
+		p.index[i] = -1
+	}
 	var placed []int // by offset
 	for _, i := range order {
 		a := &list[i]
@@ -84,7 +87,7 @@ func makePlan(r *recording) *plan {
 				a.before = append(a.before, j)
 			}
 		}
-		p.index[[2]int{a.at, a.out}] = i
+		p.index[a.result] = int32(i)
 	}
 	p.allocs = list
 	return p
@@ -98,14 +101,14 @@ func (p *plan) slab() *slab {
 	return &slab{data: tensor.AlignedBytes(p.size), parts: make([]buffer, len(p.allocs))}
 }
 
-// place returns the planned buffer for output out of instruction at if it is
-// large enough and free; else nil.
-func (a *arena) place(at, out, size int) *buffer {
+// place returns the planned buffer for a result if it is large enough and
+// free; else nil.
+func (a *arena) place(result, size int) *buffer {
 	if a.plan == nil {
 		return nil
 	}
-	i, ok := a.plan.index[[2]int{at, out}]
-	if !ok {
+	i := a.plan.index[result]
+	if i < 0 {
 		return nil
 	}
 	p := &a.plan.allocs[i]
@@ -118,6 +121,6 @@ func (a *arena) place(at, out, size int) *buffer {
 		}
 	}
 	b := &a.parts[i]
-	b.data, b.kind, b.rec, b.idx = a.slab[p.offset:p.offset+p.size:p.offset+p.size], planned, -1, i
+	b.data, b.kind, b.rec, b.idx = a.slab[p.offset:p.offset+p.size:p.offset+p.size], planned, -1, int(i)
 	return b
 }

@@ -12,19 +12,21 @@ import (
 func TestPlansNeverOverlap(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
+		results := 0
 		rec := &recording{}
 		sum := 0
 		for at := range 1 + r.IntN(60) {
-			for out := range r.IntN(3) {
-				a := allocation{at: at, out: out, size: r.IntN(5000), death: at + r.IntN(20)}
+			for range r.IntN(3) {
+				a := allocation{at: at, result: results, size: r.IntN(5000), death: at + r.IntN(20)}
 				if r.IntN(8) == 0 {
 					a.death = -1
 				}
 				sum += a.size
+				results++
 				rec.allocs = append(rec.allocs, a)
 			}
 		}
-		p := makePlan(rec)
+		p := makePlan(rec, results)
 		for i, a := range p.allocs {
 			require.LessOrEqual(t, a.offset+a.size, p.size)
 			for j, b := range p.allocs[:i] {

@@ -18,6 +18,9 @@ type program struct {
 	inputs   []port
 	outputs  []port
 	captures []capture // nested programs: what is copied in from the frame around
+	results  int       // of all instructions
+	symbols  int       // different symbolic sizes of the inputs
+	plain    bool      // all inputs are tensors whose types have a check
 }
 
 type constant struct {
@@ -30,9 +33,16 @@ type port struct {
 	name    string
 	slot    int
 	typ     onnx.Type
+	check   []dimCheck   // what typ says of the shape of a tensor; nil: nothing
 	initial tensor.Value // the default of an input that has one
 	meta    []onnx.Prop
 	doc     string
+}
+
+// dimCheck is what a type says of one dimension.
+type dimCheck struct {
+	size   int // -1: any
+	symbol int // the number of its symbolic size, -1: none
 }
 
 // capture copies slot from of the frame around into slot to.
@@ -42,6 +52,7 @@ type capture struct{ from, to int }
 type instr struct {
 	kernel   ops.Kernel
 	in, out  []int // slots; -1 where absent
+	first    int   // number of out[0] among the results of the program
 	captured []int // slots that its nested graphs read
 	free     []int // slots dead after this instruction
 	reuse    []int // inputs (by index) whose storage output 0 may take over if they die here
@@ -77,4 +88,45 @@ func (p *program) liveness() {
 			p.code[i].free = append(p.code[i].free, s)
 		}
 	}
+}
+
+// number counts the results of the instructions.
+func (p *program) number() {
+	p.results = 0
+	for i := range p.code {
+		p.code[i].first = p.results
+		p.results += len(p.code[i].out)
+	}
+}
+
+// checks prepares what bind does with every run.
+func (p *program) checks() {
+	symbols := map[string]int{}
+	p.plain = true
+	for i := range p.inputs {
+		in := &p.inputs[i]
+		if in.typ.Kind != onnx.TensorKind {
+			p.plain = false
+			continue
+		}
+		if !in.typ.Ranked {
+			continue
+		}
+		in.check = make([]dimCheck, len(in.typ.Dims))
+		for k, d := range in.typ.Dims {
+			c := dimCheck{-1, -1}
+			if n, ok := d.Size(); ok {
+				c.size = n
+			} else if name := d.Expr(); name != "" {
+				id, ok := symbols[name]
+				if !ok {
+					id = len(symbols)
+					symbols[name] = id
+				}
+				c.symbol = id
+			}
+			in.check[k] = c
+		}
+	}
+	p.symbols = len(symbols)
 }

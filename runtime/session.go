@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	goruntime "runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -164,17 +166,15 @@ func (s *Session) Run(ctx context.Context, in map[string]tensor.Value, outputs .
 // out does not name are not returned. An output tensor may share memory with
 // an input: it is then written when the run is done.
 func (s *Session) RunInto(ctx context.Context, in, out map[string]tensor.Value) error {
-	names := make([]string, 0, len(out))
+	if len(out) == 0 {
+		return fmt.Errorf("runtime: RunInto without outputs")
+	}
 	for name, v := range out {
 		if t, ok := v.(*tensor.Tensor); !ok || t == nil {
 			return fmt.Errorf("runtime: output %q: RunInto writes tensors, not %v", name, v)
 		}
-		names = append(names, name)
 	}
-	if len(names) == 0 {
-		return fmt.Errorf("runtime: RunInto without outputs")
-	}
-	_, err := s.run(ctx, in, out, names, nil)
+	_, err := s.run(ctx, in, out, nil, nil)
 	return err
 }
 
@@ -187,7 +187,13 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 	if s.closed {
 		return nil, ErrClosed
 	}
-	want, missing := s.ports(outputs)
+	var want []port
+	missing := false
+	if dest == nil {
+		want, missing = s.ports(outputs)
+	} else if missing = !s.has(dest); missing {
+		outputs = slices.Collect(maps.Keys(dest))
+	}
 	if missing {
 		v, err := s.variant(outputs)
 		if err != nil {
@@ -198,65 +204,71 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	vals, key, err := s.bind(in)
-	if err != nil {
+	f := newFrame(&s.states, s.prog, nil)
+	if err := s.bind(f, in); err != nil {
+		clear(f.vals)
+		s.states.Put(f)
 		return nil, err
 	}
 	// A file that is truncated while it is mapped makes reads of it fault.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	r := &run{p: par.P{Ctx: ctx, Threads: s.opt.Threads}, profile: prof}
-	r.limit, r.out = s.opt.MaxMemory, &s.out
-	f := newFrame(&s.states, s.prog, r)
-	f.main = true
-	if prev := f.kept; prev != nil {
-		r.free, r.scratch.blocks = prev.free, prev.scratch.blocks
-		f.kept = nil
-	}
-	pl, sighted := s.plans.get(key)
+	r := &f.own
+	f.main, f.run = true, r
+	r.p, r.profile, r.depth = par.P{Ctx: ctx, Threads: s.opt.Threads}, prof, 0
+	r.limit, r.out, r.live = s.opt.MaxMemory, &s.out, 0
+	pl, sighted := s.plans.get(f.key)
+	var sl *slab
 	if pl != nil {
-		sl := pl.slab()
+		sl = pl.slab()
 		r.plan, r.slab, r.parts, r.live = pl, sl.data, sl.parts, int64(pl.size)
-		defer func() {
-			clear(sl.parts)
-			if err == nil {
-				pl.slabs.Put(sl)
-			}
-		}()
 	} else if sighted {
 		r.rec = &recording{}
 	}
 	for _, k := range s.prog.consts {
 		f.vals[k.slot] = k.value
 	}
-	for i, p := range s.prog.inputs {
-		f.vals[p.slot] = vals[i]
-	}
-	late, err := r.setDest(s.prog, vals, dest)
-	if err != nil {
-		return nil, err
+	if dest != nil {
+		if err := r.setDest(s.prog, f.vals, dest); err != nil {
+			return nil, err
+		}
 	}
 	if err := f.loop(ctx); err != nil {
 		return nil, err // the frame and its buffers are left to the garbage collector
 	}
-	res, err = f.results(want, dest, late)
+	if dest != nil {
+		err = f.deliver(dest)
+	} else {
+		res, err = f.results(want)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if r.rec != nil {
-		s.plans.put(key, makePlan(r.rec))
+		s.plans.put(f.key, makePlan(r.rec, s.prog.results))
 		r.free = nil
 	}
+	if sl != nil {
+		clear(sl.parts)
+		pl.slabs.Put(sl)
+	}
 	clear(f.vals)
-	f.kept, f.run = &leftover{free: r.free}, nil
-	f.kept.scratch.blocks = r.scratch.blocks
+	clear(r.dest)
+	r.dest = r.dest[:0]
+	r.p, r.profile, r.rec, r.plan, r.slab, r.parts = par.P{}, nil, nil, nil, nil, nil
 	s.states.Put(f)
 	return res, nil
 }
 
-// leftover is what a finished run leaves for the next one on the same frame.
-type leftover struct {
-	free    map[int][]*buffer
-	scratch struct{ blocks [][]byte }
+// has reports whether all names are outputs of the program.
+func (s *Session) has(names map[string]tensor.Value) bool {
+	n := 0
+	for i := range s.prog.outputs {
+		p := &s.prog.outputs[i]
+		if _, ok := names[p.name]; ok {
+			n++
+		}
+	}
+	return n == len(names)
 }
 
 // ports returns the output ports with the given names (none: all), and whether
@@ -278,76 +290,93 @@ next:
 	return ps, false
 }
 
-// setDest notes the caller's tensors that kernels may write directly; it
-// returns the names of those that must be copied at the end because they share
-// memory with an input or with each other.
-func (r *run) setDest(p *program, in []tensor.Value, dest map[string]tensor.Value) (map[string]bool, error) {
-	if dest == nil {
-		return nil, nil
+// setDest notes the caller's tensors that kernels may write directly; late are
+// those that must be copied at the end because they share memory with an input
+// or with each other.
+func (r *run) setDest(p *program, vals []tensor.Value, dest map[string]tensor.Value) error {
+	if r.late == nil {
+		r.late = make([]bool, len(p.outputs))
 	}
-	r.dest = make(map[int]*tensor.Tensor, len(dest))
-	late := map[string]bool{}
-	for _, port := range p.outputs {
+	r.dest = slices.Grow(r.dest[:0], len(p.names))[:len(p.names)]
+	for i := range p.outputs {
+		port := &p.outputs[i]
 		t, ok := dest[port.name].(*tensor.Tensor)
 		if !ok {
 			continue
 		}
 		if d := port.typ.DType; d != tensor.Undefined && d != t.DType() {
-			return nil, fmt.Errorf("runtime: output %q: tensor for it is %v, want %v", port.name, t, port.typ)
+			return fmt.Errorf("runtime: output %q: tensor for it is %v, want %v", port.name, t, port.typ)
 		}
 		shared := r.dest[port.slot] != nil || bufferOf(t) != nil && bufferOf(t).kind != escaped
-		for _, v := range in {
-			if x, ok := v.(*tensor.Tensor); ok && overlap(x.Bytes(), t.Bytes()) {
+		for k := range p.inputs {
+			if x, ok := vals[p.inputs[k].slot].(*tensor.Tensor); ok && overlap(x.Bytes(), t.Bytes()) {
 				shared = true
 			}
 		}
-		for _, other := range r.dest {
-			shared = shared || overlap(other.Bytes(), t.Bytes())
+		for k := range p.outputs[:i] {
+			if other := r.dest[p.outputs[k].slot]; other != nil {
+				shared = shared || overlap(other.Bytes(), t.Bytes())
+			}
 		}
-		if shared || t.DType() == tensor.String {
-			late[port.name] = true
-		} else {
+		r.late[i] = shared || t.DType() == tensor.String
+		if !r.late[i] {
 			r.dest[port.slot] = t
 		}
 	}
-	return late, nil
+	return nil
 }
 
 // results hands out the values of the given ports.
-func (f *frame) results(want []port, dest map[string]tensor.Value, late map[string]bool) (map[string]tensor.Value, error) {
-	r := f.run
+func (f *frame) results(want []port) (map[string]tensor.Value, error) {
 	res := make(map[string]tensor.Value, len(want))
+	for i := range want {
+		p := &want[i]
+		v := f.vals[p.slot]
+		if v == nil {
+			return nil, fmt.Errorf("runtime: internal error: output %q was not computed", p.name)
+		}
+		v = f.run.detach(v)
+		if t, ok := v.(*tensor.Tensor); ok {
+			v = f.leave(t)
+		}
+		res[p.name] = v
+	}
+	return res, nil
+}
+
+// deliver copies to the caller's tensors what kernels have not written there.
+func (f *frame) deliver(dest map[string]tensor.Value) error {
 	type move struct {
 		name     string
 		to, from *tensor.Tensor
 	}
 	var moves []move
-	for _, p := range want {
-		v := f.vals[p.slot]
-		if v == nil {
-			return nil, fmt.Errorf("runtime: internal error: output %q was not computed", p.name)
-		}
-		if dest == nil {
-			res[p.name] = r.detach(v)
+	for i := range f.prog.outputs {
+		p := &f.prog.outputs[i]
+		to, ok := dest[p.name].(*tensor.Tensor)
+		if !ok {
 			continue
 		}
-		to := dest[p.name].(*tensor.Tensor)
+		v := f.vals[p.slot]
+		if v == nil {
+			return fmt.Errorf("runtime: internal error: output %q was not computed", p.name)
+		}
 		from, ok := v.(*tensor.Tensor)
 		if !ok {
-			return nil, fmt.Errorf("runtime: output %q is a %v: RunInto writes tensors", p.name, v)
+			return fmt.Errorf("runtime: output %q is a %v: RunInto writes tensors", p.name, v)
 		}
 		if from == to {
 			continue
 		}
-		if late[p.name] { // it may overwrite what another output still is
+		if f.run.late[i] { // it may overwrite what another output still is
 			from = from.Clone()
 		}
 		moves = append(moves, move{p.name, to, from})
 	}
 	for _, m := range moves {
 		if err := m.to.CopyFrom(m.from); err != nil {
-			return nil, fmt.Errorf("runtime: output %q: tensor for it is %v, the result %v", m.name, m.to, m.from)
+			return fmt.Errorf("runtime: output %q: tensor for it is %v, the result %v", m.name, m.to, m.from)
 		}
 	}
-	return res, nil
+	return nil
 }

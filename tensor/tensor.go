@@ -149,6 +149,38 @@ func FromBytes(d DType, shape []int, data []byte, owner any) (*Tensor, error) {
 	return &Tensor{dtype: d, shape: slices.Clone(shape), n: n, data: data[:size:size], owner: owner}, nil
 }
 
+// Renew makes t a tensor over data, as FromBytes returns it but without a look
+// at the bytes of bools, in the place of what t was. It is for runtimes that
+// use their tensors again: nobody else may hold t or its shape.
+func (t *Tensor) Renew(d DType, shape []int, data []byte, owner any) error {
+	size, err := ByteSize(d, shape)
+	if err != nil {
+		return err
+	}
+	if d == String || len(data) != size {
+		return fmt.Errorf("tensor: %d bytes for %v %v, want %d", len(data), d, shape, size)
+	}
+	n, _ := Count(shape)
+	*t = Tensor{dtype: d, shape: append(t.shape[:0], shape...), n: n, data: data[:size:size], owner: owner}
+	return nil
+}
+
+// RenewView makes t what src.Reshape(shape...) returns, in the place of what t
+// was; see Renew.
+func (t *Tensor) RenewView(src *Tensor, shape []int) error {
+	n, err := Count(shape)
+	if err != nil {
+		return err
+	}
+	if n != src.n {
+		return fmt.Errorf("tensor: shape %v has %d elements, want %d as in %v", shape, n, src.n, src.shape)
+	}
+	own := append(t.shape[:0], shape...)
+	*t = *src
+	t.shape = own
+	return nil
+}
+
 // cleanBools returns data if all bytes are 0 or 1, the only ones that Go's bool
 // may have, else a copy with 1 for the others.
 func cleanBools(data []byte) []byte {

@@ -175,6 +175,9 @@ func inPlace(c Case, n *onnx.Node, env ops.BuildEnv, threads int) error {
 type reuse struct{ t *tensor.Tensor }
 
 func (r reuse) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, error) {
+	if _, err := tensor.ByteSize(d, shape); err != nil {
+		return nil, err
+	}
 	if i == 0 && d == r.t.DType() {
 		if y, err := r.t.Reshape(shape...); err == nil {
 			return y, nil

@@ -50,11 +50,15 @@ func (p P) For(n, grain int, f func(lo, hi int)) {
 		}
 		return
 	}
-	j := &job{f: f, n: n, grain: grain, per: per, claims: int32(claims), cancel: done}
-	helpers := min(p.Threads, claims) - 1
-	j.helpers.Store(int32(helpers))
-	pool.run(j, helpers)
-	if r := j.panicked.Load(); r != nil {
+	j := pool.acquire()
+	if j == nil { // as many loops as can have helpers run already
+		for lo := 0; lo < n && !closed(done); lo += grain {
+			f(lo, min(lo+grain, n))
+		}
+		return
+	}
+	j.f, j.n, j.grain, j.per, j.claims, j.cancel = f, n, grain, per, int32(claims), done
+	if r := pool.run(j, min(p.Threads, claims)-1); r != nil {
 		panic(r.value)
 	}
 }
@@ -71,9 +75,11 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// job is one loop. It is never reused: a worker that comes late holds a job
-// that is all claimed, and leaves it.
+// job is one loop. Jobs are used again and again: a worker counts itself in
+// before it looks whether the job is still open, and a caller takes no job that
+// a worker is in.
 type job struct {
+	// Set by the caller before the job is opened.
 	f      func(lo, hi int)
 	n      int
 	grain  int
@@ -81,16 +87,20 @@ type job struct {
 	claims int32
 	cancel <-chan struct{}
 
-	helpers  atomic.Int32 // workers that may still join
+	busy     atomic.Bool  // a caller has it
 	stopped  atomic.Bool  // by a panic: claimed chunks are not run any more
+	waiting  atomic.Bool  // the caller sleeps on fin
+	helpers  atomic.Int32 // workers that may still join
 	panicked atomic.Pointer[raised]
-	waiting  atomic.Bool // the caller sleeps on fin
 	fin      chan struct{}
 
-	_    [64]byte // next and done are written by all threads, the rest is read
-	next atomic.Int32
-	_    [60]byte
-	done atomic.Int32
+	_      [64]byte // what follows is written by all threads
+	inside atomic.Int32
+	_      [60]byte
+	next   atomic.Int32
+	_      [60]byte
+	done   atomic.Int32
+	_      [60]byte
 }
 
 type raised struct{ value any }
@@ -104,7 +114,7 @@ func (j *job) work() {
 			return
 		}
 		j.claim(int(i))
-		if j.done.Add(1) == j.claims && j.waiting.Load() {
+		if j.done.Add(1) == j.claims && j.waiting.Load() && j.waiting.CompareAndSwap(true, false) {
 			j.fin <- struct{}{}
 		}
 	}

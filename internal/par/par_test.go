@@ -3,6 +3,7 @@ package par
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -168,4 +169,111 @@ func TestStopDuringLoops(t *testing.T) {
 	}
 	wg.Wait()
 	Stop()
+}
+
+// raceEnabled is set by a file that is built with the race detector.
+var raceEnabled bool
+
+type addArgs struct {
+	y, x []float32
+}
+
+func TestEach(t *testing.T) {
+	defer Stop()
+	y, x := make([]float32, 10000), make([]float32, 10000)
+	for i := range x {
+		x[i] = float32(i)
+	}
+	for _, threads := range []int{1, 2, 5} {
+		Each(P{Threads: threads}, len(x), 100, addArgs{y, x}, func(a *addArgs, lo, hi int) {
+			for i := lo; i < hi; i++ {
+				a.y[i] += a.x[i]
+			}
+		})
+	}
+	for i := range y {
+		if y[i] != 3*x[i] {
+			t.Fatalf("y[%d] = %g, want %g", i, y[i], 3*x[i])
+		}
+	}
+	Each(P{}, 0, 1, 1, func(*int, int, int) { t.Error("ran") })
+	func() {
+		defer func() {
+			if recover() != "boom" {
+				t.Error("no panic")
+			}
+		}()
+		Each(P{Threads: 2}, 10, 1, 1, func(*int, int, int) { panic("boom") })
+	}()
+}
+
+func TestLoopsDoNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector empties pools")
+	}
+	defer Stop()
+	y, x := make([]float32, 10000), make([]float32, 10000)
+	for _, threads := range []int{1, 2} {
+		n := testing.AllocsPerRun(200, func() {
+			Each(P{Threads: threads}, len(x), 100, addArgs{y, x}, func(a *addArgs, lo, hi int) {
+				for i := lo; i < hi; i++ {
+					a.y[i] += a.x[i]
+				}
+			})
+		})
+		if n > 0.1 {
+			t.Errorf("%d threads: %g allocations", threads, n)
+		}
+	}
+}
+
+func TestGrain(t *testing.T) {
+	for _, c := range []struct {
+		n     int
+		nanos float64
+		want  int
+	}{{0, 1, 1}, {1, 1e9, 1}, {1000, 1, 1000}, {100000, 1, 4000}, {10, 1e6, 1}, {1 << 20, 10, 4096}, {7, 0, 7}} {
+		if got := Grain(c.n, c.nanos); got != c.want {
+			t.Errorf("Grain(%d, %g) = %d, want %d", c.n, c.nanos, got, c.want)
+		}
+	}
+}
+
+// BenchmarkForkJoin times a loop of two empty chunks: what a parallel loop
+// costs while the workers are awake.
+func BenchmarkForkJoin(b *testing.B) {
+	defer Stop()
+	for _, threads := range []int{1, 2, 4} {
+		b.Run(fmt.Sprint(threads), func(b *testing.B) {
+			p := P{Threads: threads}
+			f := func(lo, hi int) {}
+			b.ReportAllocs()
+			for b.Loop() {
+				p.For(2*threads, 1, f)
+			}
+		})
+	}
+}
+
+// BenchmarkFork20us times a loop of 20 µs of work for each of two threads.
+func BenchmarkFork20us(b *testing.B) {
+	defer Stop()
+	work := func(lo, hi int) {
+		for t := time.Now(); time.Since(t) < 20*time.Microsecond; {
+		}
+	}
+	for _, gap := range []time.Duration{0, 20 * time.Microsecond, 200 * time.Microsecond} {
+		b.Run(gap.String(), func(b *testing.B) {
+			p := P{Threads: 2}
+			var total time.Duration
+			for range b.N {
+				for t := time.Now(); time.Since(t) < gap; {
+				}
+				t := time.Now()
+				p.For(2, 1, work)
+				total += time.Since(t)
+			}
+			b.ReportMetric(float64(total.Nanoseconds())/float64(b.N), "ns/loop")
+		})
+	}
 }

@@ -1,10 +1,12 @@
 package par
 
 import (
+	"math/bits"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 const (
@@ -13,11 +15,13 @@ const (
 	spinTime   = 50 * time.Microsecond // then a thread parks: waking it costs about a quarter of this
 )
 
-// workers is the pool. Callers publish jobs in slots; workers look for a job
-// with a chunk to claim, spin a while for the next, and park.
+// workers is the pool. Callers open jobs; workers look for a job with a chunk
+// to claim, spin a while for the next, and park.
 type workers struct {
-	jobs [slots]atomic.Pointer[job]
+	jobs [slots]job
 	_    [64]byte
+	open atomic.Uint64 // a bit for each job that takes helpers
+	_    [56]byte
 	seq  atomic.Uint32 // counts published jobs: what an idle worker watches
 	_    [60]byte
 	// parked is the number of workers that sleep, or are about to, and have no
@@ -31,7 +35,15 @@ type workers struct {
 	wg sync.WaitGroup
 }
 
-var pool = &workers{wake: make(chan struct{}, maxWorkers)}
+var pool = newPool()
+
+func newPool() *workers {
+	p := &workers{wake: make(chan struct{}, maxWorkers)}
+	for i := range p.jobs {
+		p.jobs[i].fin = make(chan struct{}, 1)
+	}
+	return p
+}
 
 // Stop ends the workers; the next loop starts them again. Loops may run
 // meanwhile. It is for tests that look for leaked goroutines.
@@ -61,46 +73,79 @@ func (p *workers) start(n int) {
 	}
 }
 
-// run runs j on the caller and up to helpers workers, and returns when all its
-// chunks have ended. It waits only for chunks that somebody runs.
-func (p *workers) run(j *job, helpers int) {
-	p.start(helpers)
-	slot := -1
+// acquire returns a job that nobody uses, or nil.
+func (p *workers) acquire() *job {
 	for i := range p.jobs {
-		if p.jobs[i].Load() == nil && p.jobs[i].CompareAndSwap(nil, j) {
-			slot = i
-			break
+		j := &p.jobs[i]
+		if j.busy.Load() || j.inside.Load() != 0 || !j.busy.CompareAndSwap(false, true) {
+			continue
 		}
+		if j.inside.Load() != 0 { // a worker of its last loop has not left it yet
+			j.busy.Store(false)
+			continue
+		}
+		return j
 	}
-	if slot >= 0 {
-		p.seq.Add(1)
-		p.wakeUp(helpers)
-	}
+	return nil
+}
+
+// run runs j on the caller and up to helpers workers, and returns when all its
+// chunks have ended. It waits only for chunks that somebody runs. It returns
+// what a chunk panicked with.
+func (p *workers) run(j *job, helpers int) *raised {
+	p.start(helpers)
+	j.next.Store(0)
+	j.done.Store(0)
+	j.helpers.Store(int32(helpers))
+	bit := uint64(1) << j.index(p)
+	p.open.Or(bit)
+	p.seq.Add(1)
+	p.wakeUp(min(helpers, 2)) // these wake the others
 	j.work()
-	if slot >= 0 {
-		p.jobs[slot].Store(nil)
-	}
+	p.open.And(^bit)
 	j.wait()
+	r := j.panicked.Load()
+	if r != nil {
+		j.panicked.Store(nil)
+		j.stopped.Store(false)
+	}
+	j.f, j.cancel = nil, nil
+	j.busy.Store(false)
+	return r
+}
+
+func (j *job) index(p *workers) uint {
+	return uint((uintptr(unsafe.Pointer(j)) - uintptr(unsafe.Pointer(&p.jobs[0]))) / unsafe.Sizeof(*j))
 }
 
 // wait returns when the chunks that workers hold have ended.
 func (j *job) wait() {
-	ended := func() bool { return j.done.Load() == j.claims }
-	if ended() || spin(ended) {
+	var t0 time.Time
+	for {
+		for range 64 {
+			if j.done.Load() == j.claims {
+				return
+			}
+			pause()
+		}
+		if t0.IsZero() {
+			t0 = time.Now()
+		} else if time.Since(t0) > spinTime {
+			break
+		}
+	}
+	j.waiting.Store(true)
+	if j.done.Load() == j.claims && j.waiting.CompareAndSwap(true, false) {
 		return
 	}
-	j.fin = make(chan struct{}, 1)
-	j.waiting.Store(true)
-	if !ended() {
-		<-j.fin
-	}
+	<-j.fin
 }
 
-// spin polls f for spinTime.
-func spin(f func() bool) bool {
+// watch polls for a job published after the one that made seq last.
+func (p *workers) watch(last uint32) bool {
 	for t0 := time.Now(); ; {
 		for range 64 {
-			if f() {
+			if p.seq.Load() != last {
 				return true
 			}
 			pause()
@@ -145,7 +190,7 @@ func (p *workers) worker() {
 		if p.help() {
 			continue
 		}
-		if spin(func() bool { return p.seq.Load() != last }) {
+		if p.watch(last) {
 			continue
 		}
 		p.parked.Add(1)
@@ -159,16 +204,19 @@ func (p *workers) worker() {
 
 // help works on the jobs that want help and reports whether it found one.
 func (p *workers) help() (found bool) {
-	for i := range p.jobs {
-		j := p.jobs[i].Load()
-		if j == nil || j.next.Load() >= j.claims {
-			continue
+	for open := p.open.Load(); open != 0; open &= open - 1 {
+		i := bits.TrailingZeros64(open)
+		j := &p.jobs[i]
+		j.inside.Add(1)
+		// From here on the job stays what it is, if it is still open.
+		if p.open.Load()>>i&1 != 0 && j.next.Load() < j.claims {
+			if h := j.helpers.Add(-1); h >= 0 {
+				p.wakeUp(min(int(h), 2))
+				j.work()
+				found = true
+			}
 		}
-		if j.helpers.Add(-1) < 0 {
-			continue
-		}
-		j.work()
-		found = true
+		j.inside.Add(-1)
 	}
 	return found
 }

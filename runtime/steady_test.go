@@ -1,0 +1,131 @@
+package runtime_test
+
+import (
+	goruntime "runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/runtime"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// views returns a model of operators that only move shapes about: what is
+// left is the cost of a run and of its nodes.
+func views(t testing.TB, n int) *onnx.Model {
+	m, g, b := model()
+	x := g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Name("N"), onnx.Size(4)))
+	v := x
+	for range n {
+		v = b.Op("Reshape", nil, v, b.Const(tensor.Of([]int64{-1, 2, 2}, 3)))
+		v = b.Op("Unsqueeze", nil, v, b.Const(tensor.Of([]int64{1}, 1)))
+		v = b.Op("Squeeze", nil, v, b.Const(tensor.Of([]int64{1}, 1)))
+		v = b.Op("Flatten", nil, v)
+	}
+	require.NoError(t, b.Err())
+	b.Insert(nil)
+	v.Name = "y"
+	g.Outputs = []*onnx.Value{v}
+	return m
+}
+
+// TestNodesDoNotAllocate: once plans are made, the executor takes no memory
+// for a node.
+func TestNodesDoNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector empties pools")
+	}
+	few, many := allocations(t, views(t, 1)), allocations(t, views(t, 100))
+	require.Zero(t, few)
+	require.Zero(t, many)
+}
+
+func allocations(t *testing.T, m *onnx.Model) float64 {
+	s := open(t, m, runtime.Options{Threads: 1, Level: 1})
+	in := input(3, 1)
+	out := map[string]tensor.Value{"y": tensor.New(tensor.Float32, 3, 4)}
+	run := func() { require.NoError(t, s.RunInto(bg, in, out)) }
+	for range 3 {
+		run()
+	}
+	return testing.AllocsPerRun(100, func() { _ = s.RunInto(bg, in, out) })
+}
+
+// TestOutputsOutliveRuns: the tensors that instructions use again never reach
+// the caller, whichever way a value becomes an output.
+func TestOutputsOutliveRuns(t *testing.T) {
+	m, g, b := model()
+	x := g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Name("N"), onnx.Size(4)))
+	two := b.Const(tensor.Of([]float32{2}, 1))
+	y := b.Op("Mul", nil, x, two)
+	same := b.Op("Identity", nil, y)
+	flat := b.Op("Reshape", nil, y, b.Const(tensor.Of([]int64{-1}, 1)))
+	view := b.Op("Identity", nil, flat)
+	list := b.Op("SequenceConstruct", nil, y, flat)
+	require.NoError(t, b.Err())
+	b.Insert(nil)
+	same.Name, view.Name, list.Name = "same", "view", "list"
+	g.Outputs = []*onnx.Value{same, view, list}
+	s := open(t, m, runtime.Options{Level: 1})
+	for range 4 {
+		first, err := s.Run(bg, map[string]tensor.Value{"x": tensor.Of([]float32{1, 2, 3, 4}, 1, 4)})
+		require.NoError(t, err)
+		_, err = s.Run(bg, map[string]tensor.Value{"x": tensor.Of(make([]float32, 12), 3, 4)})
+		require.NoError(t, err)
+		want := []float32{2, 4, 6, 8}
+		for _, v := range []tensor.Value{first["same"], first["view"], first["list"].(*tensor.Sequence).Elems[0], first["list"].(*tensor.Sequence).Elems[1]} {
+			require.Equal(t, want, tensor.Data[float32](v.(*tensor.Tensor)))
+		}
+		require.Equal(t, []int{1, 4}, first["same"].(*tensor.Tensor).Shape())
+		require.Equal(t, []int{4}, first["view"].(*tensor.Tensor).Shape())
+	}
+}
+
+// TestManyRuns: a session that runs for days does not grow.
+func TestManyRuns(t *testing.T) {
+	runs := 100_000
+	if testing.Short() || raceEnabled {
+		runs = 2000
+	}
+	s := open(t, chain(t, 3), runtime.Options{Threads: 2})
+	in := input(3, 1)
+	heap := func() (bytes, objects uint64) {
+		var m goruntime.MemStats
+		for range 3 {
+			goruntime.GC()
+		}
+		goruntime.ReadMemStats(&m)
+		return m.HeapAlloc, m.HeapObjects
+	}
+	for range 100 {
+		_, err := s.Run(bg, in)
+		require.NoError(t, err)
+	}
+	bytes, objects := heap()
+	for range runs {
+		if _, err := s.Run(bg, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, o := heap()
+	require.Less(t, b, bytes+64<<10)
+	require.Less(t, o, objects+200)
+}
+
+// BenchmarkNode times one node that computes nothing.
+func BenchmarkNode(b *testing.B) {
+	m := views(b, 100)
+	s, err := runtime.New(m, runtime.Options{Threads: 1, Level: 1})
+	require.NoError(b, err)
+	defer s.Close()
+	in := input(3, 1)
+	out := map[string]tensor.Value{"y": tensor.New(tensor.Float32, 3, 4)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.RunInto(bg, in, out); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/400, "ns/node")
+}
