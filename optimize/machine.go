@@ -37,7 +37,9 @@ func machine() []pass {
 // layout decides in which order convolutions and what lies between them keep
 // their dimensions. It comes when nodes are fused, so that there is less to move.
 func layout() []pass {
-	return nil
+	return []pass{
+		{name: "layout", doc: "keep values in the order of dimensions that moves least, convolutions channels-last", run: (*state).arrange},
+	}
 }
 
 // tidy are the portable passes that clean up behind others.
