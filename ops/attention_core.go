@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/attn"
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -62,6 +63,10 @@ func (a *attention[T]) run(p par.P) {
 	if a.batch*a.heads*a.lq*a.dv == 0 && a.qk == nil {
 		return
 	}
+	if f, ok := any(a).(*attention[float32]); ok && a.qk == nil {
+		f.fused(p)
+		return
+	}
 	const most = 1 << 18 // elements of a block of scores
 	rows := min(max(most/max(a.lk, 1), 16), 256)
 	blocks := (a.lq + rows - 1) / rows
@@ -80,6 +85,23 @@ func (a *attention[T]) run(p par.P) {
 			a.block(p, packs, t/blocks/a.heads, t/blocks%a.heads, i, min(i+rows, a.lq))
 		}
 	})
+}
+
+// fused is run where nobody asks for the scores.
+func (a *attention[T]) fused(p par.P) {
+	view := func(v headView[T]) attn.View {
+		return attn.View{Data: any(v.data).([]float32), B: v.b, H: v.h, L: v.l}
+	}
+	g := &attn.Args{
+		Batch: a.batch, Heads: a.heads, KVHeads: a.kvHeads, LQ: a.lq, LK: a.lk, D: a.d, DV: a.dv,
+		Q: view(a.q), K: view(a.k), V: view(a.v), Y: view(a.y), Scale: a.scale, Softcap: a.softcap, Span: a.span,
+	}
+	if m := a.mask; m != nil {
+		g.Mask = &attn.Mask{Keep: m.keep, B: m.b, H: m.h, I: m.i, N: m.n}
+		g.Mask.Add, _ = any(m.add).([]float32)
+	}
+	g.Sinks, _ = any(a.sinks).([]float32)
+	attn.Run(p, g)
 }
 
 // block computes queries [i0, i1) of head h of batch b.
