@@ -48,6 +48,7 @@ type dense[T Float] struct {
 	tile      Tile
 	mr        int
 	in, out   [3]int // spatial shapes of X and Y
+	n         int    // images
 	size      int    // of an element
 	cg, mg, k int    // channels of a group, rows of a panel
 	x, zero   unsafe.Pointer
@@ -64,7 +65,48 @@ func Conv[T Float](p par.P, a *Args[T]) {
 			v.off[d][k] = k*s.dil[d] - s.before[d]
 		}
 	}
-	newDense(a, s.in, s.out).run(p, &v)
+	r := newDense(a, s.in, s.out)
+	if s.flat() { // positions need not end at the end of a row
+		r.n, r.in, r.out = 1, [3]int{1, 1, a.N * product3(s.in)}, [3]int{1, 1, a.N * product3(s.in)}
+		v.count = r.out
+	} else if a.W.Group == 1 && s.kernel[2] > 1 && s.dil[2] == 1 {
+		r.join(p, &s, &v)
+	}
+	r.run(p, &v)
+}
+
+// flat reports whether every position sees one pixel, that at its place.
+func (s *shape) flat() bool {
+	return product3(s.kernel) == 1 && product3(s.stride) == 1 && s.before == [3]int{} && s.in == s.out
+}
+
+// join makes the taps of each row of the kernel one segment where no window
+// leaves the image sideways, or where there are so few channels that padding
+// it costs less than short segments.
+func (r *dense[T]) join(p par.P, s *shape, v *view) {
+	width := (s.out[2]-1)*s.stride[2] + s.kernel[2]
+	if s.before[2] > 0 || width-s.before[2] > s.in[2] {
+		if r.W.C >= 16 || width > 1<<20 {
+			return
+		}
+		lines, c := r.n*s.in[0]*s.in[1], r.W.C
+		src, dst := r.X, r.Scratch(lines*width*c)
+		lo := min(max(s.before[2], 0), width)
+		hi := max(min(s.in[2]+s.before[2], width), lo)
+		p.For(lines, max(1, (1<<14)/max(1, width*c)), func(i, end int) {
+			for ; i < end; i++ {
+				d := dst[i*width*c : (i+1)*width*c]
+				clear(d[:lo*c])
+				clear(d[copy(d[lo*c:hi*c], src[(i*s.in[2]+lo-s.before[2])*c:])+lo*c:])
+			}
+		})
+		r.x, r.in[2] = unsafe.Pointer(unsafe.SliceData(dst)), width
+		v.off[2] = []int{0}
+	} else {
+		v.off[2] = []int{-s.before[2]}
+	}
+	r.cg *= s.kernel[2]
+	r.zero = zeros(r.cg * r.size)
 }
 
 // Transposed computes a transposed convolution, one phase of the strides after
@@ -108,7 +150,7 @@ func newDense[T Float](a *Args[T], in, out [3]int) *dense[T] {
 	if a.Table == nil {
 		a.Table = Best()
 	}
-	r := &dense[T]{Args: a, in: in, out: out, size: int(unsafe.Sizeof(*new(T))), cg: w.C / w.Group, mg: w.M / w.Group}
+	r := &dense[T]{Args: a, n: a.N, in: in, out: out, size: int(unsafe.Sizeof(*new(T))), cg: w.C / w.Group, mg: w.M / w.Group}
 	r.k = product(w.Kernel) * r.cg
 	n := a.N * product3(out) * w.M
 	if len(a.X) != a.N*product3(in)*w.C || len(a.Y) != n || a.B != nil && len(a.B) != w.M || a.Z != nil && len(a.Z) != n {
@@ -172,7 +214,7 @@ func (r *dense[T]) split(pixels, panels, segs, k int) (rows, width int) {
 const kBlock = 256
 
 func (r *dense[T]) run(p par.P, v *view) {
-	pixels := r.N * product3(v.count)
+	pixels := r.n * product3(v.count)
 	segs := len(v.off[0]) * len(v.off[1]) * len(v.off[2])
 	if r.cg == 0 {
 		segs = 0
@@ -293,43 +335,61 @@ func (r *dense[T]) pointers(v *view, words []uintptr, q, n, segs int) {
 		image /= v.count[d]
 	}
 	zero, x, y := uintptr(r.zero), uintptr(r.x), uintptr(unsafe.Pointer(unsafe.SliceData(r.Y)))
-	pixel := uintptr(r.W.C * r.size)
-	for i := range n {
-		s := i
-		for _, oz := range v.off[0] {
-			if segs == 0 {
-				break
-			}
-			z := pos[0]*v.stepIn[0] + oz
-			for _, oy := range v.off[1] {
-				row := pos[1]*v.stepIn[1] + oy
-				inside := uint(z) < uint(r.in[0]) && uint(row) < uint(r.in[1])
-				base := ((image*r.in[0]+z)*r.in[1] + row) * r.in[2]
-				for _, ox := range v.off[2] {
-					col := pos[2]*v.stepIn[2] + ox
-					p := zero
-					if inside && uint(col) < uint(r.in[2]) {
-						p = x + uintptr(base+col)*pixel
-					}
-					words[s] = p
-					s += n
+	pixel, place := uintptr(r.W.C*r.size), uintptr(r.W.M*r.size)
+	step := v.stepIn[2]
+	outs := words[segs*n:]
+	for i := 0; i < n; {
+		// A run of positions along the last dimension.
+		run := min(v.count[2]-pos[2], n-i)
+		for s := 0; s < segs; {
+			z := pos[0]*v.stepIn[0] + v.off[0][s/(len(v.off[1])*len(v.off[2]))]
+			row := pos[1]*v.stepIn[1] + v.off[1][s/len(v.off[2])%len(v.off[1])]
+			inside := uint(z) < uint(r.in[0]) && uint(row) < uint(r.in[1])
+			base := ((image*r.in[0]+z)*r.in[1] + row) * r.in[2]
+			for _, ox := range v.off[2] {
+				list := words[s*n+i : s*n+i+run]
+				col := pos[2]*step + ox
+				// Position j sees column col + j·step, which must be in [0, in).
+				lo, hi := 0, 0
+				if col < 0 {
+					lo = min((-col+step-1)/step, run)
 				}
+				if m := r.in[2] - 1 - col; m >= 0 && inside {
+					hi = min(m/step+1, run)
+				}
+				hi = max(hi, lo)
+				for j := range list[:lo] {
+					list[j] = zero
+				}
+				p := x + uintptr(base+col+lo*step)*pixel
+				for j := lo; j < hi; j++ {
+					list[j] = p
+					p += uintptr(step) * pixel
+				}
+				for j := hi; j < run; j++ {
+					list[j] = zero
+				}
+				s++
 			}
 		}
 		at := image
 		for d := range 3 {
 			at = at*r.out[d] + v.first[d] + pos[d]*v.step[d]
 		}
-		words[segs*n+i] = y + uintptr(at*r.W.M*r.size)
-		for d := 2; ; d-- {
-			if d < 0 {
+		p := y + uintptr(at)*place
+		for j := range outs[i : i+run] {
+			outs[i+j] = p
+			p += uintptr(v.step[2]) * place
+		}
+		i += run
+		pos[2] += run
+		for d := 2; pos[d] == v.count[d]; d-- {
+			pos[d] = 0
+			if d == 0 {
 				image++
 				break
 			}
-			if pos[d]++; pos[d] < v.count[d] {
-				break
-			}
-			pos[d] = 0
+			pos[d-1]++
 		}
 	}
 }

@@ -62,8 +62,14 @@ func Best() *Table {
 }
 
 func tables() []*Table {
-	g := &Table{Name: cpu.Generic, MR32: 4, MR64: 4, Tile32: tileGo[float32], Tile64: tileGo[float64]}
-	return []*Table{g}
+	l := []*Table{{Name: cpu.Generic, MR32: 4, MR64: 4, Tile32: tileGo[float32], Tile64: tileGo[float64]}}
+	for _, t := range archTables() {
+		if t.Tile64 == nil {
+			t.MR64, t.Tile64 = l[0].MR64, l[0].Tile64
+		}
+		l = append(l, t)
+	}
+	return l
 }
 
 // shape is what a window says of its up to three dimensions; missing ones come

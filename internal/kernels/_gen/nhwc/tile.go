@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/_gen/asm"
+)
+
+// rowRegs point to the rows of A. BX is the offset in them, DI points into B.
+var rowRegs = []string{"SI", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15", "AX", "CX", "DX"}
+
+// tile writes a tile of mr rows and nv vectors. Sums of few rows are split so
+// that there are enough chains to hide the latency.
+func tile(a *asm.File, v isa, name string, mr, nv int) {
+	stub(name, tileSig(v))
+	a.Func(name, 104)
+	sets := 1
+	for sets < 4 && mr*nv*sets < 8 {
+		sets *= 2
+	}
+	reg := func(i int) string { return fmt.Sprint(v.reg, i) }
+	acc := func(set, i, x int) string { return reg((set*mr+i)*nv + x) }
+	if sets*mr*nv+nv+2 > v.regs {
+		sets = 1
+	}
+	bvec := func(x int) string { return reg(v.regs - 2 - nv + x) }
+	bcast := func(i int) string { return reg(v.regs - 2 + i&1) }
+	wide := v.name == "avx512"
+	masks := func() {
+		if wide {
+			a.P("MOVQ mask+80(FP), R9")
+			for x := range nv {
+				a.P("KMOVW R9, K%d", x+1)
+				a.P("SHRQ $16, R9")
+			}
+			return
+		}
+		a.P("MOVQ mask+80(FP), R9")
+		for x := range nv {
+			a.P("VMOVDQU %d(R9), %s", x*32, bcast(x)) // free outside of the loop
+		}
+	}
+	load := func(x int, mem, dst string) {
+		if wide {
+			a.P("VMOVUPS.Z %s, K%d, %s", mem, x+1, dst)
+		} else {
+			a.P("VMASKMOVPS %s, %s, %s", mem, bcast(x), dst)
+		}
+	}
+	// The sums begin with the bias.
+	masks()
+	for s := range sets {
+		for i := range mr * nv {
+			r := acc(s, 0, i)
+			a.P("VXORPS %s, %s, %s", ymm(r), ymm(r), ymm(r))
+		}
+	}
+	a.P("MOVQ bias+72(FP), BX")
+	a.P("TESTQ BX, BX")
+	a.P("JZ begin")
+	for x := range nv {
+		load(x, fmt.Sprintf("%d(BX)", x*v.bytes), acc(0, 0, x))
+	}
+	for i := 1; i < mr; i++ {
+		for x := range nv {
+			a.P("VMOVAPS %s, %s", acc(0, 0, x), acc(0, i, x))
+		}
+	}
+	a.L("begin")
+	a.P("MOVQ b+40(FP), DI")
+	a.P("MOVQ kc+8(FP), AX") // kc becomes the last offset at which four steps fit
+	a.P("SHLQ $2, AX")
+	a.P("ADDQ aoff+32(FP), AX")
+	a.P("SUBQ $16, AX")
+	a.P("MOVQ AX, kc+8(FP)")
+	a.L("seg")
+	a.P("SUBQ $1, segs+0(FP)")
+	a.P("JLT end")
+	a.P("MOVQ a+16(FP), BX")
+	for i := range mr {
+		a.P("MOVQ %d(BX), %s", i*8, rowRegs[i])
+	}
+	a.P("ADDQ aseg+24(FP), BX")
+	a.P("MOVQ BX, a+16(FP)")
+	a.P("MOVQ aoff+32(FP), BX")
+	a.P("CMPQ BX, kc+8(FP)")
+	a.P("JGT tail")
+	a.P("PCALIGN $32")
+	step := func(set, aoff, boff int) {
+		for x := range nv {
+			a.P("VMOVUPS %d(DI), %s", boff+x*v.bytes, bvec(x))
+		}
+		for i := range mr {
+			a.P("VBROADCASTSS %d(%s)(BX*1), %s", aoff, rowRegs[i], bcast(i))
+			for x := range nv {
+				a.P("VFMADD231PS %s, %s, %s", bcast(i), bvec(x), acc(set, i, x))
+			}
+		}
+	}
+	a.L("loop")
+	for u := range 4 {
+		step(u%sets, u*4, u*128)
+	}
+	a.P("ADDQ $512, DI")
+	a.P("ADDQ $16, BX")
+	a.P("CMPQ BX, kc+8(FP)")
+	a.P("JLE loop")
+	a.L("tail")
+	a.P("SUBQ $16, BX")
+	a.L("tail1")
+	a.P("CMPQ BX, kc+8(FP)")
+	a.P("JGE seg")
+	step(0, 16, 0)
+	a.P("ADDQ $128, DI")
+	a.P("ADDQ $4, BX")
+	a.P("JMP tail1")
+	a.L("end")
+	for s := sets / 2; s > 0; s /= 2 {
+		for t := range s {
+			for i := range mr * nv {
+				a.P("VADDPS %s, %s, %s", acc(s+t, 0, i), acc(t, 0, i), acc(t, 0, i))
+			}
+		}
+	}
+	// What follows the sums. AX mode, SI list, R8 coff, BX row.
+	a.P("MOVQ mode+88(FP), AX")
+	a.P("MOVQ coff+64(FP), R8")
+	rows := func(list string, f func(i int)) {
+		a.P("MOVQ %s(FP), SI", list)
+		for i := range mr {
+			a.P("MOVQ %d(SI), BX", i*8)
+			a.P("ADDQ R8, BX")
+			f(i)
+		}
+	}
+	at := func(x int) string { return fmt.Sprintf("%d(BX)", x*v.bytes) }
+	finish := func(suffix string, masked bool) {
+		if masked {
+			masks()
+		}
+		for _, l := range []struct {
+			bit  int
+			list string
+		}{{1, "c+48"}, {2, "z+56"}} {
+			skip := fmt.Sprintf("no%d%s", l.bit, suffix)
+			a.P("TESTQ $%d, AX", l.bit)
+			a.P("JZ %s", skip)
+			rows(l.list, func(i int) {
+				for x := range nv {
+					switch {
+					case wide:
+						a.P("VADDPS %s, %s, K%d, %s", at(x), acc(0, i, x), x+1, acc(0, i, x))
+					case masked:
+						a.P("VMASKMOVPS %s, %s, %s", at(x), bcast(x), bvec(x))
+						a.P("VADDPS %s, %s, %s", bvec(x), acc(0, i, x), acc(0, i, x))
+					default:
+						a.P("VADDPS %s, %s, %s", at(x), acc(0, i, x), acc(0, i, x))
+					}
+				}
+			})
+			a.L(skip)
+		}
+		a.P("TESTQ $4, AX")
+		a.P("JZ no4%s", suffix)
+		a.P("MOVQ lim+96(FP), BX")
+		for off, op := range []string{"VMAXPS", "VMINPS"} { // the second source is what a NaN gives
+			a.P("VBROADCASTSS %d(BX), %s", off*4, bvec(0))
+			for i := range mr * nv {
+				a.P("%s %s, %s, %s", op, acc(0, 0, i), bvec(0), acc(0, 0, i))
+			}
+		}
+		a.L("no4" + suffix)
+		rows("c+48", func(i int) {
+			for x := range nv {
+				switch {
+				case wide:
+					a.P("VMOVUPS %s, K%d, %s", acc(0, i, x), x+1, at(x))
+				case masked:
+					a.P("VMASKMOVPS %s, %s, %s", acc(0, i, x), bcast(x), at(x))
+				default:
+					a.P("VMOVUPS %s, %s", acc(0, i, x), at(x))
+				}
+			}
+		})
+		a.P("VZEROUPPER")
+		a.P("RET")
+	}
+	if wide {
+		finish("", false)
+		return
+	}
+	a.P("TESTQ $8, AX")
+	a.P("JNZ masked")
+	finish("", false)
+	a.L("masked")
+	finish("m", true)
+}
+
+// ymm returns the 256-bit register of the same number.
+func ymm(r string) string { return "Y" + r[1:] }

@@ -1,0 +1,60 @@
+//go:build !noasm
+
+package nhwc
+
+import (
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/cpu"
+)
+
+// The assembly in nhwc_amd64.s does what the routines of generic.go do, with
+// fused multiply-adds. It checks nothing and asks for no alignment. avx512…
+// read and write exactly the columns of their mask (bit j: column j); avx2…
+// take up to 16 columns and a vector mask, which counts for what they write if
+// mode has avx2Masked.
+//
+//go:generate sh -c "cd ../_gen && go build -o /tmp/gneiss-gen-nhwc ./nhwc && cd ../nhwc && /tmp/gneiss-gen-nhwc && rm /tmp/gneiss-gen-nhwc"
+
+const avx2Masked = 8
+
+func archTables() []*Table {
+	var l []*Table
+	if cpu.Found.AVX2 {
+		l = append(l, &Table{Name: cpu.AVX2, MR32: 6, Tile32: tile2})
+	}
+	if cpu.Found.AVX2 && cpu.Found.AVX512 {
+		l = append(l, &Table{Name: cpu.AVX512, MR32: 12, Tile32: tile512})
+	}
+	return l
+}
+
+func tile512(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer) {
+	if w <= 16 {
+		avx512v1x[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, 1<<w-1, mode, lim)
+		return
+	}
+	avx512v2x[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, 1<<w-1, mode, lim)
+}
+
+// lanes[16-w:] masks w of 16 lanes.
+var lanes = [32]int32{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
+
+func tile2(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer) {
+	for j := 0; j < w; j += 16 {
+		n, m, mask := min(16, w-j), mode, unsafe.Pointer(&lanes)
+		if n != 16 && n != 8 {
+			m |= avx2Masked
+			mask = unsafe.Pointer(&lanes[16-n])
+		}
+		if n <= 8 {
+			avx2v1x[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, mask, m, lim)
+		} else {
+			avx2v2x[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, mask, m, lim)
+		}
+		b, coff = unsafe.Add(b, 64), coff+64
+		if bias != nil {
+			bias = unsafe.Add(bias, 64)
+		}
+	}
+}
