@@ -23,6 +23,9 @@ const Width = 32
 // kBlock is the number of k that one call of a tile takes at most.
 const kBlock = 4096
 
+// maxMR is the greatest MR of any table.
+const maxMR = 16
+
 // Table is one implementation of every routine of this package.
 type Table struct {
 	Name string // "generic" or the level of package cpu
@@ -31,6 +34,12 @@ type Table struct {
 	// panel, signed: c[i*ldc+j] += Σ a[i*lda+4g+e]·b[g*4*Width+4j+e] for the kg
 	// groups g of four. 1 <= rows <= MR, 1 <= w <= Width, kg <= kBlock/4.
 	Tile func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int)
+
+	// Bytes and Floats do what Finish does for kg groups and one tile; e has
+	// pointers to its slices from the tile's first column and row on, and More
+	// is Finish.Shift or words of Zero, Lo and Hi, each twice. kg is of one
+	// segment of View. ldc counts elements. Nil: Tile and loops do it.
+	Bytes, Floats func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
 
 	CodesMR        int
 	Codes4, Codes8 func(g *codesTile)

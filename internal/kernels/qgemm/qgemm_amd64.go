@@ -20,13 +20,22 @@ func archTables() []*Table {
 		l = append(l, &Table{Name: cpu.AVX2, MR: 4, Tile: tile2, CodesMR: 4, Codes4: codes2x4})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
-		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, CodesMR: 12, Codes4: codesVNNIx4, Codes8: codesVNNIx8})
+		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI,
+			CodesMR: 12, Codes4: codesVNNIx4, Codes8: codesVNNIx8})
 	}
 	return l
 }
 
 func tileVNNI(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int) {
 	vnnix[rows](kg, a, lda, b, c, ldc*4, 1<<w-1)
+}
+
+func bytesVNNI(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	vnniBytes[rows](kg, a, lda, b, c, ldc, 1<<w-1, e.Bias, e.Sums, e.Zeros, e.Scale, e.More, e.Segments, e.Step)
+}
+
+func floatsVNNI(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	vnniFloats[rows](kg, a, lda, b, c, ldc*4, 1<<w-1, e.Bias, e.Sums, e.Zeros, e.Scale, e.More, e.Segments, e.Step)
 }
 
 // lanes[16-w:] masks w of 16 lanes.

@@ -67,6 +67,126 @@ var vnnix = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ld
 }
 
 //go:noescape
+func vnniBytes1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes7(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes8(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes9(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes10(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes11(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes12(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes13(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniBytes14(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+var vnniBytes = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int){
+	nil,
+	vnniBytes1,
+	vnniBytes2,
+	vnniBytes3,
+	vnniBytes4,
+	vnniBytes5,
+	vnniBytes6,
+	vnniBytes7,
+	vnniBytes8,
+	vnniBytes9,
+	vnniBytes10,
+	vnniBytes11,
+	vnniBytes12,
+	vnniBytes13,
+	vnniBytes14,
+}
+
+//go:noescape
+func vnniFloats1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats7(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats8(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats9(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats10(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats11(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats12(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats13(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniFloats14(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+var vnniFloats = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int){
+	nil,
+	vnniFloats1,
+	vnniFloats2,
+	vnniFloats3,
+	vnniFloats4,
+	vnniFloats5,
+	vnniFloats6,
+	vnniFloats7,
+	vnniFloats8,
+	vnniFloats9,
+	vnniFloats10,
+	vnniFloats11,
+	vnniFloats12,
+	vnniFloats13,
+	vnniFloats14,
+}
+
+//go:noescape
 func avx2x1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer)
 
 //go:noescape

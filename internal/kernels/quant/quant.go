@@ -19,6 +19,8 @@ type table struct {
 	dequantU8, dequantS8 func(dst, x unsafe.Pointer, n int, scale float32, zero int32)
 	bounds               func(x unsafe.Pointer, n int) (lo, hi float32)
 	floats               func(dst, x unsafe.Pointer, n int)
+	requantizeEach       func(dst, x unsafe.Pointer, n int, scale unsafe.Pointer, lo, hi float32, zero int32)
+	scaled               func(dst, x unsafe.Pointer, n int, scale, shift unsafe.Pointer)
 }
 
 var tables = append([]*table{{name: cpu.Generic}}, archTables()...)
@@ -93,6 +95,37 @@ func Requantize[D Byte](dst []D, x []int32, scale float32, zero, lo, hi int32) {
 	dst = dst[done:]
 	for i, v := range x[done:] {
 		dst[i] = D(round(float32(v)*scale, l, h) + zero)
+	}
+}
+
+// RequantizeEach is Requantize with a scale for each element.
+func RequantizeEach[D Byte](dst []D, x []int32, scale []float32, zero, lo, hi int32) {
+	x, scale = x[:len(dst)], scale[:len(dst)]
+	l, h := float32(lo-zero), float32(hi-zero)
+	done := 0
+	if t := best(); t.requantizeEach != nil {
+		done = pieces(len(dst), func(at, n int) {
+			t.requantizeEach(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n, unsafe.Pointer(&scale[at]), l, h, zero)
+		})
+	}
+	dst, scale = dst[done:], scale[done:]
+	for i, v := range x[done:] {
+		dst[i] = D(round(float32(v)*scale[i], l, h) + zero)
+	}
+}
+
+// Scaled sets dst[i] to x[i]·scale[i] + shift[i].
+func Scaled(dst []float32, x []int32, scale, shift []float32) {
+	x, scale, shift = x[:len(dst)], scale[:len(dst)], shift[:len(dst)]
+	done := 0
+	if t := best(); t.scaled != nil {
+		done = pieces(len(dst), func(at, n int) {
+			t.scaled(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n, unsafe.Pointer(&scale[at]), unsafe.Pointer(&shift[at]))
+		})
+	}
+	dst, scale, shift = dst[done:], scale[done:], shift[done:]
+	for i, v := range x[done:] {
+		dst[i] = float32(float32(v)*scale[i]) + shift[i]
 	}
 }
 

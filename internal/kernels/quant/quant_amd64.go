@@ -20,6 +20,12 @@ func avx2quantize(dst, x unsafe.Pointer, n int, scale, lo, hi float32, zero int3
 func avx2requantize(dst, x unsafe.Pointer, n int, scale, lo, hi float32, zero int32)
 
 //go:noescape
+func avx2requantizeEach(dst, x unsafe.Pointer, n int, scale unsafe.Pointer, lo, hi float32, zero int32)
+
+//go:noescape
+func avx2scaled(dst, x unsafe.Pointer, n int, scale, shift unsafe.Pointer)
+
+//go:noescape
 func avx2dequantU8(dst, x unsafe.Pointer, n int, scale float32, zero int32)
 
 //go:noescape
@@ -38,5 +44,6 @@ func archTables() []*table {
 	return []*table{{
 		name: cpu.AVX2, quantize: avx2quantize, requantize: avx2requantize,
 		dequantU8: avx2dequantU8, dequantS8: avx2dequantS8, bounds: avx2bounds, floats: avx2floats,
+		requantizeEach: avx2requantizeEach, scaled: avx2scaled,
 	}}
 }

@@ -98,16 +98,26 @@ func testBytes[D Byte](t *testing.T, lo, hi int32) {
 						t.Fatalf("%d elements: %v · %v + %d is %d, want %d", n, v, scale, zero, got[i+1], want)
 					}
 				}
+				RequantizeEach(each, ints, scales, zero, lo, hi)
+				if !slices.Equal(each, got[1:n+1]) {
+					t.Fatalf("%d elements: one by one the result is another", n)
+				}
 				if got[0] != 77 || got[n+1] != 77 || back[0] != 77 || back[n+1] != 77 {
 					t.Fatalf("%d elements: wrote outside", n)
 				}
 			}
 		}
-		f := make([]float32, n)
+		f, half, one := make([]float32, n), slices.Repeat([]float32{0.5}, n), slices.Repeat([]float32{1}, n)
 		Floats(f, ints)
 		for i, v := range f {
 			if v != float32(ints[i]) {
 				t.Fatalf("%d is %v", ints[i], v)
+			}
+		}
+		Scaled(f, ints, half, one)
+		for i, v := range f {
+			if v != float32(ints[i])*0.5+1 {
+				t.Fatalf("%d becomes %v", ints[i], v)
 			}
 		}
 	}

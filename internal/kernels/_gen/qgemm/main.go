@@ -27,6 +27,7 @@ func table(prefix string, n int, sig string) {
 const (
 	vnniSig  = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64"
 	avx2Sig  = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer"
+	outSig   = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int"
 	codesSig = "blocks, groups int, a unsafe.Pointer, lda int, sums, scales unsafe.Pointer, lds int, b, zeros, bscales unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int"
 )
 
@@ -37,6 +38,14 @@ func main() {
 		vnni(a, mr)
 	}
 	table("vnnix", 14, vnniSig)
+	for mr := 1; mr <= 14; mr++ {
+		vnniOut(a, mr, true)
+	}
+	table("vnniBytes", 14, outSig)
+	for mr := 1; mr <= 14; mr++ {
+		vnniOut(a, mr, false)
+	}
+	table("vnniFloats", 14, outSig)
 	for mr := 1; mr <= 4; mr++ {
 		avx2(a, mr)
 	}
@@ -51,6 +60,11 @@ func main() {
 		codes2(a, mr)
 	}
 	table("avx2Codes4x", 4, codesSig)
+	a.Raw("\n// Double words of bytes as VPACKSSDW and VPMOVWB leave them, in order.\n")
+	for i, v := range []int{0, 2, 4, 6, 1, 3, 5, 7} {
+		a.Raw(fmt.Sprintf("DATA ·packed+%d(SB)/4, $%d\n", 4*i, v))
+	}
+	a.Raw("GLOBL ·packed(SB), RODATA|NOPTR, $32\n")
 	a.Write("qgemm_amd64.s")
 	if err := os.WriteFile("stubs_amd64.go", []byte(stubs.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -73,9 +87,23 @@ func rows(a *asm.File, mr int) (bases []string, at func(i, disp int) string) {
 	}
 }
 
-// common loads the arguments of a tile of bytes and writes its loop over groups
-// of four k, four groups at a time.
+// common loads the arguments of a tile of bytes, clears its sums and writes its
+// loop over groups of four k, four groups at a time.
 func common(a *asm.File, mr, regs int, reg string, step func(u int, at func(i, disp int) string)) {
+	start(a, mr, func() {
+		for i := range regs {
+			if reg == "Z" {
+				a.P("VPXORD Z%d, Z%d, Z%d", i, i, i)
+			} else {
+				a.P("VPXOR Y%d, Y%d, Y%d", i, i, i)
+			}
+		}
+	}, step)
+}
+
+// start is common with other first sums, which clear sets. With again, R13 counts
+// segments of A, each R14 bytes behind the end of the one before.
+func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp int) string), again ...bool) {
 	a.P("MOVQ kg+0(FP), CX")
 	a.P("MOVQ a+8(FP), SI")
 	a.P("MOVQ lda+16(FP), AX")
@@ -83,18 +111,15 @@ func common(a *asm.File, mr, regs int, reg string, step func(u int, at func(i, d
 	a.P("MOVQ c+32(FP), DX")
 	a.P("MOVQ ldc+40(FP), R8")
 	bases, at := rows(a, mr)
-	for i := range regs {
-		if reg == "Z" {
-			a.P("VPXORD Z%d, Z%d, Z%d", i, i, i)
-		} else {
-			a.P("VPXOR Y%d, Y%d, Y%d", i, i, i)
-		}
-	}
+	clear()
 	adv := func(n int) {
 		for _, b := range bases {
 			a.P("ADDQ $%d, %s", 4*n, b)
 		}
 		a.P("ADDQ $%d, DI", 128*n)
+	}
+	if len(again) > 0 {
+		a.L("segment")
 	}
 	a.P("MOVQ CX, BX")
 	a.P("SHRQ $2, BX")
@@ -116,22 +141,22 @@ func common(a *asm.File, mr, regs int, reg string, step func(u int, at func(i, d
 	a.P("DECQ CX")
 	a.P("JNZ tloop")
 	a.L("store")
+	if len(again) > 0 {
+		a.P("DECQ R13")
+		a.P("JZ finish")
+		for _, b := range bases {
+			a.P("ADDQ R14, %s", b)
+		}
+		a.P("MOVQ kg+0(FP), CX")
+		a.P("JMP segment")
+		a.L("finish")
+	}
 }
 
 // vnni writes a tile of mr rows and 32 columns. Bit j of the mask is column j.
 func vnni(a *asm.File, mr int) {
 	a.Func(fmt.Sprintf("vnnix%d", mr), 56)
-	common(a, mr, 2*mr, "Z", func(u int, at func(i, disp int) string) {
-		a.P("VMOVDQU32 %d(DI), Z28", u*128)
-		a.P("VMOVDQU32 %d(DI), Z29", u*128+64)
-		a.P("PREFETCHT0 %d(DI)", u*128+1024)
-		a.P("PREFETCHT0 %d(DI)", u*128+1088)
-		for i := range mr {
-			a.P("VPBROADCASTD %s, Z%d", at(i, u*4), 30+i&1)
-			a.P("VPDPBUSD Z28, Z%d, Z%d", 30+i&1, 2*i)
-			a.P("VPDPBUSD Z29, Z%d, Z%d", 30+i&1, 2*i+1)
-		}
-	})
+	common(a, mr, 2*mr, "Z", vnniStep(a, mr))
 	a.P("MOVQ mask+48(FP), R9")
 	a.P("KMOVW R9, K1")
 	a.P("SHRQ $16, R9")
@@ -141,6 +166,112 @@ func vnni(a *asm.File, mr int) {
 		a.P("VPADDD 64(DX), Z%d, K2, Z%d", 2*i+1, 2*i+1)
 		a.P("VMOVDQU32 Z%d, K1, (DX)", 2*i)
 		a.P("VMOVDQU32 Z%d, K2, 64(DX)", 2*i+1)
+		a.P("ADDQ R8, DX")
+	}
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// vnniStep returns what writes one group of four k.
+func vnniStep(a *asm.File, mr int) func(u int, at func(i, disp int) string) {
+	return func(u int, at func(i, disp int) string) {
+		a.P("VMOVDQU32 %d(DI), Z28", u*128)
+		a.P("VMOVDQU32 %d(DI), Z29", u*128+64)
+		a.P("PREFETCHT0 %d(DI)", u*128+1024)
+		a.P("PREFETCHT0 %d(DI)", u*128+1088)
+		for i := range mr {
+			a.P("VPBROADCASTD %s, Z%d", at(i, u*4), 30+i&1)
+			a.P("VPDPBUSD Z28, Z%d, Z%d", 30+i&1, 2*i)
+			a.P("VPDPBUSD Z29, Z%d, Z%d", 30+i&1, 2*i+1)
+		}
+	}
+}
+
+// vnniOut writes a tile of mr rows and 32 columns that does not store its sums:
+// it adds bias[j] - sums[i]·zeros[j] (unless sums is nil), multiplies with
+// scale[j], and stores bytes or floats. For bytes, more has three pairs of words:
+// zero point, least and greatest value; for floats it is nil or what is added.
+// Rows of A may be in segments of kg groups, step bytes behind each other's end.
+func vnniOut(a *asm.File, mr int, bytes bool) {
+	name := "vnniFloats"
+	if bytes {
+		name = "vnniBytes"
+	}
+	a.Func(fmt.Sprintf("%s%d", name, mr), 112)
+	start(a, mr, func() {
+		a.P("MOVQ bias+56(FP), R13")
+		a.P("VMOVDQU32 (R13), Z0")
+		a.P("VMOVDQU32 64(R13), Z1")
+		for i := 1; i < mr; i++ {
+			a.P("VMOVDQA32 Z0, Z%d", 2*i)
+			a.P("VMOVDQA32 Z1, Z%d", 2*i+1)
+		}
+		a.P("MOVQ sums+64(FP), R13")
+		a.P("TESTQ R13, R13")
+		a.P("JZ begin")
+		a.P("MOVQ zeros+72(FP), R15")
+		a.P("VMOVDQU32 (R15), Z28")
+		a.P("VMOVDQU32 64(R15), Z29")
+		for i := range mr {
+			a.P("VPMULLD.BCST %d(R13), Z28, Z30", 4*i)
+			a.P("VPMULLD.BCST %d(R13), Z29, Z31", 4*i)
+			a.P("VPSUBD Z30, Z%d, Z%d", 2*i, 2*i)
+			a.P("VPSUBD Z31, Z%d, Z%d", 2*i+1, 2*i+1)
+		}
+		a.L("begin")
+		a.P("MOVQ segments+96(FP), R13")
+		a.P("MOVQ step+104(FP), R14")
+	}, vnniStep(a, mr), true)
+	a.P("MOVQ mask+48(FP), R9")
+	a.P("MOVQ scale+80(FP), R10")
+	a.P("MOVQ more+88(FP), R11")
+	if bytes {
+		a.P("KMOVD R9, K1")
+		a.P("VPBROADCASTD (R11), Z28")
+		a.P("VPBROADCASTD 4(R11), Z29")
+		a.P("VPBROADCASTD 8(R11), Z30")
+		a.P("VMOVDQU32 ·packed(SB), Y31")
+		for i := range mr {
+			x, y := 2*i, 2*i+1
+			a.P("VCVTDQ2PS Z%d, Z%d", x, x)
+			a.P("VCVTDQ2PS Z%d, Z%d", y, y)
+			a.P("VMULPS (R10), Z%d, Z%d", x, x)
+			a.P("VMULPS 64(R10), Z%d, Z%d", y, y)
+			a.P("VCVTPS2DQ Z%d, Z%d", x, x)
+			a.P("VCVTPS2DQ Z%d, Z%d", y, y)
+			a.P("VPACKSSDW Z%d, Z%d, Z%d", y, x, x)
+			a.P("VPADDSW Z28, Z%d, Z%d", x, x)
+			a.P("VPMAXSW Z29, Z%d, Z%d", x, x)
+			a.P("VPMINSW Z30, Z%d, Z%d", x, x)
+			a.P("VPMOVWB Z%d, Y%d", x, x)
+			a.P("VPERMD Y%d, Y31, Y%d", x, x)
+			a.P("VMOVDQU8 Y%d, K1, (DX)", x)
+			a.P("ADDQ R8, DX")
+		}
+		a.P("VZEROUPPER")
+		a.P("RET")
+		return
+	}
+	a.P("KMOVW R9, K1")
+	a.P("SHRQ $16, R9")
+	a.P("KMOVW R9, K2")
+	a.P("VMOVUPS (R10), Z28")
+	a.P("VMOVUPS 64(R10), Z29")
+	a.P("VPXORD Z30, Z30, Z30")
+	a.P("VPXORD Z31, Z31, Z31")
+	a.P("TESTQ R11, R11")
+	a.P("JZ write")
+	a.P("VMOVUPS (R11), Z30")
+	a.P("VMOVUPS 64(R11), Z31")
+	a.L("write")
+	for i := range mr {
+		for h := range 2 {
+			x := 2*i + h
+			a.P("VCVTDQ2PS Z%d, Z%d", x, x)
+			a.P("VMULPS Z%d, Z%d, Z%d", 28+h, x, x)
+			a.P("VADDPS Z%d, Z%d, Z%d", 30+h, x, x)
+			a.P("VMOVUPS Z%d, K%d, %d(DX)", x, 1+h, 64*h)
+		}
 		a.P("ADDQ R8, DX")
 	}
 	a.P("VZEROUPPER")

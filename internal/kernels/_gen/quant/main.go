@@ -10,8 +10,10 @@ func main() {
 	dequantize(a, "avx2dequantU8", "VPMOVZXBD")
 	dequantize(a, "avx2dequantS8", "VPMOVSXBD")
 	requantize(a)
+	requantizeEach(a)
 	bounds(a)
 	floats(a)
+	scaled(a)
 	a.Raw("\nDATA ·order<>+0(SB)/8, $0x0000000400000000\nDATA ·order<>+8(SB)/8, $0x0000000500000001\n" +
 		"DATA ·order<>+16(SB)/8, $0x0000000600000002\nDATA ·order<>+24(SB)/8, $0x0000000700000003\nGLOBL ·order<>(SB), RODATA|NOPTR, $32\n")
 	a.Write("quant_amd64.s")
@@ -90,6 +92,57 @@ func requantize(a *asm.File) {
 		}
 		a.P("ADDQ $128, SI")
 		bytes(a)
+	})
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// requantizeEach is requantize with a scale for each element; Y8 is free.
+func requantizeEach(a *asm.File) {
+	a.Func("avx2requantizeEach", 44)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ x+8(FP), SI")
+	a.P("MOVQ n+16(FP), CX")
+	a.P("MOVQ scale+24(FP), DX")
+	a.P("VBROADCASTSS lo+32(FP), Y9")
+	a.P("VBROADCASTSS hi+36(FP), Y10")
+	a.P("MOVL zero+40(FP), AX")
+	a.P("MOVQ AX, X11")
+	a.P("VPBROADCASTD X11, Y11")
+	a.P("VPCMPEQD Y12, Y12, Y12")
+	a.P("VPSRLD $24, Y12, Y12")
+	a.P("VMOVDQU ·order<>(SB), Y13")
+	loop(a, func() {
+		for i := range 4 {
+			a.P("VCVTDQ2PS %d(SI), Y%d", i*32, i)
+			a.P("VMULPS %d(DX), Y%d, Y%d", i*32, i, i)
+		}
+		a.P("ADDQ $128, SI")
+		a.P("ADDQ $128, DX")
+		bytes(a)
+	})
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// scaled writes dst = x·scale + shift.
+func scaled(a *asm.File) {
+	a.Func("avx2scaled", 40)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ x+8(FP), SI")
+	a.P("MOVQ n+16(FP), CX")
+	a.P("MOVQ scale+24(FP), DX")
+	a.P("MOVQ shift+32(FP), BX")
+	loop(a, func() {
+		for i := range 4 {
+			a.P("VCVTDQ2PS %d(SI), Y%d", i*32, i)
+			a.P("VMULPS %d(DX), Y%d, Y%d", i*32, i, i)
+			a.P("VADDPS %d(BX), Y%d, Y%d", i*32, i, i)
+			a.P("VMOVUPS Y%d, %d(DI)", i, i*32)
+		}
+		for _, r := range []string{"SI", "DI", "DX", "BX"} {
+			a.P("ADDQ $128, %s", r)
+		}
 	})
 	a.P("VZEROUPPER")
 	a.P("RET")

@@ -1,0 +1,410 @@
+// Package qconv convolves 8-bit integers, exactly, in 32 bits, and rounds the
+// sums to 8 bits. Tensors are channels-last: [n, spatial…, c], row-major.
+package qconv
+
+import (
+	"bytes"
+	"encoding/binary"
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/cpu"
+	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+// Window says which elements of the input a position of the output sees: along
+// dimension i, position o sees o*Strides[i] - Before[i] + k*Dilations[i] for
+// each k below Kernel[i]; what lies outside of [0, In[i]) is the zero point.
+type Window struct {
+	In, Kernel, Out    []int
+	Strides, Dilations []int
+	Before             []int
+}
+
+func product(s []int) int {
+	n := 1
+	for _, x := range s {
+		n *= x
+	}
+	return n
+}
+
+// Table is one implementation of the depthwise routine.
+type Table struct {
+	Name string
+	// Width is the number of channels of a block, Taps that of the taps that lie
+	// together in Pack's layout.
+	Width, Taps int
+	// Pack lays out the weights w[tap*channels+c], of taps, a multiple of Taps,
+	// for one block: w holds width <= Width channels of it.
+	Pack func(w []int16, taps, channels, width int) []byte
+	// Order gives the place of channel c of a block in bias and scale.
+	Order func(c int) int
+	// Row computes n positions of one block: position i is the sum over taps t of
+	// weights times the width bytes at ptrs[t]+i*xstep, and goes to y+i*ystep.
+	Row func(r *rowArgs)
+}
+
+// rowArgs are the arguments of Table.Row. bias and scale have Width elements.
+type rowArgs struct {
+	n, taps      int
+	ptrs         []unsafe.Pointer
+	w            []byte
+	y            unsafe.Pointer
+	xstep, ystep int
+	width        int
+	bias         []int32
+	scale        []float32
+	words        [4]uint32 // zero point, least and greatest value as pairs of words, then what bytes are flipped by
+	small        bool
+}
+
+// Tables lists what this machine can run, slowest first.
+var Tables = append([]*Table{{Name: cpu.Generic, Width: 32, Taps: 1, Pack: packGo, Order: func(c int) int { return c }, Row: rowGo}}, archTables()...)
+
+// Best returns the fastest table that may be used.
+func Best() *Table {
+	for i := len(Tables) - 1; i > 0; i-- {
+		if cpu.Has(Tables[i].Name) {
+			return Tables[i]
+		}
+	}
+	return Tables[0]
+}
+
+// Weights are those of a convolution, prepared. They are not changed by Run, so
+// that one may serve many calls.
+type Weights struct {
+	M, CG, Group, Taps int
+	// run is the bytes of a row for the taps along the last dimension, a
+	// multiple of 4.
+	run    int
+	groups []*qgemm.Right // of each group
+	depth  *depth         // instead, if each group is one channel
+}
+
+// NewWeights prepares w [m, cg, taps], bytes with zero points zero (one, one for
+// each of m, or none), where line of the taps lie along the last dimension. With
+// other zero points, other weights are needed.
+func NewWeights(p par.P, w []byte, m, cg, group, taps, line int, signed bool, zero []int32) *Weights {
+	r := &Weights{M: m, CG: cg, Group: group, Taps: taps}
+	if cg == 1 && m == group && taps > 0 {
+		r.depth = newDepth(w, m, taps, signed, zero)
+		return r
+	}
+	mg := m / group
+	r.run = (line*cg + 3) &^ 3
+	k := taps / max(line, 1) * r.run
+	none := byte(0) // what is packed as 0
+	if !signed {
+		none = 0x80
+	}
+	tmp := bytes.Repeat([]byte{none}, mg*k) // [m][line][tap][c], as rows see it
+	for g := range group {
+		src := w[g*mg*cg*taps:]
+		for i := range mg {
+			for c := range cg {
+				for t, v := range src[(i*cg+c)*taps : (i*cg+c+1)*taps] {
+					tmp[i*k+t/line*r.run+t%line*cg+c] = v
+				}
+			}
+		}
+		r.groups = append(r.groups, qgemm.Pack(p, tmp, k, mg, 1, k, signed))
+	}
+	return r
+}
+
+// Round says what becomes of the sums of a convolution: for each output channel
+//
+//	clamp(round((s + bias)·scale) + zero, lo, hi), halves to even
+type Round struct {
+	groups       []*qgemm.Finish
+	zero, lo, hi int32
+	bias         []int32 // of depthwise convolutions: in the order of blocks
+	scale        []float32
+	small        bool
+}
+
+// NewRound makes what Run needs with w: zx is the zero point of the input as
+// unsigned bytes, zw those of the weights, bias may be nil, scale has one value
+// or one for each output channel.
+func NewRound(w *Weights, zx int32, zw, bias []int32, scale []float32, factor float32, zero, lo, hi int32) *Round {
+	r := &Round{zero: zero, lo: lo, hi: hi}
+	if w.depth != nil {
+		w.depth.round(r, zx, bias, scale, factor)
+		return r
+	}
+	mg := w.M / w.Group
+	part := func(v []int32, g int) []int32 {
+		if len(v) > 1 {
+			return v[g*mg : (g+1)*mg]
+		}
+		return v
+	}
+	for g, right := range w.groups {
+		f := &qgemm.Finish{Zero: zero, Lo: lo, Hi: hi}
+		s := scale
+		if len(s) > 1 {
+			s = s[g*mg : (g+1)*mg]
+		}
+		f.SetScale(s, mg, factor)
+		var b []int32
+		if bias != nil {
+			b = bias[g*mg : (g+1)*mg]
+		}
+		f.SetZeros(right, w.CG*w.Taps, zx, part(zw, g), b)
+		r.groups = append(r.groups, f)
+	}
+	return r
+}
+
+// Args is one convolution: X [N, In…, C] of bytes with zero point Zero, Y
+// [N, Out…, M].
+type Args struct {
+	N, C int
+	Window
+	X, Y   []byte
+	Signed bool // X; Zero then has its top bit flipped, as all bytes will have
+	Zero   byte // unsigned
+	W      *Weights
+	R      *Round
+}
+
+// Run computes a. It panics if slices and sizes do not fit. scratch gives it
+// memory; what it gives is not used after Run has returned.
+func Run(p par.P, a *Args, scratch func(n int) []byte) {
+	out, w := product(a.Out), a.W
+	if a.N == 0 || w.M == 0 || out == 0 {
+		return
+	}
+	if w.CG*w.Group != a.C || w.M%w.Group != 0 || len(a.X) != a.N*a.C*product(a.In) || len(a.Y) != a.N*w.M*out || w.Taps != product(a.Kernel) {
+		panic("qconv: sizes do not fit")
+	}
+	b := *a
+	r := &runner{Args: &b, rows: a.N * out, out: out, run: w.run}
+	if w.depth == nil && r.direct() {
+		r.lines(p, scratch)
+		return
+	}
+	if a.Signed {
+		b.X = scratch(len(a.X))
+		p.For(len(b.X), 1<<16, func(lo, hi int) { flip(b.X[lo:hi], a.X[lo:hi]) })
+	}
+	if w.depth != nil {
+		w.depth.run(p, &b)
+		return
+	}
+	r.blocks(p, scratch)
+}
+
+// flip sets dst to src with all top bits flipped.
+func flip(dst, src []byte) {
+	for ; len(src) >= 8; dst, src = dst[8:], src[8:] {
+		binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(src)^0x8080808080808080)
+	}
+	for i, v := range src {
+		dst[i] = v ^ 0x80
+	}
+}
+
+// runner convolves by products of matrices: what each position sees, row by
+// row, times the weights.
+type runner struct {
+	*Args
+	rows, out, run int
+}
+
+const (
+	tile  = 14      // rows of the largest tile
+	work  = 1 << 20 // products that are worth a task
+	tasks = 16      // that there should be
+)
+
+// split returns how many panels a task takes if there are rows blocks of rows,
+// each of k·high products for a column.
+func (r *runner) split(blocks, high, k, panels int) (wide int) {
+	wide = panels
+	for blocks*((panels+wide-1)/wide) < tasks && wide > 1 && high*k*(wide/2)*qgemm.Width >= work {
+		wide = (wide + 1) / 2
+	}
+	return wide
+}
+
+// blocks makes matrices of what the positions see.
+func (r *runner) blocks(p par.P, scratch func(n int) []byte) {
+	const (
+		cache = 256 << 10 // bytes of rows that a task takes
+		most  = 8 * tile
+	)
+	mg, k := r.W.M/r.W.Group, r.W.groups[0].K
+	stride := k
+	panels := (mg + qgemm.Width - 1) / qgemm.Width
+	high := min(most, max(1, cache/max(1, stride)/tile)*tile)
+	blocks := (r.rows + high - 1) / high
+	high = (r.rows + blocks - 1) / blocks
+	blocks = (r.rows + high - 1) / high
+	wide := r.split(blocks*r.W.Group, high, k, panels)
+	parts := (panels + wide - 1) / wide
+	grain := max(1, work/max(1, high*k*wide*qgemm.Width))
+	inPlace := r.inPlace()
+	if parts > 1 && !inPlace {
+		// Several tasks share rows, which are laid out first.
+		all := scratch(r.rows * stride)
+		for g := range r.W.Group {
+			p.For(r.rows, max(1, (1<<16)/max(1, stride)), func(lo, hi int) { r.layOut(all[lo*stride:hi*stride], stride, g, lo, hi) })
+			p.For(blocks*parts, grain, func(lo, hi int) {
+				for t := lo; t < hi; t++ {
+					i0, q0 := t%blocks*high, t/blocks*wide
+					r.block(&qgemm.View{M: min(high, r.rows-i0), K: stride, Stride: stride, Data: all[i0*stride:]}, g, i0, q0, min(q0+wide, panels))
+				}
+			})
+		}
+		return
+	}
+	p.For(r.W.Group*blocks*parts, grain, func(lo, hi int) {
+		var buf *[]byte
+		for t := lo; t < hi; t++ {
+			g, i0, q0 := t/(blocks*parts), t%blocks*high, t/blocks%parts*wide
+			i1, q1 := min(i0+high, r.rows), min(q0+wide, panels)
+			if inPlace {
+				at := g * r.W.CG
+				// Rows whose end, rounded up, is outside of X are copied.
+				safe := i1
+				for safe > i0 && at+(safe-1)*r.C+stride > len(r.X) {
+					safe--
+				}
+				if safe > i0 {
+					r.block(&qgemm.View{M: safe - i0, K: r.W.CG, Stride: r.C, Data: r.X[at+i0*r.C:]}, g, i0, q0, q1)
+				}
+				i0 = safe
+			}
+			if i0 == i1 {
+				continue
+			}
+			if buf == nil {
+				buf = rowBuffers.Get().(*[]byte)
+				defer rowBuffers.Put(buf)
+			}
+			if n := (i1 - i0) * stride; cap(*buf) < n {
+				*buf = make([]byte, max(n, high*stride))
+			}
+			rows := (*buf)[:(i1-i0)*stride]
+			r.layOut(rows, stride, g, i0, i1)
+			r.block(&qgemm.View{M: i1 - i0, K: stride, Stride: stride, Data: rows}, g, i0, q0, q1)
+		}
+	})
+}
+
+// inPlace reports whether rows lie one after the other in X.
+func (r *runner) inPlace() bool {
+	for i := range r.In {
+		if r.Kernel[i] != 1 || r.Strides[i] != 1 || r.Before[i] != 0 || r.In[i] != r.Out[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// block computes panels [q0, q1) of group g for the rows of v, of which the
+// first is row i0.
+func (r *runner) block(v *qgemm.View, g, i0, q0, q1 int) {
+	f := r.R.groups[g]
+	if f.Zeros != nil {
+		v.Sums = make([]int32, v.M)
+		if v.K == r.W.groups[g].K && r.run != r.W.CG*r.Kernel[len(r.Kernel)-1] { // fill bytes do not count
+			u := *v
+			u.K, u.Segments, u.Step = r.W.CG*r.Kernel[len(r.Kernel)-1], v.K/r.run, r.run
+			u.RowSums(v.Sums)
+		} else {
+			v.RowSums(v.Sums)
+		}
+	}
+	f.Bytes(qgemm.Best(), v, r.W.groups[g], q0, q1, r.Y[i0*r.W.M+g*(r.W.M/r.W.Group):], r.W.M)
+}
+
+// direct reports whether lines serves: the taps along the last dimension lie in
+// one run of X, and lines of the output are long enough for good tiles.
+func (r *runner) direct() bool {
+	d := len(r.In)
+	if d > 2 || r.W.Group > 1 || r.Dilations[d-1] != 1 && r.Kernel[d-1] > 1 || r.inPlace() {
+		return false
+	}
+	w := r.Out[d-1]
+	return w/((w+tile-1)/tile) >= 9 || w >= 5 && r.run < 64
+}
+
+// lines reads the rows of the product where they are in X, or in a copy of it
+// with padding.
+func (r *runner) lines(p par.P, scratch func(n int) []byte) {
+	last := len(r.In) - 1
+	kw, kh, iw, ih, ow, oh := r.Kernel[last], 1, r.In[last], 1, r.Out[last], 1
+	sh, dh, left, top := 1, 1, r.Before[last], 0
+	if last == 1 {
+		kh, ih, oh, sh, dh, top = r.Kernel[0], r.In[0], r.Out[0], r.Strides[0], r.Dilations[0], r.Before[0]
+	}
+	x, pw, ph := r.X, iw, ih
+	if needW, needH := (ow-1)*r.Strides[last]+kw, (oh-1)*sh+(kh-1)*dh+1; r.Signed || left != 0 || top != 0 || needW > iw || needH > ih || kw*r.C%4 != 0 {
+		pw, ph = needW, needH
+		x = scratch(r.N*ph*pw*r.C + 4)
+		p.For(r.N*ph, max(1, (1<<15)/(pw*r.C)), func(lo, hi int) {
+			for l := lo; l < hi; l++ {
+				dst := x[l*pw*r.C : (l+1)*pw*r.C]
+				y := l%ph - top
+				c0, c1 := min(left, pw), min(left+iw, pw)
+				if y < 0 || y >= ih {
+					c1 = c0
+				}
+				fill(dst[:c0*r.C], r.Zero)
+				if c1 > c0 {
+					src := r.X[(l/ph*ih+y)*iw*r.C:][:(c1-c0)*r.C]
+					if r.Signed {
+						flip(dst[c0*r.C:c1*r.C], src)
+					} else {
+						copy(dst[c0*r.C:], src)
+					}
+				}
+				fill(dst[c1*r.C:], r.Zero)
+			}
+		})
+	}
+	right, f := r.W.groups[0], r.R.groups[0]
+	panels, total := right.Panels(), r.N*oh
+	high := max(1, 56/ow) // lines that use a panel together
+	if n := (total + high - 1) / high; n < tasks {
+		high = max(1, total/tasks)
+	}
+	blocks := (total + high - 1) / high
+	wide := r.split(blocks, high*ow, right.K, panels)
+	parts := (panels + wide - 1) / wide
+	p.For(blocks*parts, max(1, work/max(1, high*ow*right.K*wide*qgemm.Width)), func(lo, hi int) {
+		t := qgemm.Best()
+		v := &qgemm.View{M: ow, K: kw * r.C, Stride: r.Strides[last] * r.C, Segments: kh, Step: dh * pw * r.C}
+		if f.Zeros != nil {
+			v.Sums = make([]int32, ow)
+		}
+		for i := lo; i < hi; i++ {
+			l0, q0 := i%blocks*high, i/blocks*wide
+			l1, q1 := min(l0+high, total), min(q0+wide, panels)
+			each := q1 - q0
+			if l1-l0 > 1 && f.Zeros == nil && right.K*qgemm.Width > 8<<10 {
+				each = 1 // while a panel is in the cache
+			}
+			for q := q0; q < q1; q += each {
+				for l := l0; l < l1; l++ {
+					v.Data = x[(l/oh*ph+l%oh*sh)*pw*r.C:]
+					if f.Zeros != nil {
+						v.RowSums(v.Sums)
+					}
+					f.Bytes(t, v, right, q, q+each, r.Y[l*ow*r.W.M:], r.W.M)
+				}
+			}
+		}
+	})
+}
+
+// fill sets all bytes of dst.
+func fill(dst []byte, v byte) {
+	for i := range dst {
+		dst[i] = v
+	}
+}

@@ -1,0 +1,74 @@
+//go:build !noasm
+
+package qconv
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/cpu"
+)
+
+// The assembly in qconv_amd64.s does what rowGo does for scales within (-1, 1).
+// It reads and writes the bytes of a block's channels alone and checks nothing.
+//
+//go:generate sh -c "cd ../_gen && go build -o /tmp/gneiss-gen-qconv ./qconv && cd ../qconv && /tmp/gneiss-gen-qconv && rm /tmp/gneiss-gen-qconv"
+
+//go:noescape
+func vnniDepth(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer, mask uint64)
+
+//go:noescape
+func avx2Depth(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer)
+
+func archTables() []*Table {
+	var l []*Table
+	if cpu.Found.AVX2 {
+		l = append(l, &Table{Name: cpu.AVX2, Width: 16, Taps: 2, Pack: packWords, Order: func(c int) int { return c }, Row: rowAVX2})
+	}
+	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
+		l = append(l, &Table{Name: cpu.VNNI, Width: 64, Taps: 4, Pack: packBytes, Order: unpacked, Row: rowVNNI})
+	}
+	return l
+}
+
+// unpacked is where channel c of 64 goes when bytes are unpacked to double words.
+func unpacked(c int) int { return c%16/4*16 + c/16*4 + c%4 }
+
+// packBytes is [tap/4][unpacked(channel)][4] as bytes.
+func packBytes(w []int16, taps, channels, width int) []byte {
+	out := make([]byte, taps*64)
+	for t := range taps {
+		for c, v := range w[t*channels : t*channels+width] {
+			out[t/4*256+unpacked(c)*4+t%4] = byte(v)
+		}
+	}
+	return out
+}
+
+func rowVNNI(r *rowArgs) {
+	vnniDepth(r.n, r.taps/4, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
+		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.words), ^uint64(0)>>(64-r.width))
+}
+
+// packWords is [tap/2][channel][2] as words for 16 channels, else packGo.
+func packWords(w []int16, taps, channels, width int) []byte {
+	if width < 16 {
+		return packGo(w, taps, channels, width)
+	}
+	out := make([]byte, taps*32)
+	for t := range taps {
+		for c, v := range w[t*channels : t*channels+width] {
+			binary.LittleEndian.PutUint16(out[t/2*64+c*4+t%2*2:], uint16(v))
+		}
+	}
+	return out
+}
+
+func rowAVX2(r *rowArgs) {
+	if r.width < 16 {
+		rowGo(r)
+		return
+	}
+	avx2Depth(r.n, r.taps/2, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
+		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.words))
+}

@@ -1,0 +1,212 @@
+package qconv
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/gneiss-run/gneiss/internal/cpu"
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+// sizes of a test: output sizes follow.
+type sizes struct {
+	n, cg, mg, group                     int
+	in, kernel, strides, dilations, pads []int // pads: before, then after
+}
+
+func (s sizes) args() *Args {
+	a := &Args{N: s.n, C: s.cg * s.group, Window: Window{In: s.in, Kernel: s.kernel, Strides: s.strides, Dilations: s.dilations, Before: s.pads[:len(s.in)]}}
+	for i, x := range s.in {
+		a.Out = append(a.Out, (x+s.pads[i]+s.pads[i+len(s.in)]-(s.kernel[i]-1)*s.dilations[i]-1)/s.strides[i]+1)
+	}
+	return a
+}
+
+// naive computes what Run should.
+func naive(a *Args, s sizes, w []byte, signed bool, zw, bias []int32, scale []float32, zero, lo, hi int32) []byte {
+	m, d := s.mg*s.group, len(s.in)
+	out, taps := product(a.Out), product(s.kernel)
+	y := make([]byte, s.n*out*m)
+	pos, tap := make([]int, d), make([]int, d)
+	for n := range s.n {
+		for o := range out {
+			seek(pos, a.Out, o)
+			for ch := range m {
+				sum := bias[ch]
+				for t := range taps {
+					seek(tap, s.kernel, t)
+					at, inside := 0, true
+					for i := range d {
+						x := pos[i]*s.strides[i] - s.pads[i] + tap[i]*s.dilations[i]
+						inside = inside && x >= 0 && x < s.in[i]
+						at = at*s.in[i] + x
+					}
+					if !inside {
+						continue
+					}
+					for c := range s.cg {
+						v := int32(w[(ch*s.cg+c)*taps+t])
+						if signed {
+							v = int32(int8(v))
+						}
+						if len(zw) > 0 {
+							v -= zw[min(ch, len(zw)-1)]
+						}
+						sum += v * (int32(a.X[(n*product(s.in)+at)*a.C+ch/s.mg*s.cg+c]) - int32(a.Zero))
+					}
+				}
+				q := math.RoundToEven(float64(float32(sum)*scale[min(ch, len(scale)-1)])) + float64(zero)
+				y[(n*out+o)*m+ch] = byte(int32(min(max(q, float64(lo)), float64(hi))))
+			}
+		}
+	}
+	return y
+}
+
+func eachTable(t *testing.T, f func(t *testing.T)) {
+	for _, level := range cpu.Levels() {
+		t.Run(level, func(t *testing.T) {
+			restore, err := cpu.Force(level)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer restore()
+			f(t)
+		})
+	}
+}
+
+func TestRun(t *testing.T) {
+	cases := []sizes{
+		{1, 3, 8, 1, []int{9, 11}, []int{3, 3}, []int{2, 2}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{2, 16, 40, 1, []int{5, 7}, []int{1, 1}, []int{1, 1}, []int{1, 1}, []int{0, 0, 0, 0}},
+		{1, 5, 33, 1, []int{6, 6}, []int{1, 1}, []int{1, 1}, []int{1, 1}, []int{0, 0, 0, 0}},
+		{1, 8, 20, 1, []int{8, 8}, []int{1, 1}, []int{2, 2}, []int{1, 1}, []int{0, 0, 0, 0}},
+		{1, 64, 64, 1, []int{7, 7}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{1, 4, 6, 3, []int{8, 9}, []int{3, 2}, []int{1, 2}, []int{2, 3}, []int{2, 1, 0, 3}},
+		{2, 6, 5, 1, []int{17}, []int{5}, []int{2}, []int{1}, []int{4, 2}},
+		{1, 2, 3, 2, []int{4, 5, 6}, []int{2, 3, 2}, []int{1, 1, 2}, []int{1, 1, 1}, []int{0, 1, 1, 1, 1, 0}},
+		{1, 1, 1, 32, []int{9, 9}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{2, 1, 1, 100, []int{6, 7}, []int{3, 3}, []int{2, 2}, []int{1, 1}, []int{1, 0, 1, 1}},
+		{1, 1, 1, 17, []int{12, 12}, []int{5, 5}, []int{1, 1}, []int{2, 2}, []int{4, 4, 4, 4}},
+		{1, 1, 1, 70, []int{20}, []int{7}, []int{3}, []int{1}, []int{3, 3}},
+		{1, 1, 1, 65, []int{3, 4, 5}, []int{2, 2, 2}, []int{1, 1, 1}, []int{1, 1, 1}, []int{1, 0, 1, 0, 1, 0}},
+		{1, 1, 1, 16, []int{2, 2}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{2, 2, 2, 2}},
+		{1, 1, 2, 8, []int{5, 5}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{1, 4, 70, 1, []int{14, 31}, []int{5, 3}, []int{1, 1}, []int{2, 1}, []int{1, 1, 1, 1}},
+		{2, 6, 40, 1, []int{12, 20}, []int{1, 1}, []int{3, 2}, []int{1, 1}, []int{0, 0, 0, 0}},
+		{1, 8, 20, 1, []int{3, 40}, []int{1, 1}, []int{1, 2}, []int{1, 1}, []int{0, 0, 0, 0}},
+		{1, 5, 70, 1, []int{4, 120}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{0, 0, 0, 0}},
+		{1, 300, 70, 1, []int{4, 5}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+	}
+	eachTable(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(3, 4))
+		for _, s := range cases {
+			for kind := range 6 {
+				a := s.args()
+				m, taps := s.mg*s.group, product(s.kernel)
+				a.Zero = byte(rng.IntN(256))
+				a.X = make([]byte, s.n*product(s.in)*a.C)
+				w, bias, scale := make([]byte, m*s.cg*taps), make([]int32, m), make([]float32, m)
+				for i := range a.X {
+					a.X[i] = byte(rng.IntN(256))
+				}
+				for i := range w {
+					w[i] = byte(rng.IntN(256))
+				}
+				for i := range bias {
+					bias[i], scale[i] = int32(rng.IntN(3000)), rng.Float32()/100/float32(s.cg*taps)
+				}
+				signed := kind%2 == 0
+				var zw []int32
+				lo, hi, zero := int32(0), int32(255), int32(rng.IntN(256))
+				switch kind {
+				case 1:
+					zw = []int32{128}
+				case 2:
+					lo, hi, zero = -128, 127, -5
+					scale = scale[:1]
+				case 3, 4:
+					zw = make([]int32, m)
+					for i := range zw {
+						zw[i] = int32(rng.IntN(100))
+					}
+				case 5:
+					scale[0] = 3
+				}
+				if kind == 4 { // the same numbers as signed bytes
+					a.Signed = true
+					for i := range a.X {
+						a.X[i] ^= 0x80
+					}
+				}
+				p := par.P{Threads: 1 + kind%2}
+				wt := NewWeights(p, w, m, s.cg, s.group, taps, s.kernel[len(s.kernel)-1], signed, zw)
+				a.W, a.R = wt, NewRound(wt, int32(a.Zero), zw, bias, scale, 1, zero, lo, hi)
+				size := s.n * product(a.Out) * m
+				whole := make([]byte, size+64)
+				for i := range whole {
+					whole[i] = 0xa5
+				}
+				a.Y = whole[:size:size]
+				Run(p, a, func(n int) []byte { return make([]byte, n) })
+				if a.Signed {
+					for i := range a.X {
+						a.X[i] ^= 0x80
+					}
+				}
+				want := naive(a, s, w, signed, zw, bias, scale, zero, lo, hi)
+				for i, v := range want {
+					if a.Y[i] != v {
+						t.Fatalf("%+v kind %d: element %d is %d, want %d", s, kind, i, a.Y[i], v)
+					}
+				}
+				for _, v := range whole[size:] {
+					if v != 0xa5 {
+						t.Fatalf("%+v: wrote beyond the end", s)
+					}
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkRun(b *testing.B) {
+	for _, s := range []sizes{
+		{1, 3, 64, 1, []int{224, 224}, []int{7, 7}, []int{2, 2}, []int{1, 1}, []int{3, 3, 3, 3}},
+		{1, 3, 32, 1, []int{224, 224}, []int{3, 3}, []int{2, 2}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{1, 64, 64, 1, []int{56, 56}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{1, 256, 256, 1, []int{14, 14}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{1, 512, 512, 1, []int{7, 7}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{1, 64, 256, 1, []int{56, 56}, []int{1, 1}, []int{1, 1}, []int{1, 1}, []int{0, 0, 0, 0}},
+		{1, 16, 96, 1, []int{112, 112}, []int{1, 1}, []int{1, 1}, []int{1, 1}, []int{0, 0, 0, 0}},
+		{1, 1, 1, 32, []int{112, 112}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{1, 1, 1, 144, []int{56, 56}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{1, 1, 1, 96, []int{112, 112}, []int{3, 3}, []int{2, 2}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{1, 1, 1, 960, []int{7, 7}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+	} {
+		a := s.args()
+		m := s.mg * s.group
+		a.X, a.Y = make([]byte, product(s.in)*a.C), make([]byte, product(a.Out)*m)
+		w := make([]byte, m*s.cg*product(s.kernel))
+		for _, level := range cpu.Levels()[1:] {
+			b.Run(fmt.Sprintf("%dx%d_%v_%v_s%d_%s", s.cg, s.group, s.in, s.kernel, s.strides[0], level), func(b *testing.B) {
+				restore, _ := cpu.Force(level)
+				defer restore()
+				a.W = NewWeights(par.P{}, w, m, s.cg, s.group, product(s.kernel), s.kernel[len(s.kernel)-1], true, nil)
+				a.R = NewRound(a.W, 3, nil, nil, []float32{0.01}, 1, 0, 0, 255)
+				best := time.Hour // others may use the machine too
+				for b.Loop() {
+					begin := time.Now()
+					Run(par.P{}, a, func(n int) []byte { return make([]byte, n) })
+					best = min(best, time.Since(begin))
+				}
+				b.ReportMetric(float64(best.Microseconds()), "us")
+				b.ReportMetric(float64(product(a.Out)*m*s.cg*product(s.kernel))/best.Seconds()/1e9, "GMAC/s")
+			})
+		}
+	}
+}

@@ -1,0 +1,236 @@
+package qgemm
+
+import (
+	"sync"
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+)
+
+// View is a left matrix that tiles read where it is: rows of unsigned bytes,
+// Stride apart. A row is one run of K bytes, or Segments of them, Step apart. A
+// run is read to the next multiple of 4 beyond K; the right matrix, whose K
+// counts these bytes too, must have zeros there.
+type View struct {
+	M, K, Stride   int
+	Segments, Step int // 0: one
+	Data           []byte
+	// Sums has the sum of each row. It may be nil if Finish.Zeros is.
+	Sums []int32
+}
+
+// segments returns their number and the groups of four bytes of each.
+func (a *View) segments() (n, kg int) { return max(a.Segments, 1), (a.K + 3) / 4 }
+
+// Finish says what becomes of the sums of a product before they leave the
+// registers:
+//
+//	s[i,j] = Σ_p a[i,p]·b[p,j] + Bias[j] - Sums[i]·Zeros[j]
+//	bytes:  clamp(round(s·Scale[j]) + Zero, Lo, Hi), halves to even
+//	floats: s·Scale[j] + Shift[j]
+//
+// Slices have an element for each column of all panels. It is not changed by
+// Bytes and Floats, so that one may serve many calls.
+type Finish struct {
+	Bias         []int32
+	Zeros        []int32 // nil: all 0
+	Scale        []float32
+	Shift        []float32 // nil: all 0
+	Zero, Lo, Hi int32
+	// Small says that all scales lie within (-1, 1), so that no product leaves
+	// the range of int32. SetScale sets it.
+	Small bool
+}
+
+// SetScale sets Scale for n columns from one value or one for each, each times
+// factor.
+func (f *Finish) SetScale(scale []float32, n int, factor float32) {
+	padded := (n + Width - 1) / Width * Width
+	if cap(f.Scale) < padded {
+		f.Scale = make([]float32, padded)
+	}
+	f.Scale = f.Scale[:padded]
+	f.Small = true
+	for j := range n {
+		s := scale[0]
+		if len(scale) > 1 {
+			s = scale[j]
+		}
+		s *= factor
+		f.Scale[j] = s
+		f.Small = f.Small && s > -1 && s < 1
+	}
+	clear(f.Scale[n:])
+}
+
+// SetZeros sets Bias and Zeros for the product of a, whose bytes have the zero
+// point za (as unsigned bytes), with b, of zero points zb (one, one for each
+// column, or none), so that s is the sum of the products of what the bytes stand
+// for, of which there are k, plus bias (nil: none).
+func (f *Finish) SetZeros(b *Right, k int, za int32, zb, bias []int32) {
+	padded := b.Panels() * Width
+	if cap(f.Bias) < padded {
+		f.Bias = make([]int32, padded)
+	}
+	f.Bias = f.Bias[:padded]
+	off := int32(0)
+	if !b.Signed {
+		off = -128
+	}
+	any := off != 0 && len(zb) == 0
+	for _, z := range zb {
+		any = any || z+off != 0
+	}
+	if any {
+		f.Zeros = make([]int32, padded)
+		for j := range b.N {
+			f.Zeros[j] = zeroAt(zb, j) + off
+		}
+	} else {
+		f.Zeros = nil
+	}
+	for j := range b.N {
+		v := -za * b.Sums[j]
+		if any {
+			v += za * int32(k) * f.Zeros[j]
+		}
+		if bias != nil {
+			v += bias[j]
+		}
+		f.Bias[j] = v
+	}
+}
+
+// RowSums returns the sums of the rows of a.
+func (a *View) RowSums(dst []int32) {
+	n, _ := a.segments()
+	for i := range dst[:a.M] {
+		dst[i] = 0
+		for s := range n {
+			at := i*a.Stride + s*a.Step
+			dst[i] += byteSum(a.Data[at : at+a.K])
+		}
+	}
+}
+
+// Bytes writes the bytes of rows a times panels [q0, q1) of b to dst, whose
+// rows are ldd apart and begin with the first column of b.
+func (f *Finish) Bytes(t *Table, a *View, b *Right, q0, q1 int, dst []byte, ldd int) {
+	f.run(t, a, b, q0, q1, unsafe.Pointer(unsafe.SliceData(dst)), len(dst), ldd, false)
+}
+
+// Floats is Bytes for floats.
+func (f *Finish) Floats(t *Table, a *View, b *Right, q0, q1 int, dst []float32, ldd int) {
+	f.run(t, a, b, q0, q1, unsafe.Pointer(unsafe.SliceData(dst)), len(dst), ldd, true)
+}
+
+func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer, size, ldd int, floats bool) {
+	if a.M == 0 || q1 <= q0 {
+		return
+	}
+	tiles := (a.M + t.MR - 1) / t.MR
+	step := (a.M + tiles - 1) / tiles
+	segments, kg := a.segments()
+	panel := PanelSize(b.K)
+	last := min(q1*Width, b.N)
+	if segments*kg != (b.K+3)/4 || (a.M-1)*ldd+last > size || (a.M-1)*a.Stride+(segments-1)*a.Step+kg*4 > len(a.Data) || q1*panel > len(b.Data) || q1*Width > len(f.Bias) ||
+		q1*Width > len(f.Scale) || f.Shift != nil && floats && q1*Width > len(f.Shift) || f.Zeros != nil && (len(a.Sums) < a.M || q1*Width > len(f.Zeros)) {
+		panic("qgemm: sizes do not fit")
+	}
+	elem := 1
+	fused := t.Bytes
+	if floats {
+		elem, fused = 4, t.Floats
+	}
+	if kg == 0 || b.K > 4*kBlock || !floats && !f.Small {
+		fused = nil
+	}
+	wk := works.Get().(*work)
+	defer works.Put(wk)
+	wk.words = [3]uint32{pair(f.Zero), pair(f.Lo), pair(f.Hi)}
+	for q := q0; q < q1; q++ {
+		j := q * Width
+		w := min(Width, b.N-j)
+		e := &wk.ends
+		*e = Ends{Bias: unsafe.Pointer(&f.Bias[j]), Scale: unsafe.Pointer(&f.Scale[j]), Segments: segments, Step: a.Step - kg*4}
+		if !floats {
+			e.More = unsafe.Pointer(&wk.words)
+		} else if f.Shift != nil {
+			e.More = unsafe.Pointer(&f.Shift[j])
+		}
+		for i := 0; i < a.M; i += step {
+			r := min(step, a.M-i)
+			d := unsafe.Add(dst, (i*ldd+j)*elem)
+			if fused == nil {
+				f.slow(t, a, b, wk, i, r, q, d, ldd, floats)
+				continue
+			}
+			if f.Zeros != nil {
+				e.Sums, e.Zeros = unsafe.Pointer(&a.Sums[i]), unsafe.Pointer(&f.Zeros[j])
+			}
+			fused(r, kg, unsafe.Pointer(&a.Data[i*a.Stride]), a.Stride, unsafe.Pointer(&b.Data[q*panel]), d, ldd, w, e)
+		}
+	}
+	wk.ends = Ends{}
+}
+
+// work is what a call of run writes to.
+type work struct {
+	ends  Ends
+	words [3]uint32
+	sums  [maxMR * Width]int32
+	tail  [Width]byte
+	float [Width]float32
+}
+
+var (
+	works   = sync.Pool{New: func() any { return new(work) }}
+	noShift [Width]float32
+)
+
+// pair returns v as a word, twice.
+func pair(v int32) uint32 { return uint32(uint16(v)) | uint32(uint16(v))<<16 }
+
+// Ends are the pointers of Finish for the columns of a tile, the segments of the
+// rows, and the bytes between the end of one and the next.
+type Ends struct {
+	Bias, Sums, Zeros, Scale, More unsafe.Pointer
+	Segments, Step                 int
+}
+
+// slow computes r rows of a panel by way of sums in memory.
+func (f *Finish) slow(t *Table, a *View, b *Right, wk *work, i0, r, q int, dst unsafe.Pointer, ldd int, floats bool) {
+	j0, panel := q*Width, PanelSize(b.K)
+	w := min(Width, b.N-j0)
+	for i := range r {
+		row := wk.sums[i*Width : (i+1)*Width]
+		copy(row, f.Bias[j0:j0+Width])
+		if f.Zeros != nil {
+			s := a.Sums[i0+i]
+			for j, z := range f.Zeros[j0 : j0+Width] {
+				row[j] -= s * z
+			}
+		}
+	}
+	segments, groups := a.segments()
+	for s := range segments {
+		for k := 0; k < groups*4; k += kBlock {
+			kg := min(kBlock/4, groups-k/4)
+			t.Tile(r, kg, unsafe.Pointer(&a.Data[i0*a.Stride+s*a.Step+k]), a.Stride, unsafe.Pointer(&b.Data[q*panel+(s*groups*4+k)*Width]), unsafe.Pointer(&wk.sums), Width, Width)
+		}
+	}
+	scale, shift := f.Scale[j0:j0+Width], noShift[:]
+	if f.Shift != nil {
+		shift = f.Shift[j0 : j0+Width]
+	}
+	for i := range r {
+		row := wk.sums[i*Width : (i+1)*Width]
+		if floats {
+			quant.Scaled(wk.float[:], row, scale, shift)
+			copy(unsafe.Slice((*float32)(unsafe.Add(dst, i*ldd*4)), w), wk.float[:])
+		} else {
+			quant.RequantizeEach(wk.tail[:], row, scale, f.Zero, f.Lo, f.Hi)
+			copy(unsafe.Slice((*byte)(unsafe.Add(dst, i*ldd)), w), wk.tail[:])
+		}
+	}
+}
