@@ -1,0 +1,202 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/qconv"
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// x.QLinearConv is QLinearConv with the channels of x and y last, one to three
+// spatial dimensions and one more bound: the values of y are kept within the
+// attributes min and max, which are the bounds of its type unless given.
+//
+//	x: u8 or i8 [n, d…, c]          x_scale, x_zero_point: one
+//	w: u8 or i8 [m, c/group, k…]    w_scale, w_zero_point: one or [m]
+//	y: type of y_zero_point [n, e…, m]    B: int32 [m]
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__QLinearConv.html
+func init() {
+	register(&Op{
+		Domain: "x", Name: "QLinearConv", Numerics: Rounding,
+		Versions: []Version{
+			{Since: 1, In: Arity{8, 9}, Out: N(1), Infer: inferLast(func(c *InferContext) error {
+				c.Int("min", 0)
+				c.Int("max", 0)
+				return inferQLinearConv(c)
+			}), Build: buildLastQLinearConv},
+		},
+	})
+}
+
+// lastQConv is an x.QLinearConv: what was prepared of its constants.
+type lastQConv struct {
+	v        *intConv
+	min, max int
+	bounded  [2]bool
+	w        *qconv.Weights // nil: w or w_zero_point is not constant
+	shape    []int          // w's, with w
+	dtype    tensor.DType   // w's, with w
+	round    *qconv.Round   // nil: another parameter is not constant
+	xType    tensor.DType   // x's, with round
+	zx       byte           // x's zero point as an unsigned byte, with round
+	yType    tensor.DType   // y's, with round
+}
+
+func buildLastQLinearConv(b *BuildContext) (Kernel, error) {
+	v, err := parseIntConv(&b.attrs)
+	if err != nil {
+		return nil, err
+	}
+	k := &lastQConv{v: v, bounded: [2]bool{b.HasAttr("min"), b.HasAttr("max")}, min: b.Int("min", 0), max: b.Int("max", 0)}
+	w, zt := b.Const(3), b.Const(5)
+	if w != nil && isByte(w.DType()) && w.Rank() > 2 && w.Len() > 0 && w.Dim(0)%v.group == 0 && (zt != nil || !b.Has(5)) {
+		zw, err := zeroPoints(zt, w.DType(), "w_zero_point")
+		if err != nil {
+			return nil, err
+		}
+		if len(zw) > 1 && len(zw) != w.Dim(0) {
+			return nil, fmt.Errorf("w_zero_point has %d elements, want 1 or %d", len(zw), w.Dim(0))
+		}
+		if !slices.ContainsFunc(zw, func(z int32) bool { return z != zw[0] }) {
+			zw = zw[:min(len(zw), 1)]
+		}
+		p, err := b.Pack(3, fmt.Sprintf("qconv/%d/%s/%s", v.group, qconv.Best().Name, strings.Trim(fmt.Sprint(zw), "[]")), func() (any, error) {
+			return k.pack(par.P{}, w, zw), nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		k.w, k.shape, k.dtype = p.(*qconv.Weights), slices.Clone(w.Shape()), w.DType()
+		params := &Call{In: make([]tensor.Value, len(b.Node.In))}
+		constant := true
+		for i := range params.In {
+			if i == 0 || i == 3 || !b.Has(i) {
+				continue
+			}
+			t := b.Const(i)
+			if constant = constant && t != nil; t != nil {
+				params.In[i] = t
+			}
+		}
+		if d := b.In(0).DType; constant && isByte(d) {
+			if k.round, k.zx, k.yType, err = k.rounding(params, k.w, k.dtype, d); err != nil {
+				return nil, err
+			}
+			k.xType = d
+		}
+	}
+	return k.run, nil
+}
+
+// pack prepares weights.
+func (k *lastQConv) pack(p par.P, w *tensor.Tensor, zw []int32) *qconv.Weights {
+	s := w.Shape()
+	taps := 1
+	for _, n := range s[2:] {
+		taps *= n
+	}
+	return qconv.NewWeights(p, w.Bytes(), s[0], s[1], k.v.group, taps, s[len(s)-1], w.DType() == tensor.Int8, zw)
+}
+
+// rounding makes what follows from the parameters of a call for inputs of type d.
+func (k *lastQConv) rounding(c *Call, w *qconv.Weights, wd, d tensor.DType) (*qconv.Round, byte, tensor.DType, error) {
+	fail := func(err error) (*qconv.Round, byte, tensor.DType, error) { return nil, 0, 0, err }
+	qx, err := quantParamsOf(c, 1, d, "x")
+	if err != nil {
+		return fail(err)
+	}
+	sw, err := scalesOf(c, 4, "w_scale")
+	if err != nil {
+		return fail(err)
+	}
+	zw, err := zeroPoints(c.T(5), wd, "w_zero_point")
+	if err != nil {
+		return fail(err)
+	}
+	zt, err := byteInput(c, 7, "y_zero_point")
+	if err != nil {
+		return fail(err)
+	}
+	qy, err := quantParamsOf(c, 6, zt.DType(), "y")
+	if err != nil {
+		return fail(err)
+	}
+	if len(sw) != 1 && len(sw) != w.M {
+		return fail(fmt.Errorf("w_scale has %d elements, want 1 or %d", len(sw), w.M))
+	}
+	var bias []int32
+	if t := c.T(8); t != nil {
+		if t.DType() != tensor.Int32 || t.Len() != w.M {
+			return fail(fmt.Errorf("B is %v, want int32 [%d]", t, w.M))
+		}
+		bias = tensor.Data[int32](t)
+	}
+	lo, hi := byteRange(zt.DType())
+	if k.bounded[0] {
+		lo = int32(max(int(lo), k.min))
+	}
+	if k.bounded[1] {
+		hi = int32(min(int(hi), k.max))
+	}
+	if lo > hi {
+		return fail(fmt.Errorf("min is %d and max %d, want them in order and within %v", k.min, k.max, zt.DType()))
+	}
+	zx := qx.zero
+	if d == tensor.Int8 {
+		zx += 128
+	}
+	scale := make([]float32, len(sw))
+	for i, s := range sw {
+		scale[i] = qx.scale * s / qy.scale
+	}
+	return qconv.NewRound(w, zx, zw, bias, scale, 1, qy.zero, lo, hi), byte(zx), zt.DType(), nil
+}
+
+func (k *lastQConv) run(c *Call) error {
+	x, err := byteInput(c, 0, "x")
+	if err != nil {
+		return err
+	}
+	w, shape, dtype := k.w, k.shape, k.dtype
+	if w == nil {
+		t, err := byteInput(c, 3, "w")
+		if err != nil {
+			return err
+		}
+		if t.Rank() < 3 || t.Dim(0)%k.v.group != 0 {
+			return fmt.Errorf("w has shape %v, want [m c/%d k…] with m in %d groups", t.Shape(), k.v.group, k.v.group)
+		}
+		zw, err := zeroPoints(c.T(5), t.DType(), "w_zero_point")
+		if err != nil {
+			return err
+		}
+		if len(zw) > 1 && len(zw) != t.Dim(0) {
+			return fmt.Errorf("w_zero_point has %d elements, want 1 or %d", len(zw), t.Dim(0))
+		}
+		w, shape, dtype = k.pack(c.P, t, zw), t.Shape(), t.DType()
+	}
+	n, in, ch, err := lastShape(x.Shape())
+	if err != nil {
+		return err
+	}
+	g, err := k.v.geometry(append([]int{n, ch}, in...), shape)
+	if err != nil {
+		return err
+	}
+	round, zx, yType := k.round, k.zx, k.yType
+	if round == nil || k.xType != x.DType() {
+		if round, zx, yType, err = k.rounding(c, w, dtype, x.DType()); err != nil {
+			return err
+		}
+	}
+	y := c.Output(0, yType, lastDims(n, g.out, g.outC)...)
+	qconv.Run(c.P, &qconv.Args{
+		N: n, C: ch, Window: qconv.Window{In: g.in, Kernel: g.kernel, Out: g.out, Strides: g.strides, Dilations: g.dilations, Before: g.begin},
+		X: x.Bytes(), Y: y.Bytes(), Signed: x.DType() == tensor.Int8, Zero: zx, W: w, R: round,
+	}, func(n int) []byte { return Scratch[uint8](c, n) })
+	return nil
+}
