@@ -22,7 +22,7 @@ func TestGelu(t *testing.T) {
 	}
 	x, want := F32([]int{1, len(v)}, x32...), F32([]int{1, len(v)}, w32...)
 	Run(t, []Case{
-		{Op: "Gelu", In: Vals(x), Want: Vals(want), Tol: tensor.Tolerance{Rel: 1e-6, Abs: 1e-9}},
+		{Op: "Gelu", In: Vals(x), Want: Vals(want), Tol: tensor.Tolerance{Rel: 1e-6, Abs: 1e-6}},
 		{Op: "Gelu", In: Vals(F64([]int{len(v)}, v...)), Want: Vals(F64([]int{len(v)}, w64...)), Tol: tensor.Tolerance{Rel: 1e-12, Abs: 1e-12}},
 		{Op: "Gelu", In: Vals(Of([]int{len(v)}, x16...)), Want: Vals(Of([]int{len(v)}, w16...)), Tol: tensor.Tolerance{Rel: 2e-3, Abs: 1e-6}},
 		{Op: "Gelu", In: Vals(F32([]int{0, 3})), Want: Vals(F32([]int{0, 3}))},

@@ -1,32 +1,35 @@
 package vec
 
-import "math"
+import (
+	"math"
+
+	"github.com/gneiss-run/gneiss/internal/cpu"
+)
 
 // The functions are computed in float64, which scalar code does as fast as
 // float32, and rounded once at the end: short polynomials between the points
 // of a table are then exact to much less than a unit of float32.
 
 var generic = Table{
-	Name:      "generic",
-	Add:       add,
-	Sub:       sub,
-	Mul:       mul,
-	Div:       div,
-	AddScalar: addScalar,
-	MulScalar: mulScalar,
-	Relu:      relu,
-	Clip:      clip,
-	Exp:       expLoop,
-	Log:       logLoop,
-	Tanh:      tanhLoop,
-	Sigmoid:   sigmoidLoop,
-	Erf:       erfLoop,
-	Softplus:  softplusLoop,
-	Gelu:      geluLoop,
-	GeluTanh:  geluTanhLoop,
-	Swish:     swishLoop,
-	Mish:      mishLoop,
-	Elu:       eluLoop,
+	Name: cpu.Generic,
+	Add:  add, Sub: sub, Mul: mul, Div: div,
+	AddScalar: addScalar, MulScalar: mulScalar,
+	Arith: [NumOps]Arith{
+		Add: arith(add, func(a, b float32) float32 { return a + b }),
+		Sub: arith(sub, func(a, b float32) float32 { return a - b }),
+		Mul: arith(mul, func(a, b float32) float32 { return a * b }),
+		Div: arith(div, func(a, b float32) float32 { return a / b }),
+		Max: arith(maxOf, func(a, b float32) float32 { return max(a, b) }),
+		Min: arith(minOf, func(a, b float32) float32 { return min(a, b) }),
+	},
+	Relu: relu, Clip: clip, Exp: expLoop, Log: logLoop, Tanh: tanhLoop, Sigmoid: sigmoidLoop, Erf: erfLoop,
+	Softplus: softplusLoop, Gelu: geluLoop, GeluTanh: geluTanhLoop, Swish: swishLoop, Mish: mishLoop, Elu: eluLoop,
+	Sqrt: math32(math.Sqrt), Abs: math32(math.Abs), Neg: each(func(v float32) float32 { return -v }),
+	Square: each(func(v float32) float32 { return v * v }), Reciprocal: each(func(v float32) float32 { return 1 / v }),
+	Round: math32(math.RoundToEven), Floor: math32(math.Floor), Ceil: math32(math.Ceil), Trunc: math32(math.Trunc),
+	HardSwish: hardSwishLoop, HardSigmoid: hardSigmoidLoop, LeakyRelu: leakyReluLoop, Affine: affineLoop,
+	Sum: sum, SumAbs: sumAbs, SumSquares: sumSquares, Largest: largest, Smallest: smallest,
+	ExpSum: expSum, Normalize: normalize, AddColumns: addColumns,
 }
 
 func add(dst, a, b []float32) {

@@ -1,6 +1,6 @@
 // Package vec holds the routines that run over plain vectors of float32:
-// arithmetic and the functions that neural networks use. Each instruction set
-// has a Table of them; callers take Best.
+// arithmetic, the functions that neural networks use, sums and extremes. Each
+// instruction set has a Table of them; callers take Best.
 package vec
 
 import "github.com/gneiss-run/gneiss/internal/cpu"
@@ -10,8 +10,9 @@ import "github.com/gneiss-run/gneiss/internal/cpu"
 // as dst, and exactly len(dst) elements are computed. Safe for concurrent use.
 //
 // The functions of one variable follow IEEE 754 where it speaks: NaN gives
-// NaN, infinities and signed zeros give their limits, subnormal numbers are
-// not flushed. Their error is below 2 units in the last place.
+// NaN, infinities give their limits. Their error is below 9 units in the last
+// place, or below 8e-7 where a formula cancels (Gelu below 0); where a function
+// vanishes, results below 1e-9 are not exact to all digits.
 type Table struct {
 	Name string // level of package cpu
 
@@ -19,6 +20,8 @@ type Table struct {
 	Add, Sub, Mul, Div func(dst, a, b []float32)
 	// dst[i] = a[i] op s
 	AddScalar, MulScalar func(dst, a []float32, s float32)
+	// Arith are all forms of the operators of two operands, by Op.
+	Arith [NumOps]Arith
 
 	Relu     func(dst, x []float32)                 // max(x, 0); NaN stays NaN
 	Clip     func(dst, x []float32, lo, hi float32) // min(max(x, lo), hi); NaN stays NaN
@@ -33,6 +36,54 @@ type Table struct {
 	Swish    func(dst, x []float32, alpha float32) // x / (1 + e^(-alpha*x))
 	Mish     func(dst, x []float32)                // x * tanh(softplus(x))
 	Elu      func(dst, x []float32, alpha float32) // x where x >= 0, else alpha * (e^x - 1)
+
+	Sqrt, Abs, Neg, Square, Reciprocal func(dst, x []float32)
+	Round, Floor, Ceil, Trunc          func(dst, x []float32)                // Round: halves to even
+	HardSwish                          func(dst, x []float32)                // x * min(max(x/6 + 1/2, 0), 1)
+	HardSigmoid                        func(dst, x []float32, a, b float32)  // min(max(a*x + b, 0), 1)
+	LeakyRelu                          func(dst, x []float32, alpha float32) // x where x >= 0, else alpha * x
+	Affine                             func(dst, x []float32, a, b float32)  // a*x + b, rounded once
+
+	// Sums are made of float32 sums over at most 1024 elements, each of which
+	// is the sum of at least 32 lanes, and added in float64.
+	Sum        func(x []float32) float64
+	SumAbs     func(x []float32) float64
+	SumSquares func(x []float32, m float32) float64 // Σ (x-m)²
+	// Largest and Smallest are -Inf and +Inf of no elements, NaN if there is one.
+	Largest, Smallest func(x []float32) float32
+	// ExpSum sets dst = e^(x*scale - shift), which must not be above 1, and
+	// returns the sum.
+	ExpSum func(dst, x []float32, scale, shift float32) float64
+	// Normalize sets dst = (x - mean) * inv * scale + bias; scale and bias may
+	// be nil.
+	Normalize func(dst, x []float32, mean, inv float32, scale, bias []float32)
+	// AddColumns adds to acc rows rows of x that begin stride elements apart.
+	AddColumns func(acc, x []float32, rows, stride int)
+}
+
+// Op is an operator of two operands.
+type Op int
+
+// The operators. Max and Min give NaN if an operand is.
+const (
+	Add Op = iota
+	Sub
+	Mul
+	Div
+	Max
+	Min
+	NumOps
+)
+
+// Arith is an operator of two operands.
+type Arith struct {
+	VV func(dst, a, b []float32)                   // dst[i] = a[i] op b[i]
+	VS func(dst, a []float32, b float32)           // dst[i] = a[i] op b
+	SV func(dst []float32, a float32, b []float32) // dst[i] = a op b[i]
+	// The same over rows of n elements: those of dst follow each other, those
+	// of a and b begin sa and sb elements apart (0: one row for all). RowsVS and
+	// RowsSV take a single element of b or a for each row.
+	RowsVV, RowsVS, RowsSV func(dst, a, b []float32, n, rows, sa, sb int)
 }
 
 // Tables are the tables that this machine can run, slowest first.
@@ -48,3 +99,6 @@ func Best() *Table {
 	}
 	return Tables[0]
 }
+
+// sumPiece is the number of elements that are summed in float32.
+const sumPiece = 1024

@@ -10,108 +10,365 @@ import (
 
 //go:generate sh -c "cd ../_gen && go build -o /tmp/gneiss-gen-vec ./vec && cd ../vec && /tmp/gneiss-gen-vec && rm /tmp/gneiss-gen-vec"
 
-// The routines of vec_amd64.s do what the loops in generic.go do, with
-// polynomials in place of tables. They read and write exactly n elements, at
-// any alignment; dst may be an input.
-
-//go:noescape
-func exp512(dst, x unsafe.Pointer, n int)
-
-//go:noescape
-func sigmoid512(dst, x unsafe.Pointer, n int)
-
-//go:noescape
-func tanh512(dst, x unsafe.Pointer, n int)
-
-//go:noescape
-func erf512(dst, x unsafe.Pointer, n int)
-
-//go:noescape
-func gelu512(dst, x unsafe.Pointer, n int)
-
-//go:noescape
-func geluTanh512(dst, x unsafe.Pointer, n int)
-
-//go:noescape
-func swish512(dst, x unsafe.Pointer, n int, alpha float32)
-
-//go:noescape
-func add512(dst, a, b unsafe.Pointer, n int)
-
-//go:noescape
-func sub512(dst, a, b unsafe.Pointer, n int)
-
-//go:noescape
-func mul512(dst, a, b unsafe.Pointer, n int)
-
-//go:noescape
-func div512(dst, a, b unsafe.Pointer, n int)
-
-//go:noescape
-func addScalar512(dst, a unsafe.Pointer, n int, s float32)
-
-//go:noescape
-func mulScalar512(dst, a unsafe.Pointer, n int, s float32)
-
-//go:noescape
-func clip512(dst, x unsafe.Pointer, n int, lo, hi float32)
-
 func archTables() []*Table {
-	if !cpu.Found.AVX512 || !cpu.Found.AVX2 {
-		return nil
+	var l []*Table
+	if cpu.Found.AVX2 {
+		l = append(l, avx2())
+		if cpu.Found.AVX512 {
+			l = append(l, avx512())
+		}
 	}
+	return l
+}
+
+func avx2() *Table {
+	t := generic
+	t.Name = cpu.AVX2
+	t.Exp = unary(exp256)
+	t.Sigmoid = unary(sigmoid256)
+	t.Tanh = unary(tanh256)
+	t.Erf = unary(erf256)
+	t.Gelu = unary(gelu256)
+	t.GeluTanh = unary(geluTanh256)
+	t.Softplus = unary(softplus256)
+	t.Mish = unary(mish256)
+	t.Log = unary(log256)
+	t.Sqrt = unary(sqrt256)
+	t.Abs = unary(abs256)
+	t.Neg = unary(neg256)
+	t.Square = unary(square256)
+	t.Reciprocal = unary(reciprocal256)
+	t.Round = unary(round256)
+	t.Floor = unary(floor256)
+	t.Ceil = unary(ceil256)
+	t.Trunc = unary(trunc256)
+	t.HardSwish = unary(hardSwish256)
+	t.Elu = unary1(elu256)
+	t.LeakyRelu = unary1(leakyRelu256)
+	t.Clip = unary2(clip256)
+	t.HardSigmoid = unary2(hardSigmoid256)
+	t.Affine = unary2(affine256)
+	t.Swish = swish(unary1(swish256))
+	t.Arith[Add] = Arith{
+		binary(addVV256), unary1(addScalar256), swap(unary1(addScalar256)),
+		rowsVV(addVV256), rowsVS(addVS256), flip(addVS256),
+	}
+	t.Arith[Sub] = Arith{
+		binary(subVV256), negated(unary1(addScalar256)), swap(unary1(subFrom256)),
+		rowsVV(subVV256), rowsVS(subVS256), rowsSV(subSV256),
+	}
+	t.Arith[Mul] = Arith{
+		binary(mulVV256), unary1(mulScalar256), swap(unary1(mulScalar256)),
+		rowsVV(mulVV256), rowsVS(mulVS256), flip(mulVS256),
+	}
+	t.Arith[Div] = Arith{
+		binary(divVV256), unary1(divScalar256), swap(unary1(divInto256)),
+		rowsVV(divVV256), rowsVS(divVS256), rowsSV(divSV256),
+	}
+	t.Arith[Max] = Arith{
+		binary(maxVV256), keepNaN(unary1(maxScalar256)), swap(keepNaN(unary1(maxScalar256))),
+		rowsVV(maxVV256), rowsVS(maxVS256), rowsSV(maxSV256),
+	}
+	t.Arith[Min] = Arith{
+		binary(minVV256), keepNaN(unary1(minScalar256)), swap(keepNaN(unary1(minScalar256))),
+		rowsVV(minVV256), rowsVS(minVS256), rowsSV(minSV256),
+	}
+	flat(&t)
+	t.Sum, t.SumAbs, t.Largest, t.Smallest = sumOf(sum256), sumOf(sumAbs256), extreme(largest256, -inf), extreme(smallest256, inf)
+	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares256), expSumOf(expSum256)
+	t.Normalize = normalizeOf(norm256, normScale256, normScaleBias256)
+	t.AddColumns = addColumnsOf(addRows256)
+	return &t
+}
+
+func avx512() *Table {
 	t := generic
 	t.Name = cpu.AVX512
-	t.Add, t.Sub, t.Mul, t.Div = binary(add512), binary(sub512), binary(mul512), binary(div512)
-	t.AddScalar, t.MulScalar = scalar(addScalar512), scalar(mulScalar512)
-	t.Exp, t.Tanh, t.Sigmoid, t.Erf = unary(exp512), unary(tanh512), unary(sigmoid512), unary(erf512)
-	t.Gelu, t.GeluTanh = unary(gelu512), unary(geluTanh512)
-	swish := scalar(swish512)
-	t.Swish = func(dst, x []float32, alpha float32) {
-		if alpha > 0 {
-			swish(dst, x, alpha)
-			return
-		}
-		swishLoop(dst, x, alpha)
+	t.Exp = unary(exp512)
+	t.Sigmoid = unary(sigmoid512)
+	t.Tanh = unary(tanh512)
+	t.Erf = unary(erf512)
+	t.Gelu = unary(gelu512)
+	t.GeluTanh = unary(geluTanh512)
+	t.Softplus = unary(softplus512)
+	t.Mish = unary(mish512)
+	t.Log = unary(log512)
+	t.Sqrt = unary(sqrt512)
+	t.Abs = unary(abs512)
+	t.Neg = unary(neg512)
+	t.Square = unary(square512)
+	t.Reciprocal = unary(reciprocal512)
+	t.Round = unary(round512)
+	t.Floor = unary(floor512)
+	t.Ceil = unary(ceil512)
+	t.Trunc = unary(trunc512)
+	t.HardSwish = unary(hardSwish512)
+	t.Elu = unary1(elu512)
+	t.LeakyRelu = unary1(leakyRelu512)
+	t.Clip = unary2(clip512)
+	t.HardSigmoid = unary2(hardSigmoid512)
+	t.Affine = unary2(affine512)
+	t.Swish = swish(unary1(swish512))
+	t.Arith[Add] = Arith{
+		binary(addVV512), unary1(addScalar512), swap(unary1(addScalar512)),
+		rowsVV(addVV512), rowsVS(addVS512), flip(addVS512),
 	}
-	t.Clip = func(dst, x []float32, lo, hi float32) {
-		pieces(len(dst), func(i, j int) { clip512(at(dst, i), at(x[:len(dst)], i), j-i, lo, hi) })
+	t.Arith[Sub] = Arith{
+		binary(subVV512), negated(unary1(addScalar512)), swap(unary1(subFrom512)),
+		rowsVV(subVV512), rowsVS(subVS512), rowsSV(subSV512),
 	}
-	t.Relu = func(dst, x []float32) {
-		// max(x, 0), but -0 stays: it is not below 0.
-		t.Clip(dst, x, 0, inf)
+	t.Arith[Mul] = Arith{
+		binary(mulVV512), unary1(mulScalar512), swap(unary1(mulScalar512)),
+		rowsVV(mulVV512), rowsVS(mulVS512), flip(mulVS512),
 	}
-	return []*Table{&t}
+	t.Arith[Div] = Arith{
+		binary(divVV512), unary1(divScalar512), swap(unary1(divInto512)),
+		rowsVV(divVV512), rowsVS(divVS512), rowsSV(divSV512),
+	}
+	t.Arith[Max] = Arith{
+		binary(maxVV512), keepNaN(unary1(maxScalar512)), swap(keepNaN(unary1(maxScalar512))),
+		rowsVV(maxVV512), rowsVS(maxVS512), rowsSV(maxSV512),
+	}
+	t.Arith[Min] = Arith{
+		binary(minVV512), keepNaN(unary1(minScalar512)), swap(keepNaN(unary1(minScalar512))),
+		rowsVV(minVV512), rowsVS(minVS512), rowsSV(minSV512),
+	}
+	flat(&t)
+	t.Sum, t.SumAbs, t.Largest, t.Smallest = sumOf(sum512), sumOf(sumAbs512), extreme(largest512, -inf), extreme(smallest512, inf)
+	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares512), expSumOf(expSum512)
+	t.Normalize = normalizeOf(norm512, normScale512, normScaleBias512)
+	t.AddColumns = addColumnsOf(addRows512)
+	return &t
 }
 
-// pieces calls f for runs of n elements that take a routine some microseconds
-// at most: the garbage collector waits for it.
-func pieces(n int, f func(i, j int)) {
-	const most = 8192
-	for i := 0; i < n; i += most {
-		f(i, min(i+most, n))
-	}
-}
+// most is the number of elements of one call of a routine, some microseconds:
+// the garbage collector waits for it.
+const most = 8192
 
-func at(s []float32, i int) unsafe.Pointer { return unsafe.Pointer(&s[i]) }
+func at(s []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(s)) }
 
 func unary(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float32) {
 	return func(dst, x []float32) {
 		x = x[:len(dst)]
-		pieces(len(dst), func(i, j int) { f(at(dst, i), at(x, i), j-i) })
+		for len(dst) > most {
+			f(at(dst), at(x), most)
+			dst, x = dst[most:], x[most:]
+		}
+		f(at(dst), at(x), len(dst))
 	}
 }
 
-func scalar(f func(dst, x unsafe.Pointer, n int, s float32)) func(dst, x []float32, s float32) {
-	return func(dst, x []float32, s float32) {
+func unary1(f func(dst, x unsafe.Pointer, n int, p float32)) func(dst, x []float32, p float32) {
+	return func(dst, x []float32, p float32) {
 		x = x[:len(dst)]
-		pieces(len(dst), func(i, j int) { f(at(dst, i), at(x, i), j-i, s) })
+		for len(dst) > most {
+			f(at(dst), at(x), most, p)
+			dst, x = dst[most:], x[most:]
+		}
+		f(at(dst), at(x), len(dst), p)
 	}
 }
 
-func binary(f func(dst, a, b unsafe.Pointer, n int)) func(dst, a, b []float32) {
+func unary2(f func(dst, x unsafe.Pointer, n int, p, q float32)) func(dst, x []float32, p, q float32) {
+	return func(dst, x []float32, p, q float32) {
+		x = x[:len(dst)]
+		for len(dst) > most {
+			f(at(dst), at(x), most, p, q)
+			dst, x = dst[most:], x[most:]
+		}
+		f(at(dst), at(x), len(dst), p, q)
+	}
+}
+
+func swish(f func(dst, x []float32, alpha float32)) func(dst, x []float32, alpha float32) {
+	return func(dst, x []float32, alpha float32) {
+		if alpha > 0 {
+			f(dst, x, alpha)
+			return
+		}
+		swishLoop(dst, x, alpha)
+	}
+}
+
+type rowsFunc = func(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+// byRows calls f for pieces of the rows; va and vb say which operands are vectors.
+func byRows(f rowsFunc, dst, a, b []float32, n, rows, sa, sb int, va, vb bool) {
+	if n == 0 || rows == 0 {
+		return
+	}
+	last := func(vector bool) int {
+		if vector {
+			return n
+		}
+		return 1
+	}
+	dst, a, b = dst[:rows*n], a[:(rows-1)*sa+last(va)], b[:(rows-1)*sb+last(vb)]
+	if n <= most {
+		per := most / n
+		for r := 0; r < rows; r += per {
+			f(at(dst[r*n:]), at(a[r*sa:]), at(b[r*sb:]), n, min(per, rows-r), sa*4, sb*4)
+		}
+		return
+	}
+	for r := range rows {
+		for i := 0; i < n; i += most {
+			ia, ib := r*sa, r*sb
+			if va {
+				ia += i
+			}
+			if vb {
+				ib += i
+			}
+			f(at(dst[r*n+i:]), at(a[ia:]), at(b[ib:]), min(most, n-i), 1, 0, 0)
+		}
+	}
+}
+
+func rowsVV(f rowsFunc) func(dst, a, b []float32, n, rows, sa, sb int) {
+	return func(dst, a, b []float32, n, rows, sa, sb int) { byRows(f, dst, a, b, n, rows, sa, sb, true, true) }
+}
+
+func rowsVS(f rowsFunc) func(dst, a, b []float32, n, rows, sa, sb int) {
+	return func(dst, a, b []float32, n, rows, sa, sb int) { byRows(f, dst, a, b, n, rows, sa, sb, true, false) }
+}
+
+func rowsSV(f rowsFunc) func(dst, a, b []float32, n, rows, sa, sb int) {
+	return func(dst, a, b []float32, n, rows, sa, sb int) { byRows(f, dst, a, b, n, rows, sa, sb, false, true) }
+}
+
+// flip makes SV of an operator whose operands may change places from VS.
+func flip(f rowsFunc) func(dst, a, b []float32, n, rows, sa, sb int) {
+	return func(dst, a, b []float32, n, rows, sa, sb int) { byRows(f, dst, b, a, n, rows, sb, sa, true, false) }
+}
+
+// flat sets the fields of t that are also in Arith.
+func flat(t *Table) {
+	t.Add, t.Sub, t.Mul, t.Div = t.Arith[Add].VV, t.Arith[Sub].VV, t.Arith[Mul].VV, t.Arith[Div].VV
+	t.AddScalar, t.MulScalar = t.Arith[Add].VS, t.Arith[Mul].VS
+	t.Relu = func(dst, x []float32) { t.Clip(dst, x, 0, inf) } // -0 stays: it is not below 0
+}
+
+func binary(f rowsFunc) func(dst, a, b []float32) {
 	return func(dst, a, b []float32) {
 		a, b = a[:len(dst)], b[:len(dst)]
-		pieces(len(dst), func(i, j int) { f(at(dst, i), at(a, i), at(b, i), j-i) })
+		for len(dst) > most {
+			f(at(dst), at(a), at(b), most, 1, 0, 0)
+			dst, a, b = dst[most:], a[most:], b[most:]
+		}
+		f(at(dst), at(a), at(b), len(dst), 1, 0, 0)
+	}
+}
+
+func swap(f func(dst, x []float32, s float32)) func(dst []float32, s float32, x []float32) {
+	return func(dst []float32, s float32, x []float32) { f(dst, x, s) }
+}
+
+func negated(f func(dst, x []float32, s float32)) func(dst, x []float32, s float32) {
+	return func(dst, x []float32, s float32) { f(dst, x, -s) }
+}
+
+// keepNaN makes a NaN of s the result: f drops it.
+func keepNaN(f func(dst, x []float32, s float32)) func(dst, x []float32, s float32) {
+	return func(dst, x []float32, s float32) {
+		if s != s {
+			for i := range dst {
+				dst[i] = s
+			}
+			return
+		}
+		f(dst, x, s)
+	}
+}
+
+func sumOf(f func(x unsafe.Pointer, n int) float32) func(x []float32) float64 {
+	return func(x []float32) float64 {
+		s := 0.0
+		for len(x) > sumPiece {
+			s += float64(f(at(x), sumPiece))
+			x = x[sumPiece:]
+		}
+		return s + float64(f(at(x), len(x)))
+	}
+}
+
+func sumSquaresOf(f func(x unsafe.Pointer, n int, m float32) float32) func(x []float32, m float32) float64 {
+	return func(x []float32, m float32) float64 {
+		s := 0.0
+		for len(x) > sumPiece {
+			s += float64(f(at(x), sumPiece, m))
+			x = x[sumPiece:]
+		}
+		return s + float64(f(at(x), len(x), m))
+	}
+}
+
+func expSumOf(f func(dst, x unsafe.Pointer, n int, scale, shift float32) float32) func(dst, x []float32, scale, shift float32) float64 {
+	return func(dst, x []float32, scale, shift float32) float64 {
+		x = x[:len(dst)]
+		s := 0.0
+		for len(dst) > sumPiece {
+			s += float64(f(at(dst), at(x), sumPiece, scale, shift))
+			dst, x = dst[sumPiece:], x[sumPiece:]
+		}
+		return s + float64(f(at(dst), at(x), len(dst), scale, shift))
+	}
+}
+
+func extreme(f func(x unsafe.Pointer, n int) float32, none float32) func(x []float32) float32 {
+	return func(x []float32) float32 {
+		m := none
+		for len(x) > 0 {
+			n := min(len(x), most)
+			v := f(at(x), n)
+			switch {
+			case v != v:
+				return v
+			case none < 0:
+				m = max(m, v)
+			default:
+				m = min(m, v)
+			}
+			x = x[n:]
+		}
+		return m
+	}
+}
+
+func normalizeOf(plain func(y, x unsafe.Pointer, n int, mean, inv float32), scaled func(y, x unsafe.Pointer, n int, mean, inv float32, scale unsafe.Pointer),
+	biased func(y, x unsafe.Pointer, n int, mean, inv float32, scale, bias unsafe.Pointer)) func(dst, x []float32, mean, inv float32, scale, bias []float32) {
+	return func(dst, x []float32, mean, inv float32, scale, bias []float32) {
+		if scale == nil && bias != nil {
+			normalize(dst, x, mean, inv, scale, bias)
+			return
+		}
+		x = x[:len(dst)]
+		for i := 0; i < len(dst); i += most {
+			d, s := dst[i:min(i+most, len(dst))], x[i:]
+			switch {
+			case scale == nil:
+				plain(at(d), at(s), len(d), mean, inv)
+			case bias == nil:
+				scaled(at(d), at(s), len(d), mean, inv, at(scale[i:i+len(d)]))
+			default:
+				biased(at(d), at(s), len(d), mean, inv, at(scale[i:i+len(d)]), at(bias[i:i+len(d)]))
+			}
+		}
+	}
+}
+
+func addColumnsOf(f func(acc, x unsafe.Pointer, n, rows, stride int)) func(acc, x []float32, rows, stride int) {
+	return func(acc, x []float32, rows, stride int) {
+		if rows <= 0 || len(acc) == 0 {
+			return
+		}
+		x = x[:(rows-1)*stride+len(acc)]
+		for i := 0; i < len(acc); i += most {
+			n := min(most, len(acc)-i)
+			per := max(1, 4*most/n)
+			for r := 0; r < rows; r += per {
+				f(at(acc[i:]), at(x[r*stride+i:]), n, min(per, rows-r), stride*4)
+			}
+		}
 	}
 }

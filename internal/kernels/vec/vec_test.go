@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/gneiss-run/gneiss/internal/cpu"
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 )
 
@@ -48,30 +49,56 @@ func TestFunctions(t *testing.T) {
 			ulps float64
 			abs  float64 // allowed where the formula cancels
 		}{
-			{"exp", table.Exp, math.Exp, 1, 0},
-			{"log", table.Log, math.Log, 1, 0},
-			{"tanh", table.Tanh, math.Tanh, 1, 0},
-			{"sigmoid", table.Sigmoid, sigmoid, 1, 0},
-			{"erf", table.Erf, math.Erf, 1, 0},
-			{"softplus", table.Softplus, softplus, 1, 0},
-			{"gelu", table.Gelu, limit(func(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }), 1, 1e-10},
+			{"exp", table.Exp, math.Exp, 2, 0},
+			{"log", table.Log, math.Log, 3, 0},
+			{"tanh", table.Tanh, math.Tanh, 7, 0},
+			{"sigmoid", table.Sigmoid, sigmoid, 4, 0},
+			{"erf", table.Erf, math.Erf, 7, 0},
+			{"softplus", table.Softplus, softplus, 4, 0},
+			{"gelu", table.Gelu, limit(func(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }), 7, 8e-7},
 			{"geluTanh", table.GeluTanh, limit(func(x float64) float64 {
 				return x * sigmoid(2*math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))
-			}), 1, 0},
-			{"swish", func(dst, x []float32) { table.Swish(dst, x, 1.5) }, limit(func(x float64) float64 { return x * sigmoid(1.5*x) }), 1, 0},
-			{"mish", table.Mish, limit(func(x float64) float64 { return x * math.Tanh(softplus(x)) }), 1, 0},
+			}), 9, 1e-9},
+			{"swish", func(dst, x []float32) { table.Swish(dst, x, 1.5) }, limit(func(x float64) float64 { return x * sigmoid(1.5*x) }), 9, 1e-9},
+			{"mish", table.Mish, limit(func(x float64) float64 { return x * math.Tanh(softplus(x)) }), 7, 1e-35},
 			{"elu", func(dst, x []float32) { table.Elu(dst, x, 1) }, func(x float64) float64 {
 				if x < 0 {
 					return math.Expm1(x)
 				}
 				return x
-			}, 1, 0},
+			}, 3, 0},
 			{"relu", table.Relu, func(x float64) float64 {
 				if x < 0 {
 					return 0
 				}
 				return x
 			}, 0, 0},
+			{"sqrt", table.Sqrt, math.Sqrt, 0.5, 0},
+			{"abs", table.Abs, math.Abs, 0, 0},
+			{"neg", table.Neg, func(x float64) float64 { return -x }, 0, 0},
+			{"square", table.Square, func(x float64) float64 { return x * x }, 0.5, 0},
+			{"reciprocal", table.Reciprocal, func(x float64) float64 { return 1 / x }, 0.5, 0},
+			{"round", table.Round, math.RoundToEven, 0, 0},
+			{"floor", table.Floor, math.Floor, 0, 0},
+			{"ceil", table.Ceil, math.Ceil, 0, 0},
+			{"trunc", table.Trunc, math.Trunc, 0, 0},
+			{"hardSwish", table.HardSwish, func(x float64) float64 {
+				if x <= -3 {
+					return 0
+				}
+				return x * min(x/6+0.5, 1)
+			}, 4, 3e-7},
+			{"hardSigmoid", func(dst, x []float32) { table.HardSigmoid(dst, x, 0.25, 0.5) }, func(x float64) float64 {
+				return min(max(x*0.25+0.5, 0), 1)
+			}, 1, 0},
+			{"leakyRelu", func(dst, x []float32) { table.LeakyRelu(dst, x, 0.25) }, func(x float64) float64 {
+				if x < 0 {
+					return 0.25 * x
+				}
+				return x
+			}, 0.5, 0},
+			{"affine", func(dst, x []float32) { table.Affine(dst, x, 0.75, 0.5) }, func(x float64) float64 { return x*0.75 + 0.5 }, 0.51, 0},
+			{"expSum", func(dst, x []float32) { table.ExpSum(dst, x, 1, 0) }, math.Exp, 2, 0},
 		} {
 			y := append([]float32(nil), x...)
 			c.f(y, y) // in place
@@ -84,6 +111,9 @@ func TestFunctions(t *testing.T) {
 					if y[i] == y[i] {
 						t.Errorf("%s/%s(%g) = %g, want NaN", table.Name, c.name, v, y[i])
 					}
+				case c.name == "expSum" && v > 0: // out of its range
+				case math.Abs(want) < 1.2e-38 && math.Abs(float64(y[i])-want) < 1.2e-38: // below the normal numbers
+				case (c.name == "swish" || c.name == "geluTanh") && v < -40 && math.Abs(float64(y[i])-want) < 1e-36:
 				case y[i] == w && math.Signbit(float64(y[i])) == math.Signbit(float64(w)):
 				case w == 0 || math.IsInf(float64(w), 0):
 					if w == 0 && y[i] != 0 && math.Abs(float64(y[i])) <= 1e-45 {
@@ -132,45 +162,196 @@ func TestArithmetic(t *testing.T) {
 	}
 }
 
-// Every length up to three registers, with canaries behind the result.
+// Every length up to some registers with canaries behind the result, against
+// the loops in Go.
 func TestLengths(t *testing.T) {
 	nan := float32(math.NaN())
-	for _, table := range vec.Tables {
-		for n := range 200 {
+	generic := vec.Tables[0]
+	for _, table := range vec.Tables[1:] {
+		for n := range 150 {
 			x, y := make([]float32, n), make([]float32, n)
 			for i := range x {
-				x[i], y[i] = float32(i%13)-6, float32(i%7)+1
+				x[i], y[i] = float32(i*7%13)-6.25, float32(i*5%7)+1
 			}
-			if n > 0 {
-				x[n-1] = nan
+			if n > 3 {
+				x[n-1], y[n-2] = nan, nan
 			}
-			for _, c := range []struct {
-				name string
-				f    func(d []float32)
-				want func(x, y float32) float32
-			}{
-				{"add", func(d []float32) { table.Add(d, x, y) }, func(x, y float32) float32 { return x + y }},
-				{"div", func(d []float32) { table.Div(d, x, y) }, func(x, y float32) float32 { return x / y }},
-				{"mulScalar", func(d []float32) { table.MulScalar(d, x, 3) }, func(x, _ float32) float32 { return 3 * x }},
-				{"clip", func(d []float32) { table.Clip(d, x, -2, 3) }, func(x, _ float32) float32 { return min(max(x, -2), 3) }},
-				{"exp", func(d []float32) { table.Exp(d, x) }, func(x, _ float32) float32 { return float32(math.Exp(float64(x))) }},
+			for name, f := range map[string]func(t *vec.Table, d []float32){
+				"add":        func(t *vec.Table, d []float32) { t.Add(d, x, y) },
+				"div":        func(t *vec.Table, d []float32) { t.Div(d, x, y) },
+				"addScalar":  func(t *vec.Table, d []float32) { t.AddScalar(d, x, 3) },
+				"clip":       func(t *vec.Table, d []float32) { t.Clip(d, x, -2, 3) },
+				"exp":        func(t *vec.Table, d []float32) { t.Exp(d, x) },
+				"elu":        func(t *vec.Table, d []float32) { t.Elu(d, x, 0.5) },
+				"expSum":     func(t *vec.Table, d []float32) { t.ExpSum(d, x, 0.5, 4) },
+				"normalize":  func(t *vec.Table, d []float32) { t.Normalize(d, x, 0.5, 2, nil, nil) },
+				"scale":      func(t *vec.Table, d []float32) { t.Normalize(d, x, 0.5, 2, y, nil) },
+				"scale bias": func(t *vec.Table, d []float32) { t.Normalize(d, x, 0.5, 2, y, x) },
+				"bias":       func(t *vec.Table, d []float32) { t.Normalize(d, x, 0.5, 2, nil, y) },
+				"columns": func(t *vec.Table, d []float32) {
+					copy(d, y)
+					t.AddColumns(d, append(append([]float32{}, x...), y...), 2, n)
+				},
 			} {
-				d := make([]float32, n+70)
-				for i := range d {
-					d[i] = 99
+				want, got := padded(n), padded(n)
+				f(generic, want[:n])
+				f(table, got[:n])
+				if i := differ(got, want); i >= 0 {
+					t.Fatalf("%s/%s of %d: element %d is %g, want %g", table.Name, name, n, i, got[i], want[i])
 				}
-				c.f(d[:n])
-				for i, v := range d {
-					want := float32(99)
-					if i < n {
-						want = c.want(x[i], y[i])
+			}
+			if n > 3 {
+				if v := table.Largest(x); v == v {
+					t.Errorf("%s: largest of %d with NaN: %g", table.Name, n, v)
+				}
+				x, y = x[:n-1], y[:n-2]
+			}
+			for name, f := range map[string]func(t *vec.Table) float64{
+				"sum":        func(t *vec.Table) float64 { return t.Sum(x) },
+				"sumAbs":     func(t *vec.Table) float64 { return t.SumAbs(x) },
+				"sumSquares": func(t *vec.Table) float64 { return t.SumSquares(x, 1.5) },
+				"largest":    func(t *vec.Table) float64 { return float64(t.Largest(y)) },
+				"smallest":   func(t *vec.Table) float64 { return float64(t.Smallest(y)) },
+				"expSum":     func(t *vec.Table) float64 { return t.ExpSum(make([]float32, len(x)), x, 0.5, 4) },
+			} {
+				if g, w := f(table), f(generic); g != w && !(math.Abs(g-w) <= 1e-6*math.Abs(w)) {
+					t.Fatalf("%s/%s of %d: %g, want %g", table.Name, name, n, g, w)
+				}
+			}
+		}
+	}
+}
+
+// Long vectors are cut into pieces.
+func TestLong(t *testing.T) {
+	const n = 20000
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(i*7919%n)/n - 0.5
+	}
+	x[12345] = 9
+	for _, table := range vec.Tables {
+		if s := table.Sum(x); math.Abs(s-vec.Tables[0].Sum(x)) > 1e-3 {
+			t.Errorf("%s: sum %g", table.Name, s)
+		}
+		if m := table.Largest(x); m != 9 {
+			t.Errorf("%s: largest %g", table.Name, m)
+		}
+		d := make([]float32, n)
+		table.Add(d, x, x)
+		table.MulScalar(d, d, 0.5)
+		table.Sqrt(d, d)
+		table.Square(d, d)
+		table.Arith[vec.Sub].RowsVS(d, d, x[12345:], n, 1, 0, 0)
+		for i, v := range x {
+			if w := v - 9; v >= 0 && math.Abs(float64(d[i]-w)) > 1e-5 {
+				t.Fatalf("%s: element %d is %g, want %g", table.Name, i, d[i], w)
+			}
+		}
+	}
+}
+
+func padded(n int) []float32 {
+	d := make([]float32, n+70)
+	for i := range d {
+		d[i] = 99
+	}
+	return d
+}
+
+// differ returns where got is not want up to rounding; -1: nowhere.
+func differ(got, want []float32) int {
+	for i, v := range got {
+		if w := want[i]; v != w && !(v != v && w != w) && !(math.Abs(float64(v-w)) <= 1e-6*math.Abs(float64(w))) {
+			return i
+		}
+	}
+	return -1
+}
+
+func TestRows(t *testing.T) {
+	nan := float32(math.NaN())
+	for _, table := range vec.Tables {
+		for op := range vec.NumOps {
+			want := func(a, b float32) float32 {
+				switch op {
+				case vec.Add:
+					return a + b
+				case vec.Sub:
+					return a - b
+				case vec.Mul:
+					return a * b
+				case vec.Div:
+					return a / b
+				case vec.Max:
+					return max(a, b)
+				}
+				return min(a, b)
+			}
+			f := table.Arith[op]
+			for _, n := range []int{1, 2, 7, 8, 15, 16, 17, 31, 33, 64, 65, 130} {
+				for _, c := range []struct {
+					name   string
+					rows   func(dst, a, b []float32, n, rows, sa, sb int)
+					ia, ib int // element of a and b per element of the row
+				}{{"vv", f.RowsVV, 1, 1}, {"vs", f.RowsVS, 1, 0}, {"sv", f.RowsSV, 0, 1}} {
+					const rows = 3
+					for _, s := range [][2]int{{n, n}, {0, n}, {n + 3, 1}, {1, 0}} {
+						sa, sb := s[0], s[1]
+						a, b := make([]float32, rows*(n+3)), make([]float32, rows*(n+3))
+						for i := range a {
+							a[i], b[i] = float32(i*5%11)-5.5, float32(i*3%7)-2.5
+						}
+						a[n/2], b[n/3] = nan, nan
+						d := padded(rows * n)
+						c.rows(d[:rows*n], a, b, n, rows, sa, sb)
+						for i, v := range d {
+							w := float32(99)
+							if r, j := i/n, i%n; r < rows {
+								w = want(a[r*sa+j*c.ia], b[r*sb+j*c.ib])
+							}
+							if v != w && !(v != v && w != w) {
+								t.Fatalf("%s: op %d %s, rows of %d, strides %v: element %d is %g, want %g", table.Name, op, c.name, n, s, i, v, w)
+							}
+						}
 					}
-					if v != want && !(v != v && want != want) && math.Abs(float64(v/want-1)) > 1e-6 {
-						t.Fatalf("%s/%s of %d: element %d is %g, want %g", table.Name, c.name, n, i, v, want)
+				}
+				x := make([]float32, n)
+				for i := range x {
+					x[i] = float32(i) - 3.5
+				}
+				x[n-1] = nan
+				for _, s := range []float32{2.5, nan} {
+					vs, sv := padded(n), padded(n)
+					f.VS(vs[:n], x, s)
+					f.SV(sv[:n], s, x)
+					for i, v := range x {
+						if w := want(v, s); vs[i] != w && !(vs[i] != vs[i] && w != w) {
+							t.Fatalf("%s: op %d: %g and scalar %g are %g, want %g", table.Name, op, v, s, vs[i], w)
+						}
+						if w := want(s, v); sv[i] != w && !(sv[i] != sv[i] && w != w) {
+							t.Fatalf("%s: op %d: scalar %g and %g are %g, want %g", table.Name, op, s, v, sv[i], w)
+						}
+					}
+					if vs[n] != 99 || sv[n] != 99 {
+						t.Fatalf("%s: op %d wrote behind %d elements", table.Name, op, n)
 					}
 				}
 			}
 		}
+	}
+}
+
+func TestBest(t *testing.T) {
+	for _, table := range vec.Tables {
+		restore, err := cpu.Force(table.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := vec.Best(); got != table {
+			t.Errorf("forced to %s: %s", table.Name, got.Name)
+		}
+		restore()
 	}
 }
 
@@ -180,11 +361,21 @@ func BenchmarkFunctions(b *testing.B) {
 		x[i] = float32(i-2048) / 300
 	}
 	for _, table := range vec.Tables {
-		for name, f := range map[string]func(dst, x []float32){"Exp": table.Exp, "Tanh": table.Tanh, "Erf": table.Erf, "Log": table.Log, "Gelu": table.Gelu} {
-			b.Run(table.Name+"/"+name, func(b *testing.B) {
+		for _, f := range []struct {
+			name string
+			f    func(dst, x []float32)
+		}{{"Exp", table.Exp}, {"Sigmoid", table.Sigmoid}, {"Tanh", table.Tanh}, {"Erf", table.Erf}, {"Gelu", table.Gelu},
+			{"GeluTanh", table.GeluTanh}, {"Log", table.Log}, {"HardSwish", table.HardSwish}, {"Relu", table.Relu},
+			{"Swish", func(d, x []float32) { table.Swish(d, x, 1) }}, {"Add", func(d, x []float32) { table.Add(d, x, x) }},
+			{"Sum", func(_, x []float32) { table.Sum(x) }}, {"SumSquares", func(_, x []float32) { table.SumSquares(x, 1) }},
+			{"Largest", func(_, x []float32) { table.Largest(x) }}, {"ExpSum", func(d, x []float32) { table.ExpSum(d, x, 1, 7) }},
+			{"Normalize", func(d, x []float32) { table.Normalize(d, x, 1, 2, x, x) }},
+			{"Add64", func(d, x []float32) { table.Arith[vec.Add].RowsVV(d, x, x, 64, 64, 64, 0) }},
+			{"AddScalar8", func(d, x []float32) { table.Arith[vec.Add].RowsVS(d, x, x, 8, 512, 8, 1) }}} {
+			b.Run(table.Name+"/"+f.name, func(b *testing.B) {
 				b.SetBytes(4 * int64(len(x)))
 				for b.Loop() {
-					f(y, x)
+					f.f(y, x)
 				}
 			})
 		}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"math"
+	"strconv"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// binary writes func name(dst, a, b unsafe.Pointer, n, rows, sa, sb int): for
+// each row of n elements dst = a op b. Rows of dst follow each other; those of
+// a and b begin sa and sb bytes apart. Where scalar is "a" or "b" that operand
+// is one element for each row. op has a in S(0), b in S(1) or R(0), and
+// leaves the result in S(0).
+func (g *gen) binary(name, scalar string, op func(a, b any)) {
+	switch scalar {
+	case "a":
+		name += "SV"
+	case "b":
+		name += "VS"
+	default:
+		name += "VV"
+	}
+	g.fn(name, 56)
+	g.step = 4
+	g.a.P("MOVQ dst+0(FP), DI")
+	g.a.P("MOVQ a+8(FP), R9")
+	g.a.P("MOVQ b+16(FP), R10")
+	g.a.P("MOVQ n+24(FP), R11")
+	g.a.P("MOVQ rows+32(FP), R12")
+	g.a.P("MOVQ sa+40(FP), R13")
+	g.a.P("MOVQ sb+48(FP), BX")
+	row := g.label("row")
+	g.a.L(row)
+	g.a.P("MOVQ R11, CX")
+	ptrs := []string{"DI"}
+	if scalar == "a" {
+		g.I("VBROADCASTSS", "(R9)", R(0))
+	} else {
+		g.a.P("MOVQ R9, SI")
+		ptrs = append(ptrs, "SI")
+	}
+	if scalar == "b" {
+		g.I("VBROADCASTSS", "(R10)", R(0))
+	} else {
+		g.a.P("MOVQ R10, DX")
+		ptrs = append(ptrs, "DX")
+	}
+	g.loop(4, ptrs, func(masked bool) {
+		var a, b any = S(0), S(1)
+		if scalar == "a" {
+			a = R(0)
+		} else {
+			g.load("SI", 0, masked)
+		}
+		if scalar == "b" {
+			b = R(0)
+		} else {
+			g.load("DX", 1, masked)
+		}
+		op(a, b)
+		g.store(0, "DI", masked)
+	})
+	// The last vector of a row may have moved DI beyond its end.
+	g.a.P("ADDQ CX, CX")
+	g.a.P("ADDQ CX, CX")
+	g.a.P("ADDQ CX, DI")
+	g.a.P("ADDQ R13, R9")
+	g.a.P("ADDQ BX, R10")
+	g.a.P("DECQ R12")
+	g.a.P("JNZ %s", row)
+	g.end()
+}
+
+// arithmetic writes the functions of two variables.
+func (g *gen) arithmetic() {
+	simple := func(op string) func(a, b any) {
+		return func(a, b any) { g.I(op, b, a, S(0)) }
+	}
+	// The larger or smaller; a NaN in either is the result.
+	pick := func(op string) func(a, b any) {
+		return func(a, b any) {
+			g.I(op, b, a, S(2))
+			// What b decides is right unless a is NaN.
+			for c := range g.chains {
+				if g.wide {
+					g.emit("VCMPPS", c, "$3", a, a, kmask(c))
+					g.emit("VBLENDMPS", c, a, S(2), kmask(c), S(0))
+				} else {
+					g.emit("VCMPPS", c, "$3", a, a, R(1))
+					g.emit("VBLENDVPS", c, R(1), a, S(2), S(0))
+				}
+			}
+		}
+	}
+	for _, o := range []struct {
+		name    string
+		op      func(a, b any)
+		commute bool
+	}{
+		{"add", simple("VADDPS"), true},
+		{"sub", simple("VSUBPS"), false},
+		{"mul", simple("VMULPS"), true},
+		{"div", simple("VDIVPS"), false},
+		{"max", pick("VMAXPS"), false},
+		{"min", pick("VMINPS"), false},
+	} {
+		g.binary(o.name, "", o.op)
+		g.binary(o.name, "b", o.op)
+		if !o.commute {
+			g.binary(o.name, "a", o.op)
+		}
+	}
+}
+
+func bitsOf(v float32) uint32 { return math.Float32bits(v) }

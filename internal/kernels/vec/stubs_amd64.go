@@ -1,0 +1,356 @@
+//go:build !noasm
+
+package vec
+
+import "unsafe"
+
+// The routines of vec_amd64.s. They read and write exactly n elements (of each row), at any
+// alignment; dst may be an input. Strides are in bytes.
+
+//go:noescape
+func exp256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func sigmoid256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func tanh256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func erf256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func gelu256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func geluTanh256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func softplus256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func mish256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func log256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func sqrt256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func abs256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func neg256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func square256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func reciprocal256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func round256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func floor256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func ceil256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func trunc256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func hardSwish256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func swish256(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func elu256(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func leakyRelu256(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func clip256(dst, x unsafe.Pointer, n int, p0, p1 float32)
+
+//go:noescape
+func hardSigmoid256(dst, x unsafe.Pointer, n int, p0, p1 float32)
+
+//go:noescape
+func affine256(dst, x unsafe.Pointer, n int, p0, p1 float32)
+
+//go:noescape
+func addVV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func addVS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func subVV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func subVS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func subSV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func mulVV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func mulVS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func divVV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func divVS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func divSV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func maxVV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func maxVS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func maxSV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func minVV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func minVS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func minSV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func sum256(x unsafe.Pointer, n int) float32
+
+//go:noescape
+func sumAbs256(x unsafe.Pointer, n int) float32
+
+//go:noescape
+func largest256(x unsafe.Pointer, n int) float32
+
+//go:noescape
+func smallest256(x unsafe.Pointer, n int) float32
+
+//go:noescape
+func sumSquares256(x unsafe.Pointer, n int, m float32) float32
+
+//go:noescape
+func expSum256(dst, x unsafe.Pointer, n int, scale, shift float32) float32
+
+//go:noescape
+func norm256(y, x unsafe.Pointer, n int, mean, inv float32)
+
+//go:noescape
+func normScale256(y, x unsafe.Pointer, n int, mean, inv float32, scale unsafe.Pointer)
+
+//go:noescape
+func normScaleBias256(y, x unsafe.Pointer, n int, mean, inv float32, scale, bias unsafe.Pointer)
+
+//go:noescape
+func addRows256(acc, x unsafe.Pointer, n, rows, stride int)
+
+//go:noescape
+func exp512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func sigmoid512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func tanh512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func erf512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func gelu512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func geluTanh512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func softplus512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func mish512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func log512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func sqrt512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func abs512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func neg512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func square512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func reciprocal512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func round512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func floor512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func ceil512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func trunc512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func hardSwish512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func swish512(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func elu512(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func leakyRelu512(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func clip512(dst, x unsafe.Pointer, n int, p0, p1 float32)
+
+//go:noescape
+func hardSigmoid512(dst, x unsafe.Pointer, n int, p0, p1 float32)
+
+//go:noescape
+func affine512(dst, x unsafe.Pointer, n int, p0, p1 float32)
+
+//go:noescape
+func addVV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func addVS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func subVV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func subVS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func subSV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func mulVV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func mulVS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func divVV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func divVS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func divSV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func maxVV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func maxVS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func maxSV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func minVV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func minVS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func minSV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func sum512(x unsafe.Pointer, n int) float32
+
+//go:noescape
+func sumAbs512(x unsafe.Pointer, n int) float32
+
+//go:noescape
+func largest512(x unsafe.Pointer, n int) float32
+
+//go:noescape
+func smallest512(x unsafe.Pointer, n int) float32
+
+//go:noescape
+func sumSquares512(x unsafe.Pointer, n int, m float32) float32
+
+//go:noescape
+func expSum512(dst, x unsafe.Pointer, n int, scale, shift float32) float32
+
+//go:noescape
+func norm512(y, x unsafe.Pointer, n int, mean, inv float32)
+
+//go:noescape
+func normScale512(y, x unsafe.Pointer, n int, mean, inv float32, scale unsafe.Pointer)
+
+//go:noescape
+func normScaleBias512(y, x unsafe.Pointer, n int, mean, inv float32, scale, bias unsafe.Pointer)
+
+//go:noescape
+func addRows512(acc, x unsafe.Pointer, n, rows, stride int)
+
+//go:noescape
+func addScalar256(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func mulScalar256(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func divScalar256(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func subFrom256(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func divInto256(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func maxScalar256(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func minScalar256(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func addScalar512(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func mulScalar512(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func divScalar512(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func subFrom512(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func divInto512(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func maxScalar512(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func minScalar512(dst, x unsafe.Pointer, n int, p0 float32)
