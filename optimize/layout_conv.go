@@ -44,14 +44,6 @@ func lastPlan(n *onnx.Node, port int, p perm, more ...int) *layoutPlan {
 	return pl
 }
 
-func realType(v *onnx.Value) bool {
-	switch v.Type.DType {
-	case tensor.Float32, tensor.Float64, tensor.Float16, tensor.BFloat16:
-		return true
-	}
-	return false
-}
-
 // layoutConv: the rewritten node saves some part of its arithmetic.
 func layoutConv(l *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 	to, weights, summand := n.Op, 1, []int(nil)
@@ -61,7 +53,7 @@ func layoutConv(l *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 	case "QLinearConv":
 		weights = 3
 	}
-	if !l.has(to) || weights == 1 && !realType(n.In[0]) || input(n, 3) != nil && n.In[3].Const != nil && summand != nil {
+	if !l.has(to) || weights == 1 && !isReal(n.In[0]) || input(n, 3) != nil && n.In[3].Const != nil && summand != nil {
 		return nil
 	}
 	pl := lastPlan(n, port, p, summand...)
@@ -90,7 +82,7 @@ func layoutConv(l *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 
 func layoutPool(l *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 	x := n.In[0]
-	if !l.has(n.Op) || !realType(x) && (n.Op != "MaxPool" || x.Type.DType != tensor.Int8 && x.Type.DType != tensor.Uint8) {
+	if !l.has(n.Op) || !isReal(x) && (n.Op != "MaxPool" || x.Type.DType != tensor.Int8 && x.Type.DType != tensor.Uint8) {
 		return nil
 	}
 	pl := lastPlan(n, port, p)
@@ -105,7 +97,7 @@ func layoutPool(l *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 // layoutGlobalPool reduces over the spatial dimensions.
 func layoutGlobalPool(l *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 	pl := lastPlan(n, port, p)
-	if pl == nil || !realType(n.In[0]) {
+	if pl == nil || !isReal(n.In[0]) {
 		return nil
 	}
 	op := map[string]string{"GlobalAveragePool": "ReduceMean", "GlobalMaxPool": "ReduceMax"}[n.Op]
@@ -136,7 +128,7 @@ func layoutQPool(_ *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 
 // layoutGroupNorm is for normalization over groups of channels.
 func layoutGroupNorm(l *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
-	if !l.has("GroupNormalization") || n.Opset < 6 && n.Domain == "" || !realType(n.In[0]) {
+	if !l.has("GroupNormalization") || n.Opset < 6 && n.Domain == "" || !isReal(n.In[0]) {
 		return nil
 	}
 	as := onnx.NewAttrs("epsilon", floatAttr(n, "epsilon", 1e-5))

@@ -31,6 +31,7 @@ func stages(l Level) []stage {
 func machine() []pass {
 	return []pass{
 		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},
+		{name: "convolutions", doc: "rules that join convolutions with what surrounds them", rules: convolutions},
 	}
 }
 
@@ -39,6 +40,7 @@ func machine() []pass {
 func layout() []pass {
 	return []pass{
 		{name: "layout", doc: "keep values in the order of dimensions that moves least, convolutions channels-last", run: (*state).arrange},
+		{name: "convolutions", doc: "rules that join convolutions with what surrounds them", rules: convolutions},
 	}
 }
 
