@@ -143,16 +143,19 @@ func (s *state) try(r *Rule, n *onnx.Node, outs map[*onnx.Value]bool, w *worklis
 		}
 	}
 	g.Insert(n, made...)
+	also := m.also
 	for i, v := range n.Out {
-		if v == nil || out[i] == nil || v == out[i] {
-			continue
+		if v != nil && out[i] != nil && v != out[i] {
+			also = append(also, replacement{v, out[i]})
 		}
-		was := outs[v]
-		out[i].Type = refine(out[i], v)
-		for _, u := range v.Users() {
+	}
+	for _, k := range also {
+		was := outs[k.old]
+		k.by.Type = refine(k.by, k.old)
+		for _, u := range k.old.Users() {
 			w.push(u)
 		}
-		g.Replace(v, out[i])
+		g.Replace(k.old, k.by)
 		if was { // Replace may have put an Identity in place
 			clear(outs)
 			maps.Copy(outs, s.outputs())
@@ -216,6 +219,7 @@ func (s *state) rewrite(r *Rule, m *Match) ([]*onnx.Value, []*onnx.Node, error) 
 	build := func() ([]*onnx.Value, *ops.Builder) {
 		b := ops.NewBuilder(n.Graph)
 		b.Set, b.Env = s.set, s.env
+		m.also = nil
 		return r.Rewrite(m, b), b
 	}
 	out, b := build()
@@ -263,7 +267,28 @@ func (s *state) rewrite(r *Rule, m *Match) ([]*onnx.Value, []*onnx.Node, error) 
 			return nil, nil, nil
 		}
 	}
+	for _, k := range m.also {
+		if !readLater(k.old, m) || compatible(k.by.Type, k.old.Type) != nil {
+			return nil, nil, nil
+		}
+	}
 	return out, b.Nodes, nil
+}
+
+// readLater reports whether all readers of v outside of the match come after
+// its root, in the same graph.
+func readLater(v *onnx.Value, m *Match) bool {
+	g := m.Root.Graph
+	if v.From == nil || v.From.Graph != g {
+		return false
+	}
+	late := map[*onnx.Node]bool{}
+	for i := len(g.Nodes) - 1; i >= 0 && g.Nodes[i] != m.Root; i-- {
+		late[g.Nodes[i]] = true
+	}
+	return !slices.ContainsFunc(v.Users(), func(u *onnx.Node) bool {
+		return !late[u] && !slices.ContainsFunc(m.nodes, func(k node1) bool { return k.n == u })
+	})
 }
 
 // newestOpset is the newest version of the default domain that rules write.

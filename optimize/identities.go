@@ -89,13 +89,20 @@ var identities = []*Rule{
 		Name: "join-reshapes", Doc: "Reshape of a value that was only reshaped => Reshape of the original",
 		Pattern: Op("Reshape", AnyOf(Op("Reshape", Var("x")).Rest().Shared(), Op("Flatten", Var("x")).Shared(),
 			Op("Squeeze", Var("x")).Rest().Shared(), Op("Unsqueeze", Var("x")).Rest().Shared()), ConstAny("shape")),
-		// A zero would copy a dimension of the value in between.
-		Where: func(m *Match) bool {
-			s, err := ops.IntsOf(m.Const("shape"))
-			return err == nil && !slices.Contains(s, 0)
-		},
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
-			return b.Ops("", "Reshape", m.Root.Attrs, 1, m.Var("x"), m.Var("shape"))
+			s, err := ops.IntsOf(m.Const("shape"))
+			if err != nil {
+				return nil
+			}
+			if !slices.Contains(s, 0) {
+				return b.Ops("", "Reshape", m.Root.Attrs, 1, m.Var("x"), m.Var("shape"))
+			}
+			// A zero copies a dimension of the value in between.
+			s, ok := reshapeTo(m.Var("x").Type, m.Root.Out[0].Type)
+			if !ok {
+				return nil
+			}
+			return b.Ops("", "Reshape", nil, 1, m.Var("x"), b.Ints(s...))
 		},
 		Example: func(b *ops.Builder) {
 			x := in(b, "x", 2, 3, 4)

@@ -135,6 +135,7 @@ func portable() []pass {
 		{name: "identities", doc: "rules that drop nodes without effect", rules: identities},
 		{name: "forms", doc: "rules that bring what moves or selects into one form", rules: canonShape},
 		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},
+		{name: "norms", doc: "rules that find normalizations", rules: norms},
 		{name: "channels", doc: "rules that fold per-channel factors and terms into convolutions and products", rules: channels},
 		{name: "cse", doc: "compute equal nodes once", run: (*state).cse},
 		{name: "dce", doc: "drop nodes and initializers that nothing reads", run: (*state).dce},

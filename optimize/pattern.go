@@ -129,7 +129,15 @@ type Match struct {
 	Root  *onnx.Node
 	binds []bind1
 	nodes []node1
+	also  []replacement
 }
+
+type replacement struct{ old, by *onnx.Value }
+
+// Also has Apply put by in the place of old, which another node of the match
+// gives than the root; that node's pattern is Shared. Rewrite calls it. The
+// rewrite is declined if something before the root reads old.
+func (m *Match) Also(old, by *onnx.Value) { m.also = append(m.also, replacement{old, by}) }
 
 type bind1 struct {
 	name string
