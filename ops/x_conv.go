@@ -39,8 +39,8 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 	t := nhwc.Best()
 	if w := b.Const(1); w != nil && w.DType() == tensor.Float32 && b.In(0).DType == tensor.Float32 {
 		if c := p.channels(w.Shape()); c > 0 {
-			q, err := b.Pack(1, fmt.Sprintf("nhwc %d", p.group), func() (any, error) {
-				return nhwc.Pack(tensor.Data[float32](w), w.Dim(0), c, p.group, w.Shape()[2:]), nil
+			q, err := b.Pack(1, fmt.Sprintf("nhwc %d %s", p.group, t.Name), func() (any, error) {
+				return nhwc.Pack(t, tensor.Data[float32](w), w.Dim(0), c, p.group, w.Shape()[2:]), nil
 			})
 			if err != nil {
 				return nil, err
@@ -81,7 +81,7 @@ func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.
 			if len(ws) != len(in)+2 || p.kernel != nil && !slices.Equal(p.kernel, ws[2:]) || ch%p.group != 0 || ch/p.group != ws[1] || ws[0]%p.group != 0 {
 				return fmt.Errorf("X has shape %v and W has shape %v, want channels in %d groups and a kernel of %v", x.Shape(), ws, p.group, p.kernel)
 			}
-			w = nhwc.Pack(tensor.Data[T](wt), ws[0], ch, p.group, ws[2:])
+			w = nhwc.Pack(table, tensor.Data[T](wt), ws[0], ch, p.group, ws[2:])
 		} else if x.DType() != d || w.C != ch || len(w.Kernel) != len(in) {
 			return fmt.Errorf("X is %v, want %d channels and %d spatial dimensions of %v", x, w.C, len(w.Kernel), d)
 		}

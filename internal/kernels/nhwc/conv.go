@@ -58,6 +58,13 @@ type dense[T Float] struct {
 // Conv computes a convolution. It panics if slices and sizes do not fit.
 func Conv[T Float](p par.P, a *Args[T]) {
 	s := shapeOf(&a.Window)
+	r := newDense(a, s.in, s.out)
+	if f, ok := any(a).(*Args[float32]); ok && f.W.depthwise != nil {
+		if len(a.Y) > 0 {
+			convDepthwise(p, f, &s)
+		}
+		return
+	}
 	v := view{count: s.out, step: [3]int{1, 1, 1}, stepIn: s.stride}
 	for d := range 3 {
 		v.off[d] = make([]int, s.kernel[d])
@@ -65,7 +72,6 @@ func Conv[T Float](p par.P, a *Args[T]) {
 			v.off[d][k] = k*s.dil[d] - s.before[d]
 		}
 	}
-	r := newDense(a, s.in, s.out)
 	if s.flat() { // positions need not end at the end of a row
 		r.n, r.in, r.out = 1, [3]int{1, 1, a.N * product3(s.in)}, [3]int{1, 1, a.N * product3(s.in)}
 		v.count = r.out
@@ -177,7 +183,10 @@ func zeros(n int) unsafe.Pointer {
 }
 
 // lists are the pointers of one block.
-type lists struct{ words []uintptr }
+type lists struct {
+	words  []uintptr
+	floats []float32
+}
 
 var listPool = sync.Pool{New: func() any { return new(lists) }}
 

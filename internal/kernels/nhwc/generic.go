@@ -43,3 +43,70 @@ func tileGo[T Float](rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b,
 		copy(out, sum[:])
 	}
 }
+
+// goLanes is the number of channels that the Go routines do at a time.
+const goLanes = 8
+
+// rowGo returns the Row of plain Go.
+func rowGo(k, s, p int) Row {
+	if (p-1)*s+k > 64 {
+		return nil
+	}
+	return func(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer) {
+		for first := 0; ; first = min(first+goLanes, c-goLanes) {
+			for i := range p {
+				var sum [goLanes]float32
+				if bias != nil {
+					sum = *(*[goLanes]float32)(unsafe.Add(bias, first*4))
+				}
+				for r := range rows {
+					for t := range k {
+						if cols>>(i*s+t)&1 == 0 {
+							continue
+						}
+						v := (*[goLanes]float32)(unsafe.Add(x, off+r*rowStep+(i*s+t)*colStep+first*4))
+						u := (*[goLanes]float32)(unsafe.Add(w, (r*k+t)*goLanes*4))
+						for j := range sum {
+							sum[j] += v[j] * u[j]
+						}
+					}
+				}
+				*(*[goLanes]float32)(unsafe.Add(out, i*outStep+first*4)) = limited(sum, lim)
+			}
+			if first >= c-goLanes {
+				return
+			}
+			w = unsafe.Add(w, rows*k*goLanes*4+wSkip)
+		}
+	}
+}
+
+func limited(v [goLanes]float32, lim unsafe.Pointer) [goLanes]float32 {
+	l := (*[2]float32)(lim)
+	for j := range v {
+		v[j] = min(max(v[j], l[0]), l[1])
+	}
+	return v
+}
+
+// tapsGo is the Taps of plain Go.
+func tapsGo(c int, out, list unsafe.Pointer, taps int, w, bias, lim unsafe.Pointer) {
+	for first := 0; ; first = min(first+goLanes, c-goLanes) {
+		var sum [goLanes]float32
+		if bias != nil {
+			sum = *(*[goLanes]float32)(unsafe.Add(bias, first*4))
+		}
+		for t := range taps {
+			v := (*[goLanes]float32)(unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(list, t*8)), first*4))
+			u := (*[goLanes]float32)(unsafe.Add(w, t*goLanes*4))
+			for j := range sum {
+				sum[j] += v[j] * u[j]
+			}
+		}
+		*(*[goLanes]float32)(unsafe.Add(out, first*4)) = limited(sum, lim)
+		if first >= c-goLanes {
+			return
+		}
+		w = unsafe.Add(w, taps*goLanes*4)
+	}
+}

@@ -46,6 +46,23 @@ type Table struct {
 	Name           string // "generic" or the level of package cpu
 	MR32, MR64     int
 	Tile32, Tile64 Tile
+	// Lanes are the numbers of channels that routines for depthwise convolutions
+	// do at a time, largest first. Row32 returns the one for rows of k taps,
+	// stride s and p positions, nil if there is none; Taps32 that for any kernel.
+	Lanes  []int
+	Row32  func(lanes, k, s, p int) Row
+	Taps32 func(lanes int) Taps
+}
+
+// lanes returns the number of channels of a vector for c channels, 0 if they
+// are fewer than a vector.
+func (t *Table) lanes(c int) int {
+	for _, n := range t.Lanes {
+		if c >= n {
+			return n
+		}
+	}
+	return 0
 }
 
 // Tables lists what this machine can run, slowest first.
@@ -62,7 +79,10 @@ func Best() *Table {
 }
 
 func tables() []*Table {
-	l := []*Table{{Name: cpu.Generic, MR32: 4, MR64: 4, Tile32: tileGo[float32], Tile64: tileGo[float64]}}
+	l := []*Table{{
+		Name: cpu.Generic, MR32: 4, MR64: 4, Tile32: tileGo[float32], Tile64: tileGo[float64],
+		Lanes: []int{goLanes}, Row32: func(_, k, s, p int) Row { return rowGo(k, s, p) }, Taps32: func(int) Taps { return tapsGo },
+	}}
 	for _, t := range archTables() {
 		if t.Tile64 == nil {
 			t.MR64, t.Tile64 = l[0].MR64, l[0].Tile64

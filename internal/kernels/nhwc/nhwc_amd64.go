@@ -21,10 +21,12 @@ const avx2Masked = 8
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, MR32: 6, Tile32: tile2})
+		l = append(l, &Table{Name: cpu.AVX2, MR32: 6, Tile32: tile2,
+			Lanes: []int{8}, Row32: row2, Taps32: func(int) Taps { return avx2taps }})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 {
-		l = append(l, &Table{Name: cpu.AVX512, MR32: 12, Tile32: tile512})
+		l = append(l, &Table{Name: cpu.AVX512, MR32: 12, Tile32: tile512,
+			Lanes: []int{16, 8}, Row32: row512, Taps32: taps512})
 	}
 	return l
 }
@@ -57,4 +59,20 @@ func tile2(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsa
 			bias = unsafe.Add(bias, 64)
 		}
 	}
+}
+
+func row2(_, k, s, p int) Row { return avx2rows[[3]int{k, s, p}] }
+
+func row512(lanes, k, s, p int) Row {
+	if lanes == 8 {
+		return avx2rows[[3]int{k, s, p}]
+	}
+	return avx512rows[[3]int{k, s, p}]
+}
+
+func taps512(lanes int) Taps {
+	if lanes == 8 {
+		return avx2taps
+	}
+	return avx512taps
 }

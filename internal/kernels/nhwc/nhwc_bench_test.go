@@ -60,7 +60,7 @@ func BenchmarkConv(b *testing.B) {
 					out := (s.in+2*s.pad-s.k)/s.s + 1
 					two := func(n int) []int { return []int{n, n} }
 					w := make([]float32, s.m*s.c/s.g*s.k*s.k)
-					a := &Args[float32]{N: 1, Table: tab, W: Pack(w, s.m, s.c, s.g, two(s.k)),
+					a := &Args[float32]{N: 1, Table: tab, W: Pack(tab, w, s.m, s.c, s.g, two(s.k)),
 						Window: conv.Window{In: two(s.in), Kernel: two(s.k), Out: two(out), Strides: two(s.s), Dilations: two(1), Before: two(s.pad)},
 						X:      make([]float32, s.in*s.in*s.c), B: make([]float32, s.m), Y: make([]float32, out*out*s.m)}
 					a.Clamp, a.Hi = true, 6

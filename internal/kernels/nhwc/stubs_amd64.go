@@ -165,3 +165,401 @@ var avx2v2x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z 
 	avx2v2x5,
 	avx2v2x6,
 }
+
+//go:noescape
+func avx512row311(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row312(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row313(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row314(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row315(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row316(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row317(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row318(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row321(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row322(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row323(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row324(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row325(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row326(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row327(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row328(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row511(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row512(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row513(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row514(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row515(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row516(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row517(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row518(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row521(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row522(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row523(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row524(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row525(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row526(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row527(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row528(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row711(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row712(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row713(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row714(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row715(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row716(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row717(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row718(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row721(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row722(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row723(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row724(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row725(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row726(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row727(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx512row728(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+// avx512rows lists routines by taps of a row, stride and positions.
+var avx512rows = map[[3]int]Row{
+	{3, 1, 1}: avx512row311,
+	{3, 1, 2}: avx512row312,
+	{3, 1, 3}: avx512row313,
+	{3, 1, 4}: avx512row314,
+	{3, 1, 5}: avx512row315,
+	{3, 1, 6}: avx512row316,
+	{3, 1, 7}: avx512row317,
+	{3, 1, 8}: avx512row318,
+	{3, 2, 1}: avx512row321,
+	{3, 2, 2}: avx512row322,
+	{3, 2, 3}: avx512row323,
+	{3, 2, 4}: avx512row324,
+	{3, 2, 5}: avx512row325,
+	{3, 2, 6}: avx512row326,
+	{3, 2, 7}: avx512row327,
+	{3, 2, 8}: avx512row328,
+	{5, 1, 1}: avx512row511,
+	{5, 1, 2}: avx512row512,
+	{5, 1, 3}: avx512row513,
+	{5, 1, 4}: avx512row514,
+	{5, 1, 5}: avx512row515,
+	{5, 1, 6}: avx512row516,
+	{5, 1, 7}: avx512row517,
+	{5, 1, 8}: avx512row518,
+	{5, 2, 1}: avx512row521,
+	{5, 2, 2}: avx512row522,
+	{5, 2, 3}: avx512row523,
+	{5, 2, 4}: avx512row524,
+	{5, 2, 5}: avx512row525,
+	{5, 2, 6}: avx512row526,
+	{5, 2, 7}: avx512row527,
+	{5, 2, 8}: avx512row528,
+	{7, 1, 1}: avx512row711,
+	{7, 1, 2}: avx512row712,
+	{7, 1, 3}: avx512row713,
+	{7, 1, 4}: avx512row714,
+	{7, 1, 5}: avx512row715,
+	{7, 1, 6}: avx512row716,
+	{7, 1, 7}: avx512row717,
+	{7, 1, 8}: avx512row718,
+	{7, 2, 1}: avx512row721,
+	{7, 2, 2}: avx512row722,
+	{7, 2, 3}: avx512row723,
+	{7, 2, 4}: avx512row724,
+	{7, 2, 5}: avx512row725,
+	{7, 2, 6}: avx512row726,
+	{7, 2, 7}: avx512row727,
+	{7, 2, 8}: avx512row728,
+}
+
+//go:noescape
+func avx512taps(c int, out, list unsafe.Pointer, taps int, w, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row311(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row312(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row313(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row314(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row315(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row316(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row317(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row318(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row321(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row322(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row323(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row324(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row325(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row326(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row327(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row328(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row511(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row512(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row513(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row514(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row515(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row516(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row517(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row518(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row521(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row522(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row523(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row524(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row525(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row526(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row527(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row528(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row711(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row712(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row713(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row714(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row715(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row716(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row717(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row718(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row721(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row722(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row723(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row724(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row725(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row726(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row727(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2row728(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+// avx2rows lists routines by taps of a row, stride and positions.
+var avx2rows = map[[3]int]Row{
+	{3, 1, 1}: avx2row311,
+	{3, 1, 2}: avx2row312,
+	{3, 1, 3}: avx2row313,
+	{3, 1, 4}: avx2row314,
+	{3, 1, 5}: avx2row315,
+	{3, 1, 6}: avx2row316,
+	{3, 1, 7}: avx2row317,
+	{3, 1, 8}: avx2row318,
+	{3, 2, 1}: avx2row321,
+	{3, 2, 2}: avx2row322,
+	{3, 2, 3}: avx2row323,
+	{3, 2, 4}: avx2row324,
+	{3, 2, 5}: avx2row325,
+	{3, 2, 6}: avx2row326,
+	{3, 2, 7}: avx2row327,
+	{3, 2, 8}: avx2row328,
+	{5, 1, 1}: avx2row511,
+	{5, 1, 2}: avx2row512,
+	{5, 1, 3}: avx2row513,
+	{5, 1, 4}: avx2row514,
+	{5, 1, 5}: avx2row515,
+	{5, 1, 6}: avx2row516,
+	{5, 1, 7}: avx2row517,
+	{5, 1, 8}: avx2row518,
+	{5, 2, 1}: avx2row521,
+	{5, 2, 2}: avx2row522,
+	{5, 2, 3}: avx2row523,
+	{5, 2, 4}: avx2row524,
+	{5, 2, 5}: avx2row525,
+	{5, 2, 6}: avx2row526,
+	{5, 2, 7}: avx2row527,
+	{5, 2, 8}: avx2row528,
+	{7, 1, 1}: avx2row711,
+	{7, 1, 2}: avx2row712,
+	{7, 1, 3}: avx2row713,
+	{7, 1, 4}: avx2row714,
+	{7, 1, 5}: avx2row715,
+	{7, 1, 6}: avx2row716,
+	{7, 1, 7}: avx2row717,
+	{7, 1, 8}: avx2row718,
+	{7, 2, 1}: avx2row721,
+	{7, 2, 2}: avx2row722,
+	{7, 2, 3}: avx2row723,
+	{7, 2, 4}: avx2row724,
+	{7, 2, 5}: avx2row725,
+	{7, 2, 6}: avx2row726,
+	{7, 2, 7}: avx2row727,
+	{7, 2, 8}: avx2row728,
+}
+
+//go:noescape
+func avx2taps(c int, out, list unsafe.Pointer, taps int, w, bias, lim unsafe.Pointer)

@@ -13,14 +13,23 @@ type Weights[T Float] struct {
 	M, C, Group int   // channels of the output and of the input, groups
 	Kernel      []int // spatial shape
 	data        []T
+
+	// Of a depthwise convolution in float32, for vectors of so many lanes.
+	depthwise []float32
+	lanes     int
 }
 
 // panels returns the number of panels of a group.
 func (w *Weights[T]) panels() int { return (w.M/w.Group + Panel - 1) / Panel }
 
-// Pack packs the weights w[m, c/group, kernel…] of a convolution.
-func Pack[T Float](w []T, m, c, group int, kernel []int) *Weights[T] {
+// Pack packs the weights w[m, c/group, kernel…] of a convolution for the
+// routines of t.
+func Pack[T Float](t *Table, w []T, m, c, group int, kernel []int) *Weights[T] {
 	taps, cg := product(kernel), c/group
+	if f, ok := any(w).([]float32); ok && group > 1 && cg == 1 && m == c && taps > 0 && t.lanes(c) > 0 {
+		n := t.lanes(c)
+		return &Weights[T]{M: m, C: c, Group: group, Kernel: append([]int(nil), kernel...), depthwise: packDepthwise(f, c, taps, n), lanes: n}
+	}
 	return pack(m, c, group, kernel, nil, func(o, i, t int) T { return w[(o*cg+i)*taps+t] })
 }
 

@@ -34,6 +34,9 @@ func main() {
 			table(prefix, v.mr, tileSig(v))
 		}
 	}
+	for _, v := range []isa{avx512, avx2} {
+		depthwise(a, v)
+	}
 	a.Write("nhwc_amd64.s")
 	if err := os.WriteFile("stubs_amd64.go", []byte(stubs.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,0 +1,181 @@
+package nhwc
+
+import (
+	"math"
+	"runtime"
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+// Row computes p neighbouring positions of a row of a depthwise convolution
+// whose kernel has rows of k taps:
+//
+//	out[i][c] = bias[c] + Σ r,t x[r][i·s+t][c] · w[r][t][c]
+//
+// limited to lim[0] and lim[1] (NaN stays NaN). x begins off bytes behind the
+// pointer; its rows and columns lie rowStep and colStep bytes apart, those of
+// out outStep. Only columns whose bit of cols is set are there, the others are
+// zeros. Channels are done a vector at a time, the last vector ends with them:
+// c is at least a vector. w has [rows·k][vector] for each vector and wSkip
+// bytes between. bias may be nil.
+type Row func(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
+
+// Taps computes one position of a depthwise convolution: list points to the
+// pixels that its taps see. w is [taps][vector] for each vector of channels.
+type Taps func(c int, out, list unsafe.Pointer, taps int, w, bias, lim unsafe.Pointer)
+
+// mostAtOnce is the largest number of positions of a Row.
+const mostAtOnce = 8
+
+// packDepthwise packs w[c, 1, kernel…] for vectors of the given lanes.
+func packDepthwise(w []float32, c, taps, lanes int) []float32 {
+	blocks := (c + lanes - 1) / lanes
+	out := aligned[float32](blocks * taps * lanes)
+	for b := range blocks {
+		first := min(b*lanes, c-lanes)
+		for t := range taps {
+			for i := range lanes {
+				out[(b*taps+t)*lanes+i] = w[(first+i)*taps+t]
+			}
+		}
+	}
+	return out
+}
+
+// depthwise is a convolution whose channels have a kernel of their own.
+type depthwise struct {
+	*Args[float32]
+	shape
+	c, taps int
+	lim     [2]float32
+	zero    unsafe.Pointer
+	rows    [mostAtOnce + 1]Row
+	most    int // positions at once
+}
+
+func convDepthwise(p par.P, a *Args[float32], s *shape) {
+	r := &depthwise{Args: a, shape: *s, c: a.W.C, taps: product3(s.kernel), lim: [2]float32{float32(math.Inf(-1)), float32(math.Inf(1))}}
+	if a.Clamp {
+		r.lim = [2]float32{a.Lo, a.Hi}
+	}
+	fast := s.kernel[0] == 1 && s.dil[2] == 1
+	for i := 1; fast && i <= mostAtOnce; i++ {
+		r.rows[i] = a.Table.Row32(a.W.lanes, s.kernel[2], s.stride[2], i)
+		fast = r.rows[i] != nil
+	}
+	r.zero = zeros(r.c * 4)
+	ow := s.out[2]
+	cost := math.MaxInt
+	for i := min(ow, mostAtOnce); i >= max(1, min(ow, mostAtOnce)-4); i-- {
+		if n := (ow + i - 1) / i * (4*i + 5); n < cost {
+			r.most, cost = i, n
+		}
+	}
+	p.For(a.N*s.out[0]*s.out[1], max(1, 1<<17/max(1, ow*r.c*r.taps)), func(lo, hi int) {
+		l := listPool.Get().(*lists)
+		for i := lo; i < hi; i++ {
+			r.line(i, fast, l)
+		}
+		listPool.Put(l)
+	})
+	runtime.KeepAlive(r)
+}
+
+// line computes one row of the output.
+func (r *depthwise) line(i int, fast bool, l *lists) {
+	n := r.out[2] * r.c
+	y := r.Y[i*n : (i+1)*n]
+	var z []float32
+	if r.Z != nil {
+		z = r.Z[i*n : (i+1)*n]
+		if &z[0] == &y[0] { // before it is overwritten
+			l.floats = append(l.floats[:0], z...)
+			z = l.floats
+		}
+	}
+	lim := r.lim
+	if z != nil {
+		lim = [2]float32{float32(math.Inf(-1)), float32(math.Inf(1))}
+	}
+	if fast {
+		r.byRows(i, y, &lim)
+	} else {
+		r.byTaps(i, y, &lim, l)
+	}
+	if z != nil {
+		for j, v := range z {
+			y[j] += v
+		}
+		if r.Clamp {
+			for j, v := range y {
+				y[j] = min(max(v, r.Lo), r.Hi)
+			}
+		}
+	}
+	if r.Act != nil {
+		r.Act(y)
+	}
+}
+
+// at returns the image and the place of row i of the output.
+func (r *depthwise) at(i int) (image, z, y int) {
+	return i / (r.out[0] * r.out[1]), i / r.out[1] % r.out[0], i % r.out[1]
+}
+
+func (r *depthwise) byRows(i int, out []float32, lim *[2]float32) {
+	image, oz, oy := r.at(i)
+	first, last := r.range1(1, oy)
+	iz := oz*r.stride[0] - r.before[0]
+	if iz < 0 || iz >= r.in[0] {
+		last = first
+	}
+	pixel, lanes := r.c*4, r.W.lanes
+	line := ((image*r.in[0]+iz)*r.in[1] + oy*r.stride[1] - r.before[1] + first*r.dil[1]) * r.in[2]
+	if last == first {
+		line = 0
+	}
+	k := r.kernel[2]
+	w := unsafe.Pointer(&r.W.depthwise[min(first, r.kernel[1]-1)*k*lanes])
+	wSkip := (r.kernel[1] - (last - first)) * k * lanes * 4
+	x, bias := unsafe.Pointer(unsafe.SliceData(r.X)), unsafe.Pointer(unsafe.SliceData(r.B))
+	f := r.rows[r.most]
+	all := uint64(1)<<((r.most-1)*r.stride[2]+k) - 1
+	for o := 0; o < r.out[2]; o += r.most {
+		o = min(o, r.out[2]-r.most)
+		col := o*r.stride[2] - r.before[2]
+		cols := all
+		if col < 0 {
+			cols &= all << min(-col, 63)
+		}
+		if n := r.in[2] - col; n < 64 {
+			cols &= uint64(1)<<max(n, 0) - 1
+		}
+		f(r.c, unsafe.Pointer(&out[o*r.c]), pixel, x, (line+col)*pixel, r.dil[1]*r.in[2]*pixel, pixel, last-first, cols, w, wSkip, bias, unsafe.Pointer(lim))
+	}
+}
+
+func (r *depthwise) byTaps(i int, out []float32, lim *[2]float32, l *lists) {
+	image, oz, oy := r.at(i)
+	list := l.grow(r.taps)
+	x, bias := uintptr(unsafe.Pointer(unsafe.SliceData(r.X))), unsafe.Pointer(unsafe.SliceData(r.B))
+	for o := range r.out[2] {
+		t := 0
+		for kz := range r.kernel[0] {
+			z := oz*r.stride[0] - r.before[0] + kz*r.dil[0]
+			for ky := range r.kernel[1] {
+				y := oy*r.stride[1] - r.before[1] + ky*r.dil[1]
+				inside := uint(z) < uint(r.in[0]) && uint(y) < uint(r.in[1])
+				for kx := range r.kernel[2] {
+					col := o*r.stride[2] - r.before[2] + kx*r.dil[2]
+					list[t] = uintptr(r.zero)
+					if inside && uint(col) < uint(r.in[2]) {
+						list[t] = x + uintptr((((image*r.in[0]+z)*r.in[1]+y)*r.in[2]+col)*r.c*4)
+					}
+					t++
+				}
+			}
+		}
+		r.Table.Taps32(r.W.lanes)(r.c, unsafe.Pointer(&out[o*r.c]), unsafe.Pointer(&list[0]), r.taps, unsafe.Pointer(&r.W.depthwise[0]), bias, unsafe.Pointer(lim))
+	}
+}
