@@ -41,6 +41,18 @@ func newActivation(name string, params []float32) (activation, error) {
 	return activation{name, p}, nil
 }
 
+// activationEpilogue returns a as the end of a product.
+func activationEpilogue[T gemm.Number](a activation) gemm.Epilogue[T] {
+	switch {
+	case !dtypeOf[T]().IsFloat():
+	case a.name == "Relu":
+		return gemm.Epilogue[T]{Clip: true, Hi: T(math.Inf(1))}
+	case a.name == "Clip" && a.params[0] <= a.params[1]:
+		return gemm.Epilogue[T]{Clip: true, Lo: T(a.params[0]), Hi: T(a.params[1])}
+	}
+	return gemm.Epilogue[T]{Act: activationFor[T](a)}
+}
+
 // activationFor returns a as a function on slices; nil if it is nothing.
 func activationFor[T gemm.Number](a activation) func([]T) {
 	if a.name == "" {

@@ -80,7 +80,7 @@ func buildGemm(b *BuildContext, p gemmParams) (Kernel, error) {
 
 func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 	m := matParams{transA: p.transA, transB: p.transB}
-	act := activationFor[T](p.act)
+	act, end := activationFor[T](p.act), activationEpilogue[T](p.act)
 	return func(c *Call) error {
 		a := c.T(0)
 		var bShape []int
@@ -149,7 +149,7 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 				}
 			}
 		}
-		g.Act = act
+		g.Clip, g.Lo, g.Hi, g.Act = end.Clip, end.Lo, end.Hi, end.Act
 		gemm.Run(c.P, &g)
 		return nil
 	}

@@ -174,9 +174,9 @@ func (s matSide) offsets(batch []int, n int) []int {
 }
 
 func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
-	act := activationFor[T](m.act)
+	end := activationEpilogue[T](m.act)
 	if t := dtypeOf[T](); m.alpha != 1 && !t.IsFloat() {
-		act = scaleBy[T](m.alpha)
+		end.Act = scaleBy[T](m.alpha)
 	}
 	return func(c *Call) error {
 		a := c.T(0)
@@ -219,13 +219,12 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 		if len(bShape) > 1 {
 			shape = append(shape, r.cols)
 		}
-		var e gemm.Epilogue[T]
+		e := end
 		if m.epilogue {
-			if e, err = matEpilogue[T](c, a.DType(), r.cols, shape); err != nil {
+			if err := matEpilogue(c, &e, a.DType(), r.cols, shape); err != nil {
 				return err
 			}
 		}
-		e.Act = act
 		y := c.Output(0, dtypeOf[T](), shape...)
 		if y.Len() == 0 {
 			return nil
@@ -264,20 +263,20 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 }
 
 // matEpilogue reads what is added to a product of n columns and of the given shape.
-func matEpilogue[T gemm.Number](c *Call, d tensor.DType, n int, shape []int) (e gemm.Epilogue[T], err error) {
+func matEpilogue[T gemm.Number](c *Call, e *gemm.Epilogue[T], d tensor.DType, n int, shape []int) error {
 	if t := c.T(2); t != nil {
 		if t.DType() != d || t.Rank() != 1 || t.Len() != n {
-			return e, fmt.Errorf("bias is %v%v, want %v[%d]", t.DType(), t.Shape(), d, n)
+			return fmt.Errorf("bias is %v%v, want %v[%d]", t.DType(), t.Shape(), d, n)
 		}
 		e.Col = tensor.Data[T](t)
 	}
 	if t := c.T(3); t != nil {
 		if t.DType() != d || !slices.Equal(t.Shape(), shape) {
-			return e, fmt.Errorf("Z is %v%v, want %v%v", t.DType(), t.Shape(), d, shape)
+			return fmt.Errorf("Z is %v%v, want %v%v", t.DType(), t.Shape(), d, shape)
 		}
 		e.Add, e.LDAdd = tensor.Data[T](t), n
 	}
-	return e, nil
+	return nil
 }
 
 // stacked reports whether the matrices of s lie one below the other.

@@ -37,8 +37,17 @@ type Table struct {
 	// b, plus the old y if acc. Nil: Tile32 does it.
 	Row32    func(kc int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer, acc bool)
 	RowWidth int
-	// Fill32 sets w columns of row i of C to bias[i]. Nil: a loop does it.
-	Fill32 func(rows int, bias, c unsafe.Pointer, ldc, w int)
+	// Few32[r] computes r rows times FewPanels[r] panels of packed B, ldp
+	// elements apart, all columns of them, as Tile does. Nil: Tile32 does it.
+	Few32     [8]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
+	FewPanels [8]int
+	// Finish32 sets n elements to min(max(scale·c + term + col + z, lo), hi);
+	// col and z may be nil. NaN stays NaN. Nil: a loop does it.
+	Finish32 func(n int, c, col, z unsafe.Pointer, scale, term, lo, hi float32)
+	// Trans32 writes the transpose of TransSide rows of TransSide·blocks
+	// elements of 4 bytes; strides in elements. Nil: a loop does it.
+	Trans32   func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int)
+	TransSide int
 	// Dot32 returns Σ x[k]·y[k], in an order that depends on n alone.
 	Dot32 func(n int, x, y unsafe.Pointer) float32
 }
@@ -73,17 +82,16 @@ func tables() []*Table {
 type kernel struct {
 	mr   int
 	tile Tile
-	fill func(rows int, bias, c unsafe.Pointer, ldc, w int)
 }
 
 func kernelOf[T Number](t *Table) kernel {
 	switch any(*new(T)).(type) {
 	case float32:
-		return kernel{t.MR32, t.Tile32, t.Fill32}
+		return kernel{t.MR32, t.Tile32}
 	case float64:
-		return kernel{t.MR64, t.Tile64, nil}
+		return kernel{t.MR64, t.Tile64}
 	}
-	return kernel{4, tileGo[T], nil}
+	return kernel{4, tileGo[T]}
 }
 
 // Args is one product. Element (i, k) of A is A[i*ARS+k*ACS], and so on.
@@ -98,48 +106,6 @@ type Args[T Number] struct {
 	LDC      int // row stride of C, at least N
 	Epilogue[T]
 	Table *Table // nil: Best
-}
-
-// Epilogue is what happens to a tile beside the product. The zero Epilogue is
-// nothing.
-type Epilogue[T Number] struct {
-	Acc bool // C += A·B
-	Row []T  // M values: C[i][j] starts with Row[i]
-	Col []T  // N values: C[i][j] starts with Col[j]
-	// Scale multiplies A·B before Row, Col and Add are added; 0 stands for 1.
-	// Not together with Acc.
-	Scale T
-	// Add, if not nil, is an M x N matrix with rows LDAdd apart that is added
-	// to the sums.
-	Add   []T
-	LDAdd int
-	// Act is called for each piece of each row when its sums are complete. It
-	// changes the piece in place.
-	Act func(c []T)
-}
-
-// scaled reports whether the sums are multiplied by Scale.
-func (e *Epilogue[T]) scaled() bool { return e.Scale != 0 && e.Scale != 1 }
-
-// late reports whether there is something to do when the sums are complete.
-func (e *Epilogue[T]) late() bool { return e.Add != nil || e.Act != nil || e.scaled() }
-
-// finish does what comes after the sums of a piece of row i from column j on.
-func (e *Epilogue[T]) finish(row []T, i, j int) {
-	if e.scaled() {
-		for x := range row {
-			row[x] *= e.Scale
-		}
-		e.start(row, i, j)
-	}
-	if e.Add != nil {
-		for x, v := range e.Add[i*e.LDAdd+j:][:len(row)] {
-			row[x] += v
-		}
-	}
-	if e.Act != nil {
-		e.Act(row)
-	}
 }
 
 // kBlock returns how many products a tile adds up before it adds them to C:
@@ -212,150 +178,5 @@ func (g *Args[T]) check() {
 		panic("gemm: Add is too short")
 	case g.Row != nil && len(g.Row) < g.M || g.Col != nil && len(g.Col) < g.N:
 		panic("gemm: bias is too short")
-	}
-}
-
-// empty is the product over no k.
-func empty[T Number](g *Args[T]) {
-	for i := range g.M {
-		row := g.C[i*g.LDC : i*g.LDC+g.N]
-		if !g.Acc {
-			clear(row)
-		}
-		if !g.scaled() {
-			g.start(row, i, 0)
-		}
-		g.finish(row, i, 0)
-	}
-}
-
-// start adds the biases to a piece of row i that begins at column j.
-func (e *Epilogue[T]) start(row []T, i, j int) {
-	if e.Row != nil {
-		v := e.Row[i]
-		for x := range row {
-			row[x] += v
-		}
-	}
-	if e.Col != nil {
-		for x, v := range e.Col[j : j+len(row)] {
-			row[x] += v
-		}
-	}
-}
-
-// before puts into a piece of a row what its sums start with and reports
-// whether it did: if not, the old contents do not count.
-func (e *Epilogue[T]) before(row []T, i, j int) bool {
-	switch {
-	case e.scaled(): // finish adds them
-		return false
-	case e.Acc:
-		e.start(row, i, j)
-	case e.Col != nil:
-		copy(row, e.Col[j:])
-		if e.Row != nil {
-			v := e.Row[i]
-			for x := range row {
-				row[x] += v
-			}
-		}
-	case e.Row != nil:
-		v := e.Row[i]
-		for x := range row {
-			row[x] = v
-		}
-	default:
-		return false
-	}
-	return true
-}
-
-// bSource is B as tiles read it: packed, or row-major in place.
-type bSource[T Number] struct {
-	packed *Packed[T]
-	data   []T
-	ldb    int
-}
-
-// drive cuts C into tasks and runs them.
-func drive[T Number](p par.P, g *Args[T], a []T, ars int, b bSource[T]) {
-	kern := kernelOf[T](g.Table)
-	panels := (g.N + Panel - 1) / Panel
-	// A task is about 4 Mi multiply-adds: 50 to 100 µs of the fastest kernels.
-	const task = 4 << 20
-	rows := min(g.M, 16*kern.mr)
-	for rows > 2*kern.mr && (g.M+rows-1)/rows*panels < 16 {
-		rows = (rows/2 + kern.mr - 1) / kern.mr * kern.mr
-	}
-	width := min(max(task/(rows*Panel*g.K), 1), panels)
-	mt, nt := (g.M+rows-1)/rows, (panels+width-1)/width
-	grain := max(task/8/(rows*width*Panel*g.K), 1)
-	p.For(mt*nt, grain, func(lo, hi int) {
-		var strip *buffer[T]
-		if b.packed == nil && g.N%Panel != 0 {
-			strip = getBuf[T](kBlock[T](g.K) * Panel)
-			defer putBuf(strip)
-		}
-		for t := lo; t < hi; t++ {
-			i, j := t/nt*rows, t%nt*width
-			block(g, kern, a, ars, b, strip, i, min(i+rows, g.M), j, min(j+width, panels))
-		}
-	})
-}
-
-// block computes rows [i0, i1) of panels [j0, j1).
-func block[T Number](g *Args[T], kern kernel, a []T, ars int, b bSource[T], strip *buffer[T], i0, i1, j0, j1 int) {
-	kb := kBlock[T](g.K)
-	// Rows are shared out evenly: 16 are 8 and 8 rather than 14 and 2.
-	tiles := (i1 - i0 + kern.mr - 1) / kern.mr
-	step := (i1 - i0 + tiles - 1) / tiles
-	for k := 0; k < g.K; k += kb {
-		kc := min(kb, g.K-k)
-		last := k+kc == g.K
-		for j := j0; j < j1; j++ {
-			w := min(Panel, g.N-j*Panel)
-			var bp unsafe.Pointer
-			ldb := Panel
-			switch {
-			case b.packed != nil:
-				bp = unsafe.Pointer(&b.packed.Data[(j*g.K+k)*Panel])
-			case w == Panel:
-				bp, ldb = unsafe.Pointer(&b.data[k*b.ldb+j*Panel]), b.ldb
-			default: // tiles read whole panels
-				copyStrip(strip.s, b.data[k*b.ldb+j*Panel:], kc, w, b.ldb)
-				bp = unsafe.Pointer(&strip.s[0])
-			}
-			for i := i0; i < i1; i += step {
-				r := min(step, i1-i)
-				acc := k > 0
-				if !acc && kern.fill != nil && g.Row != nil && g.Col == nil && !g.Acc && !g.scaled() {
-					kern.fill(r, unsafe.Pointer(&g.Row[i]), unsafe.Pointer(&g.C[i*g.LDC+j*Panel]), g.LDC, w)
-					acc = true
-				} else if !acc {
-					for x := i; x < i+r; x++ {
-						acc = g.before(g.C[x*g.LDC+j*Panel:][:w], x, j*Panel)
-						if !acc {
-							break
-						}
-					}
-				}
-				kern.tile(r, kc, unsafe.Pointer(&a[i*ars+k]), ars, bp, ldb, unsafe.Pointer(&g.C[i*g.LDC+j*Panel]), g.LDC, w, acc)
-				if last && g.late() {
-					for x := i; x < i+r; x++ {
-						g.finish(g.C[x*g.LDC+j*Panel:][:w], x, j*Panel)
-					}
-				}
-			}
-		}
-	}
-}
-
-// copyStrip copies w columns of kc rows of b to a panel.
-func copyStrip[T Number](dst, b []T, kc, w, ldb int) {
-	for k := range kc {
-		d := dst[k*Panel : k*Panel+Panel]
-		n := copy(d, b[k*ldb:k*ldb+w])
-		clear(d[n:])
 	}
 }

@@ -21,15 +21,37 @@ func archTables() []*Table {
 	if cpu.Found.AVX2 {
 		l = append(l, &Table{
 			Name: cpu.AVX2, MR32: 6, MR64: 6, Tile32: tile2f32, Tile64: tile2f64, Row32: row2, RowWidth: 64, Dot32: avx2dot,
+			Few32: fewOf(nil, avx2few1, avx2few2, avx2few3), FewPanels: [8]int{0, 2, 1, 1}, Finish32: avx2finish,
+			Trans32: func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int) {
+				avx2trans(blocks, src, lds*4, dst, ldd*4)
+			}, TransSide: 8,
 		})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 {
 		l = append(l, &Table{
 			Name: cpu.AVX512, MR32: 14, MR64: 6, Tile32: tile512f32, Tile64: tile512f64, Row32: row512, RowWidth: 256, Dot32: avx512dot,
-			Fill32: func(rows int, bias, c unsafe.Pointer, ldc, w int) { avx512fill(rows, bias, c, ldc*4, 1<<w-1) },
+			Few32:     fewOf(nil, avx512few1, avx512few2, avx512few3, avx512few4, avx512few5, avx512few6),
+			FewPanels: [8]int{0, 4, 4, 4, 2, 2, 2}, Finish32: avx512finish,
+			Trans32: func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int) {
+				avx512trans(blocks, src, lds*4, dst, ldd*4)
+			}, TransSide: 16,
 		})
 	}
 	return l
+}
+
+type fewFunc = func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
+
+// fewOf lets routines take strides in elements.
+func fewOf(fs ...fewFunc) (out [8]fewFunc) {
+	for i, f := range fs {
+		if f != nil {
+			out[i] = func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool) {
+				f(kc, a, lda*4, b, ldp*4, c, ldc*4, acc)
+			}
+		}
+	}
+	return out
 }
 
 func tile512f32(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {

@@ -46,7 +46,9 @@ func naive[T Number](g *Args[T], c []T) {
 			if g.Add != nil {
 				exact += g.Add[i*g.LDAdd+j]
 			}
-			if g.Acc {
+			if g.Acc && g.Scale != 0 {
+				exact += *p * g.Scale
+			} else if g.Acc {
 				exact += *p
 			}
 			if g.Row != nil {
@@ -54,6 +56,9 @@ func naive[T Number](g *Args[T], c []T) {
 			}
 			if g.Col != nil {
 				exact += g.Col[j]
+			}
+			if g.Clip {
+				exact = min(max(exact, g.Lo), g.Hi)
 			}
 			*p = exact
 		}
@@ -139,31 +144,103 @@ func testType[T Number](t *testing.T, tab *Table, sizes []int, ks []int) {
 				ta, tb := r.IntN(2) == 0, r.IntN(2) == 0
 				g := args[T](r, m, n, k, ta, tb)
 				g.Table = tab
-				if r.IntN(2) == 0 {
-					g.LDAdd = n + r.IntN(2)
-					g.Add = random[T](r, m*g.LDAdd)
-				}
-				switch r.IntN(5) {
-				case 4:
-					g.Scale, g.Col = 2, random[T](r, n)
-				case 0:
-					g.Acc = true
-				case 1:
-					g.Row = random[T](r, m)
-				case 2:
-					g.Col = random[T](r, n)
-				case 3:
-					g.Row, g.Col = random[T](r, m), random[T](r, n)
-					g.Act = func(c []T) {
-						for i := range c {
-							c[i] = max(c[i], 1)
-						}
-					}
-				}
+				some(r, &g)
 				name := fmt.Sprintf("%dx%dx%d transposed %v %v", m, n, k, ta, tb)
 				compare(t, g, name)
 				g.Packed = Pack(par.P{}, g.B, k, n, g.BRS, g.BCS)
 				compare(t, g, name+" packed")
+			}
+		}
+	}
+}
+
+// some asks for a random epilogue.
+func some[T Number](r *rand.Rand, g *Args[T]) {
+	if r.IntN(2) == 0 {
+		g.LDAdd = g.N + r.IntN(2)
+		g.Add = random[T](r, g.M*g.LDAdd)
+	}
+	if g.Clip = r.IntN(3) == 0; g.Clip {
+		g.Lo, g.Hi = 1, 2
+	}
+	switch r.IntN(5) {
+	case 4:
+		g.Scale, g.Col = 2, random[T](r, g.N)
+	case 0:
+		g.Acc = true
+	case 1:
+		g.Row = random[T](r, g.M)
+	case 2:
+		g.Col = random[T](r, g.N)
+	case 3:
+		g.Row, g.Col = random[T](r, g.M), random[T](r, g.N)
+		g.Act = func(c []T) {
+			for i := range c {
+				c[i] = max(c[i], 1)
+			}
+		}
+	}
+}
+
+// Few rows against several whole panels and what is left of one.
+func TestFew(t *testing.T) {
+	defer par.Stop()
+	r := rand.New(rand.NewPCG(9, 9))
+	for _, tab := range Tables {
+		for m := 1; m <= 8; m++ {
+			for _, n := range []int{128, 160, 300, 512} {
+				for _, k := range []int{1, 2, 4, 5, 384, 390, 900} {
+					g := args[float32](r, m, n, k, false, false)
+					g.ARS, g.A = k+3, random[float32](r, m*(k+3))
+					g.Table = tab
+					some(r, &g)
+					g.Packed = Pack(par.P{}, g.B, k, n, g.BRS, g.BCS)
+					compare(t, g, fmt.Sprintf("%s %dx%dx%d", tab.Name, m, n, k))
+				}
+			}
+		}
+	}
+}
+
+// Finish32 against the loop: all lengths, with and without each term.
+func TestFinish(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	nan := float32(math.NaN())
+	for _, tab := range Tables {
+		if tab.Finish32 == nil {
+			continue
+		}
+		for n := range 70 {
+			for mask := range 16 {
+				e := Epilogue[float32]{}
+				if mask&1 != 0 {
+					e.Col = random[float32](r, n+2)
+				}
+				if mask&2 != 0 {
+					e.Add, e.LDAdd = random[float32](r, 2*(n+3)), n+3
+				}
+				if mask&4 != 0 {
+					e.Row, e.Scale = []float32{9, 2}, 3
+				}
+				if mask&8 != 0 {
+					e.Clip, e.Lo, e.Hi = true, 0, 0.5
+				}
+				row := random[float32](r, n)
+				if n > 5 {
+					row[3], row[n-1] = nan, float32(math.Copysign(0, -1))
+				}
+				want := append([]float32(nil), row...)
+				e.finish(nil, want, 1, 2)
+				got, ok := guarded(row)
+				e.finish(tab, got, 1, 2)
+				if !ok() {
+					t.Fatalf("%s, %d elements: wrote outside", tab.Name, n)
+				}
+				for i := range want {
+					if math.Float32bits(got[i]) != math.Float32bits(want[i]) && !(got[i] != got[i] && want[i] != want[i]) {
+						t.Fatalf("%s, %d elements, terms %b: element %d is %v, want %v", tab.Name, n, mask, i, got[i], want[i])
+					}
+				}
 			}
 		}
 	}

@@ -36,11 +36,20 @@ func (q *Packed[T]) fill(p par.P, b []T, rs, cs int) {
 			w := min(Panel, q.N-j*Panel)
 			dst := q.Data[j*q.K*Panel : (j+1)*q.K*Panel]
 			src := b[j*Panel*cs:]
-			switch {
-			case cs == 1:
+			if cs == 1 {
 				copyStrip(dst, src, q.K, w, rs)
-			default:
-				packColumns(dst, src, q.K, w, rs, cs)
+				continue
+			}
+			done := 0 // columns that vectors have transposed, up to row kd
+			kd := 0
+			if rs == 1 {
+				done, kd = transposed(dst, Panel, src, w, q.K, cs)
+			}
+			if done < Panel {
+				packColumns(dst[done:], src[min(done, w-1)*cs:], kd, w-done, Panel-done, rs, cs)
+			}
+			if kd < q.K {
+				packColumns(dst[kd*Panel:], src[kd*rs:], q.K-kd, w, Panel, rs, cs)
 			}
 		}
 	})
@@ -48,11 +57,12 @@ func (q *Packed[T]) fill(p par.P, b []T, rs, cs int) {
 
 // packColumns fills a panel from columns that lie cs apart, a few k at a time,
 // so that what is read and what is written both stay in the cache.
-func packColumns[T Number](dst, src []T, k, w, rs, cs int) {
+// Columns from w on, of all, become 0.
+func packColumns[T Number](dst, src []T, k, w, all, rs, cs int) {
 	const few = 64
 	for k0 := 0; k0 < k; k0 += few {
 		k1 := min(k0+few, k)
-		for j := range Panel {
+		for j := range all {
 			d := dst[k0*Panel+j : (k1-1)*Panel+j+1]
 			if j >= w {
 				for i := 0; i < len(d); i += Panel {
@@ -74,12 +84,41 @@ func packColumns[T Number](dst, src []T, k, w, rs, cs int) {
 	}
 }
 
+// transposed writes the transpose of whole blocks of m rows of k elements, which
+// lie lds apart, to rows that lie ldd apart. It returns how many rows and how
+// many of their elements it has done.
+func transposed[T Number](dst []T, ldd int, src []T, m, k, lds int) (rows, elements int) {
+	t := Best()
+	side := t.TransSide
+	if t.Trans32 == nil || unsafe.Sizeof(*new(T)) != 4 || m < side || k < side {
+		return 0, 0
+	}
+	for i := 0; i+side <= m; i += side {
+		for j := 0; j+side <= k; j += 16 * side {
+			n := min(16, (k-j)/side)
+			t.Trans32(n, unsafe.Pointer(&src[i*lds+j]), lds, unsafe.Pointer(&dst[j*ldd+i]), ldd)
+		}
+	}
+	return m / side * side, k / side * side
+}
+
 // transpose copies the m x k matrix with strides rs, cs to row-major dst.
 func transpose[T Number](p par.P, dst, a []T, m, k, rs, cs int) {
 	const side = 32
 	p.For(m, max(side, (1<<16)/k), func(lo, hi int) {
 		for i0 := lo; i0 < hi; i0 += side {
 			i1 := min(i0+side, hi)
+			if rs == 1 && i1-i0 == side {
+				// The columns are contiguous.
+				if ks, is := transposed(dst[i0*k:], k, a[i0:], k, side, cs); is == side {
+					for i := i0; i < i1; i++ {
+						for x := ks; x < k; x++ {
+							dst[i*k+x] = a[i+x*cs]
+						}
+					}
+					continue
+				}
+			}
 			for k0 := 0; k0 < k; k0 += side {
 				k1 := min(k0+side, k)
 				for i := i0; i < i1; i++ {

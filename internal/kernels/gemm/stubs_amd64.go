@@ -163,4 +163,40 @@ func avx512dot(n int, x, y unsafe.Pointer) float32
 func avx2dot(n int, x, y unsafe.Pointer) float32
 
 //go:noescape
-func avx512fill(rows int, bias, c unsafe.Pointer, ldc int, mask uint64)
+func avx512few1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
+
+//go:noescape
+func avx512few2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
+
+//go:noescape
+func avx512few3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
+
+//go:noescape
+func avx512few4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
+
+//go:noescape
+func avx512few5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
+
+//go:noescape
+func avx512few6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
+
+//go:noescape
+func avx2few1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
+
+//go:noescape
+func avx2few2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
+
+//go:noescape
+func avx2few3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
+
+//go:noescape
+func avx512finish(n int, c, col, z unsafe.Pointer, scale, term, lo, hi float32)
+
+//go:noescape
+func avx2finish(n int, c, col, z unsafe.Pointer, scale, term, lo, hi float32)
+
+//go:noescape
+func avx512trans(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int)
+
+//go:noescape
+func avx2trans(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int)

@@ -12,7 +12,7 @@ import (
 func (g *Args[T]) vector(p par.P) bool {
 	if g.N == 1 && g.M > 1 && g.LDC == 1 && (g.Add == nil || g.LDAdd == 1) { // Cᵀ = Bᵀ·Aᵀ
 		t := Args[T]{M: 1, N: g.M, K: g.K, A: g.B, ARS: g.BCS, ACS: g.BRS, B: g.A, BRS: g.ACS, BCS: g.ARS, C: g.C, LDC: g.M, Table: g.Table}
-		t.Epilogue = Epilogue[T]{Acc: g.Acc, Row: g.Col, Col: g.Row, Scale: g.Scale, Add: g.Add, LDAdd: g.M, Act: g.Act}
+		t.Epilogue = Epilogue[T]{Acc: g.Acc, Row: g.Col, Col: g.Row, Scale: g.Scale, Add: g.Add, LDAdd: g.M, Clip: g.Clip, Lo: g.Lo, Hi: g.Hi, Act: g.Act}
 		Run(p, &t)
 		return true
 	}
@@ -43,7 +43,7 @@ func (g *Args[T]) dots(p par.P) {
 	p.For(g.N, max(1, (1<<17)/(g.K*g.M)), func(lo, hi int) {
 		for i := range g.M {
 			row := g.C[i*g.LDC+lo : i*g.LDC+hi]
-			if !g.before(row, i, lo) {
+			if !g.Acc {
 				clear(row)
 			}
 			for j := lo; j < hi; j++ {
@@ -54,7 +54,9 @@ func (g *Args[T]) dots(p par.P) {
 				}
 				row[j-lo] += sum
 			}
-			g.finish(row, i, lo)
+			if g.late() {
+				g.finish(g.Table, row, i, lo)
+			}
 		}
 	})
 }
@@ -67,11 +69,13 @@ func (g *Args[T]) row(p par.P) {
 	p.For(wide, max(1, (1<<18)/(g.K*t.RowWidth)), func(lo, hi int) {
 		for j := lo * t.RowWidth; j < hi*t.RowWidth; j += t.RowWidth {
 			y := g.C[j : j+t.RowWidth]
-			acc := g.before(y, 0, j)
 			for k := 0; k < g.K; k += kc {
-				t.Row32(min(kc, g.K-k), unsafe.Pointer(&g.A[k]), unsafe.Pointer(&g.B[k*g.BRS+j]), g.BRS, unsafe.Pointer(&y[0]), acc || k > 0)
+				t.Row32(min(kc, g.K-k), unsafe.Pointer(&g.A[k]), unsafe.Pointer(&g.B[k*g.BRS+j]), g.BRS, unsafe.Pointer(&y[0]), g.Acc || k > 0)
 			}
-			g.finish(y, 0, j)
+			if g.late() {
+				f := any(g).(*Args[float32])
+				f.finish(t, f.C[j:j+t.RowWidth], 0, j)
+			}
 		}
 	})
 	if done := wide * t.RowWidth; done < g.N {

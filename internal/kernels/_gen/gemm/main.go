@@ -58,7 +58,18 @@ func main() {
 	row(a, "avx2row", "Y", 8, 32)
 	dot(a, "avx512dot", "Z", 64)
 	dot(a, "avx2dot", "Y", 32)
-	fill(a)
+	for mr, panels := range []int{0, 4, 4, 4, 2, 2, 2} {
+		if mr > 0 {
+			few(a, fmt.Sprintf("avx512few%d", mr), "Z", mr, panels, 1+1/mr)
+		}
+	}
+	few(a, "avx2few1", "Y", 1, 2, 1)
+	few(a, "avx2few2", "Y", 2, 1, 1)
+	few(a, "avx2few3", "Y", 3, 1, 1)
+	finish(a, "avx512finish", "Z")
+	finish(a, "avx2finish", "Y")
+	trans512(a)
+	trans2(a)
 	a.Write("gemm_amd64.s")
 	if err := os.WriteFile("stubs_amd64.go", []byte(stubs.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -333,30 +344,6 @@ func dot(a *asm.File, name, reg string, bytes int) {
 	a.P("VADDPS X1, X0, X0")
 	a.P("VADDSS X4, X0, X0")
 	a.P("VMOVSS X0, ret+24(FP)")
-	a.P("VZEROUPPER")
-	a.P("RET")
-}
-
-// fill writes bias[i] to the masked columns of row i of C.
-func fill(a *asm.File) {
-	stub("avx512fill", "rows int, bias, c unsafe.Pointer, ldc int, mask uint64")
-	a.Func("avx512fill", 40)
-	a.P("MOVQ rows+0(FP), CX")
-	a.P("MOVQ bias+8(FP), SI")
-	a.P("MOVQ c+16(FP), DI")
-	a.P("MOVQ ldc+24(FP), R8")
-	a.P("MOVQ mask+32(FP), R9")
-	a.P("KMOVW R9, K1")
-	a.P("SHRQ $16, R9")
-	a.P("KMOVW R9, K2")
-	a.L("loop")
-	a.P("VBROADCASTSS (SI), Z0")
-	a.P("VMOVUPS Z0, K1, (DI)")
-	a.P("VMOVUPS Z0, K2, 64(DI)")
-	a.P("ADDQ $4, SI")
-	a.P("ADDQ R8, DI")
-	a.P("DECQ CX")
-	a.P("JNZ loop")
 	a.P("VZEROUPPER")
 	a.P("RET")
 }

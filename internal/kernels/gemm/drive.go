@@ -1,0 +1,184 @@
+package gemm
+
+import (
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+// empty is the product over no k.
+func empty[T Number](g *Args[T]) {
+	for i := range g.M {
+		row := g.C[i*g.LDC : i*g.LDC+g.N]
+		if !g.Acc {
+			clear(row)
+		}
+		if g.late() {
+			g.finish(g.Table, row, i, 0)
+		}
+	}
+}
+
+// bSource is B as tiles read it: packed, or row-major in place.
+type bSource[T Number] struct {
+	packed *Packed[T]
+	data   []T
+	ldb    int
+}
+
+// at returns where the tile of panel j from row k on begins, and its row stride.
+// strip is working memory, for the last panel of a row-major B: tiles read whole panels.
+func (b *bSource[T]) at(g *Args[T], strip []T, j, k, kc int) (unsafe.Pointer, int) {
+	switch w := g.N - j*Panel; {
+	case b.packed != nil:
+		return unsafe.Pointer(&b.packed.Data[(j*g.K+k)*Panel]), Panel
+	case w >= Panel:
+		return unsafe.Pointer(&b.data[k*b.ldb+j*Panel]), b.ldb
+	default:
+		copyStrip(strip, b.data[k*b.ldb+j*Panel:], kc, w, b.ldb)
+		return unsafe.Pointer(&strip[0]), Panel
+	}
+}
+
+// tileRows returns how many rows of A a tile takes: fewer than the registers
+// would allow if rows lie so far apart that they fall into the same places of
+// the first-level cache (64 sets, 8 or 12 ways).
+func tileRows[T Number](mr, ars int) int {
+	if ars*int(unsafe.Sizeof(*new(T)))%2048 == 0 {
+		return min(mr, 8)
+	}
+	return mr
+}
+
+// plan says how C is cut into tasks: rows x panels each, in the order in which
+// neighbours share more of what they read.
+type plan struct {
+	rows, panels int // of a task
+	mt, nt       int // tasks down and across
+	across       bool
+}
+
+func planFor(m, n, k, mr int) plan {
+	panels := (n + Panel - 1) / Panel
+	// A task is between a quarter and four million multiply-adds, up to 100 µs of
+	// the fastest kernels; a large product has about 48.
+	task := min(max(m*panels*Panel/48*k, 1<<18), 4<<20)
+	p := plan{panels: min(4, panels)}
+	p.rows = max(task/(p.panels*Panel*k), 1)
+	if p.rows > m { // few rows: wider tasks
+		p.rows = m
+		p.panels = min(max(task/(m*Panel*k), 1), panels)
+	} else if p.rows < 3*mr && p.rows < m {
+		p.rows = min(3*mr, m)
+		p.panels = min(max(task/(p.rows*Panel*k), 1), panels)
+	}
+	p.rows = min(p.rows, 16*mr)
+	p.mt = (m + p.rows - 1) / p.rows
+	p.rows = (m + p.mt - 1) / p.mt
+	p.nt = (panels + p.panels - 1) / p.panels
+	p.across = m > n
+	return p
+}
+
+// drive cuts C into tasks and runs them.
+func drive[T Number](p par.P, g *Args[T], a []T, ars int, b bSource[T]) {
+	if b.packed != nil && g.M < len(g.Table.Few32) && g.Table.Few32[g.M] != nil {
+		if f, ok := any(g).(*Args[float32]); ok {
+			f.few(p, any(a).([]float32), ars, any(b.packed).(*Packed[float32]))
+			return
+		}
+	}
+	kern := kernelOf[T](g.Table)
+	kern.mr = tileRows[T](kern.mr, ars)
+	pl := planFor(g.M, g.N, g.K, kern.mr)
+	panels := (g.N + Panel - 1) / Panel
+	grain := max((1<<18)/(pl.rows*pl.panels*Panel*g.K), 1)
+	p.For(pl.mt*pl.nt, grain, func(lo, hi int) {
+		var strip *buffer[T]
+		var s []T
+		if b.packed == nil && g.N%Panel != 0 {
+			strip = getBuf[T](kBlock[T](g.K) * Panel)
+			defer putBuf(strip)
+			s = strip.s
+		}
+		for t := lo; t < hi; t++ {
+			i, j := t%pl.mt*pl.rows, t/pl.mt*pl.panels
+			if pl.across {
+				i, j = t/pl.nt*pl.rows, t%pl.nt*pl.panels
+			}
+			block(g, kern, a, ars, &b, s, i, min(i+pl.rows, g.M), j, min(j+pl.panels, panels))
+		}
+	})
+}
+
+// block computes rows [i0, i1) of panels [j0, j1).
+func block[T Number](g *Args[T], kern kernel, a []T, ars int, b *bSource[T], strip []T, i0, i1, j0, j1 int) {
+	kb := kBlock[T](g.K)
+	// Rows are shared out evenly: 16 are 8 and 8 rather than 14 and 2.
+	tiles := (i1 - i0 + kern.mr - 1) / kern.mr
+	step, more := (i1-i0)/tiles, (i1-i0)%tiles
+	for k := 0; k < g.K; k += kb {
+		kc := min(kb, g.K-k)
+		acc := g.Acc || k > 0
+		for j := j0; j < j1; j++ {
+			bp, ldb := b.at(g, strip, j, k, kc)
+			w := min(Panel, g.N-j*Panel)
+			for t, i := 0, i0; t < tiles; t++ {
+				r := step
+				if t < more {
+					r++
+				}
+				kern.tile(r, kc, unsafe.Pointer(&a[i*ars+k]), ars, bp, ldb, unsafe.Pointer(&g.C[i*g.LDC+j*Panel]), g.LDC, w, acc)
+				i += r
+			}
+		}
+	}
+	if g.late() {
+		c0, c1 := j0*Panel, min(j1*Panel, g.N)
+		for i := i0; i < i1; i++ {
+			g.finish(g.Table, g.C[i*g.LDC+c0:i*g.LDC+c1], i, c0)
+		}
+	}
+}
+
+// few computes products of a few rows with packed panels, which memory limits:
+// each task reads one stretch of them from one end to the other.
+func (g *Args[T]) few(p par.P, a []float32, ars int, b *Packed[float32]) {
+	f := any(g).(*Args[float32])
+	kern, np := g.Table.Few32[g.M], g.Table.FewPanels[g.M]
+	tile := g.Table.Tile32
+	const kb = 384 // of which a sum runs through half, or through less
+	panels := (g.N + Panel - 1) / Panel
+	groups := (panels + np - 1) / np
+	p.For(groups, max((1<<15)/(g.K*np*Panel), 1), func(lo, hi int) {
+		for s := lo; s < hi; s++ {
+			j0, j1 := s*np, min((s+1)*np, panels)
+			if j1*Panel <= g.N && j1-j0 == np {
+				for k := 0; k < g.K; k += kb {
+					kern(min(kb, g.K-k), unsafe.Pointer(&a[k]), ars, unsafe.Pointer(&b.Data[(j0*g.K+k)*Panel]), g.K*Panel, unsafe.Pointer(&f.C[j0*Panel]), g.LDC, g.Acc || k > 0)
+				}
+			} else {
+				for j := j0; j < j1; j++ {
+					for k := 0; k < g.K; k += kb / 2 {
+						tile(g.M, min(kb/2, g.K-k), unsafe.Pointer(&a[k]), ars, unsafe.Pointer(&b.Data[(j*g.K+k)*Panel]), Panel, unsafe.Pointer(&f.C[j*Panel]), g.LDC, min(Panel, g.N-j*Panel), g.Acc || k > 0)
+					}
+				}
+			}
+		}
+		if g.late() {
+			c0, c1 := lo*np*Panel, min(hi*np*Panel, g.N)
+			for i := range g.M {
+				f.finish(g.Table, f.C[i*g.LDC+c0:i*g.LDC+c1], i, c0)
+			}
+		}
+	})
+}
+
+// copyStrip copies w columns of kc rows of b to a panel.
+func copyStrip[T Number](dst, b []T, kc, w, ldb int) {
+	for k := range kc {
+		d := dst[k*Panel : k*Panel+Panel]
+		n := copy(d, b[k*ldb:k*ldb+w])
+		clear(d[n:])
+	}
+}
