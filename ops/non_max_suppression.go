@@ -2,6 +2,8 @@ package ops
 
 import (
 	"fmt"
+	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -134,32 +136,164 @@ func overlaps(a, b *box, limit float32) bool {
 
 // suppress returns the chosen boxes of one class.
 func suppress(boxes []box, scores []float32, limit int, iou float32, bounded bool, least float32) []int32 {
-	var order, chosen []int32
-	for i, s := range scores {
-		if !bounded || s > least {
-			order = append(order, int32(i))
-		}
-	}
-	slices.SortStableFunc(order, func(i, j int32) int {
-		switch a, b := scores[i], scores[j]; {
-		case a > b:
-			return -1
-		case a < b:
-			return 1
-		}
-		return 0
-	})
-next:
+	order := byScore(scores, bounded, least)
+	near := newBoxGrid(boxes, order)
+	chosen := make([]int32, 0, min(limit, len(order)))
 	for _, i := range order {
 		if len(chosen) >= limit {
 			break
 		}
-		for _, j := range chosen {
-			if overlaps(&boxes[i], &boxes[j], iou) {
-				continue next
-			}
+		b := &boxes[i]
+		if !near.covers(b, iou) {
+			chosen = append(chosen, i)
+			near.add(i)
 		}
-		chosen = append(chosen, i)
 	}
 	return chosen
+}
+
+// byScore returns the boxes with a score above least, if that counts, the
+// largest score first and, of equal ones, the first box. NaN comes last.
+func byScore(scores []float32, bounded bool, least float32) []int32 {
+	keys := make([]uint64, 0, len(scores))
+	for i, s := range scores {
+		if bounded && !(s > least) {
+			continue
+		}
+		k := math.Float32bits(s + 0) // no -0
+		switch {
+		case s != s:
+			k = 0
+		case k>>31 != 0:
+			k = ^k
+		default:
+			k |= 1 << 31
+		}
+		keys = append(keys, uint64(^k)<<32|uint64(i))
+	}
+	slices.Sort(keys)
+	order := make([]int32, len(keys))
+	for i, k := range keys {
+		order[i] = int32(uint32(k))
+	}
+	return order
+}
+
+// boxGrid finds, among boxes that were added, those that can overlap a given
+// one. The plane is cut into cells about as large as a box; a box is listed
+// with each cell it touches, by a hash of the cell, so that boxes which have a
+// point in common meet in the cell of that point.
+type boxGrid struct {
+	boxes          []box
+	x, y, inW, inH float32 // origin, and cells per unit
+	mask           uint32
+	head           []int32 // by hash: the last entry, plus one
+	entries        []boxEntry
+	large          []int32 // boxes that touch many cells
+}
+
+type boxEntry struct{ box, next int32 }
+
+// The most cells that a box is listed with, or that are looked at for one.
+const (
+	maxBoxCells  = 32
+	maxLookCells = 128
+)
+
+func newBoxGrid(boxes []box, order []int32) *boxGrid {
+	g := &boxGrid{boxes: boxes}
+	var w, h float64
+	n := 0
+	x, y := float32(math.Inf(1)), float32(math.Inf(1))
+	for _, i := range order {
+		if b := &boxes[i]; b.solid() {
+			w += math.Sqrt(float64(b.x2 - b.x1))
+			h += math.Sqrt(float64(b.y2 - b.y1))
+			x, y = min(x, b.x1), min(y, b.y1)
+			n++
+		}
+	}
+	if n < 64 {
+		return g // all are in one list
+	}
+	w, h = w/float64(n), h/float64(n)
+	if g.x, g.y, g.inW, g.inH = x, y, float32(1/(w*w)), float32(1/(h*h)); max(g.inW, g.inH) > math.MaxFloat32 {
+		return g
+	}
+	g.mask = 1<<bits.Len(uint(2*n)) - 1
+	g.head = make([]int32, g.mask+1)
+	return g
+}
+
+// solid reports whether b can overlap anything by more than nothing.
+func (b *box) solid() bool { return b.area > 0 && b.area <= math.MaxFloat32 }
+
+// cells returns the first and last column and row of cells that b touches. What
+// rounding does to one coordinate it does to all, so order is kept.
+func (g *boxGrid) cells(b *box) (x1, x2, y1, y2 int64) {
+	at := func(v, from, per float32) int64 { return int64(min((v-from)*per, 1<<40)) }
+	return at(b.x1, g.x, g.inW), at(b.x2, g.x, g.inW), at(b.y1, g.y, g.inH), at(b.y2, g.y, g.inH)
+}
+
+func (g *boxGrid) slot(x, y int64) uint32 {
+	h := uint64(x)*0x9e3779b97f4a7c15 ^ uint64(y)*0xc2b2ae3d27d4eb4f
+	return uint32(h>>32) & g.mask
+}
+
+// add lists box i.
+func (g *boxGrid) add(i int32) {
+	b := &g.boxes[i]
+	if !b.solid() {
+		return
+	}
+	if g.head == nil {
+		g.large = append(g.large, i)
+		return
+	}
+	x1, x2, y1, y2 := g.cells(b)
+	if x2-x1 >= maxBoxCells || y2-y1 >= maxBoxCells || (x2-x1+1)*(y2-y1+1) > maxBoxCells {
+		g.large = append(g.large, i)
+		return
+	}
+	for y := y1; y <= y2; y++ {
+		for x := x1; x <= x2; x++ {
+			s := g.slot(x, y)
+			g.entries = append(g.entries, boxEntry{i, g.head[s]})
+			g.head[s] = int32(len(g.entries))
+		}
+	}
+}
+
+// covers reports whether a box that was added overlaps b by more than iou.
+func (g *boxGrid) covers(b *box, iou float32) bool {
+	if !b.solid() {
+		return false
+	}
+	for _, j := range g.large {
+		if overlaps(b, &g.boxes[j], iou) {
+			return true
+		}
+	}
+	if len(g.entries) == 0 {
+		return false
+	}
+	x1, x2, y1, y2 := g.cells(b)
+	if x2-x1 >= maxLookCells || y2-y1 >= maxLookCells || (x2-x1+1)*(y2-y1+1) > maxLookCells {
+		for _, e := range g.entries {
+			if overlaps(b, &g.boxes[e.box], iou) {
+				return true
+			}
+		}
+		return false
+	}
+	for y := y1; y <= y2; y++ {
+		for x := x1; x <= x2; x++ {
+			for k := g.head[g.slot(x, y)]; k > 0; k = g.entries[k-1].next {
+				if overlaps(b, &g.boxes[g.entries[k-1].box], iou) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }

@@ -1,6 +1,9 @@
 package ops_test
 
 import (
+	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -18,4 +21,69 @@ func TestNonMaxSuppression(t *testing.T) {
 		{Op: "NonMaxSuppression", Opset: 11, In: Vals(F32([]int{2, 12, 4}, 1.61, 0.12, 2.12, 0.63, 0.8, 0.25, 2.58, 0.92, 1.15, 0.17, 2.1399999, 1, 0.09, 1.03, 1.46, 2.67, 1.43, 1.54, 2.6599998, 2.94, 0.83, 0.94, 1.55, 2.21, 0.83, 1.09, 2.57, 2.3600001, 1.04, 0.93, 2.46, 2.42, 1.81, 0.65, 2.75, 1.84, 1.58, 1.03, 1.95, 2.49, 0.28, 1, 2.26, 2.77, 1.79, 0.45, 1.8199999, 0.63, 1.52, 1.9, 3.47, 2.79, 1.49, 1.64, 1.6, 2.73, 1.53, 0.78, 2.5, 0.80999994, 0.37, 0.29, 1.35, 2.15, 1.22, 1.1, 1.85, 1.3000001, 0.92, 0.95, 1.5699999, 1.0699999, 1.87, 1.26, 3.01, 2.42, 1.19, 1.19, 2.5100002, 1.73, 0.33, 1.16, 1.94, 2.02, 1.08, 0.12, 2.1, 0.73, 1.61, 0.17, 2.03, 1.7199999, 0.12, 0.63, 1.19, 1.65), F32([]int{2, 3, 12}, 0.54, 0.97, 0.01, 0.69, 0.32, 0.29, 0.06, 0.24, 0.91, 0.91, 0.95, 0.51, 0.15, 0.06, 0.3, 0.48, 0.5, 0.87, 0.49, 0.79, 0.26, 0.97, 0.93, 0.34, 0.9, 0.61, 0.38, 0.34, 0.47, 0.06, 0.78, 0.28, 0.78, 0.13, 0.48, 0.14, 0.49, 0.7, 0.54, 0.15, 0.94, 0.9, 0.95, 0.47, 0.53, 0.18, 0.19, 0.65, 0.73, 0.43, 0.67, 0.68, 0.49, 0.41, 0.93, 0.17, 0.32, 0.89, 0.62, 0.57, 0.49, 0.29, 0.67, 0.56, 0.35, 0.53, 0.55, 0.64, 0.15, 0.04, 0.06, 0.42), I64([]int{1}, 5), F32([]int{1}, 1.5)), Want: Vals(nil), Err: "iou_threshold is 1.5, want 0 to 1"},
 		{Op: "NonMaxSuppression", Opset: 11, Attrs: onnx.NewAttrs("center_point_box", 2), In: Vals(F32([]int{2, 12, 4}, 1.61, 0.12, 2.12, 0.63, 0.8, 0.25, 2.58, 0.92, 1.15, 0.17, 2.1399999, 1, 0.09, 1.03, 1.46, 2.67, 1.43, 1.54, 2.6599998, 2.94, 0.83, 0.94, 1.55, 2.21, 0.83, 1.09, 2.57, 2.3600001, 1.04, 0.93, 2.46, 2.42, 1.81, 0.65, 2.75, 1.84, 1.58, 1.03, 1.95, 2.49, 0.28, 1, 2.26, 2.77, 1.79, 0.45, 1.8199999, 0.63, 1.52, 1.9, 3.47, 2.79, 1.49, 1.64, 1.6, 2.73, 1.53, 0.78, 2.5, 0.80999994, 0.37, 0.29, 1.35, 2.15, 1.22, 1.1, 1.85, 1.3000001, 0.92, 0.95, 1.5699999, 1.0699999, 1.87, 1.26, 3.01, 2.42, 1.19, 1.19, 2.5100002, 1.73, 0.33, 1.16, 1.94, 2.02, 1.08, 0.12, 2.1, 0.73, 1.61, 0.17, 2.03, 1.7199999, 0.12, 0.63, 1.19, 1.65), F32([]int{2, 3, 12}, 0.54, 0.97, 0.01, 0.69, 0.32, 0.29, 0.06, 0.24, 0.91, 0.91, 0.95, 0.51, 0.15, 0.06, 0.3, 0.48, 0.5, 0.87, 0.49, 0.79, 0.26, 0.97, 0.93, 0.34, 0.9, 0.61, 0.38, 0.34, 0.47, 0.06, 0.78, 0.28, 0.78, 0.13, 0.48, 0.14, 0.49, 0.7, 0.54, 0.15, 0.94, 0.9, 0.95, 0.47, 0.53, 0.18, 0.19, 0.65, 0.73, 0.43, 0.67, 0.68, 0.49, 0.41, 0.93, 0.17, 0.32, 0.89, 0.62, 0.57, 0.49, 0.29, 0.67, 0.56, 0.35, 0.53, 0.55, 0.64, 0.15, 0.04, 0.06, 0.42)), Want: Vals(nil), Err: "want 0 or 1"},
 	})
+}
+
+// TestNonMaxSuppressionMany compares with looking at all pairs.
+func TestNonMaxSuppressionMany(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	inf := float32(math.Inf(1))
+	for _, size := range []float32{0.5, 20, 400, 3000} {
+		const k = 600
+		boxes, scores := make([]float32, 4*k), make([]float32, k)
+		for i := range k {
+			y, x := r.Float32()*1000-300, r.Float32()*1000
+			boxes[4*i], boxes[4*i+1] = y, x
+			boxes[4*i+2], boxes[4*i+3] = y+r.Float32()*size, x+(r.Float32()-0.5)*size
+			scores[i] = float32(r.IntN(200)) / 100
+			switch r.IntN(60) {
+			case 0:
+				boxes[4*i+r.IntN(4)] = inf
+			case 1:
+				boxes[4*i+r.IntN(4)] = float32(math.NaN())
+			case 2:
+				boxes[4*i+2] = boxes[4*i]
+			}
+		}
+		for _, iou := range []float32{0, 0.1, 0.6} {
+			order := make([]int, k)
+			for i := range order {
+				order[i] = i
+			}
+			slices.SortStableFunc(order, func(i, j int) int {
+				if scores[i] > scores[j] {
+					return -1
+				}
+				if scores[i] < scores[j] {
+					return 1
+				}
+				return 0
+			})
+			var want []int64
+			var chosen []int
+		next:
+			for _, i := range order {
+				a := boxes[4*i:]
+				for _, j := range chosen {
+					b := boxes[4*j:]
+					side := func(d int) float32 {
+						return min(max(a[d], a[d+2]), max(b[d], b[d+2])) - max(min(a[d], a[d+2]), min(b[d], b[d+2]))
+					}
+					area := func(v []float32) float32 {
+						return (max(v[0], v[2]) - min(v[0], v[2])) * (max(v[1], v[3]) - min(v[1], v[3]))
+					}
+					h, w := side(0), side(1)
+					if h <= 0 || w <= 0 || area(a) <= 0 || area(b) <= 0 {
+						continue
+					}
+					if u := area(a) + area(b) - h*w; u > 0 && h*w/u > iou {
+						continue next
+					}
+				}
+				chosen = append(chosen, i)
+				want = append(want, 0, 0, int64(i))
+			}
+			Run(t, []Case{{Op: "NonMaxSuppression", Opset: 11, In: Vals(F32([]int{1, k, 4}, boxes...), F32([]int{1, 1, k}, scores...),
+				I64([]int{1}, k), F32([]int{1}, iou)), Want: Vals(I64([]int{len(chosen), 3}, want...))}})
+		}
+	}
 }
