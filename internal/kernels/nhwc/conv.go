@@ -53,6 +53,7 @@ type dense[T Float] struct {
 	cg, mg, k int    // channels of a group, rows of a panel
 	x, zero   unsafe.Pointer
 	sum       bool // Z is Y
+	sparse    bool // most taps of most positions see padding
 }
 
 // Conv computes a convolution. It panics if slices and sizes do not fit.
@@ -203,18 +204,24 @@ func (r *dense[T]) split(pixels, panels, segs, k int) (rows, width int) {
 	rows, width = min(pixels, max(min(16*r.mr, (1<<16)/max(segs, 1)), r.mr)), panels
 	want := min(max(pixels*panels*Panel*k/task, 1), most)
 	tasks := func() int { return (pixels + rows - 1) / rows * ((panels + width - 1) / width) }
+	even := func() (int, int) { // blocks of about the same size
+		blocks := (pixels + rows - 1) / rows
+		return (pixels + blocks - 1) / blocks, width
+	}
 	for tasks() < want {
 		half := (rows/2 + r.mr - 1) / r.mr * r.mr
 		switch {
+		case width == 1 && rows <= 4*r.mr && tasks() >= 16: // each block reads all weights again
+			return even()
 		case width > 1 && (pixels <= k || rows <= 2*r.mr): // the weights are larger than the image
 			width = (width + 1) / 2
 		case half < rows:
 			rows = half
 		default:
-			return
+			return even()
 		}
 	}
-	return
+	return even()
 }
 
 // kBlock is the number of products that a tile adds up before it adds them to
@@ -233,6 +240,10 @@ func (r *dense[T]) run(p par.P, v *view) {
 		return
 	}
 	rows, width := r.split(pixels, panels, segs, max(segs*r.cg, 1))
+	r.sparse = segs > 1 && r.seen(v) < 0.5
+	if r.sparse && pixels <= 64 {
+		rows = 1
+	}
 	across := (panels + width - 1) / width
 	p.For((pixels+rows-1)/rows*across, 1, func(lo, hi int) {
 		l := listPool.Get().(*lists)
@@ -268,13 +279,12 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 	}
 	panels := r.W.panels()
 	// One pass of a few whole segments, or of a part of one.
-	pass := func(s0, s1, k0, k1 int) {
-		first, last := s0 == 0 && k0 == 0, s1 == segs && k1 == r.cg
+	pass := func(s0, s1, k0, k1 int, first, last bool) {
 		for j := j0; j < j1; j++ {
 			g, col := j/panels, j%panels*Panel
 			w := min(Panel, r.mg-col)
 			var b, bias unsafe.Pointer
-			if k1 > 0 && s1 > 0 {
+			if s1 > s0 {
 				b = unsafe.Pointer(&r.W.data[j*perPanel+(v.k+s0*r.cg+k0)*Panel])
 			}
 			m := mode
@@ -293,27 +303,89 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 			}
 		}
 	}
+	// passes does segments [s0, s1).
+	passes := func(s0, s1 int, first, last bool) {
+		if r.cg > kBlock {
+			parts := (r.cg + kBlock - 1) / kBlock
+			size := ((r.cg+parts-1)/parts + 3) &^ 3
+			for s := s0; s < s1; s++ {
+				for k := 0; k < r.cg; k += size {
+					pass(s, s+1, k, min(k+size, r.cg), first && s == s0 && k == 0, last && s+1 == s1 && k+size >= r.cg)
+				}
+			}
+			return
+		}
+		parts := ((s1-s0)*r.cg + kBlock - 1) / kBlock
+		size := (s1 - s0 + parts - 1) / parts
+		for s := s0; s < s1; s += size {
+			pass(s, min(s+size, s1), 0, r.cg, first && s == s0, last && s+size >= s1)
+		}
+	}
 	switch {
 	case segs == 0:
-		pass(0, 0, 0, r.cg)
-	case r.cg > kBlock:
-		parts := (r.cg + kBlock - 1) / kBlock
-		size := ((r.cg+parts-1)/parts + 3) &^ 3
-		for s := range segs {
-			for k := 0; k < r.cg; k += size {
-				pass(s, s+1, k, min(k+size, r.cg))
+		pass(0, 0, 0, r.cg, true, true)
+	case r.sparse:
+		first, s0, s1 := true, 0, 0
+		for {
+			a, b := r.next(words, s1, n, segs)
+			if s1 > 0 {
+				passes(s0, s1, first, a == segs)
+				first = false
 			}
+			if a == segs {
+				break
+			}
+			s0, s1 = a, b
+		}
+		if first {
+			pass(0, 0, 0, r.cg, true, true)
 		}
 	default:
-		parts := (segs*r.cg + kBlock - 1) / kBlock
-		size := (segs + parts - 1) / parts
-		for s := 0; s < segs; s += size {
-			pass(s, min(s+size, segs), 0, r.cg)
-		}
+		passes(0, segs, true, true)
 	}
 	if r.Act != nil {
 		r.act(outs, j0, j1)
 	}
+}
+
+// next returns the next run of segments from s on that some row of n sees.
+func (r *dense[T]) next(words []uintptr, s, n, segs int) (first, end int) {
+	seen := func(s int) bool {
+		for _, p := range words[s*n : (s+1)*n] {
+			if p != uintptr(r.zero) {
+				return true
+			}
+		}
+		return false
+	}
+	for s < segs && !seen(s) {
+		s++
+	}
+	end = s
+	for end < segs && seen(end) {
+		end++
+	}
+	return s, end
+}
+
+// seen returns the share of what the taps of all positions see that is not padding.
+func (r *dense[T]) seen(v *view) float64 {
+	share := 1.0
+	for d := range 3 {
+		n := 0
+		for _, off := range v.off[d] {
+			first, last := 0, 0
+			if off < 0 {
+				first = (-off + v.stepIn[d] - 1) / v.stepIn[d]
+			}
+			if m := r.in[d] - 1 - off; m >= 0 {
+				last = min(m/v.stepIn[d]+1, v.count[d])
+			}
+			n += max(last-first, 0)
+		}
+		share *= float64(n) / float64(max(len(v.off[d])*v.count[d], 1))
+	}
+	return share
 }
 
 // act applies the activation to panels [j0, j1) of the listed rows.

@@ -52,6 +52,12 @@ type Table struct {
 	Lanes  []int
 	Row32  func(lanes, k, s, p int) Row
 	Taps32 func(lanes int) Taps
+	// Max… set c bytes of out to the largest elements of a list of pixels, of
+	// which there is one at least; NaN is the largest. Mean32 sets them to the sum
+	// times scale. c is at least Bytes. Nil: loops in Go.
+	Max32, MaxInt8, MaxUint8 func(c int, out, list unsafe.Pointer, pixels int)
+	Mean32                   func(c int, out, list unsafe.Pointer, pixels int, scale float32)
+	Bytes                    int
 }
 
 // lanes returns the number of channels of a vector for c channels, 0 if they

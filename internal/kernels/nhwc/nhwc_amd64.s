@@ -16377,6 +16377,131 @@ done:
 	VZEROUPPER
 	RET
 
+TEXT ·avx512max(SB), NOSPLIT, $0-32
+	MOVQ c+0(FP), R14
+	SUBQ $64, R14
+	MOVQ out+8(FP), DI
+	MOVQ list+16(FP), SI
+	MOVQ pixels+24(FP), R8
+	XORL BX, BX
+block:
+	MOVQ (SI), AX
+	VMOVDQU64 (AX)(BX*1), Z0
+	MOVL $1, CX
+each:
+	CMPQ CX, R8
+	JGE last
+	MOVQ (SI)(CX*8), AX
+	VMOVUPS (AX)(BX*1), Z1
+	VMAXPS Z0, Z1, Z0
+	VCMPPS $3, Z1, Z1, K1
+	VMOVAPS Z1, K1, Z0
+	INCQ CX
+	JMP each
+last:
+	VMOVDQU64 Z0, (DI)(BX*1)
+	CMPQ BX, R14
+	JGE done
+	ADDQ $64, BX
+	CMPQ BX, R14
+	CMOVQGT R14, BX
+	JMP block
+done:
+	VZEROUPPER
+	RET
+
+TEXT ·avx512maxSB(SB), NOSPLIT, $0-32
+	MOVQ c+0(FP), R14
+	SUBQ $64, R14
+	MOVQ out+8(FP), DI
+	MOVQ list+16(FP), SI
+	MOVQ pixels+24(FP), R8
+	XORL BX, BX
+block:
+	MOVQ (SI), AX
+	VMOVDQU64 (AX)(BX*1), Z0
+	MOVL $1, CX
+each:
+	CMPQ CX, R8
+	JGE last
+	MOVQ (SI)(CX*8), AX
+	VPMAXSB (AX)(BX*1), Z0, Z0
+	INCQ CX
+	JMP each
+last:
+	VMOVDQU64 Z0, (DI)(BX*1)
+	CMPQ BX, R14
+	JGE done
+	ADDQ $64, BX
+	CMPQ BX, R14
+	CMOVQGT R14, BX
+	JMP block
+done:
+	VZEROUPPER
+	RET
+
+TEXT ·avx512maxUB(SB), NOSPLIT, $0-32
+	MOVQ c+0(FP), R14
+	SUBQ $64, R14
+	MOVQ out+8(FP), DI
+	MOVQ list+16(FP), SI
+	MOVQ pixels+24(FP), R8
+	XORL BX, BX
+block:
+	MOVQ (SI), AX
+	VMOVDQU64 (AX)(BX*1), Z0
+	MOVL $1, CX
+each:
+	CMPQ CX, R8
+	JGE last
+	MOVQ (SI)(CX*8), AX
+	VPMAXUB (AX)(BX*1), Z0, Z0
+	INCQ CX
+	JMP each
+last:
+	VMOVDQU64 Z0, (DI)(BX*1)
+	CMPQ BX, R14
+	JGE done
+	ADDQ $64, BX
+	CMPQ BX, R14
+	CMOVQGT R14, BX
+	JMP block
+done:
+	VZEROUPPER
+	RET
+
+TEXT ·avx512mean(SB), NOSPLIT, $0-36
+	MOVQ c+0(FP), R14
+	SUBQ $64, R14
+	MOVQ out+8(FP), DI
+	MOVQ list+16(FP), SI
+	MOVQ pixels+24(FP), R8
+	VBROADCASTSS scale+32(FP), Z2
+	XORL BX, BX
+block:
+	MOVQ (SI), AX
+	VMOVDQU64 (AX)(BX*1), Z0
+	MOVL $1, CX
+each:
+	CMPQ CX, R8
+	JGE last
+	MOVQ (SI)(CX*8), AX
+	VADDPS (AX)(BX*1), Z0, Z0
+	INCQ CX
+	JMP each
+last:
+	VMULPS Z2, Z0, Z0
+	VMOVDQU64 Z0, (DI)(BX*1)
+	CMPQ BX, R14
+	JGE done
+	ADDQ $64, BX
+	CMPQ BX, R14
+	CMOVQGT R14, BX
+	JMP block
+done:
+	VZEROUPPER
+	RET
+
 TEXT ·avx2row311(SB), NOSPLIT, $0-104
 	MOVQ out+8(FP), DI
 	MOVQ x+24(FP), SI
@@ -23251,6 +23376,131 @@ taps:
 	VMAXPS Y0, Y2, Y0
 	VMINPS Y0, Y3, Y0
 	VMOVUPS Y0, (DI)(BX*1)
+	CMPQ BX, R14
+	JGE done
+	ADDQ $32, BX
+	CMPQ BX, R14
+	CMOVQGT R14, BX
+	JMP block
+done:
+	VZEROUPPER
+	RET
+
+TEXT ·avx2max(SB), NOSPLIT, $0-32
+	MOVQ c+0(FP), R14
+	SUBQ $32, R14
+	MOVQ out+8(FP), DI
+	MOVQ list+16(FP), SI
+	MOVQ pixels+24(FP), R8
+	XORL BX, BX
+block:
+	MOVQ (SI), AX
+	VMOVDQU (AX)(BX*1), Y0
+	MOVL $1, CX
+each:
+	CMPQ CX, R8
+	JGE last
+	MOVQ (SI)(CX*8), AX
+	VMOVUPS (AX)(BX*1), Y1
+	VMAXPS Y0, Y1, Y0
+	VCMPPS $3, Y1, Y1, Y2
+	VORPS Y2, Y0, Y0
+	INCQ CX
+	JMP each
+last:
+	VMOVDQU Y0, (DI)(BX*1)
+	CMPQ BX, R14
+	JGE done
+	ADDQ $32, BX
+	CMPQ BX, R14
+	CMOVQGT R14, BX
+	JMP block
+done:
+	VZEROUPPER
+	RET
+
+TEXT ·avx2maxSB(SB), NOSPLIT, $0-32
+	MOVQ c+0(FP), R14
+	SUBQ $32, R14
+	MOVQ out+8(FP), DI
+	MOVQ list+16(FP), SI
+	MOVQ pixels+24(FP), R8
+	XORL BX, BX
+block:
+	MOVQ (SI), AX
+	VMOVDQU (AX)(BX*1), Y0
+	MOVL $1, CX
+each:
+	CMPQ CX, R8
+	JGE last
+	MOVQ (SI)(CX*8), AX
+	VPMAXSB (AX)(BX*1), Y0, Y0
+	INCQ CX
+	JMP each
+last:
+	VMOVDQU Y0, (DI)(BX*1)
+	CMPQ BX, R14
+	JGE done
+	ADDQ $32, BX
+	CMPQ BX, R14
+	CMOVQGT R14, BX
+	JMP block
+done:
+	VZEROUPPER
+	RET
+
+TEXT ·avx2maxUB(SB), NOSPLIT, $0-32
+	MOVQ c+0(FP), R14
+	SUBQ $32, R14
+	MOVQ out+8(FP), DI
+	MOVQ list+16(FP), SI
+	MOVQ pixels+24(FP), R8
+	XORL BX, BX
+block:
+	MOVQ (SI), AX
+	VMOVDQU (AX)(BX*1), Y0
+	MOVL $1, CX
+each:
+	CMPQ CX, R8
+	JGE last
+	MOVQ (SI)(CX*8), AX
+	VPMAXUB (AX)(BX*1), Y0, Y0
+	INCQ CX
+	JMP each
+last:
+	VMOVDQU Y0, (DI)(BX*1)
+	CMPQ BX, R14
+	JGE done
+	ADDQ $32, BX
+	CMPQ BX, R14
+	CMOVQGT R14, BX
+	JMP block
+done:
+	VZEROUPPER
+	RET
+
+TEXT ·avx2mean(SB), NOSPLIT, $0-36
+	MOVQ c+0(FP), R14
+	SUBQ $32, R14
+	MOVQ out+8(FP), DI
+	MOVQ list+16(FP), SI
+	MOVQ pixels+24(FP), R8
+	VBROADCASTSS scale+32(FP), Y2
+	XORL BX, BX
+block:
+	MOVQ (SI), AX
+	VMOVDQU (AX)(BX*1), Y0
+	MOVL $1, CX
+each:
+	CMPQ CX, R8
+	JGE last
+	MOVQ (SI)(CX*8), AX
+	VADDPS (AX)(BX*1), Y0, Y0
+	INCQ CX
+	JMP each
+last:
+	VMULPS Y2, Y0, Y0
+	VMOVDQU Y0, (DI)(BX*1)
 	CMPQ BX, R14
 	JGE done
 	ADDQ $32, BX

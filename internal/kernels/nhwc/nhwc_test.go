@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/gneiss-run/gneiss/internal/cpu"
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
@@ -227,37 +228,84 @@ func TestConv(t *testing.T) {
 }
 
 func TestPool(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	for i := range 100 {
+	for _, level := range cpu.Levels() {
+		t.Run(level, func(t *testing.T) {
+			restore, err := cpu.Force(level)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer restore()
+			r := rand.New(rand.NewPCG(3, 4))
+			testMax(t, r, float32(math.Inf(-1)), func() float32 { return float32(r.IntN(1000)) - 500 })
+			testMax(t, r, math.Inf(-1), func() float64 { return float64(r.IntN(1000)) - 500 })
+			testMax(t, r, -128, func() int8 { return int8(r.IntN(256) - 128) })
+			testMax(t, r, 0, func() uint8 { return uint8(r.IntN(256)) })
+			testMean[float32](t, r, 1e-5)
+			testMean[float64](t, r, 1e-12)
+		})
+	}
+}
+
+func testMax[T Pooled](t *testing.T, r *rand.Rand, least T, element func() T) {
+	for i := range 60 {
 		w := window(r, 1+i%3, []int{70, 14, 5}[i%3])
-		n, c := 1+r.IntN(2), 1+r.IntN(40)
+		n, c := 1+r.IntN(2), 1+r.IntN(150)
 		in, out := product(w.In), product(w.Out)
-		x := random[float32](r, n*c*in)
-		want, sum, count := make([]float32, n*c*out), make([]float64, n*c*out), make([]int, n*c*out)
+		x, want := make([]T, n*c*in), make([]T, n*c*out)
+		for j := range x {
+			x[j] = element()
+			if f, ok := any(x).([]float32); ok && j%50 == 0 {
+				f[j] = float32(math.NaN())
+			}
+		}
 		for j := range want {
-			want[j] = float32(math.Inf(-1))
+			want[j] = least
 		}
 		for b := range n {
 			for k := range c {
-				visit(&w, func(o, t, i int) {
-					v, at := x[(b*in+i)*c+k], (b*out+o)*c+k
-					want[at] = max(want[at], v)
-					sum[at] += float64(v)
+				visit(&w, func(o, _, i int) {
+					at := (b*out+o)*c + k
+					want[at] = max(want[at], x[(b*in+i)*c+k])
+				})
+			}
+		}
+		for _, threads := range []int{1, 3} {
+			buf := make([]T, n*c*out+2)
+			buf[0], buf[len(buf)-1] = 77, 77
+			y := buf[1 : len(buf)-1]
+			MaxPool(par.P{Threads: threads}, n, c, &w, x, y, least)
+			for j := range y {
+				if y[j] != want[j] && (y[j] == y[j] || want[j] == want[j]) {
+					t.Fatalf("%+v c %d: element %d is %v, want %v", w, c, j, y[j], want[j])
+				}
+			}
+			if buf[0] != 77 || buf[len(buf)-1] != 77 {
+				t.Fatalf("%+v c %d: wrote outside of Y", w, c)
+			}
+		}
+	}
+}
+
+func testMean[T Float](t *testing.T, r *rand.Rand, eps float64) {
+	for i := range 60 {
+		w := window(r, 1+i%3, []int{70, 14, 5}[i%3])
+		n, c := 1+r.IntN(2), 1+r.IntN(40)
+		in, out := product(w.In), product(w.Out)
+		x, sum, count := random[T](r, n*c*in), make([]float64, n*c*out), make([]int, n*c*out)
+		for b := range n {
+			for k := range c {
+				visit(&w, func(o, _, i int) {
+					at := (b*out+o)*c + k
+					sum[at] += float64(x[(b*in+i)*c+k])
 					count[at]++
 				})
 			}
 		}
 		for _, threads := range []int{1, 3} {
-			y := make([]float32, n*c*out)
-			MaxPool(par.P{Threads: threads}, n, c, &w, x, y, float32(math.Inf(-1)))
-			for j := range y {
-				if y[j] != want[j] {
-					t.Fatalf("%+v c %d: element %d is %v, want %v", w, c, j, y[j], want[j])
-				}
-			}
+			y := make([]T, n*c*out)
 			AveragePool(par.P{Threads: threads}, n, c, &w, x, y, nil)
 			for j := range y {
-				if d := math.Abs(float64(y[j]) - sum[j]/float64(max(count[j], 1))); d > 1e-6 {
+				if d := math.Abs(float64(y[j]) - sum[j]/float64(max(count[j], 1))); d > eps {
 					t.Fatalf("%+v c %d: mean %d is %v, want %v", w, c, j, y[j], sum[j]/float64(count[j]))
 				}
 			}

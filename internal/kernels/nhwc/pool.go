@@ -69,8 +69,27 @@ func MaxPool[T Pooled](p par.P, n, c int, w *conv.Window, x, y []T, least T) {
 	if c == 0 {
 		return
 	}
-	pool(p, n, c, int(unsafe.Sizeof(least)), w, unsafe.Pointer(unsafe.SliceData(x)), func(q int, _ *[3]int, pixels []uintptr) {
-		maxGo(y[q*c:(q+1)*c], pixels, least)
+	t := Best()
+	var fast func(bytes int, out, list unsafe.Pointer, pixels int)
+	switch any(least).(type) {
+	case float32:
+		fast = t.Max32
+	case int8:
+		fast = t.MaxInt8
+	case uint8:
+		fast = t.MaxUint8
+	}
+	size := int(unsafe.Sizeof(least))
+	if c*size < t.Bytes {
+		fast = nil
+	}
+	pool(p, n, c, size, w, unsafe.Pointer(unsafe.SliceData(x)), func(q int, _ *[3]int, pixels []uintptr) {
+		out := y[q*c : (q+1)*c]
+		if fast == nil || len(pixels) == 0 {
+			maxGo(out, pixels, least)
+			return
+		}
+		fast(c*size, unsafe.Pointer(&out[0]), unsafe.Pointer(&pixels[0]), len(pixels))
 	})
 }
 
@@ -88,6 +107,9 @@ func maxGo[T Pooled](y []T, pixels []uintptr, least T) {
 	}
 }
 
+// longSum is how many summands are too many for a sum in float32.
+const longSum = 64
+
 // AveragePool takes the mean of each window of x [n, In…, c]. counts[i][o] is
 // the number of elements along dimension i that position o divides by; nil:
 // those in the image.
@@ -99,6 +121,11 @@ func AveragePool[T Float](p par.P, n, c int, w *conv.Window, x, y []T, counts []
 		return
 	}
 	d := 3 - len(w.In)
+	t := Best()
+	fast := t.Mean32
+	if size := int(unsafe.Sizeof(*new(T))); size != 4 || c*size < t.Bytes {
+		fast = nil
+	}
 	pool(p, n, c, int(unsafe.Sizeof(*new(T))), w, unsafe.Pointer(unsafe.SliceData(x)), func(q int, pos *[3]int, pixels []uintptr) {
 		div := len(pixels)
 		if counts != nil {
@@ -112,7 +139,11 @@ func AveragePool[T Float](p par.P, n, c int, w *conv.Window, x, y []T, counts []
 			clear(out)
 			return
 		}
-		meanGo(out, pixels, 1/float64(div))
+		if fast == nil || len(pixels) == 0 || len(pixels) > longSum {
+			meanGo(out, pixels, 1/float64(div))
+			return
+		}
+		fast(c*4, unsafe.Pointer(&out[0]), unsafe.Pointer(&pixels[0]), len(pixels), 1/float32(div))
 	})
 }
 

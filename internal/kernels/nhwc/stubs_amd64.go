@@ -366,6 +366,18 @@ var avx512rows = map[[3]int]Row{
 func avx512taps(c int, out, list unsafe.Pointer, taps int, w, bias, lim unsafe.Pointer)
 
 //go:noescape
+func avx512max(c int, out, list unsafe.Pointer, pixels int)
+
+//go:noescape
+func avx512maxSB(c int, out, list unsafe.Pointer, pixels int)
+
+//go:noescape
+func avx512maxUB(c int, out, list unsafe.Pointer, pixels int)
+
+//go:noescape
+func avx512mean(c int, out, list unsafe.Pointer, pixels int, scale float32)
+
+//go:noescape
 func avx2row311(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
 
 //go:noescape
@@ -563,3 +575,15 @@ var avx2rows = map[[3]int]Row{
 
 //go:noescape
 func avx2taps(c int, out, list unsafe.Pointer, taps int, w, bias, lim unsafe.Pointer)
+
+//go:noescape
+func avx2max(c int, out, list unsafe.Pointer, pixels int)
+
+//go:noescape
+func avx2maxSB(c int, out, list unsafe.Pointer, pixels int)
+
+//go:noescape
+func avx2maxUB(c int, out, list unsafe.Pointer, pixels int)
+
+//go:noescape
+func avx2mean(c int, out, list unsafe.Pointer, pixels int, scale float32)
