@@ -2,9 +2,10 @@ package ops
 
 import (
 	"fmt"
+	"hash/fnv"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
-	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
+	nb "github.com/gneiss-run/gneiss/internal/kernels/nbits"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -28,6 +29,9 @@ import (
 // max|a|/127, its products with the codes are exact integers. A B without
 // elements stands for zeros.
 //
+// Constant weights stay codes in memory, packed for the kernels. Where g_idx
+// only orders k by its blocks, A is put in that order.
+//
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits
 func init() {
 	register(&Op{
@@ -41,7 +45,9 @@ func init() {
 // nbits are the attributes of MatMulNBits.
 type nbits struct {
 	k, n, bits, block, blocks, level int
-	codes                            *qgemm.Codes // of level 4; nil: float32
+	packed                           *nb.Weights // nil: weights are not constant
+	ints                             bool        // products of integers
+	order                            []int32     // of k in packed; nil: as it is
 }
 
 func parseNBits(a *attrs) (*nbits, error) {
@@ -90,51 +96,98 @@ func buildMatMulNBits(b *BuildContext) (Kernel, error) {
 	return b.dispatch(0, byType{tensor.Float32: v.run, tensor.Float16: throughFloat32(v.run, 0)})
 }
 
-// pack sets codes if the product can be computed from integers.
+// pack sets packed if the weights are constant.
 func (v *nbits) pack(b *BuildContext) error {
-	w, scales, zeros := b.Const(1), b.Const(2), b.Const(3)
-	if v.level != 4 || v.block > 256 || v.bits == 2 && v.block < 32 || w == nil || scales == nil || w.DType() != tensor.Uint8 || w.Len() == 0 ||
-		b.Has(4) || b.Has(3) && (zeros == nil || zeros.DType() != tensor.Uint8) {
+	w, scales, zeros, groups := b.Const(1), b.Const(2), b.Const(3), b.Const(4)
+	if w == nil || scales == nil || w.DType() != tensor.Uint8 || w.Len() == 0 || b.Has(3) && zeros == nil || b.Has(4) && groups == nil {
 		return nil
 	}
-	nw, err := v.weights(w, scales, zeros, nil)
+	nw, err := v.weights(w, scales, zeros, groups)
 	if err != nil {
 		return err
 	}
-	c := &qgemm.Codes{N: v.n, K: v.k, Block: v.block, Wide: v.bits == 8, Zero: 1 << (v.bits - 1)}
-	layout := fmt.Sprintf("codes/%d/%d/%d/%d", v.n, v.k, v.block, v.bits)
+	layout := fmt.Sprintf("nbits/%d/%d/%d/%d", v.n, v.k, v.block, v.bits)
+	if nw.groups != nil {
+		if v.order = blockOrder(nw.groups, v.block); v.order == nil {
+			return nil
+		}
+		h := fnv.New128a()
+		h.Write(groups.Bytes())
+		layout += fmt.Sprintf("/%x", h.Sum(nil))
+	}
+	p := &nb.Weights{N: v.n, K: v.k, Block: v.block, Wide: v.bits == 8, Zero: 1 << (v.bits - 1)}
 	data, err := b.Pack(1, layout, func() (any, error) {
-		return qgemm.PackCodes(par.P{}, v.n, v.k, v.block, c.Wide, nw.codesOf), nil
+		return nb.Pack(par.P{}, v.n, v.k, v.block, p.Wide, func(n int, row []byte) { nw.codesOf(n, row, v.order) }), nil
 	})
 	if err != nil {
 		return err
 	}
-	ps, err := b.Pack(2, layout, func() (any, error) { return qgemm.PackBlocks(nw.scales, v.n, v.blocks), nil })
+	ps, err := b.Pack(2, layout, func() (any, error) { return nb.PackBlocks(nw.scales, v.n, v.blocks), nil })
 	if err != nil {
 		return err
 	}
-	c.Data, c.Scales = data.([]byte), ps.([]float32)
+	p.Data, p.Scales = data.([]byte), ps.([]float32)
 	if zeros != nil {
-		z := make([]byte, len(nw.zeros))
-		for i, x := range nw.zeros {
-			z[i] = byte(x)
-		}
-		pz, err := b.Pack(3, layout, func() (any, error) { return qgemm.PackBlocks(z, v.n, v.blocks), nil })
+		pz, err := b.Pack(3, layout, func() (any, error) {
+			if zeros.DType() != tensor.Uint8 {
+				return nb.PackBlocks(nw.zeros, v.n, v.blocks), nil
+			}
+			z := make([]byte, len(nw.zeros))
+			for i, x := range nw.zeros {
+				z[i] = byte(x)
+			}
+			return nb.PackBlocks(z, v.n, v.blocks), nil
+		})
 		if err != nil {
 			return err
 		}
-		c.Zeros = pz.([]byte)
+		p.Zeros, _ = pz.([]byte)
+		p.Reals, _ = pz.([]float32)
 	}
-	v.codes = c
+	v.packed = p
+	v.ints = v.level == 4 && v.block <= 256 && (v.bits != 2 || v.block >= 32) && groups == nil && p.Reals == nil
 	return nil
 }
 
-// codesOf writes the codes of row n of W.
-func (w *nbitsWeights) codesOf(n int, row []byte) {
+// blockOrder returns the k of each block one after the other, or nil if some
+// block has another number of k than size.
+func blockOrder(groups []int32, size int) []int32 {
+	order := make([]int32, len(groups))
+	next := make([]int, (len(groups)+size-1)/size)
+	for k, g := range groups {
+		at := int(g)*size + next[g]
+		if next[g] == size || at >= len(order) {
+			return nil
+		}
+		order[at] = int32(k)
+		next[g]++
+	}
+	return order
+}
+
+// codesOf writes the codes of row n of W, in the given order of k.
+func (w *nbitsWeights) codesOf(n int, row []byte, order []int32) {
 	size := w.block * w.bits / 8
 	data := w.data[n*w.blocks*size : (n+1)*w.blocks*size]
-	for k := range row {
-		row[k] = code(data, k, w.bits)
+	switch {
+	case order != nil:
+		for i, k := range order {
+			row[i] = code(data, int(k), w.bits)
+		}
+	case w.bits == 8:
+		copy(row, data)
+	case w.bits == 4:
+		k := 0
+		for ; k+1 < len(row); k += 2 {
+			row[k], row[k+1] = data[k/2]&15, data[k/2]>>4
+		}
+		if k < len(row) {
+			row[k] = data[k/2] & 15
+		}
+	default:
+		for k := range row {
+			row[k] = code(data, k, w.bits)
+		}
 	}
 }
 
@@ -153,7 +206,7 @@ func (v *nbits) run(c *Call) error {
 		return fmt.Errorf("A has shape %v, want a last dimension of %d", a.Shape(), v.k)
 	}
 	b := c.T(1)
-	if v.codes == nil && (b == nil || b.DType() != tensor.Uint8) {
+	if v.packed == nil && (b == nil || b.DType() != tensor.Uint8) {
 		return fmt.Errorf("B is %v, want uint8", c.In[1])
 	}
 	var bias []float32
@@ -170,8 +223,8 @@ func (v *nbits) run(c *Call) error {
 	shape[len(shape)-1] = v.n
 	y := tensor.Data[float32](c.Output(0, tensor.Float32, shape...))
 	x, m := tensor.Data[float32](a), a.Len()/v.k
-	if v.codes != nil {
-		qgemm.MulCodes(c.P, qgemm.Quantize(c.P, x, m, v.k, v.block), v.codes, bias, y)
+	if v.packed != nil {
+		v.multiply(c, x, m, bias, y)
 		return nil
 	}
 	if b.Len() == 0 {
@@ -187,6 +240,25 @@ func (v *nbits) run(c *Call) error {
 	}
 	w.multiply(c, x, m, bias, y)
 	return nil
+}
+
+// multiply computes the product with packed weights.
+func (v *nbits) multiply(c *Call, x []float32, m int, bias, y []float32) {
+	if v.ints {
+		nb.MulInt8(c.P, x, m, v.packed, bias, y)
+		return
+	}
+	if v.order != nil {
+		sorted := Scratch[float32](c, len(x))
+		for i := range m {
+			row := x[i*v.k : (i+1)*v.k]
+			for j, k := range v.order {
+				sorted[i*v.k+j] = row[k]
+			}
+		}
+		x = sorted
+	}
+	nb.Mul(c.P, x, m, v.packed, bias, y)
 }
 
 // multiply unpacks some rows of W at a time and multiplies A with them.

@@ -31,3 +31,38 @@ func TestMatMulNBits(t *testing.T) {
 		{Domain: "com.microsoft", Op: "MatMulNBits", Opset: 1, Attrs: onnx.NewAttrs("K", 32, "N", 3, "bits", 2, "block_size", 16), In: Vals(F32([]int{2, 32}, -3.404, 0.184, -1.983, -0.329, -0.218, 3.861, 2.595, -0.09, 2.418, -1.559, -0.674, 1.82, -2.483, -0.558, -2.642, 0.235, 3.265, -1.504, 0.452, -1.795, -2.299, -2.472, 2.91, 4.725, 0.966, -1.433, 1.41, -0.669, 1.603, 0.582, 0.559, 1.215, -1.159, -0.809, -3.442, -0.884, -2.845, -0.289, -1.915, 0.202, 0.906, -2.84, -1.627, -1.887, 1.493, 3.413, 1.703, -0.699, 2.93, -3.028, 2.999, -1.312, -5.561, 5.302, 3.156, -2.064, 0.338, -0.429, 0.204, -2.967, -1.363, 0.936, 0.445, 2.398), Of[uint8]([]int{3, 2, 4}, 132, 76, 169, 172, 74, 132, 170, 86, 43, 83, 213, 39, 100, 125, 203, 94, 254, 107, 118, 218, 115, 174, 90, 174), F32([]int{3, 2}, 0.1084, 0.0318, 0.0608, 0.0193, 0.0493, 0.105), nil, I32([]int{32}, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2)), Want: Vals(nil), Err: "g_idx has 2, want 0 to 1"},
 	})
 }
+
+// TestMatMulNBitsOrder has a g_idx that only orders k, and more rows than one.
+func TestMatMulNBitsOrder(t *testing.T) {
+	const k, n, block = 70, 5, 32
+	blocks := (k + block - 1) / block
+	w, scales, zeros := make([]uint8, n*blocks*block/2), make([]float32, n*blocks), make([]float32, n*blocks)
+	for i := range w {
+		w[i] = byte(i*37 + i/3)
+	}
+	for i := range scales {
+		scales[i], zeros[i] = 0.01*float32(i+1), float32(i%7)+0.5
+	}
+	groups := make([]int32, k)
+	for i := range groups {
+		groups[i] = int32((k - 1 - i) / block)
+	}
+	for _, m := range []int{1, 9} {
+		x, y := make([]float32, m*k), make([]float32, m*n)
+		for i := range x {
+			x[i] = float32(i%11) - 5
+		}
+		for i := range y {
+			for j := range k {
+				c := w[i%n*blocks*block/2+j/2] >> (j % 2 * 4) & 15
+				g := i%n*blocks + int(groups[j])
+				y[i] += x[i/n*k+j] * (float32(c) - zeros[g]) * scales[g]
+			}
+		}
+		Run(t, []Case{{
+			Domain: "com.microsoft", Op: "MatMulNBits", Opset: 1, Attrs: onnx.NewAttrs("K", k, "N", n, "bits", 4, "block_size", block, "accuracy_level", 4),
+			In:   Vals(F32([]int{m, k}, x...), Of([]int{n, blocks, block / 2}, w...), F32([]int{n, blocks}, scales...), F32([]int{n, blocks}, zeros...), I32([]int{k}, groups...)),
+			Want: Vals(F32([]int{m, n}, y...)), Tol: tensor.Tolerance{Rel: 1e-4, Abs: 1e-4},
+		}})
+	}
+}

@@ -1,5 +1,4 @@
-// Package qgemm multiplies matrices of 8-bit integers, exactly, in 32 bits, and
-// matrices of floats with weights that are codes of a few bits (see Codes).
+// Package qgemm multiplies matrices of 8-bit integers, exactly, in 32 bits.
 //
 // All four mixes of signed and unsigned bytes are one kernel, which takes the
 // left matrix unsigned and the right one signed: a flip of its top bit turns a
@@ -40,9 +39,6 @@ type Table struct {
 	// is Finish.Shift or words of Zero, Lo and Hi, each twice. kg is of one
 	// segment of View. ldc counts elements. Nil: Tile and loops do it.
 	Bytes, Floats func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
-
-	CodesMR        int
-	Codes4, Codes8 func(g *codesTile)
 }
 
 // Tables lists what this machine can run, slowest first.
@@ -59,11 +55,8 @@ func Best() *Table {
 }
 
 func tables() []*Table {
-	l := []*Table{{Name: cpu.Generic, MR: 4, Tile: tileGo, CodesMR: 4, Codes4: codesGo4, Codes8: codesGo8}}
+	l := []*Table{{Name: cpu.Generic, MR: 4, Tile: tileGo}}
 	for _, t := range archTables() {
-		if t.Codes8 == nil {
-			t.Codes8 = codesGo8
-		}
 		l = append(l, t)
 	}
 	return l

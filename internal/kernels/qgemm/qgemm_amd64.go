@@ -8,20 +8,18 @@ import (
 	"github.com/gneiss-run/gneiss/internal/cpu"
 )
 
-// The assembly in qgemm_amd64.s does exactly what tileGo and, but for the
-// rounding of fused multiply-adds, codesGo do. Its strides are in bytes. It
-// checks nothing and asks for no alignment.
+// The assembly in qgemm_amd64.s does exactly what tileGo does. Its strides are in
+// bytes. It checks nothing and asks for no alignment.
 //
 //go:generate sh -c "cd ../_gen && go build -o /tmp/gneiss-gen-qgemm ./qgemm && cd ../qgemm && /tmp/gneiss-gen-qgemm && rm /tmp/gneiss-gen-qgemm"
 
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, MR: 4, Tile: tile2, CodesMR: 4, Codes4: codes2x4})
+		l = append(l, &Table{Name: cpu.AVX2, MR: 4, Tile: tile2})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
-		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI,
-			CodesMR: 12, Codes4: codesVNNIx4, Codes8: codesVNNIx8})
+		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI})
 	}
 	return l
 }
@@ -49,12 +47,4 @@ func tile2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w 
 		}
 		avx2x[rows](kg, a, lda, unsafe.Add(b, j*4), unsafe.Add(c, j*4), ldc*4, mask)
 	}
-}
-
-func codesVNNIx4(g *codesTile) { callCodes(vnniCodes4x[g.rows], g) }
-func codesVNNIx8(g *codesTile) { callCodes(vnniCodes8x[g.rows], g) }
-func codes2x4(g *codesTile)    { callCodes(avx2Codes4x[g.rows], g) }
-
-func callCodes(f func(blocks, groups int, a unsafe.Pointer, lda int, sums, scales unsafe.Pointer, lds int, b, zeros, bscales unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int), g *codesTile) {
-	f(g.blocks, g.groups, g.a, g.lda, g.sums, g.scales, g.lds*4, g.b, g.zeros, g.bscales, g.ldz, g.y, g.ldy*4)
 }

@@ -2,7 +2,6 @@ package qgemm
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"testing"
 	"unsafe"
@@ -183,115 +182,6 @@ func TestMulExtremes(t *testing.T) {
 	})
 }
 
-func TestCodes(t *testing.T) {
-	eachTable(t, func(t *testing.T) {
-		rng := rand.New(rand.NewPCG(5, 6))
-		for _, d := range [][4]int{{1, 16, 1, 16}, {3, 40, 17, 16}, {13, 96, 32, 32}, {100, 33, 5, 32}, {2, 300, 50, 64}, {5, 512, 16, 256}, {0, 32, 4, 32}} {
-			m, k, n, block := d[0], d[1], d[2], d[3]
-			blocks := (k + block - 1) / block
-			for mix := range 8 {
-				wide, withZeros, withBias := mix&1 > 0, mix&2 > 0, mix&4 > 0
-				top := 16
-				if wide {
-					top = 256
-				}
-				codes := make([]byte, n*k)
-				for i := range codes {
-					codes[i] = byte(rng.IntN(top))
-					if rng.IntN(3) == 0 {
-						codes[i] = byte(top - 1)
-					}
-				}
-				scales := make([]float32, n*blocks)
-				var zeros []byte
-				for i := range scales {
-					scales[i] = rng.Float32()
-				}
-				if withZeros {
-					zeros = make([]byte, n*blocks)
-					for i := range zeros {
-						zeros[i] = byte(rng.IntN(top))
-					}
-				}
-				var bias []float32
-				if withBias {
-					bias = make([]float32, n)
-					for i := range bias {
-						bias[i] = rng.Float32()
-					}
-				}
-				x := make([]float32, m*k)
-				for i := range x {
-					x[i] = float32(rng.NormFloat64())
-				}
-				var first []float32
-				for _, threads := range []int{1, 3} {
-					p := par.P{Threads: threads}
-					w := &Codes{N: n, K: k, Block: block, Wide: wide, Scales: PackBlocks(scales, n, blocks), Zero: byte(top / 2)}
-					w.Data = PackCodes(p, n, k, block, wide, func(i int, row []byte) { copy(row, codes[i*k:]) })
-					if zeros != nil {
-						w.Zeros = PackBlocks(zeros, n, blocks)
-					}
-					a := Quantize(p, x, m, k, block)
-					y := make([]float32, m*n)
-					MulCodes(p, a, w, bias, y)
-					for i := range m {
-						for j := range n {
-							want, size := 0.0, 1e-3
-							for q := range blocks {
-								part := x[i*k+q*block : i*k+min((q+1)*block, k)]
-								most := float32(0)
-								for _, v := range part {
-									most = max(most, float32(math.Abs(float64(v))))
-								}
-								zero := int32(top / 2)
-								if zeros != nil {
-									zero = int32(zeros[j*blocks+q])
-								}
-								sum := int32(0)
-								for e, v := range part {
-									sum += int32(math.RoundToEven(float64(v*(127/most)))) * (int32(codes[j*k+q*block+e]) - zero)
-								}
-								v := float64(sum) * float64(most/127) * float64(scales[j*blocks+q])
-								want += v
-								size += math.Abs(v)
-							}
-							if bias != nil {
-								want += float64(bias[j])
-							}
-							if got := float64(y[i*n+j]); math.Abs(got-want) > 1e-6*size {
-								t.Fatalf("%v mix %d: y[%d,%d] = %v, want %v", d, mix, i, j, got, want)
-							}
-						}
-					}
-					if first == nil {
-						first = y
-					}
-					for i := range y {
-						if y[i] != first[i] {
-							t.Fatalf("%v mix %d: element %d depends on the number of threads", d, mix, i)
-						}
-					}
-				}
-			}
-		}
-	})
-}
-
-func TestQuantizeSpecial(t *testing.T) {
-	a := Quantize(par.P{}, []float32{0, 0, 1, -2, 0, 0}, 1, 6, 16)
-	if a.scales[0] != float32(2)/127 || a.sums[0] != 64-127 || a.data[3] != -127 || a.data[2] != 64 {
-		t.Fatalf("%+v", a)
-	}
-	if a = Quantize(par.P{}, make([]float32, 16), 1, 16, 16); a.scales[0] != 0 || a.sums[0] != 0 {
-		t.Fatalf("zeros: %+v", a)
-	}
-	nan := float32(math.NaN())
-	if a = Quantize(par.P{}, []float32{1, nan, 2}, 1, 3, 16); a.scales[0] == a.scales[0] {
-		t.Fatalf("not a number: %+v", a)
-	}
-}
-
 func BenchmarkMul(b *testing.B) {
 	for _, tab := range Tables {
 		for _, d := range [][3]int{{1, 768, 768}, {128, 768, 768}} {
@@ -304,25 +194,6 @@ func BenchmarkMul(b *testing.B) {
 				c := make([]int32, m*n)
 				for b.Loop() {
 					Mul(par.P{}, l, r, nil, c, n, nil)
-				}
-				b.ReportMetric(float64(m*k*n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GMAC/s")
-			})
-		}
-	}
-}
-
-func BenchmarkCodes(b *testing.B) {
-	for _, tab := range Tables {
-		for _, m := range []int{1, 128} {
-			b.Run(fmt.Sprintf("%s/%d", tab.Name, m), func(b *testing.B) {
-				restore, _ := cpu.Force(tab.Name)
-				defer restore()
-				const k, n = 512, 1408
-				w := &Codes{N: n, K: k, Block: 32, Scales: make([]float32, n*k/32), Zero: 8}
-				w.Data = PackCodes(par.P{}, n, k, 32, false, func(i int, row []byte) { clear(row) })
-				x, y := make([]float32, m*k), make([]float32, m*n)
-				for b.Loop() {
-					MulCodes(par.P{}, Quantize(par.P{}, x, m, k, 32), w, nil, y)
 				}
 				b.ReportMetric(float64(m*k*n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GMAC/s")
 			})

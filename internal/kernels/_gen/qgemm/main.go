@@ -25,10 +25,9 @@ func table(prefix string, n int, sig string) {
 }
 
 const (
-	vnniSig  = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64"
-	avx2Sig  = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer"
-	outSig   = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int"
-	codesSig = "blocks, groups int, a unsafe.Pointer, lda int, sums, scales unsafe.Pointer, lds int, b, zeros, bscales unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int"
+	vnniSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64"
+	avx2Sig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer"
+	outSig  = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int"
 )
 
 func main() {
@@ -50,16 +49,6 @@ func main() {
 		avx2(a, mr)
 	}
 	table("avx2x", 4, avx2Sig)
-	for _, bits := range []int{4, 8} {
-		for mr := 1; mr <= 12; mr++ {
-			codes512(a, mr, bits)
-		}
-		table(fmt.Sprintf("vnniCodes%dx", bits), 12, codesSig)
-	}
-	for mr := 1; mr <= 4; mr++ {
-		codes2(a, mr)
-	}
-	table("avx2Codes4x", 4, codesSig)
 	a.Raw("\n// Double words of bytes as VPACKSSDW and VPMOVWB leave them, in order.\n")
 	for i, v := range []int{0, 2, 4, 6, 1, 3, 5, 7} {
 		a.Raw(fmt.Sprintf("DATA ·packed+%d(SB)/4, $%d\n", 4*i, v))
@@ -325,165 +314,6 @@ func avx2(a *asm.File, mr int) {
 		}
 		a.P("ADDQ R8, DX")
 	}
-	a.P("VZEROUPPER")
-	a.P("RET")
-}
-
-// codesArgs loads the arguments of a tile of codes: CX blocks, SI… A, AX lda,
-// DI b, R13 sums and R8 scales of A, DX scales of b.
-func codesArgs(a *asm.File, mr int) (bases []string, at func(i, disp int) string) {
-	a.P("MOVQ blocks+0(FP), CX")
-	a.P("MOVQ a+16(FP), SI")
-	a.P("MOVQ lda+24(FP), AX")
-	a.P("MOVQ sums+32(FP), R13")
-	a.P("MOVQ scales+40(FP), R8")
-	a.P("MOVQ b+56(FP), DI")
-	a.P("MOVQ bscales+72(FP), DX")
-	return rows(a, mr)
-}
-
-// codes512 writes a tile of mr rows and 16 columns of codes of 4 or 8 bits.
-func codes512(a *asm.File, mr, bits int) {
-	a.Func(fmt.Sprintf("vnniCodes%dx%d", bits, mr), 104)
-	bases, at := codesArgs(a, mr)
-	a.P("MOVQ zeros+64(FP), R14")
-	a.P("MOVL $0x0f0f0f0f, BX")
-	a.P("VPBROADCASTD BX, Z26")
-	for i := range mr {
-		a.P("VPXORD Z%d, Z%d, Z%d", 12+i, 12+i, 12+i)
-	}
-	a.L("block")
-	for i := range mr {
-		a.P("VPXORD Z%d, Z%d, Z%d", i, i, i)
-	}
-	a.P("MOVQ groups+8(FP), BX")
-	a.P("PCALIGN $32")
-	a.L("loop") // eight k at a time
-	if bits == 4 {
-		a.P("VMOVDQU32 (DI), Z24")
-		a.P("PREFETCHT0 1024(DI)")
-		a.P("VPSRLD $4, Z24, Z25")
-		a.P("VPANDD Z26, Z24, Z24")
-		a.P("VPANDD Z26, Z25, Z25")
-		a.P("ADDQ $64, DI")
-	} else {
-		a.P("VMOVDQU32 (DI), Z24")
-		a.P("VMOVDQU32 64(DI), Z25")
-		a.P("PREFETCHT0 1024(DI)")
-		a.P("PREFETCHT0 1088(DI)")
-		a.P("ADDQ $128, DI")
-	}
-	for h := range 2 {
-		for i := range mr {
-			a.P("VPDPBUSD.BCST %s, Z%d, Z%d", at(i, 4*h), 24+h, i)
-		}
-	}
-	for _, b := range bases {
-		a.P("ADDQ $8, %s", b)
-	}
-	a.P("SUBQ $2, BX")
-	a.P("JG loop")
-	a.P("VPMOVZXBD (R14), Z27")
-	a.P("ADDQ ldz+80(FP), R14")
-	a.P("VMOVUPS (DX), Z28")
-	a.P("ADDQ $64, DX")
-	for i := range mr {
-		a.P("VPMULLD.BCST %d(R13), Z27, Z29", 4*i)
-		a.P("VMULPS.BCST %d(R8), Z28, Z30", 4*i)
-		a.P("VPSUBD Z29, Z%d, Z%d", i, i)
-		a.P("VCVTDQ2PS Z%d, Z%d", i, i)
-		a.P("VFMADD231PS Z30, Z%d, Z%d", i, 12+i)
-	}
-	a.P("MOVQ lds+48(FP), BX")
-	a.P("ADDQ BX, R13")
-	a.P("ADDQ BX, R8")
-	a.P("DECQ CX")
-	a.P("JNZ block")
-	a.P("MOVQ y+88(FP), DX")
-	a.P("MOVQ ldy+96(FP), R8")
-	for i := range mr {
-		a.P("VMOVUPS Z%d, (DX)", 12+i)
-		a.P("ADDQ R8, DX")
-	}
-	a.P("VZEROUPPER")
-	a.P("RET")
-}
-
-// codes2 writes a tile of mr rows and 16 columns of codes of 4 bits, in two
-// halves. A code is at most 15, so that VPMADDUBSW cannot saturate.
-func codes2(a *asm.File, mr int) {
-	a.Func(fmt.Sprintf("avx2Codes4x%d", mr), 104)
-	a.P("MOVQ $0, R15") // the byte where the half begins in 64 bytes
-	a.L("half")
-	bases, at := codesArgs(a, mr)
-	a.P("MOVQ zeros+64(FP), R14")
-	a.P("MOVQ R15, BX")
-	a.P("SHRQ $2, BX")
-	a.P("ADDQ BX, R14")
-	a.P("ADDQ R15, DI")
-	a.P("ADDQ R15, DX")
-	a.P("MOVL $0x0f0f0f0f, BX")
-	a.P("MOVQ BX, X12")
-	a.P("VPBROADCASTD X12, Y12")
-	a.P("VPCMPEQW Y13, Y13, Y13")
-	a.P("VPSRLW $15, Y13, Y13") // ones
-	for i := range mr {
-		a.P("VPXOR Y%d, Y%d, Y%d", 4+i, 4+i, 4+i)
-	}
-	a.L("block")
-	for i := range mr {
-		a.P("VPXOR Y%d, Y%d, Y%d", i, i, i)
-	}
-	a.P("MOVQ groups+8(FP), BX")
-	a.P("PCALIGN $32")
-	a.L("loop")
-	a.P("VMOVDQU (DI), Y8")
-	a.P("VPSRLD $4, Y8, Y9")
-	a.P("VPAND Y12, Y8, Y8")
-	a.P("VPAND Y12, Y9, Y9")
-	a.P("ADDQ $64, DI")
-	for h := range 2 {
-		for i := range mr {
-			r := 14 + i&1
-			a.P("VPBROADCASTD %s, Y%d", at(i, 4*h), r)
-			a.P("VPMADDUBSW Y%d, Y%d, Y%d", r, 8+h, r)
-			a.P("VPMADDWD Y13, Y%d, Y%d", r, r)
-			a.P("VPADDD Y%d, Y%d, Y%d", r, i, i)
-		}
-	}
-	for _, b := range bases {
-		a.P("ADDQ $8, %s", b)
-	}
-	a.P("SUBQ $2, BX")
-	a.P("JG loop")
-	a.P("VPMOVZXBD (R14), Y10")
-	a.P("ADDQ ldz+80(FP), R14")
-	a.P("VMOVUPS (DX), Y11")
-	a.P("ADDQ $64, DX")
-	for i := range mr {
-		a.P("VPBROADCASTD %d(R13), Y14", 4*i)
-		a.P("VPMULLD Y10, Y14, Y14")
-		a.P("VBROADCASTSS %d(R8), Y15", 4*i)
-		a.P("VMULPS Y11, Y15, Y15")
-		a.P("VPSUBD Y14, Y%d, Y%d", i, i)
-		a.P("VCVTDQ2PS Y%d, Y%d", i, i)
-		a.P("VFMADD231PS Y15, Y%d, Y%d", i, 4+i)
-	}
-	a.P("MOVQ lds+48(FP), BX")
-	a.P("ADDQ BX, R13")
-	a.P("ADDQ BX, R8")
-	a.P("DECQ CX")
-	a.P("JNZ block")
-	a.P("MOVQ y+88(FP), DX")
-	a.P("MOVQ ldy+96(FP), R8")
-	a.P("ADDQ R15, DX")
-	for i := range mr {
-		a.P("VMOVUPS Y%d, (DX)", 4+i)
-		a.P("ADDQ R8, DX")
-	}
-	a.P("ADDQ $32, R15")
-	a.P("CMPQ R15, $64")
-	a.P("JLT half")
 	a.P("VZEROUPPER")
 	a.P("RET")
 }

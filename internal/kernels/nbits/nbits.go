@@ -1,0 +1,224 @@
+// Package nbits multiplies matrices of floats with weights that are codes of a
+// few bits in blocks along K, each with a scale and a zero point: W[n, k] =
+// (code - zero)·scale.
+//
+// The codes are packed once, in panels of 16 columns. Products are of floats, or
+// of integers after the left matrix has been turned into bytes. A single row
+// reads the packed codes only; for many rows a part of a panel at a time is
+// written out as floats, which stay in the cache.
+package nbits
+
+import (
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+// Width is the number of columns of a panel.
+const Width = 16
+
+// Weights is a matrix W [N, K] in blocks of Block values along K. It is not
+// changed by products.
+type Weights struct {
+	N, K, Block int // Block is a multiple of 16
+
+	Wide   bool      // a code is a byte, not half of one
+	Data   []byte    // from Pack
+	Scales []float32 // [N, blocks], from PackBlocks
+	// Zeros or Reals are the zero points, likewise; without both all are Zero.
+	Zeros []byte
+	Reals []float32
+	Zero  byte
+}
+
+const (
+	sameKind = iota
+	bytesKind
+	floatsKind
+)
+
+func (w *Weights) blocks() int { return (w.K + w.Block - 1) / w.Block }
+
+func (w *Weights) wide() int {
+	if w.Wide {
+		return 1
+	}
+	return 0
+}
+
+// kind returns what zero points are, and those of panel p from block q on.
+func (w *Weights) zeros(p, q int) (kind int, at unsafe.Pointer) {
+	i := (p*w.blocks() + q) * Width
+	switch {
+	case w.Zeros != nil:
+		return bytesKind, unsafe.Pointer(&w.Zeros[i])
+	case w.Reals != nil:
+		return floatsKind, unsafe.Pointer(&w.Reals[i])
+	}
+	return sameKind, nil
+}
+
+// Pack makes the Data of Weights for an n by k matrix. get writes the k codes of
+// row i, at most 255 if wide, else 15. It is called from several goroutines.
+func Pack(p par.P, n, k, block int, wide bool, get func(i int, row []byte)) []byte {
+	panels, size := (n+Width-1)/Width, panelSize(k, block, wide)
+	out := make([]byte, panels*size)
+	p.For(panels, max(1, (1<<16)/(k*Width)), func(lo, hi int) {
+		row := make([]byte, k)
+		for q := lo; q < hi; q++ {
+			data := out[q*size : (q+1)*size]
+			for j := range min(Width, n-q*Width) {
+				get(q*Width+j, row)
+				// Eight k of all columns lie together, four and four; with
+				// half bytes the first four are the low halves.
+				if wide {
+					for x, v := range row {
+						data[x/4*4*Width+j*4+x%4] = v
+					}
+					continue
+				}
+				x := 0
+				for ; x+8 <= k; x += 8 {
+					s, d := row[x:x+8], data[x*4*Width/8+j*4:][:4]
+					d[0], d[1], d[2], d[3] = s[0]|s[4]<<4, s[1]|s[5]<<4, s[2]|s[6]<<4, s[3]|s[7]<<4
+				}
+				for ; x < k; x++ {
+					data[x/8*4*Width+j*4+x%4] |= row[x] << (x & 4)
+				}
+			}
+		}
+	})
+	return out
+}
+
+// PackBlocks makes the Scales, Zeros or Reals of Weights from a value for each
+// block of each row.
+func PackBlocks[T float32 | byte](src []T, n, blocks int) []T {
+	out := make([]T, (n+Width-1)/Width*Width*blocks)
+	for i := range n {
+		for q, v := range src[i*blocks : (i+1)*blocks] {
+			out[(i/Width*blocks+q)*Width+i%Width] = v
+		}
+	}
+	return out
+}
+
+// panelSize returns the number of bytes of a panel.
+func panelSize(k, block int, wide bool) int {
+	size := (k + block - 1) / block * block * Width
+	if !wide {
+		size /= 2
+	}
+	return size
+}
+
+// put writes a row of the products of panels, and the bias of their columns, to y.
+func (w *Weights) put(y []float32, i, panel int, from, bias []float32) {
+	j := panel * Width
+	dst := y[i*w.N+j:][:min(len(from), w.N-j)]
+	if bias == nil {
+		copy(dst, from)
+		return
+	}
+	for x, b := range bias[j:][:len(dst)] {
+		dst[x] = from[x] + b
+	}
+}
+
+// few is the number of rows up to which each reads the codes for itself.
+const few = 3
+
+// Mul computes y[i*N+n] = Σ_k x[i*K+k]·W[n, k] + bias[n] (nil: 0) for m rows.
+func Mul(p par.P, x []float32, m int, w *Weights, bias, y []float32) {
+	switch {
+	case m <= 0:
+	case m <= few:
+		mulRows(p, x, m, w, bias, y)
+	default:
+		mulPanels(p, x, m, w, bias, y)
+	}
+}
+
+// padRows returns x with rows of whole blocks, and their length.
+func padRows(x []float32, m int, w *Weights) ([]float32, int) {
+	kb := w.blocks() * w.Block
+	if kb == w.K {
+		return x, kb
+	}
+	out := make([]float32, m*kb)
+	for i := range m {
+		copy(out[i*kb:], x[i*w.K:(i+1)*w.K])
+	}
+	return out, kb
+}
+
+func mulRows(p par.P, x []float32, m int, w *Weights, bias, y []float32) {
+	x, kb := padRows(x, m, w)
+	blocks, size := w.blocks(), panelSize(w.K, w.Block, w.Wide)
+	sums := make([]float32, m*blocks)
+	same := w.Zeros == nil && w.Reals == nil
+	for q := range sums {
+		s := float32(0)
+		for _, v := range x[q*w.Block : (q+1)*w.Block] {
+			s += v
+		}
+		if same {
+			s *= -float32(w.Zero)
+		}
+		sums[q] = s
+	}
+	t := best()
+	panels := (w.N + Width - 1) / Width
+	p.For(panels, max(1, (1<<17)/(Width*kb*m)), func(lo, hi int) {
+		var out [Width]float32
+		for s := lo; s < hi; s++ {
+			kind, zeros := w.zeros(s, 0)
+			row := t.row[w.wide()][kind]
+			for i := range m {
+				row(blocks, w.Block/4, unsafe.Pointer(&x[i*kb]), unsafe.Pointer(&sums[i*blocks]), unsafe.Pointer(&w.Data[s*size]), zeros, unsafe.Pointer(&w.Scales[s*blocks*Width]), unsafe.Pointer(&out))
+				w.put(y, i, s, out[:], bias)
+			}
+		}
+	})
+}
+
+func mulPanels(p par.P, x []float32, m int, w *Weights, bias, y []float32) {
+	x, kb := padRows(x, m, w)
+	g, t := gemm.Best(), best()
+	blocks, size := w.blocks(), panelSize(w.K, w.Block, w.Wide)
+	const most = 192 // k whose products one sum takes
+	some := max(1, most/w.Block)
+	wide := (w.N + gemm.Panel - 1) / gemm.Panel
+	tiles := (m + g.MR32 - 1) / g.MR32
+	step := (m + tiles - 1) / tiles
+	p.For(wide, max(1, (1<<18)/(gemm.Panel*kb*m)), func(lo, hi int) {
+		gemm.Scratch(some*w.Block*gemm.Panel, func(buf []float32) {
+			clear(buf) // columns that no panel writes
+			for s := lo; s < hi; s++ {
+				j := s * gemm.Panel
+				cols := min(gemm.Panel, w.N-j)
+				if bias != nil {
+					for i := range m {
+						copy(y[i*w.N+j:][:cols], bias[j:])
+					}
+				}
+				for q := 0; q < blocks; q += some {
+					n := min(some, blocks-q)
+					for h := 0; h*Width < cols; h++ {
+						panel := 2*s + h
+						kind, zeros := w.zeros(panel, q)
+						data := w.Data[panel*size+q*(size/blocks):][:n*(size/blocks)]
+						t.expand[w.wide()][kind](n, w.Block/4, unsafe.Pointer(&data[0]), zeros, unsafe.Pointer(&w.Scales[(panel*blocks+q)*Width]), float32(w.Zero), unsafe.Pointer(&buf[h*Width]))
+					}
+					for k := 0; k < n*w.Block; k += most {
+						kc := min(most, n*w.Block-k)
+						for i := 0; i < m; i += step {
+							g.Tile32(min(step, m-i), kc, unsafe.Pointer(&x[i*kb+q*w.Block+k]), kb, unsafe.Pointer(&buf[k*gemm.Panel]), gemm.Panel, unsafe.Pointer(&y[i*w.N+j]), w.N, cols, bias != nil || q > 0 || k > 0)
+						}
+					}
+				}
+			}
+		})
+	})
+}
