@@ -19,5 +19,5 @@ func init() {
 func inferQLinearAdd(c *InferContext) error { return inferBroadcastOf(c, c.In(0).DType, 0, 3) }
 
 func buildQLinearAdd(*BuildContext) (Kernel, error) {
-	return buildQuantizedBinary(func(a, b float32) float32 { return a + b }), nil
+	return buildQuantizedBinary(false), nil
 }

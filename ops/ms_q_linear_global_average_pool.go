@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // QLinearGlobalAveragePool (com.microsoft): the mean of dequantize(X) over all
@@ -79,6 +81,35 @@ func buildQLinearGlobalAveragePool(b *BuildContext) (Kernel, error) {
 		scale := qx.scale / (qy.scale * float32(size))
 		lo, hi := byteRange(d)
 		data := x.Bytes()
+		if last {
+			// Sums of unsigned bytes: signed ones are made 128 larger.
+			n := len(y) / max(ch, 1)
+			c.P.For(n, max(1, (1<<16)/max(1, size*ch)), func(from, to int) {
+				sums, flipped := make([]int32, ch), make([]byte, ch)
+				for i := from; i < to; i++ {
+					clear(sums)
+					for r := range size {
+						row := data[(i*size+r)*ch : (i*size+r+1)*ch]
+						if d == tensor.Int8 {
+							for k, v := range row {
+								flipped[k] = v ^ 0x80
+							}
+							row = flipped
+						}
+						quant.Sum(sums, row)
+					}
+					off := int32(size) * qx.zero
+					if d == tensor.Int8 {
+						off += 128 * int32(size)
+					}
+					for k := range sums {
+						sums[k] -= off
+					}
+					quant.Requantize(y[i*ch:(i+1)*ch], sums, scale, qy.zero, lo, hi)
+				}
+			})
+			return nil
+		}
 		c.P.For(len(y), max(1, (1<<15)/size), func(from, to int) {
 			for o := from; o < to; o++ {
 				first, step := o*size, 1

@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -37,18 +38,16 @@ func buildQuantizedUnary(f func(float32) float32) Kernel {
 		table := rescaleTable(qx, d, qy, d, f)
 		y, src := c.Output(0, d, x.Shape()...).Bytes(), x.Bytes()
 		c.P.For(len(src), 1<<15, func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				y[i] = table[src[i]]
-			}
+			quant.Lookup(y[lo:hi], src[lo:hi], table)
 		})
 		return nil
 	}
 }
 
-// buildQuantizedBinary makes a kernel of C = quantize(f(A, B)) with
+// buildQuantizedBinary makes a kernel of C = quantize(A + B), or A · B, with
 // broadcasting, for A, A_scale, A_zero_point, B, B_scale, B_zero_point,
 // C_scale, C_zero_point.
-func buildQuantizedBinary(f func(a, b float32) float32) Kernel {
+func buildQuantizedBinary(product bool) Kernel {
 	return func(c *Call) error {
 		a, err := byteInput(c, 0, "A")
 		if err != nil {
@@ -76,17 +75,43 @@ func buildQuantizedBinary(f func(a, b float32) float32) Kernel {
 		if err != nil {
 			return err
 		}
-		ta, tb := dequantTable(q[0].scale, q[0].zero, d), dequantTable(q[1].scale, q[1].zero, d)
+		k := quant.Binary{Product: product, Signed: d == tensor.Int8, ZA: q[0].zero, ZB: q[1].zero, Zero: q[2].zero,
+			FA: q[0].scale / q[2].scale, FB: q[1].scale / q[2].scale}
+		if product {
+			k.FA *= q[1].scale
+		}
+		k.Lo, k.Hi = byteRange(d)
 		y, da, db := c.Output(0, d, shape...).Bytes(), a.Bytes(), b.Bytes()
+		if len(da) == len(y) && len(db) == len(y) {
+			c.P.For(len(y), 1<<15, func(lo, hi int) { k.Run(y[lo:hi], da[lo:hi], db[lo:hi]) })
+			return nil
+		}
 		broadcastRows(c, shape, [][]int{a.Shape(), b.Shape()}, func(o, n int, at, step []int) {
 			i, j := at[0], at[1]
-			for k := o; k < o+n; k++ {
-				y[k] = q[2].quantize(f(ta[da[i]], tb[db[j]]), d)
-				i += step[0]
-				j += step[1]
+			var same [2][256]byte // of an operand that does not move
+			for p := 0; p < n; p += len(same[0]) {
+				m := min(n-p, len(same[0]))
+				x, z := same[0][:m], same[1][:m]
+				if step[0] != 0 {
+					x = da[i+p : i+p+m]
+				} else if p == 0 {
+					fillBytes(x, da[i])
+				}
+				if step[1] != 0 {
+					z = db[j+p : j+p+m]
+				} else if p == 0 {
+					fillBytes(z, db[j])
+				}
+				k.Run(y[o+p:o+p+m], x, z)
 			}
 		})
 		return nil
+	}
+}
+
+func fillBytes(b []byte, v byte) {
+	for i := range b {
+		b[i] = v
 	}
 }
 

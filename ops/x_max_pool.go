@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/nhwc"
+	"github.com/gneiss-run/gneiss/internal/kernels/qconv"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -38,7 +39,7 @@ func buildLastMaxPool(b *BuildContext) (Kernel, error) {
 	half := throughFloat32(f32, 0)
 	return b.dispatch(0, byType{
 		tensor.Float32: f32, tensor.Float64: lastMaxPoolKernel(p, math.Inf(-1)), tensor.Float16: half, tensor.BFloat16: half,
-		tensor.Int8: lastMaxPoolKernel(p, int8(math.MinInt8)), tensor.Uint8: lastMaxPoolKernel(p, uint8(0)),
+		tensor.Int8: lastByteMaxPool(p), tensor.Uint8: lastByteMaxPool(p),
 	})
 }
 
@@ -55,6 +56,24 @@ func lastMaxPoolKernel[T nhwc.Pooled](p windowParams, least T) Kernel {
 		}
 		y := c.Output(0, x.DType(), lastDims(n, w.Out, ch)...)
 		nhwc.MaxPool(c.P, n, ch, &w.Window, tensor.Data[T](x), tensor.Data[T](y), least)
+		return nil
+	}
+}
+
+func lastByteMaxPool(p windowParams) Kernel {
+	return func(c *Call) error {
+		x := c.T(0)
+		n, in, ch, err := lastShape(x.Shape())
+		if err != nil {
+			return err
+		}
+		w, err := p.spatialWindow(in)
+		if err != nil {
+			return err
+		}
+		y := c.Output(0, x.DType(), lastDims(n, w.Out, ch)...)
+		win := qconv.Window(w.Window)
+		qconv.Max(c.P, n, ch, &win, x.Bytes(), y.Bytes(), x.DType() == tensor.Int8)
 		return nil
 	}
 }

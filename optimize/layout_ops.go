@@ -25,7 +25,7 @@ var anyOrder = map[string]layoutRule{
 	".MatMul": layoutMatMul, "x.MatMul": layoutMatMul,
 	".Transpose": layoutTranspose, ".Shape": layoutShape, ".Size": layoutFirst0,
 	".Reshape": layoutReshape, ".Flatten": layoutReshape, ".Squeeze": layoutReshape, ".Unsqueeze": layoutReshape,
-	"com.microsoft.QLinearSigmoid": layoutFirst, "com.microsoft.QLinearLeakyRelu": layoutFirst,
+	"x.Lookup": layoutFirst, "com.microsoft.QLinearSigmoid": layoutFirst, "com.microsoft.QLinearLeakyRelu": layoutFirst,
 	"com.microsoft.QLinearAdd": layoutQBinary, "com.microsoft.QLinearMul": layoutQBinary,
 }
 

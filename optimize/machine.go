@@ -21,7 +21,9 @@ func stages(l Level) []stage {
 		return []stage{{"portable", portable()}}
 	}
 	return append(stages(Portable), stage{"machine", append(machine(), tidy()...)},
-		stage{"products", append([]pass{{name: "products", doc: "rules that join matrix products with what surrounds them", rules: products}}, tidy()...)},
+		stage{"products", append([]pass{
+			{name: "dequantized", doc: "rules for quantized constants that no integer operator takes", rules: dequantized},
+			{name: "products", doc: "rules that join matrix products with what surrounds them", rules: products}}, tidy()...)},
 		stage{"layout", append(layout(), tidy()...)})
 }
 
@@ -30,6 +32,7 @@ func stages(l Level) []stage {
 // domain com.microsoft, and private ones (domain x).
 func machine() []pass {
 	return []pass{
+		{name: "integers", doc: "rules that compute with quantized numbers as they are", rules: integerOps},
 		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},
 		{name: "convolutions", doc: "rules that join convolutions with what surrounds them", rules: convolutions},
 		{name: "norms", doc: "rules that find normalizations", rules: norms},
@@ -44,6 +47,7 @@ func layout() []pass {
 	return []pass{
 		{name: "layout", doc: "keep values in the order of dimensions that moves least, convolutions channels-last", run: (*state).arrange},
 		{name: "convolutions", doc: "rules that join convolutions with what surrounds them", rules: convolutions},
+		{name: "bounds", doc: "rules that fuse bounds into integer convolutions", rules: boundConvs},
 	}
 }
 

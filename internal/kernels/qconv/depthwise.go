@@ -1,7 +1,6 @@
 package qconv
 
 import (
-	"bytes"
 	"encoding/binary"
 	"unsafe"
 
@@ -90,90 +89,20 @@ func (d *depth) round(r *Round, zx int32, bias []int32, scale []float32, factor 
 
 func pair(v int32) uint32 { return uint32(uint16(v)) | uint32(uint16(v))<<16 }
 
-// run computes a: the task is a line of the output along the last dimension.
+// run computes a.
 func (d *depth) run(p par.P, a *Args) {
-	last := len(a.In) - 1
-	c, kw, ow, iw := a.C, a.Kernel[last], a.Out[last], a.In[last]
-	stride, before, dil := a.Strides[last], a.Before[last], a.Dilations[last]
-	lines, image := a.N*product(a.Out[:last]), product(a.In)*c
-	// Positions [x0, x1) see no padding along the last dimension.
-	x0 := min(ow, (max(before, 0)+stride-1)/stride)
-	x1 := x0
-	if room := iw - 1 - (kw-1)*dil + before; room >= 0 {
-		x1 = max(x0, min(ow, room/stride+1))
+	words := [4]uint32{pair(a.R.zero), pair(a.R.lo), pair(a.R.hi)}
+	if a.R.lo < 0 {
+		words = [4]uint32{pair(a.R.zero + 128), pair(a.R.lo + 128), pair(a.R.hi + 128), 0x80808080}
 	}
-	pad := bytes.Repeat([]byte{a.Zero}, max(1, (x1-x0)*stride+1)*c)
-	p.For(lines, max(1, (1<<16)/max(1, ow*c*len(d.of))), func(lo, hi int) {
-		r := &rowArgs{taps: len(d.of), ptrs: make([]unsafe.Pointer, len(d.of)), xstep: stride * c, ystep: c, small: a.R.small}
-		r.words = [4]uint32{pair(a.R.zero), pair(a.R.lo), pair(a.R.hi)}
-		if a.R.lo < 0 {
-			r.words = [4]uint32{pair(a.R.zero + 128), pair(a.R.lo + 128), pair(a.R.hi + 128), 0x80808080}
-		}
-		pos, tap := make([]int, last), make([]int, last)
-		offsets := make([]int, a.W.Taps/kw) // of the lines that taps see; -1: padding
-		at := make([]int, len(d.of))
-		for l := lo; l < hi; l++ {
-			n := l / (lines / a.N)
-			seek(pos, a.Out[:last], l%(lines/a.N))
-			x := a.X[n*image : (n+1)*image]
-			for o := range offsets {
-				seek(tap, a.Kernel[:last], o)
-				line := 0
-				for k := range last {
-					y := pos[k]*a.Strides[k] - a.Before[k] + tap[k]*a.Dilations[k]
-					if y < 0 || y >= a.In[k] || line < 0 {
-						line = -1
-						continue
-					}
-					line = line*a.In[k] + y
-				}
-				offsets[o] = line
-				if line > 0 {
-					offsets[o] = line * iw
-				}
-			}
-			// from computes positions [x, x+n), all of which see the same taps.
-			from := func(p0, n int) {
-				for i, t := range d.of {
-					at[i] = -1
-					if t < 0 {
-						continue
-					}
-					if q := p0*stride - before + t%kw*dil; offsets[t/kw] >= 0 && q >= 0 && q < iw {
-						at[i] = (offsets[t/kw] + q) * c
-					}
-				}
-				r.n = n
-				for b := range d.data {
-					ch := b * d.t.Width
-					r.width = min(d.t.Width, c-ch)
-					for i, o := range at {
-						if o < 0 {
-							r.ptrs[i] = unsafe.Pointer(&pad[0])
-						} else {
-							_ = x[o+(n-1)*r.xstep+ch+r.width-1]
-							r.ptrs[i] = unsafe.Pointer(&x[o+ch])
-						}
-					}
-					y := a.Y[(l*ow+p0)*c+ch:]
-					_ = y[(n-1)*c+r.width-1]
-					r.y, r.w = unsafe.Pointer(&y[0]), d.data[b]
-					r.bias, r.scale = a.R.bias[ch:ch+d.t.Width], a.R.scale[ch:ch+d.t.Width]
-					if r.small {
-						d.t.Row(r)
-					} else {
-						d.slow(r, ch)
-					}
-				}
-			}
-			for i := 0; i < ow; {
-				n := 1
-				if i == x0 && x1 > x0 {
-					n = x1 - x0
-				}
-				from(i, n)
-				i += n
-			}
+	walk(p, a.N, a.C, &a.Window, a.X, a.Y, d.of, d.t.Width, a.Zero, func(r *rowArgs, block int) {
+		ch := block * d.t.Width
+		r.words, r.w = words, d.data[block]
+		r.bias, r.scale = a.R.bias[ch:ch+d.t.Width], a.R.scale[ch:ch+d.t.Width]
+		if a.R.small {
+			d.t.Row(r)
+		} else {
+			d.slow(r, ch)
 		}
 	})
 }

@@ -5,6 +5,7 @@ package qconv
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/cpu"
@@ -43,6 +44,10 @@ type Table struct {
 	// Row computes n positions of one block: position i is the sum over taps t of
 	// weights times the width bytes at ptrs[t]+i*xstep, and goes to y+i*ystep.
 	Row func(r *rowArgs)
+	// MaxWidth is the number of channels that Max takes at most. Max sets
+	// position i to the largest of the bytes at ptrs[t]+i*xstep.
+	MaxWidth int
+	Max      func(r *rowArgs, signed bool)
 }
 
 // rowArgs are the arguments of Table.Row. bias and scale have Width elements.
@@ -56,11 +61,11 @@ type rowArgs struct {
 	bias         []int32
 	scale        []float32
 	words        [4]uint32 // zero point, least and greatest value as pairs of words, then what bytes are flipped by
-	small        bool
 }
 
 // Tables lists what this machine can run, slowest first.
-var Tables = append([]*Table{{Name: cpu.Generic, Width: 32, Taps: 1, Pack: packGo, Order: func(c int) int { return c }, Row: rowGo}}, archTables()...)
+var Tables = append([]*Table{{Name: cpu.Generic, Width: 32, Taps: 1, Pack: packGo, Order: func(c int) int { return c }, Row: rowGo,
+	MaxWidth: math.MaxInt, Max: maxGo}}, archTables()...)
 
 // Best returns the fastest table that may be used.
 func Best() *Table {

@@ -20,13 +20,30 @@ func vnniDepth(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias,
 //go:noescape
 func avx2Depth(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer)
 
+//go:noescape
+func avx2MaxU(n, taps int, ptrs, y unsafe.Pointer, xstep, ystep int)
+
+//go:noescape
+func avx2MaxS(n, taps int, ptrs, y unsafe.Pointer, xstep, ystep int)
+
+//go:noescape
+func avx512MaxU(n, taps int, ptrs, y unsafe.Pointer, xstep, ystep int, mask uint64)
+
+//go:noescape
+func avx512MaxS(n, taps int, ptrs, y unsafe.Pointer, xstep, ystep int, mask uint64)
+
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, Width: 16, Taps: 2, Pack: packWords, Order: func(c int) int { return c }, Row: rowAVX2})
+		l = append(l, &Table{Name: cpu.AVX2, Width: 16, Taps: 2, Pack: packWords, Order: func(c int) int { return c }, Row: rowAVX2, MaxWidth: 32, Max: maxAVX2})
+	}
+	if cpu.Found.AVX2 && cpu.Found.AVX512 {
+		t := *l[0]
+		t.Name, t.MaxWidth, t.Max = cpu.AVX512, 64, maxAVX512
+		l = append(l, &t)
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
-		l = append(l, &Table{Name: cpu.VNNI, Width: 64, Taps: 4, Pack: packBytes, Order: unpacked, Row: rowVNNI})
+		l = append(l, &Table{Name: cpu.VNNI, Width: 64, Taps: 4, Pack: packBytes, Order: unpacked, Row: rowVNNI, MaxWidth: 64, Max: maxAVX512})
 	}
 	return l
 }
@@ -71,4 +88,24 @@ func rowAVX2(r *rowArgs) {
 	}
 	avx2Depth(r.n, r.taps/2, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
 		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.words))
+}
+
+func maxAVX2(r *rowArgs, signed bool) {
+	f := avx2MaxU
+	switch {
+	case r.width < 32:
+		maxGo(r, signed)
+		return
+	case signed:
+		f = avx2MaxS
+	}
+	f(r.n, len(r.ptrs), unsafe.Pointer(&r.ptrs[0]), r.y, r.xstep, r.ystep)
+}
+
+func maxAVX512(r *rowArgs, signed bool) {
+	f := avx512MaxU
+	if signed {
+		f = avx512MaxS
+	}
+	f(r.n, len(r.ptrs), unsafe.Pointer(&r.ptrs[0]), r.y, r.xstep, r.ystep, ^uint64(0)>>(64-r.width))
 }

@@ -147,3 +147,135 @@ group:
 	JNZ position
 	VZEROUPPER
 	RET
+
+TEXT ·avx2MaxU(SB), NOSPLIT, $0-48
+	MOVQ n+0(FP), CX
+	MOVQ taps+8(FP), BX
+	MOVQ ptrs+16(FP), R8
+	MOVQ y+24(FP), DI
+	MOVQ xstep+32(FP), R10
+	MOVQ ystep+40(FP), R11
+	XORQ AX, AX
+	PCALIGN $32
+position:
+	MOVQ (R8), DX
+	VMOVDQU (DX)(AX*1), Y0
+	LEAQ 8(R8), SI
+	MOVQ BX, R15
+	DECQ R15
+	JZ store
+tap:
+	MOVQ (SI), DX
+	VMOVDQU (DX)(AX*1), Y1
+	VPMAXUB Y1, Y0, Y0
+	ADDQ $8, SI
+	DECQ R15
+	JNZ tap
+store:
+	VMOVDQU Y0, (DI)
+	ADDQ R10, AX
+	ADDQ R11, DI
+	DECQ CX
+	JNZ position
+	VZEROUPPER
+	RET
+
+TEXT ·avx512MaxU(SB), NOSPLIT, $0-56
+	MOVQ n+0(FP), CX
+	MOVQ taps+8(FP), BX
+	MOVQ ptrs+16(FP), R8
+	MOVQ y+24(FP), DI
+	MOVQ xstep+32(FP), R10
+	MOVQ ystep+40(FP), R11
+	MOVQ mask+48(FP), AX
+	KMOVQ AX, K1
+	XORQ AX, AX
+	PCALIGN $32
+position:
+	MOVQ (R8), DX
+	VMOVDQU8.Z (DX)(AX*1), K1, Z0
+	LEAQ 8(R8), SI
+	MOVQ BX, R15
+	DECQ R15
+	JZ store
+tap:
+	MOVQ (SI), DX
+	VMOVDQU8.Z (DX)(AX*1), K1, Z1
+	VPMAXUB Z1, Z0, Z0
+	ADDQ $8, SI
+	DECQ R15
+	JNZ tap
+store:
+	VMOVDQU8 Z0, K1, (DI)
+	ADDQ R10, AX
+	ADDQ R11, DI
+	DECQ CX
+	JNZ position
+	VZEROUPPER
+	RET
+
+TEXT ·avx2MaxS(SB), NOSPLIT, $0-48
+	MOVQ n+0(FP), CX
+	MOVQ taps+8(FP), BX
+	MOVQ ptrs+16(FP), R8
+	MOVQ y+24(FP), DI
+	MOVQ xstep+32(FP), R10
+	MOVQ ystep+40(FP), R11
+	XORQ AX, AX
+	PCALIGN $32
+position:
+	MOVQ (R8), DX
+	VMOVDQU (DX)(AX*1), Y0
+	LEAQ 8(R8), SI
+	MOVQ BX, R15
+	DECQ R15
+	JZ store
+tap:
+	MOVQ (SI), DX
+	VMOVDQU (DX)(AX*1), Y1
+	VPMAXSB Y1, Y0, Y0
+	ADDQ $8, SI
+	DECQ R15
+	JNZ tap
+store:
+	VMOVDQU Y0, (DI)
+	ADDQ R10, AX
+	ADDQ R11, DI
+	DECQ CX
+	JNZ position
+	VZEROUPPER
+	RET
+
+TEXT ·avx512MaxS(SB), NOSPLIT, $0-56
+	MOVQ n+0(FP), CX
+	MOVQ taps+8(FP), BX
+	MOVQ ptrs+16(FP), R8
+	MOVQ y+24(FP), DI
+	MOVQ xstep+32(FP), R10
+	MOVQ ystep+40(FP), R11
+	MOVQ mask+48(FP), AX
+	KMOVQ AX, K1
+	XORQ AX, AX
+	PCALIGN $32
+position:
+	MOVQ (R8), DX
+	VMOVDQU8.Z (DX)(AX*1), K1, Z0
+	LEAQ 8(R8), SI
+	MOVQ BX, R15
+	DECQ R15
+	JZ store
+tap:
+	MOVQ (SI), DX
+	VMOVDQU8.Z (DX)(AX*1), K1, Z1
+	VPMAXSB Z1, Z0, Z0
+	ADDQ $8, SI
+	DECQ R15
+	JNZ tap
+store:
+	VMOVDQU8 Z0, K1, (DI)
+	ADDQ R10, AX
+	ADDQ R11, DI
+	DECQ CX
+	JNZ position
+	VZEROUPPER
+	RET

@@ -174,6 +174,56 @@ func TestRun(t *testing.T) {
 	})
 }
 
+func TestMax(t *testing.T) {
+	eachTable(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(9, 4))
+		for _, s := range []sizes{
+			{2, 1, 1, 70, []int{6, 7}, []int{3, 3}, []int{2, 2}, []int{1, 1}, []int{1, 0, 1, 1}},
+			{1, 1, 1, 32, []int{12, 12}, []int{5, 5}, []int{1, 1}, []int{2, 2}, []int{4, 4, 4, 4}},
+			{1, 1, 1, 5, []int{20}, []int{1}, []int{3}, []int{1}, []int{0, 0}},
+		} {
+			for _, signed := range []bool{false, true} {
+				a := s.args()
+				a.X, a.Y = make([]byte, s.n*product(s.in)*a.C), make([]byte, s.n*product(a.Out)*a.C)
+				for i := range a.X {
+					a.X[i] = byte(rng.Uint32())
+				}
+				Max(par.P{}, a.N, a.C, &a.Window, a.X, a.Y, signed)
+				value := func(v byte) int {
+					if signed {
+						return int(int8(v))
+					}
+					return int(v)
+				}
+				d := len(s.in)
+				pos, tap := make([]int, d), make([]int, d)
+				for i, v := range a.Y {
+					seek(pos, a.Out, i/a.C%product(a.Out))
+					want := -128
+					if !signed {
+						want = 0
+					}
+					for k := range product(s.kernel) {
+						seek(tap, s.kernel, k)
+						at, inside := 0, true
+						for j := range d {
+							x := pos[j]*s.strides[j] - s.pads[j] + tap[j]*s.dilations[j]
+							inside = inside && x >= 0 && x < s.in[j]
+							at = at*s.in[j] + x
+						}
+						if inside {
+							want = max(want, value(a.X[(i/a.C/product(a.Out)*product(s.in)+at)*a.C+i%a.C]))
+						}
+					}
+					if value(v) != want {
+						t.Fatalf("%+v: element %d is %d, want %d", s, i, value(v), want)
+					}
+				}
+			}
+		}
+	})
+}
+
 func BenchmarkRun(b *testing.B) {
 	for _, s := range []sizes{
 		{1, 3, 64, 1, []int{224, 224}, []int{7, 7}, []int{2, 2}, []int{1, 1}, []int{3, 3, 3, 3}},

@@ -21,7 +21,12 @@ type table struct {
 	floats               func(dst, x unsafe.Pointer, n int)
 	requantizeEach       func(dst, x unsafe.Pointer, n int, scale unsafe.Pointer, lo, hi float32, zero int32)
 	scaled               func(dst, x unsafe.Pointer, n int, scale, shift unsafe.Pointer)
+	sum                  func(dst, x unsafe.Pointer, n int)
+	binary               [2][2]binaryFunc // sums and products of unsigned and signed bytes
+	step                 int              // of what binary takes multiples
 }
+
+type binaryFunc = func(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
 
 var tables = append([]*table{{name: cpu.Generic}}, archTables()...)
 
@@ -188,5 +193,13 @@ func Floats(dst []float32, x []int32) {
 	dst = dst[done:]
 	for i, v := range x[done:] {
 		dst[i] = float32(v)
+	}
+}
+
+// Lookup sets dst[i] to table[x[i]].
+func Lookup(dst, x []byte, table *[256]byte) {
+	x = x[:len(dst)]
+	for i, v := range x {
+		dst[i] = table[v]
 	}
 }

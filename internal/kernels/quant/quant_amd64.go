@@ -37,13 +37,48 @@ func avx2bounds(x unsafe.Pointer, n int) (lo, hi float32)
 //go:noescape
 func avx2floats(dst, x unsafe.Pointer, n int)
 
+//go:noescape
+func avx2sum(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func avx2sumU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+
+//go:noescape
+func avx2sumS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+
+//go:noescape
+func avx2productU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+
+//go:noescape
+func avx2productS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+
+//go:noescape
+func avx512sumU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+
+//go:noescape
+func avx512sumS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+
+//go:noescape
+func avx512productU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+
+//go:noescape
+func avx512productS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+
 func archTables() []*table {
 	if !cpu.Found.AVX2 {
 		return nil
 	}
-	return []*table{{
+	l := []*table{{
 		name: cpu.AVX2, quantize: avx2quantize, requantize: avx2requantize,
 		dequantU8: avx2dequantU8, dequantS8: avx2dequantS8, bounds: avx2bounds, floats: avx2floats,
-		requantizeEach: avx2requantizeEach, scaled: avx2scaled,
+		requantizeEach: avx2requantizeEach, scaled: avx2scaled, sum: avx2sum,
+		binary: [2][2]binaryFunc{{avx2sumU8, avx2sumS8}, {avx2productU8, avx2productS8}}, step: 32,
 	}}
+	if cpu.Found.AVX512 {
+		t := *l[0]
+		t.name, t.step = cpu.AVX512, 64
+		t.binary = [2][2]binaryFunc{{avx512sumU8, avx512sumS8}, {avx512productU8, avx512productS8}}
+		l = append(l, &t)
+	}
+	return l
 }

@@ -8,6 +8,10 @@ func main() {
 	a := asm.New("!noasm")
 	vnni(a)
 	avx2(a)
+	for _, op := range []string{"VPMAXUB", "VPMAXSB"} {
+		maximum(a, "avx2Max"+op[5:6], op, false)
+		maximum(a, "avx512Max"+op[5:6], op, true)
+	}
 	a.Write("qconv_amd64.s")
 }
 
@@ -133,6 +137,51 @@ func avx2(a *asm.File) {
 	a.P("VPACKUSWB X1, X0, X0")
 	a.P("VPXOR X15, X0, X0")
 	a.P("VMOVDQU X0, (DI)")
+	a.P("ADDQ R10, AX")
+	a.P("ADDQ R11, DI")
+	a.P("DECQ CX")
+	a.P("JNZ position")
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// maximum takes the largest of the taps for 32 channels, or 64 under a mask.
+func maximum(a *asm.File, name, op string, masked bool) {
+	size := 48
+	if masked {
+		size = 56
+	}
+	a.Func(name, size)
+	a.P("MOVQ n+0(FP), CX")
+	a.P("MOVQ taps+8(FP), BX")
+	a.P("MOVQ ptrs+16(FP), R8")
+	a.P("MOVQ y+24(FP), DI")
+	a.P("MOVQ xstep+32(FP), R10")
+	a.P("MOVQ ystep+40(FP), R11")
+	load, store, r := "VMOVDQU (DX)(AX*1), Y%d", "VMOVDQU Y0, (DI)", "Y"
+	if masked {
+		a.P("MOVQ mask+48(FP), AX")
+		a.P("KMOVQ AX, K1")
+		load, store, r = "VMOVDQU8.Z (DX)(AX*1), K1, Z%d", "VMOVDQU8 Z0, K1, (DI)", "Z"
+	}
+	a.P("XORQ AX, AX")
+	a.P("PCALIGN $32")
+	a.L("position")
+	a.P("MOVQ (R8), DX")
+	a.P(load, 0)
+	a.P("LEAQ 8(R8), SI")
+	a.P("MOVQ BX, R15")
+	a.P("DECQ R15")
+	a.P("JZ store")
+	a.L("tap")
+	a.P("MOVQ (SI), DX")
+	a.P(load, 1)
+	a.P("%s %s1, %s0, %s0", op, r, r, r)
+	a.P("ADDQ $8, SI")
+	a.P("DECQ R15")
+	a.P("JNZ tap")
+	a.L("store")
+	a.P(store)
 	a.P("ADDQ R10, AX")
 	a.P("ADDQ R11, DI")
 	a.P("DECQ CX")

@@ -2,7 +2,11 @@
 // generate in that folder. Every routine takes a multiple of 32 elements.
 package main
 
-import "github.com/gneiss-run/gneiss/internal/kernels/_gen/asm"
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/_gen/asm"
+)
 
 func main() {
 	a := asm.New("!noasm")
@@ -14,8 +18,20 @@ func main() {
 	bounds(a)
 	floats(a)
 	scaled(a)
+	sum(a)
+	for _, w := range []string{"avx2", "avx512"} {
+		for _, signed := range []bool{false, true} {
+			binary(a, w, signed, false)
+			binary(a, w, signed, true)
+		}
+	}
 	a.Raw("\nDATA ·order<>+0(SB)/8, $0x0000000400000000\nDATA ·order<>+8(SB)/8, $0x0000000500000001\n" +
 		"DATA ·order<>+16(SB)/8, $0x0000000600000002\nDATA ·order<>+24(SB)/8, $0x0000000700000003\nGLOBL ·order<>(SB), RODATA|NOPTR, $32\n")
+	a.Raw("\n")
+	for d := range 16 {
+		a.Raw(fmt.Sprintf("DATA ·order16<>+%d(SB)/4, $%d\n", 4*d, d%4*4+d/4))
+	}
+	a.Raw("GLOBL ·order16<>(SB), RODATA|NOPTR, $64\n")
 	a.Write("quant_amd64.s")
 }
 
@@ -219,6 +235,107 @@ func floats(a *asm.File) {
 		a.P("ADDQ $128, SI")
 		a.P("ADDQ $128, DI")
 	})
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// sum adds 32 bytes at a time to double words.
+func sum(a *asm.File) {
+	a.Func("avx2sum", 24)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ x+8(FP), SI")
+	a.P("MOVQ n+16(FP), CX")
+	loop(a, func() {
+		for i := range 4 {
+			a.P("VPMOVZXBD %d(SI), Y%d", i*8, i)
+			a.P("VPADDD %d(DI), Y%d, Y%d", i*32, i, i)
+			a.P("VMOVDQU Y%d, %d(DI)", i, i*32)
+		}
+		a.P("ADDQ $32, SI")
+		a.P("ADDQ $128, DI")
+	})
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// binary computes bytes of two operands, 4 vectors at a time: for sums
+// a·fa + (b·fb + c), for products (a - za)·(b - zb)·fa, rounded. Arguments for
+// what is not used are ignored.
+func binary(a *asm.File, level string, signed, product bool) {
+	r, size, step := "Y", 8, "$5"
+	if level == "avx512" {
+		r, size, step = "Z", 16, "$6"
+	}
+	widen, pack, name := "VPMOVZXBD", "VPACKUSWB", level+"sumU8"
+	if product {
+		name = level + "productU8"
+	}
+	if signed {
+		widen, pack, name = "VPMOVSXBD", "VPACKSSWB", name[:len(name)-2]+"S8"
+	}
+	a.Func(name, 64)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ a+8(FP), SI")
+	a.P("MOVQ b+16(FP), DX")
+	a.P("MOVQ n+24(FP), CX")
+	a.P("VBROADCASTSS fa+32(FP), %s8", r)
+	a.P("VBROADCASTSS fb+36(FP), %s9", r)
+	a.P("VBROADCASTSS c+40(FP), %s10", r)
+	// Double words of za and zb, words of the others.
+	for i, v := range []string{"zero+52", "lo+56", "hi+60", "za+44", "zb+48"} {
+		a.P("MOVL %s(FP), AX", v)
+		a.P("MOVQ AX, X%d", 11+i)
+		a.P("VPBROADCAST%s X%d, %s%d", []string{"W", "D"}[i/3], 11+i, r, 11+i)
+	}
+	if r == "Z" {
+		a.P("VMOVDQU32 ·order16<>(SB), Z7")
+	} else {
+		a.P("VMOVDQU ·order<>(SB), Y7")
+	}
+	a.P("SHRQ %s, CX", step)
+	a.P("JZ end")
+	a.P("PCALIGN $32")
+	a.L("loop")
+	for i := range 4 {
+		a.P("%s %d(SI), %s%d", widen, i*size, r, i)
+		a.P("%s %d(DX), %s4", widen, i*size, r)
+		if product {
+			a.P("VPSUBD %s14, %s%d, %s%d", r, r, i, r, i)
+			a.P("VPSUBD %s15, %s4, %s4", r, r, r)
+		}
+		a.P("VCVTDQ2PS %s%d, %s%d", r, i, r, i)
+		a.P("VCVTDQ2PS %s4, %s4", r, r)
+		if product {
+			a.P("VMULPS %s4, %s%d, %s%d", r, r, i, r, i)
+			a.P("VMULPS %s8, %s%d, %s%d", r, r, i, r, i)
+		} else {
+			a.P("VMULPS %s8, %s%d, %s%d", r, r, i, r, i)
+			a.P("VMULPS %s9, %s4, %s4", r, r, r)
+			a.P("VADDPS %s10, %s4, %s4", r, r, r)
+			a.P("VADDPS %s4, %s%d, %s%d", r, r, i, r, i)
+		}
+		a.P("VCVTPS2DQ %s%d, %s%d", r, i, r, i)
+	}
+	a.P("VPACKSSDW %s1, %s0, %s0", r, r, r)
+	a.P("VPACKSSDW %s3, %s2, %s2", r, r, r)
+	for _, i := range []int{0, 2} {
+		a.P("VPADDSW %s11, %s%d, %s%d", r, r, i, r, i)
+		a.P("VPMAXSW %s12, %s%d, %s%d", r, r, i, r, i)
+		a.P("VPMINSW %s13, %s%d, %s%d", r, r, i, r, i)
+	}
+	a.P("%s %s2, %s0, %s0", pack, r, r, r)
+	a.P("VPERMD %s0, %s7, %s0", r, r, r)
+	if r == "Z" {
+		a.P("VMOVDQU32 Z0, (DI)")
+	} else {
+		a.P("VMOVDQU Y0, (DI)")
+	}
+	for _, p := range []string{"SI", "DX", "DI"} {
+		a.P("ADDQ $%d, %s", 4*size, p)
+	}
+	a.P("DECQ CX")
+	a.P("JNZ loop")
+	a.L("end")
 	a.P("VZEROUPPER")
 	a.P("RET")
 }

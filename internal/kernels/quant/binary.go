@@ -1,0 +1,75 @@
+package quant
+
+import "unsafe"
+
+// Binary adds or multiplies bytes:
+//
+//	sum:     round((a - ZA)·FA + (b - ZB)·FB) + Zero
+//	product: round((a - ZA)·(b - ZB)·FA) + Zero
+//
+// halves to even, within [Lo, Hi], which the type of the bytes holds.
+type Binary struct {
+	Product, Signed bool
+	FA, FB          float32
+	ZA, ZB          int32
+	Zero, Lo, Hi    int32
+}
+
+// Run sets dst[i] from a[i] and b[i]. dst may be a or b.
+func (p *Binary) Run(dst, a, b []byte) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	c := -(float32(float32(p.ZA)*p.FA) + float32(float32(p.ZB)*p.FB))
+	size := func(x float32) float32 { return max(x, -x) }
+	largest := (size(p.FA) + size(p.FB)) * 512
+	if p.Product {
+		largest = size(p.FA) * (1 << 18)
+	}
+	// Else zero points must go first, lest digits are lost, and what is rounded
+	// may not fit 32 bits.
+	small := largest < 1<<22
+	done := 0
+	if t := best(); t.step > 0 && small {
+		f := t.binary[0][0]
+		switch {
+		case p.Product && p.Signed:
+			f = t.binary[1][1]
+		case p.Product:
+			f = t.binary[1][0]
+		case p.Signed:
+			f = t.binary[0][1]
+		}
+		done = len(dst) / t.step * t.step
+		for at := 0; at < done; at += 1 << 15 {
+			f(unsafe.Pointer(&dst[at]), unsafe.Pointer(&a[at]), unsafe.Pointer(&b[at]), min(1<<15, done-at), p.FA, p.FB, c, p.ZA, p.ZB, p.Zero, p.Lo, p.Hi)
+		}
+	}
+	value := func(v byte) int32 { return int32(v) }
+	if p.Signed {
+		value = func(v byte) int32 { return int32(int8(v)) }
+	}
+	lo, hi := float32(p.Lo-p.Zero), float32(p.Hi-p.Zero)
+	for i := done; i < len(dst); i++ {
+		x, y := value(a[i]), value(b[i])
+		v := float32(float32(x)*p.FA) + float32(float32(float32(y)*p.FB)+c)
+		switch {
+		case p.Product:
+			v = float32(float32(x-p.ZA)*float32(y-p.ZB)) * p.FA
+		case !small:
+			v = float32(float32(x-p.ZA)*p.FA) + float32(float32(y-p.ZB)*p.FB)
+		}
+		dst[i] = byte(round(v, lo, hi) + p.Zero)
+	}
+}
+
+// Sum adds the unsigned bytes x[i] to dst[i].
+func Sum(dst []int32, x []byte) {
+	x = x[:len(dst)]
+	done := 0
+	if t := best(); t.sum != nil {
+		done = pieces(len(dst), func(at, n int) { t.sum(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n) })
+	}
+	dst = dst[done:]
+	for i, v := range x[done:] {
+		dst[i] += int32(v)
+	}
+}

@@ -1,0 +1,67 @@
+package quant
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestBinary(t *testing.T) {
+	eachTable(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(5, 6))
+		for _, n := range sizes[:len(sizes)-1] {
+			for kind := range 16 {
+				p := &Binary{Product: kind&1 != 0, Signed: kind&2 != 0, FA: rng.Float32(), FB: rng.Float32(), ZA: rng.Int32N(100), ZB: rng.Int32N(100), Zero: rng.Int32N(50), Hi: 255}
+				if p.Signed {
+					p.Lo, p.Hi = -128, 127
+				}
+				if p.Product {
+					p.FA /= 100
+				}
+				if kind&4 != 0 {
+					p.Lo, p.Hi = p.Zero, p.Hi-20
+				}
+				if kind&8 != 0 {
+					p.FA *= 1e9
+				}
+				a, b, y := make([]byte, n), make([]byte, n), make([]byte, n+1)
+				for i := range a {
+					a[i], b[i] = byte(rng.Uint32()), byte(rng.Uint32())
+				}
+				y[n] = 77
+				p.Run(y[:n], a, b)
+				value := func(v byte) int32 {
+					if p.Signed {
+						return int32(int8(v))
+					}
+					return int32(v)
+				}
+				for i := range a {
+					x, z := float64(value(a[i])-p.ZA), float64(value(b[i])-p.ZB)
+					v := x*float64(p.FA) + z*float64(p.FB)
+					if p.Product {
+						v = x * z * float64(p.FA)
+					}
+					low := min(max(math.RoundToEven(v-1e-4-1e-6*math.Abs(v))+float64(p.Zero), float64(p.Lo)), float64(p.Hi))
+					high := min(max(math.RoundToEven(v+1e-4+1e-6*math.Abs(v))+float64(p.Zero), float64(p.Lo)), float64(p.Hi))
+					if got := float64(value(y[i])); got < low || got > high {
+						t.Fatalf("%+v: %d and %d give %v, want %v", p, a[i], b[i], got, low)
+					}
+				}
+				if y[n] != 77 {
+					t.Fatal("wrote beyond the end")
+				}
+			}
+			sums, x := make([]int32, n), make([]byte, n)
+			for i := range x {
+				x[i], sums[i] = byte(i*7), int32(i)
+			}
+			Sum(sums, x)
+			for i, v := range sums {
+				if v != int32(i)+int32(byte(i*7)) {
+					t.Fatalf("sum %d is %d", i, v)
+				}
+			}
+		}
+	})
+}

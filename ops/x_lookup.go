@@ -1,0 +1,46 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
+// x.Lookup: Y[i] = T[X[i]], where the bytes of X count as unsigned. It stands
+// for any function of single bytes.
+//
+//	X: u8 or i8 [...]    T: u8 or i8 [256]    Y: T's type, X's shape; may share X's storage
+func init() {
+	register(&Op{
+		Domain: "x", Name: "Lookup",
+		Versions: []Version{{Since: 1, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferLookup, Build: buildLookup}},
+	})
+}
+
+func inferLookup(c *InferContext) error {
+	t := c.In(0)
+	t.Kind, t.DType = onnx.TensorKind, c.In(1).DType
+	c.Out[0] = t
+	return nil
+}
+
+func buildLookup(*BuildContext) (Kernel, error) {
+	return func(c *Call) error {
+		x, err := byteInput(c, 0, "X")
+		if err != nil {
+			return err
+		}
+		t, err := byteInput(c, 1, "T")
+		if err != nil {
+			return err
+		}
+		if t.Len() != 256 {
+			return fmt.Errorf("T has shape %v, want [256]", t.Shape())
+		}
+		src, table := x.Bytes(), (*[256]byte)(t.Bytes())
+		y := c.Output(0, t.DType(), x.Shape()...).Bytes()
+		c.P.For(len(src), 1<<16, func(lo, hi int) { quant.Lookup(y[lo:hi], src[lo:hi], table) })
+		return nil
+	}, nil
+}
