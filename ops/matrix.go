@@ -240,9 +240,9 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 		}
 		n, _ := tensor.Count(batch)
 		rn, _ := tensor.Count(r.batch)
-		if rn == 1 && l.cs == 1 && (len(l.batch) == 0 || stacked(l)) {
+		if rs, ok := l.stacked(); ok && rn == 1 && l.cs == 1 {
 			// One matrix on the right: the matrices on the left are one tall one.
-			g.M, g.A, g.B, g.C = g.M*n, aData, bData, yData
+			g.M, g.A, g.ARS, g.B, g.C = g.M*n, aData, rs, bData, yData
 			gemm.Run(c.P, &g)
 			return nil
 		}
@@ -279,16 +279,26 @@ func matEpilogue[T gemm.Number](c *Call, e *gemm.Epilogue[T], d tensor.DType, n 
 	return nil
 }
 
-// stacked reports whether the matrices of s lie one below the other.
-func stacked(s matSide) bool {
-	want := s.rows * s.rs
-	for i := len(s.batch) - 1; i >= 0; i-- {
-		if s.batch[i] != 1 && s.strides[i] != want {
-			return false
+// stacked reports whether the matrices of s lie one below the other, and how far
+// apart the rows then are.
+func (s matSide) stacked() (rs int, ok bool) {
+	size := 0 // of what lies further in; 0: nothing yet
+	for i := len(s.batch); i >= 0; i-- {
+		n, st := s.rows, s.rs
+		if i < len(s.batch) {
+			n, st = s.batch[i], s.strides[i]
 		}
-		want *= s.batch[i]
+		switch {
+		case n == 1:
+			continue
+		case size == 0:
+			rs = st
+		case st != size:
+			return 0, false
+		}
+		size = n * st
 	}
-	return s.rows == 1 && s.rs >= s.cols || s.rs == s.cols
+	return max(rs, s.cols), true
 }
 
 func dtypeOf[T gemm.Number]() tensor.DType {

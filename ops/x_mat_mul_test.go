@@ -60,6 +60,10 @@ func TestXMatMul(t *testing.T) {
 		op(Vals(permute(a, 0, 2, 1), permute(b, 1, 0, 2), bias, z), with(-2, true, true, relu),
 			"alpha", -2.0, "transA", 1, "transBatchB", 1, "activation", "Relu"),
 		op(Vals(permute(a, 1, 0, 2), permute(b, 2, 0, 1), bias), with(1, true, false, none), "permA", []int{1, 0, 2}, "permB", []int{1, 2, 0}),
+		// Stacks with dimensions of 1 are one tall matrix.
+		op(Vals(F32([]int{1, 3, 2}, 1, 2, 3, 4, 5, 6), F32([]int{2, 1}, 1, 10)), F32([]int{3, 1, 1}, 21, 43, 65), "permA", []int{1, 0, 2}),
+		op(Vals(F32([]int{2, 1, 2, 2}, 1, 2, 3, 4, 5, 6, 7, 8), F32([]int{2, 1}, 1, 10)), F32([]int{1, 2, 2, 1}, 21, 43, 65, 87), "permA", []int{1, 0, 2, 3}),
+		op(Vals(F32([]int{2, 2, 2}, 1, 2, 3, 4, 5, 6, 7, 8), F32([]int{2, 1}, 1, 10)), F32([]int{2, 2, 1}, 21, 65, 43, 87), "permA", []int{1, 0, 2}),
 		op(Vals(a, b, bias), with(0.01, true, false, gelu), "alpha", 0.01, "activation", "Gelu"),
 		op(Vals(a, b, bias), with(0.01, true, false, geluTanh), "alpha", 0.01, "activation", "Gelu", "activation_params", []float32{1}),
 		op(Vals(a, b, nil, z), with(1, false, true, swish(0.25)), "activation", "Swish", "activation_params", []float32{0.25}),

@@ -117,18 +117,17 @@ func block[T Number](g *Args[T], kern kernel, a []T, ars int, b *bSource[T], str
 	// Rows are shared out evenly: 16 are 8 and 8 rather than 14 and 2.
 	tiles := (i1 - i0 + kern.mr - 1) / kern.mr
 	step, more := (i1-i0)/tiles, (i1-i0)%tiles
-	for k := 0; k < g.K; k += kb {
-		kc := min(kb, g.K-k)
-		acc := g.Acc || k > 0
-		for j := j0; j < j1; j++ {
+	for j := j0; j < j1; j++ {
+		w := min(Panel, g.N-j*Panel)
+		for k := 0; k < g.K; k += kb {
+			kc := min(kb, g.K-k)
 			bp, ldb := b.at(g, strip, j, k, kc)
-			w := min(Panel, g.N-j*Panel)
 			for t, i := 0, i0; t < tiles; t++ {
 				r := step
 				if t < more {
 					r++
 				}
-				kern.tile(r, kc, unsafe.Pointer(&a[i*ars+k]), ars, bp, ldb, unsafe.Pointer(&g.C[i*g.LDC+j*Panel]), g.LDC, w, acc)
+				kern.tile(r, kc, unsafe.Pointer(&a[i*ars+k]), ars, bp, ldb, unsafe.Pointer(&g.C[i*g.LDC+j*Panel]), g.LDC, w, g.Acc || k > 0)
 				i += r
 			}
 		}

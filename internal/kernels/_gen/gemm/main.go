@@ -105,6 +105,8 @@ func loop(a *asm.File, bases []string, size int, step func(u int, index string))
 	a.P("PCALIGN $32")
 	a.L("loop")
 	a.P("LEAQ (DI)(R13*8), R8")
+	a.P("LEAQ (R8)(R13*8), R8")
+	a.P("LEAQ (R8)(R13*8), R8")
 	for u, index := range []string{"", "(R13*1)", "(R13*2)", "(DX*1)"} {
 		step(u, index)
 	}
