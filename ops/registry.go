@@ -76,9 +76,11 @@ func opKey(domain, name string) string { return NormalDomain(domain) + "." + nam
 
 // Get returns an operator, or nil.
 func (s *Set) Get(domain, name string) *Op {
-	key := opKey(domain, name)
+	// The key as opKey makes it, without an allocation.
+	var buf [64]byte
+	key := append(append(append(buf[:0], NormalDomain(domain)...), '.'), name...)
 	for ; s != nil; s = s.parent {
-		if o := s.ops[key]; o != nil {
+		if o := s.ops[string(key)]; o != nil {
 			return o
 		}
 	}
@@ -88,19 +90,21 @@ func (s *Set) Get(domain, name string) *Op {
 // Lookup returns the version of an operator that a model at opset means.
 func (s *Set) Lookup(domain, name string, opset int) (*Op, *Version, error) {
 	o := s.Get(domain, name)
-	full := name
-	if domain != "" {
-		full = domain + "." + name
+	full := func() string {
+		if domain != "" {
+			return domain + "." + name
+		}
+		return name
 	}
 	if o == nil {
-		return nil, nil, fmt.Errorf("%w: operator %s", ErrUnsupported, full)
+		return nil, nil, fmt.Errorf("%w: operator %s", ErrUnsupported, full())
 	}
 	for i := len(o.Versions) - 1; i >= 0; i-- {
 		if v := &o.Versions[i]; v.Since <= opset {
 			return o, v, nil
 		}
 	}
-	return nil, nil, fmt.Errorf("%w: operator %s at opset %d (known since %d)", ErrUnsupported, full, opset, o.Versions[0].Since)
+	return nil, nil, fmt.Errorf("%w: operator %s at opset %d (known since %d)", ErrUnsupported, full(), opset, o.Versions[0].Since)
 }
 
 // All returns the operators in order of domain and name.

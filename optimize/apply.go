@@ -34,12 +34,11 @@ func (s *state) apply(rules []*Rule) error {
 			index[op] = append(index[op], r)
 		}
 	}
-	w := &worklist{in: map[*onnx.Node]bool{}}
-	nodes := 0
+	nodes := countNodes(s.g)
+	w := &worklist{in: make(map[*onnx.Node]bool, nodes), stack: make([]*onnx.Node, 0, nodes)}
 	// From the outputs on, so that the largest match wins.
 	var fill func(g *onnx.Graph)
 	fill = func(g *onnx.Graph) {
-		nodes += len(g.Nodes)
 		for i := range g.Nodes { // the list is a stack: the last node is pushed last
 			n := g.Nodes[i]
 			for _, b := range n.Bodies() {
@@ -55,7 +54,7 @@ func (s *state) apply(rules []*Rule) error {
 		if n.Graph == nil {
 			continue
 		}
-		for _, r := range index[ops.NormalDomain(n.Domain)+"."+n.Op] {
+		for _, r := range index[n.Op] {
 			if !s.more() {
 				return nil
 			}

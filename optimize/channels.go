@@ -220,42 +220,43 @@ func affine(m *Match, b *ops.Builder, scale, term []float64) []*onnx.Value {
 // scaled returns the weights of p times scale per output channel.
 func scaled(p *onnx.Node, w *tensor.Tensor, scale []float64) *tensor.Tensor {
 	shape := w.Shape()
-	var channel func(i int) int
+	// Elements of one channel lie in runs of per; channel tells which the i-th run is of.
+	var per int
+	channel := func(i int) int { return i }
 	switch {
 	case p.Op == "Conv", p.Op == "Gemm" && intAttr(p, "transB", 0) != 0:
-		per := w.Len() / max(shape[0], 1)
-		channel = func(i int) int { return i / per }
+		per = w.Len() / max(shape[0], 1)
 	case p.Op == "ConvTranspose": // [C, M/group, k…]: input channels are in groups
 		group := int(intAttr(p, "group", 1))
 		if group < 1 || shape[0]%group != 0 {
 			return nil
 		}
-		mg, per := shape[1], w.Len()/max(shape[0]*shape[1], 1)
-		cg := shape[0] / group
-		channel = func(i int) int {
-			k := i / per
-			return k/mg/cg*mg + k%mg
-		}
+		mg, cg := shape[1], shape[0]/group
+		per = w.Len() / max(shape[0]*shape[1], 1)
+		channel = func(k int) int { return k/mg/cg*mg + k%mg }
 	default: // [k, n]
+		per = 1
 		channel = func(i int) int { return i % shape[1] }
 	}
 	switch w.DType() {
 	case tensor.Float32:
-		src := tensor.Data[float32](w)
-		dst := make([]float32, len(src))
-		for i, x := range src {
-			dst[i] = float32(float64(x) * scale[channel(i)])
-		}
-		return tensor.Of(dst, shape...)
+		return tensor.Of(scaledRuns(tensor.Data[float32](w), scale, per, channel), shape...)
 	case tensor.Float64:
-		src := tensor.Data[float64](w)
-		dst := make([]float64, len(src))
-		for i, x := range src {
-			dst[i] = x * scale[channel(i)]
-		}
-		return tensor.Of(dst, shape...)
+		return tensor.Of(scaledRuns(tensor.Data[float64](w), scale, per, channel), shape...)
 	}
 	return nil
+}
+
+func scaledRuns[T float32 | float64](src []T, scale []float64, per int, channel func(int) int) []T {
+	dst := make([]T, len(src))
+	for i := 0; per > 0 && (i+1)*per <= len(src); i++ {
+		f := scale[channel(i)]
+		to := dst[i*per:][:per]
+		for j, x := range src[i*per:][:per] {
+			to[j] = T(float64(x) * f)
+		}
+	}
+	return dst
 }
 
 // reals returns the elements of a float32 or float64 tensor.

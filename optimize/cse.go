@@ -1,7 +1,9 @@
 package optimize
 
 import (
-	"fmt"
+	"bytes"
+	"encoding/binary"
+	"math"
 	"slices"
 	"strconv"
 
@@ -10,25 +12,28 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
-// maxCompared is the size, in bytes, up to which initializers are compared by
-// their contents. Larger ones count as equal only if they are the same tensor.
-const maxCompared = 1 << 10
+const (
+	maxCompared = 1 << 10 // bytes of a tensor that stand for it as they are
+	maxListed   = 1 << 12 // elements of an attribute; a node with more stays by itself
+)
 
 // cse makes nodes that compute the same from the same inputs one node, and
 // equal small initializers one initializer. Nodes of nested graphs may take the
 // place of nodes around them.
 func (s *state) cse() error {
-	c := &common{s: s, ids: map[*onnx.Value]int{}, tensors: map[*tensor.Tensor]int{}, outs: s.outputs()}
+	if s.tensors == nil {
+		s.tensors = &tensorIDs{ids: map[*tensor.Tensor]int{}, like: map[string][]*tensor.Tensor{}}
+	}
+	c := &common{s: s, ids: map[*onnx.Value]int{}, outs: s.outputs()}
 	c.graph(s.g, nil)
 	return nil
 }
 
 type common struct {
-	s       *state
-	ids     map[*onnx.Value]int
-	tensors map[*tensor.Tensor]int
-	outs    map[*onnx.Value]bool
-	key     []byte
+	s    *state
+	ids  map[*onnx.Value]int
+	outs map[*onnx.Value]bool
+	key  []byte
 }
 
 // scope holds the first nodes and initializers of their kind in a graph.
@@ -163,8 +168,36 @@ func (c *common) node(n *onnx.Node) bool {
 		switch v := a.Value.(type) {
 		case *tensor.Tensor:
 			k = c.tensor(k, v)
-		case float32, int64, string, []float32, []int64, []string:
-			k = fmt.Appendf(k, "%T%q%v", v, v, v)
+		case float32:
+			k = binary.LittleEndian.AppendUint32(append(k, 'f'), math.Float32bits(v))
+		case int64:
+			k = binary.LittleEndian.AppendUint64(append(k, 'i'), uint64(v))
+		case string:
+			k = append(binary.LittleEndian.AppendUint64(append(k, 's'), uint64(len(v))), v...)
+		case []float32:
+			if len(v) > maxListed {
+				return false
+			}
+			k = binary.LittleEndian.AppendUint64(append(k, 'F'), uint64(len(v)))
+			for _, x := range v {
+				k = binary.LittleEndian.AppendUint32(k, math.Float32bits(x))
+			}
+		case []int64:
+			if len(v) > maxListed {
+				return false
+			}
+			k = binary.LittleEndian.AppendUint64(append(k, 'I'), uint64(len(v)))
+			for _, x := range v {
+				k = binary.LittleEndian.AppendUint64(k, uint64(x))
+			}
+		case []string:
+			if len(v) > maxListed {
+				return false
+			}
+			k = binary.LittleEndian.AppendUint64(append(k, 'S'), uint64(len(v)))
+			for _, x := range v {
+				k = append(binary.LittleEndian.AppendUint64(k, uint64(len(x))), x...)
+			}
 		default:
 			return false
 		}
@@ -184,14 +217,44 @@ func (c *common) id(v *onnx.Value) int {
 
 // tensor appends what tells t from other tensors.
 func (c *common) tensor(k []byte, t *tensor.Tensor) []byte {
-	k = fmt.Append(k, int(t.DType()), t.Shape())
-	if b := t.Bytes(); t.DType() != tensor.String && len(b) <= maxCompared {
-		return append(append(k, ':'), b...)
+	k = strconv.AppendInt(k, int64(t.DType()), 10)
+	for _, d := range t.Shape() {
+		k = strconv.AppendInt(append(k, ','), int64(d), 10)
 	}
-	id := c.tensors[t]
-	if id == 0 {
-		id = len(c.tensors) + 1
-		c.tensors[t] = id
+	if t.DType() != tensor.String {
+		if b := t.Bytes(); len(b) <= maxCompared {
+			return append(append(k, ':'), b...)
+		}
 	}
-	return strconv.AppendInt(append(k, '#'), int64(id), 10)
+	return strconv.AppendInt(append(k, '#'), int64(c.s.tensors.id(k, t)), 10)
+}
+
+// tensorIDs numbers tensors that are too large for a key; equal ones have one number.
+type tensorIDs struct {
+	ids  map[*tensor.Tensor]int
+	like map[string][]*tensor.Tensor // by type, shape and a sample of the data
+}
+
+func (s *tensorIDs) id(kind []byte, t *tensor.Tensor) int {
+	if n := s.ids[t]; n > 0 {
+		return n
+	}
+	n := len(s.ids) + 1
+	if t.DType() != tensor.String {
+		b := t.Bytes()
+		key := append([]byte(nil), kind...)
+		for i := range 4 { // few pages of a mapped file
+			at := (len(b) - 64) / 4 * i
+			key = append(key, b[at:at+64]...)
+		}
+		for _, u := range s.like[string(key)] {
+			if bytes.Equal(u.Bytes(), b) {
+				s.ids[t] = s.ids[u]
+				return s.ids[u]
+			}
+		}
+		s.like[string(key)] = append(s.like[string(key)], t)
+	}
+	s.ids[t] = n
+	return n
 }

@@ -5,6 +5,7 @@ import (
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
 	"math"
+	"slices"
 )
 
 // maxFolded is how large, in bytes, the results of a folded node may be when
@@ -82,6 +83,9 @@ func (s *state) constant(n *onnx.Node, outs map[*onnx.Value]bool) []*tensor.Tens
 	if n.Op == "Identity" && outs[n.Out[0]] && n.Out[0].Uses() == 0 {
 		return nil // it carries a constant to an output
 	}
+	if s.machine && readsTransposed(n) {
+		return nil
+	}
 	limit := max(size, maxFolded)
 	switch n.Op {
 	case "Constant":
@@ -123,6 +127,18 @@ func (s *state) constant(n *onnx.Node, outs map[*onnx.Value]bool) []*tensor.Tens
 		return nil
 	}
 	return out
+}
+
+// readsTransposed reports whether n transposes a large initializer that others
+// read as it is, for products that can read it transposed.
+func readsTransposed(n *onnx.Node) bool {
+	if n.Op != "Transpose" || n.Domain != "" || bytesOf(n.In[0].Const) <= maxFolded || n.In[0].Uses() < 2 || !isFloating(n.In[0]) {
+		return false
+	}
+	p, ok := permOf(n)
+	return ok && len(p) == 2 && !slices.ContainsFunc(n.Out[0].Users(), func(u *onnx.Node) bool {
+		return u.Op != "MatMul" || ops.NormalDomain(u.Domain) != "" && u.Domain != "x"
+	})
 }
 
 func bytesOf(t *tensor.Tensor) int {

@@ -36,6 +36,7 @@ func machine() []pass {
 		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},
 		{name: "convolutions", doc: "rules that join convolutions with what surrounds them", rules: convolutions},
 		{name: "norms", doc: "rules that find normalizations", rules: norms},
+		{name: "moves", doc: "rules that shorten and gather what reorders elements", rules: moves},
 		{name: "rotaries", doc: "rules that find rotary position embeddings", rules: rotaries},
 		{name: "attentions", doc: "rules that find Attention", rules: attentions},
 	}

@@ -188,7 +188,7 @@ func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
 		align(m, set)
 		defer fixDefaults(m)()
 	}
-	s := &state{m: m, g: m.Graph, o: o, set: set, off: off, report: &Report{Counts: map[string]int{}}}
+	s := &state{m: m, g: m.Graph, o: o, set: set, off: off, machine: len(stages(level)) > 1, report: &Report{Counts: map[string]int{}}}
 	s.report.NodesBefore = countNodes(m.Graph)
 	if err := s.infer(level != None); err != nil {
 		return nil, err
@@ -212,15 +212,17 @@ func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
 
 // state is one run over one model.
 type state struct {
-	m      *onnx.Model
-	g      *onnx.Graph
-	o      Options
-	set    *ops.Set
-	off    map[string]bool
-	report *Report
-	env    ops.InferEnv
-	ints   map[*onnx.Value][]onnx.Dim
-	raised bool // a rule wrote operators of newestOpset
+	m       *onnx.Model
+	g       *onnx.Graph
+	o       Options
+	set     *ops.Set
+	off     map[string]bool
+	machine bool // the result is not saved
+	report  *Report
+	env     ops.InferEnv
+	ints    map[*onnx.Value][]onnx.Dim
+	tensors *tensorIDs
+	raised  bool // a rule wrote operators of newestOpset
 }
 
 // stage repeats the passes of st until nothing changes.

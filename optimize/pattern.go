@@ -109,17 +109,18 @@ func Optional(name string, inner *Pattern, more ...*Pattern) *Pattern {
 	return AnyOf(Op(name, append([]*Pattern{inner}, more...)...), inner)
 }
 
-// roots returns the operators that can be at the root of the pattern.
+// roots returns the names of the operators that can be at the root of the pattern.
 func (p *Pattern) roots() []string {
 	switch p.kind {
 	case opPattern:
-		return []string{p.domain + "." + p.op}
+		return []string{p.op}
 	case anyOfPattern:
 		var all []string
 		for _, q := range p.in {
 			all = append(all, q.roots()...)
 		}
-		return all
+		slices.Sort(all)
+		return slices.Compact(all)
 	}
 	return nil
 }
