@@ -117,6 +117,10 @@ func block[T Number](g *Args[T], kern kernel, a []T, ars int, b *bSource[T], str
 	// Rows are shared out evenly: 16 are 8 and 8 rather than 14 and 2.
 	tiles := (i1 - i0 + kern.mr - 1) / kern.mr
 	step, more := (i1-i0)/tiles, (i1-i0)%tiles
+	ahead := g.Table.Ahead32
+	if b.packed == nil || !is32[T]() {
+		ahead = nil
+	}
 	for j := j0; j < j1; j++ {
 		w := min(Panel, g.N-j*Panel)
 		for k := 0; k < g.K; k += kb {
@@ -127,7 +131,13 @@ func block[T Number](g *Args[T], kern kernel, a []T, ars int, b *bSource[T], str
 				if t < more {
 					r++
 				}
-				kern.tile(r, kc, unsafe.Pointer(&a[i*ars+k]), ars, bp, ldb, unsafe.Pointer(&g.C[i*g.LDC+j*Panel]), g.LDC, w, g.Acc || k > 0)
+				ap, cp := unsafe.Pointer(&a[i*ars+k]), unsafe.Pointer(&g.C[i*g.LDC+j*Panel])
+				if ahead != nil && t < g.Table.Ahead && tiles > 1 {
+					// Behind this block of packed B lies the next.
+					ahead(r, kc, ap, ars, bp, ldb, cp, g.LDC, w, kc*Panel*4*(g.Table.Ahead+t)/g.Table.Ahead, g.Acc || k > 0)
+				} else {
+					kern.tile(r, kc, ap, ars, bp, ldb, cp, g.LDC, w, g.Acc || k > 0)
+				}
 				i += r
 			}
 		}
@@ -180,4 +190,9 @@ func copyStrip[T Number](dst, b []T, kc, w, ldb int) {
 		n := copy(d, b[k*ldb:k*ldb+w])
 		clear(d[n:])
 	}
+}
+
+func is32[T Number]() bool {
+	_, ok := any(*new(T)).(float32)
+	return ok
 }

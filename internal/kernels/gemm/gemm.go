@@ -37,6 +37,10 @@ type Table struct {
 	// b, plus the old y if acc. Nil: Tile32 does it.
 	Row32    func(kc int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer, acc bool)
 	RowWidth int
+	// Ahead32 is Tile32 that fetches into the cache what lies pf bytes from b on:
+	// Ahead calls fetch as much as one reads of packed B. Nil: Tile32 does it.
+	Ahead32 func(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w, pf int, acc bool)
+	Ahead   int
 	// Few32[r] computes r rows times FewPanels[r] panels of packed B, ldp
 	// elements apart, all columns of them, as Tile does. Nil: Tile32 does it.
 	Few32     [8]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)

@@ -21,6 +21,7 @@ func archTables() []*Table {
 	if cpu.Found.AVX2 {
 		l = append(l, &Table{
 			Name: cpu.AVX2, MR32: 6, MR64: 6, Tile32: tile2f32, Tile64: tile2f64, Row32: row2, RowWidth: 64, Dot32: avx2dot,
+			Ahead32: ahead2, Ahead: 1,
 			Few32: fewOf(nil, avx2few1, avx2few2, avx2few3), FewPanels: [8]int{0, 2, 1, 1}, Finish32: avx2finish,
 			Trans32: func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int) {
 				avx2trans(blocks, src, lds*4, dst, ldd*4)
@@ -30,6 +31,8 @@ func archTables() []*Table {
 	if cpu.Found.AVX2 && cpu.Found.AVX512 {
 		l = append(l, &Table{
 			Name: cpu.AVX512, MR32: 14, MR64: 6, Tile32: tile512f32, Tile64: tile512f64, Row32: row512, RowWidth: 256, Dot32: avx512dot,
+			Ahead32:   ahead512,
+			Ahead:     2,
 			Few32:     fewOf(nil, avx512few1, avx512few2, avx512few3, avx512few4, avx512few5, avx512few6),
 			FewPanels: [8]int{0, 4, 4, 4, 2, 2, 2}, Finish32: avx512finish,
 			Trans32: func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int) {
@@ -55,11 +58,15 @@ func fewOf(fs ...fewFunc) (out [8]fewFunc) {
 }
 
 func tile512f32(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {
-	avx512f32x[rows](kc, a, lda*4, b, ldb*4, c, ldc*4, 1<<w-1, acc)
+	avx512f32x[rows](kc, a, lda*4, b, ldb*4, c, ldc*4, 1<<w-1, 8*ldb*4, acc)
+}
+
+func ahead512(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w, pf int, acc bool) {
+	avx512f32x[rows](kc, a, lda*4, b, ldb*4, c, ldc*4, 1<<w-1, pf, acc)
 }
 
 func tile512f64(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {
-	avx512f64x[rows](kc, a, lda*8, b, ldb*8, c, ldc*8, 1<<w-1, acc)
+	avx512f64x[rows](kc, a, lda*8, b, ldb*8, c, ldc*8, 1<<w-1, 8*ldb*8, acc)
 }
 
 // lanes32[16-w:] masks w of 16 lanes of 4 bytes; lanes64 does for 8 of 8.
@@ -69,12 +76,16 @@ var (
 )
 
 func tile2f32(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {
+	ahead2(rows, kc, a, lda, b, ldb, c, ldc, w, 8*ldb*4, acc)
+}
+
+func ahead2(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w, pf int, acc bool) {
 	for j := 0; j < w; j += 16 {
 		var mask unsafe.Pointer
 		if w-j < 16 {
 			mask = unsafe.Pointer(&lanes32[16-(w-j)])
 		}
-		avx2f32x[rows](kc, a, lda*4, unsafe.Add(b, j*4), ldb*4, unsafe.Add(c, j*4), ldc*4, mask, acc)
+		avx2f32x[rows](kc, a, lda*4, unsafe.Add(b, j*4), ldb*4, unsafe.Add(c, j*4), ldc*4, mask, pf+j*(kc*4-4), acc)
 	}
 }
 
@@ -84,7 +95,7 @@ func tile2f64(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int
 		if w-j < 8 {
 			mask = unsafe.Pointer(&lanes64[8-(w-j)])
 		}
-		avx2f64x[rows](kc, a, lda*8, unsafe.Add(b, j*8), ldb*8, unsafe.Add(c, j*8), ldc*8, mask, acc)
+		avx2f64x[rows](kc, a, lda*8, unsafe.Add(b, j*8), ldb*8, unsafe.Add(c, j*8), ldc*8, mask, 8*ldb*8, acc)
 	}
 }
 

@@ -7,48 +7,48 @@ package gemm
 import "unsafe"
 
 //go:noescape
-func avx512f32x1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x7(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x7(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x8(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x8(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x9(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x9(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x10(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x10(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x11(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x11(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x12(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x12(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x13(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x13(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f32x14(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f32x14(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
-var avx512f32x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool){
+var avx512f32x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool){
 	nil,
 	avx512f32x1,
 	avx512f32x2,
@@ -67,24 +67,24 @@ var avx512f32x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, 
 }
 
 //go:noescape
-func avx512f64x1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f64x1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f64x2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f64x2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f64x3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f64x3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f64x4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f64x4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f64x5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f64x5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
-func avx512f64x6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool)
+func avx512f64x6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
-var avx512f64x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool){
+var avx512f64x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool){
 	nil,
 	avx512f64x1,
 	avx512f64x2,
@@ -95,24 +95,24 @@ var avx512f64x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, 
 }
 
 //go:noescape
-func avx2f32x1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool)
+func avx2f32x1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool)
 
 //go:noescape
-func avx2f32x2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool)
+func avx2f32x2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool)
 
 //go:noescape
-func avx2f32x3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool)
+func avx2f32x3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool)
 
 //go:noescape
-func avx2f32x4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool)
+func avx2f32x4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool)
 
 //go:noescape
-func avx2f32x5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool)
+func avx2f32x5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool)
 
 //go:noescape
-func avx2f32x6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool)
+func avx2f32x6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool)
 
-var avx2f32x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool){
+var avx2f32x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool){
 	nil,
 	avx2f32x1,
 	avx2f32x2,
@@ -123,24 +123,24 @@ var avx2f32x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ld
 }
 
 //go:noescape
-func avx2f64x1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool)
+func avx2f64x1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool)
 
 //go:noescape
-func avx2f64x2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool)
+func avx2f64x2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool)
 
 //go:noescape
-func avx2f64x3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool)
+func avx2f64x3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool)
 
 //go:noescape
-func avx2f64x4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool)
+func avx2f64x4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool)
 
 //go:noescape
-func avx2f64x5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool)
+func avx2f64x5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool)
 
 //go:noescape
-func avx2f64x6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool)
+func avx2f64x6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool)
 
-var avx2f64x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool){
+var avx2f64x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool){
 	nil,
 	avx2f64x1,
 	avx2f64x2,

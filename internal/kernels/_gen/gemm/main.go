@@ -33,8 +33,8 @@ func table(prefix string, n int, sig string) {
 	stubs.WriteString("}\n")
 }
 
-const tileSig = "kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, acc bool"
-const tile2Sig = "kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, acc bool"
+const tileSig = "kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool"
+const tile2Sig = "kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool"
 const rowSig = "kc int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer, acc bool"
 
 func main() {
@@ -78,7 +78,8 @@ func main() {
 }
 
 // common loads the arguments. CX kc, SI R9 R10 R11 R12 rows 0, 3, 6, 9, 12 of
-// A, AX lda, DI b, R13 ldb, DX 3·ldb, R8 what is prefetched.
+// A, AX lda, DI b, R13 ldb, DX 3·ldb, R8 what is
+// prefetched: pf bytes from b.
 func common(a *asm.File, mr int) (bases []string) {
 	a.P("MOVQ kc+0(FP), CX")
 	a.P("MOVQ a+8(FP), SI")
@@ -86,6 +87,8 @@ func common(a *asm.File, mr int) (bases []string) {
 	a.P("MOVQ b+24(FP), DI")
 	a.P("MOVQ ldb+32(FP), R13")
 	a.P("LEAQ (R13)(R13*2), DX")
+	a.P("MOVQ pf+64(FP), R8")
+	a.P("ADDQ DI, R8")
 	bases = []string{"SI", "R9", "R10", "R11", "R12"}[:(mr+2)/3]
 	if len(bases) > 1 {
 		a.P("LEAQ (AX)(AX*2), BX")
@@ -96,17 +99,14 @@ func common(a *asm.File, mr int) (bases []string) {
 	return bases
 }
 
-// loop writes the loop over kc, four steps at a time. step(u, row, ahead) is
-// given the address of row u of b and of a row to prefetch.
+// loop writes the loop over kc, four steps at a time, each of which prefetches a
+// cache line at R8. step is given the number and the address of row u of b.
 func loop(a *asm.File, bases []string, size int, step func(u int, index string)) {
 	a.P("MOVQ CX, BX")
 	a.P("SHRQ $2, BX")
 	a.P("JZ tail")
 	a.P("PCALIGN $32")
 	a.L("loop")
-	a.P("LEAQ (DI)(R13*8), R8")
-	a.P("LEAQ (R8)(R13*8), R8")
-	a.P("LEAQ (R8)(R13*8), R8")
 	for u, index := range []string{"", "(R13*1)", "(R13*2)", "(DX*1)"} {
 		step(u, index)
 	}
@@ -117,6 +117,7 @@ func loop(a *asm.File, bases []string, size int, step func(u int, index string))
 	}
 	adv(4)
 	a.P("LEAQ (DI)(R13*4), DI")
+	a.P("ADDQ $256, R8")
 	a.P("DECQ BX")
 	a.P("JNZ loop")
 	a.L("tail")
@@ -138,7 +139,7 @@ func loop(a *asm.File, bases []string, size int, step func(u int, index string))
 func avx512(a *asm.File, mr, nv int, e elem) {
 	name := fmt.Sprintf("avx512%sx%d", e.name, mr)
 	stub(name, tileSig)
-	a.Func(name, 65)
+	a.Func(name, 73)
 	bases := common(a, mr)
 	for i := range nv * mr {
 		a.P("VPXORD Z%d, Z%d, Z%d", i, i, i)
@@ -146,9 +147,9 @@ func avx512(a *asm.File, mr, nv int, e elem) {
 	loop(a, bases, e.size, func(u int, index string) {
 		for v := range nv {
 			a.P("VMOVU%s %d(DI)%s, Z%d", e.ps, v*64, index, 30-nv+v)
-			if u >= 0 {
-				a.P("PREFETCHT0 %d(R8)%s", v*64, index)
-			}
+		}
+		if u >= 0 {
+			a.P("PREFETCHT0 %d(R8)", u*64)
 		}
 		for i := range mr {
 			bc := 30 + i&1
@@ -163,7 +164,7 @@ func avx512(a *asm.File, mr, nv int, e elem) {
 		a.P("KMOVW R9, K%d", v+1)
 		a.P("SHRQ $%d, R9", 64/e.size)
 	}
-	a.P("MOVBLZX acc+64(FP), R10")
+	a.P("MOVBLZX acc+72(FP), R10")
 	a.P("TESTQ R10, R10")
 	a.P("JZ st")
 	a.P("MOVQ DX, R11")
@@ -189,7 +190,7 @@ func avx512(a *asm.File, mr, nv int, e elem) {
 func avx2(a *asm.File, mr int, e elem) {
 	name := fmt.Sprintf("avx2%sx%d", e.name, mr)
 	stub(name, tile2Sig)
-	a.Func(name, 65)
+	a.Func(name, 73)
 	bases := common(a, mr)
 	for i := range 2 * mr {
 		a.P("VXORPS Y%d, Y%d, Y%d", i, i, i)
@@ -198,7 +199,7 @@ func avx2(a *asm.File, mr int, e elem) {
 		a.P("VMOVU%s (DI)%s, Y12", e.ps, index)
 		a.P("VMOVU%s 32(DI)%s, Y13", e.ps, index)
 		if u >= 0 {
-			a.P("PREFETCHT0 (R8)%s", index)
+			a.P("PREFETCHT0 %d(R8)", u*64)
 		}
 		for i := range mr {
 			bc := 14 + i&1
@@ -207,7 +208,7 @@ func avx2(a *asm.File, mr int, e elem) {
 			a.P("VFMADD231%s Y%d, Y13, Y%d", e.ps, bc, 2*i+1)
 		}
 	})
-	a.P("MOVBLZX acc+64(FP), R10")
+	a.P("MOVBLZX acc+72(FP), R10")
 	a.P("MOVQ mask+56(FP), R9")
 	a.P("TESTQ R9, R9")
 	a.P("JNZ masked")
