@@ -255,7 +255,7 @@ func attentionCache[T floating](c *Call, a *attention[T], kt, vt *tensor.Tensor,
 			if rank == 3 {
 				fresh = headsLast(x.t.Bytes(), a.kvHeads, kl, bytes)
 			}
-			joinCache(joined.Bytes(), before, fresh, a.batch, a.kvHeads, p, kl, bytes)
+			joinCache(c, joined.Bytes(), before, fresh, a.batch, a.kvHeads, p, kl, bytes)
 		}
 		data, err := realsOf[T](joined)
 		if err != nil {

@@ -264,14 +264,19 @@ func newAttentionMask[T floating](t *tensor.Tensor, name string, batch, heads, l
 
 // joinCache writes past [batch, heads, p, size] and the new positions, which
 // fresh views as elements of size bytes, to dst [batch, heads, p+l, size].
-func joinCache(dst, past []byte, fresh headView[byte], batch, heads, p, l, size int) {
-	for b := 0; b < batch; b++ {
-		for h := 0; h < heads; h++ {
-			out := dst[(b*heads+h)*(p+l)*size:][:(p+l)*size]
-			copy(out, past[(b*heads+h)*p*size:][:p*size])
+func joinCache(c *Call, dst, past []byte, fresh headView[byte], batch, heads, p, l, size int) {
+	c.P.For(batch*heads, 1+(1<<17)/(1+(p+l)*size), func(lo, hi int) {
+		for u := lo; u < hi; u++ {
+			out := dst[u*(p+l)*size:][:(p+l)*size]
+			copy(out, past[u*p*size:][:p*size])
+			out = out[p*size:]
+			if fresh.l == size && l > 0 {
+				copy(out, fresh.at(u/heads, u%heads, 0))
+				continue
+			}
 			for i := 0; i < l; i++ {
-				copy(out[(p+i)*size:(p+i+1)*size], fresh.at(b, h, i))
+				copy(out[i*size:(i+1)*size], fresh.at(u/heads, u%heads, i))
 			}
 		}
-	}
+	})
 }

@@ -19,6 +19,8 @@ type buffer struct {
 	kind bufferKind
 	rec  int // index in the recording of the run, -1: not recorded
 	idx  int // index in the plan, for slab buffers
+	// whole says that data begins an allocation, so that it may be recycled.
+	whole bool
 }
 
 type bufferKind uint8
@@ -43,6 +45,8 @@ type arena struct {
 	limit int64
 	live  int64         // bytes in pooled buffers that are in use, and in the slab
 	out   *atomic.Int64 // bytes in escaped buffers that are not collected yet
+	reuse *recycler
+	given int64 // bytes that escaped in this run
 	free  map[int][]*buffer
 	rec   *recording
 	plan  *plan
@@ -78,6 +82,14 @@ func (a *arena) take(n int) (*buffer, error) {
 		return nil, err
 	}
 	a.live += int64(class)
+	if data := a.reuse.take(class); data != nil {
+		return &buffer{data: data, rec: -1, whole: true}, nil
+	}
+	if class >= minRecycled { // the heap puts it on a page of its own
+		if data := make([]byte, class); address(data)%tensor.Alignment == 0 {
+			return &buffer{data: data, rec: -1, whole: true}, nil
+		}
+	}
 	return &buffer{data: tensor.AlignedBytes(class), rec: -1}, nil
 }
 
@@ -132,6 +144,10 @@ func (a *arena) escape(b *buffer) {
 		a.live -= n
 		if n < minCounted {
 			return
+		}
+		a.given += n
+		if b.whole {
+			a.reuse.away(b.data)
 		}
 		a.out.Add(n)
 		goruntime.AddCleanup(b, func(out *atomic.Int64) { out.Add(-n) }, a.out)

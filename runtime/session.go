@@ -28,6 +28,7 @@ type Session struct {
 	plans  planCache
 	states sync.Pool // of *frame of the main program
 	out    atomic.Int64
+	reuse  recycler
 
 	mu     sync.RWMutex // held for reading while a Run is in progress
 	closed bool
@@ -149,6 +150,7 @@ func (s *Session) Close() error {
 	s.variantMu.Lock()
 	s.variants = nil
 	s.variantMu.Unlock()
+	s.reuse.clear()
 	s.prog, s.states, s.plans = &program{inputs: s.prog.inputs, outputs: s.prog.outputs}, sync.Pool{}, planCache{}
 	return s.model.Close()
 }
@@ -215,7 +217,7 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 	r := &f.own
 	f.main, f.run = true, r
 	r.p, r.profile, r.depth = par.P{Ctx: ctx, Threads: s.opt.Threads}, prof, 0
-	r.limit, r.out, r.live = s.opt.MaxMemory, &s.out, 0
+	r.limit, r.out, r.reuse, r.live, r.given = s.opt.MaxMemory, &s.out, &s.reuse, 0, 0
 	pl, sighted := s.plans.get(f.key)
 	var sl *slab
 	if pl != nil {
@@ -247,6 +249,7 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 		s.plans.put(f.key, makePlan(r.rec, s.prog.results))
 		r.free = nil
 	}
+	s.reuse.ran(r.given)
 	if sl != nil {
 		clear(sl.parts)
 		pl.slabs.Put(sl)

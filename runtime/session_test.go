@@ -322,8 +322,9 @@ func TestMemoryReturns(t *testing.T) {
 	s := open(t, chain(t, 30), runtime.Options{})
 	heap := func() uint64 {
 		var m goruntime.MemStats
-		for range 3 {
+		for range 8 { // memory of results is kept for a while
 			goruntime.GC()
+			time.Sleep(time.Millisecond)
 		}
 		goruntime.ReadMemStats(&m)
 		return m.HeapAlloc

@@ -1,0 +1,122 @@
+package runtime
+
+import (
+	goruntime "runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// recycler keeps the memory of results that nobody refers to any more for later
+// results. Memory that is new to the process costs several times as much as the
+// copy into it, and results (logits, caches of keys and values) are new with
+// each run.
+//
+// That nobody refers to it the garbage collector says, by a finalizer. Weights
+// make a large heap, of which the collector waits for as much again before it
+// looks; so after some large results it is asked to, but for no more than a
+// twentieth of the time. Memory that two collections see unused is given up.
+type recycler struct {
+	mu    sync.Mutex
+	free  [2]map[int][][]byte // by length: of late, and from before the last collection
+	aging bool                // a finalizer will call age
+
+	most    atomic.Int64 // bytes that one run gave away at most
+	since   atomic.Int64 // bytes given away since the last collection
+	busy    atomic.Bool  // a collection was asked for
+	notTill atomic.Int64 // Unix nanoseconds
+}
+
+const (
+	minRecycled = 64 << 10 // smaller results are left alone
+	minSince    = 16 << 20 // bytes between collections that are asked for
+)
+
+// take returns n bytes with any contents, or nil.
+func (r *recycler) take(n int) []byte {
+	if n < minRecycled {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, free := range r.free {
+		if l := free[n]; len(l) > 0 {
+			b := l[len(l)-1]
+			l[len(l)-1] = nil
+			free[n] = l[:len(l)-1]
+			return b
+		}
+	}
+	return nil
+}
+
+// away notes that data, which begins an allocation, is a result now.
+func (r *recycler) away(data []byte) {
+	if len(data) < minRecycled {
+		return
+	}
+	n := len(data)
+	r.since.Add(int64(n))
+	goruntime.SetFinalizer(unsafe.SliceData(data), func(p *byte) { r.put(unsafe.Slice(p, n)) })
+}
+
+// put takes back the memory of a result.
+func (r *recycler) put(data []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.free[0] == nil {
+		r.free[0] = map[int][][]byte{}
+	}
+	r.free[0][len(data)] = append(r.free[0][len(data)], data)
+	if !r.aging {
+		r.aging = true
+		r.watch()
+	}
+}
+
+// watch has age called after the next collection.
+func (r *recycler) watch() {
+	goruntime.SetFinalizer(&struct{ r *recycler }{r}, func(w *struct{ r *recycler }) { w.r.age() })
+}
+
+// age gives up what was old already.
+func (r *recycler) age() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.free = [2]map[int][][]byte{nil, r.free[0]}
+	if r.aging = len(r.free[1]) > 0; r.aging {
+		r.watch()
+	}
+}
+
+// ran notes that a run gave n bytes away and has the collector look for results
+// that are free if that may pay.
+func (r *recycler) ran(n int64) {
+	if n < minRecycled {
+		return
+	}
+	for {
+		m := r.most.Load()
+		if n <= m || r.most.CompareAndSwap(m, n) {
+			break
+		}
+	}
+	if r.since.Load() < max(minSince, 2*r.most.Load()) || time.Now().UnixNano() < r.notTill.Load() || !r.busy.CompareAndSwap(false, true) {
+		return
+	}
+	r.since.Store(0)
+	go func() {
+		start := time.Now()
+		goruntime.GC()
+		r.notTill.Store(time.Now().Add(20 * time.Since(start)).UnixNano())
+		r.busy.Store(false)
+	}()
+}
+
+// clear forgets what is free.
+func (r *recycler) clear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.free = [2]map[int][][]byte{}
+}
