@@ -141,6 +141,21 @@ func avx512(a *asm.File, mr, nv int, e elem) {
 	stub(name, tileSig)
 	a.Func(name, 73)
 	bases := common(a, mr)
+	// C is fetched while the sums are made, the first time.
+	a.P("MOVBLZX acc+72(FP), BX")
+	a.P("TESTQ BX, BX")
+	a.P("JNZ sums")
+	a.P("MOVQ c+40(FP), BX")
+	a.P("MOVQ ldc+48(FP), CX")
+	for i := range mr {
+		a.P("PREFETCHT0 (BX)")
+		a.P("PREFETCHT0 %d(BX)", 64*nv-64)
+		if i < mr-1 {
+			a.P("ADDQ CX, BX")
+		}
+	}
+	a.P("MOVQ kc+0(FP), CX")
+	a.L("sums")
 	for i := range nv * mr {
 		a.P("VPXORD Z%d, Z%d, Z%d", i, i, i)
 	}
