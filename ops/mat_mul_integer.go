@@ -45,6 +45,9 @@ func buildMatMulInteger(b *BuildContext) (Kernel, error) {
 		}
 		y := c.Output(0, tensor.Int32, s.out...)
 		s.leftFlat(len(za) > 1)
-		return mat.run(c, a, s, za, zb, tensor.Data[int32](y), nil)
+		if len(za) > 1 {
+			return mat.run(c, a, s, za, zb, tensor.Data[int32](y), nil)
+		}
+		return mat.finish(c, a, s, first(za), zb, nil, nil, nil, tensor.Data[int32](y))
 	}, nil
 }

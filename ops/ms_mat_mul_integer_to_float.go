@@ -3,8 +3,7 @@ package ops
 import (
 	"fmt"
 
-	"github.com/gneiss-run/gneiss/internal/kernels/quant"
-	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -102,24 +101,12 @@ func (m *intMat) toFloat(c *Call, a *tensor.Tensor, sa float32, za []int32, in f
 	if err != nil {
 		return err
 	}
-	acc := Scratch[int32](c, len(y))
-	t := vec.Best()
-	return m.run(c, a, s, za, zb, acc, func(i, i0, i1, j0, j1 int) {
-		scale := sbOf(s.bAt[i])
-		for r := i0; r < i1; r++ {
-			lo := (i*s.m + r) * s.n
-			out, sums := y[lo+j0:lo+j1], acc[lo+j0:lo+j1]
-			if len(scale) == 1 {
-				quant.Floats(out, sums)
-				t.MulScalar(out, out, sa*scale[0])
-			} else {
-				for j, f := range scale[j0:j1] {
-					out[j] = float32(sums[j]) * (sa * f)
-				}
-			}
-			if bias != nil {
-				t.Add(out, out, bias[j0:j1])
-			}
-		}
-	})
+	padded := (s.n + qgemm.Width - 1) / qgemm.Width * qgemm.Width
+	if bias != nil && len(bias) < padded {
+		bias = append(make([]float32, 0, padded), bias...)[:padded]
+	}
+	return m.finish(c, a, s, first(za), zb, func(f *qgemm.Finish, i int) {
+		f.SetScale(sbOf(s.bAt[i]), s.n, sa)
+		f.Shift = bias
+	}, nil, y, nil)
 }

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -140,14 +141,38 @@ func buildQGemm(b *BuildContext) (Kernel, error) {
 				}
 			}
 		}
-		acc := Scratch[int32](c, m*n)
 		left := qgemm.Left{M: m, K: k, Data: rows, Signed: a.DType() == tensor.Int8, Zero: []int32{qa.zero}}
+		if len(bias) == 0 || bs[0] == 0 && bs[1] == 1 { // the same for all rows
+			f := &qgemm.Finish{}
+			f.SetZeros(right, k, unsignedZero(qa.zero, a.DType()), zb, bias)
+			if !c.Has(7) {
+				f.SetScale(sb, n, alpha*qa.scale)
+				f.Product(c.P, left, right, nil, tensor.Data[float32](c.Output(0, tensor.Float32, m, n)), nil)
+				return nil
+			}
+			zt, err := byteInput(c, 8, "y_zero_point")
+			if err != nil {
+				return err
+			}
+			qy, err := quantParamsOf(c, 7, zt.DType(), "y")
+			if err != nil {
+				return err
+			}
+			scale := slices.Clone(sb)
+			for j, v := range scale {
+				scale[j] = alpha * qa.scale * v / qy.scale
+			}
+			f.SetScale(scale, n, 1)
+			f.Zero = qy.zero
+			f.Lo, f.Hi = byteRange(zt.DType())
+			f.Product(c.P, left, right, c.Output(0, zt.DType(), m, n).Bytes(), nil, nil)
+			return nil
+		}
+		acc := Scratch[int32](c, m*n)
 		qgemm.Mul(c.P, left, right, zb, acc, n, nil)
-		if bias != nil {
-			for i := range m {
-				for j := range n {
-					acc[i*n+j] += bias[i*bs[0]+j*bs[1]]
-				}
+		for i := range m {
+			for j := range n {
+				acc[i*n+j] += bias[i*bs[0]+j*bs[1]]
 			}
 		}
 		if !c.Has(7) {

@@ -2,7 +2,9 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -98,8 +100,19 @@ func buildQLinearMatMul(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		acc := Scratch[int32](c, y.Len())
 		dst := y.Bytes()
+		if len(za) <= 1 && len(sa) == 1 && len(sy) == 1 && len(zy) == 1 {
+			lo, hi := byteRange(out)
+			return mat.finish(c, a, s, first(za), zb, func(f *qgemm.Finish, i int) {
+				f.Zero, f.Lo, f.Hi = zy[0], lo, hi
+				scale := slices.Clone(sbOf(s.bAt[i]))
+				for j, v := range scale {
+					scale[j] = sa[0] * v / sy[0]
+				}
+				f.SetScale(scale, s.n, 1)
+			}, dst, nil, nil)
+		}
+		acc := Scratch[int32](c, y.Len())
 		return mat.run(c, a, s, za, zb, acc, func(i, i0, i1, j0, j1 int) {
 			rowA, colB, rowY, zeroY := saOf(s.aAt[i]), sbOf(s.bAt[i]), syOf(i), zyOf(i)
 			scale := make([]float32, len(colB))

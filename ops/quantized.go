@@ -377,6 +377,19 @@ func (m *intMat) run(c *Call, a *tensor.Tensor, s *matShape, za, zb []int32, acc
 		return err
 	}
 	signed := a.DType() == tensor.Int8
+	m.each(c, s, func(i int, right *qgemm.Right) {
+		left := qgemm.Left{M: s.m, K: s.k, Data: a.Bytes()[s.aAt[i]*s.m*s.k:], Signed: signed, Zero: zaOf(s.aAt[i])}
+		var d func(i0, i1, j0, j1 int)
+		if done != nil {
+			d = func(i0, i1, j0, j1 int) { done(i, i0, i1, j0, j1) }
+		}
+		qgemm.Mul(c.P, left, right, zbOf(s.bAt[i]), acc[i*s.m*s.n:], s.n, d)
+	})
+	return nil
+}
+
+// each calls f with the right matrix of each product.
+func (m *intMat) each(c *Call, s *matShape, f func(i int, right *qgemm.Right)) {
 	right, last := m.packed, -1
 	var b *tensor.Tensor
 	if right == nil {
@@ -390,14 +403,57 @@ func (m *intMat) run(c *Call, a *tensor.Tensor, s *matShape, za, zb []int32, acc
 			last = s.bAt[i]
 			right.Fill(c.P, b.Bytes()[last*s.k*s.n:(last+1)*s.k*s.n], s.n, 1)
 		}
-		left := qgemm.Left{M: s.m, K: s.k, Data: a.Bytes()[s.aAt[i]*s.m*s.k:], Signed: signed, Zero: zaOf(s.aAt[i])}
-		var d func(i0, i1, j0, j1 int)
-		if done != nil {
-			d = func(i0, i1, j0, j1 int) { done(i, i0, i1, j0, j1) }
-		}
-		qgemm.Mul(c.P, left, right, zbOf(s.bAt[i]), acc[i*s.m*s.n:], s.n, d)
+		f(i, right)
 	}
+}
+
+// finish computes all products where A has one zero point; set says what
+// becomes of the sums of product i, but for zero points. The results go to the
+// one of the slices that is not nil.
+func (m *intMat) finish(c *Call, a *tensor.Tensor, s *matShape, za int32, zb []int32, set func(f *qgemm.Finish, i int), bytes []byte, floats []float32, ints []int32) error {
+	bm := 0
+	for _, i := range s.bAt {
+		bm = max(bm, i+1)
+	}
+	zbOf, err := perMatrix(zb, s.n, bm, "b_zero_point")
+	if err != nil {
+		return err
+	}
+	var f qgemm.Finish
+	m.each(c, s, func(i int, right *qgemm.Right) {
+		left := qgemm.Left{M: s.m, K: s.k, Data: a.Bytes()[s.aAt[i]*s.m*s.k:][:s.m*s.k], Signed: a.DType() == tensor.Int8}
+		if set != nil {
+			set(&f, i)
+		}
+		f.SetZeros(right, s.k, unsignedZero(za, a.DType()), zbOf(s.bAt[i]), nil)
+		at, to := i*s.m*s.n, (i+1)*s.m*s.n
+		switch {
+		case bytes != nil:
+			f.Product(c.P, left, right, bytes[at:to], nil, nil)
+		case floats != nil:
+			f.Product(c.P, left, right, nil, floats[at:to], nil)
+		case ints != nil:
+			f.Product(c.P, left, right, nil, nil, ints[at:to])
+		}
+	})
 	return nil
+}
+
+// unsignedZero returns the zero point of bytes of type d whose top bit is
+// flipped if they are signed.
+func unsignedZero(zero int32, d tensor.DType) int32 {
+	if d == tensor.Int8 {
+		return zero + 128
+	}
+	return zero
+}
+
+// first returns v[0], or 0 if there is none.
+func first(v []int32) int32 {
+	if len(v) == 0 {
+		return 0
+	}
+	return v[0]
 }
 
 // leftFlat folds A's leading dimensions into its rows where B is one matrix, so

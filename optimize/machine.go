@@ -33,6 +33,7 @@ func stages(l Level) []stage {
 func machine() []pass {
 	return []pass{
 		{name: "integers", doc: "rules that compute with quantized numbers as they are", rules: integerOps},
+		{name: "dynamic integers", doc: "rules that join integer products with the scales of dynamic quantization", rules: dynamicProducts},
 		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},
 		{name: "convolutions", doc: "rules that join convolutions with what surrounds them", rules: convolutions},
 		{name: "norms", doc: "rules that find normalizations", rules: norms},

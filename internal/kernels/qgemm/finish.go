@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/par"
 )
 
 // View is a left matrix that tiles read where it is: rows of unsigned bytes,
@@ -28,6 +29,7 @@ func (a *View) segments() (n, kg int) { return max(a.Segments, 1), (a.K + 3) / 4
 //	s[i,j] = Σ_p a[i,p]·b[p,j] + Bias[j] - Sums[i]·Zeros[j]
 //	bytes:  clamp(round(s·Scale[j]) + Zero, Lo, Hi), halves to even
 //	floats: s·Scale[j] + Shift[j]
+//	ints:   s
 //
 // Slices have an element for each column of all panels. It is not changed by
 // Bytes and Floats, so that one may serve many calls.
@@ -116,15 +118,29 @@ func (a *View) RowSums(dst []int32) {
 // Bytes writes the bytes of rows a times panels [q0, q1) of b to dst, whose
 // rows are ldd apart and begin with the first column of b.
 func (f *Finish) Bytes(t *Table, a *View, b *Right, q0, q1 int, dst []byte, ldd int) {
-	f.run(t, a, b, q0, q1, unsafe.Pointer(unsafe.SliceData(dst)), len(dst), ldd, false)
+	f.run(t, a, b, q0, q1, unsafe.Pointer(unsafe.SliceData(dst)), len(dst), ldd, asBytes)
 }
 
 // Floats is Bytes for floats.
 func (f *Finish) Floats(t *Table, a *View, b *Right, q0, q1 int, dst []float32, ldd int) {
-	f.run(t, a, b, q0, q1, unsafe.Pointer(unsafe.SliceData(dst)), len(dst), ldd, true)
+	f.run(t, a, b, q0, q1, unsafe.Pointer(unsafe.SliceData(dst)), len(dst), ldd, asFloats)
 }
 
-func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer, size, ldd int, floats bool) {
+// Ints is Bytes for the sums themselves. It needs no Scale.
+func (f *Finish) Ints(t *Table, a *View, b *Right, q0, q1 int, dst []int32, ldd int) {
+	f.run(t, a, b, q0, q1, unsafe.Pointer(unsafe.SliceData(dst)), len(dst), ldd, asInts)
+}
+
+// kind is what becomes of sums.
+type kind uint8
+
+const (
+	asBytes kind = iota
+	asFloats
+	asInts
+)
+
+func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer, size, ldd int, to kind) {
 	if a.M == 0 || q1 <= q0 {
 		return
 	}
@@ -134,15 +150,18 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 	panel := PanelSize(b.K)
 	last := min(q1*Width, b.N)
 	if segments*kg != (b.K+3)/4 || (a.M-1)*ldd+last > size || (a.M-1)*a.Stride+(segments-1)*a.Step+kg*4 > len(a.Data) || q1*panel > len(b.Data) || q1*Width > len(f.Bias) ||
-		q1*Width > len(f.Scale) || f.Shift != nil && floats && q1*Width > len(f.Shift) || f.Zeros != nil && (len(a.Sums) < a.M || q1*Width > len(f.Zeros)) {
+		to != asInts && q1*Width > len(f.Scale) || f.Shift != nil && to == asFloats && q1*Width > len(f.Shift) || f.Zeros != nil && (len(a.Sums) < a.M || q1*Width > len(f.Zeros)) {
 		panic("qgemm: sizes do not fit")
 	}
-	elem := 1
-	fused := t.Bytes
-	if floats {
-		elem, fused = 4, t.Floats
+	elem := 4
+	fused := t.Floats
+	switch to {
+	case asBytes:
+		elem, fused = 1, t.Bytes
+	case asInts:
+		fused = t.Ints
 	}
-	if kg == 0 || b.K > 4*kBlock || !floats && !f.Small {
+	if kg == 0 || b.K > 4*kBlock || to == asBytes && !f.Small {
 		fused = nil
 	}
 	wk := works.Get().(*work)
@@ -152,8 +171,11 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 		j := q * Width
 		w := min(Width, b.N-j)
 		e := &wk.ends
-		*e = Ends{Bias: unsafe.Pointer(&f.Bias[j]), Scale: unsafe.Pointer(&f.Scale[j]), Segments: segments, Step: a.Step - kg*4}
-		if !floats {
+		*e = Ends{Bias: unsafe.Pointer(&f.Bias[j]), Segments: segments, Step: a.Step - kg*4}
+		if to != asInts {
+			e.Scale = unsafe.Pointer(&f.Scale[j])
+		}
+		if to == asBytes {
 			e.More = unsafe.Pointer(&wk.words)
 		} else if f.Shift != nil {
 			e.More = unsafe.Pointer(&f.Shift[j])
@@ -162,7 +184,7 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 			r := min(step, a.M-i)
 			d := unsafe.Add(dst, (i*ldd+j)*elem)
 			if fused == nil {
-				f.slow(t, a, b, wk, i, r, q, d, ldd, floats)
+				f.slow(t, a, b, wk, i, r, q, d, ldd, to)
 				continue
 			}
 			if f.Zeros != nil {
@@ -199,7 +221,7 @@ type Ends struct {
 }
 
 // slow computes r rows of a panel by way of sums in memory.
-func (f *Finish) slow(t *Table, a *View, b *Right, wk *work, i0, r, q int, dst unsafe.Pointer, ldd int, floats bool) {
+func (f *Finish) slow(t *Table, a *View, b *Right, wk *work, i0, r, q int, dst unsafe.Pointer, ldd int, to kind) {
 	j0, panel := q*Width, PanelSize(b.K)
 	w := min(Width, b.N-j0)
 	for i := range r {
@@ -219,13 +241,19 @@ func (f *Finish) slow(t *Table, a *View, b *Right, wk *work, i0, r, q int, dst u
 			t.Tile(r, kg, unsafe.Pointer(&a.Data[i0*a.Stride+s*a.Step+k]), a.Stride, unsafe.Pointer(&b.Data[q*panel+(s*groups*4+k)*Width]), unsafe.Pointer(&wk.sums), Width, Width)
 		}
 	}
+	if to == asInts {
+		for i := range r {
+			copy(unsafe.Slice((*int32)(unsafe.Add(dst, i*ldd*4)), w), wk.sums[i*Width:])
+		}
+		return
+	}
 	scale, shift := f.Scale[j0:j0+Width], noShift[:]
 	if f.Shift != nil {
 		shift = f.Shift[j0 : j0+Width]
 	}
 	for i := range r {
 		row := wk.sums[i*Width : (i+1)*Width]
-		if floats {
+		if to == asFloats {
 			quant.Scaled(wk.float[:], row, scale, shift)
 			copy(unsafe.Slice((*float32)(unsafe.Add(dst, i*ldd*4)), w), wk.float[:])
 		} else {
@@ -233,4 +261,56 @@ func (f *Finish) slow(t *Table, a *View, b *Right, wk *work, i0, r, q int, dst u
 			copy(unsafe.Slice((*byte)(unsafe.Add(dst, i*ldd)), w), wk.tail[:])
 		}
 	}
+}
+
+// Product computes all of a times b with f, whose zero points have been set, to
+// one of the slices, rows of b.N. a.Zero is not looked at.
+func (f *Finish) Product(p par.P, a Left, b *Right, toBytes []byte, toFloats []float32, toInts []int32) {
+	if a.M == 0 || b.N == 0 {
+		return
+	}
+	v := View{M: a.M, K: a.K, Stride: a.K, Data: a.Data}
+	if a.Signed || a.K%4 != 0 {
+		v.Stride = (a.K + 3) &^ 3
+		v.Data = make([]byte, a.M*v.Stride)
+		p.For(a.M, max(1, (1<<16)/max(1, a.K)), func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				dst := v.Data[i*v.Stride:][:a.K]
+				copy(dst, a.Data[i*a.K:])
+				if a.Signed {
+					flip(dst)
+				}
+			}
+		})
+	}
+	const task = 1 << 20 // products: some 5 µs of the fastest kernel
+	high := min(a.M, 8*14)
+	wide := max(1, min(b.Panels(), task/max(1, high*Width*b.K)))
+	rowTasks, colTasks := (a.M+high-1)/high, (b.Panels()+wide-1)/wide
+	if f.Zeros != nil {
+		v.Sums = make([]int32, a.M)
+		p.For(a.M, max(1, (1<<16)/max(1, a.K)), func(lo, hi int) {
+			part := View{M: hi - lo, K: v.K, Stride: v.Stride, Data: v.Data[lo*v.Stride:]}
+			part.RowSums(v.Sums[lo:hi])
+		})
+	}
+	t := Best()
+	p.For(rowTasks*colTasks, max(1, task/max(1, high*wide*Width*b.K)), func(lo, hi int) {
+		for k := lo; k < hi; k++ {
+			i0, q0 := k%rowTasks*high, k/rowTasks*wide
+			q1 := min(q0+wide, b.Panels())
+			part := View{M: min(high, a.M-i0), K: v.K, Stride: v.Stride, Data: v.Data[i0*v.Stride:]}
+			if v.Sums != nil {
+				part.Sums = v.Sums[i0:]
+			}
+			switch {
+			case toBytes != nil:
+				f.Bytes(t, &part, b, q0, q1, toBytes[i0*b.N:], b.N)
+			case toFloats != nil:
+				f.Floats(t, &part, b, q0, q1, toFloats[i0*b.N:], b.N)
+			default:
+				f.Ints(t, &part, b, q0, q1, toInts[i0*b.N:], b.N)
+			}
+		}
+	})
 }

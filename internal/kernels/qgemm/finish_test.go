@@ -59,6 +59,8 @@ func TestFinish(t *testing.T) {
 						f.Shift = shift
 					}
 					f.Floats(Best(), a, b, 0, b.Panels(), gotF, ldd)
+					ints := make([]int32, m*n)
+					f.Product(par.P{}, Left{M: m, K: k, Data: packRows(data, m, k, stride)}, b, nil, nil, ints)
 					for i := range m {
 						for j := range ldd {
 							if i*ldd+j >= len(got) {
@@ -73,6 +75,9 @@ func TestFinish(t *testing.T) {
 							s := bias[j]
 							for p := range k {
 								s += (int32(data[i*stride+p]) - za) * (value(bs[p*n+j], signed) - zeroAt(zb, j))
+							}
+							if ints[i*n+j] != s {
+								t.Fatalf("%v kind %d: the sum [%d, %d] is %d, want %d", d, kind, i, j, ints[i*n+j], s)
 							}
 							q := math.RoundToEven(float64(float32(s)*scale[j])) + float64(f.Zero)
 							want := byte(int32(min(max(q, float64(f.Lo)), float64(f.Hi))))
@@ -92,6 +97,15 @@ func TestFinish(t *testing.T) {
 			}
 		}
 	})
+}
+
+// packRows returns m rows of k bytes without what is between them.
+func packRows(data []byte, m, k, stride int) []byte {
+	out := make([]byte, 0, m*k)
+	for i := range m {
+		out = append(out, data[i*stride:i*stride+k]...)
+	}
+	return out
 }
 
 // TestSegments has rows of three runs of 6 bytes.
@@ -151,7 +165,7 @@ func BenchmarkFinish(b *testing.B) {
 						begin := time.Now()
 						switch kind {
 						case "int32":
-							Mul(par.P{}, Left{M: m, K: k, Data: a.Data}, r, nil, c, n, nil)
+							f.Product(par.P{}, Left{M: m, K: k, Data: a.Data}, r, nil, nil, c)
 							best = min(best, time.Since(begin))
 							continue
 						}

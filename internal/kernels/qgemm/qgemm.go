@@ -34,11 +34,11 @@ type Table struct {
 	// groups g of four. 1 <= rows <= MR, 1 <= w <= Width, kg <= kBlock/4.
 	Tile func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int)
 
-	// Bytes and Floats do what Finish does for kg groups and one tile; e has
+	// Bytes, Floats and Ints do what Finish does for kg groups and one tile; e has
 	// pointers to its slices from the tile's first column and row on, and More
 	// is Finish.Shift or words of Zero, Lo and Hi, each twice. kg is of one
 	// segment of View. ldc counts elements. Nil: Tile and loops do it.
-	Bytes, Floats func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
+	Bytes, Floats, Ints func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
 }
 
 // Tables lists what this machine can run, slowest first.

@@ -19,7 +19,7 @@ func archTables() []*Table {
 		l = append(l, &Table{Name: cpu.AVX2, MR: 4, Tile: tile2})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
-		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI})
+		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI, Ints: intsVNNI})
 	}
 	return l
 }
@@ -34,6 +34,10 @@ func bytesVNNI(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc
 
 func floatsVNNI(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
 	vnniFloats[rows](kg, a, lda, b, c, ldc*4, 1<<w-1, e.Bias, e.Sums, e.Zeros, e.Scale, e.More, e.Segments, e.Step)
+}
+
+func intsVNNI(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	vnniInts[rows](kg, a, lda, b, c, ldc*4, 1<<w-1, e.Bias, e.Sums, e.Zeros, nil, nil, e.Segments, e.Step)
 }
 
 // lanes[16-w:] masks w of 16 lanes.

@@ -187,6 +187,66 @@ var vnniFloats = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointe
 }
 
 //go:noescape
+func vnniInts1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts7(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts8(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts9(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts10(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts11(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts12(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts13(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func vnniInts14(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+var vnniInts = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int){
+	nil,
+	vnniInts1,
+	vnniInts2,
+	vnniInts3,
+	vnniInts4,
+	vnniInts5,
+	vnniInts6,
+	vnniInts7,
+	vnniInts8,
+	vnniInts9,
+	vnniInts10,
+	vnniInts11,
+	vnniInts12,
+	vnniInts13,
+	vnniInts14,
+}
+
+//go:noescape
 func avx2x1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer)
 
 //go:noescape

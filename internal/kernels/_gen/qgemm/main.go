@@ -38,13 +38,17 @@ func main() {
 	}
 	table("vnnix", 14, vnniSig)
 	for mr := 1; mr <= 14; mr++ {
-		vnniOut(a, mr, true)
+		vnniOut(a, mr, "vnniBytes")
 	}
 	table("vnniBytes", 14, outSig)
 	for mr := 1; mr <= 14; mr++ {
-		vnniOut(a, mr, false)
+		vnniOut(a, mr, "vnniFloats")
 	}
 	table("vnniFloats", 14, outSig)
+	for mr := 1; mr <= 14; mr++ {
+		vnniOut(a, mr, "vnniInts")
+	}
+	table("vnniInts", 14, outSig)
 	for mr := 1; mr <= 4; mr++ {
 		avx2(a, mr)
 	}
@@ -178,14 +182,10 @@ func vnniStep(a *asm.File, mr int) func(u int, at func(i, disp int) string) {
 
 // vnniOut writes a tile of mr rows and 32 columns that does not store its sums:
 // it adds bias[j] - sums[i]·zeros[j] (unless sums is nil), multiplies with
-// scale[j], and stores bytes or floats. For bytes, more has three pairs of words:
+// scale[j], and stores bytes or floats; ints are stored as they are. For bytes, more has three pairs of words:
 // zero point, least and greatest value; for floats it is nil or what is added.
 // Rows of A may be in segments of kg groups, step bytes behind each other's end.
-func vnniOut(a *asm.File, mr int, bytes bool) {
-	name := "vnniFloats"
-	if bytes {
-		name = "vnniBytes"
-	}
+func vnniOut(a *asm.File, mr int, name string) {
 	a.Func(fmt.Sprintf("%s%d", name, mr), 112)
 	start(a, mr, func() {
 		a.P("MOVQ bias+56(FP), R13")
@@ -214,7 +214,7 @@ func vnniOut(a *asm.File, mr int, bytes bool) {
 	a.P("MOVQ mask+48(FP), R9")
 	a.P("MOVQ scale+80(FP), R10")
 	a.P("MOVQ more+88(FP), R11")
-	if bytes {
+	if name == "vnniBytes" {
 		a.P("KMOVD R9, K1")
 		a.P("VPBROADCASTD (R11), Z28")
 		a.P("VPBROADCASTD 4(R11), Z29")
@@ -244,6 +244,17 @@ func vnniOut(a *asm.File, mr int, bytes bool) {
 	a.P("KMOVW R9, K1")
 	a.P("SHRQ $16, R9")
 	a.P("KMOVW R9, K2")
+	if name == "vnniInts" {
+		for i := range 2 * mr {
+			a.P("VMOVDQU32 Z%d, K%d, %d(DX)", i, 1+i%2, 64*(i%2))
+			if i%2 == 1 {
+				a.P("ADDQ R8, DX")
+			}
+		}
+		a.P("VZEROUPPER")
+		a.P("RET")
+		return
+	}
 	a.P("VMOVUPS (R10), Z28")
 	a.P("VMOVUPS 64(R10), Z29")
 	a.P("VPXORD Z30, Z30, Z30")
