@@ -178,9 +178,10 @@ func intBias(b *ops.Builder, v *onnx.Value, n int, unit float32, scales []float3
 	switch q := dequantOf(v); {
 	case q != nil && q.v.Const != nil && q.v.Const.DType() == tensor.Int32 && (len(q.scales) == 1 || q.v.Const.Len() == len(q.scales)):
 		ints, own = tensor.Data[int32](q.v.Const), q.scales
-		same := true
+		same, zeros := true, q.zeros()
+		x = make([]float64, 0, len(ints))
 		for i, k := range ints {
-			s, z := own[i%len(own)], q.zeros()[i%len(own)]
+			s, z := own[i%len(own)], zeros[i%len(own)]
 			x = append(x, float64(int(k)-z)*float64(s))
 			want := unit * scales[i%len(scales)]
 			same = same && z == 0 && math.Abs(float64(s-want)) <= 1e-5*float64(want)

@@ -100,6 +100,12 @@ func NewWeights(p par.P, w []byte, m, cg, group, taps, line int, signed bool, ze
 	mg := m / group
 	r.run = (line*cg + 3) &^ 3
 	k := taps / max(line, 1) * r.run
+	if cg%4 == 0 {
+		for g := range group {
+			r.groups = append(r.groups, packFours(p, w[g*mg*k:(g+1)*mg*k], mg, cg, taps, signed))
+		}
+		return r
+	}
 	none := byte(0) // what is packed as 0
 	if !signed {
 		none = 0x80
@@ -116,6 +122,33 @@ func NewWeights(p par.P, w []byte, m, cg, group, taps, line int, signed bool, ze
 		}
 		r.groups = append(r.groups, qgemm.Pack(p, tmp, k, mg, 1, k, signed))
 	}
+	return r
+}
+
+// packFours makes panels of w [m, cg, taps] where cg is a multiple of 4, so that
+// rows have no gaps.
+func packFours(p par.P, w []byte, m, cg, taps int, signed bool) *qgemm.Right {
+	k := cg * taps
+	if taps == 1 {
+		return qgemm.Pack(p, w, k, m, 1, k, signed)
+	}
+	r := &qgemm.Right{K: k, N: m, Signed: signed, Data: make([]byte, qgemm.PanelBytes(k, m))}
+	r.Sums = make([]int32, r.Panels()*qgemm.Width)
+	flip := uint32(r.Flip()) * 0x01010101
+	p.For(r.Panels(), 1, func(lo, hi int) {
+		for i := lo * qgemm.Width; i < min(hi*qgemm.Width, m); i++ {
+			column := r.Data[i/qgemm.Width*qgemm.PanelSize(k)+i%qgemm.Width*4:]
+			for c := 0; c < cg; c += 4 {
+				src := w[(i*cg+c)*taps:][:4*taps]
+				s0, s1, s2, s3 := src[:taps], src[taps:2*taps], src[2*taps:3*taps], src[3*taps:]
+				for t := range s0 {
+					v := uint32(s0[t]) | uint32(s1[t])<<8 | uint32(s2[t])<<16 | uint32(s3[t])<<24
+					binary.LittleEndian.PutUint32(column[(t*cg+c)*qgemm.Width:], v^flip)
+				}
+			}
+		}
+		r.SumPanels(lo, hi)
+	})
 	return r
 }
 

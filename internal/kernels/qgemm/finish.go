@@ -187,6 +187,12 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 				f.slow(t, a, b, wk, i, r, q, d, ldd, to)
 				continue
 			}
+			// The first two tiles of a panel fetch the next one.
+			half := min(i/step, 1) * kg * segments * 2 * Width
+			e.Next = unsafe.Pointer(&b.Data[q*panel+half])
+			if q+1 < q1 {
+				e.Next = unsafe.Pointer(&b.Data[(q+1)*panel+half])
+			}
 			if f.Zeros != nil {
 				e.Sums, e.Zeros = unsafe.Pointer(&a.Sums[i]), unsafe.Pointer(&f.Zeros[j])
 			}
@@ -218,6 +224,8 @@ func pair(v int32) uint32 { return uint32(uint16(v)) | uint32(uint16(v))<<16 }
 type Ends struct {
 	Bias, Sums, Zeros, Scale, More unsafe.Pointer
 	Segments, Step                 int
+	// Next is half a panel that may be fetched into the cache.
+	Next unsafe.Pointer
 }
 
 // slow computes r rows of a panel by way of sums in memory.
@@ -283,10 +291,16 @@ func (f *Finish) Product(p par.P, a Left, b *Right, toBytes []byte, toFloats []f
 			}
 		})
 	}
-	const task = 1 << 20 // products: some 5 µs of the fastest kernel
-	high := min(a.M, 8*14)
+	const (
+		task  = 1 << 22   // products: some 20 µs of the fastest kernel
+		cache = 512 << 10 // bytes of rows
+	)
+	// As many rows as stay in the cache beside a panel.
+	high := min(max(cache/max(1, v.Stride), 56), 20*14)
+	rowTasks := (a.M + high - 1) / high
+	high = (a.M + rowTasks - 1) / rowTasks
 	wide := max(1, min(b.Panels(), task/max(1, high*Width*b.K)))
-	rowTasks, colTasks := (a.M+high-1)/high, (b.Panels()+wide-1)/wide
+	colTasks := (b.Panels() + wide - 1) / wide
 	if f.Zeros != nil {
 		v.Sums = make([]int32, a.M)
 		p.For(a.M, max(1, (1<<16)/max(1, a.K)), func(lo, hi int) {

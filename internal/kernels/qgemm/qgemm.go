@@ -39,6 +39,10 @@ type Table struct {
 	// is Finish.Shift or words of Zero, Lo and Hi, each twice. kg is of one
 	// segment of View. ldc counts elements. Nil: Tile and loops do it.
 	Bytes, Floats, Ints func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
+	// Pack writes panel data of groups of four rows of Width bytes, stride
+	// apart, combined with four bytes by exclusive or, and adds to sums. Nil: a
+	// loop does it.
+	Pack func(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64)
 }
 
 // Tables lists what this machine can run, slowest first.
@@ -164,12 +168,30 @@ func (r *Right) Fill(p par.P, b []byte, rowStride, colStride int) {
 		clear(r.Sums)
 		return
 	}
+	pack := Best().Pack
 	p.For(r.Panels(), max(1, (1<<15)/size), func(lo, hi int) {
 		for q := lo; q < hi; q++ {
 			dst := r.Data[q*size : (q+1)*size]
 			w := min(Width, r.N-q*Width)
 			src := b[q*Width*colStride:]
-			for k := 0; k < r.K; k += 4 {
+			done := 0
+			switch {
+			case rowStride == 1 && w == Width:
+				done = r.K &^ 63
+				fillLines(dst, src, done, colStride, flip)
+			case colStride == 1 && w == Width && pack != nil && r.K >= 4:
+				done = r.K &^ 3
+				_ = src[(done-1)*rowStride+Width-1]
+				sums := r.Sums[q*Width : (q+1)*Width]
+				clear(sums)
+				for k := 0; k < done; k += kBlock {
+					pack(min(kBlock, done-k)/4, unsafe.Pointer(&src[k*rowStride]), rowStride, unsafe.Pointer(&dst[k*Width]), unsafe.Pointer(&sums[0]), uint64(flip)*0x01010101)
+				}
+				if done == r.K {
+					continue
+				}
+			}
+			for k := done; k < r.K; k += 4 {
 				group := dst[k*Width : (k+4)*Width]
 				if w < Width {
 					clear(group)
@@ -185,9 +207,26 @@ func (r *Right) Fill(p par.P, b []byte, rowStride, colStride int) {
 				}
 				fillGroup(group, src[k*rowStride:], w, rowStride, colStride, flip)
 			}
+			r.SumPanels(q, q+1)
 		}
-		r.SumPanels(lo, hi)
 	})
+}
+
+// fillLines writes k rows, a multiple of 64, of Width columns whose bytes lie
+// one after the other: a cache line of each at a time.
+func fillLines(dst, src []byte, k, colStride int, flip byte) {
+	all := uint64(flip) * 0x0101010101010101
+	for p := 0; p < k; p += 64 {
+		for j := range Width {
+			line := src[j*colStride+p:][:64]
+			to := dst[p*Width+j*4:]
+			for g := 0; g < 64; g += 8 {
+				v := binary.LittleEndian.Uint64(line[g:]) ^ all
+				binary.LittleEndian.PutUint32(to[g*Width:], uint32(v))
+				binary.LittleEndian.PutUint32(to[(g+4)*Width:], uint32(v>>32))
+			}
+		}
+	}
 }
 
 // fillGroup writes four k of w columns.

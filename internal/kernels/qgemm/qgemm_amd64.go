@@ -13,13 +13,20 @@ import (
 //
 //go:generate sh -c "cd ../_gen && go build -o /tmp/gneiss-gen-qgemm ./qgemm && cd ../qgemm && /tmp/gneiss-gen-qgemm && rm /tmp/gneiss-gen-qgemm"
 
+// avx2Pack writes groups of four rows of 32 bytes, stride apart, in the layout
+// of Right.Data, combined with flip by exclusive or, and adds the sums of the
+// 32 columns to sums.
+//
+//go:noescape
+func avx2Pack(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64)
+
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, MR: 4, Tile: tile2})
+		l = append(l, &Table{Name: cpu.AVX2, MR: 4, Tile: tile2, Pack: avx2Pack})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
-		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI, Ints: intsVNNI})
+		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI, Ints: intsVNNI, Pack: avx2Pack})
 	}
 	return l
 }
@@ -29,15 +36,15 @@ func tileVNNI(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc,
 }
 
 func bytesVNNI(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
-	vnniBytes[rows](kg, a, lda, b, c, ldc, 1<<w-1, e.Bias, e.Sums, e.Zeros, e.Scale, e.More, e.Segments, e.Step)
+	vnniBytes[rows](kg, a, lda, b, c, ldc, 1<<w-1, e.Bias, e.Sums, e.Zeros, e.Scale, e.More, e.Segments, e.Step, e.Next)
 }
 
 func floatsVNNI(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
-	vnniFloats[rows](kg, a, lda, b, c, ldc*4, 1<<w-1, e.Bias, e.Sums, e.Zeros, e.Scale, e.More, e.Segments, e.Step)
+	vnniFloats[rows](kg, a, lda, b, c, ldc*4, 1<<w-1, e.Bias, e.Sums, e.Zeros, e.Scale, e.More, e.Segments, e.Step, e.Next)
 }
 
 func intsVNNI(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
-	vnniInts[rows](kg, a, lda, b, c, ldc*4, 1<<w-1, e.Bias, e.Sums, e.Zeros, nil, nil, e.Segments, e.Step)
+	vnniInts[rows](kg, a, lda, b, c, ldc*4, 1<<w-1, e.Bias, e.Sums, e.Zeros, nil, nil, e.Segments, e.Step, e.Next)
 }
 
 // lanes[16-w:] masks w of 16 lanes.

@@ -67,48 +67,48 @@ var vnnix = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ld
 }
 
 //go:noescape
-func vnniBytes1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes7(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes7(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes8(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes8(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes9(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes9(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes10(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes10(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes11(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes11(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes12(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes12(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes13(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes13(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniBytes14(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniBytes14(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
-var vnniBytes = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int){
+var vnniBytes = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer){
 	nil,
 	vnniBytes1,
 	vnniBytes2,
@@ -127,48 +127,48 @@ var vnniBytes = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer
 }
 
 //go:noescape
-func vnniFloats1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats7(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats7(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats8(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats8(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats9(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats9(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats10(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats10(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats11(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats11(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats12(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats12(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats13(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats13(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniFloats14(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniFloats14(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
-var vnniFloats = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int){
+var vnniFloats = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer){
 	nil,
 	vnniFloats1,
 	vnniFloats2,
@@ -187,48 +187,48 @@ var vnniFloats = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointe
 }
 
 //go:noescape
-func vnniInts1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts7(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts7(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts8(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts8(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts9(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts9(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts10(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts10(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts11(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts11(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts12(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts12(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts13(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts13(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
 //go:noescape
-func vnniInts14(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+func vnniInts14(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer)
 
-var vnniInts = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int){
+var vnniInts = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer){
 	nil,
 	vnniInts1,
 	vnniInts2,

@@ -27,7 +27,7 @@ func table(prefix string, n int, sig string) {
 const (
 	vnniSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64"
 	avx2Sig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer"
-	outSig  = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int"
+	outSig  = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer"
 )
 
 func main() {
@@ -53,6 +53,7 @@ func main() {
 		avx2(a, mr)
 	}
 	table("avx2x", 4, avx2Sig)
+	pack(a)
 	a.Raw("\n// Double words of bytes as VPACKSSDW and VPMOVWB leave them, in order.\n")
 	for i, v := range []int{0, 2, 4, 6, 1, 3, 5, 7} {
 		a.Raw(fmt.Sprintf("DATA ·packed+%d(SB)/4, $%d\n", 4*i, v))
@@ -95,7 +96,8 @@ func common(a *asm.File, mr, regs int, reg string, step func(u int, at func(i, d
 }
 
 // start is common with other first sums, which clear sets. With again, R13 counts
-// segments of A, each R14 bytes behind the end of the one before.
+// segments of A, each R14 bytes behind the end of the one before, and R15 moves
+// on by 64 bytes for each group.
 func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp int) string), again ...bool) {
 	a.P("MOVQ kg+0(FP), CX")
 	a.P("MOVQ a+8(FP), SI")
@@ -106,6 +108,9 @@ func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp i
 	bases, at := rows(a, mr)
 	clear()
 	adv := func(n int) {
+		if len(again) > 0 {
+			a.P("ADDQ $%d, R15", 64*n)
+		}
 		for _, b := range bases {
 			a.P("ADDQ $%d, %s", 4*n, b)
 		}
@@ -149,7 +154,7 @@ func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp i
 // vnni writes a tile of mr rows and 32 columns. Bit j of the mask is column j.
 func vnni(a *asm.File, mr int) {
 	a.Func(fmt.Sprintf("vnnix%d", mr), 56)
-	common(a, mr, 2*mr, "Z", vnniStep(a, mr))
+	common(a, mr, 2*mr, "Z", vnniStep(a, mr, false))
 	a.P("MOVQ mask+48(FP), R9")
 	a.P("KMOVW R9, K1")
 	a.P("SHRQ $16, R9")
@@ -165,13 +170,18 @@ func vnni(a *asm.File, mr int) {
 	a.P("RET")
 }
 
-// vnniStep returns what writes one group of four k.
-func vnniStep(a *asm.File, mr int) func(u int, at func(i, disp int) string) {
+// vnniStep returns what writes one group of four k. It fetches what comes soon
+// of the panel, or what R15 points to.
+func vnniStep(a *asm.File, mr int, other bool) func(u int, at func(i, disp int) string) {
 	return func(u int, at func(i, disp int) string) {
 		a.P("VMOVDQU32 %d(DI), Z28", u*128)
 		a.P("VMOVDQU32 %d(DI), Z29", u*128+64)
-		a.P("PREFETCHT0 %d(DI)", u*128+1024)
-		a.P("PREFETCHT0 %d(DI)", u*128+1088)
+		if other {
+			a.P("PREFETCHT1 %d(R15)", u*64)
+		} else {
+			a.P("PREFETCHT0 %d(DI)", u*128+1024)
+			a.P("PREFETCHT0 %d(DI)", u*128+1088)
+		}
 		for i := range mr {
 			a.P("VPBROADCASTD %s, Z%d", at(i, u*4), 30+i&1)
 			a.P("VPDPBUSD Z28, Z%d, Z%d", 30+i&1, 2*i)
@@ -185,8 +195,9 @@ func vnniStep(a *asm.File, mr int) func(u int, at func(i, disp int) string) {
 // scale[j], and stores bytes or floats; ints are stored as they are. For bytes, more has three pairs of words:
 // zero point, least and greatest value; for floats it is nil or what is added.
 // Rows of A may be in segments of kg groups, step bytes behind each other's end.
+// What is at next, half the size of the panel, is fetched into the cache.
 func vnniOut(a *asm.File, mr int, name string) {
-	a.Func(fmt.Sprintf("%s%d", name, mr), 112)
+	a.Func(fmt.Sprintf("%s%d", name, mr), 120)
 	start(a, mr, func() {
 		a.P("MOVQ bias+56(FP), R13")
 		a.P("VMOVDQU32 (R13), Z0")
@@ -210,7 +221,8 @@ func vnniOut(a *asm.File, mr int, name string) {
 		a.L("begin")
 		a.P("MOVQ segments+96(FP), R13")
 		a.P("MOVQ step+104(FP), R14")
-	}, vnniStep(a, mr), true)
+		a.P("MOVQ next+112(FP), R15")
+	}, vnniStep(a, mr, true), true)
 	a.P("MOVQ mask+48(FP), R9")
 	a.P("MOVQ scale+80(FP), R10")
 	a.P("MOVQ more+88(FP), R11")
@@ -273,6 +285,60 @@ func vnniOut(a *asm.File, mr int, name string) {
 			a.P("VMOVUPS Z%d, K%d, %d(DX)", x, 1+h, 64*h)
 		}
 		a.P("ADDQ R8, DX")
+	}
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// pack writes groups of four rows of 32 bytes as double words of four rows, with
+// flipped bits, and adds their signed sums to 32 double words.
+func pack(a *asm.File) {
+	a.Func("avx2Pack", 48)
+	a.P("MOVQ groups+0(FP), CX")
+	a.P("MOVQ src+8(FP), SI")
+	a.P("MOVQ stride+16(FP), AX")
+	a.P("MOVQ dst+24(FP), DI")
+	a.P("MOVQ sums+32(FP), DX")
+	a.P("MOVQ flip+40(FP), BX")
+	a.P("MOVQ BX, X8")
+	a.P("VPBROADCASTD X8, Y8")
+	a.P("VPCMPEQW Y9, Y9, Y9")
+	a.P("VPABSB Y9, Y10")     // bytes of 1
+	a.P("VPSRLW $15, Y9, Y9") // words of 1
+	a.P("LEAQ (AX)(AX*2), BX")
+	for i := range 4 {
+		a.P("VMOVDQU %d(DX), Y%d", 32*i, 12+i)
+	}
+	a.P("PCALIGN $32")
+	a.L("loop")
+	for i, at := range []string{"(SI)", "(SI)(AX*1)", "(SI)(AX*2)", "(SI)(BX*1)"} {
+		a.P("VMOVDQU %s, Y%d", at, i)
+	}
+	a.P("VPUNPCKLBW Y1, Y0, Y4")
+	a.P("VPUNPCKHBW Y1, Y0, Y5")
+	a.P("VPUNPCKLBW Y3, Y2, Y6")
+	a.P("VPUNPCKHBW Y3, Y2, Y7")
+	a.P("VPUNPCKLWD Y6, Y4, Y0") // columns 0 to 3 and 16 to 19
+	a.P("VPUNPCKHWD Y6, Y4, Y1") // 4 to 7 and 20 to 23
+	a.P("VPUNPCKLWD Y7, Y5, Y2")
+	a.P("VPUNPCKHWD Y7, Y5, Y3")
+	a.P("VPERM2I128 $0x20, Y1, Y0, Y4")
+	a.P("VPERM2I128 $0x20, Y3, Y2, Y5")
+	a.P("VPERM2I128 $0x31, Y1, Y0, Y6")
+	a.P("VPERM2I128 $0x31, Y3, Y2, Y7")
+	for i := range 4 {
+		a.P("VPXOR Y8, Y%d, Y%d", 4+i, 4+i)
+		a.P("VMOVDQU Y%d, %d(DI)", 4+i, 32*i)
+		a.P("VPMADDUBSW Y%d, Y10, Y%d", 4+i, 4+i)
+		a.P("VPMADDWD Y9, Y%d, Y%d", 4+i, 4+i)
+		a.P("VPADDD Y%d, Y%d, Y%d", 4+i, 12+i, 12+i)
+	}
+	a.P("LEAQ (SI)(AX*4), SI")
+	a.P("ADDQ $128, DI")
+	a.P("DECQ CX")
+	a.P("JNZ loop")
+	for i := range 4 {
+		a.P("VMOVDQU Y%d, %d(DX)", 12+i, 32*i)
 	}
 	a.P("VZEROUPPER")
 	a.P("RET")
