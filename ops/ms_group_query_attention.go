@@ -259,18 +259,20 @@ func groupQueryCache[T floating](c *Call, a *attention[T], k, v headView[T], tot
 			data = make([]T, a.batch*a.kvHeads*size*a.d)
 		}
 		*x.to = headsFirst(data, a.kvHeads, size, a.d)
-		for b := 0; b < a.batch; b++ {
-			for h := 0; h < a.kvHeads; h++ {
+		c.P.For(a.batch*a.kvHeads, 1+(1<<15)/(1+size*a.d), func(lo, hi int) {
+			for u := lo; u < hi; u++ {
+				b, h := u/a.kvHeads, u%a.kvHeads
 				line := x.to.at(b, h, 0)[:size*a.d]
-				clear(line)
+				n := 0
 				if past != nil {
-					copy(line, past[(b*a.kvHeads+h)*p*a.d:][:p*a.d])
+					n = copy(line, past[u*p*a.d:][:p*a.d])
 				}
+				clear(line[n:])
 				for j := 0; j < a.lq; j++ {
 					copy(line[(start(b)+j)*a.d:][:a.d], x.fresh.at(b, h, j))
 				}
 			}
-		}
+		})
 	}
 	a.lk = size
 	return finish, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/attn"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
@@ -18,10 +19,17 @@ type rotary[T floating] struct {
 }
 
 // turn rotates one head by row r of the tables. dst may be src.
-func (r *rotary[T]) turn(dst, src []T, row int) {
+func (r *rotary[T]) turn(rotor attn.Rotor, dst, src []T, row int) {
 	half := r.dim / 2
 	c, s := r.cos[row*half:][:half], r.sin[row*half:][:half]
 	copy(dst[r.dim:], src[r.dim:len(dst)])
+	if x, ok := any(src).([]float32); ok {
+		y, _ := any(dst).([]float32)
+		cos, _ := any(c).([]float32)
+		sin, _ := any(s).([]float32)
+		rotor.Rotate(y, x, cos, sin, r.interleaved)
+		return
+	}
 	if r.interleaved {
 		for i, cv := range c {
 			a, b := src[2*i], src[2*i+1]
@@ -41,10 +49,11 @@ func (r *rotary[T]) all(p par.P, dst, src headView[T], batch, heads, l, size int
 	if size == 0 {
 		return
 	}
-	p.For(batch*heads*l, 1+normGrain/size, func(lo, hi int) {
+	rotor := attn.NewRotor()
+	p.For(batch*heads*l, 1+2*normGrain/size, func(lo, hi int) {
 		for t := lo; t < hi; t++ {
 			b, h, i := t/(heads*l), t/l%heads, t%l
-			r.turn(dst.at(b, h, i)[:size], src.at(b, h, i)[:size], row(b, i))
+			r.turn(rotor, dst.at(b, h, i)[:size], src.at(b, h, i)[:size], row(b, i))
 		}
 	})
 }

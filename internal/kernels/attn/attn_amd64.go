@@ -58,6 +58,18 @@ func weigh2(p unsafe.Pointer, n int, v unsafe.Pointer, ldv int, y unsafe.Pointer
 func weigh512(p unsafe.Pointer, n int, v unsafe.Pointer, ldv int, y unsafe.Pointer, w int)
 
 //go:noescape
+func rotate2(dst, src unsafe.Pointer, half int, c, s unsafe.Pointer, n int)
+
+//go:noescape
+func rotate512(dst, src unsafe.Pointer, half int, c, s unsafe.Pointer, n int)
+
+//go:noescape
+func rotatePairs2(dst, src, c, s unsafe.Pointer, n int)
+
+//go:noescape
+func rotatePairs512(dst, src, c, s unsafe.Pointer, n int)
+
+//go:noescape
 func transpose2(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds int)
 
 //go:noescape
@@ -69,6 +81,16 @@ func archTables() []*table {
 		l = append(l, &table{
 			name: cpu.AVX2, largest: largest2, expSum: expSum2, scale: scale2, dots: dots2, weigh: weigh2,
 			transpose: transpose2, side: 8,
+			rotate: func(dst, src unsafe.Pointer, half int, c, s unsafe.Pointer, n int) {
+				whole := n &^ 7
+				rotate2(dst, src, half, c, s, whole)
+				rotateGo(unsafe.Add(dst, 4*whole), unsafe.Add(src, 4*whole), half, unsafe.Add(c, 4*whole), unsafe.Add(s, 4*whole), n-whole)
+			},
+			rotatePairs: func(dst, src, c, s unsafe.Pointer, n int) {
+				whole := n &^ 7
+				rotatePairs2(dst, src, c, s, whole)
+				rotatePairsGo(unsafe.Add(dst, 4*whole), unsafe.Add(src, 4*whole), unsafe.Add(c, 2*whole), unsafe.Add(s, 2*whole), n-whole)
+			},
 			addLargest: func(s, add unsafe.Pointer, n int) float32 {
 				whole := n &^ 7
 				m := addLargest2(s, add, whole)
@@ -85,6 +107,7 @@ func archTables() []*table {
 		l = append(l, &table{
 			name: cpu.AVX512, largest: largest512, addLargest: addLargest512, keepLargest: keepLargest512,
 			expSum: expSum512, scale: scale512, dots: dots512, weigh: weigh512, transpose: transpose512, side: 16,
+			rotate: rotate512, rotatePairs: rotatePairs512,
 		})
 	}
 	return l

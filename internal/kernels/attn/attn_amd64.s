@@ -404,6 +404,65 @@ done:
 	VZEROUPPER
 	RET
 
+TEXT ·rotate2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ half+16(FP), R8
+	MOVQ c+24(FP), R9
+	MOVQ s+32(FP), R10
+	MOVQ n+40(FP), CX
+	TESTQ CX, CX
+	JLE done
+loop:
+	VMOVUPS (SI), Y0
+	VMOVUPS (SI)(R8*1), Y1
+	VMOVUPS (R9), Y2
+	VMOVUPS (R10), Y3
+	VMULPS Y3, Y1, Y4
+	VMULPS Y2, Y1, Y5
+	VFMSUB231PS Y0, Y2, Y4
+	VFMADD231PS Y0, Y3, Y5
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y5, (DI)(R8*1)
+	ADDQ $32, DI
+	ADDQ $32, R9
+	ADDQ $32, R10
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JG loop
+done:
+	VZEROUPPER
+	RET
+
+TEXT ·rotatePairs2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ c+16(FP), R9
+	MOVQ s+24(FP), R10
+	MOVQ n+32(FP), CX
+	VMOVUPS ·twice(SB), Y6
+	TESTQ CX, CX
+	JLE done
+loop:
+	VMOVUPS (SI), Y0
+	VMOVUPS (R9), X2
+	VMOVUPS (R10), X3
+	VPERMPS Y2, Y6, Y2
+	VPERMPS Y3, Y6, Y3
+	VPERMILPS $0xb1, Y0, Y1
+	VMULPS Y3, Y1, Y1
+	VFMADDSUB213PS Y1, Y2, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $16, R9
+	ADDQ $16, R10
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JG loop
+done:
+	VZEROUPPER
+	RET
+
 TEXT ·largest512(SB), NOSPLIT, $0-20
 	MOVQ s+0(FP), SI
 	MOVQ n+8(FP), CX
@@ -874,6 +933,88 @@ done:
 	VZEROUPPER
 	RET
 
+TEXT ·rotate512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ half+16(FP), R8
+	MOVQ c+24(FP), R9
+	MOVQ s+32(FP), R10
+	MOVQ n+40(FP), CX
+	TESTQ CX, CX
+	JLE done
+	MOVQ $-1, AX
+	KMOVW AX, K1
+loop:
+	CMPQ CX, $16
+	JGE full
+	BZHIQ CX, AX, AX
+	KMOVW AX, K1
+full:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (SI)(R8*1), K1, Z1
+	VMOVUPS.Z (R9), K1, Z2
+	VMOVUPS.Z (R10), K1, Z3
+	VMULPS Z3, Z1, Z4
+	VMULPS Z2, Z1, Z5
+	VFMSUB231PS Z0, Z2, Z4
+	VFMADD231PS Z0, Z3, Z5
+	VMOVUPS Z4, K1, (DI)
+	VMOVUPS Z5, K1, (DI)(R8*1)
+	ADDQ $64, DI
+	ADDQ $64, R9
+	ADDQ $64, R10
+	ADDQ $64, SI
+	SUBQ $16, CX
+	JG loop
+done:
+	VZEROUPPER
+	RET
+
+TEXT ·rotatePairs512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ c+16(FP), R9
+	MOVQ s+24(FP), R10
+	MOVQ n+32(FP), CX
+	VMOVUPS ·twice(SB), Z6
+	TESTQ CX, CX
+	JLE done
+	MOVQ $-1, AX
+	KMOVW AX, K1
+loop:
+	CMPQ CX, $16
+	JGE full
+	BZHIQ CX, AX, AX
+	KMOVW AX, K1
+full:
+	MOVQ CX, BX
+	SHRQ $1, BX
+	MOVQ $0xff, AX
+	CMPQ BX, $8
+	JGE whole
+	BZHIQ BX, AX, AX
+whole:
+	KMOVW AX, K2
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (R9), K2, Z2
+	VMOVUPS.Z (R10), K2, Z3
+	MOVQ $-1, AX
+	VPERMPS Z2, Z6, Z2
+	VPERMPS Z3, Z6, Z3
+	VPERMILPS $0xb1, Z0, Z1
+	VMULPS Z3, Z1, Z1
+	VFMADDSUB213PS Z1, Z2, Z0
+	VMOVUPS Z0, K1, (DI)
+	ADDQ $64, DI
+	ADDQ $32, R9
+	ADDQ $32, R10
+	ADDQ $64, SI
+	SUBQ $16, CX
+	JG loop
+done:
+	VZEROUPPER
+	RET
+
 TEXT ·transpose512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), DI
 	MOVQ ldd+8(FP), R8
@@ -1145,3 +1286,22 @@ DATA ·vc3480000+8(SB)/8, $0xc3480000c3480000
 DATA ·vc3480000+16(SB)/8, $0xc3480000c3480000
 DATA ·vc3480000+24(SB)/8, $0xc3480000c3480000
 GLOBL ·vc3480000(SB), RODATA|NOPTR, $32
+
+// Each of eight lanes twice.
+DATA ·twice+0(SB)/4, $0
+DATA ·twice+4(SB)/4, $0
+DATA ·twice+8(SB)/4, $1
+DATA ·twice+12(SB)/4, $1
+DATA ·twice+16(SB)/4, $2
+DATA ·twice+20(SB)/4, $2
+DATA ·twice+24(SB)/4, $3
+DATA ·twice+28(SB)/4, $3
+DATA ·twice+32(SB)/4, $4
+DATA ·twice+36(SB)/4, $4
+DATA ·twice+40(SB)/4, $5
+DATA ·twice+44(SB)/4, $5
+DATA ·twice+48(SB)/4, $6
+DATA ·twice+52(SB)/4, $6
+DATA ·twice+56(SB)/4, $7
+DATA ·twice+60(SB)/4, $7
+GLOBL ·twice(SB), RODATA|NOPTR, $64

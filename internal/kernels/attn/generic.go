@@ -28,11 +28,17 @@ type table struct {
 	// transpose writes the rows of a side x side block as columns. Nil: none.
 	transpose func(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds int)
 	side      int
+	// rotate sets dst[i] = c[i]·src[i] - s[i]·src[half+i] and dst[half+i] =
+	// s[i]·src[i] + c[i]·src[half+i], i < n, rotatePairs the same for n elements
+	// that are neighbours in pairs. half is in bytes; dst may be src.
+	rotate      func(dst, src unsafe.Pointer, half int, c, s unsafe.Pointer, n int)
+	rotatePairs func(dst, src, c, s unsafe.Pointer, n int)
 }
 
 var tables = append([]*table{{
 	name: cpu.Generic, largest: largestGo, expSum: expSumGo, addLargest: addLargestGo, keepLargest: keepLargestGo,
 	scale: scaleGo, dots: dotsGo, weigh: weighGo,
+	rotate: rotateGo, rotatePairs: rotatePairsGo,
 }}, archTables()...)
 
 // best returns the fastest table that may be used (see package cpu).
@@ -119,5 +125,26 @@ func weighGo(p unsafe.Pointer, n int, v unsafe.Pointer, ldv int, y unsafe.Pointe
 		for i, x := range floats(unsafe.Add(v, j*ldv), w) {
 			sum[i] += f * x
 		}
+	}
+}
+
+func rotateGo(dst, src unsafe.Pointer, half int, c, s unsafe.Pointer, n int) {
+	if n == 0 {
+		return
+	}
+	x1, x2 := floats(src, n), floats(unsafe.Add(src, half), n)
+	y1, y2 := floats(dst, n), floats(unsafe.Add(dst, half), n)
+	sin := floats(s, n)
+	for i, cos := range floats(c, n) {
+		a, b := x1[i], x2[i]
+		y1[i], y2[i] = cos*a-sin[i]*b, sin[i]*a+cos*b
+	}
+}
+
+func rotatePairsGo(dst, src, c, s unsafe.Pointer, n int) {
+	x, y, sin := floats(src, n), floats(dst, n), floats(s, n/2)
+	for i, cos := range floats(c, n/2) {
+		a, b := x[2*i], x[2*i+1]
+		y[2*i], y[2*i+1] = cos*a-sin[i]*b, sin[i]*a+cos*b
 	}
 }

@@ -33,9 +33,16 @@ func main() {
 		scale(a, v)
 		dots(a, v)
 		weigh(a, v)
+		rotate(a, v)
+		rotatePairs(a, v)
 	}
 	transpose512(a)
 	transpose2(a)
+	a.Raw("\n// Each of eight lanes twice.\n")
+	for i := range 16 {
+		a.Raw(fmt.Sprintf("DATA ·twice+%d(SB)/4, $%d\n", 4*i, i/2))
+	}
+	a.Raw("GLOBL ·twice(SB), RODATA|NOPTR, $64\n")
 	a.Write("attn_amd64.s")
 }
 
@@ -566,6 +573,84 @@ func weigh(a *asm.File, v isa) {
 		a.P("JNZ ones")
 	}
 	a.L("done")
+	ret(a)
+}
+
+// rotate: func(dst, src unsafe.Pointer, half int, c, s unsafe.Pointer, n int):
+// dst[i] = c[i]·src[i] - s[i]·src[half+i], dst[half+i] = s[i]·src[i] +
+// c[i]·src[half+i] for i < n. half is in bytes; dst may be src.
+func rotate(a *asm.File, v isa) {
+	a.Func("rotate"+v.suffix, 48)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ src+8(FP), SI")
+	a.P("MOVQ half+16(FP), R8")
+	a.P("MOVQ c+24(FP), R9")
+	a.P("MOVQ s+32(FP), R10")
+	a.P("MOVQ n+40(FP), CX")
+	masked(a, v, func(string) {
+		z, k := "", ""
+		if v.wide {
+			z, k = ".Z", "K1, "
+		}
+		for i, at := range []string{"(SI)", "(SI)(R8*1)", "(R9)", "(R10)"} {
+			a.P("VMOVUPS%s %s, %s%s", z, at, k, v.r(i))
+		}
+		a.P("VMULPS %s, %s, %s", v.r(3), v.r(1), v.r(4))
+		a.P("VMULPS %s, %s, %s", v.r(2), v.r(1), v.r(5))
+		a.P("VFMSUB231PS %s, %s, %s", v.r(0), v.r(2), v.r(4))
+		a.P("VFMADD231PS %s, %s, %s", v.r(0), v.r(3), v.r(5))
+		a.P("VMOVUPS %s, %s(DI)", v.r(4), k)
+		a.P("VMOVUPS %s, %s(DI)(R8*1)", v.r(5), k)
+		for _, r := range []string{"DI", "R9", "R10"} {
+			a.P("ADDQ $%d, %s", v.bytes, r)
+		}
+	})
+	ret(a)
+}
+
+// rotatePairs: func(dst, src, c, s unsafe.Pointer, n int) is rotate for
+// elements that are neighbours; n counts them, twice as many as c and s have.
+func rotatePairs(a *asm.File, v isa) {
+	a.Func("rotatePairs"+v.suffix, 40)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ src+8(FP), SI")
+	a.P("MOVQ c+16(FP), R9")
+	a.P("MOVQ s+24(FP), R10")
+	a.P("MOVQ n+32(FP), CX")
+	a.P("VMOVUPS ·twice(SB), %s", v.r(6))
+	masked(a, v, func(string) {
+		if v.wide {
+			a.P("MOVQ CX, BX")
+			a.P("SHRQ $1, BX")
+			a.P("MOVQ $0xff, AX")
+			a.P("CMPQ BX, $8")
+			a.P("JGE whole")
+			a.P("BZHIQ BX, AX, AX")
+			a.L("whole")
+			a.P("KMOVW AX, K2")
+			a.P("VMOVUPS.Z (SI), K1, Z0")
+			a.P("VMOVUPS.Z (R9), K2, Z2")
+			a.P("VMOVUPS.Z (R10), K2, Z3")
+			a.P("MOVQ $-1, AX")
+		} else {
+			a.P("VMOVUPS (SI), Y0")
+			a.P("VMOVUPS (R9), X2")
+			a.P("VMOVUPS (R10), X3")
+		}
+		a.P("VPERMPS %s, %s, %s", v.r(2), v.r(6), v.r(2))
+		a.P("VPERMPS %s, %s, %s", v.r(3), v.r(6), v.r(3))
+		a.P("VPERMILPS $0xb1, %s, %s", v.r(0), v.r(1))
+		a.P("VMULPS %s, %s, %s", v.r(3), v.r(1), v.r(1))
+		a.P("VFMADDSUB213PS %s, %s, %s", v.r(1), v.r(2), v.r(0))
+		if v.wide {
+			a.P("VMOVUPS Z0, K1, (DI)")
+		} else {
+			a.P("VMOVUPS Y0, (DI)")
+		}
+		a.P("ADDQ $%d, DI", v.bytes)
+		a.P("ADDQ $%d, R9", v.bytes/2)
+		a.P("ADDQ $%d, R10", v.bytes/2)
+	})
 	ret(a)
 }
 
