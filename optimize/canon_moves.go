@@ -366,11 +366,16 @@ func rewriteMoves(m *Match, b *ops.Builder) []*onnx.Value {
 			return nil
 		}
 	}
-	y, nodes, left := f.build(b, x, root.Type)
-	if y == nil || left > transposes || left == transposes && nodes >= len(chain) {
-		return nil
+	// Dimensions that stay neighbours are joined if the sizes cannot be written otherwise.
+	for _, join := range []bool{false, true} {
+		made := len(b.Nodes)
+		y, nodes, left := f.build(b, x, root.Type, join)
+		if y != nil && (left < transposes || left == transposes && nodes < len(chain)) {
+			return only(m, y)
+		}
+		b.Nodes = b.Nodes[:made]
 	}
-	return only(m, y)
+	return nil
 }
 
 // isMove reports whether n is an operator that moves follows.
@@ -391,8 +396,9 @@ func isView(n *onnx.Node) bool {
 }
 
 // build writes the chain from x in its shortest form, of which it returns the
-// numbers of nodes and of Transposes; nil if that cannot be written.
-func (v *moved) build(b *ops.Builder, x *onnx.Value, want onnx.Type) (y *onnx.Value, nodes, transposes int) {
+// numbers of nodes and of Transposes; nil if that cannot be written. With join,
+// dimensions of x may be joined.
+func (v *moved) build(b *ops.Builder, x *onnx.Value, want onnx.Type, join bool) (y *onnx.Value, nodes, transposes int) {
 	if v.axis >= 0 {
 		x = b.Op("Slice", nil, x, b.Ints(v.lo), b.Ints(v.hi), b.Ints(v.axis))
 		nodes++
@@ -406,13 +412,18 @@ func (v *moved) build(b *ops.Builder, x *onnx.Value, want onnx.Type) (y *onnx.Va
 	for i, a := range from {
 		pos[a] = i
 	}
+	first := map[int]bool{} // positions where a dimension of x begins
+	for i, n := 0, 0; i < len(v.src); i++ {
+		first[n] = true
+		n += len(v.src[i])
+	}
 	var runs [][2]int // [first, last] in source order, in the new order
 	for _, a := range to {
 		p, ok := pos[a]
 		if !ok {
 			return nil, 0, 0
 		}
-		if k := len(runs) - 1; k >= 0 && runs[k][1]+1 == p {
+		if k := len(runs) - 1; k >= 0 && runs[k][1]+1 == p && (join || !first[p]) {
 			runs[k][1] = p
 		} else {
 			runs = append(runs, [2]int{p, p})

@@ -1,6 +1,8 @@
 package optimize
 
 import (
+	"slices"
+
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -47,6 +49,55 @@ var canonShape = []*Rule{
 		Example: func(b *ops.Builder) {
 			x := in(b, "x", 2, 3)
 			ret(b, b.Op("Unsqueeze", nil, b.Op("Unsqueeze", nil, x, b.Ints(1)), b.Ints(0, 4)))
+		},
+	},
+	{
+		Name: "drop-views", Doc: "chain of Reshape, Squeeze, Unsqueeze and Flatten that ends with the shape it began with => its beginning",
+		Pattern: AnyOf(Op("Reshape", Var("x")).Rest(), reshaping(Var("x"), false)),
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			for x := m.Var("x"); ; x = x.From.In[0] {
+				if sameType(x, m.Root.Out[0]) {
+					return only(m, x)
+				}
+				if x.From == nil || x.From.Graph != m.Root.Graph || !isView(x.From) {
+					return nil
+				}
+			}
+		},
+		Example: func(b *ops.Builder) {
+			x := b.Op("Neg", nil, in(b, "x", 2, 3))
+			y := b.Op("Flatten", nil, b.Op("Unsqueeze", nil, x, b.Ints(1)))
+			ret(b, b.Op("Reshape", nil, y, b.Op("Shape", nil, x)))
+		},
+	},
+	{
+		Name: "drop-expand", Doc: "Expand of an operand that is broadcast anyway => the operand itself",
+		Pattern: AnyOf(stretched("Add"), stretched("Sub"), stretched("Mul"), stretched("Div"), stretched("And"), stretched("Or"), stretched("Equal"),
+			stretched("Less"), stretched("Greater"), stretched("LessOrEqual"), stretched("GreaterOrEqual"),
+			Op("Where", Op("Expand", Var("x"), Var("s")).Shared(), Var("y"), Var("z"))),
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			n := m.Root
+			if n.Opset < 7 || b.G.Opsets[""] < 7 {
+				return nil
+			}
+			in := slices.Clone(n.In)
+			var rest []onnx.Type
+			for i, v := range in {
+				if e := v.From; e != nil && e.Op == "Expand" && e.In[0] == m.Var("x") && e.In[1] == m.Var("s") {
+					in[i] = m.Var("x")
+				} else {
+					rest = append(rest, v.Type)
+				}
+			}
+			// The others must have the result's shape without it.
+			if !slices.ContainsFunc(rest, func(t onnx.Type) bool { return sameDims(t, n.Out[0].Type) }) {
+				return nil
+			}
+			return b.Ops("", n.Op, n.Attrs, 1, in...)
+		},
+		Example: func(b *ops.Builder) {
+			x, y := in(b, "x", 1, 3), in(b, "y", 2, 3)
+			ret(b, b.Op("Mul", nil, y, b.Op("Expand", nil, x, b.Op("Shape", nil, y))))
 		},
 	},
 	{
@@ -122,6 +173,12 @@ var canonShape = []*Rule{
 			ret(b, b.Op("And", nil, b.Const(tensor.Scalar(true)), x))
 		},
 	},
+}
+
+// stretched matches an operator of two operands, one of which is expanded.
+func stretched(op string) *Pattern {
+	e := Op("Expand", Var("x"), Var("s")).Shared()
+	return AnyOf(Op(op, e, Var("y")), Op(op, Var("y"), e))
 }
 
 // reshaping matches operators whose results hold their input's elements in

@@ -15,7 +15,8 @@ var activationForms = []*Rule{
 		Name: "gelu", Doc: "x/2 * (1 + erf(x/sqrt(2))) => Gelu",
 		Pattern: func() *Pattern {
 			x := Var("x")
-			erf := Op("Erf", times(x, math.Sqrt2/2))
+			// Some programs write the root of 2 with five digits.
+			erf := Op("Erf", AnyOf(Op("Mul", x, Const(math.Sqrt2/2, 1e-5)), Op("Div", x, Const(math.Sqrt2, 2e-5))))
 			return AnyOf(
 				Chain("Mul", x, half(), Op("Add", erf, Near(1))),
 				Op("Div", Chain("Mul", x, Op("Add", erf, Near(1))), Near(2)),
@@ -175,11 +176,6 @@ var activationForms = []*Rule{
 			ret(b, b.Op("Min", nil, b.Op("Max", nil, f32(b, -0.5), x), f32(b, 0.75)))
 		},
 	},
-}
-
-// times matches v multiplied by the constant c, or divided by its inverse.
-func times(v *Pattern, c float64) *Pattern {
-	return AnyOf(Op("Mul", v, Near(c)), Op("Div", v, Near(1/c)))
 }
 
 func half() *Pattern { return Near(0.5) }

@@ -35,7 +35,15 @@ var attentions = []*Rule{
 			// Heads and batch in one dimension.
 			q3, k3, v3 := in(b, "q3", 6, 5, 4), in(b, "k3", 6, 7, 4), in(b, "v3", 6, 7, 4)
 			u := b.Op("Softmax", last, b.Op("Add", nil, b.Op("MatMul", nil, q3, t(k3, 0, 2, 1)), floats(b, 6, 5, 7)))
-			ret(b, y, b.Op("MatMul", nil, w, v), b.Op("MatMul", nil, u, v3))
+			// A mask of which nothing is known, one with an empty row, one that leaves none.
+			p := b.Op("Softmax", last, b.Op("Add", nil, b.Op("MatMul", nil, q, t(k, 0, 1, 3, 2)), in(b, "free", 5, 7)))
+			hole := b.Op("Expand", nil, b.Const(tensor.Of([]float32{0, 1, float32(math.Inf(-1)), 2, 0}, 5, 1)), b.Ints(5, 7))
+			h := b.Op("Softmax", last, b.Op("Add", nil, b.Op("MatMul", nil, q, t(k, 0, 1, 3, 2)), hole))
+			whole := b.Op("Where", nil, b.Op("Greater", nil, hole, f32(b, -1)), b.Op("MatMul", nil, q, t(k, 0, 1, 3, 2)), f32(b, math.Inf(-1)))
+			causal := b.Op("Trilu", onnx.NewAttrs("upper", 1), b.Op("Expand", nil, f32(b, math.Inf(-1)), b.Ints(5, 7)), b.Const(tensor.Scalar(int64(1))))
+			z := b.Op("Softmax", last, b.Op("Add", nil, b.Op("MatMul", nil, q, t(k, 0, 1, 3, 2)), causal))
+			ret(b, y, b.Op("MatMul", nil, w, v), b.Op("MatMul", nil, u, v3), b.Op("MatMul", nil, p, v), b.Op("MatMul", nil, z, v),
+				b.Op("MatMul", nil, h, v), b.Op("MatMul", nil, b.Op("Softmax", last, whole), v))
 		},
 	},
 	{
@@ -43,7 +51,7 @@ var attentions = []*Rule{
 		Pattern: Op("Attention", Var("q"), repeated("k"), repeated("v")).Rest(),
 		Where: func(m *Match) bool {
 			n, k, v := m.Root, m.Var("k").Type.Dims, m.Var("v").Type.Dims
-			return isRepeat(m.Node("kr"), m.Var("k")) && isRepeat(m.Node("vr"), m.Var("v")) && k[1].Equal(v[1]) &&
+			return isRepeat(m.Node("kr"), m.Node("ky"), m.Var("k")) && isRepeat(m.Node("vr"), m.Node("vy"), m.Var("v")) && k[1].Equal(v[1]) &&
 				input(n, 4) == nil && input(n, 5) == nil && len(n.Out) == 1
 		},
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
@@ -282,12 +290,13 @@ func transposed(b *ops.Builder, v *onnx.Value) *onnx.Value {
 // names begin with it.
 func repeated(name string) *Pattern {
 	x := Var(name)
-	return Op("Reshape", Op("Expand", AnyOf(Op("Unsqueeze", x).Rest().Shared(), Op("Reshape", x, Var(name+"s")).Shared()), Var(name+"e")).As(name+"r").Shared(), Var(name+"t")).Shared()
+	one := AnyOf(Op("Unsqueeze", x).Rest().Shared(), Op("Reshape", x, Var(name+"s")).Shared())
+	return Op("Reshape", AnyOf(Op("Expand", one, Var(name+"e")).As(name+"r").Shared(), Op("Tile", one, Var(name+"e")).As(name+"r").Shared()), Var(name+"t")).As(name + "y").Shared()
 }
 
-// isRepeat reports whether n, an Expand of x [b, h, t, d] as [b, h, 1, t, d],
-// gives [b, h, groups, t, d].
-func isRepeat(n *onnx.Node, x *onnx.Value) bool {
+// isRepeat reports whether n, an Expand or Tile of x [b, h, t, d] as [b, h, 1, t, d],
+// gives [b, h, groups, t, d], and y joins the heads.
+func isRepeat(n, y *onnx.Node, x *onnx.Value) bool {
 	from, mid, to := x.Type, n.In[0].Type, n.Out[0].Type
 	if from.Rank() != 4 || mid.Rank() != 5 || to.Rank() != 5 || !mid.Dims[2].Is(1) {
 		return false
@@ -298,12 +307,9 @@ func isRepeat(n *onnx.Node, x *onnx.Value) bool {
 		}
 	}
 	// Heads and groups must be what the Reshape joins.
-	y := n.Out[0].Users()
-	return len(y) > 0 && !slices.ContainsFunc(y, func(u *onnx.Node) bool {
-		t := u.Out[0].Type
-		return t.Rank() != 4 || !t.Dims[0].Equal(to.Dims[0]) || !t.Dims[1].Equal(to.Dims[1].Mul(to.Dims[2])) ||
-			!t.Dims[2].Equal(to.Dims[3]) || !t.Dims[3].Equal(to.Dims[4])
-	})
+	t := y.Out[0].Type
+	return t.Rank() == 4 && t.Dims[0].Equal(to.Dims[0]) && t.Dims[1].Equal(to.Dims[1].Mul(to.Dims[2])) &&
+		t.Dims[2].Equal(to.Dims[3]) && t.Dims[3].Equal(to.Dims[4])
 }
 
 // headsApart reports whether n is an Attention whose inputs have their heads

@@ -9,37 +9,38 @@ import (
 )
 
 // attentionMask returns the mask of Attention for scores of the type of qk, nil
-// without one. It is false if there is none that means the same: where
-// everything is masked, Attention gives 0 and Softmax NaN, so it must be known
-// that this does not happen, or NaN must be replaced by 0 behind Softmax.
-func attentionMask(m *Match, b *ops.Builder, qk onnx.Type, factor float64) (*onnx.Value, bool) {
+// without one; false if there is none that means the same. Where everything is
+// masked, Attention gives 0 and Softmax NaN: such rows get a mask of NaN,
+// unless they cannot be or NaN is replaced by 0 behind Softmax.
+func attentionMask(m *Match, b *ops.Builder, qk onnx.Type, factor float64) (mask *onnx.Value, ok bool) {
 	guarded := m.Node("guard") != nil
 	d := qk.DType
+	mask = m.Var("mask")
+	number := func(x float64) *onnx.Value { return b.Float(d, x) }
 	if fill := m.Const("fill"); fill != nil {
 		f, ok := scalar(fill)
-		keep := m.Var("keep")
-		if keep == nil {
-			keep = b.Op("Not", nil, m.Var("drop"))
+		if mask = m.Var("keep"); mask == nil {
+			mask = b.Op("Not", nil, m.Var("drop"))
 		}
 		if !ok || b.Err() != nil {
 			return nil, false
 		}
 		switch {
 		case math.IsInf(f, -1):
-			if !guarded {
-				return nil, false
+			if some, _ := bounds(mask, true, 40); !guarded && some < 1 {
+				any := b.Op("ReduceMax", nil, mask, b.Ints(-1))
+				mask = b.Op("Where", nil, mask, number(0), b.Op("Where", nil, any, number(f), number(math.NaN())))
 			}
-			return fitMask(b, keep, qk)
 		case f <= lowest(d)*1e-4: // scores vanish beside it
-			return fitMask(b, b.Op("Where", nil, keep, b.Float(d, 0), b.Float(d, f)), qk)
+			mask = b.Op("Where", nil, mask, number(0), number(f))
+		default:
+			return nil, false
 		}
-		return nil, false
+		return fitMask(b, mask, qk)
 	}
-	mask := m.Var("mask")
 	if mask == nil {
 		return nil, true
 	}
-	// In half precision, with a Softmax of float32, a mask may be of that type.
 	if mask.Type.DType != d {
 		return nil, false
 	}
@@ -50,14 +51,17 @@ func attentionMask(m *Match, b *ops.Builder, qk onnx.Type, factor float64) (*onn
 		mask = b.Op("Add", nil, mask, more)
 	}
 	if factor != 1 {
-		mask = b.Op("Mul", nil, mask, b.Float(d, factor))
+		mask = b.Op("Mul", nil, mask, number(factor))
 	}
 	if b.Err() != nil {
 		return nil, false
 	}
 	if !guarded {
-		if lo, _ := bounds(mask, 40); !(rounded(lo, d) >= -math.MaxFloat64) && !rowsHaveFinite(mask.Const) {
-			return nil, false
+		lo, _ := bounds(mask, false, 40)
+		some, _ := bounds(mask, true, 40)
+		if !(rounded(lo, d) >= -math.MaxFloat64) && !(rounded(some, d) >= -math.MaxFloat64) && !rowsHaveFinite(mask.Const) {
+			none := b.Op("Equal", nil, b.Op("ReduceMax", nil, mask, b.Ints(-1)), number(math.Inf(-1)))
+			mask = b.Op("Where", nil, none, number(math.NaN()), mask)
 		}
 	}
 	return fitMask(b, mask, qk)
@@ -130,28 +134,71 @@ func rowsHaveFinite(t *tensor.Tensor) bool {
 }
 
 // bounds returns what the elements of v, numbers or bools, are known to lie
-// between, NaN aside. depth bounds how far it looks.
-func bounds(v *onnx.Value, depth int) (lo, hi float64) {
+// between, NaN aside; first: those at index 0 of the last dimension. What is
+// computed by sums of products counts as finite. depth bounds how far it looks.
+func bounds(v *onnx.Value, first bool, depth int) (lo, hi float64) {
 	lo, hi = math.Inf(-1), math.Inf(1)
 	switch {
 	case v == nil || depth == 0:
 		return lo, hi
 	case v.Const != nil:
-		return constBounds(v.Const)
-	case v.Type.DType == tensor.Bool:
-		return 0, 1
-	case v.From == nil || ops.NormalDomain(v.From.Domain) != "":
+		return constBounds(v.Const, first)
+	}
+	if v.Type.DType == tensor.Bool {
+		lo, hi = 0, 1
+	}
+	if v.From == nil || ops.NormalDomain(v.From.Domain) != "" {
 		return lo, hi
 	}
 	n := v.From
-	of := func(i int) (float64, float64) { return bounds(input(n, i), depth-1) }
+	of := func(i int) (float64, float64) { return bounds(input(n, i), first, depth-1) }
+	var a, b, c, d float64
+	if len(n.In) == 2 && n.In[1] != nil {
+		switch n.Op {
+		case "Add", "Sub", "Mul", "And", "Or", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal":
+			a, b = of(0)
+			c, d = of(1)
+		}
+	}
 	switch n.Op {
-	case "Identity", "Reshape", "Transpose", "Expand", "Unsqueeze", "Squeeze", "Flatten", "Slice", "Tile", "Gather", "GatherElements",
-		"GatherND", "Split", "DepthToSpace", "SpaceToDepth":
+	case "Identity", "Expand", "Unsqueeze", "Squeeze", "Reshape", "Flatten":
+		// The first of each row stay where rows do.
+		if first && n.Op != "Identity" && !sameLast(n.In[0], v) && !(n.Op == "Expand" && n.In[0].Type.Rank() > 0) {
+			return bounds(n.In[0], false, depth-1)
+		}
 		return of(0)
+	case "Transpose", "Slice", "Tile", "Gather", "GatherElements", "GatherND", "Split", "DepthToSpace", "SpaceToDepth":
+		return bounds(n.In[0], false, depth-1)
 	case "Trilu":
 		lo, hi = of(0)
+		k, ok := 0, true
+		if t := input(n, 1); t != nil {
+			var s []int
+			if ok = t.Const != nil; ok {
+				s, _ = ops.IntsOf(t.Const)
+				ok = len(s) == 1
+			}
+			if ok {
+				k = s[0]
+			}
+		}
+		upper := intAttr(n, "upper", 1) != 0
+		switch {
+		case first && ok && upper && k >= 1:
+			return 0, 0
+		case first && ok && !upper && k >= 0:
+			return lo, hi
+		}
 		return min(lo, 0), max(hi, 0)
+	case "Range":
+		start, step := constInt(input(n, 0)), constInt(input(n, 2))
+		if start == nil || step == nil || *step <= 0 {
+			return lo, hi
+		}
+		if first {
+			return float64(*start), float64(*start)
+		}
+		return float64(*start), hi
 	case "Cast":
 		if from := n.In[0].Type.DType; from.IsInt() {
 			// Masks of integers count from 0.
@@ -160,55 +207,95 @@ func bounds(v *onnx.Value, depth int) (lo, hi float64) {
 		}
 		return of(0)
 	case "Where":
-		a, x := of(1)
-		c, y := of(2)
-		return min(a, c), max(x, y)
+		c, d = bounds(n.In[0], first, depth-1)
+		a, b = of(1)
+		lo, hi = of(2)
+		switch {
+		case c == 1:
+			return a, b
+		case d == 0:
+			return lo, hi
+		}
+		return min(a, lo), max(b, hi)
 	case "Concat":
-		lo, hi = of(0)
-		for i := range n.In[1:] {
-			a, x := of(1 + i)
-			lo, hi = min(lo, a), max(hi, x)
+		lo, hi = bounds(n.In[0], false, depth-1)
+		for _, x := range n.In[1:] {
+			a, b = bounds(x, false, depth-1)
+			lo, hi = min(lo, a), max(hi, b)
 		}
 		return lo, hi
 	case "Add":
-		a, x := of(0)
-		c, y := of(1)
-		return a + c, x + y
+		return a + c, b + d
 	case "Sub":
-		a, x := of(0)
-		c, y := of(1)
-		return a - y, x - c
+		return a - d, b - c
 	case "Neg":
-		a, x := of(0)
-		return -x, -a
+		a, b = of(0)
+		return -b, -a
 	case "Mul":
-		a, x := of(0)
-		c, y := of(1)
-		return productBounds(a, x, c, y)
-	case "Min":
+		return productBounds(a, b, c, d)
+	case "And":
+		return min(a, c), min(b, d)
+	case "Or":
+		return max(a, c), max(b, d)
+	case "Not":
+		a, b = of(0)
+		return 1 - b, 1 - a
+	case "Less":
+		return truth(b < c, a >= d)
+	case "LessOrEqual":
+		return truth(b <= c, a > d)
+	case "Greater":
+		return truth(a > d, b <= c)
+	case "GreaterOrEqual":
+		return truth(a >= d, b < c)
+	case "Equal":
+		return truth(a == b && c == d && a == c, b < c || a > d)
+	case "Min", "Max":
 		for i := range n.In {
-			a, x := of(i)
-			if i == 0 {
-				lo, hi = a, x
+			a, b = of(i)
+			switch {
+			case i == 0:
+				lo, hi = a, b
+			case n.Op == "Min":
+				lo, hi = min(lo, a), min(hi, b)
+			default:
+				lo, hi = max(lo, a), max(hi, b)
 			}
-			lo, hi = min(lo, a), min(hi, x)
-		}
-		return lo, hi
-	case "Max":
-		for i := range n.In {
-			a, x := of(i)
-			if i == 0 {
-				lo, hi = a, x
-			}
-			lo, hi = max(lo, a), max(hi, x)
 		}
 		return lo, hi
 	case "Sigmoid", "Softmax":
 		return 0, 1
 	case "Relu", "Abs":
 		return 0, hi
+	case "MatMul", "Gemm", "Conv", "Einsum", "LayerNormalization", "RMSNormalization":
+		return -computed, computed
 	}
 	return lo, hi
+}
+
+// computed is beyond what a network computes unless it overflows.
+const computed = 1e30
+
+// truth returns the bounds of a bool that is known to be true or false.
+func truth(yes, no bool) (lo, hi float64) {
+	switch {
+	case yes:
+		return 1, 1
+	case no:
+		return 0, 0
+	}
+	return 0, 1
+}
+
+// constInt returns the value of a constant integer, or nil.
+func constInt(v *onnx.Value) *int {
+	if v == nil || v.Const == nil || v.Const.Len() != 1 {
+		return nil
+	}
+	if s, err := ops.IntsOf(v.Const); err == nil {
+		return &s[0]
+	}
+	return nil
 }
 
 // productBounds bounds x·y for x in [a, b], y in [c, d].
@@ -226,28 +313,41 @@ func productBounds(a, b, c, d float64) (lo, hi float64) {
 	return lo, hi
 }
 
-func constBounds(t *tensor.Tensor) (lo, hi float64) {
+func constBounds(t *tensor.Tensor, first bool) (lo, hi float64) {
 	if t.Len() == 0 || t.Len() > 1<<22 || t.DType() == tensor.String || t.DType().IsPacked() {
 		return math.Inf(-1), math.Inf(1)
 	}
-	if t.DType() == tensor.Bool {
-		return 0, 1
+	step := 1
+	if first && t.Rank() > 0 {
+		step = t.Dim(-1)
 	}
-	if t.DType() == tensor.Float32 {
-		return least(tensor.Data[float32](t))
+	switch t.DType() {
+	case tensor.Bool:
+		d := tensor.Data[bool](t)
+		lo, hi = 1, 0
+		for i := 0; i < len(d); i += step {
+			if d[i] {
+				hi = 1
+			} else {
+				lo = 0
+			}
+		}
+		return lo, hi
+	case tensor.Float32:
+		return least(tensor.Data[float32](t), step)
 	}
 	v, err := tensor.Float64s(t)
 	if err != nil || len(v) == 0 {
 		return math.Inf(-1), math.Inf(1)
 	}
-	return least(v)
+	return least(v, step)
 }
 
-// least returns the least and the greatest of v.
-func least[T float32 | float64](v []T) (lo, hi float64) {
+// least returns the least and the greatest of every step-th element of v.
+func least[T float32 | float64](v []T, step int) (lo, hi float64) {
 	a, b := v[0], v[0]
-	for _, x := range v {
-		a, b = min(a, x), max(b, x)
+	for i := 0; i < len(v); i += step {
+		a, b = min(a, v[i]), max(b, v[i])
 	}
 	return float64(a), float64(b)
 }

@@ -20,7 +20,7 @@ var rotaries = []*Rule{
 			if !isLast(m.Node("rotated"), "axis", x.Type.Rank()) || !keepsFloats(m) {
 				return nil
 			}
-			return rewriteRotary(b, x, halved(b, m.Var("cos"), 40), halved(b, m.Var("sin"), 40))
+			return rewriteRotary(b, x, halved(b, m.Var("cos"), 40), halved(b, m.Var("sin"), 40), nil)
 		},
 		Example: func(b *ops.Builder) {
 			x, a := in(b, "x", 2, 3, 5, 8), in(b, "angles", 2, 5, 4)
@@ -43,7 +43,7 @@ var rotaries = []*Rule{
 				!isFloating(p.of) || !sameType(p.of, m.Root.Out[0]) {
 				return nil
 			}
-			return rewriteRotary(b, p.of, m.Var("cos"), m.Var("sin"))
+			return rewriteRotary(b, p.of, m.Var("cos"), m.Var("sin"), nil)
 		},
 		Example: func(b *ops.Builder) {
 			x, a := in(b, "x", 2, 5, 3, 8), in(b, "angles", 2, 5, 1, 4)
@@ -52,6 +52,35 @@ var rotaries = []*Rule{
 			mul := func(x, y *onnx.Value) *onnx.Value { return b.Op("Mul", nil, x, y) }
 			ret(b, b.Op("Concat", onnx.NewAttrs("axis", 3), b.Op("Sub", nil, mul(h[0], cos), mul(h[1], sin)),
 				b.Op("Add", nil, mul(h[1], cos), mul(h[0], sin))))
+		},
+	},
+	{
+		Name: "rotary-pairs", Doc: "x*cos + (-x2, x1 in turn)*sin for the odd and even elements x2, x1 of x => RotaryEmbedding with interleaved pairs",
+		Pattern: Op("Add", Op("Mul", Var("x"), Var("cos")), Op("Mul", Op("Reshape",
+			Op("Concat", lastUnit(Op("Neg", Var("x2"))), lastUnit(Var("x1"))).As("pairs"), Var("shape")), Var("sin"))),
+		Where: func(m *Match) bool {
+			p, ok := lastPart(m.Var("x1"))
+			q, ok2 := lastPart(m.Var("x2"))
+			x, t := m.Var("x"), m.Node("pairs").Out[0].Type
+			return ok && ok2 && p.of == x && q.of == x && p.step == 2 && q.step == 2 && p.lo == 0 && q.lo == 1 && p.hi >= p.size-1 && q.hi == q.size &&
+				p.size%2 == 0 && isLast(m.Node("pairs"), "axis", t.Rank()) && t.Rank() == x.Type.Rank()+1 && t.Dims[t.Rank()-1].Is(2) && keepsFloats(m)
+		},
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			cos, sin := doubled(b, m.Var("cos")), doubled(b, m.Var("sin"))
+			return rewriteRotary(b, m.Var("x"), cos, sin, onnx.NewAttrs("interleaved", 1))
+		},
+		Example: func(b *ops.Builder) {
+			x, a := in(b, "x", 2, 5, 3, 8), in(b, "angles", 2, 5, 1, 4)
+			twice := func(v *onnx.Value) *onnx.Value {
+				v = b.Op("Expand", nil, b.Op("Unsqueeze", nil, v, b.Ints(-1)), b.Ints(1, 1, 1, 1, 2))
+				return b.Op("Reshape", nil, v, b.Ints(2, 5, 1, 8))
+			}
+			half := func(i int) *onnx.Value {
+				return b.Op("Unsqueeze", nil, b.Op("Slice", nil, x, b.Ints(i), b.Ints(8), b.Ints(-1), b.Ints(2)), b.Ints(-1))
+			}
+			neg := b.Op("Unsqueeze", nil, b.Op("Neg", nil, b.Op("Slice", nil, x, b.Ints(1), b.Ints(8), b.Ints(-1), b.Ints(2))), b.Ints(-1))
+			r := b.Op("Reshape", nil, b.Op("Concat", onnx.NewAttrs("axis", -1), neg, half(0)), b.Ints(2, 5, 3, 8))
+			ret(b, b.Op("Add", nil, b.Op("Mul", nil, x, twice(b.Op("Cos", nil, a))), b.Op("Mul", nil, r, twice(b.Op("Sin", nil, a)))))
 		},
 	},
 	{
@@ -103,7 +132,7 @@ var rotaries = []*Rule{
 
 // rewriteRotary turns x, four-dimensional, by angles whose cosines and sines
 // have half as many elements in the last dimension and 1 where x has its heads.
-func rewriteRotary(b *ops.Builder, x, cos, sin *onnx.Value) []*onnx.Value {
+func rewriteRotary(b *ops.Builder, x, cos, sin *onnx.Value, as onnx.Attrs) []*onnx.Value {
 	if cos == nil || sin == nil || x.Type.Rank() != 4 || !sameDims(cos.Type, sin.Type) {
 		return nil
 	}
@@ -130,14 +159,37 @@ func rewriteRotary(b *ops.Builder, x, cos, sin *onnx.Value) []*onnx.Value {
 	}
 	cos, sin = rotaryTable(b, cos, x, heads), rotaryTable(b, sin, x, heads)
 	if heads == 1 {
-		return b.Ops("", "RotaryEmbedding", nil, 1, x, cos, sin)
+		return b.Ops("", "RotaryEmbedding", as, 1, x, cos, sin)
 	}
 	h, ok := xd[2].Size()
 	if !ok {
 		return nil
 	}
-	y := b.Op("RotaryEmbedding", onnx.NewAttrs("num_heads", h), b.Op("Reshape", nil, x, b.Ints(0, 0, h*d)), cos, sin)
+	y := b.Op("RotaryEmbedding", as.Set("num_heads", int64(h)), b.Op("Reshape", nil, x, b.Ints(0, 0, h*d)), cos, sin)
 	return b.Ops("", "Reshape", nil, 1, y, b.Ints(0, 0, h, d))
+}
+
+// lastUnit matches v with a dimension of 1 behind it.
+func lastUnit(v *Pattern) *Pattern {
+	return AnyOf(Op("Unsqueeze", v).Rest(), Op("Reshape", v).Rest())
+}
+
+// doubled returns the value that v holds each element of twice, or nil.
+func doubled(b *ops.Builder, v *onnx.Value) *onnx.Value {
+	r := v.Type.Rank()
+	if v.From == nil || v.From.Op != "Reshape" || r < 1 {
+		return nil
+	}
+	e := v.From.In[0]
+	if e.From == nil || e.From.Op != "Expand" && e.From.Op != "Tile" || e.Type.Rank() != r+1 {
+		return nil
+	}
+	x := e.From.In[0]
+	if x.Type.Rank() != r+1 || !x.Type.Dims[r].Is(1) || !e.Type.Dims[r].Is(2) || !sameDims(tensorOf(x.Type.Dims[:r]), tensorOf(e.Type.Dims[:r])) ||
+		!sameDims(tensorOf(v.Type.Dims[:r-1]), tensorOf(e.Type.Dims[:r-1])) {
+		return nil
+	}
+	return b.Op("Squeeze", nil, x, b.Ints(r))
 }
 
 // rotaryTable brings t, which broadcasts to x [batch, …], to [batch, positions, elements].
@@ -277,6 +329,12 @@ func halved(b *ops.Builder, v *onnx.Value, depth int) *onnx.Value {
 	case "Gather": // of rows of a table
 		if a := intAttr(n, "axis", 0); a == 0 && x.Type.Rank() > 1 {
 			return again(halved(b, x, depth-1), n.In[1])
+		}
+	case "GatherND":
+		if d := n.In[1].Type.Dims; len(d) > 0 && intAttr(n, "batch_dims", 0) == 0 {
+			if k, ok := d[len(d)-1].Size(); ok && k < x.Type.Rank() {
+				return again(halved(b, x, depth-1), n.In[1])
+			}
 		}
 	case "Transpose":
 		if p, ok := permOf(n); ok && len(p) == r && p[r-1] == r-1 {

@@ -39,7 +39,7 @@ func machine() []pass {
 		{name: "norms", doc: "rules that find normalizations", rules: norms},
 		{name: "moves", doc: "rules that shorten and gather what reorders elements", rules: moves},
 		{name: "rotaries", doc: "rules that find rotary position embeddings", rules: rotaries},
-		{name: "attentions", doc: "rules that find Attention", rules: attentions},
+		{name: "attentions", doc: "rules that find Attention", rules: append(attentionViews, attentions...)},
 	}
 }
 
