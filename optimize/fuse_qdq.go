@@ -397,6 +397,34 @@ var integerOps = []*Rule{
 	},
 }
 
+// unsigned makes activations unsigned, which the integer kernels read as they
+// are; the rules behind it need one QuantizeLinear for all readers again.
+var unsigned = []*Rule{{
+	Name: "qdq-unsigned", Doc: "DequantizeLinear of QuantizeLinear to int8 => to uint8, with a zero point that is 128 larger",
+	Pattern: AnyOf(Op("DequantizeLinear", Op("QuantizeLinear").Rest().Shared().As("q")).Rest(),
+		Op("com.microsoft.DequantizeLinear", Op("com.microsoft.QuantizeLinear").Rest().Shared().As("q")).Rest()),
+	Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+		n := m.Node("q")
+		x, y := quantOf(n), dequantOf(m.Root.Out[0])
+		if !x.whole() || !y.whole() || x.v.Type.DType != tensor.Int8 || x.zero == nil || y.zero == nil || n.In[0].Const != nil {
+			return nil
+		}
+		for _, u := range x.v.Users() {
+			if u.Op != "DequantizeLinear" || u.Graph != n.Graph {
+				return nil
+			}
+		}
+		more := func(q *quantized) *onnx.Value {
+			t := tensor.New(tensor.Uint8, q.zero.Const.Shape()...)
+			t.Bytes()[0] = q.zero.Const.Bytes()[0] ^ 0x80
+			return b.Const(t)
+		}
+		v := b.Op("QuantizeLinear", nil, n.In[0], x.scale, more(x))
+		return []*onnx.Value{b.Op("DequantizeLinear", nil, v, y.scale, more(y))}
+	},
+	Example: func(b *ops.Builder) { ret(b, fakeQuant(b, in(b, "x", 2, 3), 0.03, int8(-5))) },
+}}
+
 // withoutDims returns a constant of one element without dimensions.
 func withoutDims(b *ops.Builder, v *onnx.Value) *onnx.Value {
 	if v.Const.Rank() == 0 {

@@ -25,8 +25,8 @@ var isa = knob.Choice("GNEISS_ISA", "", "highest instruction set that kernels us
 
 // Features are what detection found, whatever the cap.
 type Features struct {
-	AVX2, AVX512, AVX512VNNI, AVX512BF16, AVXVNNI bool // amd64, with the vector state kept by the OS
-	NEON, DotProd                                 bool // arm64
+	AVX2, AVX512, AVX512VNNI, AVX512BF16, AVX512VBMI, AVXVNNI bool // amd64, with the vector state kept by the OS
+	NEON, DotProd                                             bool // arm64
 }
 
 // Found is what this machine has. It is set before any other package's init runs.

@@ -11,6 +11,7 @@ func detect() Features {
 		AVX512:     x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasBMI2,
 		AVX512VNNI: x.HasAVX512VNNI,
 		AVX512BF16: x.HasAVX512BF16,
+		AVX512VBMI: x.HasAVX512VBMI,
 		AVXVNNI:    x.HasAVXVNNI,
 	}
 }

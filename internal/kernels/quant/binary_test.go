@@ -52,6 +52,24 @@ func TestBinary(t *testing.T) {
 					t.Fatal("wrote beyond the end")
 				}
 			}
+			in, out := make([]byte, n), make([]byte, n+1)
+			var table [256]byte
+			for i := range table {
+				table[i] = byte(i*37 + 11)
+			}
+			for i := range in {
+				in[i] = byte(rng.Uint32())
+			}
+			out[n] = 77
+			Lookup(out[:n], in, &table)
+			for i, v := range in {
+				if out[i] != table[v] {
+					t.Fatalf("%d is %d, want %d", v, out[i], table[v])
+				}
+			}
+			if out[n] != 77 {
+				t.Fatal("wrote beyond the end")
+			}
 			sums, x := make([]int32, n), make([]byte, n)
 			for i := range x {
 				x[i], sums[i] = byte(i*7), int32(i)

@@ -22,6 +22,7 @@ type table struct {
 	requantizeEach       func(dst, x unsafe.Pointer, n int, scale unsafe.Pointer, lo, hi float32, zero int32)
 	scaled               func(dst, x unsafe.Pointer, n int, scale, shift unsafe.Pointer)
 	sum                  func(dst, x unsafe.Pointer, n int)
+	lookup               func(dst, x unsafe.Pointer, n int, table unsafe.Pointer)
 	binary               [2][2]binaryFunc // sums and products of unsigned and signed bytes
 	step                 int              // of what binary takes multiples
 }
@@ -199,7 +200,14 @@ func Floats(dst []float32, x []int32) {
 // Lookup sets dst[i] to table[x[i]].
 func Lookup(dst, x []byte, table *[256]byte) {
 	x = x[:len(dst)]
-	for i, v := range x {
+	done := 0
+	if t := best(); t.lookup != nil {
+		done = pieces(len(dst), func(at, n int) {
+			t.lookup(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n, unsafe.Pointer(table))
+		})
+	}
+	dst = dst[done:]
+	for i, v := range x[done:] {
 		dst[i] = table[v]
 	}
 }

@@ -64,6 +64,12 @@ func avx512productU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb,
 //go:noescape
 func avx512productS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
 
+//go:noescape
+func avx2lookup(dst, x unsafe.Pointer, n int, table unsafe.Pointer)
+
+//go:noescape
+func vbmilookup(dst, x unsafe.Pointer, n int, table unsafe.Pointer)
+
 func archTables() []*table {
 	if !cpu.Found.AVX2 {
 		return nil
@@ -71,13 +77,16 @@ func archTables() []*table {
 	l := []*table{{
 		name: cpu.AVX2, quantize: avx2quantize, requantize: avx2requantize,
 		dequantU8: avx2dequantU8, dequantS8: avx2dequantS8, bounds: avx2bounds, floats: avx2floats,
-		requantizeEach: avx2requantizeEach, scaled: avx2scaled, sum: avx2sum,
+		requantizeEach: avx2requantizeEach, scaled: avx2scaled, sum: avx2sum, lookup: avx2lookup,
 		binary: [2][2]binaryFunc{{avx2sumU8, avx2sumS8}, {avx2productU8, avx2productS8}}, step: 32,
 	}}
 	if cpu.Found.AVX512 {
 		t := *l[0]
 		t.name, t.step = cpu.AVX512, 64
 		t.binary = [2][2]binaryFunc{{avx512sumU8, avx512sumS8}, {avx512productU8, avx512productS8}}
+		if cpu.Found.AVX512VBMI {
+			t.lookup = vbmilookup
+		}
 		l = append(l, &t)
 	}
 	return l

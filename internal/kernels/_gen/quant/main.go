@@ -19,6 +19,8 @@ func main() {
 	floats(a)
 	scaled(a)
 	sum(a)
+	lookup(a)
+	lookupVBMI(a)
 	for _, w := range []string{"avx2", "avx512"} {
 		for _, signed := range []bool{false, true} {
 			binary(a, w, signed, false)
@@ -335,6 +337,77 @@ func binary(a *asm.File, level string, signed, product bool) {
 	}
 	a.P("DECQ CX")
 	a.P("JNZ loop")
+	a.L("end")
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// lookup finds 32 bytes of a table of 256 at a time: each part of 16 entries
+// gives those with its upper half, and zeros.
+func lookup(a *asm.File) {
+	a.Func("avx2lookup", 32)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ x+8(FP), SI")
+	a.P("MOVQ n+16(FP), CX")
+	a.P("MOVQ table+24(FP), DX")
+	a.P("MOVL $0x70707070, AX")
+	a.P("MOVQ AX, X8")
+	a.P("VPBROADCASTD X8, Y8")
+	a.P("MOVL $0x10101010, AX")
+	a.P("MOVQ AX, X9")
+	a.P("VPBROADCASTD X9, Y9")
+	loop(a, func() {
+		a.P("VMOVDQU (SI), Y0")
+		a.P("VPXOR Y1, Y1, Y1")
+		for h := range 16 {
+			// An index below 16 stays below 128, another one does not.
+			a.P("VPADDUSB Y8, Y0, Y2")
+			a.P("VBROADCASTI128 %d(DX), Y3", 16*h)
+			a.P("VPSHUFB Y2, Y3, Y3")
+			a.P("VPOR Y3, Y1, Y1")
+			a.P("VPSUBB Y9, Y0, Y0")
+		}
+		a.P("VMOVDQU Y1, (DI)")
+		a.P("ADDQ $32, SI")
+		a.P("ADDQ $32, DI")
+	})
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// lookupVBMI is lookup for 32 bytes in a register for 64: the last may be half.
+func lookupVBMI(a *asm.File) {
+	a.Func("vbmilookup", 32)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ x+8(FP), SI")
+	a.P("MOVQ n+16(FP), CX")
+	a.P("MOVQ table+24(FP), DX")
+	for i := range 4 {
+		a.P("VMOVDQU64 %d(DX), Z%d", 64*i, 16+i)
+	}
+	a.P("MOVQ $-1, AX")
+	a.P("KMOVQ AX, K2")
+	a.P("PCALIGN $32")
+	a.L("loop")
+	a.P("CMPQ CX, $64")
+	a.P("JGE full")
+	a.P("TESTQ CX, CX")
+	a.P("JZ end")
+	a.P("BZHIQ CX, AX, AX")
+	a.P("KMOVQ AX, K2")
+	a.P("MOVQ $64, CX")
+	a.L("full")
+	a.P("VMOVDQU8.Z (SI), K2, Z0")
+	a.P("VMOVDQA64 Z0, Z1")
+	a.P("VPMOVB2M Z0, K1")
+	a.P("VPERMI2B Z17, Z16, Z0")
+	a.P("VPERMI2B Z19, Z18, Z1")
+	a.P("VMOVDQU8 Z1, K1, Z0")
+	a.P("VMOVDQU8 Z0, K2, (DI)")
+	a.P("ADDQ $64, SI")
+	a.P("ADDQ $64, DI")
+	a.P("SUBQ $64, CX")
+	a.P("JMP loop")
 	a.L("end")
 	a.P("VZEROUPPER")
 	a.P("RET")
