@@ -232,7 +232,7 @@ func (c *common) tensor(k []byte, t *tensor.Tensor) []byte {
 // tensorIDs numbers tensors that are too large for a key; equal ones have one number.
 type tensorIDs struct {
 	ids  map[*tensor.Tensor]int
-	like map[string][]*tensor.Tensor // by type, shape and a sample of the data
+	like map[string][]*tensor.Tensor // by type, shape and the first bytes
 }
 
 func (s *tensorIDs) id(kind []byte, t *tensor.Tensor) int {
@@ -242,11 +242,8 @@ func (s *tensorIDs) id(kind []byte, t *tensor.Tensor) int {
 	n := len(s.ids) + 1
 	if t.DType() != tensor.String {
 		b := t.Bytes()
-		key := append([]byte(nil), kind...)
-		for i := range 4 { // few pages of a mapped file
-			at := (len(b) - 64) / 4 * i
-			key = append(key, b[at:at+64]...)
-		}
+		// Of a mapped file that is not in memory each place costs a wait.
+		key := append(append([]byte(nil), kind...), b[:256]...)
 		for _, u := range s.like[string(key)] {
 			if bytes.Equal(u.Bytes(), b) {
 				s.ids[t] = s.ids[u]

@@ -2,6 +2,7 @@ package optimize
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
@@ -163,10 +164,7 @@ func bounds(v *onnx.Value, first bool, depth int) (lo, hi float64) {
 	switch n.Op {
 	case "Identity", "Expand", "Unsqueeze", "Squeeze", "Reshape", "Flatten":
 		// The first of each row stay where rows do.
-		if first && n.Op != "Identity" && !sameLast(n.In[0], v) && !(n.Op == "Expand" && n.In[0].Type.Rank() > 0) {
-			return bounds(n.In[0], false, depth-1)
-		}
-		return of(0)
+		return bounds(n.In[0], first && keepsRows(n), depth-1)
 	case "Transpose", "Slice", "Tile", "Gather", "GatherElements", "GatherND", "Split", "DepthToSpace", "SpaceToDepth":
 		return bounds(n.In[0], false, depth-1)
 	case "Trilu":
@@ -271,6 +269,23 @@ func bounds(v *onnx.Value, first bool, depth int) (lo, hi float64) {
 		return -computed, computed
 	}
 	return lo, hi
+}
+
+// keepsRows reports whether n, which copies or views its input, has the first
+// elements of the input's rows first in its own.
+func keepsRows(n *onnx.Node) bool {
+	x := n.In[0]
+	switch n.Op {
+	case "Identity":
+		return true
+	case "Expand":
+		return x.Type.Rank() > 0
+	case "Unsqueeze":
+		axes, given, ok := constInts(n, 1, "axes")
+		r := n.Out[0].Type.Rank()
+		return given && ok && r > 0 && x.Type.Rank() > 0 && !slices.Contains(axes, -1) && !slices.Contains(axes, r-1)
+	}
+	return sameLast(x, n.Out[0])
 }
 
 // computed is beyond what a network computes unless it overflows.
