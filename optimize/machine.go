@@ -34,6 +34,7 @@ func machine() []pass {
 	return []pass{
 		{name: "unsigned", doc: "rules that quantize activations to unsigned bytes", rules: unsigned},
 		{name: "cse", doc: "compute equal nodes once", run: (*state).cse},
+		{name: "block weights", doc: "rules that keep weights which are quantized in blocks as they are", rules: blockWeights},
 		{name: "integers", doc: "rules that compute with quantized numbers as they are", rules: integerOps},
 		{name: "dynamic integers", doc: "rules that join integer products with the scales of dynamic quantization", rules: dynamicProducts},
 		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},

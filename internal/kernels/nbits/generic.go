@@ -98,6 +98,14 @@ func eight(b unsafe.Pointer, wide bool, dst *[8 * Width]byte) unsafe.Pointer {
 	return unsafe.Add(b, n)
 }
 
+// offset is what float routines take from codes and zero points.
+func offset(wide bool) float32 {
+	if wide {
+		return 128
+	}
+	return 0
+}
+
 // zerosOf reads the zero points of block q.
 func zerosOf(zeros unsafe.Pointer, q, kind int, dst *[Width]float32) {
 	switch kind {
@@ -151,13 +159,14 @@ func tileGo(g *tile, wide bool, kind int) {
 func rowGo(blocks, groups int, x, sums, b, zeros, bscales, y unsafe.Pointer, wide bool, kind int) {
 	var codes [8 * Width]byte
 	var z, sum [Width]float32
+	off := offset(wide)
 	for q := range blocks {
 		var acc [Width]float32
 		for k := 0; k < groups*4; k += 8 {
 			b = eight(b, wide, &codes)
 			for e, v := range (*[8]float32)(unsafe.Add(x, (q*groups*4+k)*4)) {
 				for j, c := range codes[e*Width : (e+1)*Width] {
-					acc[j] += v * float32(c)
+					acc[j] += v * (float32(c) - off)
 				}
 			}
 		}
@@ -168,7 +177,7 @@ func rowGo(blocks, groups int, x, sums, b, zeros, bscales, y unsafe.Pointer, wid
 			if kind == sameKind {
 				v += s
 			} else {
-				v -= s * z[j]
+				v -= s * (z[j] - off)
 			}
 			sum[j] += v * bs[j]
 		}
@@ -179,8 +188,9 @@ func rowGo(blocks, groups int, x, sums, b, zeros, bscales, y unsafe.Pointer, wid
 func expandGo(blocks, groups int, b, zeros, bscales unsafe.Pointer, zero float32, dst unsafe.Pointer, wide bool, kind int) {
 	var codes [8 * Width]byte
 	var z [Width]float32
+	off := offset(wide)
 	for j := range z {
-		z[j] = zero
+		z[j] = zero + off
 	}
 	for q := range blocks {
 		zerosOf(zeros, q, kind, &z)

@@ -47,7 +47,16 @@ func (w *Weights) wide() int {
 	return 0
 }
 
-// kind returns what zero points are, and those of panel p from block q on.
+// zero returns Zero as float routines take it: they take 128 from codes of 8
+// bits and from their zero points, so that sums stay small.
+func (w *Weights) zero() float32 {
+	if w.Wide {
+		return float32(w.Zero) - 128
+	}
+	return float32(w.Zero)
+}
+
+// zeros returns of what kind zero points are, and those of panel p from block q on.
 func (w *Weights) zeros(p, q int) (kind int, at unsafe.Pointer) {
 	i := (p*w.blocks() + q) * Width
 	switch {
@@ -164,7 +173,7 @@ func mulRows(p par.P, x []float32, m int, w *Weights, bias, y []float32) {
 			s += v
 		}
 		if same {
-			s *= -float32(w.Zero)
+			s *= -w.zero()
 		}
 		sums[q] = s
 	}
@@ -209,7 +218,7 @@ func mulPanels(p par.P, x []float32, m int, w *Weights, bias, y []float32) {
 						panel := 2*s + h
 						kind, zeros := w.zeros(panel, q)
 						data := w.Data[panel*size+q*(size/blocks):][:n*(size/blocks)]
-						t.expand[w.wide()][kind](n, w.Block/4, unsafe.Pointer(&data[0]), zeros, unsafe.Pointer(&w.Scales[(panel*blocks+q)*Width]), float32(w.Zero), unsafe.Pointer(&buf[h*Width]))
+						t.expand[w.wide()][kind](n, w.Block/4, unsafe.Pointer(&data[0]), zeros, unsafe.Pointer(&w.Scales[(panel*blocks+q)*Width]), w.zero(), unsafe.Pointer(&buf[h*Width]))
 					}
 					for k := 0; k < n*w.Block; k += most {
 						kc := min(most, n*w.Block-k)

@@ -7,8 +7,9 @@ import (
 )
 
 // codes512 leaves the eight k of 16 columns at DI one after the other, as floats
-// in a register that use is told; k counts from 0. R moves on. Z24 is the table
-// of the numbers 0 to 15, Z25 has the low byte of each lane set.
+// in a register that use is told; k counts from 0. DI moves on. Z24 is the table
+// of the numbers 0 to 15. Codes of 8 bits, and their zero points, are less by
+// 128, so that sums stay small; Z26 is 128 in each byte.
 func codes512(a *asm.File, bits int, use func(k, reg int)) {
 	if bits == 4 {
 		a.P("VMOVDQU32 (DI), Z16")
@@ -26,18 +27,15 @@ func codes512(a *asm.File, bits int, use func(k, reg int)) {
 		return
 	}
 	for h := range 2 {
-		a.P("VMOVDQU32 %d(DI), Z16", 64*h)
+		a.P("VPXORD %d(DI), Z26, Z16", 64*h)
 		a.P("PREFETCHT0 %d(DI)", 2048+64*h)
 		for s := range 4 {
-			r := 20 + s
-			if s > 0 {
-				a.P("VPSRLD $%d, Z16, Z%d", 8*s, r)
+			from, r := 16, 20+s
+			if s < 3 {
+				a.P("VPSLLD $%d, Z16, Z%d", 24-8*s, r)
+				from = r
 			}
-			if s == 0 {
-				a.P("VPANDD Z25, Z16, Z%d", r)
-			} else if s < 3 {
-				a.P("VPANDD Z25, Z%d, Z%d", r, r)
-			}
+			a.P("VPSRAD $24, Z%d, Z%d", from, r)
 			a.P("VCVTDQ2PS Z%d, Z%d", r, r)
 			use(4*h+s, r)
 		}
@@ -45,23 +43,34 @@ func codes512(a *asm.File, bits int, use func(k, reg int)) {
 	a.P("ADDQ $128, DI")
 }
 
-// codes2 is codes512 for the eight columns at DI+R15. Y13 masks a code.
+// codes2 is codes512 for the eight columns at DI+R15. Y13 masks a code of 4
+// bits, Y7 is 128 in each byte.
 func codes2(a *asm.File, bits int, use func(k, reg int)) {
 	per := 32 / bits
 	for h := range 8 / per {
-		a.P("VMOVDQU %d(DI)(R15*1), Y8", 64*h)
+		if bits == 4 {
+			a.P("VMOVDQU %d(DI)(R15*1), Y8", 64*h)
+		} else {
+			a.P("VPXOR %d(DI)(R15*1), Y7, Y8", 64*h)
+		}
 		for s := range per {
 			r, k := 9+s&1, 4*h+s
-			if bits == 4 {
-				k = order[s]
-			}
-			if s == 0 {
+			switch {
+			case bits == 4 && s == 0:
 				a.P("VPAND Y13, Y8, Y%d", r)
-			} else {
-				a.P("VPSRLD $%d, Y8, Y%d", bits*s, r)
+			case bits == 4:
+				a.P("VPSRLD $%d, Y8, Y%d", 4*s, r)
 				if s < per-1 {
 					a.P("VPAND Y13, Y%d, Y%d", r, r)
 				}
+			case s < 3:
+				a.P("VPSLLD $%d, Y8, Y%d", 24-8*s, r)
+				a.P("VPSRAD $24, Y%d, Y%d", r, r)
+			default:
+				a.P("VPSRAD $24, Y8, Y%d", r)
+			}
+			if bits == 4 {
+				k = order[s]
 			}
 			a.P("VCVTDQ2PS Y%d, Y%d", r, r)
 			use(k, r)
@@ -76,40 +85,62 @@ func constants512(a *asm.File, bits int) {
 		a.P("VMOVUPS ·numbers(SB), Z24")
 		return
 	}
-	a.P("MOVL $255, BX")
-	a.P("VPBROADCASTD BX, Z25")
+	a.P("MOVL $0x80808080, BX")
+	a.P("VPBROADCASTD BX, Z26")
+	a.P("VPSRLD $24, Z26, Z27") // 128
+	a.P("VCVTDQ2PS Z27, Z28")
 }
 
 func constants2(a *asm.File, bits int) {
-	a.P("MOVL $%d, BX", 1<<bits-1)
-	a.P("MOVQ BX, X13")
-	a.P("VPBROADCASTD X13, Y13")
+	if bits == 4 {
+		a.P("MOVL $15, BX")
+		a.P("MOVQ BX, X13")
+		a.P("VPBROADCASTD X13, Y13")
+		return
+	}
+	a.P("MOVL $0x80808080, BX")
+	a.P("MOVQ BX, X7")
+	a.P("VPBROADCASTD X7, Y7")
+	a.P("VPSRLD $24, Y7, Y14") // 128
+	a.P("VCVTDQ2PS Y14, Y15")
 }
 
 // zeros512 loads the zero points of a block to a register.
-func zeros512(a *asm.File, zeros kind, to int) {
+func zeros512(a *asm.File, bits int, zeros kind, to int) {
 	switch zeros {
 	case each:
 		a.P("VPMOVZXBD (R14), Z%d", to)
+		if bits == 8 {
+			a.P("VPSUBD Z27, Z%d, Z%d", to, to)
+		}
 		a.P("VCVTDQ2PS Z%d, Z%d", to, to)
 		a.P("ADDQ $16, R14")
 	case real:
 		a.P("VMOVUPS (R14), Z%d", to)
+		if bits == 8 {
+			a.P("VSUBPS Z28, Z%d, Z%d", to, to)
+		}
 		a.P("ADDQ $64, R14")
 	}
 }
 
 // zeros2 does for eight columns at R15 bytes of 64.
-func zeros2(a *asm.File, zeros kind, to int) {
+func zeros2(a *asm.File, bits int, zeros kind, to int) {
 	switch zeros {
 	case each:
 		a.P("MOVQ R15, BX")
 		a.P("SHRQ $2, BX")
 		a.P("VPMOVZXBD (R14)(BX*1), Y%d", to)
+		if bits == 8 {
+			a.P("VPSUBD Y14, Y%d, Y%d", to, to)
+		}
 		a.P("VCVTDQ2PS Y%d, Y%d", to, to)
 		a.P("ADDQ $16, R14")
 	case real:
 		a.P("VMOVUPS (R14)(R15*1), Y%d", to)
+		if bits == 8 {
+			a.P("VSUBPS Y15, Y%d, Y%d", to, to)
+		}
 		a.P("ADDQ $64, R14")
 	}
 }
@@ -153,7 +184,7 @@ func row512(a *asm.File, bits int, zeros kind) {
 	a.P("VADDPS Z4, Z3, Z3")
 	a.P("VADDPS Z3, Z1, Z1")
 	if zeros != same {
-		zeros512(a, zeros, 5)
+		zeros512(a, bits, zeros, 5)
 		a.P("VFNMADD231PS.BCST (R13), Z5, Z1")
 	}
 	a.P("VFMADD231PS (DX), Z1, Z0")
@@ -197,7 +228,7 @@ func row2(a *asm.File, bits int, zeros kind) {
 	a.P("VADDPS Y4, Y3, Y3")
 	a.P("VADDPS Y3, Y1, Y1")
 	if zeros != same {
-		zeros2(a, zeros, 5)
+		zeros2(a, bits, zeros, 5)
 		a.P("VBROADCASTSS (R13), Y6")
 		a.P("VFNMADD231PS Y6, Y5, Y1")
 	}
@@ -235,7 +266,7 @@ func expand512(a *asm.File, bits int, zeros kind) {
 		a.P("VBROADCASTSS zero+40(FP), Z1")
 	}
 	a.L("block")
-	zeros512(a, zeros, 1)
+	zeros512(a, bits, zeros, 1)
 	a.P("VMOVUPS (DX), Z0")
 	a.P("ADDQ $64, DX")
 	a.P("MOVQ groups+8(FP), BX")
@@ -266,7 +297,7 @@ func expand2(a *asm.File, bits int, zeros kind) {
 		a.P("VBROADCASTSS zero+40(FP), Y1")
 	}
 	a.L("block")
-	zeros2(a, zeros, 1)
+	zeros2(a, bits, zeros, 1)
 	a.P("VMOVUPS (DX)(R15*1), Y0")
 	a.P("ADDQ $64, DX")
 	a.P("MOVQ groups+8(FP), R8")
