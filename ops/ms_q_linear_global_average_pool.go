@@ -85,18 +85,24 @@ func buildQLinearGlobalAveragePool(b *BuildContext) (Kernel, error) {
 			// Sums of unsigned bytes: signed ones are made 128 larger.
 			n := len(y) / max(ch, 1)
 			c.P.For(n, max(1, (1<<16)/max(1, size*ch)), func(from, to int) {
-				sums, flipped := make([]int32, ch), make([]byte, ch)
+				// Several rows at a time if they are short.
+				rows := max(1, min(size, 512/max(1, ch)))
+				wide, flipped := make([]int32, rows*ch), make([]byte, rows*ch)
+				sums := wide[:ch]
 				for i := from; i < to; i++ {
-					clear(sums)
-					for r := range size {
-						row := data[(i*size+r)*ch : (i*size+r+1)*ch]
+					clear(wide)
+					for r := 0; r < size; r += rows {
+						row := data[(i*size+r)*ch : (i*size+min(r+rows, size))*ch]
 						if d == tensor.Int8 {
 							for k, v := range row {
 								flipped[k] = v ^ 0x80
 							}
-							row = flipped
+							row = flipped[:len(row)]
 						}
-						quant.Sum(sums, row)
+						quant.Sum(wide[:len(row)], row)
+					}
+					for k := ch; k < len(wide); k++ {
+						sums[k%ch] += wide[k]
 					}
 					off := int32(size) * qx.zero
 					if d == tensor.Int8 {

@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -58,24 +59,70 @@ func buildQLinearSoftmax(b *BuildContext) (Kernel, error) {
 		if x.Len() == 0 {
 			return nil
 		}
-		value := dequantTable(qx.scale, qx.zero, d)
+		// Only differences to the largest value of a row count, of which there are 256.
+		var exps [256]float64
+		for i := range exps {
+			exps[i] = math.Exp(-math.Abs(float64(qx.scale)) * float64(i))
+		}
+		flip := byte(0) // makes the order of bytes that of their values
+		if d == tensor.Int8 {
+			flip = 0x80
+		}
+		if qx.scale < 0 {
+			flip ^= 0xff
+		}
 		c.P.For(outer*inner, max(1, 4096/n), func(lo, hi int) {
+			var table [256]byte
 			for r := lo; r < hi; r++ {
 				first := r/inner*n*inner + r%inner
-				top := float32(math.Inf(-1))
-				for i := range n {
-					top = max(top, value[src[first+i*inner]])
+				if inner == 1 && n >= 128 {
+					softmaxTable(&table, src[first:first+n], flip, &exps, qy, d)
+					quant.Lookup(y[first:first+n], src[first:first+n], &table)
+					continue
 				}
-				sum := 0.0
+				top, sum := byte(0), 0.0
 				for i := range n {
-					sum += math.Exp(float64(value[src[first+i*inner]] - top))
+					top = max(top, src[first+i*inner]^flip)
 				}
 				for i := range n {
-					e := math.Exp(float64(value[src[first+i*inner]] - top))
-					y[first+i*inner] = qy.quantize(float32(e/sum), d)
+					sum += exps[top-(src[first+i*inner]^flip)]
+				}
+				for i := range n {
+					y[first+i*inner] = qy.quantize(float32(exps[top-(src[first+i*inner]^flip)]/sum), d)
 				}
 			}
 		})
 		return nil
 	}, nil
+}
+
+// softmaxTable sets table to what each byte of a row becomes.
+func softmaxTable(table *[256]byte, row []byte, flip byte, exps *[256]float64, qy quantParams, d tensor.DType) {
+	var counts [4][256]int
+	for ; len(row) >= 4; row = row[4:] {
+		counts[0][row[0]]++
+		counts[1][row[1]]++
+		counts[2][row[2]]++
+		counts[3][row[3]]++
+	}
+	for _, v := range row {
+		counts[0][v]++
+	}
+	top := byte(0)
+	for b := range counts[0] {
+		if counts[0][b] += counts[1][b] + counts[2][b] + counts[3][b]; counts[0][b] > 0 {
+			top = max(top, byte(b)^flip)
+		}
+	}
+	sum := 0.0
+	for b, k := range counts[0] {
+		if k > 0 {
+			sum += float64(k) * exps[top-(byte(b)^flip)]
+		}
+	}
+	for b, k := range counts[0] {
+		if k > 0 {
+			table[b] = qy.quantize(float32(exps[top-(byte(b)^flip)]/sum), d)
+		}
+	}
 }

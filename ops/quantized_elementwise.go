@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
 	"github.com/gneiss-run/gneiss/onnx"
@@ -86,33 +87,118 @@ func buildQuantizedBinary(product bool) Kernel {
 			c.P.For(len(y), 1<<15, func(lo, hi int) { k.Run(y[lo:hi], da[lo:hi], db[lo:hi]) })
 			return nil
 		}
-		broadcastRows(c, shape, [][]int{a.Shape(), b.Shape()}, func(o, n int, at, step []int) {
-			i, j := at[0], at[1]
-			var same [2][256]byte // of an operand that does not move
-			for p := 0; p < n; p += len(same[0]) {
-				m := min(n-p, len(same[0]))
-				x, z := same[0][:m], same[1][:m]
-				if step[0] != 0 {
-					x = da[i+p : i+p+m]
-				} else if p == 0 {
-					fillBytes(x, da[i])
-				}
-				if step[1] != 0 {
-					z = db[j+p : j+p+m]
-				} else if p == 0 {
-					fillBytes(z, db[j])
-				}
-				k.Run(y[o+p:o+p+m], x, z)
-			}
-		})
+		binaryRows(c, shape, a.Shape(), b.Shape(), y, da, db, k.Run)
 		return nil
 	}
 }
 
-func fillBytes(b []byte, v byte) {
-	for i := range b {
-		b[i] = v
+// binaryRows calls f for pieces of y and of what a and b are when they are
+// broadcast to its shape. Calls may be at once.
+func binaryRows(c *Call, shape, aShape, bShape []int, y, a, b []byte, f func(y, a, b []byte)) {
+	const piece = 4096
+	if len(y) == 0 {
+		return
 	}
+	dims, sa, sb := joinDims(shape, tensor.BroadcastStrides(aShape, shape), tensor.BroadcastStrides(bShape, shape))
+	last := len(dims) - 1
+	n := dims[last]
+	// Rows of n elements; of the operand that one of the two dimensions does not
+	// move, several copies are laid out.
+	rows, repeats := 1, 0 // repeats: 1 for a, 2 for b
+	if last > 0 && sa[last] == 1 && sb[last] == 1 && n < piece {
+		switch {
+		case sa[last-1] == 0 && sb[last-1] == n:
+			repeats = 1
+		case sb[last-1] == 0 && sa[last-1] == n:
+			repeats = 2
+		}
+		if repeats > 0 {
+			rows = dims[last-1]
+			last--
+		}
+	}
+	blocks := 1
+	for _, d := range dims[:last] {
+		blocks *= d
+	}
+	copies := max(1, min(rows, piece/n))
+	parts := (rows + 8*copies - 1) / (8 * copies) // of a block
+	c.P.For(blocks*parts, max(1, (1<<15)/max(1, min(rows, 8*copies)*n)), func(lo, hi int) {
+		buf := make([]byte, 0, max(copies*n, min(n, piece)))
+		for t := lo; t < hi; t++ {
+			block, r0 := t/parts, t%parts*8*copies
+			r1 := min(r0+8*copies, rows)
+			i, j := 0, 0
+			for d, left := last-1, block; d >= 0; d-- {
+				x := left % dims[d]
+				left /= dims[d]
+				i += x * sa[d]
+				j += x * sb[d]
+			}
+			out := y[(block*rows+r0)*n : (block*rows+r1)*n]
+			switch {
+			case repeats == 1:
+				buf = repeat(buf, a[i:i+n], min(copies, r1-r0))
+				other := b[j+r0*n : j+r1*n]
+				for p := 0; p < len(out); p += len(buf) {
+					m := min(len(buf), len(out)-p)
+					f(out[p:p+m], buf[:m], other[p:p+m])
+				}
+			case repeats == 2:
+				buf = repeat(buf, b[j:j+n], min(copies, r1-r0))
+				other := a[i+r0*n : i+r1*n]
+				for p := 0; p < len(out); p += len(buf) {
+					m := min(len(buf), len(out)-p)
+					f(out[p:p+m], other[p:p+m], buf[:m])
+				}
+			case sa[len(dims)-1] == 0:
+				buf = repeat(buf, a[i:i+1], min(n, piece))
+				for p := 0; p < n; p += len(buf) {
+					m := min(len(buf), n-p)
+					f(out[p:p+m], buf[:m], b[j+p*sb[len(dims)-1]:][:m])
+				}
+			case sb[len(dims)-1] == 0:
+				buf = repeat(buf, b[j:j+1], min(n, piece))
+				for p := 0; p < n; p += len(buf) {
+					m := min(len(buf), n-p)
+					f(out[p:p+m], a[i+p:i+p+m], buf[:m])
+				}
+			default:
+				f(out, a[i:i+n], b[j:j+n])
+			}
+		}
+	})
+}
+
+// joinDims joins neighbouring dimensions through which both operands move as
+// through one, and drops those of size 1. At least one is left.
+func joinDims(shape, sa, sb []int) (dims, a, b []int) {
+	for d := len(shape) - 1; d >= 0; d-- {
+		if shape[d] == 1 {
+			continue
+		}
+		if k := len(dims) - 1; k >= 0 && sa[d] == a[k]*dims[k] && sb[d] == b[k]*dims[k] {
+			dims[k] *= shape[d]
+			continue
+		}
+		dims, a, b = append(dims, shape[d]), append(a, sa[d]), append(b, sb[d])
+	}
+	if len(dims) == 0 {
+		return []int{1}, []int{1}, []int{1}
+	}
+	slices.Reverse(dims)
+	slices.Reverse(a)
+	slices.Reverse(b)
+	return dims, a, b
+}
+
+// repeat returns n copies of row in buf.
+func repeat(buf, row []byte, n int) []byte {
+	buf = append(buf[:0], row...)
+	for len(buf) < n*len(row) {
+		buf = append(buf, buf[:min(len(buf), n*len(row)-len(buf))]...)
+	}
+	return buf
 }
 
 // broadcastRows calls row for each run of out along its last dimension: o and n
