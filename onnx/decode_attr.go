@@ -110,7 +110,7 @@ func (r *rawAttr) read(f *fields, t attrType) {
 	case attrInts:
 		r.ints = f.ints(r.ints)
 	case attrStrings:
-		r.strings = append(r.strings, f.text())
+		r.strings = f.texts(r.strings)
 	case attrTensor, attrGraph, attrSparse, attrTypeProto:
 		r.msg.add(f)
 	default:

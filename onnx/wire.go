@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -119,10 +120,52 @@ func (f *fields) float() float32 {
 	return math.Float32frombits(uint32(f.x))
 }
 
+// texts appends a repeated string field. Strings that repeat, as the modes of
+// the nodes of a tree do, share their memory.
+func (f *fields) texts(to []string) []string {
+	b := f.bytes()
+	for i := 1; i <= min(4, len(to)); i++ {
+		if s := to[len(to)-i]; s == string(b) {
+			return append(to, s)
+		}
+	}
+	return append(to, string(b))
+}
+
+// again returns the encoded tag of the current field if the next one has the
+// same: elements of a repeated field follow each other.
+func (f *fields) again() []byte {
+	_, n := protowire.ConsumeVarint(f.raw)
+	if tag := f.raw[:max(n, 0)]; n > 0 && bytes.HasPrefix(f.rest, tag) {
+		return tag
+	}
+	return nil
+}
+
 // ints appends a repeated int64 field, packed or not.
 func (f *fields) ints(to []int64) []int64 {
 	if f.typ == protowire.VarintType {
-		return append(to, int64(f.x))
+		to = append(to, int64(f.x))
+		for tag := f.again(); tag != nil; {
+			b := f.rest[len(tag):]
+			if len(to) == cap(to) { // all that is left may be such elements
+				to = slices.Grow(to, 1+len(f.rest)/(len(tag)+2))
+			}
+			if len(b) > 0 && b[0] < 0x80 {
+				to, f.rest = append(to, int64(b[0])), b[1:]
+			} else {
+				x, m := protowire.ConsumeVarint(b)
+				if m < 0 {
+					f.fail("field %d: %v", f.num, wireError(m))
+					return to
+				}
+				to, f.rest = append(to, int64(x)), b[m:]
+			}
+			if !bytes.HasPrefix(f.rest, tag) {
+				break
+			}
+		}
+		return to
 	}
 	b := f.bytes()
 	n := countVarints(b)
@@ -141,7 +184,21 @@ func (f *fields) ints(to []int64) []int64 {
 // floats appends a repeated float field, packed or not.
 func (f *fields) floats(to []float32) []float32 {
 	if f.typ == protowire.Fixed32Type {
-		return append(to, math.Float32frombits(uint32(f.x)))
+		to = append(to, math.Float32frombits(uint32(f.x)))
+		for tag := f.again(); tag != nil; {
+			b := f.rest[len(tag):]
+			if len(b) < 4 {
+				break // the error is next's
+			}
+			if len(to) == cap(to) {
+				to = slices.Grow(to, 1+len(f.rest)/(len(tag)+4))
+			}
+			to, f.rest = append(to, math.Float32frombits(binary.LittleEndian.Uint32(b))), b[4:]
+			if !bytes.HasPrefix(f.rest, tag) {
+				break
+			}
+		}
+		return to
 	}
 	b := f.bytes()
 	if len(b)%4 != 0 {
