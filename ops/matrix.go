@@ -40,6 +40,9 @@ func packMatrix(b *BuildContext, i int, trans bool) (*constMatrix, error) {
 	if trans {
 		layout, k, n, rs, cs = "gemm/transposed", n, k, 1, n
 	}
+	if n == 1 {
+		return nil, nil // a column is as good as a row, and a panel is 32 columns
+	}
 	var make func() (any, error)
 	switch t.DType() {
 	case tensor.Float32:

@@ -91,24 +91,30 @@ func drive[T Number](p par.P, g *Args[T], a []T, ars int, b bSource[T]) {
 	kern := kernelOf[T](g.Table)
 	kern.mr = tileRows[T](kern.mr, ars)
 	pl := planFor(g.M, g.N, g.K, kern.mr)
-	panels := (g.N + Panel - 1) / Panel
 	grain := max((1<<18)/(pl.rows*pl.panels*Panel*g.K), 1)
-	p.For(pl.mt*pl.nt, grain, func(lo, hi int) {
-		var strip *buffer[T]
-		var s []T
-		if b.packed == nil && g.N%Panel != 0 {
-			strip = getBuf[T](kBlock[T](g.K) * Panel)
-			defer putBuf(strip)
-			s = strip.s
+	if n := pl.mt * pl.nt; n <= grain {
+		tasks(g, kern, a, ars, b, pl, 0, n)
+		return
+	}
+	p.For(pl.mt*pl.nt, grain, func(lo, hi int) { tasks(g, kern, a, ars, b, pl, lo, hi) })
+}
+
+// tasks runs tasks [lo, hi) of a plan.
+func tasks[T Number](g *Args[T], kern kernel, a []T, ars int, b bSource[T], pl plan, lo, hi int) {
+	var s []T
+	if b.packed == nil && g.N%Panel != 0 {
+		strip := getBuf[T](kBlock[T](g.K) * Panel)
+		defer putBuf(strip)
+		s = strip.s
+	}
+	panels := (g.N + Panel - 1) / Panel
+	for t := lo; t < hi; t++ {
+		i, j := t%pl.mt*pl.rows, t/pl.mt*pl.panels
+		if pl.across {
+			i, j = t/pl.nt*pl.rows, t%pl.nt*pl.panels
 		}
-		for t := lo; t < hi; t++ {
-			i, j := t%pl.mt*pl.rows, t/pl.mt*pl.panels
-			if pl.across {
-				i, j = t/pl.nt*pl.rows, t%pl.nt*pl.panels
-			}
-			block(g, kern, a, ars, &b, s, i, min(i+pl.rows, g.M), j, min(j+pl.panels, panels))
-		}
-	})
+		block(g, kern, a, ars, &b, s, i, min(i+pl.rows, g.M), j, min(j+pl.panels, panels))
+	}
 }
 
 // block computes rows [i0, i1) of panels [j0, j1).

@@ -33,10 +33,11 @@ type Table struct {
 	Name           string // "generic" or the level of package cpu
 	MR32, MR64     int
 	Tile32, Tile64 Tile
-	// Row32 computes y[j] = Σk x[k]·b[k][j] for RowWidth columns of a row-major
-	// b, plus the old y if acc. Nil: Tile32 does it.
-	Row32    func(kc int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer, acc bool)
-	RowWidth int
+	// Axpy32 adds Σ x[k]·b[k][j] over the rows of a row-major b to n elements
+	// y[j], several rows at a time. Nil: Tile32 does it.
+	Axpy32 func(rows, n int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer)
+	// Dots32[r] computes the dot products of r rows of x with y. Nil: Dot32 does it.
+	Dots32 [5]func(n int, x unsafe.Pointer, ldx int, y, out unsafe.Pointer)
 	// Ahead32 is Tile32 that fetches into the cache what lies pf bytes from b on:
 	// Ahead calls fetch as much as one reads of packed B. Nil: Tile32 does it.
 	Ahead32 func(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w, pf int, acc bool)
@@ -159,7 +160,7 @@ func Run[T Number](p par.P, g *Args[T]) {
 			buf := getBuf[T](PackedLen(g.K, g.N))
 			defer putBuf(buf)
 			b.packed = &Packed[T]{K: g.K, N: g.N, Data: buf.s}
-			b.packed.fill(p, g.B, g.BRS, g.BCS)
+			b.packed.fill(p, g.B, g.BRS, g.BCS, false)
 		}
 	}
 	drive(p, g, a, ars, b)

@@ -20,7 +20,8 @@ func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
 		l = append(l, &Table{
-			Name: cpu.AVX2, MR32: 6, MR64: 6, Tile32: tile2f32, Tile64: tile2f64, Row32: row2, RowWidth: 64, Dot32: avx2dot,
+			Name: cpu.AVX2, MR32: 6, MR64: 6, Tile32: tile2f32, Tile64: tile2f64, Dot32: avx2dot,
+			Axpy32: axpyOf(avx2axpy1, avx2axpy8), Dots32: dotsOf(avx2dots2, avx2dots3, avx2dots4),
 			Ahead32: ahead2, Ahead: 1,
 			Few32: fewOf(nil, avx2few1, avx2few2, avx2few3), FewPanels: [8]int{0, 2, 1, 1}, Finish32: avx2finish,
 			Trans32: func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int) {
@@ -30,7 +31,8 @@ func archTables() []*Table {
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 {
 		l = append(l, &Table{
-			Name: cpu.AVX512, MR32: 14, MR64: 6, Tile32: tile512f32, Tile64: tile512f64, Row32: row512, RowWidth: 256, Dot32: avx512dot,
+			Name: cpu.AVX512, MR32: 14, MR64: 6, Tile32: tile512f32, Tile64: tile512f64, Dot32: avx512dot,
+			Axpy32: axpyOf(avx512axpy1, avx512axpy8), Dots32: dotsOf(avx512dots2, avx512dots3, avx512dots4),
 			Ahead32:   ahead512,
 			Ahead:     2,
 			Few32:     fewOf(nil, avx512few1, avx512few2, avx512few3, avx512few4, avx512few5, avx512few6),
@@ -99,10 +101,27 @@ func tile2f64(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int
 	}
 }
 
-func row512(kc int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer, acc bool) {
-	avx512row(kc, x, b, ldb*4, y, acc)
+type axpyFunc = func(n int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer)
+
+// axpyOf joins a routine for one row and one for eight.
+func axpyOf(one, eight axpyFunc) func(rows, n int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer) {
+	return func(rows, n int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer) {
+		i := 0
+		for ; i+8 <= rows; i += 8 {
+			eight(n, unsafe.Add(x, i*4), unsafe.Add(b, i*ldb*4), ldb*4, y)
+		}
+		for ; i < rows; i++ {
+			one(n, unsafe.Add(x, i*4), unsafe.Add(b, i*ldb*4), ldb*4, y)
+		}
+	}
 }
 
-func row2(kc int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer, acc bool) {
-	avx2row(kc, x, b, ldb*4, y, acc)
+type dotsFunc = func(n int, x unsafe.Pointer, ldx int, y, out unsafe.Pointer)
+
+// dotsOf lets routines for two to four rows take strides in elements.
+func dotsOf(fs ...dotsFunc) (out [5]dotsFunc) {
+	for i, f := range fs {
+		out[2+i] = func(n int, x unsafe.Pointer, ldx int, y, out unsafe.Pointer) { f(n, x, ldx*4, y, out) }
+	}
+	return out
 }

@@ -1,6 +1,7 @@
 package gemm
 
 import (
+	"math/bits"
 	"sync"
 	"unsafe"
 
@@ -24,12 +25,14 @@ func Pack[T Number](p par.P, b []T, k, n, rs, cs int) *Packed[T] {
 		if len(b) < (k-1)*rs+(n-1)*cs+1 {
 			panic("gemm: B is too short")
 		}
-		out.fill(p, b, rs, cs)
+		out.fill(p, b, rs, cs, true)
 	}
 	return out
 }
 
-func (q *Packed[T]) fill(p par.P, b []T, rs, cs int) {
+// fill copies b. Only with pad are the columns beyond the last one set to 0:
+// products do not need it.
+func (q *Packed[T]) fill(p par.P, b []T, rs, cs int, pad bool) {
 	panels := (q.N + Panel - 1) / Panel
 	p.For(panels, max(1, (1<<16)/(q.K*Panel)), func(lo, hi int) {
 		for j := lo; j < hi; j++ {
@@ -40,16 +43,20 @@ func (q *Packed[T]) fill(p par.P, b []T, rs, cs int) {
 				copyStrip(dst, src, q.K, w, rs)
 				continue
 			}
+			all := Panel
+			if !pad {
+				all = w
+			}
 			done := 0 // columns that vectors have transposed, up to row kd
 			kd := 0
 			if rs == 1 {
 				done, kd = transposed(dst, Panel, src, w, q.K, cs)
 			}
-			if done < Panel {
-				packColumns(dst[done:], src[min(done, w-1)*cs:], kd, w-done, Panel-done, rs, cs)
+			if done < all {
+				packColumns(dst[done:], src[min(done, w-1)*cs:], kd, w-done, all-done, rs, cs)
 			}
 			if kd < q.K {
-				packColumns(dst[kd*Panel:], src[kd*rs:], q.K-kd, w, Panel, rs, cs)
+				packColumns(dst[kd*Panel:], src[kd*rs:], q.K-kd, w, all, rs, cs)
 			}
 		}
 	})
@@ -141,35 +148,31 @@ func aligned[T Number](n int) []T {
 }
 
 // buffer is working memory that calls share out among themselves.
-type buffer[T Number] struct{ s []T }
+type buffer[T Number] struct {
+	s []T
+	r *raw
+}
 
-// bufs holds buffers by element type and power of two of their size.
+// bufs holds buffers by power of two of their size.
 var bufs [64]sync.Pool
 
 // raw is storage without an element type.
-type raw struct{ words []uint64 }
+type raw struct {
+	words []uint64
+	class int
+}
 
-func getBuf[T Number](n int) *buffer[T] {
+func getBuf[T Number](n int) buffer[T] {
 	size := int(unsafe.Sizeof(*new(T)))
-	class := 0
-	for 64<<class < n*size {
-		class++
-	}
+	class := max(bits.Len(uint(max(n*size, 1)-1)), 6)
 	r, _ := bufs[class].Get().(*raw)
 	if r == nil {
-		r = &raw{aligned[uint64]((64 << class) / 8)}
+		r = &raw{aligned[uint64]((1 << class) / 8), class}
 	}
-	return &buffer[T]{unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(r.words))), (64<<class)/size)[: n : (64<<class)/size]}
+	return buffer[T]{unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(r.words))), (1<<class)/size)[:n:n], r}
 }
 
-func putBuf[T Number](b *buffer[T]) {
-	size := int(unsafe.Sizeof(*new(T)))
-	class := 0
-	for 64<<class < cap(b.s)*size {
-		class++
-	}
-	bufs[class].Put(&raw{unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b.s))), cap(b.s)*size/8)})
-}
+func putBuf[T Number](b buffer[T]) { bufs[b.r.class].Put(b.r) }
 
 // Scratch calls f with n elements of undefined contents, 64-byte aligned, which
 // are f's until it returns.

@@ -151,10 +151,34 @@ var avx2f64x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ld
 }
 
 //go:noescape
-func avx512row(kc int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer, acc bool)
+func avx512axpy1(n int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer)
 
 //go:noescape
-func avx2row(kc int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer, acc bool)
+func avx2axpy1(n int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer)
+
+//go:noescape
+func avx512axpy8(n int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer)
+
+//go:noescape
+func avx2axpy8(n int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer)
+
+//go:noescape
+func avx512dots2(n int, x unsafe.Pointer, ldx int, y, out unsafe.Pointer)
+
+//go:noescape
+func avx2dots2(n int, x unsafe.Pointer, ldx int, y, out unsafe.Pointer)
+
+//go:noescape
+func avx512dots3(n int, x unsafe.Pointer, ldx int, y, out unsafe.Pointer)
+
+//go:noescape
+func avx2dots3(n int, x unsafe.Pointer, ldx int, y, out unsafe.Pointer)
+
+//go:noescape
+func avx512dots4(n int, x unsafe.Pointer, ldx int, y, out unsafe.Pointer)
+
+//go:noescape
+func avx2dots4(n int, x unsafe.Pointer, ldx int, y, out unsafe.Pointer)
 
 //go:noescape
 func avx512dot(n int, x, y unsafe.Pointer) float32

@@ -133,24 +133,14 @@ func finish(a *asm.File, name, reg string) {
 	for i, s := range []string{"scale+32", "term+36", "lo+40", "hi+44"} {
 		a.P("VBROADCASTSS %s(FP), %s%d", s, reg, 4+i)
 	}
-	load := func(at, r, mask string) {
-		switch {
-		case mask == "":
-			a.P("VMOVUPS (%s), %s", at, r)
-		case reg == "Z":
-			a.P("VMOVUPS.Z (%s), %s, %s", at, mask, r)
-		default:
-			a.P("VMASKMOVPS (%s), %s, %s", at, mask, r)
-		}
-	}
-	body := func(tag, mask string) {
-		load("DI", reg+"0", mask)
+	body := func(tag string, part bool) {
+		load(a, reg, "(DI)", 0, part)
 		a.P("VMULPS %s4, %s0, %s0", reg, reg, reg)
 		a.P("VADDPS %s5, %s0, %s0", reg, reg, reg)
 		for i, p := range []string{"SI", "DX"} {
 			a.P("TESTQ %s, %s", p, p)
 			a.P("JZ %s%d", tag, i)
-			load(p, reg+"1", mask)
+			load(a, reg, "("+p+")", 1, part)
 			a.P("VADDPS %s1, %s0, %s0", reg, reg, reg)
 			a.P("ADDQ $%d, %s", bytes, p)
 			a.L(fmt.Sprint(tag, i))
@@ -162,27 +152,19 @@ func finish(a *asm.File, name, reg string) {
 	a.L("loop")
 	a.P("SUBQ $%d, CX", bytes/4)
 	a.P("JLT rest")
-	body("whole", "")
+	body("whole", false)
 	a.P("VMOVUPS %s0, (DI)", reg)
 	a.P("ADDQ $%d, DI", bytes)
 	a.P("JMP loop")
 	a.L("rest")
 	a.P("ADDQ $%d, CX", bytes/4)
 	a.P("JZ done")
+	rest(a, reg)
+	body("part", true)
 	if reg == "Z" {
-		a.P("MOVL $1, R8")
-		a.P("SHLL CX, R8")
-		a.P("DECL R8")
-		a.P("KMOVW R8, K1")
-		body("part", "K1")
 		a.P("VMOVUPS Z0, K1, (DI)")
 	} else {
-		a.P("LEAQ ·lanes32+64(SB), R8")
-		a.P("SHLQ $2, CX")
-		a.P("SUBQ CX, R8")
-		a.P("VMOVDQU (R8), Y8")
-		body("part", "Y8")
-		a.P("VMASKMOVPS Y0, Y8, (DI)")
+		a.P("VMASKMOVPS Y0, Y15, (DI)")
 	}
 	a.L("done")
 	a.P("VZEROUPPER")
