@@ -70,18 +70,40 @@ var moves = []*Rule{
 		},
 	},
 	{
-		Name: "transpose-vector", Doc: "Transpose of leading dimensions, then a constant vector along the last => the Transpose last",
+		Name: "transpose-vector", Doc: "Transpose, then a constant that varies along one dimension is added or multiplied => the Transpose last",
 		Pattern: AnyOf(Op("Add", Op("Transpose", Var("x")).As("t"), ConstAny("c")), Op("Mul", Op("Transpose", Var("x")).As("t"), ConstAny("c"))),
-		Where: func(m *Match) bool {
-			p, ok := permOf(m.Node("t"))
-			return ok && len(p) > 1 && p[len(p)-1] == len(p)-1 && isVectorOf(m.Var("c"), m.Node("t").Out[0])
-		},
+		Where:   func(m *Match) bool { return sameType(m.Node("t").Out[0], m.Root.Out[0]) },
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
-			return b.Ops("", "Transpose", m.Node("t").Attrs, 1, b.Op(m.Root.Op, nil, m.Var("x"), flat(b, m.Var("c"))))
+			c := m.Const("c")
+			p, ok := permOf(m.Node("t"))
+			if !ok || c.Rank() > len(p) || c.DType().IsPacked() {
+				return nil
+			}
+			at, n := -1, 0 // the dimension of x along which c varies
+			for i, d := range c.Shape() {
+				if d != 1 {
+					at = p[len(p)-c.Rank()+i]
+					n++
+				}
+			}
+			if n > 1 {
+				return nil
+			}
+			shape := []int{1}
+			if at >= 0 {
+				shape = slices.Repeat([]int{1}, len(p)-at)
+				shape[0] = c.Len()
+			}
+			v, err := c.Reshape(shape...)
+			if err != nil {
+				return nil
+			}
+			return b.Ops("", "Transpose", m.Node("t").Attrs, 1, b.Op(m.Root.Op, nil, m.Var("x"), b.Const(v)))
 		},
 		Example: func(b *ops.Builder) {
 			x := b.Op("Transpose", onnx.NewAttrs("perm", []int{1, 0, 2}), in(b, "x", 2, 3, 4))
-			ret(b, b.Op("Add", nil, floats(b, 4), x))
+			y := b.Op("Transpose", onnx.NewAttrs("perm", []int{0, 3, 1, 2}), in(b, "y", 2, 3, 4, 5))
+			ret(b, b.Op("Add", nil, floats(b, 4), x), b.Op("Mul", nil, y, floats(b, 5, 1, 1)), b.Op("Add", nil, b.Op("Transpose", nil, in(b, "z", 2, 3)), floats(b, 3, 1)))
 		},
 	},
 }

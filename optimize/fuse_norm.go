@@ -213,6 +213,50 @@ var norms = []*Rule{
 	},
 }
 
+// channelNorms are rules for normalizations over the channels of images. They
+// write Transposes, which the order of dimensions that is chosen later absorbs.
+var channelNorms = []*Rule{
+	{
+		Name: "layer-norm-channels", Doc: "(x - mean) / sqrt(mean((x - mean)^2) + epsilon) over dimension 1 => LayerNormalization between Transposes",
+		Pattern: func() *Pattern {
+			x := Var("x")
+			d := Op("Sub", x, Op("ReduceMean", x).Rest().As("mean"))
+			return overRoot(d, Op("ReduceMean", AnyOf(Op("Mul", d, d), Op("Pow", d, Near(2)))).Rest().As("square"))
+		}(),
+		Where: func(m *Match) bool {
+			return keepsFloats(m) && m.Var("x").Type.Rank() > 2 && overChannels(m.Node("mean")) && overChannels(m.Node("square"))
+		},
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			x := m.Var("x")
+			c, ok := x.Type.Dims[1].Size()
+			eps, ok2 := scalar(m.Const("epsilon"))
+			if !ok || !ok2 || c < 1 || eps < 0 {
+				return nil
+			}
+			last, back := []int{0}, []int{0, x.Type.Rank() - 1}
+			for i := 2; i < x.Type.Rank(); i++ {
+				last, back = append(last, i), append(back, i-1)
+			}
+			y := b.Op("Transpose", onnx.NewAttrs("perm", append(last, 1)), x)
+			y = b.Op("LayerNormalization", onnx.NewAttrs("axis", -1, "epsilon", float32(eps)), y, ones(b, x.Type.DType, c))
+			return b.Ops("", "Transpose", onnx.NewAttrs("perm", back), 1, y)
+		},
+		Example: func(b *ops.Builder) {
+			x := in(b, "x", 2, 3, 4, 5)
+			mean := func(x *onnx.Value) *onnx.Value { return b.Op("ReduceMean", nil, x, b.Ints(1)) }
+			d := b.Op("Sub", nil, x, mean(x))
+			v := b.Op("Sqrt", nil, b.Op("Add", nil, mean(b.Op("Mul", nil, d, d)), f32(b, 1e-6)))
+			ret(b, b.Op("Div", nil, d, v))
+		},
+	},
+}
+
+// overChannels reports whether n reduces dimension 1 alone and keeps it.
+func overChannels(n *onnx.Node) bool {
+	axes, given, ok := constInts(n, 1, "axes")
+	return ok && given && len(axes) == 1 && (axes[0] == 1 || axes[0] == 1-n.In[0].Type.Rank()) && intAttr(n, "keepdims", 1) != 0
+}
+
 func channelNorm() *Pattern {
 	return AnyOf(Op("GroupNormalization", Var("x"), ConstAny("scale"), ConstAny("bias")).As("norm"),
 		Op("InstanceNormalization", Var("x"), ConstAny("scale"), ConstAny("bias")).As("norm"))

@@ -39,7 +39,7 @@ func machine() []pass {
 		{name: "dynamic integers", doc: "rules that join integer products with the scales of dynamic quantization", rules: dynamicProducts},
 		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},
 		{name: "convolutions", doc: "rules that join convolutions with what surrounds them", rules: convolutions},
-		{name: "norms", doc: "rules that find normalizations", rules: norms},
+		{name: "norms", doc: "rules that find normalizations", rules: append(channelNorms, norms...)},
 		{name: "moves", doc: "rules that shorten and gather what reorders elements", rules: moves},
 		{name: "rotaries", doc: "rules that find rotary position embeddings", rules: rotaries},
 		{name: "attentions", doc: "rules that find Attention", rules: append(attentionViews, attentions...)},
