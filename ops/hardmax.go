@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+
 // Hardmax: output is 1 at the first largest element along axis, else 0.
 //
 //	input: T[...]    output: T[...], same shape; may share input's storage
@@ -9,7 +11,7 @@ package ops
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Hardmax.html
 func init() {
-	register(&Op{Name: "Hardmax", Versions: softmaxVersions(hardmaxRow[float32], hardmaxRow[float64], nil)})
+	register(&Op{Name: "Hardmax", Versions: softmaxVersions(func(*vec.Table) lines { return eachLine(hardmaxRow[float32]) }, hardmaxRow[float64], nil)})
 }
 
 // hardmaxRow computes one line; dst may be src.

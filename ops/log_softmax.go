@@ -1,6 +1,10 @@
 package ops
 
-import "math"
+import (
+	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+)
 
 // LogSoftmax: output = input - log Σ exp(input), the sum along axis.
 //
@@ -12,7 +16,28 @@ import "math"
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LogSoftmax.html
 func init() {
-	register(&Op{Name: "LogSoftmax", Numerics: Rounding, Versions: softmaxVersions(logSoftmaxRow[float32], logSoftmaxRow[float64], nil)})
+	register(&Op{Name: "LogSoftmax", Numerics: Rounding, Versions: softmaxVersions(logSoftmaxLines, logSoftmaxRow[float64], nil)})
+}
+
+// logSoftmaxLines is logSoftmaxRow for all lines, by vectors.
+func logSoftmaxLines(t *vec.Table) lines {
+	return eachLine(func(dst, src []float32) {
+		m := t.Largest(src)
+		w := bufferPool.Get().(*buffers)
+		sum := 0.0
+		for i := 0; i < len(src); i += block {
+			n := min(block, len(src)-i)
+			t.ExpSum(w.a[:n], src[i:i+n], 1, m)
+			for _, v := range w.a[:n] { // in float64: what is added to the 1 of m decides the logarithm
+				sum += float64(v)
+			}
+		}
+		bufferPool.Put(w)
+		shift, l := float64(m), math.Log(sum)
+		for i, v := range src {
+			dst[i] = float32(float64(v) - shift - l)
+		}
+	})
 }
 
 // logSoftmaxRow computes one line; dst may be src.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -43,6 +44,17 @@ func buildSkipLayerNorm(b *BuildContext, center bool) (Kernel, error) {
 		beta, bias = -1, 3
 	}
 	return b.realKernels(0, skipLayerNormKernel[float32](r, beta, bias), skipLayerNormKernel[float64](r, beta, bias))
+}
+
+// addRows sets dst = a + b.
+func addRows[T floating](t *vec.Table, dst, a, b []T) {
+	if d, ok := any(dst).([]float32); ok {
+		t.Add(d, any(a).([]float32), any(b).([]float32))
+		return
+	}
+	for i, v := range a {
+		dst[i] = v + b[i]
+	}
 }
 
 func skipLayerNormKernel[T floating](r rowNorm, beta, bias int) Kernel {
@@ -101,17 +113,14 @@ func skipLayerNormKernel[T floating](r rowNorm, beta, bias int) Kernel {
 		}
 		y, done := realsOut[T](c, 0, xt.DType(), shape...)
 		if h > 0 {
+			t := vec.Best()
 			c.P.For(len(x)/h, 1+normGrain/h, func(lo, hi int) {
 				for i := lo; i < hi; i++ {
 					row := y[i*h : (i+1)*h]
 					sk := turn(skip, i, h)
-					for j, v := range x[i*h : (i+1)*h] {
-						row[j] = v + sk[j]
-					}
+					addRows(t, row, x[i*h:(i+1)*h], sk)
 					if bias := params[2]; bias != nil {
-						for j := range row {
-							row[j] += bias[j]
-						}
+						addRows(t, row, row, bias)
 					}
 					if sum != nil {
 						copy(sum[i*h:], row)

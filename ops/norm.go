@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -14,11 +15,26 @@ const normGrain = 1 << 14 // elements per chunk
 
 // moments returns mean and population variance of x, in float64 and two passes.
 func moments[T floating](x []T) (mean, variance float64) {
+	if f, ok := any(x).([]float32); ok {
+		return moments32(vec.Best(), f)
+	}
 	mean = sumOf(x) / float64(len(x))
 	return mean, squaredDiff(x, mean) / float64(len(x))
 }
 
+// moments32 is moments by vectors: the sums are those of vec.Table.
+func moments32(t *vec.Table, x []float32) (mean, variance float64) {
+	n := float64(len(x))
+	mean = t.Sum(x) / n
+	m := float32(mean)
+	d := mean - float64(m)
+	return mean, max(0, t.SumSquares(x, m)/n-d*d)
+}
+
 func sumOf[T floating](x []T) float64 {
+	if f, ok := any(x).([]float32); ok {
+		return vec.Best().Sum(f)
+	}
 	var s0, s1, s2, s3 float64
 	for ; len(x) >= 4; x = x[4:] {
 		s0 += float64(x[0])
@@ -34,6 +50,16 @@ func sumOf[T floating](x []T) float64 {
 
 // squaredDiff returns Σ (x-m)².
 func squaredDiff[T floating](x []T, m float64) float64 {
+	if f, ok := any(x).([]float32); ok {
+		// Σ (x-m)² = Σ (x-c)² + 2(c-m) Σ (x-c) + n(c-m)², c near m
+		t, c := vec.Best(), float32(m)
+		n, d := float64(len(x)), float64(c)-m
+		s := t.SumSquares(f, c)
+		if d != 0 {
+			s += 2*d*(t.Sum(f)-n*float64(c)) + n*d*d
+		}
+		return max(0, s)
+	}
 	var s0, s1 float64
 	for ; len(x) >= 2; x = x[2:] {
 		a, b := float64(x[0])-m, float64(x[1])-m
@@ -49,6 +75,10 @@ func squaredDiff[T floating](x []T, m float64) float64 {
 // normalizeRow sets y = (x - mean) * inv * scale + bias; scale and bias may be
 // nil, y may be x.
 func normalizeRow[T floating](y, x []T, mean, inv float64, scale, bias []T) {
+	if f, ok := any(x).([]float32); ok {
+		vec.Best().Normalize(any(y).([]float32)[:len(f)], f, float32(mean), float32(inv), any(scale).([]float32), any(bias).([]float32))
+		return
+	}
 	m, s := T(mean), T(inv)
 	switch {
 	case scale == nil && bias == nil:
@@ -81,6 +111,9 @@ type rowNorm struct {
 
 // rowNormRow normalizes one row and returns what it subtracted and multiplied by.
 func rowNormRow[T floating](r rowNorm, y, x, scale, bias []T) (mean, inv float64) {
+	if f, ok := any(x).([]float32); ok {
+		return rowNormRow32(vec.Best(), r, any(y).([]float32), f, any(scale).([]float32), any(bias).([]float32))
+	}
 	var variance float64
 	if r.center {
 		mean, variance = moments(x)
@@ -92,10 +125,38 @@ func rowNormRow[T floating](r rowNorm, y, x, scale, bias []T) (mean, inv float64
 	return mean, inv
 }
 
+func rowNormRow32(t *vec.Table, r rowNorm, y, x, scale, bias []float32) (mean, inv float64) {
+	var variance float64
+	if r.center {
+		mean, variance = moments32(t, x)
+	} else {
+		variance = t.SumSquares(x, 0) / float64(len(x))
+	}
+	inv = 1 / math.Sqrt(variance+r.eps)
+	t.Normalize(y[:len(x)], x, float32(mean), float32(inv), scale, bias)
+	return mean, inv
+}
+
 // rowNormRows normalizes rows of n elements. scale and bias hold whole rows, which
 // are taken in turn. mean and inv take one value per row; any may be nil.
 func rowNormRows[T floating](p par.P, r rowNorm, y, x []T, n int, scale, bias, mean, inv []T) {
 	if n == 0 {
+		return
+	}
+	if x, ok := any(x).([]float32); ok {
+		y, scale, bias, mean, inv := any(y).([]float32), any(scale).([]float32), any(bias).([]float32), any(mean).([]float32), any(inv).([]float32)
+		t := vec.Best()
+		p.For(len(x)/n, 1+normGrain/n, func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				m, s := rowNormRow32(t, r, y[i*n:(i+1)*n], x[i*n:(i+1)*n], turn(scale, i, n), turn(bias, i, n))
+				if mean != nil {
+					mean[i] = float32(m)
+				}
+				if inv != nil {
+					inv[i] = float32(s)
+				}
+			}
+		})
 		return
 	}
 	p.For(len(x)/n, 1+normGrain/n, func(lo, hi int) {
@@ -218,6 +279,11 @@ func groupNorm[T floating](p par.P, y, x []T, n, c, d, groups int, eps float64, 
 			for k := i * per; k < (i+1)*per; k++ {
 				m, s, b := T(mean), T(inv*float64(scale[k%c])), bias[k%c]
 				src, dst := x[k*d:(k+1)*d], y[k*d:(k+1)*d]
+				if f, ok := any(src).([]float32); ok {
+					vec.Best().Normalize(any(dst).([]float32), f, float32(m), float32(s), nil, nil)
+					vec.Best().AddScalar(any(dst).([]float32), any(dst).([]float32), float32(b))
+					continue
+				}
 				for j, v := range src {
 					dst[j] = (v-m)*s + b
 				}

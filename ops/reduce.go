@@ -11,11 +11,12 @@ import (
 // reducer says how a set of elements T becomes one, through an accumulator A.
 // Its functions take runs of elements, so that a call is paid per run.
 type reducer[T tensor.Element, A any] struct {
-	zero  A                  // the accumulator of no elements
-	row   func(a A, x []T) A // adds all of x to a
-	cols  func(a []A, x []T) // adds x[i] to a[i]; len(x) == len(a)
-	merge func(a, b A) A     // joins the accumulators of two sets, a's elements first
-	done  func(a A, n int) T // the result of a set of n elements
+	zero  A                                    // the accumulator of no elements
+	row   func(a A, x []T) A                   // adds all of x to a
+	cols  func(a []A, x []T)                   // adds x[i] to a[i]; len(x) == len(a)
+	panel func(a []A, x []T, rows, stride int) // cols for rows that begin stride elements apart; may be nil
+	merge func(a, b A) A                       // joins the accumulators of two sets, a's elements first
+	done  func(a A, n int) T                   // the result of a set of n elements
 }
 
 // reduceParams are the attributes of a reduction.
@@ -312,9 +313,17 @@ func reduceColumns[T tensor.Element, A any](p par.P, y, x []T, kept, red reduceW
 				a[i] = r.zero
 			}
 			base := kept.at(o).off + j
-			for i := 0; i < runs; i++ {
-				r.cols(a, x[base+w.off:][:m])
-				w.next()
+			if last := len(w.sizes) - 1; r.panel != nil && last >= 0 {
+				rows := w.sizes[last]
+				for outer, i := (reduceWalk{sizes: w.sizes[:last], strides: w.strides[:last]}).at(0), 0; i < runs; i += rows {
+					r.panel(a, x[base+outer.off:], rows, w.strides[last])
+					outer.next()
+				}
+			} else {
+				for i := 0; i < runs; i++ {
+					r.cols(a, x[base+w.off:][:m])
+					w.next()
+				}
 			}
 			for i, v := range a {
 				y[o*n+j+i] = r.done(v, runs)

@@ -19,7 +19,7 @@ func init() {
 
 func buildReduceL1(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
-		reduceKernel(p, reduceAbs(reduceDone[float64, float32])),
+		reduceKernel(p, vectorAbs(reduceDone[float64, float32])),
 		reduceKernel(p, reduceAbs(reduceDone[float64, float64])),
 	).
 		with(tensor.Int32, reduceKernel(p, reduceAbs(reduceDone[int64, int32]))).

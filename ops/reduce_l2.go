@@ -21,7 +21,7 @@ func init() {
 
 func buildReduceL2(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
-		reduceKernel(p, reduceSquares(reduceRoot[float64, float32])),
+		reduceKernel(p, vectorSquares(reduceRoot[float64, float32])),
 		reduceKernel(p, reduceSquares(reduceRoot[float64, float64])),
 	).
 		with(tensor.Int32, reduceKernel(p, reduceSquares(reduceRoot[int64, int32]))).

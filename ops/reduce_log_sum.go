@@ -22,7 +22,7 @@ func init() {
 
 func buildReduceLogSum(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
-		reduceKernel(p, reduceSum(reduceLog[float64, float32])),
+		reduceKernel(p, vectorSum(reduceLog[float64, float32])),
 		reduceKernel(p, reduceSum(reduceLog[float64, float64])),
 	).
 		with(tensor.Int32, reduceKernel(p, reduceSum(reduceLog[int64, int32]))).

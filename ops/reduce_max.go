@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -23,7 +24,7 @@ func init() {
 
 func buildReduceMax(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
-		reduceKernel(p, reduceLargest(float32(math.Inf(-1)))),
+		reduceKernel(p, vectorExtreme(reduceLargest(float32(math.Inf(-1))), vec.Max)),
 		reduceKernel(p, reduceLargest(math.Inf(-1))),
 	).
 		with(tensor.Int8, reduceKernel(p, reduceLargest[int8](math.MinInt8))).

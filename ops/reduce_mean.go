@@ -22,7 +22,7 @@ func init() {
 
 func buildReduceMean(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
-		reduceKernel(p, reduceSum(reduceAverage[float64, float32])),
+		reduceKernel(p, vectorSum(reduceAverage[float64, float32])),
 		reduceKernel(p, reduceSum(reduceAverage[float64, float64])),
 	).
 		with(tensor.Int32, reduceMeanInts(p, reduceSum(reduceAverage[int64, int32]))).

@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -23,7 +24,7 @@ func init() {
 
 func buildReduceMin(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
-		reduceKernel(p, reduceSmallest(float32(math.Inf(1)))),
+		reduceKernel(p, vectorExtreme(reduceSmallest(float32(math.Inf(1))), vec.Min)),
 		reduceKernel(p, reduceSmallest(math.Inf(1))),
 	).
 		with(tensor.Int8, reduceKernel(p, reduceSmallest[int8](math.MaxInt8))).

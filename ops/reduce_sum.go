@@ -20,7 +20,7 @@ func init() {
 
 func buildReduceSum(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
-		reduceKernel(p, reduceSum(reduceDone[float64, float32])),
+		reduceKernel(p, vectorSum(reduceDone[float64, float32])),
 		reduceKernel(p, reduceSum(reduceDone[float64, float64])),
 	).
 		with(tensor.Int32, reduceKernel(p, reduceSum(reduceDone[int64, int32]))).

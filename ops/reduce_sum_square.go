@@ -19,7 +19,7 @@ func init() {
 
 func buildReduceSumSquare(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
-		reduceKernel(p, reduceSquares(reduceDone[float64, float32])),
+		reduceKernel(p, vectorSquares(reduceDone[float64, float32])),
 		reduceKernel(p, reduceSquares(reduceDone[float64, float64])),
 	).
 		with(tensor.Int32, reduceKernel(p, reduceSquares(reduceDone[int64, int32]))).

@@ -4,13 +4,14 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // softmaxVersions is the version table of Softmax, LogSoftmax and Hardmax: f32
 // and f64 compute one line, where dst may be src; half, unless nil, computes a
 // line of float16 or bfloat16 in float32 with round where the type rounds.
-func softmaxVersions(f32 func(dst, src []float32), f64 func(dst, src []float64), half func(dst, src []float32, round func(float32) float32)) []Version {
+func softmaxVersions(f32 func(t *vec.Table) lines, f64 func(dst, src []float64), half func(dst, src []float32, round func(float32) float32)) []Version {
 	v := Version{In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame}
 	// Before 13 the input is taken as a matrix whose columns are all dimensions
 	// from axis on. 11 allowed negative axes.
@@ -23,22 +24,38 @@ func softmaxVersions(f32 func(dst, src []float32), f64 func(dst, src []float64),
 	return []Version{old, cur}
 }
 
-func buildSoftmax(b *BuildContext, axis int, matrix bool, f32 func(dst, src []float32), f64 func(dst, src []float64), half func(dst, src []float32, round func(float32) float32)) (Kernel, error) {
-	k32 := softmaxKernel(axis, matrix, f32)
+func buildSoftmax(b *BuildContext, axis int, matrix bool, f32 func(t *vec.Table) lines, f64 func(dst, src []float64), half func(dst, src []float32, round func(float32) float32)) (Kernel, error) {
+	k32 := softmaxKernel(axis, matrix, f32(vec.Best()))
 	f16, bf16 := k32, k32
 	if half != nil {
-		f16 = softmaxKernel(axis, matrix, func(dst, src []float32) {
+		f16 = softmaxKernel(axis, matrix, eachLine(func(dst, src []float32) {
 			half(dst, src, func(x float32) float32 { return tensor.F16Of(x).Float32() })
-		})
-		bf16 = softmaxKernel(axis, matrix, func(dst, src []float32) {
+		}))
+		bf16 = softmaxKernel(axis, matrix, eachLine(func(dst, src []float32) {
 			half(dst, src, func(x float32) float32 { return tensor.BF16Of(x).Float32() })
-		})
+		}))
 	}
-	return b.dispatch(0, byType{tensor.Float32: k32, tensor.Float64: softmaxKernel(axis, matrix, f64),
+	return b.dispatch(0, byType{tensor.Float32: k32, tensor.Float64: softmaxKernel64(axis, matrix, f64),
 		tensor.Float16: throughFloat32(f16, 0), tensor.BFloat16: throughFloat32(bf16, 0)})
 }
 
-func softmaxKernel[T floating](axis int, matrix bool, f func(dst, src []T)) Kernel {
+// lines computes all lines of x, which lie as splitAxis says, into y, which may be x.
+type lines func(p par.P, y, x []float32, outer, n, inner int)
+
+// eachLine calls f for each line.
+func eachLine(f func(dst, src []float32)) lines {
+	return func(p par.P, y, x []float32, outer, n, inner int) { alongAxis(p, y, x, outer, n, inner, f) }
+}
+
+func softmaxKernel(axis int, matrix bool, f lines) Kernel {
+	return linesKernel(axis, matrix, f)
+}
+
+func softmaxKernel64(axis int, matrix bool, f func(dst, src []float64)) Kernel {
+	return linesKernel(axis, matrix, func(p par.P, y, x []float64, outer, n, inner int) { alongAxis(p, y, x, outer, n, inner, f) })
+}
+
+func linesKernel[T floating](axis int, matrix bool, f func(p par.P, y, x []T, outer, n, inner int)) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
 		a, err := tensor.Axis(axis, x.Rank())
@@ -50,13 +67,16 @@ func softmaxKernel[T floating](axis int, matrix bool, f func(dst, src []T)) Kern
 			n, inner = n*inner, 1
 		}
 		y := c.Output(0, x.DType(), x.Shape()...)
-		alongAxis(c.P, tensor.Data[T](y), tensor.Data[T](x), outer, n, inner, f)
+		f(c.P, tensor.Data[T](y), tensor.Data[T](x), outer, n, inner)
 		return nil
 	}
 }
 
 // maxOf returns the largest element of x, which is not empty; NaN if there is one.
 func maxOf[T floating](x []T) T {
+	if f, ok := any(x).([]float32); ok {
+		return T(vec.Best().Largest(f))
+	}
 	m := x[0]
 	for _, v := range x {
 		if v > m || v != v {
@@ -66,14 +86,13 @@ func maxOf[T floating](x []T) T {
 	return m
 }
 
-// expShifted sets dst[i] = exp(src[i] - shift) and returns the sum. dst may be src.
+// expShifted sets dst[i] = exp(src[i] - shift), where shift is the largest
+// element of src, and returns the sum. dst may be src.
 func expShifted[T floating](dst, src []T, shift T) float64 {
 	switch s := any(src).(type) {
 	case []float32:
 		d := any(dst).([]float32)
-		t := vec.Best()
-		t.AddScalar(d, s, -float32(shift))
-		t.Exp(d, d)
+		return vec.Best().ExpSum(d, s, 1, float32(shift))
 	case []float64:
 		for i, v := range s {
 			dst[i] = T(math.Exp(v - float64(shift)))

@@ -1,0 +1,66 @@
+package ops
+
+import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+
+// The reducers of float32 by vectors.
+
+// panelRows is the number of rows that are added up in float32 before they go
+// to the float64 sums.
+const panelRows = 32
+
+// vectorSum adds elements: reduceSum for float32.
+func vectorSum(done func(float64, int) float32) reducer[float32, float64] {
+	t := vec.Best()
+	r := reduceSum(done)
+	r.row = func(a float64, x []float32) float64 { return a + t.Sum(x) }
+	r.panel = func(a []float64, x []float32, rows, stride int) {
+		var buf [reduceCols]float32
+		part := buf[:len(a)]
+		for i := 0; i < rows; i += panelRows {
+			clear(part)
+			t.AddColumns(part, x[i*stride:], min(panelRows, rows-i), stride)
+			for j, v := range part {
+				a[j] += float64(v)
+			}
+		}
+	}
+	return r
+}
+
+// vectorSquares adds squares: reduceSquares for float32.
+func vectorSquares(done func(float64, int) float32) reducer[float32, float64] {
+	t := vec.Best()
+	r := reduceSquares(done)
+	r.row = func(a float64, x []float32) float64 { return a + t.SumSquares(x, 0) }
+	return r
+}
+
+// vectorAbs adds magnitudes: reduceAbs for float32.
+func vectorAbs(done func(float64, int) float32) reducer[float32, float64] {
+	t := vec.Best()
+	r := reduceAbs(done)
+	r.row = func(a float64, x []float32) float64 { return a + t.SumAbs(x) }
+	return r
+}
+
+// vectorExtreme takes the largest or smallest element of float32.
+func vectorExtreme(r reducer[float32, float32], op vec.Op) reducer[float32, float32] {
+	t := vec.Best()
+	pick, all := t.Arith[op].VV, t.Largest
+	if op == vec.Min {
+		all = t.Smallest
+	}
+	r.row = func(a float32, x []float32) float32 {
+		m := all(x)
+		if op == vec.Min {
+			return min(a, m)
+		}
+		return max(a, m)
+	}
+	r.panel = func(a, x []float32, rows, stride int) {
+		for i := range rows {
+			pick(a, a, x[i*stride:][:len(a)])
+		}
+	}
+	return r
+}
