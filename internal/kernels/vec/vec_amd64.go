@@ -74,7 +74,7 @@ func avx2() *Table {
 		rowsVV(minVV256), rowsVS(minVS256), rowsSV(minSV256),
 	}
 	flat(&t)
-	t.Sum, t.SumAbs, t.Largest, t.Smallest = sumOf(sum256), sumOf(sumAbs256), extreme(largest256, -inf), extreme(smallest256, inf)
+	t.Sum, t.SumAbs, t.Largest, t.Smallest = sumOf(sum256, sum), sumOf(sumAbs256, sumAbs), extreme(largest256, -inf), extreme(smallest256, inf)
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares256), expSumOf(expSum256)
 	t.Normalize = normalizeOf(norm256, normScale256, normScaleBias256)
 	t.AddColumns = addColumnsOf(addRows256)
@@ -134,7 +134,7 @@ func avx512() *Table {
 		rowsVV(minVV512), rowsVS(minVS512), rowsSV(minSV512),
 	}
 	flat(&t)
-	t.Sum, t.SumAbs, t.Largest, t.Smallest = sumOf(sum512), sumOf(sumAbs512), extreme(largest512, -inf), extreme(smallest512, inf)
+	t.Sum, t.SumAbs, t.Largest, t.Smallest = sumOf(sum512, sum), sumOf(sumAbs512, sumAbs), extreme(largest512, -inf), extreme(smallest512, inf)
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares512), expSumOf(expSum512)
 	t.Normalize = normalizeOf(norm512, normScale512, normScaleBias512)
 	t.AddColumns = addColumnsOf(addRows512)
@@ -281,25 +281,34 @@ func keepNaN(f func(dst, x []float32, s float32)) func(dst, x []float32, s float
 	}
 }
 
-func sumOf(f func(x unsafe.Pointer, n int) float32) func(x []float32) float64 {
-	return func(x []float32) float64 {
-		s := 0.0
+// What overflows or vanishes in float32 is summed once more in float64.
+func sumOf(f func(x unsafe.Pointer, n int) float32, exact func(x []float32) float64) func(x []float32) float64 {
+	return func(all []float32) float64 {
+		s, x := 0.0, all
 		for len(x) > sumPiece {
 			s += float64(f(at(x), sumPiece))
 			x = x[sumPiece:]
 		}
-		return s + float64(f(at(x), len(x)))
+		s += float64(f(at(x), len(x)))
+		if s-s != 0 {
+			return exact(all)
+		}
+		return s
 	}
 }
 
 func sumSquaresOf(f func(x unsafe.Pointer, n int, m float32) float32) func(x []float32, m float32) float64 {
-	return func(x []float32, m float32) float64 {
-		s := 0.0
+	return func(all []float32, m float32) float64 {
+		s, x := 0.0, all
 		for len(x) > sumPiece {
 			s += float64(f(at(x), sumPiece, m))
 			x = x[sumPiece:]
 		}
-		return s + float64(f(at(x), len(x), m))
+		s += float64(f(at(x), len(x), m))
+		if s-s != 0 || s < 1e-30 {
+			return sumSquares(all, m)
+		}
+		return s
 	}
 }
 

@@ -234,6 +234,16 @@ func TestLong(t *testing.T) {
 		if s := table.Sum(x); math.Abs(s-vec.Tables[0].Sum(x)) > 1e-3 {
 			t.Errorf("%s: sum %g", table.Name, s)
 		}
+		huge := []float32{3e38, 3e38, -3e38, -3e38, 1e-30}
+		if s := table.Sum(huge); s != 0 && math.Abs(s-1e-30) > 1e-36 {
+			t.Errorf("%s: sum of numbers that overflow: %g", table.Name, s)
+		}
+		if s := table.SumSquares(huge[:2], 0); math.Abs(s/18e76-1) > 1e-6 {
+			t.Errorf("%s: squares that overflow: %g", table.Name, s)
+		}
+		if s := table.SumSquares(huge[4:], 0); math.Abs(s/1e-60-1) > 1e-6 {
+			t.Errorf("%s: squares that vanish: %g", table.Name, s)
+		}
 		if m := table.Largest(x); m != 9 {
 			t.Errorf("%s: largest %g", table.Name, m)
 		}
