@@ -227,7 +227,7 @@ func (r *dense[T]) split(pixels, panels, segs, k int) (rows, width int) {
 // kBlock is the number of products that a tile adds up before it adds them to
 // C, about: the error of a sum grows with the number of terms that run through
 // one accumulator.
-const kBlock = 256
+const kBlock = 192
 
 func (r *dense[T]) run(p par.P, v *view) {
 	pixels := r.n * product3(v.count)
