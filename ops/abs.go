@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -16,10 +17,12 @@ func init() {
 		Name:     "Abs",
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, buildTable(merge(
-			floatKernels(absLoop[float32], absLoop[float64]),
-			byType{tensor.Int8: unaryKernel(absLoop[int8]), tensor.Int16: unaryKernel(absLoop[int16]), tensor.Int32: unaryKernel(absLoop[int32]), tensor.Int64: unaryKernel(absLoop[int64])},
-			byType{tensor.Uint8: unaryKernel(absLoop[uint8]), tensor.Uint16: unaryKernel(absLoop[uint16]), tensor.Uint32: unaryKernel(absLoop[uint32]), tensor.Uint64: unaryKernel(absLoop[uint64])},
-		))),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType {
+			return merge(
+				floatKernels(t.Abs, absLoop[float64]),
+				byType{tensor.Int8: unaryKernel(absLoop[int8]), tensor.Int16: unaryKernel(absLoop[int16]), tensor.Int32: unaryKernel(absLoop[int32]), tensor.Int64: unaryKernel(absLoop[int64])},
+				byType{tensor.Uint8: unaryKernel(absLoop[uint8]), tensor.Uint16: unaryKernel(absLoop[uint16]), tensor.Uint32: unaryKernel(absLoop[uint32]), tensor.Uint64: unaryKernel(absLoop[uint64])},
+			)
+		})),
 	})
 }

@@ -2,6 +2,8 @@ package ops
 
 import (
 	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 )
 
 // Ceil: Y = the least integer that is not below X, element-wise.
@@ -16,6 +18,6 @@ func init() {
 		Name:     "Ceil",
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, buildTable(mathKernels(math.Ceil))),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Ceil, mapLoop(math.Ceil)) })),
 	})
 }

@@ -54,6 +54,10 @@ func unaryKernel[T, R tensor.Element](f loop[T, R]) Kernel {
 		x := c.T(0)
 		y := c.Output(0, tensor.DTypeOf[R](), x.Shape()...)
 		src, dst := tensor.Data[T](x), tensor.Data[R](y)
+		if len(dst) <= grain { // without a closure, for the many small tensors
+			f(dst, src)
+			return nil
+		}
 		c.P.For(len(dst), grain, func(lo, hi int) { f(dst[lo:hi], src[lo:hi]) })
 		return nil
 	}

@@ -49,33 +49,26 @@ func divPair[T number]() pair[T, T, T] {
 // addFloat32, subFloat32, mulFloat32 and divFloat32 are the hot ones: they go
 // through the table of the machine.
 
+// vectorPair is the pair of an operator of package vec.
+func vectorPair(t *vec.Table, op vec.Op) pair[float32, float32, float32] {
+	a := &t.Arith[op]
+	return pair[float32, float32, float32]{vv: a.VV, vs: a.VS, sv: a.SV, rows: a}
+}
+
 func addFloat32(t *vec.Table) pair[float32, float32, float32] {
-	return pair[float32, float32, float32]{
-		vv: t.Add,
-		vs: t.AddScalar,
-		sv: func(d []float32, a float32, b []float32) { t.AddScalar(d, b, a) },
-	}
+	return vectorPair(t, vec.Add)
 }
 
 func subFloat32(t *vec.Table) pair[float32, float32, float32] {
-	p := subPair[float32]()
-	p.vv = t.Sub
-	p.vs = func(d, a []float32, b float32) { t.AddScalar(d, a, -b) }
-	return p
+	return vectorPair(t, vec.Sub)
 }
 
 func mulFloat32(t *vec.Table) pair[float32, float32, float32] {
-	return pair[float32, float32, float32]{
-		vv: t.Mul,
-		vs: t.MulScalar,
-		sv: func(d []float32, a float32, b []float32) { t.MulScalar(d, b, a) },
-	}
+	return vectorPair(t, vec.Mul)
 }
 
 func divFloat32(t *vec.Table) pair[float32, float32, float32] {
-	p := divPair[float32]()
-	p.vv = t.Div
-	return p
+	return vectorPair(t, vec.Div)
 }
 
 // integerPairs is the table of kernels for the integer types.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -13,6 +14,8 @@ type pair[A, B, R tensor.Element] struct {
 	vv func(dst []R, a []A, b []B)
 	vs func(dst []R, a []A, b B)
 	sv func(dst []R, a A, b []B)
+	// rows, unless nil, are the loops of float32 over many rows at once.
+	rows *vec.Arith
 }
 
 // zipVV, zipVS and zipSV inline into a caller that gives them a function
@@ -57,6 +60,9 @@ const shortRow = 48
 
 // run computes dst = f(a, b), where a and b broadcast to dst as w plans.
 func (f *pair[A, B, R]) run(c *Call, w *bcast, dst []R, a []A, b []B) {
+	if f.rows != nil && w.n > 0 && w.inner < 2*grain && f.runRows(c, w, dst, a, b) {
+		return
+	}
 	sa, sb := w.step(0), w.step(1)
 	if w.inner < shortRow && w.n > w.inner {
 		f.runShort(c, w, dst, a, b)
@@ -78,6 +84,39 @@ func (f *pair[A, B, R]) run(c *Call, w *bcast, dst []R, a []A, b []B) {
 			}
 		}
 	})
+}
+
+// runRows computes whole groups of rows, the two innermost dimensions, at a
+// time. It reports whether it did: not where groups are tiny.
+func (f *pair[A, B, R]) runRows(c *Call, w *bcast, dst []R, a []A, b []B) bool {
+	last := len(w.dims) - 1
+	group, stepA, stepB := 1, 0, 0
+	if last > 0 {
+		group, stepA, stepB = w.dims[last-1], w.strides[0][last-1], w.strides[1][last-1]
+	}
+	if w.n > w.inner*group && w.inner*group < shortRow {
+		return false
+	}
+	loop := f.rows.RowsVV
+	switch {
+	case w.step(0) == 0 && w.step(1) == 0:
+		return false
+	case w.step(0) == 0:
+		loop = f.rows.RowsSV
+	case w.step(1) == 0:
+		loop = f.rows.RowsVS
+	}
+	d, x, y, n := any(dst).([]float32), any(a).([]float32), any(b).([]float32), w.inner
+	c.P.For(w.n/n, max(1, grain/n), func(lo, hi int) {
+		for r := lo; r < hi; {
+			count := min(group-r%group, hi-r)
+			var off [maxOperands]int
+			w.seek(r, &off, nil)
+			loop(d[r*n:], x[off[0]:], y[off[1]:], n, count, stepA, stepB)
+			r += count
+		}
+	})
+	return true
 }
 
 func (f *pair[A, B, R]) runShort(c *Call, w *bcast, dst []R, a []A, b []B) {
@@ -137,6 +176,12 @@ func checkedKernel[A, B, R tensor.Element](f pair[A, B, R], check func(a []A, b 
 		}
 		dst := tensor.Data[R](c.Output(0, dr, shape...))
 		switch {
+		case len(dst) <= grain && len(a) == len(dst) && len(b) == len(dst): // without a closure, for the many small tensors
+			f.vv(dst, a, b)
+		case len(dst) <= grain && len(dst) > 0 && len(a) == len(dst) && len(b) == 1:
+			f.vs(dst, a, b[0])
+		case len(dst) <= grain && len(dst) > 0 && len(a) == 1 && len(b) == len(dst):
+			f.sv(dst, a[0], b)
 		case same || len(a) == len(dst) && len(b) == len(dst):
 			c.P.For(len(dst), grain, func(lo, hi int) { f.vv(dst[lo:hi], a[lo:hi], b[lo:hi]) })
 		case len(b) == 1:

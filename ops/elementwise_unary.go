@@ -32,10 +32,6 @@ func signLoop[T number](d, x []T) {
 
 func reciprocalLoop[T float](d, x []T) { zip(d, x, func(v T) T { return 1 / v }) }
 
-func sqrt32(d, x []float32) {
-	zip(d, x, func(v float32) float32 { return float32(math.Sqrt(float64(v))) })
-}
-
 func reluLoop[T signedInt | float](d, x []T) {
 	zip(d, x, func(v T) T {
 		if v < 0 {

@@ -2,6 +2,8 @@ package ops
 
 import (
 	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 )
 
 // Floor: Y = the greatest integer that is not above X, element-wise.
@@ -16,6 +18,6 @@ func init() {
 		Name:     "Floor",
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, buildTable(mathKernels(math.Floor))),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Floor, mapLoop(math.Floor)) })),
 	})
 }

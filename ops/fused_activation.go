@@ -98,16 +98,10 @@ func activation32(a activation) func([]float32) {
 	case "Mish":
 		return func(c []float32) { t.Mish(c, c) }
 	case "HardSwish":
-		return func(c []float32) { hardSwishLoop(c, c) }
+		return func(c []float32) { t.HardSwish(c, c) }
 	case "LeakyRelu":
 		alpha := a.params[0]
-		return func(c []float32) {
-			for i, x := range c {
-				if x < 0 {
-					c[i] = alpha * x
-				}
-			}
-		}
+		return func(c []float32) { t.LeakyRelu(c, c, alpha) }
 	}
 	return nil
 }

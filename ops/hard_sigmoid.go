@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+
 // HardSigmoid: Y = max(0, min(1, alpha * X + beta)), element-wise.
 //
 //	X: T[...]    Y: T[...], the same shape; may share X's storage
@@ -18,7 +20,8 @@ func init() {
 
 func buildHardSigmoid(b *BuildContext) (Kernel, error) {
 	alpha, beta := b.Float("alpha", 0.2), b.Float("beta", 0.5)
-	return b.need(0, floatKernels(hardSigmoidLoop(alpha, beta), hardSigmoidLoop(float64(alpha), float64(beta))))
+	t := vec.Best()
+	return b.need(0, floatKernels(func(d, x []float32) { t.HardSigmoid(d, x, alpha, beta) }, hardSigmoidLoop(float64(alpha), float64(beta))))
 }
 
 func hardSigmoidLoop[T float](alpha, beta T) loop[T, T] {

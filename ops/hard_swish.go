@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+
 // HardSwish: Y = X * max(0, min(1, X/6 + 1/2)), element-wise.
 //
 //	X: T[...]    Y: T[...], the same shape; may share X's storage
@@ -12,6 +14,6 @@ func init() {
 		Name:     "HardSwish",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(14, buildTable(floatKernels(hardSwishLoop[float32], hardSwishLoop[float64]))),
+		Versions: unaryVersions(14, vecTable(func(t *vec.Table) byType { return floatKernels(t.HardSwish, hardSwishLoop[float64]) })),
 	})
 }

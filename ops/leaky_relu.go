@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+
 // LeakyRelu: Y = X where X >= 0, else alpha * X, element-wise.
 //
 //	X: T[...]    Y: T[...], the same shape; may share X's storage
@@ -18,7 +20,8 @@ func init() {
 
 func buildLeakyRelu(b *BuildContext) (Kernel, error) {
 	alpha := b.Float("alpha", 0.01)
-	return b.need(0, floatKernels(leakyReluLoop(alpha), leakyReluLoop(float64(alpha))))
+	t := vec.Best()
+	return b.need(0, floatKernels(func(d, x []float32) { t.LeakyRelu(d, x, alpha) }, leakyReluLoop(float64(alpha))))
 }
 
 func leakyReluLoop[T float](alpha T) loop[T, T] {

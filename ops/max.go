@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -17,17 +18,17 @@ func init() {
 		Commutative: true,
 		Numerics:    Exact,
 		// 8 brought broadcasting; other versions only widen the types.
-		Versions: variadicVersions(buildTable(maxTable())),
+		Versions: variadicVersions(vecTable(maxTable)),
 	})
 }
 
-func maxTable() byType {
+func maxTable(t *vec.Table) byType {
 	return merge(integerPairs(
 		variadicKernel(maxPair[int8](), nil), variadicKernel(maxPair[int16](), nil),
 		variadicKernel(maxPair[int32](), nil), variadicKernel(maxPair[int64](), nil),
 		variadicKernel(maxPair[uint8](), nil), variadicKernel(maxPair[uint16](), nil),
 		variadicKernel(maxPair[uint32](), nil), variadicKernel(maxPair[uint64](), nil)), halfThrough(byType{
-		tensor.Float32: variadicKernel(maxPair[float32](), nil),
+		tensor.Float32: variadicKernel(vectorPair(t, vec.Max), nil),
 		tensor.Float64: variadicKernel(maxPair[float64](), nil),
 	}))
 }

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -17,17 +18,17 @@ func init() {
 		Commutative: true,
 		Numerics:    Exact,
 		// 8 brought broadcasting; other versions only widen the types.
-		Versions: variadicVersions(buildTable(minTable())),
+		Versions: variadicVersions(vecTable(minTable)),
 	})
 }
 
-func minTable() byType {
+func minTable(t *vec.Table) byType {
 	return merge(integerPairs(
 		variadicKernel(minPair[int8](), nil), variadicKernel(minPair[int16](), nil),
 		variadicKernel(minPair[int32](), nil), variadicKernel(minPair[int64](), nil),
 		variadicKernel(minPair[uint8](), nil), variadicKernel(minPair[uint16](), nil),
 		variadicKernel(minPair[uint32](), nil), variadicKernel(minPair[uint64](), nil)), halfThrough(byType{
-		tensor.Float32: variadicKernel(minPair[float32](), nil),
+		tensor.Float32: variadicKernel(vectorPair(t, vec.Min), nil),
 		tensor.Float64: variadicKernel(minPair[float64](), nil),
 	}))
 }

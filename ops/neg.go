@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -16,9 +17,11 @@ func init() {
 		Name:     "Neg",
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, buildTable(merge(
-			floatKernels(negLoop[float32], negLoop[float64]),
-			byType{tensor.Int8: unaryKernel(negLoop[int8]), tensor.Int16: unaryKernel(negLoop[int16]), tensor.Int32: unaryKernel(negLoop[int32]), tensor.Int64: unaryKernel(negLoop[int64])},
-		))),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType {
+			return merge(
+				floatKernels(t.Neg, negLoop[float64]),
+				byType{tensor.Int8: unaryKernel(negLoop[int8]), tensor.Int16: unaryKernel(negLoop[int16]), tensor.Int32: unaryKernel(negLoop[int32]), tensor.Int64: unaryKernel(negLoop[int64])},
+			)
+		})),
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -29,7 +30,7 @@ func init() {
 }
 
 func buildPow(b *BuildContext) (Kernel, error) {
-	f32, f64 := powFloat32(), pairOf(math.Pow)
+	f32, f64 := powFloat32(vec.Best()), pairOf(math.Pow)
 	same := merge(floatPairs(f32, f64), byType{
 		tensor.Int32: checkedKernel(intPow[int32](), noZeroPower[int32]),
 		tensor.Int64: checkedKernel(intPow[int64](), noZeroPower[int64]),
@@ -96,7 +97,7 @@ func buildPow(b *BuildContext) (Kernel, error) {
 }
 
 // powFloat32 knows the exponents that models use most.
-func powFloat32() pair[float32, float32, float32] {
+func powFloat32(t *vec.Table) pair[float32, float32, float32] {
 	p := pairOf(func(x, y float32) float32 { return float32(math.Pow(float64(x), float64(y))) })
 	general := p.vs
 	p.vs = func(d, a []float32, b float32) {
@@ -104,14 +105,21 @@ func powFloat32() pair[float32, float32, float32] {
 		case 1:
 			copy(d, a)
 		case 2:
-			zip(d, a, func(v float32) float32 { return v * v })
+			t.Square(d, a)
 		case 3:
 			zip(d, a, func(v float32) float32 {
 				x := float64(v)
 				return float32(x * x * x)
 			})
 		case -1:
-			zip(d, a, func(v float32) float32 { return 1 / v })
+			t.Reciprocal(d, a)
+		case 0.5:
+			if math.IsInf(float64(t.Smallest(a)), -1) { // +Inf, where the root is NaN
+				general(d, a, b)
+				return
+			}
+			t.Sqrt(d, a)
+			t.AddScalar(d, d, 0) // no -0
 		default:
 			general(d, a, b)
 		}

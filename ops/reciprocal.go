@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+
 // Reciprocal: Y = 1 / X, element-wise.
 //
 //	X: T[...]    Y: T[...], the same shape; may share X's storage
@@ -12,6 +14,6 @@ func init() {
 		Name:     "Reciprocal",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, buildTable(floatKernels(reciprocalLoop[float32], reciprocalLoop[float64]))),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Reciprocal, reciprocalLoop[float64]) })),
 	})
 }

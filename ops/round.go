@@ -2,6 +2,8 @@ package ops
 
 import (
 	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 )
 
 // Round: Y = the integer nearest to X, element-wise; halves go to the even one.
@@ -16,6 +18,6 @@ func init() {
 		Name:     "Round",
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(11, buildTable(mathKernels(math.RoundToEven))),
+		Versions: unaryVersions(11, vecTable(func(t *vec.Table) byType { return floatKernels(t.Round, mapLoop(math.RoundToEven)) })),
 	})
 }

@@ -2,6 +2,8 @@ package ops
 
 import (
 	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 )
 
 // Sqrt: Y = the square root of X, element-wise; NaN where X < 0.
@@ -16,6 +18,6 @@ func init() {
 		Name:     "Sqrt",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, buildTable(floatKernels(sqrt32, mapLoop(math.Sqrt)))),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Sqrt, mapLoop(math.Sqrt)) })),
 	})
 }
