@@ -16,6 +16,7 @@ type depth struct {
 	// kernel whose weights, less their zero points, are no signed bytes has
 	// each tap twice.
 	of   []int
+	real int // of these
 	data [][]byte
 	// values are the weights [tap][channel], sums those of each channel.
 	values []int16
@@ -56,6 +57,7 @@ func newDepth(w []byte, channels, taps int, signed bool, zero []int32) *depth {
 			d.of = append(d.of, t)
 		}
 	}
+	d.real = len(d.of)
 	for len(d.of)%d.t.Taps != 0 {
 		d.of = append(d.of, -1)
 		values = append(values, make([]int16, channels)...)
@@ -72,7 +74,7 @@ func (d *depth) round(r *Round, zx int32, bias []int32, scale []float32, factor 
 	n := len(d.data) * d.t.Width
 	r.bias, r.scale, r.small = make([]int32, n), make([]float32, n), true
 	for c := range d.channels {
-		at := c/d.t.Width*d.t.Width + d.t.Order(c%d.t.Width)
+		at := c/d.t.Width*d.t.Width + d.t.Order(c%d.t.Width, min(d.t.Width, d.channels-c/d.t.Width*d.t.Width))
 		s := scale[0]
 		if len(scale) > 1 {
 			s = scale[c]
@@ -97,7 +99,7 @@ func (d *depth) run(p par.P, a *Args) {
 	}
 	walk(p, a.N, a.C, &a.Window, a.X, a.Y, d.of, d.t.Width, a.Zero, func(r *rowArgs, block int) {
 		ch := block * d.t.Width
-		r.words, r.w = words, d.data[block]
+		r.words, r.w, r.real = words, d.data[block], d.real
 		r.bias, r.scale = a.R.bias[ch:ch+d.t.Width], a.R.scale[ch:ch+d.t.Width]
 		if a.R.small {
 			d.t.Row(r)
@@ -106,6 +108,8 @@ func (d *depth) run(p par.P, a *Args) {
 		}
 	})
 }
+
+func inOrder(c, _ int) int { return c }
 
 // packGo is [tap][channel] as words.
 func packGo(w []int16, taps, channels, width int) []byte {
@@ -147,7 +151,7 @@ func (d *depth) slow(r *rowArgs, ch int) {
 	plain := *r
 	plain.bias, plain.scale = make([]int32, r.width), make([]float32, r.width)
 	for c := range r.width {
-		plain.bias[c], plain.scale[c] = r.bias[d.t.Order(c)], r.scale[d.t.Order(c)]
+		plain.bias[c], plain.scale[c] = r.bias[d.t.Order(c, r.width)], r.scale[d.t.Order(c, r.width)]
 	}
 	plain.w = packGo(d.values[ch:], len(d.of), d.channels, r.width)
 	rowGo(&plain)

@@ -39,8 +39,8 @@ type Table struct {
 	// Pack lays out the weights w[tap*channels+c], of taps, a multiple of Taps,
 	// for one block: w holds width <= Width channels of it.
 	Pack func(w []int16, taps, channels, width int) []byte
-	// Order gives the place of channel c of a block in bias and scale.
-	Order func(c int) int
+	// Order gives the place of channel c of a block of width channels in bias and scale.
+	Order func(c, width int) int
 	// Row computes n positions of one block: position i is the sum over taps t of
 	// weights times the width bytes at ptrs[t]+i*xstep, and goes to y+i*ystep.
 	Row func(r *rowArgs)
@@ -53,6 +53,7 @@ type Table struct {
 // rowArgs are the arguments of Table.Row. bias and scale have Width elements.
 type rowArgs struct {
 	n, taps      int
+	real         int // taps that are no fill; these come last
 	ptrs         []unsafe.Pointer
 	w            []byte
 	y            unsafe.Pointer
@@ -64,7 +65,7 @@ type rowArgs struct {
 }
 
 // Tables lists what this machine can run, slowest first.
-var Tables = append([]*Table{{Name: cpu.Generic, Width: 32, Taps: 1, Pack: packGo, Order: func(c int) int { return c }, Row: rowGo,
+var Tables = append([]*Table{{Name: cpu.Generic, Width: 32, Taps: 1, Pack: packGo, Order: inOrder, Row: rowGo,
 	MaxWidth: math.MaxInt, Max: maxGo}}, archTables()...)
 
 // Best returns the fastest table that may be used.

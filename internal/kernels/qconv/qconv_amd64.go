@@ -18,6 +18,21 @@ import (
 func vnniDepth(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer, mask uint64)
 
 //go:noescape
+func vnniDepthHalf(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer, mask uint64)
+
+//go:noescape
+func vnniDepth9(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer, mask uint64)
+
+//go:noescape
+func vnniDepth9Masked(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer, mask uint64)
+
+//go:noescape
+func vnniDepth9Half(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer, mask uint64)
+
+//go:noescape
+func vnniDepth9HalfMasked(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer, mask uint64)
+
+//go:noescape
 func avx2Depth(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer)
 
 //go:noescape
@@ -35,7 +50,7 @@ func avx512MaxS(n, taps int, ptrs, y unsafe.Pointer, xstep, ystep int, mask uint
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, Width: 16, Taps: 2, Pack: packWords, Order: func(c int) int { return c }, Row: rowAVX2, MaxWidth: 32, Max: maxAVX2})
+		l = append(l, &Table{Name: cpu.AVX2, Width: 16, Taps: 2, Pack: packWords, Order: inOrder, Row: rowAVX2, MaxWidth: 32, Max: maxAVX2})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 {
 		t := *l[0]
@@ -48,22 +63,45 @@ func archTables() []*Table {
 	return l
 }
 
-// unpacked is where channel c of 64 goes when bytes are unpacked to double words.
-func unpacked(c int) int { return c%16/4*16 + c/16*4 + c%4 }
+// unpacked is where channel c of 64, or of 32, goes when bytes are unpacked to
+// double words.
+func unpacked(c, width int) int {
+	if width <= 32 {
+		return c%16/4*8 + c/16*4 + c%4
+	}
+	return c%16/4*16 + c/16*4 + c%4
+}
 
 // packBytes is [tap/4][unpacked(channel)][4] as bytes.
 func packBytes(w []int16, taps, channels, width int) []byte {
-	out := make([]byte, taps*64)
+	block := 64
+	if width <= 32 {
+		block = 32
+	}
+	out := make([]byte, taps*block)
 	for t := range taps {
 		for c, v := range w[t*channels : t*channels+width] {
-			out[t/4*256+unpacked(c)*4+t%4] = byte(v)
+			out[t/4*block*4+unpacked(c, width)*4+t%4] = byte(v)
 		}
 	}
 	return out
 }
 
 func rowVNNI(r *rowArgs) {
-	vnniDepth(r.n, r.taps/4, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
+	f := vnniDepth
+	switch nine := r.real == 9; {
+	case nine && r.width == 64:
+		f = vnniDepth9
+	case nine && r.width > 32:
+		f = vnniDepth9Masked
+	case nine && r.width == 32:
+		f = vnniDepth9Half
+	case nine:
+		f = vnniDepth9HalfMasked
+	case r.width <= 32:
+		f = vnniDepthHalf
+	}
+	f(r.n, r.taps/4, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
 		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.words), ^uint64(0)>>(64-r.width))
 }
 

@@ -22,6 +22,12 @@ func walk(p par.P, n, c int, w *Window, x, y []byte, of []int, width int, pad by
 	if room := iw - 1 - (kw-1)*dil + before; room >= 0 {
 		x1 = max(x0, min(ow, room/stride+1))
 	}
+	along, across := make([]int, len(of)), make([]int, len(of)) // where taps see, and of which line
+	for i, t := range of {
+		if t >= 0 {
+			along[i], across[i] = t%kw*dil, t/kw
+		}
+	}
 	padding := bytes.Repeat([]byte{pad}, max(1, (x1-x0)*stride+1)*c)
 	p.For(n*images, max(1, (1<<16)/max(1, ow*c*len(of))), func(lo, hi int) {
 		r := &rowArgs{taps: len(of), ptrs: make([]unsafe.Pointer, len(of)), xstep: stride * c, ystep: c}
@@ -57,8 +63,8 @@ func walk(p par.P, n, c int, w *Window, x, y []byte, of []int, width int, pad by
 					if t < 0 {
 						continue
 					}
-					if q := p0*stride - before + t%kw*dil; offsets[t/kw] >= 0 && q >= 0 && q < iw {
-						at[i] = (offsets[t/kw] + q) * c
+					if q := p0*stride - before + along[i]; offsets[across[i]] >= 0 && q >= 0 && q < iw {
+						at[i] = (offsets[across[i]] + q) * c
 					}
 				}
 				for b := range blocks {

@@ -166,7 +166,12 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 	}
 	wk := works.Get().(*work)
 	defer works.Put(wk)
-	wk.words = [3]uint32{pair(f.Zero), pair(f.Lo), pair(f.Hi)}
+	wk.words = [5]uint32{pair(f.Zero), pair(f.Lo), pair(f.Hi)}
+	if f.Lo < 0 { // as unsigned bytes, which are flipped
+		wk.words = [5]uint32{pair(f.Zero + 128), pair(f.Lo + 128), pair(f.Hi + 128), 1, 0x80808080}
+	} else if f.Lo > 0 || f.Hi < 255 {
+		wk.words[3] = 1
+	}
 	for q := q0; q < q1; q++ {
 		j := q * Width
 		w := min(Width, b.N-j)
@@ -205,7 +210,7 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 // work is what a call of run writes to.
 type work struct {
 	ends  Ends
-	words [3]uint32
+	words [5]uint32
 	sums  [maxMR * Width]int32
 	tail  [Width]byte
 	float [Width]float32

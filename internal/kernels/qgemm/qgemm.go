@@ -36,7 +36,7 @@ type Table struct {
 
 	// Bytes, Floats and Ints do what Finish does for kg groups and one tile; e has
 	// pointers to its slices from the tile's first column and row on, and More
-	// is Finish.Shift or words of Zero, Lo and Hi, each twice. kg is of one
+	// is Finish.Shift or work.words. kg is of one
 	// segment of View. ldc counts elements. Nil: Tile and loops do it.
 	Bytes, Floats, Ints func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
 	// Pack writes panel data of groups of four rows of Width bytes, stride

@@ -6,7 +6,12 @@ import "github.com/gneiss-run/gneiss/internal/kernels/_gen/asm"
 
 func main() {
 	a := asm.New("!noasm")
-	vnni(a)
+	vnni(a, "vnniDepth", "Z", false, true)
+	vnni(a, "vnniDepthHalf", "Y", false, true)
+	vnni(a, "vnniDepth9", "Z", true, false)
+	vnni(a, "vnniDepth9Masked", "Z", true, true)
+	vnni(a, "vnniDepth9Half", "Y", true, false)
+	vnni(a, "vnniDepth9HalfMasked", "Y", true, true)
 	avx2(a)
 	for _, op := range []string{"VPMAXUB", "VPMAXSB"} {
 		maximum(a, "avx2Max"+op[5:6], op, false)
@@ -29,61 +34,101 @@ func args(a *asm.File) {
 	a.P("MOVQ words+72(FP), DX")
 }
 
-// vnni sums four taps at once: the bytes of 64 channels are turned into a double
-// word of four taps for each channel. Unpacking and packing take the channels
-// apart in the same order.
-func vnni(a *asm.File) {
-	a.Func("vnniDepth", 88)
+// vnni sums four taps at once: the bytes of 64 channels (of 32 with r Y) are
+// turned into a double word of four taps for each channel. Unpacking and packing
+// take the channels apart in the same order. With nine, there are 9 taps and the
+// weights stay in registers; without masked, all channels are there.
+func vnni(a *asm.File, name, r string, nine, masked bool) {
+	a.Func(name, 88)
 	args(a)
-	a.P("MOVQ mask+80(FP), AX")
-	a.P("KMOVQ AX, K1")
+	size := 64
+	if r == "Y" {
+		size = 32
+	}
+	load, store := func(z int) { a.P("VMOVDQU32 (DX)(AX*1), %s%d", r, z) }, "VMOVDQU32 %s0, (DI)"
+	if masked {
+		a.P("MOVQ mask+80(FP), AX")
+		a.P("KMOVQ AX, K1")
+		load, store = func(z int) { a.P("VMOVDQU8.Z (DX)(AX*1), K1, %s%d", r, z) }, "VMOVDQU8 %s0, K1, (DI)"
+	}
 	for i := range 4 {
-		a.P("VPBROADCASTD %d(DX), Z%d", 4*i, 28+i)
+		a.P("VPBROADCASTD %d(DX), %s%d", 4*i, r, 28+i)
+	}
+	if nine {
+		for i := range 12 {
+			a.P("VMOVDQU32 %d(R9), %s%d", size*i, r, 16+i)
+		}
 	}
 	a.P("XORQ AX, AX")
 	a.P("PCALIGN $32")
 	a.L("position")
 	for i := range 4 {
-		a.P("VMOVDQU32 %d(R12), Z%d", 64*i, i)
+		a.P("VMOVDQU32 %d(R12), %s%d", size*i, r, i)
 	}
-	a.P("MOVQ BX, R15")
-	a.P("MOVQ R8, SI")
-	a.P("MOVQ R9, R14")
-	a.L("group")
-	for t := range 4 {
-		a.P("MOVQ %d(SI), DX", 8*t)
-		a.P("VMOVDQU8.Z (DX)(AX*1), K1, Z%d", 4+t)
+	unpack := func(op string, x, y, z int) { a.P("%s %s%d, %s%d, %s%d", op, r, y, r, x, r, z) }
+	four := func(disp int) {
+		for t := range 4 {
+			a.P("MOVQ %d(SI), DX", disp+8*t)
+			load(4 + t)
+		}
+		unpack("VPUNPCKLBW", 4, 5, 8)
+		unpack("VPUNPCKHBW", 4, 5, 9)
+		unpack("VPUNPCKLBW", 6, 7, 10)
+		unpack("VPUNPCKHBW", 6, 7, 11)
+		unpack("VPUNPCKLWD", 8, 10, 12)
+		unpack("VPUNPCKHWD", 8, 10, 13)
+		unpack("VPUNPCKLWD", 9, 11, 14)
+		unpack("VPUNPCKHWD", 9, 11, 15)
 	}
-	a.P("VPUNPCKLBW Z5, Z4, Z8")
-	a.P("VPUNPCKHBW Z5, Z4, Z9")
-	a.P("VPUNPCKLBW Z7, Z6, Z10")
-	a.P("VPUNPCKHBW Z7, Z6, Z11")
-	a.P("VPUNPCKLWD Z10, Z8, Z12")
-	a.P("VPUNPCKHWD Z10, Z8, Z13")
-	a.P("VPUNPCKLWD Z11, Z9, Z14")
-	a.P("VPUNPCKHWD Z11, Z9, Z15")
+	if nine {
+		a.P("MOVQ R8, SI")
+		for g := range 2 {
+			four(32 * g)
+			for i := range 4 {
+				a.P("VPDPBUSD %s%d, %s%d, %s%d", r, 16+4*g+i, r, 12+i, r, i)
+			}
+		}
+		a.P("MOVQ 64(SI), DX")
+		load(4)
+		a.P("VPXORD %s5, %s5, %s5", r, r, r)
+		unpack("VPUNPCKLBW", 4, 5, 8)
+		unpack("VPUNPCKHBW", 4, 5, 9)
+		unpack("VPUNPCKLWD", 8, 5, 12)
+		unpack("VPUNPCKHWD", 8, 5, 13)
+		unpack("VPUNPCKLWD", 9, 5, 14)
+		unpack("VPUNPCKHWD", 9, 5, 15)
+		for i := range 4 {
+			a.P("VPDPBUSD %s%d, %s%d, %s%d", r, 24+i, r, 12+i, r, i)
+		}
+	} else {
+		a.P("MOVQ BX, R15")
+		a.P("MOVQ R8, SI")
+		a.P("MOVQ R9, R14")
+		a.L("group")
+		four(0)
+		for i := range 4 {
+			a.P("VPDPBUSD %d(R14), %s%d, %s%d", size*i, r, 12+i, r, i)
+		}
+		a.P("ADDQ $32, SI")
+		a.P("ADDQ $%d, R14", 4*size)
+		a.P("DECQ R15")
+		a.P("JNZ group")
+	}
 	for i := range 4 {
-		a.P("VPDPBUSD %d(R14), Z%d, Z%d", 64*i, 12+i, i)
+		a.P("VCVTDQ2PS %s%d, %s%d", r, i, r, i)
+		a.P("VMULPS %d(R13), %s%d, %s%d", size*i, r, i, r, i)
+		a.P("VCVTPS2DQ %s%d, %s%d", r, i, r, i)
 	}
-	a.P("ADDQ $32, SI")
-	a.P("ADDQ $256, R14")
-	a.P("DECQ R15")
-	a.P("JNZ group")
-	for i := range 4 {
-		a.P("VCVTDQ2PS Z%d, Z%d", i, i)
-		a.P("VMULPS %d(R13), Z%d, Z%d", 64*i, i, i)
-		a.P("VCVTPS2DQ Z%d, Z%d", i, i)
-	}
-	a.P("VPACKSSDW Z1, Z0, Z0")
-	a.P("VPACKSSDW Z3, Z2, Z2")
+	a.P("VPACKSSDW %s1, %s0, %s0", r, r, r)
+	a.P("VPACKSSDW %s3, %s2, %s2", r, r, r)
 	for i := 0; i < 4; i += 2 {
-		a.P("VPADDSW Z28, Z%d, Z%d", i, i)
-		a.P("VPMAXSW Z29, Z%d, Z%d", i, i)
-		a.P("VPMINSW Z30, Z%d, Z%d", i, i)
+		a.P("VPADDSW %s28, %s%d, %s%d", r, r, i, r, i)
+		a.P("VPMAXSW %s29, %s%d, %s%d", r, r, i, r, i)
+		a.P("VPMINSW %s30, %s%d, %s%d", r, r, i, r, i)
 	}
-	a.P("VPACKUSWB Z2, Z0, Z0")
-	a.P("VPXORD Z31, Z0, Z0")
-	a.P("VMOVDQU8 Z0, K1, (DI)")
+	a.P("VPACKUSWB %s2, %s0, %s0", r, r, r)
+	a.P("VPXORD %s31, %s0, %s0", r, r, r)
+	a.P(store, r)
 	a.P("ADDQ R10, AX")
 	a.P("ADDQ R11, DI")
 	a.P("DECQ CX")

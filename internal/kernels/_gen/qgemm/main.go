@@ -54,11 +54,11 @@ func main() {
 	}
 	table("avx2x", 4, avx2Sig)
 	pack(a)
-	a.Raw("\n// Double words of bytes as VPACKSSDW and VPMOVWB leave them, in order.\n")
-	for i, v := range []int{0, 2, 4, 6, 1, 3, 5, 7} {
+	a.Raw("\n// Double words of two rows of bytes as VPACKSSDW and VPACKUSWB leave them, in order.\n")
+	for i, v := range []int{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15} {
 		a.Raw(fmt.Sprintf("DATA ·packed+%d(SB)/4, $%d\n", 4*i, v))
 	}
-	a.Raw("GLOBL ·packed(SB), RODATA|NOPTR, $32\n")
+	a.Raw("GLOBL ·packed(SB), RODATA|NOPTR, $64\n")
 	a.Write("qgemm_amd64.s")
 	if err := os.WriteFile("stubs_amd64.go", []byte(stubs.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -192,8 +192,9 @@ func vnniStep(a *asm.File, mr int, other bool) func(u int, at func(i, disp int) 
 
 // vnniOut writes a tile of mr rows and 32 columns that does not store its sums:
 // it adds bias[j] - sums[i]·zeros[j] (unless sums is nil), multiplies with
-// scale[j], and stores bytes or floats; ints are stored as they are. For bytes, more has three pairs of words:
-// zero point, least and greatest value; for floats it is nil or what is added.
+// scale[j], and stores bytes or floats; ints are stored as they are. For bytes, more has pairs of words:
+// zero point, least and greatest value, then whether these are bounds beyond
+// those of bytes, and what bytes are flipped by; for floats it is nil or what is added.
 // Rows of A may be in segments of kg groups, step bytes behind each other's end.
 // What is at next, half the size of the panel, is fetched into the cache.
 func vnniOut(a *asm.File, mr int, name string) {
@@ -231,26 +232,13 @@ func vnniOut(a *asm.File, mr int, name string) {
 		a.P("VPBROADCASTD (R11), Z28")
 		a.P("VPBROADCASTD 4(R11), Z29")
 		a.P("VPBROADCASTD 8(R11), Z30")
-		a.P("VMOVDQU32 ·packed(SB), Y31")
-		for i := range mr {
-			x, y := 2*i, 2*i+1
-			a.P("VCVTDQ2PS Z%d, Z%d", x, x)
-			a.P("VCVTDQ2PS Z%d, Z%d", y, y)
-			a.P("VMULPS (R10), Z%d, Z%d", x, x)
-			a.P("VMULPS 64(R10), Z%d, Z%d", y, y)
-			a.P("VCVTPS2DQ Z%d, Z%d", x, x)
-			a.P("VCVTPS2DQ Z%d, Z%d", y, y)
-			a.P("VPACKSSDW Z%d, Z%d, Z%d", y, x, x)
-			a.P("VPADDSW Z28, Z%d, Z%d", x, x)
-			a.P("VPMAXSW Z29, Z%d, Z%d", x, x)
-			a.P("VPMINSW Z30, Z%d, Z%d", x, x)
-			a.P("VPMOVWB Z%d, Y%d", x, x)
-			a.P("VPERMD Y%d, Y31, Y%d", x, x)
-			a.P("VMOVDQU8 Y%d, K1, (DX)", x)
-			a.P("ADDQ R8, DX")
-		}
-		a.P("VZEROUPPER")
-		a.P("RET")
+		a.P("VMOVDQU32 ·packed(SB), Z31")
+		a.P("MOVL 12(R11), R12")
+		a.P("TESTL R12, R12")
+		a.P("JNZ bounded")
+		roundRows(a, mr, false)
+		a.L("bounded")
+		roundRows(a, mr, true)
 		return
 	}
 	a.P("KMOVW R9, K1")
@@ -339,6 +327,54 @@ func pack(a *asm.File) {
 	a.P("JNZ loop")
 	for i := range 4 {
 		a.P("VMOVDQU Y%d, %d(DX)", 12+i, 32*i)
+	}
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// roundRows writes sums as bytes and returns. Unless they are bounded, unsigned
+// saturation is all that bounds them; with bounds, BX has what bytes are
+// combined with by exclusive or, behind the bounds.
+func roundRows(a *asm.File, mr int, bounded bool) {
+	if bounded {
+		a.P("MOVL 16(R11), BX")
+	}
+	for i := 0; i < mr; i += 2 {
+		last := min(i+1, mr-1)
+		for _, r := range []int{i, last} {
+			x, y := 2*r, 2*r+1
+			for _, z := range []int{x, y} {
+				a.P("VCVTDQ2PS Z%d, Z%d", z, z)
+			}
+			a.P("VMULPS (R10), Z%d, Z%d", x, x)
+			a.P("VMULPS 64(R10), Z%d, Z%d", y, y)
+			for _, z := range []int{x, y} {
+				a.P("VCVTPS2DQ Z%d, Z%d", z, z)
+			}
+			a.P("VPACKSSDW Z%d, Z%d, Z%d", y, x, x)
+			a.P("VPADDSW Z28, Z%d, Z%d", x, x)
+			if bounded {
+				a.P("VPMAXSW Z29, Z%d, Z%d", x, x)
+				a.P("VPMINSW Z30, Z%d, Z%d", x, x)
+			}
+			if last == i {
+				break
+			}
+		}
+		x := 2 * i
+		a.P("VPACKUSWB Z%d, Z%d, Z%d", 2*last, x, x)
+		a.P("VPERMD Z%d, Z31, Z%d", x, x)
+		if bounded {
+			a.P("VPBROADCASTD BX, Z%d", x+1)
+			a.P("VPXORD Z%d, Z%d, Z%d", x+1, x, x)
+		}
+		a.P("VMOVDQU8 Y%d, K1, (DX)", x)
+		a.P("ADDQ R8, DX")
+		if last > i {
+			a.P("VEXTRACTI64X4 $1, Z%d, Y%d", x, x)
+			a.P("VMOVDQU8 Y%d, K1, (DX)", x)
+			a.P("ADDQ R8, DX")
+		}
 	}
 	a.P("VZEROUPPER")
 	a.P("RET")
