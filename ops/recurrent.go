@@ -53,8 +53,11 @@ var recurrentActs = []struct {
 // readRecurrent reads the attributes that the three operators share. defaults
 // are the activation functions of one direction.
 func readRecurrent(b *BuildContext, gates int, defaults ...string) (recurrent, error) {
-	r := recurrent{gates: gates, actsPer: len(defaults), clip: float64(b.Float("clip", 0)), hidden: b.Int("hidden_size", 0), batchLead: b.Bool("layout", false)}
-	b.Ignore("output_sequence") // whether Y is given is seen from the node
+	r := recurrent{gates: gates, actsPer: len(defaults), clip: float64(b.Float("clip", 0)), hidden: b.Int("hidden_size", 0)}
+	if b.Node.Domain == "" { // com.microsoft has neither
+		r.batchLead = b.Bool("layout", false)
+		b.Ignore("output_sequence") // whether Y is given is seen from the node
+	}
 	if b.HasAttr("clip") && !(r.clip > 0) {
 		return r, fmt.Errorf("attribute \"clip\" is %g, want more than 0", r.clip)
 	}
@@ -121,7 +124,7 @@ func inferRecurrent(c *InferContext) error {
 		s, n = x.Dims[0], x.Dims[1]
 	}
 	y, state := onnx.TensorType(x.DType, s, d, n, h), onnx.TensorType(x.DType, d, n, h)
-	if c.Bool("layout", false) {
+	if c.Node.Domain == "" && c.Bool("layout", false) {
 		s, n = n, s
 		y, state = onnx.TensorType(x.DType, n, s, d, h), onnx.TensorType(x.DType, n, d, h)
 	}

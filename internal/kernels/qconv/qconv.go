@@ -431,6 +431,9 @@ func (r *runner) lines(p par.P, scratch func(n int) []byte) {
 			for q := q0; q < q1; q += each {
 				for l := l0; l < l1; l++ {
 					v.Data = x[(l/oh*ph+l%oh*sh)*pw*r.C:]
+					if v.Before = 0; each == 1 {
+						v.Before = (l - l0) * ((ow + tile - 1) / tile)
+					}
 					if f.Zeros != nil {
 						v.RowSums(v.Sums)
 					}

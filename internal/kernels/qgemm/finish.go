@@ -18,6 +18,9 @@ type View struct {
 	Data           []byte
 	// Sums has the sum of each row. It may be nil if Finish.Zeros is.
 	Sums []int32
+	// Before is how many tiles have been computed with the same panel just
+	// before: the first two fetch the next panel.
+	Before int
 }
 
 // segments returns their number and the groups of four bytes of each.
@@ -192,12 +195,8 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 				f.slow(t, a, b, wk, i, r, q, d, ldd, to)
 				continue
 			}
-			// The first two tiles of a panel fetch the next one.
-			half := min(i/step, 1) * kg * segments * 2 * Width
-			e.Next = unsafe.Pointer(&b.Data[q*panel+half])
-			if q+1 < q1 {
-				e.Next = unsafe.Pointer(&b.Data[(q+1)*panel+half])
-			}
+			tile := a.Before + i/step
+			e.Next = unsafe.Pointer(&b.Data[min(q+1, b.Panels()-1)*panel+min(tile, 1)*kg*segments*2*Width])
 			if f.Zeros != nil {
 				e.Sums, e.Zeros = unsafe.Pointer(&a.Sums[i]), unsafe.Pointer(&f.Zeros[j])
 			}
