@@ -300,6 +300,10 @@ func reduceRows[T tensor.Element, A any](p par.P, y, x []T, kept, red reduceWalk
 
 // reduceColumns: the innermost dimension, of n elements, stays.
 func reduceColumns[T tensor.Element, A any](p par.P, y, x []T, kept, red reduceWalk, outs, runs, n int, r reducer[T, A]) {
+	if len(red.sizes) == 1 && outs*n <= 1<<14 && outs*runs*n >= 4*reduceGrain && r.panel != nil {
+		reduceFew(p, y, x, kept, red, outs, runs, n, r)
+		return
+	}
 	blocks := (n + reduceCols - 1) / reduceCols
 	per := min(n, reduceCols) * runs
 	p.For(outs*blocks, 1+reduceGrain/per, func(lo, hi int) {
@@ -330,6 +334,37 @@ func reduceColumns[T tensor.Element, A any](p par.P, y, x []T, kept, red reduceW
 			}
 		}
 	})
+}
+
+// reduceFew is reduceColumns where there are few results of many rows: chunks
+// of the rows are reduced in parallel and joined in order.
+func reduceFew[T tensor.Element, A any](p par.P, y, x []T, kept, red reduceWalk, outs, runs, n int, r reducer[T, A]) {
+	rows := max(panelRows, reduceGrain/n)
+	chunks := (runs + rows - 1) / rows
+	part := make([]A, outs*chunks*n)
+	for i := range part {
+		part[i] = r.zero
+	}
+	p.For(outs*chunks, 1, func(lo, hi int) {
+		for t := lo; t < hi; t++ {
+			first := t % chunks * rows
+			base := kept.at(t/chunks).off + first*red.strides[0]
+			for j := 0; j < n; j += reduceCols {
+				m := min(reduceCols, n-j)
+				r.panel(part[t*n+j:][:m], x[base+j:], min(rows, runs-first), red.strides[0])
+			}
+		}
+	})
+	for o := range outs {
+		all := part[o*chunks*n:][:chunks*n]
+		for j := range n {
+			a := all[j]
+			for i := n + j; i < len(all); i += n {
+				a = r.merge(a, all[i])
+			}
+			y[o*n+j] = r.done(a, runs)
+		}
+	}
 }
 
 // reduceReal are the numbers that reductions compute with.

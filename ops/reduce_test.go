@@ -139,3 +139,28 @@ func testReduction(t *testing.T, op string, input int) {
 	)
 	Run(t, cases)
 }
+
+// Many rows of few columns, and few rows, against sums in float64.
+func TestReduceColumnsFloats(t *testing.T) {
+	for _, s := range [][]int{{1, 5000, 32}, {2, 300, 3}, {1, 9000, 17}, {3, 7, 600}, {1, 70000, 2}} {
+		n, rows, cols := s[0]*s[1]*s[2], s[1], s[2]
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = float32(i*7919%1013) / 7
+		}
+		mean, most := make([]float32, s[0]*cols), make([]float32, s[0]*cols)
+		for o := range mean {
+			sum, m := 0.0, float32(0)
+			for r := range rows {
+				v := x[(o/cols*rows+r)*cols+o%cols]
+				sum += float64(v)
+				m = max(m, v)
+			}
+			mean[o], most[o] = float32(sum/float64(rows)), m
+		}
+		Run(t, []Case{
+			{Op: "ReduceMean", Opset: 18, In: Vals(F32(s, x...), I64([]int{1}, 1)), Want: Vals(F32([]int{s[0], 1, cols}, mean...)), Tol: tensor.Tolerance{Rel: 1e-6}},
+			{Op: "ReduceMax", Opset: 18, In: Vals(F32(s, x...), I64([]int{1}, 1)), Want: Vals(F32([]int{s[0], 1, cols}, most...))},
+		})
+	}
+}

@@ -6,7 +6,7 @@ import "github.com/gneiss-run/gneiss/internal/kernels/vec"
 
 // panelRows is the number of rows that are added up in float32 before they go
 // to the float64 sums.
-const panelRows = 32
+const panelRows = 64
 
 // vectorSum adds elements: reduceSum for float32.
 func vectorSum(done func(float64, int) float32) reducer[float32, float64] {
@@ -15,6 +15,16 @@ func vectorSum(done func(float64, int) float32) reducer[float32, float64] {
 	r.row = func(a float64, x []float32) float64 { return a + t.Sum(x) }
 	r.panel = func(a []float64, x []float32, rows, stride int) {
 		var buf [reduceCols]float32
+		if n := len(a); stride == n && n <= reduceCols/4 && rows >= 4 {
+			// Several short rows are one long row, whose parts are joined at the end.
+			fold := reduceCols / n
+			wide := make([]float64, fold*n)
+			r.panel(wide, x, rows/fold, fold*n)
+			for i, v := range wide {
+				a[i%n] += v
+			}
+			x, rows = x[rows/fold*fold*n:], rows%fold
+		}
 		part := buf[:len(a)]
 		for i := 0; i < rows; i += panelRows {
 			clear(part)

@@ -1,9 +1,13 @@
 package ops
 
 import (
+	"cmp"
 	"fmt"
+	"math"
+	"math/bits"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -190,6 +194,10 @@ func topKKernel[T scatterCell](axis int, largest bool, count func(*Call) (int, e
 		}
 		d, vals, at := tensor.Data[T](x), tensor.Data[T](y), tensor.Data[int64](idx)
 		outer, n, inner := sizeOf(s[:a]), s[a], sizeOf(s[a+1:])
+		if d, ok := any(d).([]float32); ok && n < math.MaxUint32 {
+			topKFloats(c.P, any(vals).([]float32), at, d, outer, n, inner, k, largest)
+			return nil
+		}
 		c.P.For(outer*inner, max(1, moveGrain/n), func(lo, hi int) {
 			h := make([]ranked[T], k)
 			for u := lo; u < hi; u++ {
@@ -202,5 +210,75 @@ func topKKernel[T scatterCell](axis int, largest bool, count func(*Call) (int, e
 			}
 		})
 		return nil
+	}
+}
+
+// topKFloats is TopK of float32. An element and its place are one number,
+// larger the earlier it comes: the order of the elements above, and below it
+// the places from behind.
+func topKFloats(p par.P, vals []float32, at []int64, d []float32, outer, n, inner, k int, largest bool) {
+	flip := uint32(math.MaxUint32)
+	if largest {
+		flip = 0
+	}
+	p.For(outer*inner, max(1, moveGrain/n), func(lo, hi int) {
+		all := make([]uint64, n)
+		for u := lo; u < hi; u++ {
+			col := d[u/inner*n*inner+u%inner:]
+			for i := range all {
+				b := math.Float32bits(col[i*inner] + 0) // -0 is 0
+				switch {
+				case b&math.MaxInt32 > 0x7f800000: // NaN
+					b = math.MaxUint32
+				case b>>31 != 0:
+					b = ^b
+				default:
+					b |= 1 << 31
+				}
+				all[i] = uint64(b^flip)<<32 | uint64(math.MaxUint32-uint32(i))
+			}
+			largestOf(all, k)
+			top := all[:k]
+			slices.Sort(top)
+			to := u/inner*k*inner + u%inner
+			for i := range k {
+				j := int(math.MaxUint32 - uint32(top[k-1-i]))
+				vals[to+i*inner], at[to+i*inner] = col[j*inner], int64(j)
+			}
+		}
+	})
+}
+
+// largestOf moves the k largest of x, which are all different, to its front.
+func largestOf(x []uint64, k int) {
+	for depth := 2 * bits.Len(uint(len(x))); k > 0 && k < len(x); depth-- {
+		if depth == 0 || len(x) < 16 {
+			slices.SortFunc(x, func(a, b uint64) int { return cmp.Compare(b, a) })
+			break
+		}
+		a, b, c := x[0], x[len(x)/2], x[len(x)-1]
+		pivot := max(min(a, b), min(max(a, b), c))
+		i, j := 0, len(x)-1 // x[:i] >= pivot, x[j+1:] <= pivot
+		for i <= j {
+			for x[i] > pivot {
+				i++
+			}
+			for x[j] < pivot {
+				j--
+			}
+			if i <= j {
+				x[i], x[j] = x[j], x[i]
+				i++
+				j--
+			}
+		}
+		switch { // x[:j+1] >= pivot >= x[i:]
+		case k <= j+1:
+			x = x[:j+1]
+		case k >= i:
+			x, k = x[i:], k-i
+		default:
+			k = 0 // the elements between are the pivot
+		}
 	}
 }

@@ -1,8 +1,10 @@
 package ops_test
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"testing"
 
@@ -48,4 +50,47 @@ func TestTopK(t *testing.T) {
 		vals[i], at[i] = v[idx[i]], int64(idx[i])
 	}
 	Run(t, []Case{{Op: "TopK", In: Vals(tensor.Of(v), I64(nil, k)), Want: Vals(tensor.Of(vals), tensor.Of(at))}})
+}
+
+// Long float32 lines, with ties, NaN and zeros of both signs, against a plain sort.
+func TestTopKLong(t *testing.T) {
+	for _, n := range []int{1, 15, 17, 1000} {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = float32(i*7919%(n/3+2)) - 40
+		}
+		x[n/2] = float32(math.NaN())
+		x[n/3] = float32(math.Copysign(0, -1))
+		x[n/4] = float32(math.Inf(-1))
+		for _, k := range []int{1, 3, n / 2, n} {
+			if k < 1 || k > n {
+				continue
+			}
+			for _, largest := range []int{0, 1} {
+				order := make([]int, n)
+				for i := range order {
+					order[i] = i
+				}
+				slices.SortStableFunc(order, func(a, b int) int {
+					u, v := float64(x[a]), float64(x[b])
+					if u != u {
+						u = math.MaxFloat64
+					}
+					if v != v {
+						v = math.MaxFloat64
+					}
+					if largest == 1 {
+						u, v = v, u
+					}
+					return cmp.Compare(u+0, v+0)
+				})
+				vals, at := make([]float32, k), make([]int64, k)
+				for i := range k {
+					vals[i], at[i] = x[order[i]], int64(order[i])
+				}
+				Run(t, []Case{{Op: "TopK", Attrs: onnx.NewAttrs("largest", largest), In: Vals(F32([]int{n}, x...), I64([]int{1}, int64(k))),
+					Want: Vals(F32([]int{k}, vals...), I64([]int{k}, at...))}})
+			}
+		}
+	}
 }
