@@ -65,10 +65,10 @@ func convertTensor(c *Call, dst, src *tensor.Tensor, r castRules) error {
 
 // directCasts are the conversions that models use most.
 var directCasts = map[[2]tensor.DType]func(c *Call, dst, src *tensor.Tensor){
-	{tensor.Float32, tensor.Float16}:  directCast(func(v float32) tensor.F16 { return tensor.F16Of(v) }),
-	{tensor.Float32, tensor.BFloat16}: directCast(func(v float32) tensor.BF16 { return tensor.BF16Of(v) }),
-	{tensor.Float16, tensor.Float32}:  directCast(func(v tensor.F16) float32 { return v.Float32() }),
-	{tensor.BFloat16, tensor.Float32}: directCast(func(v tensor.BF16) float32 { return v.Float32() }),
+	{tensor.Float32, tensor.Float16}:  narrowCast,
+	{tensor.Float32, tensor.BFloat16}: narrowCast,
+	{tensor.Float16, tensor.Float32}:  widenCast,
+	{tensor.BFloat16, tensor.Float32}: widenCast,
 	{tensor.Float32, tensor.Float64}:  directCast(func(v float32) float64 { return float64(v) }),
 	{tensor.Float64, tensor.Float32}:  directCast(func(v float64) float32 { return float32(v) }),
 	{tensor.Int64, tensor.Float32}:    directCast(func(v int64) float32 { return float32(v) }),

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	f16 "github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -85,12 +86,13 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 		a := c.T(0)
 		var bShape []int
 		g := gemm.Args[T]{}
+		var halves *f16.Weights
 		if w != nil {
-			packed, ok := w.packed.(*gemm.Packed[T])
-			if !ok {
-				return fmt.Errorf("A is %v, want B's element type", a.DType())
+			var err error
+			if g.Packed, halves, err = constSide[T](w, a); err != nil {
+				return err
 			}
-			g.Packed, bShape = packed, w.shape
+			bShape = w.shape
 		} else {
 			b := c.T(1)
 			if b.DType() != a.DType() {
@@ -126,7 +128,7 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 			return nil
 		}
 		if p.alpha != 1 || p.beta != 1 && cd != nil {
-			gemm.Run(c.P, &g)
+			runMat(c.P, &g, halves)
 			addScaled(c, g.C, cd, cs, g.M, g.N, p.alpha, p.beta, act)
 			return nil
 		}
@@ -150,7 +152,7 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 			}
 		}
 		g.Clip, g.Lo, g.Hi, g.Act = end.Clip, end.Lo, end.Hi, end.Act
-		gemm.Run(c.P, &g)
+		runMat(c.P, &g, halves)
 		return nil
 	}
 }

@@ -139,7 +139,7 @@ func throughFloat32(k Kernel, in int) Kernel {
 		for i, v := range c.In {
 			w.In[i] = v
 			if t, ok := v.(*tensor.Tensor); ok && t.DType() == half {
-				w.In[i] = tensor.Widen(t)
+				w.In[i] = widened(t)
 			}
 		}
 		if err := k(w); err != nil {
@@ -153,7 +153,7 @@ func throughFloat32(k Kernel, in int) Kernel {
 				}
 				continue
 			}
-			tensor.Narrow(c.Output(i, half, t.Shape()...), t)
+			narrowed(c.Output(i, half, t.Shape()...), t)
 		}
 		return nil
 	}

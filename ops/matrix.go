@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	f16 "github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -24,7 +25,7 @@ type matParams struct {
 // constMatrix is a constant right-hand side in packed form.
 type constMatrix struct {
 	shape  []int
-	packed any // *gemm.Packed of the element type, float32 for the halves
+	packed any // *gemm.Packed of the element type, *f16.Weights for the halves
 }
 
 // packMatrix packs the constant input i if it is a matrix, or a stack of one.
@@ -51,7 +52,8 @@ func packMatrix(b *BuildContext, i int, trans bool) (*constMatrix, error) {
 		make = func() (any, error) { return gemm.Pack(par.P{}, tensor.Data[float64](t), k, n, rs, cs), nil }
 	case tensor.Float16, tensor.BFloat16:
 		make = func() (any, error) {
-			return gemm.Pack(par.P{}, tensor.Data[float32](tensor.Widen(t)), k, n, rs, cs), nil
+			h, kind, _ := halvesOf(t)
+			return f16.Pack(par.P{}, kind, h, k, n, rs, cs), nil
 		}
 	default:
 		return nil, nil
@@ -186,13 +188,14 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 		bShape := []int(nil)
 		var bData []T
 		var packed *gemm.Packed[T]
+		var halves *f16.Weights
 		switch {
 		case w != nil:
-			p, ok := w.packed.(*gemm.Packed[T])
-			if !ok {
-				return fmt.Errorf("A is %v, want B's element type", a.DType())
+			var err error
+			if packed, halves, err = constSide[T](w, a); err != nil {
+				return err
 			}
-			packed, bShape = p, w.shape
+			bShape = w.shape
 		default:
 			b := c.T(1)
 			if b.DType() != a.DType() {
@@ -246,23 +249,43 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 		if rs, ok := l.stacked(); ok && rn == 1 && l.cs == 1 {
 			// One matrix on the right: the matrices on the left are one tall one.
 			g.M, g.A, g.ARS, g.B, g.C = g.M*n, aData, rs, bData, yData
-			gemm.Run(c.P, &g)
+			runMat(c.P, &g, halves)
 			return nil
 		}
 		ao, bo := l.offsets(batch, n), r.offsets(batch, n)
-		gemm.RunBatch(c.P, n, func(i int) gemm.Args[T] {
+		one := func(i int) gemm.Args[T] {
 			g := g
 			g.A, g.C = aData[ao[i]:], yData[i*g.M*g.N:]
-			if packed == nil {
+			if w == nil {
 				g.B = bData[bo[i]:]
 			}
 			if e.Add != nil {
 				g.Add = e.Add[i*g.M*g.N:]
 			}
 			return g
-		})
+		}
+		if halves != nil {
+			for i := range n {
+				g := one(i)
+				runMat(c.P, &g, halves)
+			}
+			return nil
+		}
+		gemm.RunBatch(c.P, n, one)
 		return nil
 	}
+}
+
+// constSide returns the form in which w is packed, for a left-hand side a.
+func constSide[T gemm.Number](w *constMatrix, a *tensor.Tensor) (*gemm.Packed[T], *f16.Weights, error) {
+	if h, ok := w.packed.(*f16.Weights); ok && dtypeOf[T]() == tensor.Float32 {
+		return nil, h, nil
+	}
+	p, ok := w.packed.(*gemm.Packed[T])
+	if !ok {
+		return nil, nil, fmt.Errorf("A is %v, want B's element type", a.DType())
+	}
+	return p, nil, nil
 }
 
 // matEpilogue reads what is added to a product of n columns and of the given shape.

@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 
+	f16 "github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -27,7 +28,7 @@ func realsOf[T floating](t *tensor.Tensor) ([]T, error) {
 	}
 	switch t.DType() {
 	case tensor.Float16, tensor.BFloat16:
-		w := tensor.Data[float32](tensor.Widen(t))
+		w := tensor.Data[float32](widened(t))
 		if r, ok := any(w).([]T); ok {
 			return r, nil
 		}
@@ -70,6 +71,12 @@ func realsOut[T floating](c *Call, i int, d tensor.DType, shape ...int) (data []
 
 // storeReals rounds src into dst, a floating-point tensor of as many elements.
 func storeReals[T floating](dst *tensor.Tensor, src []T) {
+	if h, kind, ok := halvesOf(dst); ok {
+		if f, ok := any(src).([]float32); ok {
+			f16.Narrow(kind, h, f[:len(h)])
+			return
+		}
+	}
 	switch dst.DType() {
 	case tensor.Float32:
 		for i, d := 0, tensor.Data[float32](dst); i < len(d); i++ {

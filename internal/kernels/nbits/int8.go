@@ -51,7 +51,10 @@ func MulInt8(p par.P, x []float32, m int, w *Weights, bias, y []float32) {
 	blocks, size := w.blocks(), panelSize(w.K, w.Block, w.Wide)
 	kb := blocks * w.Block
 	panels := (w.N + Width - 1) / Width
-	const task = 1 << 19 // products
+	task := 1 << 19 // products
+	if m <= few {   // some 3 µs, so that the threads finish together
+		task = 1 << 17
+	}
 	high := min(m, 8*12)
 	wide := max(1, min(panels, task/(high*Width*kb)))
 	rowTasks, colTasks := (m+high-1)/high, (panels+wide-1)/wide

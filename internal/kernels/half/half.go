@@ -1,0 +1,135 @@
+// Package half converts float16 and bfloat16 from and to float32, and multiplies
+// matrices of float32 with weights that stay in 16 bits.
+package half
+
+import (
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+// Kind is a type of 16 bits.
+type Kind int
+
+const (
+	Float16 Kind = iota
+	BFloat16
+)
+
+const panel = gemm.Panel
+
+// pieces calls f for pieces of n elements, each a short call.
+func pieces(n int, f func(at, n int)) {
+	const most = 1 << 15
+	for at := 0; at < n; at += most {
+		f(at, min(most, n-at))
+	}
+}
+
+// Widen sets dst[i] to src[i].
+func Widen(k Kind, dst []float32, src []uint16) {
+	src = src[:len(dst)]
+	f := best().widen[k]
+	pieces(len(dst), func(i, n int) { f(unsafe.Pointer(&dst[i]), unsafe.Pointer(&src[i]), n) })
+}
+
+// Narrow sets dst[i] to src[i] rounded to the nearest, halves to even. NaN stays
+// NaN, what is too large becomes infinite.
+func Narrow(k Kind, dst []uint16, src []float32) {
+	src = src[:len(dst)]
+	f := best().narrow[k]
+	pieces(len(dst), func(i, n int) { f(unsafe.Pointer(&dst[i]), unsafe.Pointer(&src[i]), n) })
+}
+
+// Weights is a matrix [K, N] of halves in the panels of gemm.Packed. It is not
+// changed by products.
+type Weights struct {
+	Kind Kind
+	K, N int
+	Data []uint16
+}
+
+// Pack packs the k x n matrix with element (i, j) at b[i*rs+j*cs].
+func Pack(p par.P, kind Kind, b []uint16, k, n, rs, cs int) *Weights {
+	q := gemm.Pack(p, b, k, n, rs, cs)
+	return &Weights{Kind: kind, K: k, N: n, Data: q.Data}
+}
+
+// few is the number of rows up to which each reads the weights for itself.
+const few = 3
+
+// Run computes g with w in the place of B.
+func Run(p par.P, g *gemm.Args[float32], w *Weights) {
+	if g.M <= 0 || g.N <= 0 || g.K <= 0 {
+		gemm.Run(p, g)
+		return
+	}
+	if g.M <= few && g.ACS == 1 && !g.Acc {
+		rows(p, g, w)
+		return
+	}
+	panels := (w.N + panel - 1) / panel
+	some := max(1, (1<<17)/(w.K*panel)) // half a megabyte of floats at a time
+	if g.M >= 64 {
+		some = max(1, some/2)
+	}
+	p.For((panels+some-1)/some, 1, func(lo, hi int) {
+		gemm.Scratch(some*w.K*panel, func(buf []float32) {
+			for t := lo; t < hi; t++ {
+				q := t * some
+				n := min(some, panels-q)
+				data := buf[:n*w.K*panel]
+				Widen(w.Kind, data, w.Data[q*w.K*panel:])
+				part, j := *g, q*panel
+				part.N = min(n*panel, w.N-j)
+				part.C, part.Packed = g.C[j:], &gemm.Packed[float32]{K: w.K, N: part.N, Data: data}
+				if g.Col != nil {
+					part.Col = g.Col[j:]
+				}
+				if g.Add != nil {
+					part.Add = g.Add[j:]
+				}
+				gemm.Run(par.P{Ctx: p.Ctx}, &part)
+			}
+		})
+	})
+}
+
+// rows computes few rows. Their sums take at most 768 products each before they
+// are added up.
+func rows(p par.P, g *gemm.Args[float32], w *Weights) {
+	const kc = 768
+	panels := (w.N + panel - 1) / panel
+	_ = g.A[(g.M-1)*g.ARS+g.K-1]
+	p.For(panels, max(1, (1<<17)/(w.K*panel*g.M)), func(lo, hi int) {
+		row := best().row[w.Kind]
+		var sum, part [panel]float32
+		for q := lo; q < hi; q++ {
+			b, j := w.Data[q*w.K*panel:][:w.K*panel], q*panel
+			n := min(panel, w.N-j)
+			for i := range g.M {
+				clear(sum[:])
+				for k := 0; k < w.K; k += kc {
+					clear(part[:])
+					row(min(kc, w.K-k), unsafe.Pointer(&g.A[i*g.ARS+k]), unsafe.Pointer(&b[k*panel]), unsafe.Pointer(&part))
+					for x, v := range part {
+						sum[x] += v
+					}
+				}
+				if g.Scale != 0 && g.Scale != 1 {
+					for x := range sum {
+						sum[x] *= g.Scale
+					}
+				}
+				copy(g.C[i*g.LDC+j:][:n], sum[:])
+			}
+		}
+	})
+	// The rest of what g asks for.
+	end := *g
+	end.K, end.Acc, end.Scale = 0, true, 0
+	if end.Row != nil || end.Col != nil || end.Add != nil || end.Clip || end.Act != nil {
+		gemm.Run(p, &end)
+	}
+}

@@ -1,0 +1,66 @@
+package ops
+
+import (
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	f16 "github.com/gneiss-run/gneiss/internal/kernels/half"
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// halvesOf returns the elements of a tensor of float16 or bfloat16; ok is false
+// for other types.
+func halvesOf(t *tensor.Tensor) (h []uint16, kind f16.Kind, ok bool) {
+	switch t.DType() {
+	case tensor.Float16:
+		d := tensor.Data[tensor.F16](t)
+		return unsafe.Slice((*uint16)(unsafe.SliceData(d)), len(d)), f16.Float16, true
+	case tensor.BFloat16:
+		d := tensor.Data[tensor.BF16](t)
+		return unsafe.Slice((*uint16)(unsafe.SliceData(d)), len(d)), f16.BFloat16, true
+	}
+	return nil, 0, false
+}
+
+// widened is tensor.Widen with the vectors of this machine.
+func widened(t *tensor.Tensor) *tensor.Tensor {
+	h, kind, ok := halvesOf(t)
+	if !ok {
+		return tensor.Widen(t)
+	}
+	w := tensor.New(tensor.Float32, t.Shape()...)
+	f16.Widen(kind, tensor.Data[float32](w), h)
+	return w
+}
+
+// narrowed is tensor.Narrow with the vectors of this machine.
+func narrowed(dst, src *tensor.Tensor) {
+	if h, kind, ok := halvesOf(dst); ok {
+		f16.Narrow(kind, h, tensor.Data[float32](src))
+		return
+	}
+	tensor.Narrow(dst, src)
+}
+
+// runMat computes g, with w in the place of its right-hand side unless that is nil.
+func runMat[T gemm.Number](p par.P, g *gemm.Args[T], w *f16.Weights) {
+	if f, ok := any(g).(*gemm.Args[float32]); ok && w != nil {
+		f16.Run(p, f, w)
+		return
+	}
+	gemm.Run(p, g)
+}
+
+// widenCast and narrowCast cast halves to float32 and back.
+func widenCast(c *Call, dst, src *tensor.Tensor) {
+	h, kind, _ := halvesOf(src)
+	d := tensor.Data[float32](dst)
+	c.P.For(len(h), grain, func(lo, hi int) { f16.Widen(kind, d[lo:hi], h[lo:hi]) })
+}
+
+func narrowCast(c *Call, dst, src *tensor.Tensor) {
+	h, kind, _ := halvesOf(dst)
+	s := tensor.Data[float32](src)
+	c.P.For(len(h), grain, func(lo, hi int) { f16.Narrow(kind, h[lo:hi], s[lo:hi]) })
+}
