@@ -11,6 +11,10 @@ import (
 // for any function of single bytes.
 //
 //	X: u8 or i8 [...]    T: u8 or i8 [256]    Y: T's type, X's shape; may share X's storage
+//
+// T is what QuantizeLinear makes of a function of all dequantized bytes.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
 func init() {
 	register(&Op{
 		Domain: "x", Name: "Lookup",
