@@ -27,6 +27,47 @@ var moves = []*Rule{
 		},
 	},
 	{
+		Name: "drop-rank", Doc: "operand without leading dimensions of 1 that another operand has => the value that has them",
+		Pattern: AnyOf(lowered("Add"), lowered("Sub"), lowered("Mul"), lowered("Div")),
+		Where: func(m *Match) bool {
+			x, y, v := m.Var("x").Type, m.Var("y").Type, m.Node("view").Out[0].Type
+			k := x.Rank() - v.Rank()
+			if k <= 0 || v.Rank() < 0 || y.Rank() != x.Rank() || !sameDims(tensorOf(x.Dims[k:]), v) {
+				return false
+			}
+			return !slices.ContainsFunc(x.Dims[:k], func(d onnx.Dim) bool { return !d.Is(1) })
+		},
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			in := slices.Clone(m.Root.In)
+			for i, v := range in {
+				if v.From == m.Node("view") {
+					in[i] = m.Var("x")
+				}
+			}
+			return b.Ops("", m.Root.Op, nil, 1, in...)
+		},
+		Example: func(b *ops.Builder) {
+			x := b.Op("Squeeze", nil, in(b, "x", 1, 2, 3), b.Ints(0))
+			ret(b, b.Op("Sub", nil, in(b, "y", 1, 2, 3), x))
+		},
+	},
+	{
+		Name: "slice-one", Doc: "Slice of one element along a dimension that is then dropped => Gather",
+		Pattern: AnyOf(Op("Reshape", Op("Slice", Var("x")).Rest().As("s"), Var("shape")), Op("Squeeze", Op("Slice", Var("x")).Rest().As("s")).Rest()),
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			axis, lo, hi, ok := sliced(m.Node("s"))
+			x, out := m.Var("x"), m.Root.Out[0].Type
+			if !ok || hi-lo != 1 || !sameDims(out, tensorOf(slices.Delete(slices.Clone(x.Type.Dims), axis, axis+1))) {
+				return nil
+			}
+			return b.Ops("", "Gather", onnx.NewAttrs("axis", axis), 1, x, b.Const(tensor.Scalar(int64(lo))))
+		},
+		Example: func(b *ops.Builder) {
+			s := b.Op("Slice", nil, in(b, "x", 2, 5, 3), b.Ints(-2), b.Ints(-1), b.Ints(1))
+			ret(b, b.Op("Squeeze", nil, s, b.Ints(1)))
+		},
+	},
+	{
 		Name: "rows-product", Doc: "Gemm of joined leading dimensions that are parted again => product of the original",
 		Pattern: Op("Reshape", Op("Gemm", Op("Reshape", Var("x"), Var("s")).Shared(), Var("w")).Rest().As("gemm"), Var("t")),
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
@@ -86,14 +127,11 @@ var moves = []*Rule{
 					n++
 				}
 			}
-			if n > 1 {
+			if n != 1 { // scalars are looked for where they are
 				return nil
 			}
-			shape := []int{1}
-			if at >= 0 {
-				shape = slices.Repeat([]int{1}, len(p)-at)
-				shape[0] = c.Len()
-			}
+			shape := slices.Repeat([]int{1}, len(p)-at)
+			shape[0] = c.Len()
 			v, err := c.Reshape(shape...)
 			if err != nil {
 				return nil
@@ -106,6 +144,12 @@ var moves = []*Rule{
 			ret(b, b.Op("Add", nil, floats(b, 4), x), b.Op("Mul", nil, y, floats(b, 5, 1, 1)), b.Op("Add", nil, b.Op("Transpose", nil, in(b, "z", 2, 3)), floats(b, 3, 1)))
 		},
 	},
+}
+
+// lowered matches an operator of two operands, one of which was reshaped.
+func lowered(op string) *Pattern {
+	v := AnyOf(Op("Reshape", Var("x"), Var("shape")).As("view").Shared(), Op("Squeeze", Var("x")).Rest().As("view").Shared())
+	return AnyOf(Op(op, v, Var("y")), Op(op, Var("y"), v))
 }
 
 // atom is a factor of a dimension. Atoms are moved as a whole.

@@ -23,7 +23,8 @@ func stages(l Level) []stage {
 	return append(stages(Portable), stage{"machine", append(machine(), tidy()...)},
 		stage{"products", append([]pass{
 			{name: "dequantized", doc: "rules for quantized constants that no integer operator takes", rules: dequantized},
-			{name: "products", doc: "rules that join matrix products with what surrounds them", rules: products}}, tidy()...)},
+			{name: "products", doc: "rules that join matrix products with what surrounds them", rules: products},
+			{name: "parts", doc: "rules about taking values apart", rules: parts}}, tidy()...)},
 		stage{"layout", append(layout(), tidy()...)})
 }
 

@@ -1,0 +1,73 @@
+package optimize
+
+import (
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+)
+
+// parts are rules about taking values apart. They come when nothing looks for
+// the single parts any more.
+var parts = []*Rule{
+	{
+		Name: "slices-split", Doc: "Slices that part a value along a dimension => Split",
+		Pattern: Op("Slice", Var("x")).Rest(),
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			x := m.Var("x")
+			axis, _, _, ok := sliced(m.Root)
+			if !ok || x.Uses() < 2 || b.G.Opsets[""] < 13 {
+				return nil
+			}
+			type piece struct {
+				lo, hi int
+				n      *onnx.Node
+			}
+			var all []piece
+			for _, u := range x.Users() {
+				if u.Op != "Slice" || u.Domain != "" || u.Graph != m.Root.Graph || u.In[0] != x {
+					continue
+				}
+				if a, lo, hi, ok := sliced(u); ok && a == axis && !slices.ContainsFunc(all, func(p piece) bool { return p.n == u || p.lo == lo }) {
+					all = append(all, piece{lo, hi, u})
+				}
+			}
+			slices.SortFunc(all, func(p, q piece) int { return p.lo - q.lo })
+			end := 0
+			sizes := make([]int, len(all))
+			for i, p := range all {
+				if p.lo != end {
+					return nil
+				}
+				end, sizes[i] = p.hi, p.hi-p.lo
+			}
+			if n, ok := x.Type.Dims[axis].Size(); !ok || end != n || len(all) < 2 {
+				return nil
+			}
+			// The root must be the first of them.
+			for _, n := range m.Root.Graph.Nodes {
+				if n == m.Root {
+					break
+				}
+				if slices.ContainsFunc(all, func(p piece) bool { return p.n == n }) {
+					return nil
+				}
+			}
+			out := b.Ops("", "Split", onnx.NewAttrs("axis", axis), len(all), x, b.Ints(sizes...))
+			var v *onnx.Value
+			for i, p := range all {
+				if p.n == m.Root {
+					v = out[i]
+				} else {
+					m.Also(p.n.Out[0], out[i])
+				}
+			}
+			return []*onnx.Value{v}
+		},
+		Example: func(b *ops.Builder) {
+			x := b.Op("Neg", nil, in(b, "x", 2, 6, 3))
+			part := func(lo, hi int) *onnx.Value { return b.Op("Slice", nil, x, b.Ints(lo), b.Ints(hi), b.Ints(1)) }
+			ret(b, b.Op("Abs", nil, part(2, 5)), b.Op("Exp", nil, part(0, 2)), b.Op("Neg", nil, part(5, 6)))
+		},
+	},
+}
