@@ -148,9 +148,6 @@ func (f *fields) ints(to []int64) []int64 {
 		to = append(to, int64(f.x))
 		for tag := f.again(); tag != nil; {
 			b := f.rest[len(tag):]
-			if len(to) == cap(to) { // all that is left may be such elements
-				to = slices.Grow(to, 1+len(f.rest)/(len(tag)+2))
-			}
 			if len(b) > 0 && b[0] < 0x80 {
 				to, f.rest = append(to, int64(b[0])), b[1:]
 			} else {
@@ -189,9 +186,6 @@ func (f *fields) floats(to []float32) []float32 {
 			b := f.rest[len(tag):]
 			if len(b) < 4 {
 				break // the error is next's
-			}
-			if len(to) == cap(to) {
-				to = slices.Grow(to, 1+len(f.rest)/(len(tag)+4))
 			}
 			to, f.rest = append(to, math.Float32frombits(binary.LittleEndian.Uint32(b))), b[4:]
 			if !bytes.HasPrefix(f.rest, tag) {
