@@ -46,7 +46,7 @@ func buildTreeEnsemble(b *BuildContext) (Kernel, error) {
 		return nil, fmt.Errorf("post_transform is %d, want 0 to 4", p)
 	}
 	return func(c *Call) error {
-		x, n, f, err := treeMatrix(c)
+		x, err := e.input(c)
 		if err != nil {
 			return err
 		}
@@ -55,10 +55,10 @@ func buildTreeEnsemble(b *BuildContext) (Kernel, error) {
 			return unsupportedType(0, d)
 		}
 		if d == tensor.Float64 && mlPost(p) == postNone {
-			return e.regress64(c, x, n, f, tensor.Data[float64](c.Output(0, d, n, e.targets)))
+			return e.regress64(c, x, tensor.Data[float64](c.Output(0, d, x.n, e.targets)))
 		}
-		z, done := realsOut[float32](c, 0, d, n, e.targets)
-		if err := e.regress(c, x, n, f, d == tensor.Float64, nil, mlPost(p), z); err != nil {
+		z, done := realsOut[float32](c, 0, d, x.n, e.targets)
+		if err := e.regress(c, x, d == tensor.Float64, nil, mlPost(p), z); err != nil {
 			return err
 		}
 		done()
@@ -67,12 +67,8 @@ func buildTreeEnsemble(b *BuildContext) (Kernel, error) {
 }
 
 // regress64 is regress without rounding to float32.
-func (e *trees) regress64(c *Call, x []float64, n, f int, z []float64) error {
-	if f < e.features {
-		return fmt.Errorf("X has %d features, want at least %d", f, e.features)
-	}
-	return e.each(c, n, func(score []float64, has []bool, _ []float32, i int) {
-		e.eval(x[i*f:(i+1)*f], score, has, true)
+func (e *trees) regress64(c *Call, x treeInput, z []float64) error {
+	return e.each(c, x, true, func(score []float64, has []bool, _ []float32, i int) {
 		for k, v := range score {
 			if e.how == treeAverage {
 				v /= float64(len(e.roots))
@@ -184,5 +180,9 @@ func parseTreeEnsemble(a *attrs) (*trees, error) {
 		}
 		e.roots = append(e.roots, int32(r))
 	}
-	return e, e.check()
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	e.compile()
+	return e, nil
 }

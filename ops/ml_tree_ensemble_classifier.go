@@ -70,6 +70,7 @@ func buildTreeEnsembleClassifier(b *BuildContext, tensors bool) (Kernel, error) 
 	if err != nil {
 		return nil, err
 	}
+	e.compile()
 	base, err := floatsOrTensor(&b.attrs, "base_values", tensors)
 	if err != nil {
 		return nil, err
@@ -85,18 +86,14 @@ func buildTreeEnsembleClassifier(b *BuildContext, tensors bool) (Kernel, error) 
 	}
 	binary := classes == 2 && only
 	return func(c *Call) error {
-		x, n, f, err := treeMatrix(c)
+		x, err := e.input(c)
 		if err != nil {
 			return err
 		}
-		if f < e.features {
-			return fmt.Errorf("X has %d features, want at least %d", f, e.features)
-		}
 		double := c.T(0).DType() == tensor.Float64
-		set := labels.output(c, n)
-		z := tensor.Data[float32](c.Output(1, tensor.Float32, n, classes))
-		return e.each(c, n, func(score []float64, has []bool, tmp []float32, i int) {
-			e.eval(x[i*f:(i+1)*f], score, has, double)
+		set := labels.output(c, x.n)
+		z := tensor.Data[float32](c.Output(1, tensor.Float32, x.n, classes))
+		return e.each(c, x, double, func(score []float64, has []bool, tmp []float32, i int) {
 			out := z[i*classes : (i+1)*classes]
 			if classes > 2 {
 				set(i, pickClass(score, has, base))

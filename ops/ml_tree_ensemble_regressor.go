@@ -47,6 +47,7 @@ func buildTreeEnsembleRegressor(b *BuildContext, tensors bool) (Kernel, error) {
 		return nil, err
 	}
 	e.how = map[string]int{"SUM": treeSum, "AVERAGE": treeAverage, "MIN": treeMin, "MAX": treeMax}[b.OneOf("aggregate_function", "SUM", "AVERAGE", "MIN", "MAX")]
+	e.compile()
 	base, err := floatsOrTensor(&b.attrs, "base_values", tensors)
 	if err != nil {
 		return nil, err
@@ -56,11 +57,11 @@ func buildTreeEnsembleRegressor(b *BuildContext, tensors bool) (Kernel, error) {
 	}
 	post := parsePost(&b.attrs)
 	return func(c *Call) error {
-		x, n, f, err := treeMatrix(c)
+		x, err := e.input(c)
 		if err != nil {
 			return err
 		}
-		z := tensor.Data[float32](c.Output(0, tensor.Float32, n, e.targets))
-		return e.regress(c, x, n, f, c.T(0).DType() == tensor.Float64, base, post, z)
+		z := tensor.Data[float32](c.Output(0, tensor.Float32, x.n, e.targets))
+		return e.regress(c, x, c.T(0).DType() == tensor.Float64, base, post, z)
 	}, nil
 }

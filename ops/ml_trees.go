@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -60,6 +62,26 @@ type trees struct {
 	features int // 1 + the largest feature
 	targets  int
 	how      int
+	fast32   *treeTable[uint32] // for rows of float32 without NaN; nil if there is none
+	fast64   func() *treeTable[uint64]
+	pool     sync.Pool // of *treeRow
+}
+
+// treeRow is working memory for rows.
+type treeRow struct {
+	score []float64
+	sum   []float32
+	has   []bool
+	tmp   []float32
+	wide  []float64
+	keys  []uint64
+}
+
+func (e *trees) row() *treeRow {
+	if r, ok := e.pool.Get().(*treeRow); ok {
+		return r
+	}
+	return &treeRow{score: make([]float64, treeBlock*e.targets), sum: make([]float32, treeBlock*e.targets), has: make([]bool, treeBlock*e.targets), tmp: make([]float32, e.targets, e.targets+1)}
 }
 
 // check finds cycles, which would never end.
@@ -134,33 +156,55 @@ func (e *trees) eval(x, score []float64, has []bool, double bool) {
 	clear(has)
 	for _, r := range e.roots {
 		n := e.leaf(r, x)
-		for _, w := range e.weights[n.yes:n.no] {
-			s := &score[w.id]
-			switch {
-			case e.how == treeMin:
-				if !has[w.id] || w.value < *s {
-					*s = w.value
-				}
-			case e.how == treeMax:
-				if !has[w.id] || w.value > *s {
-					*s = w.value
-				}
-			case double:
-				*s += w.value
-			default:
-				*s = float64(float32(*s) + float32(w.value))
-			}
-			has[w.id] = true
-		}
+		e.add(e.weights[n.yes:n.no], score, has, double)
 	}
 }
 
-// treeMatrix returns X, a matrix, with its rows and columns.
-func treeMatrix(c *Call) (x []float64, n, f int, err error) {
-	if t := c.T(0); t != nil && t.Rank() != 2 {
-		return nil, 0, 0, fmt.Errorf("X has shape %v, want 2 dimensions", t.Shape())
+// add adds the weights of a leaf.
+func (e *trees) add(weights []treeWeight, score []float64, has []bool, double bool) {
+	for i := range weights {
+		w := &weights[i]
+		s := &score[w.id]
+		switch {
+		case e.how == treeMin:
+			if !has[w.id] || w.value < *s {
+				*s = w.value
+			}
+		case e.how == treeMax:
+			if !has[w.id] || w.value > *s {
+				*s = w.value
+			}
+		case double:
+			*s += w.value
+		default:
+			*s = float64(float32(*s) + float32(w.value))
+		}
+		has[w.id] = true
 	}
-	return mlMatrix[float64](c)
+}
+
+// treeInput is X, a matrix of n rows of f features.
+type treeInput struct {
+	x32  []float32 // or
+	x64  []float64
+	n, f int
+}
+
+// input returns input 0 of a call.
+func (e *trees) input(c *Call) (x treeInput, err error) {
+	t := c.T(0)
+	if t != nil && t.Rank() != 2 {
+		return x, fmt.Errorf("X has shape %v, want 2 dimensions", t.Shape())
+	}
+	if t != nil && t.DType() == tensor.Float32 {
+		x.x32, x.n, x.f, err = mlMatrix[float32](c)
+	} else {
+		x.x64, x.n, x.f, err = mlMatrix[float64](c)
+	}
+	if err == nil && x.f < e.features {
+		err = fmt.Errorf("X has %d features, want at least %d", x.f, e.features)
+	}
+	return x, err
 }
 
 // treeBatch returns the number of rows of X as a Dim.
@@ -173,12 +217,8 @@ func treeBatch(t onnx.Type) (onnx.Dim, error) {
 
 // regress writes to z, [n, targets], the aggregated answers with base values
 // and post_transform.
-func (e *trees) regress(c *Call, x []float64, n, f int, double bool, base []float64, post mlPost, z []float32) error {
-	if f < e.features {
-		return fmt.Errorf("X has %d features, want at least %d", f, e.features)
-	}
-	return e.each(c, n, func(score []float64, has []bool, tmp []float32, i int) {
-		e.eval(x[i*f:(i+1)*f], score, has, double)
+func (e *trees) regress(c *Call, x treeInput, double bool, base []float64, post mlPost, z []float32) error {
+	return e.each(c, x, double, func(score []float64, has []bool, tmp []float32, i int) {
 		for k := range score {
 			if e.targets == 1 {
 				has[k] = true
@@ -198,15 +238,48 @@ func (e *trees) regress(c *Call, x []float64, n, f int, double bool, base []floa
 	})
 }
 
-// each calls f for each row with working memory.
-func (e *trees) each(c *Call, n int, f func(score []float64, has []bool, tmp []float32, i int)) error {
-	c.P.For(n, max(1, 4096/max(1, len(e.roots)*8)), func(lo, hi int) {
-		score, has, tmp := make([]float64, e.targets), make([]bool, e.targets), make([]float32, e.targets, e.targets+1)
-		for i := lo; i < hi; i++ {
-			f(score, has, tmp, i)
-		}
-	})
+// each evaluates all rows and calls f with the answers of each, which it may
+// change, and with working memory.
+func (e *trees) each(c *Call, x treeInput, double bool, f func(score []float64, has []bool, tmp []float32, i int)) error {
+	grain := (par.Grain(x.n, e.nanos()) + 7) &^ 7
+	switch {
+	case x.x32 != nil && e.fast32 != nil:
+		treeEach(c, e, e.fast32, x.x32, x, grain, double, f)
+	case x.x32 == nil && e.fast64 != nil:
+		treeEach(c, e, e.fast64(), x.x64, x, grain, double, f)
+	default:
+		c.P.For(x.n, grain, func(lo, hi int) {
+			r := e.row()
+			defer e.pool.Put(r)
+			for i := lo; i < hi; i++ {
+				e.slow(r, x, i, r.score[:e.targets], r.has[:e.targets], double)
+				f(r.score[:e.targets], r.has[:e.targets], r.tmp, i)
+			}
+		})
+	}
 	return c.Ctx().Err()
+}
+
+// nanos estimates the time of one row.
+func (e *trees) nanos() float64 {
+	if len(e.roots) == 0 {
+		return 1
+	}
+	perTree := float64(len(e.nodes)) / float64(len(e.roots))
+	return float64(len(e.roots)) * (5 + 1.5*math.Log2(1+perTree))
+}
+
+// slow evaluates row i node by node.
+func (e *trees) slow(r *treeRow, x treeInput, i int, score []float64, has []bool, double bool) {
+	if x.x32 == nil {
+		e.eval(x.x64[i*x.f:(i+1)*x.f], score, has, double)
+		return
+	}
+	r.wide = slices.Grow(r.wide[:0], x.f)[:x.f]
+	for k, v := range x.x32[i*x.f : (i+1)*x.f] {
+		r.wide[k] = float64(v)
+	}
+	e.eval(r.wide, score, has, double)
 }
 
 // floatsOrTensor returns the floats attribute name or the tensor attribute
@@ -214,8 +287,11 @@ func (e *trees) each(c *Call, n int, f func(score []float64, has []bool, tmp []f
 func floatsOrTensor(a *attrs, name string, tensors bool) ([]float64, error) {
 	v := a.Floats(name, nil)
 	var out []float64
-	for _, x := range v {
-		out = append(out, float64(x))
+	if len(v) > 0 {
+		out = make([]float64, len(v))
+	}
+	for i, x := range v {
+		out[i] = float64(x)
 	}
 	if !tensors {
 		return out, nil
@@ -268,18 +344,18 @@ func parseTrees(a *attrs, weights string, targets int, tensors bool) (*trees, er
 	if n > math.MaxInt32/2 {
 		return nil, fmt.Errorf("%w: %d nodes", ErrUnsupported, n)
 	}
-	at := make(map[[2]int]int32, n)
-	for i := range ids {
-		key := [2]int{treeIDs[i], ids[i]}
-		if _, ok := at[key]; ok {
-			return nil, fmt.Errorf("node %d of tree %d is there twice", ids[i], treeIDs[i])
-		}
-		at[key] = int32(i)
+	at, err := numberNodes(treeIDs, ids)
+	if err != nil {
+		return nil, err
 	}
 	e.nodes = make([]treeNode, n)
 	child := make([]bool, n)
+	last, mode, ok := "", uint8(0), false
 	for i := range e.nodes {
-		mode, ok := treeModes[modes[i]]
+		if modes[i] != last || !ok { // most are the same
+			last = modes[i]
+			mode, ok = treeModes[last]
+		}
 		if !ok || mode == treeMember {
 			return nil, fmt.Errorf("node %d has mode %q", i, modes[i])
 		}
@@ -294,8 +370,8 @@ func parseTrees(a *attrs, weights string, targets int, tensors bool) (*trees, er
 		nd.feature = int32(features[i])
 		e.features = max(e.features, features[i]+1)
 		for k, id := range [2]int{yes[i], no[i]} {
-			j, ok := at[[2]int{treeIDs[i], id}]
-			if !ok {
+			j := at.find(treeIDs[i], id)
+			if j < 0 {
 				return nil, fmt.Errorf("node %d of tree %d leads to node %d, which is not there", ids[i], treeIDs[i], id)
 			}
 			child[j] = true
@@ -309,7 +385,7 @@ func parseTrees(a *attrs, weights string, targets int, tensors bool) (*trees, er
 	if err := e.check(); err != nil {
 		return nil, err
 	}
-	rootOf := map[int]bool{}
+	rootOf := make(map[int]bool)
 	for i := range e.nodes {
 		if child[i] {
 			continue
@@ -320,11 +396,70 @@ func parseTrees(a *attrs, weights string, targets int, tensors bool) (*trees, er
 		rootOf[treeIDs[i]] = true
 		e.roots = append(e.roots, int32(i))
 	}
-	return e, e.readWeights(a, weights, tensors, at)
+	if err := e.readWeights(a, weights, tensors, at); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// nodeNumbers finds nodes by tree and number.
+type nodeNumbers struct {
+	trees map[int][2]int // first node and count, where the nodes of each tree are numbered 0, 1, 2 … and stand together
+	last  [3]int         // the tree found last, its first node and count
+	all   map[[2]int]int32
+}
+
+// numberNodes takes the tree and number of each node.
+func numberNodes(trees, ids []int) (*nodeNumbers, error) {
+	m := &nodeNumbers{trees: map[int][2]int{}}
+	for i := 0; i < len(ids); {
+		lo := i
+		for i < len(ids) && trees[i] == trees[lo] && ids[i] == i-lo {
+			i++
+		}
+		if _, twice := m.trees[trees[lo]]; twice || i == lo {
+			m.trees = nil
+			break
+		}
+		m.trees[trees[lo]] = [2]int{lo, i - lo}
+	}
+	if m.trees != nil {
+		return m, nil
+	}
+	m.all = make(map[[2]int]int32, len(ids))
+	for i := range ids {
+		key := [2]int{trees[i], ids[i]}
+		if _, ok := m.all[key]; ok {
+			return nil, fmt.Errorf("node %d of tree %d is there twice", ids[i], trees[i])
+		}
+		m.all[key] = int32(i)
+	}
+	return m, nil
+}
+
+// find returns the index of a node, -1 if it is not there.
+func (m *nodeNumbers) find(tree, id int) int32 {
+	if m.trees == nil {
+		if i, ok := m.all[[2]int{tree, id}]; ok {
+			return i
+		}
+		return -1
+	}
+	if m.last[2] == 0 || m.last[0] != tree {
+		t, ok := m.trees[tree]
+		if !ok {
+			return -1
+		}
+		m.last = [3]int{tree, t[0], t[1]}
+	}
+	if id < 0 || id >= m.last[2] {
+		return -1
+	}
+	return int32(m.last[1] + id)
 }
 
 // readWeights gives the leaves their weights.
-func (e *trees) readWeights(a *attrs, prefix string, tensors bool, at map[[2]int]int32) error {
+func (e *trees) readWeights(a *attrs, prefix string, tensors bool, at *nodeNumbers) error {
 	treeIDs, ids, targets := a.Ints(prefix+"_treeids", nil), a.Ints(prefix+"_nodeids", nil), a.Ints(prefix+"_ids", nil)
 	values, err := floatsOrTensor(a, prefix+"_weights", tensors)
 	if err != nil {
@@ -336,8 +471,8 @@ func (e *trees) readWeights(a *attrs, prefix string, tensors bool, at map[[2]int
 	count := make([]int32, len(e.nodes)+1)
 	leaf := make([]int32, len(ids))
 	for i := range ids {
-		j, ok := at[[2]int{treeIDs[i], ids[i]}]
-		if !ok {
+		j := at.find(treeIDs[i], ids[i])
+		if j < 0 {
 			return fmt.Errorf("%s_nodeids has node %d of tree %d, which is not there", prefix, ids[i], treeIDs[i])
 		}
 		if targets[i] < 0 || targets[i] >= e.targets {
