@@ -14,27 +14,45 @@ func vectorSum(done func(float64, int) float32) reducer[float32, float64] {
 	r := reduceSum(done)
 	r.row = func(a float64, x []float32) float64 { return a + t.Sum(x) }
 	r.panel = func(a []float64, x []float32, rows, stride int) {
-		var buf [reduceCols]float32
-		if n := len(a); stride == n && n <= reduceCols/4 && rows >= 4 {
-			// Several short rows are one long row, whose parts are joined at the end.
-			fold := reduceCols / n
-			wide := make([]float64, fold*n)
-			r.panel(wide, x, rows/fold, fold*n)
-			for i, v := range wide {
-				a[i%n] += v
+		n := len(a)
+		if rows < 8 && n < 64 {
+			for i := range rows {
+				r.cols(a, x[i*stride:][:n])
 			}
-			x, rows = x[rows/fold*fold*n:], rows%fold
+			return
 		}
-		part := buf[:len(a)]
-		for i := 0; i < rows; i += panelRows {
-			clear(part)
-			t.AddColumns(part, x[i*stride:], min(panelRows, rows-i), stride)
-			for j, v := range part {
-				a[j] += float64(v)
-			}
-		}
+		sumPanel(t, a, x, rows, stride)
 	}
 	return r
+}
+
+// sumPanel adds rows of x to a by vectors.
+func sumPanel(t *vec.Table, a []float64, x []float32, rows, stride int) {
+	var buf [reduceCols]float32
+	n := len(a)
+	if fold := reduceCols / n; stride == n && fold >= 4 && rows >= 8*fold {
+		// Several short rows are one long row, whose parts are joined at the end.
+		part := buf[:fold*n]
+		for rows >= fold {
+			long := min(panelRows, rows/fold)
+			clear(part)
+			t.AddColumns(part, x, long, fold*n)
+			for i := 0; i < len(part); i += n {
+				for j, v := range part[i : i+n] {
+					a[j] += float64(v)
+				}
+			}
+			x, rows = x[long*fold*n:], rows-long*fold
+		}
+	}
+	part := buf[:n]
+	for i := 0; i < rows; i += panelRows {
+		clear(part)
+		t.AddColumns(part, x[i*stride:], min(panelRows, rows-i), stride)
+		for j, v := range part {
+			a[j] += float64(v)
+		}
+	}
 }
 
 // vectorSquares adds squares: reduceSquares for float32.
