@@ -65,6 +65,11 @@ func Conv[T Float](p par.P, a *Args[T]) {
 			convDepthwise(p, f, &s)
 		}
 		return
+	} else if ok && f.W.winograd != nil {
+		if len(a.Y) > 0 {
+			convWinograd(p, f, &s)
+		}
+		return
 	}
 	v := view{count: s.out, step: [3]int{1, 1, 1}, stepIn: s.stride}
 	for d := range 3 {

@@ -58,6 +58,14 @@ type Table struct {
 	Max32, MaxInt8, MaxUint8 func(c int, out, list unsafe.Pointer, pixels int)
 	Mean32                   func(c int, out, list unsafe.Pointer, pixels int, scale float32)
 	Bytes                    int
+	// The transforms of Winograd's convolution of c channels, of which there are
+	// 16 at least. tmp is working memory for 36 vectors. WinIn turns a list of 6x6
+	// pixels into v, whose elements lie vStep bytes apart; WinOut turns the sums m
+	// into a list of 4x4 pixels and adds those of the list z (nil: none) and
+	// bias (nil: none); WinWeights turns src [3·3][Panel] into dst.
+	WinIn      func(c int, list, v unsafe.Pointer, vStep int, tmp, consts unsafe.Pointer)
+	WinOut     func(c int, m unsafe.Pointer, mStep int, out, z, bias, lim, tmp, consts unsafe.Pointer)
+	WinWeights func(src, dst unsafe.Pointer, step int, tmp, consts unsafe.Pointer)
 }
 
 // lanes returns the number of channels of a vector for c channels, 0 if they
@@ -88,6 +96,7 @@ func tables() []*Table {
 	l := []*Table{{
 		Name: cpu.Generic, MR32: 4, MR64: 4, Tile32: tileGo[float32], Tile64: tileGo[float64],
 		Lanes: []int{goLanes}, Row32: func(_, k, s, p int) Row { return rowGo(k, s, p) }, Taps32: func(int) Taps { return tapsGo },
+		WinIn: winInGo, WinOut: winOutGo, WinWeights: winWeightsGo,
 	}}
 	for _, t := range archTables() {
 		if t.Tile64 == nil {

@@ -52,7 +52,12 @@ var benchShapes = []struct {
 	{"grp_3x3_28_256_g32", 28, 256, 256, 3, 1, 1, 32},
 }
 
-func BenchmarkConv(b *testing.B) {
+func BenchmarkConv(b *testing.B) { benchmarkConv(b, false) }
+
+// BenchmarkDirect does without Winograd's method.
+func BenchmarkDirect(b *testing.B) { benchmarkConv(b, true) }
+
+func benchmarkConv(b *testing.B, direct bool) {
 	for _, tab := range Tables[1:] {
 		for _, threads := range []int{1, 2} {
 			for _, s := range benchShapes {
@@ -64,6 +69,9 @@ func BenchmarkConv(b *testing.B) {
 						Window: conv.Window{In: two(s.in), Kernel: two(s.k), Out: two(out), Strides: two(s.s), Dilations: two(1), Before: two(s.pad)},
 						X:      make([]float32, s.in*s.in*s.c), B: make([]float32, s.m), Y: make([]float32, out*out*s.m)}
 					a.Clamp, a.Hi = true, 6
+					if tab.Winograd(s.m, s.c, s.g, &a.Window) && !direct {
+						a.W = PackWinograd(tab, w, s.m, s.c)
+					}
 					buf := []float32(nil)
 					a.Scratch = func(n int) []float32 {
 						if len(buf) < n {

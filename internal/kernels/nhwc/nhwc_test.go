@@ -151,6 +151,31 @@ func check[T Float](t *testing.T, name string, a *Args[T], want []float64, eps f
 	a.Z = z
 }
 
+func TestWinograd(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, tab := range Tables {
+		for i := range 30 {
+			in := []int{1 + r.IntN(20), 1 + r.IntN(20)}
+			if i%4 == 0 {
+				in = []int{30 + r.IntN(20), 50 + r.IntN(10)}
+			}
+			before := []int{r.IntN(3) - 1, r.IntN(3) - 1}
+			out := []int{max(1, in[0]-r.IntN(3)), max(1, in[1]-r.IntN(3))}
+			c, m := 16+r.IntN(50), 16+r.IntN(50)
+			if i%10 == 9 {
+				c = 300
+			}
+			a := &Args[float32]{N: 1 + r.IntN(2), Window: conv.Window{In: in, Kernel: []int{3, 3}, Out: out, Strides: []int{1, 1}, Dilations: []int{1, 1}, Before: before},
+				Table: tab, Scratch: scratch[float32]}
+			w := random[float32](r, m*c*9)
+			a.W = PackWinograd(tab, w, m, c)
+			a.X = random[float32](r, a.N*c*product(in))
+			epilogue(r, a, m, a.N*m*product(out))
+			check(t, fmt.Sprint("Winograd, round ", i), a, naive(a, w), 5e-4, Conv[float32])
+		}
+	}
+}
+
 func scratch[T Float](n int) []T { return make([]T, n) }
 
 func testConv[T Float](t *testing.T, tab *Table, rounds int, eps float64) {

@@ -378,6 +378,15 @@ func avx512maxUB(c int, out, list unsafe.Pointer, pixels int)
 func avx512mean(c int, out, list unsafe.Pointer, pixels int, scale float32)
 
 //go:noescape
+func avx512winIn(c int, list, v unsafe.Pointer, vStep int, tmp, consts unsafe.Pointer)
+
+//go:noescape
+func avx512winOut(c int, m unsafe.Pointer, mStep int, out, z, bias, lim, tmp, consts unsafe.Pointer)
+
+//go:noescape
+func avx512winWeights(src, dst unsafe.Pointer, step int, tmp, consts unsafe.Pointer)
+
+//go:noescape
 func avx2row311(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer)
 
 //go:noescape
@@ -587,3 +596,12 @@ func avx2maxUB(c int, out, list unsafe.Pointer, pixels int)
 
 //go:noescape
 func avx2mean(c int, out, list unsafe.Pointer, pixels int, scale float32)
+
+//go:noescape
+func avx2winIn(c int, list, v unsafe.Pointer, vStep int, tmp, consts unsafe.Pointer)
+
+//go:noescape
+func avx2winOut(c int, m unsafe.Pointer, mStep int, out, z, bias, lim, tmp, consts unsafe.Pointer)
+
+//go:noescape
+func avx2winWeights(src, dst unsafe.Pointer, step int, tmp, consts unsafe.Pointer)

@@ -17,6 +17,8 @@ type Weights[T Float] struct {
 	// Of a depthwise convolution in float32, for vectors of so many lanes.
 	depthwise []float32
 	lanes     int
+
+	winograd []float32 // [36][panels][c][Panel]
 }
 
 // panels returns the number of panels of a group.

@@ -37,6 +37,7 @@ func main() {
 	for _, v := range []isa{avx512, avx2} {
 		depthwise(a, v)
 		pools(a, v)
+		winograd(a, v)
 	}
 	a.Write("nhwc_amd64.s")
 	if err := os.WriteFile("stubs_amd64.go", []byte(stubs.String()), 0o644); err != nil {
