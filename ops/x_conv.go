@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/nhwc"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -39,7 +40,11 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 	t := nhwc.Best()
 	if w := b.Const(1); w != nil && w.DType() == tensor.Float32 && b.In(0).DType == tensor.Float32 {
 		if c := p.channels(w.Shape()); c > 0 {
-			q, err := b.Pack(1, fmt.Sprintf("nhwc %d %s", p.group, t.Name), func() (any, error) {
+			winograd := p.winograd(b.In(0), w.Shape(), t)
+			q, err := b.Pack(1, fmt.Sprintf("nhwc %d %s %v", p.group, t.Name, winograd), func() (any, error) {
+				if winograd {
+					return nhwc.PackWinograd(t, tensor.Data[float32](w), w.Dim(0), c), nil
+				}
 				return nhwc.Pack(t, tensor.Data[float32](w), w.Dim(0), c, p.group, w.Shape()[2:]), nil
 			})
 			if err != nil {
@@ -60,6 +65,23 @@ func (p *convParams) channels(w []int) int {
 		return 0
 	}
 	return w[1] * p.group
+}
+
+// winograd reports whether Winograd's method pays for images of type x, whose
+// spatial dims must be known. It is right for images of any size.
+func (p *convParams) winograd(x onnx.Type, w []int, t *nhwc.Table) bool {
+	if !x.Ranked || len(x.Dims) != len(w) {
+		return false
+	}
+	in := make([]int, len(w)-2)
+	for i := range in {
+		var ok bool
+		if in[i], ok = x.Dims[i+1].Size(); !ok {
+			return false
+		}
+	}
+	win, err := p.over(in, w[2:])
+	return err == nil && t.Winograd(w[0], w[1]*p.group, p.group, &win.Window)
 }
 
 func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.Weights[T]) Kernel {

@@ -63,6 +63,24 @@ func TestLastConv(t *testing.T) {
 	padded := F32([]int{1, 1, 5, 5}, 12, 21, 27, 33, 24, 33, 54, 63, 72, 51, 63, 99, 108, 117, 81, 93, 144, 153, 162, 111, 72, 111, 117, 123, 84)
 	x7 := count(1, 1, 7, 5)
 	two := F32([]int{1, 1, 3}, 1, -2, 3)
+	// 32 equal channels, 3x3: what Winograd's method is for.
+	large, largeWant := tensor.New(tensor.Float32, 1, 32, 16, 18), tensor.New(tensor.Float32, 1, 32, 16, 18)
+	for i := range tensor.Data[float32](large) {
+		tensor.Data[float32](large)[i] = float32(i%18) / 32
+		col, row := i%18, i/18%16
+		sum := 3 * col
+		switch col {
+		case 0:
+			sum = 1
+		case 17:
+			sum = 16 + 17
+		}
+		rows := 3
+		if row == 0 || row == 15 {
+			rows = 2
+		}
+		tensor.Data[float32](largeWant)[i] = float32(sum * rows)
+	}
 	z := F32([]int{1, 1, 2}, 10, -10)
 	pair, half := ones(1, 1, 2), F32([]int{1}, 0.5)
 	Run(t, lastCases([]Case{
@@ -82,6 +100,7 @@ func TestLastConv(t *testing.T) {
 		{Name: "depthwise", Op: "Conv", Attrs: at("group", 2), In: Vals(count(1, 2, 3), F32([]int{4, 1, 2}, 1, 0, 0, 1, 1, 1, 2, 0)),
 			Want: Vals(F32([]int{1, 4, 2}, 0, 1, 1, 2, 7, 9, 6, 8))},
 		{Name: "three dimensions", Op: "Conv", In: Vals(count(1, 1, 2, 2, 2), ones(1, 1, 2, 2, 2), F32([]int{1}, 2)), Want: Vals(F32([]int{1, 1, 1, 1, 1}, 30))},
+		{Name: "large", Op: "Conv", Attrs: at("pads", []int{1, 1, 1, 1}), In: Vals(large, ones(32, 32, 3, 3)), Want: Vals(largeWant), Tol: tensor.Tolerance{Abs: 1e-3, Rel: 1e-4}},
 		{Name: "float64", Op: "Conv", In: Vals(F64([]int{1, 1, 3}, 1, 2, 3), F64([]int{1, 1, 2}, 1, 1)), Want: Vals(F64([]int{1, 1, 2}, 3, 5))},
 		{Name: "cropped", Op: "Conv", Attrs: at("pads", []int{-1, 0}), In: Vals(count(1, 1, 5), pair), Want: Vals(F32([]int{1, 1, 3}, 3, 5, 7))},
 		{Name: "no batch", Op: "Conv", In: Vals(count(0, 1, 5), pair), Want: Vals(F32([]int{0, 1, 4}))},

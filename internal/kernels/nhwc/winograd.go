@@ -50,7 +50,7 @@ var (
 // Winograd's method. A size of 0 in out stands for one that is not known.
 func (t *Table) Winograd(m, c, group int, w *conv.Window) bool {
 	const square = 4
-	if len(w.Kernel) != 2 || group != 1 || c < 32 || m < 32 || c*m > 3<<16 {
+	if len(w.Kernel) != 2 || group != 1 || c < 32 || m < 32 || c*m > 1<<17 {
 		return false
 	}
 	tiles, pixels := 1, 1
