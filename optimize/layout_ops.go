@@ -2,6 +2,7 @@ package optimize
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
@@ -116,7 +117,11 @@ func layoutFirst(_ *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 		pl.build = func(b *ops.Builder, in []*onnx.Value) []*onnx.Value { return again(b, n, n.Attrs, in) }
 		return pl
 	}
-	return keepsOrder(n, port, p, n.Attrs)
+	pl := keepsOrder(n, port, p, n.Attrs)
+	if pl != nil && n.In[0].From != nil && n.In[0].Uses() == 1 && n.In[0].From.Op == "ConvTranspose" {
+		pl.gain = viewCost // it can be joined with the convolution there
+	}
+	return pl
 }
 
 // layoutFirst0 is for operators whose result does not depend on the order.
@@ -663,8 +668,10 @@ func layoutMatMul(_ *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 	if k < 1 || p[k] != k || len(n.In) < 2 || n.In[1] == nil || n.In[1].Type.Rank() != 2 || n.In[0].Type.Rank() != len(p) || port > 0 {
 		return nil
 	}
-	if n.Domain == "x" && (intAttr(n, "transA", 0) != 0 || intAttr(n, "transBatchA", 0) != 0 || intAttr(n, "transBatchB", 0) != 0) {
-		return nil
+	for _, a := range n.Attrs {
+		if strings.HasPrefix(a.Name, "trans") && intAttr(n, a.Name, 0) != 0 && a.Name != "transB" || strings.HasPrefix(a.Name, "perm") {
+			return nil
+		}
 	}
 	pl := keepsOrder(n, port, p, n.Attrs)
 	if pl != nil && input(n, 3) != nil {
