@@ -161,7 +161,6 @@ func block[T Number](g *Args[T], kern kernel, a []T, ars int, b *bSource[T], str
 func (g *Args[T]) few(p par.P, a []float32, ars int, b *Packed[float32]) {
 	f := any(g).(*Args[float32])
 	kern, np := g.Table.Few32[g.M], g.Table.FewPanels[g.M]
-	tile := g.Table.Tile32
 	const kb = 384 // of which a sum runs through half, or through less
 	panels := (g.N + Panel - 1) / Panel
 	groups := (panels + np - 1) / np
@@ -174,9 +173,7 @@ func (g *Args[T]) few(p par.P, a []float32, ars int, b *Packed[float32]) {
 				}
 			} else {
 				for j := j0; j < j1; j++ {
-					for k := 0; k < g.K; k += kb / 2 {
-						tile(g.M, min(kb/2, g.K-k), unsafe.Pointer(&a[k]), ars, unsafe.Pointer(&b.Data[(j*g.K+k)*Panel]), Panel, unsafe.Pointer(&f.C[j*Panel]), g.LDC, min(Panel, g.N-j*Panel), g.Acc || k > 0)
-					}
+					f.onePanel(kb, a, ars, b, j)
 				}
 			}
 		}
@@ -187,6 +184,30 @@ func (g *Args[T]) few(p par.P, a []float32, ars int, b *Packed[float32]) {
 			}
 		}
 	})
+}
+
+// onePanel computes panel j of a few rows, with sums in the order of few.
+func (g *Args[T]) onePanel(kb int, a []float32, ars int, b *Packed[float32], j int) {
+	f := any(g).(*Args[float32])
+	kern := g.Table.One32[g.M]
+	w := min(Panel, g.N-j*Panel)
+	c, ldc := f.C[j*Panel:], g.LDC
+	if w < Panel { // the routine writes whole panels
+		buf := getBuf[float32](g.M * Panel)
+		defer putBuf(buf)
+		c, ldc = buf.s, Panel
+		for i := range g.M {
+			copy(c[i*Panel:], f.C[i*g.LDC+j*Panel:][:w])
+		}
+	}
+	for k := 0; k < g.K; k += kb {
+		kern(min(kb, g.K-k), unsafe.Pointer(&a[k]), ars, unsafe.Pointer(&b.Data[(j*g.K+k)*Panel]), 0, unsafe.Pointer(&c[0]), ldc, g.Acc || k > 0)
+	}
+	if w < Panel {
+		for i := range g.M {
+			copy(f.C[i*g.LDC+j*Panel:][:w], c[i*Panel:])
+		}
+	}
 }
 
 // copyStrip copies w columns of kc rows of b to a panel.

@@ -44,8 +44,9 @@ type Table struct {
 	Ahead   int
 	// Few32[r] computes r rows times FewPanels[r] panels of packed B, ldp
 	// elements apart, all columns of them, as Tile does. Nil: Tile32 does it.
-	Few32     [8]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
-	FewPanels [8]int
+	// One32[r] is that for one panel; it adds in the same order.
+	Few32, One32 [8]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool)
+	FewPanels    [8]int
 	// Finish32 sets n elements to min(max(scale·c + term + col + z, lo), hi);
 	// col and z may be nil. NaN stays NaN. Nil: a loop does it.
 	Finish32 func(n int, c, col, z unsafe.Pointer, scale, term, lo, hi float32)

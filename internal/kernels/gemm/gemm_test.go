@@ -202,6 +202,28 @@ func TestFew(t *testing.T) {
 	}
 }
 
+// Equal columns of B give equal columns of C, wherever they lie.
+func TestEqualColumns(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	for _, tab := range Tables {
+		for _, m := range []int{1, 2, 3, 4, 6, 7, 20} {
+			const n, k = 330, 1000
+			g := args[float32](r, m, n, k, false, false)
+			for i := range g.B {
+				g.B[i] = g.B[i/n*n]
+			}
+			g.Packed = Pack(par.P{}, g.B, k, n, n, 1)
+			g.Table = tab
+			Run(par.P{}, &g)
+			for i, v := range g.C {
+				if v != g.C[i/n*n] {
+					t.Fatalf("%s, %d rows: element %d is %v, element %d is %v", tab.Name, m, i, v, i/n*n, g.C[i/n*n])
+				}
+			}
+		}
+	}
+}
+
 // Finish32 against the loop: all lengths, with and without each term.
 func TestFinish(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))

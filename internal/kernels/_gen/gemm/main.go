@@ -66,9 +66,11 @@ func main() {
 	for mr, panels := range []int{0, 4, 4, 4, 2, 2, 2} {
 		if mr > 0 {
 			few(a, fmt.Sprintf("avx512few%d", mr), "Z", mr, panels, 1+1/mr)
+			few(a, fmt.Sprintf("avx512one%d", mr), "Z", mr, 1, 1+1/mr)
 		}
 	}
 	few(a, "avx2few1", "Y", 1, 2, 1)
+	few(a, "avx2one1", "Y", 1, 1, 1)
 	few(a, "avx2few2", "Y", 2, 1, 1)
 	few(a, "avx2few3", "Y", 3, 1, 1)
 	finish(a, "avx512finish", "Z")
