@@ -38,15 +38,16 @@ func buildGRU(b *BuildContext) (Kernel, error) {
 
 type gruCell[T floating] struct {
 	*recurrentCall[T]
-	hidden []T // [n, h]: with linear_before_reset what the reset gate multiplies, else scratch
+	hidden []T // [d, n, h]: with linear_before_reset what the reset gate multiplies, else scratch
 }
 
 func newGRUCell[T floating](q *recurrentCall[T], c *Call) (recurrentCell[T], error) {
-	return gruCell[T]{q, Scratch[T](c, q.n*q.h)}, nil
+	return gruCell[T]{q, Scratch[T](c, len(q.dirs)*q.n*q.h)}, nil
 }
 
 func (g gruCell[T]) products(p par.P, d, n int, gates, h []T) {
 	k, gh := g.h, 3*g.h
+	hidden := g.hidden[d*n*k : (d+1)*n*k]
 	run := func(a []T, part int, c []T, ldc int, e gemm.Epilogue[T]) {
 		m := g.r[d][part]
 		gemm.Run(p, &gemm.Args[T]{M: n, N: m.N, K: k, A: a, ARS: k, ACS: 1, Packed: m, C: c, LDC: ldc, Epilogue: e})
@@ -60,12 +61,12 @@ func (g gruCell[T]) products(p par.P, d, n int, gates, h []T) {
 		if g.bias != nil {
 			col = g.bias[d*6*k+5*k:][:k]
 		}
-		run(h, 1, g.hidden, k, gemm.Epilogue[T]{Col: col})
+		run(h, 1, hidden, k, gemm.Epilogue[T]{Col: col})
 		for b := 0; b < n; b++ {
 			row := gates[b*gh : (b+1)*gh]
 			g.act(d, 0)(row[:2*k])
 			r, hg := row[k:2*k], row[2*k:]
-			for i, v := range g.hidden[b*k : (b+1)*k] {
+			for i, v := range hidden[b*k : (b+1)*k] {
 				hg[i] += r[i] * v
 			}
 		}
@@ -76,10 +77,10 @@ func (g gruCell[T]) products(p par.P, d, n int, gates, h []T) {
 		g.act(d, 0)(row[:2*k])
 		r, hb := row[k:2*k], h[b*k:(b+1)*k]
 		for i, v := range hb {
-			g.hidden[b*k+i] = r[i] * v
+			hidden[b*k+i] = r[i] * v
 		}
 	}
-	run(g.hidden, 1, gates[2*k:], gh, gemm.Epilogue[T]{Acc: true})
+	run(hidden, 1, gates[2*k:], gh, gemm.Epilogue[T]{Acc: true})
 }
 
 func (g gruCell[T]) step(d int, gates, h, _ []T) {

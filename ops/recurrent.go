@@ -379,50 +379,17 @@ func (q *recurrentCall[T]) run(c *Call, cell recurrentCell[T], x []T, lens []int
 		y, done = realsOut[T](c, 0, dtype, shape...)
 		clear(y)
 	}
-	place := func(t, k, b int) int { // of a row of Y
-		if q.batchLead {
-			return ((b*s+t)*d + k) * h
-		}
-		return ((t*d+k)*n + b) * h
-	}
 	gh := q.gates * h
-	pre := Scratch[T](c, s*n*gh)
-	for k, reverse := range q.dirs {
-		rows := q.arrange(x, lens, reverse)
-		gemm.Run(c.P, &gemm.Args[T]{M: s * n, N: gh, K: q.i, A: rows, ARS: q.i, ACS: 1, Packed: q.w[k], C: pre, LDC: gh,
-			Epilogue: gemm.Epilogue[T]{Col: q.inputBias(k)}})
-		hs := state[0][k*n*h : (k+1)*n*h]
-		var cs []T
-		if q.cell {
-			cs = state[1][k*n*h : (k+1)*n*h]
+	all := Scratch[T](c, d*s*n*gh)
+	// The directions have nothing to do with each other: each may run on a
+	// thread of its own.
+	c.P.For(d, par.Grain(d, float64(s)*float64(n*gh)*par.Nanos(2*float64(q.i+h), 0)), func(k, end int) {
+		for ; k < end; k++ {
+			q.direction(c, cell, k, x, lens, state, all[k*s*n*gh:(k+1)*s*n*gh], y)
 		}
-		for t := 0; t < s; t++ {
-			if err := c.Ctx().Err(); err != nil {
-				return err
-			}
-			gates := pre[t*n*gh : (t+1)*n*gh]
-			cell.products(c.P, k, n, gates, hs)
-			c.P.For(n, 1+(1<<12)/(gh+1), func(lo, hi int) {
-				for b := lo; b < hi; b++ {
-					if t >= lens[b] {
-						continue
-					}
-					hb := hs[b*h : (b+1)*h]
-					var cb []T
-					if cs != nil {
-						cb = cs[b*h : (b+1)*h]
-					}
-					cell.step(k, gates[b*gh:(b+1)*gh], hb, cb)
-					if y != nil {
-						at := t
-						if reverse {
-							at = lens[b] - 1 - t
-						}
-						copy(y[place(at, k, b):], hb)
-					}
-				}
-			})
-		}
+	})
+	if err := c.Ctx().Err(); err != nil {
+		return err
 	}
 	done()
 	for i, v := range state {
@@ -446,6 +413,54 @@ func (q *recurrentCall[T]) run(c *Call, cell recurrentCell[T], x []T, lens []int
 		done()
 	}
 	return nil
+}
+
+// direction computes direction k: its rows of y and its part of the state. pre
+// is room for the input products of all steps.
+func (q *recurrentCall[T]) direction(c *Call, cell recurrentCell[T], k int, x []T, lens []int, state [][]T, pre, y []T) {
+	d, s, n, h, reverse := len(q.dirs), q.s, q.n, q.h, q.dirs[k]
+	gh := q.gates * h
+	place := func(t, b int) int { // of a row of Y
+		if q.batchLead {
+			return ((b*s+t)*d + k) * h
+		}
+		return ((t*d+k)*n + b) * h
+	}
+	rows := q.arrange(x, lens, reverse)
+	gemm.Run(c.P, &gemm.Args[T]{M: s * n, N: gh, K: q.i, A: rows, ARS: q.i, ACS: 1, Packed: q.w[k], C: pre, LDC: gh,
+		Epilogue: gemm.Epilogue[T]{Col: q.inputBias(k)}})
+	hs := state[0][k*n*h : (k+1)*n*h]
+	var cs []T
+	if q.cell {
+		cs = state[1][k*n*h : (k+1)*n*h]
+	}
+	for t := 0; t < s; t++ {
+		if c.Ctx().Err() != nil {
+			return
+		}
+		gates := pre[t*n*gh : (t+1)*n*gh]
+		cell.products(c.P, k, n, gates, hs)
+		c.P.For(n, 1+(1<<12)/(gh+1), func(lo, hi int) {
+			for b := lo; b < hi; b++ {
+				if t >= lens[b] {
+					continue
+				}
+				hb := hs[b*h : (b+1)*h]
+				var cb []T
+				if cs != nil {
+					cb = cs[b*h : (b+1)*h]
+				}
+				cell.step(k, gates[b*gh:(b+1)*gh], hb, cb)
+				if y != nil {
+					at := t
+					if reverse {
+						at = lens[b] - 1 - t
+					}
+					copy(y[place(at, b):], hb)
+				}
+			}
+		})
+	}
 }
 
 // arrange returns x as rows [s, n] in the order of the steps: a reverse
