@@ -154,15 +154,15 @@ func check[T Float](t *testing.T, name string, a *Args[T], want []float64, eps f
 func TestWinograd(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, tab := range Tables {
-		for i := range 30 {
+		for i := range 11 {
 			in := []int{1 + r.IntN(20), 1 + r.IntN(20)}
-			if i%4 == 0 {
+			if i%5 == 0 {
 				in = []int{30 + r.IntN(20), 50 + r.IntN(10)}
 			}
 			before := []int{r.IntN(3) - 1, r.IntN(3) - 1}
 			out := []int{max(1, in[0]-r.IntN(3)), max(1, in[1]-r.IntN(3))}
 			c, m := 16+r.IntN(50), 16+r.IntN(50)
-			if i%10 == 9 {
+			if i == 9 {
 				c = 300
 			}
 			a := &Args[float32]{N: 1 + r.IntN(2), Window: conv.Window{In: in, Kernel: []int{3, 3}, Out: out, Strides: []int{1, 1}, Dilations: []int{1, 1}, Before: before},
