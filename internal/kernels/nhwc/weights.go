@@ -32,7 +32,7 @@ func Pack[T Float](t *Table, w []T, m, c, group int, kernel []int) *Weights[T] {
 		n := t.lanes(c)
 		return &Weights[T]{M: m, C: c, Group: group, Kernel: append([]int(nil), kernel...), depthwise: packDepthwise(f, c, taps, n), lanes: n}
 	}
-	return pack(m, c, group, kernel, nil, func(o, i, t int) T { return w[(o*cg+i)*taps+t] })
+	return pack(m, c, group, kernel, nil, source[T]{w, func(o int) int { return o * cg * taps }, taps})
 }
 
 // PackTransposed packs the weights w[c, m/group, kernel…] of a transposed
@@ -59,7 +59,7 @@ func PackTransposed[T Float](w []T, m, c, group int, kernel, strides, dilations 
 			}
 		}
 	}
-	return pack(m, c, group, kernel, order, func(o, i, t int) T { return w[((o/mg*cg+i)*mg+o%mg)*taps+t] })
+	return pack(m, c, group, kernel, order, source[T]{w, func(o int) int { return (o/mg*cg*mg + o%mg) * taps }, mg * taps})
 }
 
 // classes lists the taps k of one dimension by k·dilation modulo the stride.
@@ -71,28 +71,42 @@ func classes(kernel, stride, dil int) [][]int {
 	return l
 }
 
-// pack fills panels; at returns the weight of output channel o, channel i of
-// its group and tap t. order lists the taps, nil for 0, 1, 2….
-func pack[T Float](m, c, group int, kernel, order []int, at func(o, i, t int) T) *Weights[T] {
+// source says where the weight of output channel o, channel i of its group and
+// tap t lies: at w[base(o) + i*channel + t].
+type source[T Float] struct {
+	w       []T
+	base    func(o int) int
+	channel int
+}
+
+// pack fills panels. order lists the taps, nil for 0, 1, 2….
+func pack[T Float](m, c, group int, kernel, order []int, from source[T]) *Weights[T] {
 	w := &Weights[T]{M: m, C: c, Group: group, Kernel: append([]int(nil), kernel...)}
 	taps, cg, mg := product(kernel), c/group, m/group
 	w.data = aligned[T](group * w.panels() * taps * cg * Panel)
-	pos := 0
+	if order == nil {
+		for t := range taps {
+			order = append(order, t)
+		}
+	}
+	const block = 64 // channels whose panel rows stay in the cache
+	panel := w.data
 	for g := range group {
 		for j := 0; j < mg; j += Panel {
-			n := min(Panel, mg-j)
-			for t := range taps {
-				if order != nil {
-					t = order[t]
-				}
-				for i := range cg {
-					d := w.data[pos : pos+Panel]
-					for o := range n {
-						d[o] = at(g*mg+j+o, i, t)
+			for i0 := 0; i0 < cg; i0 += block {
+				i1 := min(i0+block, cg)
+				for o := range min(Panel, mg-j) {
+					src := from.w[from.base(g*mg+j+o):]
+					for pos, t := range order {
+						at, to := i0*from.channel+t, (pos*cg+i0)*Panel+o
+						for range i1 - i0 {
+							panel[to] = src[at]
+							at, to = at+from.channel, to+Panel
+						}
 					}
-					pos += Panel
 				}
 			}
+			panel = panel[taps*cg*Panel:]
 		}
 	}
 	return w
