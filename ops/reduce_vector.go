@@ -6,7 +6,7 @@ import "github.com/gneiss-run/gneiss/internal/kernels/vec"
 
 // panelRows is the number of rows that are added up in float32 before they go
 // to the float64 sums.
-const panelRows = 64
+const panelRows = 16
 
 // vectorSum adds elements: reduceSum for float32.
 func vectorSum(done func(float64, int) float32) reducer[float32, float64] {

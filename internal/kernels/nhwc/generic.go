@@ -11,13 +11,15 @@ func tileGo[T Float](rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b,
 	bs := unsafe.Slice((*T)(b), segs*kc*Panel)
 	for i := range rows {
 		out := unsafe.Slice((*T)(row(c, i, coff)), w)
-		var sum [Panel]T
+		var sum [Panel]float64 // products of float32 without rounding, as FMA has them
 		if bias != nil {
-			copy(sum[:], unsafe.Slice((*T)(bias), w))
+			for j, v := range unsafe.Slice((*T)(bias), w) {
+				sum[j] = float64(v)
+			}
 		}
 		if mode&addC != 0 {
 			for j, v := range out {
-				sum[j] += v
+				sum[j] += float64(v)
 			}
 		}
 		for s := range segs {
@@ -25,22 +27,24 @@ func tileGo[T Float](rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b,
 			for k, v := range x {
 				p := (*[Panel]T)(bs[(s*kc+k)*Panel:])
 				for j := range sum[:w] {
-					sum[j] += v * p[j]
+					sum[j] += float64(v) * float64(p[j])
 				}
 			}
 		}
 		if mode&addZ != 0 {
 			for j, v := range unsafe.Slice((*T)(row(z, i, coff)), w) {
-				sum[j] += v
+				sum[j] += float64(v)
 			}
 		}
 		if mode&clamp != 0 {
 			l := (*[2]T)(lim)
 			for j, v := range sum[:w] {
-				sum[j] = min(max(v, l[0]), l[1])
+				sum[j] = min(max(v, float64(l[0])), float64(l[1]))
 			}
 		}
-		copy(out, sum[:])
+		for j := range out {
+			out[j] = T(sum[j])
+		}
 	}
 }
 

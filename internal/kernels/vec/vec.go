@@ -44,7 +44,7 @@ type Table struct {
 	LeakyRelu                          func(dst, x []float32, alpha float32) // x where x >= 0, else alpha * x
 	Affine                             func(dst, x []float32, a, b float32)  // a*x + b, rounded once
 
-	// Sums are made of float32 sums over at most 1024 elements, each of which
+	// Sums are made of float32 sums over at most 256 elements, each of which
 	// is the sum of at least 32 lanes, and added in float64.
 	Sum        func(x []float32) float64
 	SumAbs     func(x []float32) float64
@@ -101,4 +101,4 @@ func Best() *Table {
 }
 
 // sumPiece is the number of elements that are summed in float32.
-const sumPiece = 1024
+const sumPiece = 256
