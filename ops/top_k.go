@@ -194,7 +194,7 @@ func topKKernel[T scatterCell](axis int, largest bool, count func(*Call) (int, e
 		}
 		d, vals, at := tensor.Data[T](x), tensor.Data[T](y), tensor.Data[int64](idx)
 		outer, n, inner := sizeOf(s[:a]), s[a], sizeOf(s[a+1:])
-		if d, ok := any(d).([]float32); ok && n < math.MaxUint32 {
+		if d, ok := any(d).([]float32); ok && n < math.MaxInt32 {
 			topKFloats(c.P, any(vals).([]float32), at, d, outer, n, inner, k, largest)
 			return nil
 		}

@@ -1,6 +1,8 @@
 package optimize
 
 import (
+	"math"
+
 	"bytes"
 	"slices"
 
@@ -29,7 +31,7 @@ var rotaries = []*Rule{
 			half := func(lo, hi int) *onnx.Value {
 				return b.Op("Slice", nil, x, b.Ints(lo), b.Ints(hi), b.Ints(3), b.Ints(1))
 			}
-			r := b.Op("Concat", onnx.NewAttrs("axis", -1), b.Op("Neg", nil, half(4, 1<<40)), half(0, 4))
+			r := b.Op("Concat", onnx.NewAttrs("axis", -1), b.Op("Neg", nil, half(4, math.MaxInt32)), half(0, 4))
 			ret(b, b.Op("Add", nil, b.Op("Mul", nil, x, cos), b.Op("Mul", nil, r, sin)))
 		},
 	},

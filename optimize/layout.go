@@ -207,8 +207,10 @@ func (l *layouter) rule(n *onnx.Node) layoutRule {
 // has reports whether a private operator is there.
 func (l *layouter) has(name string) bool { return l.s.set.Get("x", name) != nil }
 
-// elements estimates the number of elements of v.
+// elements estimates the number of elements of v, up to a limit that sums of
+// costs do not overflow by.
 func elements(v *onnx.Value) int {
+	const most = 1 << 30
 	n := 1
 	for i, d := range v.Type.Dims {
 		k, ok := d.Size()
@@ -217,9 +219,10 @@ func elements(v *onnx.Value) int {
 				k = 1
 			}
 		}
-		if n *= k; n > 1<<40 {
-			return 1 << 40
+		if k > 0 && n > most/k {
+			return most
 		}
+		n *= k
 	}
 	return n
 }

@@ -93,11 +93,6 @@ func (q *quantized) inputs(b *ops.Builder, in ...*onnx.Value) []*onnx.Value {
 	return append(in, q.v, q.scale, q.zeroValue(b))
 }
 
-// sameParams reports whether p and q stand for the same numbers.
-func (q *quantized) sameParams(p *quantized) bool {
-	return q.v.Type.DType == p.v.Type.DType && len(q.scales) == 1 && len(p.scales) == 1 && q.scales[0] == p.scales[0] && q.zeros()[0] == p.zeros()[0]
-}
-
 // limits returns the bounds of q's bytes after the activation act (nil: none),
 // a Relu or Clip; ok is false if it is neither.
 func (q *quantized) limits(act *onnx.Node) (lo, hi int, bounded, ok bool) {
@@ -108,10 +103,10 @@ func (q *quantized) limits(act *onnx.Node) (lo, hi int, bounded, ok bool) {
 	if act == nil {
 		return lo, hi, false, true
 	}
-	low, high := math.Inf(-1), math.Inf(1)
+	var low, high float64
 	switch act.Op {
 	case "Relu":
-		low = 0
+		low, high = 0, math.Inf(1)
 	case "Clip":
 		if low, high, ok = clipLimits(act); !ok {
 			return 0, 0, false, false

@@ -59,11 +59,7 @@ func Best() *Table {
 }
 
 func tables() []*Table {
-	l := []*Table{{Name: cpu.Generic, MR: 4, Tile: tileGo}}
-	for _, t := range archTables() {
-		l = append(l, t)
-	}
-	return l
+	return append([]*Table{{Name: cpu.Generic, MR: 4, Tile: tileGo}}, archTables()...)
 }
 
 // Left is the left matrix: M rows of K bytes, one after the other.
