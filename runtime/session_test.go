@@ -341,6 +341,3 @@ func TestMemoryReturns(t *testing.T) {
 	runs(50)
 	require.Less(t, heap(), before+1<<20)
 }
-
-// raceEnabled is set by a file that is built with the race detector.
-var raceEnabled bool

@@ -1,7 +1,6 @@
 package runtime_test
 
 import (
-	goruntime "runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,28 +27,6 @@ func views(t testing.TB, n int) *onnx.Model {
 	v.Name = "y"
 	g.Outputs = []*onnx.Value{v}
 	return m
-}
-
-// TestNodesDoNotAllocate: once plans are made, the executor takes no memory
-// for a node.
-func TestNodesDoNotAllocate(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector empties pools")
-	}
-	few, many := allocations(t, views(t, 1)), allocations(t, views(t, 100))
-	require.Zero(t, few)
-	require.Zero(t, many)
-}
-
-func allocations(t *testing.T, m *onnx.Model) float64 {
-	s := open(t, m, runtime.Options{Threads: 1, Level: 1})
-	in := input(3, 1)
-	out := map[string]tensor.Value{"y": tensor.New(tensor.Float32, 3, 4)}
-	run := func() { require.NoError(t, s.RunInto(bg, in, out)) }
-	for range 3 {
-		run()
-	}
-	return testing.AllocsPerRun(100, func() { _ = s.RunInto(bg, in, out) })
 }
 
 // TestOutputsOutliveRuns: the tensors that instructions use again never reach
@@ -80,37 +57,6 @@ func TestOutputsOutliveRuns(t *testing.T) {
 		require.Equal(t, []int{1, 4}, first["same"].(*tensor.Tensor).Shape())
 		require.Equal(t, []int{4}, first["view"].(*tensor.Tensor).Shape())
 	}
-}
-
-// TestManyRuns: a session that runs for days does not grow.
-func TestManyRuns(t *testing.T) {
-	runs := 100_000
-	if testing.Short() || raceEnabled {
-		runs = 2000
-	}
-	s := open(t, chain(t, 3), runtime.Options{Threads: 2})
-	in := input(3, 1)
-	heap := func() (bytes, objects uint64) {
-		var m goruntime.MemStats
-		for range 3 {
-			goruntime.GC()
-		}
-		goruntime.ReadMemStats(&m)
-		return m.HeapAlloc, m.HeapObjects
-	}
-	for range 100 {
-		_, err := s.Run(bg, in)
-		require.NoError(t, err)
-	}
-	bytes, objects := heap()
-	for range runs {
-		if _, err := s.Run(bg, in); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b, o := heap()
-	require.Less(t, b, bytes+64<<10)
-	require.Less(t, o, objects+200)
 }
 
 // BenchmarkNode times one node that computes nothing.

@@ -171,9 +171,6 @@ func TestStopDuringLoops(t *testing.T) {
 	Stop()
 }
 
-// raceEnabled is set by a file that is built with the race detector.
-var raceEnabled bool
-
 type addArgs struct {
 	y, x []float32
 }
@@ -205,26 +202,6 @@ func TestEach(t *testing.T) {
 		}()
 		Each(P{Threads: 2}, 10, 1, 1, func(*int, int, int) { panic("boom") })
 	}()
-}
-
-func TestLoopsDoNotAllocate(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector empties pools")
-	}
-	defer Stop()
-	y, x := make([]float32, 10000), make([]float32, 10000)
-	for _, threads := range []int{1, 2} {
-		n := testing.AllocsPerRun(200, func() {
-			Each(P{Threads: threads}, len(x), 100, addArgs{y, x}, func(a *addArgs, lo, hi int) {
-				for i := lo; i < hi; i++ {
-					a.y[i] += a.x[i]
-				}
-			})
-		})
-		if n > 0.1 {
-			t.Errorf("%d threads: %g allocations", threads, n)
-		}
-	}
 }
 
 func TestGrain(t *testing.T) {

@@ -1,5 +1,0 @@
-//go:build race
-
-package par
-
-func init() { raceEnabled = true }

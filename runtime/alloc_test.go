@@ -1,0 +1,63 @@
+//go:build !race
+
+// The race detector empties pools and makes runs many times slower: what is
+// measured here holds without it.
+
+package runtime_test
+
+import (
+	goruntime "runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/runtime"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// TestNodesDoNotAllocate: once plans are made, the executor takes no memory
+// for a node.
+func TestNodesDoNotAllocate(t *testing.T) {
+	few, many := allocations(t, views(t, 1)), allocations(t, views(t, 100))
+	require.Zero(t, few)
+	require.Zero(t, many)
+}
+
+func allocations(t *testing.T, m *onnx.Model) float64 {
+	s := open(t, m, runtime.Options{Threads: 1, Level: 1})
+	in := input(3, 1)
+	out := map[string]tensor.Value{"y": tensor.New(tensor.Float32, 3, 4)}
+	run := func() { require.NoError(t, s.RunInto(bg, in, out)) }
+	for range 3 {
+		run()
+	}
+	return testing.AllocsPerRun(100, func() { _ = s.RunInto(bg, in, out) })
+}
+
+// TestManyRuns: a session that runs for days does not grow.
+func TestManyRuns(t *testing.T) {
+	s := open(t, chain(t, 3), runtime.Options{Threads: 2})
+	in := input(3, 1)
+	heap := func() (bytes, objects uint64) {
+		var m goruntime.MemStats
+		for range 3 {
+			goruntime.GC()
+		}
+		goruntime.ReadMemStats(&m)
+		return m.HeapAlloc, m.HeapObjects
+	}
+	for range 100 {
+		_, err := s.Run(bg, in)
+		require.NoError(t, err)
+	}
+	bytes, objects := heap()
+	for range 100_000 {
+		if _, err := s.Run(bg, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, o := heap()
+	require.Less(t, b, bytes+64<<10)
+	require.Less(t, o, objects+200)
+}
