@@ -84,6 +84,9 @@ func operatorTable() string {
 	var domains []string
 	for _, o := range ops.Standard().All() {
 		d := o.Domain
+		if d == ops.Private {
+			continue // no model can have them
+		}
 		if d == "" {
 			d = "ai.onnx"
 		}

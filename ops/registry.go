@@ -15,6 +15,12 @@ type Set struct {
 
 var pending []*Op
 
+// Private is the domain of the operators that rewrites write for one process
+// (channels-last convolutions and the like). Their meaning may change with
+// every version, so they are refused in models that come from outside, and
+// custom operators cannot be in it.
+const Private = "x"
+
 // register is called from the init function of each operator's file.
 func register(o *Op) { pending = append(pending, o) }
 
@@ -45,6 +51,8 @@ func newSet(parent *Set, list []*Op) (*Set, error) {
 		switch {
 		case o.Name == "" || len(o.Versions) == 0:
 			return nil, fmt.Errorf("ops: operator %q: no name or no versions", key)
+		case parent != nil && o.Domain == Private:
+			return nil, fmt.Errorf("ops: operator %q: the domain %q is reserved", key, Private)
 		case s.ops[key] != nil:
 			return nil, fmt.Errorf("ops: operator %q is registered twice", key)
 		}

@@ -445,3 +445,11 @@ func TestRegistryAttributes(t *testing.T) {
 		}
 	})
 }
+
+// TestRegistryPrivate: nobody can take the place of an operator that rewrites write.
+func TestRegistryPrivate(t *testing.T) {
+	conv := *ops.Standard().Get("", "Relu")
+	conv.Domain, conv.Name = ops.Private, "Conv"
+	_, err := ops.NewSet(&conv)
+	require.ErrorContains(t, err, `the domain "x" is reserved`)
+}

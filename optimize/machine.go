@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
 )
 
 // stage is a list of passes that is repeated until nothing changes.
@@ -30,7 +31,7 @@ func stages(l Level) []stage {
 
 // machine is what this package knows to make faster here, whether or not the
 // result can be saved: its rules may write operators of any opset, of the
-// domain com.microsoft, and private ones (domain x).
+// domain com.microsoft, and those of ops.Private.
 func machine() []pass {
 	return []pass{
 		{name: "unsigned", doc: "rules that quantize activations to unsigned bytes", rules: unsigned},
@@ -71,7 +72,7 @@ func tidy() []pass {
 
 // machineOpsets are the versions that rules write once the graph is for this
 // process alone.
-var machineOpsets = map[string]int{"": 24, "com.microsoft": 1, "x": 1}
+var machineOpsets = map[string]int{"": 24, "com.microsoft": 1, ops.Private: 1}
 
 // anyOpset lets rules write machineOpsets in g and the graphs nested in it
 // until restore is called. Nodes that are there keep theirs.

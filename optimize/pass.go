@@ -180,6 +180,9 @@ func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
 	if err := Inline(m, o.Set); err != nil {
 		return nil, err
 	}
+	if err := noPrivate(m.Graph); err != nil {
+		return nil, err
+	}
 	set := o.Set
 	if set == nil {
 		set = ops.Standard()
@@ -208,6 +211,19 @@ func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
 	}
 	s.report.NodesAfter = countNodes(m.Graph)
 	return s.report, nil
+}
+
+// noPrivate refuses operators that only this package may write.
+func noPrivate(g *onnx.Graph) error {
+	var err error
+	g.Walk(func(h *onnx.Graph) {
+		for _, n := range h.Nodes {
+			if n.Domain == ops.Private && err == nil {
+				err = fmt.Errorf("node %v: %w: operator %s.%s: the domain %q is reserved", n, ops.ErrUnsupported, n.Domain, n.Op, n.Domain)
+			}
+		}
+	})
+	return err
 }
 
 // state is one run over one model.

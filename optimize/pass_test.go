@@ -1,6 +1,7 @@
 package optimize
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -449,5 +450,33 @@ func TestLargeGraphIsFast(t *testing.T) {
 	}
 	if len(m.Graph.Nodes) != 1700 {
 		t.Errorf("%d nodes are left", len(m.Graph.Nodes))
+	}
+}
+
+// TestPrivateOperatorsAreRefused: what rewriting writes is not a way in.
+func TestPrivateOperatorsAreRefused(t *testing.T) {
+	for name, wrap := range map[string]bool{"in the graph": false, "in a branch": true} {
+		m := graphModel(t, 17, func(b *ops.Builder) {
+			x := in(b, "x", 3, 3)
+			y := func(b *ops.Builder) *onnx.Value { return b.Ops("x", "MatMul", nil, 1, x, x)[0] }
+			if !wrap {
+				ret(b, y(b))
+				return
+			}
+			branch := func() *onnx.Graph {
+				g := onnx.NewGraph("branch", b.G.Opsets)
+				c := ops.NewBuilder(g)
+				g.Outputs = []*onnx.Value{y(c)}
+				c.Insert(nil)
+				return g
+			}
+			ret(b, b.Op("If", onnx.NewAttrs("then_branch", branch(), "else_branch", branch()), inOf(b, tensor.Bool, "c")))
+		})
+		for _, l := range []Level{None, Portable, Machine} {
+			_, err := Run(m, l, Options{})
+			if !errors.Is(err, ops.ErrUnsupported) || !strings.Contains(err.Error(), `operator x.MatMul: the domain "x" is reserved`) {
+				t.Errorf("%s, %v: %v", name, l, err)
+			}
+		}
 	}
 }

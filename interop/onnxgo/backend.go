@@ -24,9 +24,6 @@ var _ backend.ComputationBackend = (*Backend)(nil)
 // Options.Opsets says otherwise: the one that onnx-go was written for.
 const DefaultOpset = 9
 
-// privateDomain has the operators that only rewriting makes.
-const privateDomain = "x"
-
 // Options says how a Backend runs a model. The zero value is right for models of opset 9.
 type Options struct {
 	// Opsets maps a domain ("" is ai.onnx) to the version that the model declares: onnx-go
@@ -173,7 +170,7 @@ func (b *Backend) lookup(name string) (domain string, opset int, v *ops.Version,
 	}
 	var found []*ops.Op
 	for _, o := range b.set.All() {
-		if o.Name == name && o.Domain != privateDomain {
+		if o.Name == name && o.Domain != ops.Private {
 			found = append(found, o)
 		}
 	}
