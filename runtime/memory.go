@@ -19,7 +19,7 @@ type buffer struct {
 	kind bufferKind
 	rec  int // index in the recording of the run, -1: not recorded
 	idx  int // index in the plan, for slab buffers
-	// whole says that data begins an allocation, so that it may be recycled.
+	// whole says that data is an allocation of the heap that has no finalizer: it may be recycled.
 	whole bool
 }
 
@@ -85,10 +85,8 @@ func (a *arena) take(n int) (*buffer, error) {
 	if data := a.reuse.take(class); data != nil {
 		return &buffer{data: data, rec: -1, whole: true}, nil
 	}
-	if class >= minRecycled { // the heap puts it on a page of its own
-		if data := make([]byte, class); address(data)%tensor.Alignment == 0 {
-			return &buffer{data: data, rec: -1, whole: true}, nil
-		}
+	if b := newWhole(class); b != nil {
+		return b, nil
 	}
 	return &buffer{data: tensor.AlignedBytes(class), rec: -1}, nil
 }
@@ -146,9 +144,7 @@ func (a *arena) escape(b *buffer) {
 			return
 		}
 		a.given += n
-		if b.whole {
-			a.reuse.away(b.data)
-		}
+		a.reuse.away(b)
 		a.out.Add(n)
 		goruntime.AddCleanup(b, func(out *atomic.Int64) { out.Add(-n) }, a.out)
 	}
@@ -205,6 +201,8 @@ func (a *arena) escapeValue(v tensor.Value) {
 
 // address returns the address of the first byte of b.
 func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+
+func (b *buffer) aligned() bool { return address(b.data)%tensor.Alignment == 0 }
 
 // overlap reports whether a and b share memory.
 func overlap(a, b []byte) bool {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	goruntime "runtime"
+	"runtime/metrics"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +16,11 @@ import (
 //
 // That nobody refers to it the garbage collector says, by a finalizer. Weights
 // make a large heap, of which the collector waits for as much again before it
-// looks; so after some large results it is asked to, but for no more than a
-// twentieth of the time. Memory that two collections see unused is given up.
+// looks. So after some large results it is asked to, where that is cheap: what
+// it costs is following the process's pointers, and weights hold none. In a
+// process that has many, or when asking has taken its share of time, results
+// are new memory until the collector comes round by itself.
+// Memory that two collections see unused is given up.
 type recycler struct {
 	mu    sync.Mutex
 	free  [2]map[int][][]byte // by length: of late, and from before the last collection
@@ -31,6 +35,8 @@ type recycler struct {
 const (
 	minRecycled = 64 << 10 // smaller results are left alone
 	minSince    = 16 << 20 // bytes between collections that are asked for
+	maxScan     = 32 << 20 // bytes that a collection which is asked for may have to search for pointers
+	askShare    = 50       // collections are asked for in one of so many parts of a core's time
 )
 
 // take returns n bytes with any contents, or nil.
@@ -51,14 +57,27 @@ func (r *recycler) take(n int) []byte {
 	return nil
 }
 
-// away notes that data, which begins an allocation, is a result now.
-func (r *recycler) away(data []byte) {
-	if len(data) < minRecycled {
+// away notes that b is a result now. A finalizer must be set on the first byte
+// of an allocation, and once: whole says that data is one and has none yet.
+func (r *recycler) away(b *buffer) {
+	if !b.whole {
 		return
 	}
-	n := len(data)
+	b.whole = false
+	n := len(b.data)
 	r.since.Add(int64(n))
-	goruntime.SetFinalizer(unsafe.SliceData(data), func(p *byte) { r.put(unsafe.Slice(p, n)) })
+	goruntime.SetFinalizer(unsafe.SliceData(b.data), func(p *byte) { r.put(unsafe.Slice(p, n)) })
+}
+
+// newWhole returns a buffer of n bytes of new memory. Above minRecycled it is
+// an allocation of its own, which the heap puts on pages of its own.
+func newWhole(n int) *buffer {
+	if n >= minRecycled {
+		if b := (&buffer{data: make([]byte, n), rec: -1, whole: true}); b.aligned() {
+			return b
+		}
+	}
+	return nil
 }
 
 // put takes back the memory of a result.
@@ -106,12 +125,31 @@ func (r *recycler) ran(n int64) {
 		return
 	}
 	r.since.Store(0)
+	scan, before := collector()
+	if scan > maxScan {
+		r.notTill.Store(time.Now().Add(time.Second).UnixNano())
+		r.busy.Store(false)
+		return
+	}
 	go func() {
-		start := time.Now()
 		goruntime.GC()
-		r.notTill.Store(time.Now().Add(20 * time.Since(start)).UnixNano())
+		_, after := collector()
+		r.notTill.Store(time.Now().Add(askShare * (after - before)).UnixNano())
 		r.busy.Store(false)
 	}()
+}
+
+// collector returns how many bytes a collection would search for pointers now,
+// and the processor time that collections have taken from the program so far.
+func collector() (scan uint64, took time.Duration) {
+	s := [...]metrics.Sample{{Name: "/gc/scan/total:bytes"}, {Name: "/cpu/classes/gc/total:cpu-seconds"}, {Name: "/cpu/classes/gc/mark/idle:cpu-seconds"}}
+	metrics.Read(s[:])
+	for i := range s {
+		if s[i].Value.Kind() == metrics.KindBad { // a later Go does not tell: then nothing is asked for
+			return ^uint64(0), 0
+		}
+	}
+	return s[0].Value.Uint64(), time.Duration(1e9 * (s[1].Value.Float64() - s[2].Value.Float64()))
 }
 
 // clear forgets what is free.

@@ -2,9 +2,13 @@ package runtime
 
 import (
 	goruntime "runtime"
+	"runtime/metrics"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // collected has the collector run until cond holds.
@@ -26,11 +30,11 @@ func TestRecycler(t *testing.T) {
 	if r.take(n) != nil {
 		t.Fatal("memory from nowhere")
 	}
-	data := make([]byte, n)
-	r.away(data)
-	inner := data[n/2 : n/2+1] // as a caller may keep it
-	at := uintptr(unsafe.Pointer(&data[0]))
-	data = nil
+	b := newWhole(n)
+	r.away(b)
+	inner := b.data[n/2 : n/2+1] // as a caller may keep it
+	at := address(b.data)
+	b = nil
 	for range 5 {
 		goruntime.GC()
 		time.Sleep(time.Millisecond)
@@ -42,10 +46,10 @@ func TestRecycler(t *testing.T) {
 	inner = nil
 	var got []byte
 	collected(t, func() bool { got = r.take(n); return got != nil })
-	if uintptr(unsafe.Pointer(&got[0])) != at || len(got) != n {
+	if address(got) != at || len(got) != n {
 		t.Fatal("other memory")
 	}
-	r.away(got) // it may go round again
+	r.away(&buffer{data: got, whole: true}) // it may go round again
 	got = nil
 	collected(t, func() bool {
 		r.mu.Lock()
@@ -59,17 +63,69 @@ func TestRecycler(t *testing.T) {
 	})
 }
 
-func TestRecyclerAsks(t *testing.T) {
-	var r recycler
+// TestFinalizersAreSetOnce: the Go runtime ends the process when a finalizer is
+// set a second time or on what does not begin an allocation. Whatever leaves a
+// run, and however often, its memory gets one or none.
+func TestFinalizersAreSetOnce(t *testing.T) {
+	for n := 1; n < 1<<26; n += 1 + n/3 {
+		var out atomic.Int64
+		a := arena{limit: 1 << 40, out: &out, reuse: &recycler{}}
+		b, err := a.take(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := len(b.data) >= minRecycled; b.whole != want {
+			t.Fatalf("%d bytes: whole is %t, want %t", n, b.whole, want)
+		}
+		x, err := tensor.FromBytes(tensor.Uint8, []int{n}, b.data[:n], b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tail, err := tensor.FromBytes(tensor.Uint8, []int{1}, b.data[n-1:n], b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.escapeValue(&tensor.Sequence{Elems: []tensor.Value{x, tail, x}})
+		a.detach(&tensor.Sequence{Elems: []tensor.Value{tail, x}})
+		a.detach(x)
+		a.escape(b)
+		a.reuse.away(b)
+		if b.whole || b.kind != escaped {
+			t.Fatalf("%d bytes: whole %t, kind %d", n, b.whole, b.kind)
+		}
+	}
+}
+
+// giveAway makes r ask for a collection, if it does, and waits for its end.
+func giveAway(r *recycler) {
 	for range 8 {
-		r.away(make([]byte, 8<<20))
+		r.away(newWhole(8 << 20))
 		r.ran(8 << 20)
 	}
-	for range 1000 {
-		if r.notTill.Load() > 0 && !r.busy.Load() {
-			return
-		}
+	for r.busy.Load() {
 		time.Sleep(time.Millisecond)
 	}
-	t.Fatal("no collection was asked for")
+}
+
+func forced() uint64 {
+	s := []metrics.Sample{{Name: "/gc/cycles/forced:gc-cycles"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+func TestRecyclerAsks(t *testing.T) {
+	goruntime.GC()
+	before := forced()
+	giveAway(&recycler{})
+	if forced() == before {
+		t.Error("no collection was asked for")
+	}
+	pointers := make([]*int, (maxScan+1<<20)/unsafe.Sizeof((*int)(nil)))
+	goruntime.GC()
+	before = forced()
+	giveAway(&recycler{})
+	if forced() != before {
+		t.Error("a collection was asked for in a process with many pointers")
+	}
+	goruntime.KeepAlive(pointers)
 }
