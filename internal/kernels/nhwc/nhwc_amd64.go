@@ -49,11 +49,15 @@ var lanes = [32]int32{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1
 func tile2(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer) {
 	for j := 0; j < w; j += 16 {
 		n, m, mask := min(16, w-j), mode, unsafe.Pointer(&lanes)
-		if n != 16 {
+		if n != 16 && n != 8 {
 			m |= avx2Masked
 			mask = unsafe.Pointer(&lanes[16-n])
 		}
-		avx2v2x[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, mask, m, lim)
+		tiles := &avx2v2x
+		if n <= 8 {
+			tiles = &avx2v1x
+		}
+		tiles[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, mask, m, lim)
 		b, coff = unsafe.Add(b, 64), coff+64
 		if bias != nil {
 			bias = unsafe.Add(bias, 64)

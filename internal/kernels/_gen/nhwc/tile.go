@@ -9,20 +9,26 @@ import (
 // rowRegs point to the rows of A. BX is the offset in them, DI points into B.
 var rowRegs = []string{"SI", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15", "AX", "CX", "DX"}
 
-// tile writes a tile of mr rows and nv vectors. Sums of few rows are split so
-// that there are enough chains to hide the latency.
+// sets returns the number of sets of accumulators for tiles of mr rows: those of
+// few rows have several, so that there are enough chains to hide the latency.
+// It is the same for any number of vectors, or a column's sum would depend on
+// the columns that are computed with it.
+func (v isa) sets(mr int) int {
+	const chains, widest = 8, 2
+	n := 1
+	for n < 4 && mr*n*widest < chains && 2*n*mr*widest+widest+2 <= v.regs {
+		n *= 2
+	}
+	return n
+}
+
+// tile writes a tile of mr rows and nv vectors.
 func tile(a *asm.File, v isa, name string, mr, nv int) {
 	stub(name, tileSig(v))
 	a.Func(name, 104)
-	sets := 1
-	for sets < 4 && mr*nv*sets < 8 {
-		sets *= 2
-	}
+	sets := v.sets(mr)
 	reg := func(i int) string { return fmt.Sprint(v.reg, i) }
 	acc := func(set, i, x int) string { return reg((set*mr+i)*nv + x) }
-	if sets*mr*nv+nv+2 > v.regs {
-		sets = 1
-	}
 	bvec := func(x int) string { return reg(v.regs - 2 - nv + x) }
 	bcast := func(i int) string { return reg(v.regs - 2 + i&1) }
 	wide := v.name == "avx512"
