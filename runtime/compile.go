@@ -193,7 +193,12 @@ func (c *compiler) build(j buildJob) (err error) {
 			defer release(v.Const) // at once, so that source and packed form are not both in memory for all weights
 			return c.packs.get(v, layout, pack)
 		},
-		Packed: func(i int) { in.in[i] = -1 },
+		Packed: func(i int) {
+			if c := j.node.In[i].Const; c != nil {
+				in.packed = append(in.packed, packedInput{i, c.DType(), c.Shape(), len(c.Bytes())})
+			}
+			in.in[i] = -1
+		},
 	}
 	k, v, err := ops.Build(j.node, env)
 	if err != nil {

@@ -26,7 +26,7 @@ type NodeTime struct {
 	Start    time.Duration // since the profile's start
 	Time     time.Duration
 	In, Out  []string // element types and shapes
-	// Bytes is the size of the tensors read and written.
+	// Bytes is the size of the tensors read and written, weights as the model has them.
 	Bytes int64
 }
 
@@ -46,6 +46,12 @@ func (p *Profile) add(in *instr, c *ops.Call, start, end time.Time, depth int) {
 		return s
 	}
 	n.In, n.Out = list(c.In), list(c.Out)
+	for _, v := range in.packed {
+		if v.at < len(n.In) {
+			n.In[v.at] = fmt.Sprint(v.dtype, " ", v.shape)
+			n.Bytes += int64(v.bytes)
+		}
+	}
 	p.Nodes = append(p.Nodes, n)
 }
 

@@ -51,14 +51,23 @@ type capture struct{ from, to int }
 // instr is one node: a kernel, where its operands are and what dies with it.
 type instr struct {
 	kernel   ops.Kernel
-	in, out  []int // slots; -1 where absent
-	first    int   // number of out[0] among the results of the program
-	captured []int // slots that its nested graphs read
-	free     []int // slots dead after this instruction
-	reuse    []int // inputs (by index) whose storage output 0 may take over if they die here
-	bodies   bool  // has nested graphs
+	in, out  []int         // slots; -1 where absent
+	first    int           // number of out[0] among the results of the program
+	captured []int         // slots that its nested graphs read
+	free     []int         // slots dead after this instruction
+	reuse    []int         // inputs (by index) whose storage output 0 may take over if they die here
+	packed   []packedInput // what became of inputs that are in the kernel; profiles tell of it
+	bodies   bool          // has nested graphs
 	name     string
 	op       string
+}
+
+// packedInput is a constant that is inside of a kernel, in its own form.
+type packedInput struct {
+	at    int // its place among the inputs
+	dtype tensor.DType
+	shape []int
+	bytes int
 }
 
 // liveness notes, for each instruction, the slots that no later one reads.

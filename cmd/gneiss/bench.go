@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gneiss-run/gneiss/internal/cpu"
+	"github.com/gneiss-run/gneiss/internal/kernels/peak"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -126,14 +127,14 @@ func benchCommand() *cobra.Command {
 			res.OK = diff == nil
 			res.MaxAbsErr, res.MaxRelErr = errorsOf(set, got)
 			if profile != "" {
-				p, err := s.Profile(cmd.Context(), set.In)
+				p, err := fastestProfile(cmd.Context(), s, set.In, min(5, runs))
 				if err != nil {
 					return err
 				}
 				if err := writeTrace(p, profile); err != nil {
 					return err
 				}
-				res.Profile = summarise(p)
+				res.Profile = summarise(p, peak.Measure(s.Threads()))
 			}
 			if old != nil {
 				res.Compare = res.against(old, compare)
@@ -156,7 +157,7 @@ func benchCommand() *cobra.Command {
 	fl := cmd.Flags()
 	fl.IntVar(&warmup, "warmup", 3, "runs before the clock counts")
 	fl.IntVar(&runs, "runs", 20, "runs that count")
-	fl.StringVar(&profile, "profile", "", "profile one more run: write a Chrome trace of every node to this file, and print the times by operator")
+	fl.StringVar(&profile, "profile", "", "profile more runs: of the fastest write a Chrome trace of every node to this file, and print the times by operator with their share of what this machine can do")
 	fl.StringVar(&compare, "compare", "", "set the result against this one, the output of an earlier bench --json")
 	fl.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd

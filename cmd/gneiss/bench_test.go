@@ -38,7 +38,7 @@ func TestBenchJSON(t *testing.T) {
 func TestBenchProfile(t *testing.T) {
 	trace := filepath.Join(t.TempDir(), "trace.json")
 	r := ok(t, "bench", modelOf("transformer_tiny"), "--dim", "batch=2", "--dim", "sequence=8", "--runs", "2", "--profile", trace)
-	for _, want := range []string{"median", "p90", "p99", "GFLOP/s", "MatMul", "slowest nodes", "float32 ["} {
+	for _, want := range []string{"median", "p90", "p99", "GFLOP/s", "of peak", "read from memory", "MatMul", "slowest nodes", "float32 ["} {
 		assert.Contains(t, r.out, want)
 	}
 	b, err := os.ReadFile(trace)
@@ -57,9 +57,12 @@ func TestBenchProfile(t *testing.T) {
 	v := ok(t, "bench", modelOf("transformer_tiny"), "--runs", "1", "--profile", trace, "--json").object(t)
 	p := v["profile"].(map[string]any)
 	assert.Len(t, p["slowest"], 10)
+	machine := p["machine"].(map[string]any)
+	keys(t, machine, "threads", "float32_flops", "int8_ops", "read_bytes")
 	sum := 0.0
 	for _, o := range p["operators"].([]any) {
 		sum += o.(map[string]any)["share"].(float64)
+		assert.Positive(t, o.(map[string]any)["of_peak"])
 	}
 	assert.InDelta(t, 1, sum, 1e-6)
 	bad := gneiss(t, "bench", modelOf("transformer_tiny"), "--runs", "1", "--profile", filepath.Join(trace, "x"))
