@@ -54,6 +54,10 @@ type Table struct {
 	// elements of 4 bytes; strides in elements. Nil: a loop does it.
 	Trans32   func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int)
 	TransSide int
+	// FMA32 does n times FMAs multiply-adds of single numbers that wait for
+	// nothing, which is the peak of the processor. Nil: not written.
+	FMA32 func(n int)
+	FMAs  int
 	// Dot32 returns Σ x[k]·y[k], in an order that depends on n alone.
 	Dot32 func(n int, x, y unsafe.Pointer) float32
 }

@@ -27,6 +27,7 @@ func archTables() []*Table {
 			Trans32: func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int) {
 				avx2trans(blocks, src, lds*4, dst, ldd*4)
 			}, TransSide: 8,
+			FMA32: avx2peak, FMAs: 12 * 8,
 		})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 {
@@ -41,6 +42,7 @@ func archTables() []*Table {
 			Trans32: func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int) {
 				avx512trans(blocks, src, lds*4, dst, ldd*4)
 			}, TransSide: 16,
+			FMA32: avx512peak, FMAs: 12 * 16,
 		})
 	}
 	return l
@@ -61,10 +63,14 @@ func fewOf(fs ...fewFunc) (out [8]fewFunc) {
 }
 
 func tile512f32(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {
-	avx512f32x[rows](kc, a, lda*4, b, ldb*4, c, ldc*4, 1<<w-1, 8*ldb*4, acc)
+	ahead512(rows, kc, a, lda, b, ldb, c, ldc, w, 8*ldb*4, acc)
 }
 
 func ahead512(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w, pf int, acc bool) {
+	if w <= 16 {
+		avx512f32h[rows](kc, a, lda*4, b, ldb*4, c, ldc*4, 1<<w-1, pf, acc)
+		return
+	}
 	avx512f32x[rows](kc, a, lda*4, b, ldb*4, c, ldc*4, 1<<w-1, pf, acc)
 }
 

@@ -67,6 +67,66 @@ var avx512f32x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, 
 }
 
 //go:noescape
+func avx512f32h1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h7(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h8(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h9(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h10(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h11(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h12(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h13(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32h14(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+var avx512f32h = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool){
+	nil,
+	avx512f32h1,
+	avx512f32h2,
+	avx512f32h3,
+	avx512f32h4,
+	avx512f32h5,
+	avx512f32h6,
+	avx512f32h7,
+	avx512f32h8,
+	avx512f32h9,
+	avx512f32h10,
+	avx512f32h11,
+	avx512f32h12,
+	avx512f32h13,
+	avx512f32h14,
+}
+
+//go:noescape
 func avx512f64x1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape
@@ -245,3 +305,9 @@ func avx512trans(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ld
 
 //go:noescape
 func avx2trans(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int)
+
+//go:noescape
+func avx512peak(n int)
+
+//go:noescape
+func avx2peak(n int)

@@ -43,6 +43,10 @@ func main() {
 		avx512(a, mr, 2, f32)
 	}
 	table("avx512f32x", 14, tileSig)
+	for mr := 1; mr <= 14; mr++ {
+		avx512(a, mr, 1, f32) // of 16 columns
+	}
+	table("avx512f32h", 14, tileSig)
 	for mr := 1; mr <= 6; mr++ {
 		avx512(a, mr, 4, f64)
 	}
@@ -77,6 +81,8 @@ func main() {
 	finish(a, "avx2finish", "Y")
 	trans512(a)
 	trans2(a)
+	peak(a, "avx512peak", "Z")
+	peak(a, "avx2peak", "Y")
 	a.Write("gemm_amd64.s")
 	if err := os.WriteFile("stubs_amd64.go", []byte(stubs.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -145,6 +151,9 @@ func loop(a *asm.File, bases []string, size int, step func(u int, index string))
 // stride, C masked. Strides are in bytes.
 func avx512(a *asm.File, mr, nv int, e elem) {
 	name := fmt.Sprintf("avx512%sx%d", e.name, mr)
+	if nv == 1 {
+		name = fmt.Sprintf("avx512%sh%d", e.name, mr)
+	}
 	stub(name, tileSig)
 	a.Func(name, 73)
 	bases := common(a, mr)
@@ -174,6 +183,10 @@ func avx512(a *asm.File, mr, nv int, e elem) {
 			a.P("PREFETCHT0 %d(R8)", u*64)
 		}
 		for i := range mr {
+			if nv == 1 {
+				a.P("VFMADD231%s.BCST %d(%s)%s, Z29, Z%d", e.ps, max(u, 0)*e.size, bases[i/3], []string{"", "(AX*1)", "(AX*2)"}[i%3], i)
+				continue
+			}
 			bc := 30 + i&1
 			a.P("VBROADCAST%s %d(%s)%s, Z%d", e.ss, max(u, 0)*e.size, bases[i/3], []string{"", "(AX*1)", "(AX*2)"}[i%3], bc)
 			for v := range nv {
@@ -330,6 +343,26 @@ func dot(a *asm.File, name, reg string, bytes int) {
 	a.P("VADDPS X1, X0, X0")
 	a.P("VADDSS X4, X0, X0")
 	a.P("VMOVSS X0, ret+24(FP)")
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// peak writes a loop of nothing but multiply-adds, n times twelve independent
+// ones: what benchmarks measure products against.
+func peak(a *asm.File, name, reg string) {
+	stub(name, "n int")
+	a.Func(name, 8)
+	a.P("MOVQ n+0(FP), CX")
+	for i := range 14 {
+		a.P("VXORPS Y%d, Y%d, Y%d", i, i, i)
+	}
+	a.P("PCALIGN $32")
+	a.L("loop")
+	for i := range 12 {
+		a.P("VFMADD231PS %s12, %s13, %s%d", reg, reg, reg, i)
+	}
+	a.P("DECQ CX")
+	a.P("JNZ loop")
 	a.P("VZEROUPPER")
 	a.P("RET")
 }
