@@ -2,11 +2,8 @@ package ops
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/qconv"
-	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -37,13 +34,11 @@ type lastQConv struct {
 	v        *intConv
 	min, max int
 	bounded  [2]bool
-	w        *qconv.Weights // nil: w or w_zero_point is not constant
-	shape    []int          // w's, with w
-	dtype    tensor.DType   // w's, with w
-	round    *qconv.Round   // nil: another parameter is not constant
-	xType    tensor.DType   // x's, with round
-	zx       byte           // x's zero point as an unsigned byte, with round
-	yType    tensor.DType   // y's, with round
+	weights  *lastIntWeights
+	round    *qconv.Round // nil: another parameter is not constant
+	xType    tensor.DType // x's, with round
+	zx       byte         // x's zero point as an unsigned byte, with round
+	yType    tensor.DType // y's, with round
 }
 
 func buildLastQLinearConv(b *BuildContext) (Kernel, error) {
@@ -52,54 +47,16 @@ func buildLastQLinearConv(b *BuildContext) (Kernel, error) {
 		return nil, err
 	}
 	k := &lastQConv{v: v, bounded: [2]bool{b.HasAttr("min"), b.HasAttr("max")}, min: b.Int("min", 0), max: b.Int("max", 0)}
-	w, zt := b.Const(3), b.Const(5)
-	if w != nil && isByte(w.DType()) && w.Rank() > 2 && w.Len() > 0 && w.Dim(0)%v.group == 0 && (zt != nil || !b.Has(5)) {
-		zw, err := zeroPoints(zt, w.DType(), "w_zero_point")
-		if err != nil {
+	if k.weights, err = v.buildLastWeights(b, 3, 5); err != nil {
+		return nil, err
+	}
+	if params, d := constantInputs(b, 0, 3), b.In(0).DType; k.weights != nil && params != nil && isByte(d) {
+		if k.round, k.zx, k.yType, err = k.rounding(params, k.weights.w, k.weights.dtype, d); err != nil {
 			return nil, err
 		}
-		if len(zw) > 1 && len(zw) != w.Dim(0) {
-			return nil, fmt.Errorf("w_zero_point has %d elements, want 1 or %d", len(zw), w.Dim(0))
-		}
-		if !slices.ContainsFunc(zw, func(z int32) bool { return z != zw[0] }) {
-			zw = zw[:min(len(zw), 1)]
-		}
-		p, err := b.Pack(3, fmt.Sprintf("qconv/%d/%s/%s", v.group, qconv.Best().Name, strings.Trim(fmt.Sprint(zw), "[]")), func() (any, error) {
-			return k.pack(par.P{}, w, zw), nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		k.w, k.shape, k.dtype = p.(*qconv.Weights), slices.Clone(w.Shape()), w.DType()
-		params := &Call{In: make([]tensor.Value, len(b.Node.In))}
-		constant := true
-		for i := range params.In {
-			if i == 0 || i == 3 || !b.Has(i) {
-				continue
-			}
-			t := b.Const(i)
-			if constant = constant && t != nil; t != nil {
-				params.In[i] = t
-			}
-		}
-		if d := b.In(0).DType; constant && isByte(d) {
-			if k.round, k.zx, k.yType, err = k.rounding(params, k.w, k.dtype, d); err != nil {
-				return nil, err
-			}
-			k.xType = d
-		}
+		k.xType = d
 	}
 	return k.run, nil
-}
-
-// pack prepares weights.
-func (k *lastQConv) pack(p par.P, w *tensor.Tensor, zw []int32) *qconv.Weights {
-	s := w.Shape()
-	taps := 1
-	for _, n := range s[2:] {
-		taps *= n
-	}
-	return qconv.NewWeights(p, w.Bytes(), s[0], s[1], k.v.group, taps, s[len(s)-1], w.DType() == tensor.Int8, zw)
 }
 
 // rounding makes what follows from the parameters of a call for inputs of type d.
@@ -161,42 +118,28 @@ func (k *lastQConv) run(c *Call) error {
 	if err != nil {
 		return err
 	}
-	w, shape, dtype := k.w, k.shape, k.dtype
-	if w == nil {
-		t, err := byteInput(c, 3, "w")
-		if err != nil {
-			return err
-		}
-		if t.Rank() < 3 || t.Dim(0)%k.v.group != 0 {
-			return fmt.Errorf("w has shape %v, want [m c/%d k…] with m in %d groups", t.Shape(), k.v.group, k.v.group)
-		}
-		zw, err := zeroPoints(c.T(5), t.DType(), "w_zero_point")
-		if err != nil {
-			return err
-		}
-		if len(zw) > 1 && len(zw) != t.Dim(0) {
-			return fmt.Errorf("w_zero_point has %d elements, want 1 or %d", len(zw), t.Dim(0))
-		}
-		w, shape, dtype = k.pack(c.P, t, zw), t.Shape(), t.DType()
+	w, err := k.weights.orInput(c, k.v, 3, 5)
+	if err != nil {
+		return err
 	}
 	n, in, ch, err := lastShape(x.Shape())
 	if err != nil {
 		return err
 	}
-	g, err := k.v.geometry(append([]int{n, ch}, in...), shape)
+	g, err := k.v.geometry(append([]int{n, ch}, in...), w.shape)
 	if err != nil {
 		return err
 	}
 	round, zx, yType := k.round, k.zx, k.yType
 	if round == nil || k.xType != x.DType() {
-		if round, zx, yType, err = k.rounding(c, w, dtype, x.DType()); err != nil {
+		if round, zx, yType, err = k.rounding(c, w.w, w.dtype, x.DType()); err != nil {
 			return err
 		}
 	}
 	y := c.Output(0, yType, lastDims(n, g.out, g.outC)...)
 	qconv.Run(c.P, &qconv.Args{
 		N: n, C: ch, Window: qconv.Window{In: g.in, Kernel: g.kernel, Out: g.out, Strides: g.strides, Dilations: g.dilations, Before: g.begin},
-		X: x.Bytes(), Y: y.Bytes(), Signed: x.DType() == tensor.Int8, Zero: zx, W: w, R: round,
+		X: x.Bytes(), Y: y.Bytes(), Signed: x.DType() == tensor.Int8, Zero: zx, W: w.w, R: round,
 	}, func(n int) []byte { return Scratch[uint8](c, n) })
 	return nil
 }

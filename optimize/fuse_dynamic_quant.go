@@ -13,7 +13,7 @@ import (
 var dynamicProducts = []*Rule{
 	{
 		Name: "dynamic-matmul", Doc: "MatMulInteger, Cast to float32, Mul by both scales, and a bias => com.microsoft.MatMulIntegerToFloat",
-		Pattern: AnyOf(Op("Add", scaledSums(), ConstAny("bias")), scaledSums()),
+		Pattern: AnyOf(Op("Add", scaledInts("MatMulInteger"), ConstAny("bias")), scaledInts("MatMulInteger")),
 		Where: func(m *Match) bool {
 			n := m.Node("op")
 			sa, sb := m.Var("sa"), m.Var("sb")
@@ -71,9 +71,9 @@ var dynamicProducts = []*Rule{
 	},
 }
 
-// scaledSums matches the product and its scales.
-func scaledSums() *Pattern {
-	cast := Op("Cast", Op("MatMulInteger").Rest().As("op")).As("cast")
+// scaledInts matches the results of op, integers, and their scales.
+func scaledInts(op string) *Pattern {
+	cast := Op("Cast", Op(op).Rest().As("op")).As("cast")
 	return AnyOf(
 		Op("Mul", cast, Op("Mul", Var("sa"), ConstAny("sb")).Shared()).As("mul"),
 		Op("Mul", Op("Mul", cast, Var("sa")), ConstAny("sb")).As("mul"),

@@ -38,6 +38,7 @@ func machine() []pass {
 		{name: "cse", doc: "compute equal nodes once", run: (*state).cse},
 		{name: "block weights", doc: "rules that keep weights which are quantized in blocks as they are", rules: blockWeights},
 		{name: "integers", doc: "rules that compute with quantized numbers as they are", rules: integerOps},
+		{name: "integer convolutions", doc: "rules that convolve quantized numbers to floats", rules: append(floatConvs, floatConvEnds...)},
 		{name: "dynamic integers", doc: "rules that join integer products with the scales of dynamic quantization", rules: dynamicProducts},
 		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},
 		{name: "convolutions", doc: "rules that join convolutions with what surrounds them", rules: convolutions},
@@ -54,6 +55,7 @@ func layout() []pass {
 	return []pass{
 		{name: "layout", doc: "keep values in the order of dimensions that moves least, convolutions channels-last", run: (*state).arrange},
 		{name: "convolutions", doc: "rules that join convolutions with what surrounds them", rules: convolutions},
+		{name: "integer convolutions", doc: "rules that join integer convolutions with functions of single elements", rules: floatConvEnds},
 		{name: "bounds", doc: "rules that fuse bounds into integer convolutions", rules: boundConvs},
 	}
 }

@@ -69,10 +69,13 @@ func newDepth(w []byte, channels, taps int, signed bool, zero []int32) *depth {
 	return d
 }
 
-// round sets bias and scale of r.
-func (d *depth) round(r *Round, zx int32, bias []int32, scale []float32, factor float32) {
+// round sets bias, scale and shift of r.
+func (d *depth) round(r *Round, zx int32, bias []int32, scale []float32, factor float32, shift []float32) {
 	n := len(d.data) * d.t.Width
-	r.bias, r.scale, r.small = make([]int32, n), make([]float32, n), true
+	if len(r.bias) != n {
+		r.bias, r.scale, r.shift = make([]int32, n), make([]float32, n), make([]float32, n)
+	}
+	r.small = true
 	for c := range d.channels {
 		at := c/d.t.Width*d.t.Width + d.t.Order(c%d.t.Width, min(d.t.Width, d.channels-c/d.t.Width*d.t.Width))
 		s := scale[0]
@@ -86,6 +89,9 @@ func (d *depth) round(r *Round, zx int32, bias []int32, scale []float32, factor 
 		if bias != nil {
 			r.bias[at] += bias[c]
 		}
+		if r.shift[at] = 0; shift != nil {
+			r.shift[at] = shift[c]
+		}
 	}
 }
 
@@ -97,16 +103,33 @@ func (d *depth) run(p par.P, a *Args) {
 	if a.R.lo < 0 {
 		words = [4]uint32{pair(a.R.zero + 128), pair(a.R.lo + 128), pair(a.R.hi + 128), 0x80808080}
 	}
-	walk(p, a.N, a.C, &a.Window, a.X, a.Y, d.of, d.t.Width, a.Zero, func(r *rowArgs, block int) {
-		ch := block * d.t.Width
-		r.words, r.w, r.real = words, d.data[block], d.real
-		r.bias, r.scale = a.R.bias[ch:ch+d.t.Width], a.R.scale[ch:ch+d.t.Width]
-		if a.R.small {
+	if a.F != nil {
+		var done func(from, to int)
+		if a.Act != nil {
+			done = func(from, to int) { a.Act(a.F[from*a.C : to*a.C]) }
+		}
+		y := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(a.F))), 4*len(a.F))
+		walk(p, a.N, a.C, &a.Window, a.X, y, 4, d.of, d.t.Width, a.Zero, func(r *rowArgs, block int) {
+			d.block(r, a.R, block)
+			d.t.Floats(r)
+		}, done)
+		return
+	}
+	walk(p, a.N, a.C, &a.Window, a.X, a.Y, 1, d.of, d.t.Width, a.Zero, func(r *rowArgs, block int) {
+		d.block(r, a.R, block)
+		if r.words = words; a.R.small {
 			d.t.Row(r)
 		} else {
-			d.slow(r, ch)
+			d.slow(r, block*d.t.Width)
 		}
-	})
+	}, nil)
+}
+
+// block sets what r takes from the weights and from o.
+func (d *depth) block(r *rowArgs, o *Round, block int) {
+	ch := block * d.t.Width
+	r.w, r.real = d.data[block], d.real
+	r.bias, r.scale, r.shift = o.bias[ch:ch+d.t.Width], o.scale[ch:ch+d.t.Width], o.shift[ch:ch+d.t.Width]
 }
 
 func inOrder(c, _ int) int { return c }
@@ -123,11 +146,31 @@ func packGo(w []int16, taps, channels, width int) []byte {
 }
 
 func rowGo(r *rowArgs) {
-	var acc [64]int32
 	var out [64]byte
-	scale := r.scale[:r.width]
 	lo, hi, zero := int32(int16(r.words[1])), int32(int16(r.words[2])), int32(int16(r.words[0]))
 	flip := byte(r.words[3])
+	sumRows(r, func(i int, sums []int32) {
+		quant.RequantizeEach(out[:r.width], sums, r.scale[:r.width], zero, lo, hi)
+		y := unsafe.Slice((*byte)(unsafe.Add(r.y, i*r.ystep)), r.width)
+		for c, v := range out[:r.width] {
+			y[c] = v ^ flip
+		}
+	})
+}
+
+// floatsGo takes weights as packGo leaves them.
+func floatsGo(r *rowArgs) {
+	sumRows(r, func(i int, sums []int32) {
+		y := unsafe.Slice((*float32)(unsafe.Add(r.y, i*r.ystep)), r.width)
+		for c, v := range sums {
+			y[c] = float32(float32(v)*r.scale[c]) + r.shift[c]
+		}
+	})
+}
+
+// sumRows calls emit with the sums of each position.
+func sumRows(r *rowArgs, emit func(i int, sums []int32)) {
+	var acc [64]int32
 	for i := range r.n {
 		sums := acc[:r.width]
 		copy(sums, r.bias)
@@ -138,11 +181,7 @@ func rowGo(r *rowArgs) {
 				sums[c] += int32(v) * int32(int16(binary.LittleEndian.Uint16(w[2*c:])))
 			}
 		}
-		quant.RequantizeEach(out[:r.width], sums, scale, zero, lo, hi)
-		y := unsafe.Slice((*byte)(unsafe.Add(r.y, i*r.ystep)), r.width)
-		for c, v := range out[:r.width] {
-			y[c] = v ^ flip
-		}
+		emit(i, sums)
 	}
 }
 

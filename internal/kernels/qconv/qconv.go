@@ -1,5 +1,5 @@
 // Package qconv convolves 8-bit integers, exactly, in 32 bits, and rounds the
-// sums to 8 bits. Tensors are channels-last: [n, spatial…, c], row-major.
+// sums to 8 bits or scales them to floats. Tensors are channels-last: [n, spatial…, c], row-major.
 package qconv
 
 import (
@@ -44,6 +44,8 @@ type Table struct {
 	// Row computes n positions of one block: position i is the sum over taps t of
 	// weights times the width bytes at ptrs[t]+i*xstep, and goes to y+i*ystep.
 	Row func(r *rowArgs)
+	// Floats is Row for floats: shift is added.
+	Floats func(r *rowArgs)
 	// MaxWidth is the number of channels that Max takes at most. Max sets
 	// position i to the largest of the bytes at ptrs[t]+i*xstep.
 	MaxWidth int
@@ -60,12 +62,12 @@ type rowArgs struct {
 	xstep, ystep int
 	width        int
 	bias         []int32
-	scale        []float32
+	scale, shift []float32
 	words        [4]uint32 // zero point, least and greatest value as pairs of words, then what bytes are flipped by
 }
 
 // Tables lists what this machine can run, slowest first.
-var Tables = append([]*Table{{Name: cpu.Generic, Width: 32, Taps: 1, Pack: packGo, Order: inOrder, Row: rowGo,
+var Tables = append([]*Table{{Name: cpu.Generic, Width: 32, Taps: 1, Pack: packGo, Order: inOrder, Row: rowGo, Floats: floatsGo,
 	MaxWidth: math.MaxInt, Max: maxGo}}, archTables()...)
 
 // Best returns the fastest table that may be used.
@@ -156,11 +158,13 @@ func packFours(p par.P, w []byte, m, cg, taps int, signed bool) *qgemm.Right {
 // Round says what becomes of the sums of a convolution: for each output channel
 //
 //	clamp(round((s + bias)·scale) + zero, lo, hi), halves to even
+//
+// or, as floats, s·scale + shift.
 type Round struct {
 	groups       []*qgemm.Finish
 	zero, lo, hi int32
 	bias         []int32 // of depthwise convolutions: in the order of blocks
-	scale        []float32
+	scale, shift []float32
 	small        bool
 }
 
@@ -169,40 +173,59 @@ type Round struct {
 // or one for each output channel.
 func NewRound(w *Weights, zx int32, zw, bias []int32, scale []float32, factor float32, zero, lo, hi int32) *Round {
 	r := &Round{zero: zero, lo: lo, hi: hi}
+	r.set(w, zx, zw, bias, scale, factor, nil)
+	return r
+}
+
+// SetFloats makes r what Run needs with w for floats: as NewRound, but what is
+// added to the scaled sums are floats, one for each output channel; nil: none.
+// It uses the memory that r has.
+func (r *Round) SetFloats(w *Weights, zx int32, zw []int32, scale []float32, factor float32, shift []float32) {
+	r.set(w, zx, zw, nil, scale, factor, shift)
+}
+
+func (r *Round) set(w *Weights, zx int32, zw, bias []int32, scale []float32, factor float32, shift []float32) {
 	if w.depth != nil {
-		w.depth.round(r, zx, bias, scale, factor)
-		return r
+		w.depth.round(r, zx, bias, scale, factor, shift)
+		return
 	}
 	mg := w.M / w.Group
-	part := func(v []int32, g int) []int32 {
-		if len(v) > 1 {
-			return v[g*mg : (g+1)*mg]
-		}
-		return v
+	for len(r.groups) < len(w.groups) {
+		r.groups = append(r.groups, &qgemm.Finish{Zero: r.zero, Lo: r.lo, Hi: r.hi})
 	}
 	for g, right := range w.groups {
-		f := &qgemm.Finish{Zero: zero, Lo: lo, Hi: hi}
-		s := scale
-		if len(s) > 1 {
-			s = s[g*mg : (g+1)*mg]
-		}
-		f.SetScale(s, mg, factor)
+		f := r.groups[g]
+		f.SetScale(each(scale, g, mg), mg, factor)
 		var b []int32
 		if bias != nil {
 			b = bias[g*mg : (g+1)*mg]
 		}
-		f.SetZeros(right, w.CG*w.Taps, zx, part(zw, g), b)
-		r.groups = append(r.groups, f)
+		f.SetZeros(right, w.CG*w.Taps, zx, each(zw, g, mg), b)
+		f.SetShift(nil, mg)
+		if shift != nil {
+			f.SetShift(shift[g*mg:(g+1)*mg], mg)
+		}
 	}
-	return r
+}
+
+// each returns the n values of group g, or the one of all.
+func each[T any](v []T, g, n int) []T {
+	if len(v) > 1 {
+		return v[g*n : (g+1)*n]
+	}
+	return v
 }
 
 // Args is one convolution: X [N, In…, C] of bytes with zero point Zero, Y
-// [N, Out…, M].
+// [N, Out…, M], or F instead of Y.
 type Args struct {
 	N, C int
 	Window
-	X, Y   []byte
+	X, Y []byte
+	F    []float32
+	// Act, if there is one, changes elements of F when they are computed; it is
+	// called for many at a time, and at once for different ones.
+	Act    func(f []float32)
 	Signed bool // X; Zero then has its top bit flipped, as all bytes will have
 	Zero   byte // unsigned
 	W      *Weights
@@ -216,7 +239,7 @@ func Run(p par.P, a *Args, scratch func(n int) []byte) {
 	if a.N == 0 || w.M == 0 || out == 0 {
 		return
 	}
-	if w.CG*w.Group != a.C || w.M%w.Group != 0 || len(a.X) != a.N*a.C*product(a.In) || len(a.Y) != a.N*w.M*out || w.Taps != product(a.Kernel) {
+	if w.CG*w.Group != a.C || w.M%w.Group != 0 || len(a.X) != a.N*a.C*product(a.In) || len(a.Y)+len(a.F) != a.N*w.M*out || (a.Y == nil) == (a.F == nil) || w.Taps != product(a.Kernel) {
 		panic("qconv: sizes do not fit")
 	}
 	b := *a
@@ -358,7 +381,34 @@ func (r *runner) block(v *qgemm.View, g, i0, q0, q1 int) {
 			v.RowSums(v.Sums)
 		}
 	}
-	f.Bytes(qgemm.Best(), v, r.W.groups[g], q0, q1, r.Y[i0*r.W.M+g*(r.W.M/r.W.Group):], r.W.M)
+	r.product(f, qgemm.Best(), v, g, q0, q1, i0)
+	r.act(i0, i0+v.M, g, q0, q1)
+}
+
+// product computes panels [q0, q1) of group g for v and writes them from position i0 on.
+func (r *runner) product(f *qgemm.Finish, t *qgemm.Table, v *qgemm.View, g, q0, q1, i0 int) {
+	at := i0*r.W.M + g*(r.W.M/r.W.Group)
+	if r.F != nil {
+		f.Floats(t, v, r.W.groups[g], q0, q1, r.F[at:], r.W.M)
+		return
+	}
+	f.Bytes(t, v, r.W.groups[g], q0, q1, r.Y[at:], r.W.M)
+}
+
+// act applies Act to panels [q0, q1) of group g at positions [i0, i1).
+func (r *runner) act(i0, i1, g, q0, q1 int) {
+	if r.Act == nil {
+		return
+	}
+	mg := r.W.M / r.W.Group
+	c0, c1 := q0*qgemm.Width, min(q1*qgemm.Width, mg)
+	if c1-c0 == r.W.M {
+		r.Act(r.F[i0*r.W.M : i1*r.W.M])
+		return
+	}
+	for i := i0; i < i1; i++ {
+		r.Act(r.F[i*r.W.M+g*mg+c0 : i*r.W.M+g*mg+c1])
+	}
 }
 
 // direct reports whether lines serves: the taps along the last dimension lie in
@@ -437,9 +487,10 @@ func (r *runner) lines(p par.P, scratch func(n int) []byte) {
 					if f.Zeros != nil {
 						v.RowSums(v.Sums)
 					}
-					f.Bytes(t, v, right, q, q+each, r.Y[l*ow*r.W.M:], r.W.M)
+					r.product(f, t, v, 0, q, q+each, l*ow)
 				}
 			}
+			r.act(l0*ow, l1*ow, 0, q0, q1)
 		}
 	})
 }

@@ -36,6 +36,21 @@ func vnniDepth9HalfMasked(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep
 func avx2Depth(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer)
 
 //go:noescape
+func vnniDepthFloats(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer, mask uint64)
+
+//go:noescape
+func vnniDepthHalfFloats(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer, mask uint64)
+
+//go:noescape
+func vnniDepth9Floats(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer, mask uint64)
+
+//go:noescape
+func vnniDepth9HalfFloats(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer, mask uint64)
+
+//go:noescape
+func avx2DepthFloats(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer)
+
+//go:noescape
 func avx2MaxU(n, taps int, ptrs, y unsafe.Pointer, xstep, ystep int)
 
 //go:noescape
@@ -50,7 +65,7 @@ func avx512MaxS(n, taps int, ptrs, y unsafe.Pointer, xstep, ystep int, mask uint
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, Width: 16, Taps: 2, Pack: packWords, Order: inOrder, Row: rowAVX2, MaxWidth: 32, Max: maxAVX2})
+		l = append(l, &Table{Name: cpu.AVX2, Width: 16, Taps: 2, Pack: packWords, Order: inOrder, Row: rowAVX2, Floats: floatsAVX2, MaxWidth: 32, Max: maxAVX2})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 {
 		t := *l[0]
@@ -58,7 +73,7 @@ func archTables() []*Table {
 		l = append(l, &t)
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
-		l = append(l, &Table{Name: cpu.VNNI, Width: 64, Taps: 4, Pack: packBytes, Order: unpacked, Row: rowVNNI, MaxWidth: 64, Max: maxAVX512})
+		l = append(l, &Table{Name: cpu.VNNI, Width: 64, Taps: 4, Pack: packBytes, Order: unpacked, Row: rowVNNI, Floats: floatsVNNI, MaxWidth: 64, Max: maxAVX512})
 	}
 	return l
 }
@@ -105,6 +120,20 @@ func rowVNNI(r *rowArgs) {
 		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.words), ^uint64(0)>>(64-r.width))
 }
 
+func floatsVNNI(r *rowArgs) {
+	f := vnniDepthFloats
+	switch nine := r.real == 9; {
+	case nine && r.width > 32:
+		f = vnniDepth9Floats
+	case nine:
+		f = vnniDepth9HalfFloats
+	case r.width <= 32:
+		f = vnniDepthHalfFloats
+	}
+	f(r.n, r.taps/4, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
+		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.shift[0]), ^uint64(0)>>(64-r.width))
+}
+
 // packWords is [tap/2][channel][2] as words for 16 channels, else packGo.
 func packWords(w []int16, taps, channels, width int) []byte {
 	if width < 16 {
@@ -126,6 +155,15 @@ func rowAVX2(r *rowArgs) {
 	}
 	avx2Depth(r.n, r.taps/2, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
 		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.words))
+}
+
+func floatsAVX2(r *rowArgs) {
+	if r.width < 16 {
+		floatsGo(r)
+		return
+	}
+	avx2DepthFloats(r.n, r.taps/2, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
+		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.shift[0]))
 }
 
 func maxAVX2(r *rowArgs, signed bool) {

@@ -27,9 +27,18 @@ func (s sizes) args() *Args {
 
 // naive computes what Run should.
 func naive(a *Args, s sizes, w []byte, signed bool, zw, bias []int32, scale []float32, zero, lo, hi int32) []byte {
+	y := make([]byte, s.n*product(a.Out)*s.mg*s.group)
+	for i, sum := range naiveSums(a, s, w, signed, zw, bias) {
+		q := math.RoundToEven(float64(float32(sum)*scale[min(i%(s.mg*s.group), len(scale)-1)])) + float64(zero)
+		y[i] = byte(int32(min(max(q, float64(lo)), float64(hi))))
+	}
+	return y
+}
+
+func naiveSums(a *Args, s sizes, w []byte, signed bool, zw, bias []int32) []int32 {
 	m, d := s.mg*s.group, len(s.in)
 	out, taps := product(a.Out), product(s.kernel)
-	y := make([]byte, s.n*out*m)
+	y := make([]int32, s.n*out*m)
 	pos, tap := make([]int, d), make([]int, d)
 	for n := range s.n {
 		for o := range out {
@@ -58,8 +67,7 @@ func naive(a *Args, s sizes, w []byte, signed bool, zw, bias []int32, scale []fl
 						sum += v * (int32(a.X[(n*product(s.in)+at)*a.C+ch/s.mg*s.cg+c]) - int32(a.Zero))
 					}
 				}
-				q := math.RoundToEven(float64(float32(sum)*scale[min(ch, len(scale)-1)])) + float64(zero)
-				y[(n*out+o)*m+ch] = byte(int32(min(max(q, float64(lo)), float64(hi))))
+				y[(n*out+o)*m+ch] = sum
 			}
 		}
 	}
@@ -166,6 +174,80 @@ func TestRun(t *testing.T) {
 				}
 				for _, v := range whole[size:] {
 					if v != 0xa5 {
+						t.Fatalf("%+v: wrote beyond the end", s)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestFloats(t *testing.T) {
+	cases := []sizes{
+		{1, 3, 8, 1, []int{9, 11}, []int{3, 3}, []int{2, 2}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{2, 16, 40, 1, []int{5, 7}, []int{1, 1}, []int{1, 1}, []int{1, 1}, []int{0, 0, 0, 0}},
+		{1, 4, 6, 3, []int{8, 9}, []int{3, 2}, []int{1, 2}, []int{2, 3}, []int{2, 1, 0, 3}},
+		{1, 5, 70, 1, []int{4, 120}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{1, 1, 1, 32, []int{9, 9}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{1, 1, 1, 30, []int{9, 9}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{2, 1, 1, 100, []int{6, 7}, []int{3, 3}, []int{2, 2}, []int{1, 1}, []int{1, 0, 1, 1}},
+		{1, 1, 1, 17, []int{12, 12}, []int{5, 5}, []int{1, 1}, []int{2, 2}, []int{4, 4, 4, 4}},
+		{1, 1, 1, 70, []int{20}, []int{7}, []int{3}, []int{1}, []int{3, 3}},
+		{1, 1, 1, 5, []int{4, 5}, []int{2, 2}, []int{1, 1}, []int{1, 1}, []int{0, 0, 0, 0}},
+	}
+	eachTable(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(3, 9))
+		var round Round
+		for _, s := range cases {
+			for kind := range 4 {
+				a := s.args()
+				m, taps := s.mg*s.group, product(s.kernel)
+				a.Zero = byte(rng.IntN(256))
+				a.X = make([]byte, s.n*product(s.in)*a.C)
+				w, scale, shift := make([]byte, m*s.cg*taps), make([]float32, m), make([]float32, m)
+				for i := range a.X {
+					a.X[i] = byte(rng.IntN(256))
+				}
+				for i := range w {
+					w[i] = byte(rng.IntN(256))
+				}
+				for i := range scale {
+					scale[i], shift[i] = 1./128, float32(rng.IntN(30))
+				}
+				var zw []int32
+				if kind%2 == 1 {
+					zw = []int32{3}
+				}
+				if kind > 1 {
+					scale, shift = scale[:1], nil
+				} else {
+					a.Act = func(f []float32) {
+						for i := range f {
+							f[i] = -f[i]
+						}
+					}
+				}
+				wt := NewWeights(par.P{}, w, m, s.cg, s.group, taps, s.kernel[len(s.kernel)-1], kind%2 == 0, zw)
+				round = Round{} // groups differ in size
+				round.SetFloats(wt, 7, zw, scale, 2, nil)
+				round.SetFloats(wt, int32(a.Zero), zw, scale, 1, shift)
+				a.W, a.R = wt, &round
+				size := s.n * product(a.Out) * m
+				whole := make([]float32, size+64)
+				a.F = whole[:size:size]
+				Run(par.P{Threads: 1 + kind%2}, a, func(n int) []byte { return make([]byte, n) })
+				sums := naiveSums(a, s, w, kind%2 == 0, zw, make([]int32, m))
+				for i, v := range sums {
+					want := float32(v) / 128
+					if shift != nil {
+						want = -(want + shift[i%m])
+					}
+					if a.F[i] != want {
+						t.Fatalf("%+v kind %d: element %d is %v, want %v", s, kind, i, a.F[i], want)
+					}
+				}
+				for _, v := range whole[size:] {
+					if v != 0 {
 						t.Fatalf("%+v: wrote beyond the end", s)
 					}
 				}

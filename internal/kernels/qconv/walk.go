@@ -9,8 +9,10 @@ import (
 
 // walk calls row for runs of positions along the last dimension of the output y
 // [n, Out…, c], which see the same taps, and for blocks of width channels: of
-// lists the taps, -1 for one that sees padding wherever it is. Calls may be at once.
-func walk(p par.P, n, c int, w *Window, x, y []byte, of []int, width int, pad byte, row func(r *rowArgs, block int)) {
+// lists the taps, -1 for one that sees padding wherever it is. size is the bytes of
+// an element of y. done, if there is one, is called for positions [from, to) of y when
+// they are computed. Calls may be at once.
+func walk(p par.P, n, c int, w *Window, x, y []byte, size int, of []int, width int, pad byte, row func(r *rowArgs, block int), done func(from, to int)) {
 	last := len(w.In) - 1
 	kw, ow, iw := w.Kernel[last], w.Out[last], w.In[last]
 	stride, before, dil := w.Strides[last], w.Before[last], w.Dilations[last]
@@ -30,7 +32,7 @@ func walk(p par.P, n, c int, w *Window, x, y []byte, of []int, width int, pad by
 	}
 	padding := bytes.Repeat([]byte{pad}, max(1, (x1-x0)*stride+1)*c)
 	p.For(n*images, max(1, (1<<16)/max(1, ow*c*len(of))), func(lo, hi int) {
-		r := &rowArgs{taps: len(of), ptrs: make([]unsafe.Pointer, len(of)), xstep: stride * c, ystep: c}
+		r := &rowArgs{taps: len(of), ptrs: make([]unsafe.Pointer, len(of)), xstep: stride * c, ystep: c * size}
 		pos, tap := make([]int, last), make([]int, last)
 		offsets := make([]int, product(w.Kernel)/kw) // of the lines that taps see; -1: padding
 		at := make([]int, len(of))
@@ -78,10 +80,13 @@ func walk(p par.P, n, c int, w *Window, x, y []byte, of []int, width int, pad by
 							r.ptrs[i] = unsafe.Pointer(&x[o+ch])
 						}
 					}
-					out := y[(l*ow+p0)*c+ch:]
-					_ = out[(r.n-1)*c+r.width-1]
+					out := y[((l*ow+p0)*c+ch)*size:]
+					_ = out[((r.n-1)*c+r.width)*size-1]
 					r.y = unsafe.Pointer(&out[0])
 					row(r, b)
+				}
+				if done != nil {
+					done(l*ow+p0, l*ow+p0+r.n)
 				}
 			}
 		}
@@ -106,7 +111,7 @@ func Max(p par.P, n, c int, w *Window, x, y []byte, signed bool) {
 		of[i] = i
 	}
 	t := Best()
-	walk(p, n, c, w, x, y, of, min(c, t.MaxWidth), least, func(r *rowArgs, _ int) { t.Max(r, signed) })
+	walk(p, n, c, w, x, y, 1, of, min(c, t.MaxWidth), least, func(r *rowArgs, _ int) { t.Max(r, signed) }, nil)
 }
 
 func maxGo(r *rowArgs, signed bool) {

@@ -45,6 +45,9 @@ type Finish struct {
 	// Small says that all scales lie within (-1, 1), so that no product leaves
 	// the range of int32. SetScale sets it.
 	Small bool
+
+	zeros []int32   // what Zeros may use
+	shift []float32 // what Shift may use
 }
 
 // SetScale sets Scale for n columns from one value or one for each, each times
@@ -68,6 +71,20 @@ func (f *Finish) SetScale(scale []float32, n int, factor float32) {
 	clear(f.Scale[n:])
 }
 
+// SetShift sets Shift for n columns; nil: none.
+func (f *Finish) SetShift(shift []float32, n int) {
+	if shift == nil {
+		f.Shift = nil
+		return
+	}
+	padded := (n + Width - 1) / Width * Width
+	if cap(f.shift) < padded {
+		f.shift = make([]float32, padded)
+	}
+	f.Shift = f.shift[:padded]
+	clear(f.Shift[copy(f.Shift, shift[:n]):])
+}
+
 // SetZeros sets Bias and Zeros for the product of a, whose bytes have the zero
 // point za (as unsigned bytes), with b, of zero points zb (one, one for each
 // column, or none), so that s is the sum of the products of what the bytes stand
@@ -87,7 +104,10 @@ func (f *Finish) SetZeros(b *Right, k int, za int32, zb, bias []int32) {
 		any = any || z+off != 0
 	}
 	if any {
-		f.Zeros = make([]int32, padded)
+		if cap(f.zeros) < padded {
+			f.zeros = make([]int32, padded)
+		}
+		f.Zeros = f.zeros[:padded]
 		for j := range b.N {
 			f.Zeros[j] = zeroAt(zb, j) + off
 		}

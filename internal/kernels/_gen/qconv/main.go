@@ -6,13 +6,18 @@ import "github.com/gneiss-run/gneiss/internal/kernels/_gen/asm"
 
 func main() {
 	a := asm.New("!noasm")
-	vnni(a, "vnniDepth", "Z", false, true)
-	vnni(a, "vnniDepthHalf", "Y", false, true)
-	vnni(a, "vnniDepth9", "Z", true, false)
-	vnni(a, "vnniDepth9Masked", "Z", true, true)
-	vnni(a, "vnniDepth9Half", "Y", true, false)
-	vnni(a, "vnniDepth9HalfMasked", "Y", true, true)
-	avx2(a)
+	vnni(a, "vnniDepth", "Z", false, true, false)
+	vnni(a, "vnniDepthHalf", "Y", false, true, false)
+	vnni(a, "vnniDepth9", "Z", true, false, false)
+	vnni(a, "vnniDepth9Masked", "Z", true, true, false)
+	vnni(a, "vnniDepth9Half", "Y", true, false, false)
+	vnni(a, "vnniDepth9HalfMasked", "Y", true, true, false)
+	vnni(a, "vnniDepthFloats", "Z", false, true, true)
+	vnni(a, "vnniDepthHalfFloats", "Y", false, true, true)
+	vnni(a, "vnniDepth9Floats", "Z", true, true, true)
+	vnni(a, "vnniDepth9HalfFloats", "Y", true, true, true)
+	avx2(a, "avx2Depth", false)
+	avx2(a, "avx2DepthFloats", true)
 	for _, op := range []string{"VPMAXUB", "VPMAXSB"} {
 		maximum(a, "avx2Max"+op[5:6], op, false)
 		maximum(a, "avx512Max"+op[5:6], op, true)
@@ -37,8 +42,9 @@ func args(a *asm.File) {
 // vnni sums four taps at once: the bytes of 64 channels (of 32 with r Y) are
 // turned into a double word of four taps for each channel. Unpacking and packing
 // take the channels apart in the same order. With nine, there are 9 taps and the
-// weights stay in registers; without masked, all channels are there.
-func vnni(a *asm.File, name, r string, nine, masked bool) {
+// weights stay in registers; without masked, all channels are there. With floats,
+// words has what is added to the scaled sums, which are stored as they are.
+func vnni(a *asm.File, name, r string, nine, masked, floats bool) {
 	a.Func(name, 88)
 	args(a)
 	size := 64
@@ -51,8 +57,16 @@ func vnni(a *asm.File, name, r string, nine, masked bool) {
 		a.P("KMOVQ AX, K1")
 		load, store = func(z int) { a.P("VMOVDQU8.Z (DX)(AX*1), K1, %s%d", r, z) }, "VMOVDQU8 %s0, K1, (DI)"
 	}
-	for i := range 4 {
-		a.P("VPBROADCASTD %d(DX), %s%d", 4*i, r, 28+i)
+	if floats {
+		for i := range 4 {
+			a.P("VMOVUPS %d(DX), %s%d", size*i, r, 28+i)
+			a.P("KMOVD AX, K%d", 2+i) // of the channels that a store has
+			a.P("SHRQ $%d, AX", size/4)
+		}
+	} else {
+		for i := range 4 {
+			a.P("VPBROADCASTD %d(DX), %s%d", 4*i, r, 28+i)
+		}
 	}
 	if nine {
 		for i := range 12 {
@@ -117,18 +131,38 @@ func vnni(a *asm.File, name, r string, nine, masked bool) {
 	for i := range 4 {
 		a.P("VCVTDQ2PS %s%d, %s%d", r, i, r, i)
 		a.P("VMULPS %d(R13), %s%d, %s%d", size*i, r, i, r, i)
-		a.P("VCVTPS2DQ %s%d, %s%d", r, i, r, i)
+		if floats {
+			a.P("VADDPS %s%d, %s%d, %s%d", r, 28+i, r, i, r, i)
+		} else {
+			a.P("VCVTPS2DQ %s%d, %s%d", r, i, r, i)
+		}
 	}
-	a.P("VPACKSSDW %s1, %s0, %s0", r, r, r)
-	a.P("VPACKSSDW %s3, %s2, %s2", r, r, r)
-	for i := 0; i < 4; i += 2 {
-		a.P("VPADDSW %s28, %s%d, %s%d", r, r, i, r, i)
-		a.P("VPMAXSW %s29, %s%d, %s%d", r, r, i, r, i)
-		a.P("VPMINSW %s30, %s%d, %s%d", r, r, i, r, i)
+	switch {
+	case floats && r == "Y": // quarters 4i+16l of the channels are in lane l of register i
+		for i, v := range []int{0x20, 0x20, 0x31, 0x31} {
+			a.P("VPERM2I128 $%d, Y%d, Y%d, Y%d", v, i%2*2+1, i%2*2, 4+i)
+			a.P("VMOVUPS Y%d, K%d, %d(DI)", 4+i, 2+i, 32*i)
+		}
+	case floats:
+		for i, v := range []int{0x44, 0xee, 0x44, 0xee} {
+			a.P("VSHUFF32X4 $%d, Z%d, Z%d, Z%d", v, i/2*2+1, i/2*2, 4+i)
+		}
+		for i, v := range []int{0x88, 0xdd, 0x88, 0xdd} {
+			a.P("VSHUFF32X4 $%d, Z%d, Z%d, Z%d", v, 6+i/2, 4+i/2, i)
+			a.P("VMOVUPS Z%d, K%d, %d(DI)", i, 2+i, 64*i)
+		}
+	default:
+		a.P("VPACKSSDW %s1, %s0, %s0", r, r, r)
+		a.P("VPACKSSDW %s3, %s2, %s2", r, r, r)
+		for i := 0; i < 4; i += 2 {
+			a.P("VPADDSW %s28, %s%d, %s%d", r, r, i, r, i)
+			a.P("VPMAXSW %s29, %s%d, %s%d", r, r, i, r, i)
+			a.P("VPMINSW %s30, %s%d, %s%d", r, r, i, r, i)
+		}
+		a.P("VPACKUSWB %s2, %s0, %s0", r, r, r)
+		a.P("VPXORD %s31, %s0, %s0", r, r, r)
+		a.P(store, r)
 	}
-	a.P("VPACKUSWB %s2, %s0, %s0", r, r, r)
-	a.P("VPXORD %s31, %s0, %s0", r, r, r)
-	a.P(store, r)
 	a.P("ADDQ R10, AX")
 	a.P("ADDQ R11, DI")
 	a.P("DECQ CX")
@@ -137,12 +171,17 @@ func vnni(a *asm.File, name, r string, nine, masked bool) {
 	a.P("RET")
 }
 
-// avx2 sums two taps at once, as words, for 16 channels.
-func avx2(a *asm.File) {
-	a.Func("avx2Depth", 80)
+// avx2 sums two taps at once, as words, for 16 channels. With floats, it does as vnni.
+func avx2(a *asm.File, name string, floats bool) {
+	a.Func(name, 80)
 	args(a)
-	for i := range 4 {
-		a.P("VPBROADCASTD %d(DX), Y%d", 4*i, 12+i)
+	if floats {
+		a.P("VMOVUPS (DX), Y12")
+		a.P("VMOVUPS 32(DX), Y13")
+	} else {
+		for i := range 4 {
+			a.P("VPBROADCASTD %d(DX), Y%d", 4*i, 12+i)
+		}
 	}
 	a.P("XORQ AX, AX")
 	a.P("PCALIGN $32")
@@ -171,17 +210,24 @@ func avx2(a *asm.File) {
 	for i := range 2 {
 		a.P("VCVTDQ2PS Y%d, Y%d", i, i)
 		a.P("VMULPS %d(R13), Y%d, Y%d", 32*i, i, i)
-		a.P("VCVTPS2DQ Y%d, Y%d", i, i)
+		if floats {
+			a.P("VADDPS Y%d, Y%d, Y%d", 12+i, i, i)
+			a.P("VMOVUPS Y%d, %d(DI)", i, 32*i)
+		} else {
+			a.P("VCVTPS2DQ Y%d, Y%d", i, i)
+		}
 	}
-	a.P("VPACKSSDW Y1, Y0, Y0")
-	a.P("VPERMQ $0xd8, Y0, Y0")
-	a.P("VPADDSW Y12, Y0, Y0")
-	a.P("VPMAXSW Y13, Y0, Y0")
-	a.P("VPMINSW Y14, Y0, Y0")
-	a.P("VEXTRACTI128 $1, Y0, X1")
-	a.P("VPACKUSWB X1, X0, X0")
-	a.P("VPXOR X15, X0, X0")
-	a.P("VMOVDQU X0, (DI)")
+	if !floats {
+		a.P("VPACKSSDW Y1, Y0, Y0")
+		a.P("VPERMQ $0xd8, Y0, Y0")
+		a.P("VPADDSW Y12, Y0, Y0")
+		a.P("VPMAXSW Y13, Y0, Y0")
+		a.P("VPMINSW Y14, Y0, Y0")
+		a.P("VEXTRACTI128 $1, Y0, X1")
+		a.P("VPACKUSWB X1, X0, X0")
+		a.P("VPXOR X15, X0, X0")
+		a.P("VMOVDQU X0, (DI)")
+	}
 	a.P("ADDQ R10, AX")
 	a.P("ADDQ R11, DI")
 	a.P("DECQ CX")
