@@ -1,9 +1,6 @@
 package ops
 
-import (
-	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
-	"github.com/gneiss-run/gneiss/internal/par"
-)
+import "github.com/gneiss-run/gneiss/internal/kernels/gemm"
 
 // GRU, with gates in the order z, r, h and by default f = Sigmoid, g = Tanh:
 //
@@ -32,62 +29,80 @@ func buildGRU(b *BuildContext) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.split, r.lateBias = true, b.Bool("linear_before_reset", false)
+	r.lateBias = b.Bool("linear_before_reset", false)
+	r.split = !r.lateBias
 	return buildRecurrent(b, &r, newGRUCell[float32], newGRUCell[float64])
 }
 
-type gruCell[T floating] struct {
-	*recurrentCall[T]
-	hidden []T // [d, n, h]: with linear_before_reset what the reset gate multiplies, else scratch
-}
+type gruCell[T floating] struct{}
 
-func newGRUCell[T floating](q *recurrentCall[T], c *Call) (recurrentCell[T], error) {
-	return gruCell[T]{q, Scratch[T](c, len(q.dirs)*q.n*q.h)}, nil
-}
+func newGRUCell[T floating]() recurrentCell[T] { return &gruCell[T]{} }
 
-func (g gruCell[T]) products(p par.P, d, n int, gates, h []T) {
-	k, gh := g.h, 3*g.h
-	hidden := g.hidden[d*n*k : (d+1)*n*k]
-	run := func(a []T, part int, c []T, ldc int, e gemm.Epilogue[T]) {
-		m := g.r[d][part]
-		gemm.Run(p, &gemm.Args[T]{M: n, N: m.N, K: k, A: a, ARS: k, ACS: 1, Packed: m, C: c, LDC: ldc, Epilogue: e})
-	}
-	if n == 0 || k == 0 {
-		return
-	}
-	run(h, 0, gates, gh, gemm.Epilogue[T]{Acc: true})
-	if g.lateBias {
-		var col []T
-		if g.bias != nil {
-			col = g.bias[d*6*k+5*k:][:k]
-		}
-		run(h, 1, hidden, k, gemm.Epilogue[T]{Col: col})
-		for b := 0; b < n; b++ {
-			row := gates[b*gh : (b+1)*gh]
-			g.act(d, 0)(row[:2*k])
-			r, hg := row[k:2*k], row[2*k:]
-			for i, v := range hidden[b*k : (b+1)*k] {
-				hg[i] += r[i] * v
+func (*gruCell[T]) start(*Call, *recurrentCall[T]) error { return nil }
+
+// With linear_before_reset a unit needs nothing of the others' gates.
+func (*gruCell[T]) shares(q *recurrentCall[T]) bool { return q.lateBias && q.vec != nil }
+
+func (g *gruCell[T]) step(q *recurrentCall[T], w *recurrentStep[T], t, from, to int) {
+	k := q.h
+	q.multiply(w, t, 0, w.h[w.b0*k:], 0, from, to)
+	if q.lateBias {
+		late := q.late[w.d*k : (w.d+1)*k]
+		for b := w.b0; b < w.b1; b++ {
+			pre, rec, h, next, _, live := q.row(w, t, b)
+			switch {
+			case !live:
+			case q.vec != nil:
+				q.vec.GRU(singles(next[from:to]), singles(h[from:]), singles(pre[from:]), singles(rec[from:]), singles(late[from:]), k)
+			default:
+				addTo(pre[:2*k], rec)
+				q.act(w.d, 0)(pre[:2*k])
+				r, hg := pre[k:2*k], pre[2*k:]
+				for i, v := range rec[2*k : 3*k] {
+					hg[i] += r[i] * (v + late[i])
+				}
+				g.blend(q, w, pre, h, next)
 			}
 		}
 		return
 	}
-	for b := 0; b < n; b++ {
-		row := gates[b*gh : (b+1)*gh]
-		g.act(d, 0)(row[:2*k])
-		r, hb := row[k:2*k], h[b*k:(b+1)*k]
-		for i, v := range hb {
-			hidden[b*k+i] = r[i] * v
+	for b := w.b0; b < w.b1; b++ {
+		pre, rec, h, _, _, live := q.row(w, t, b)
+		if !live {
+			continue
+		}
+		reset := w.reset[(b-w.b0)*k:][:k]
+		if q.vec != nil {
+			q.vec.GRUReset(singles(reset), singles(h), singles(pre[k:]), singles(rec[k:]))
+			continue
+		}
+		addTo(pre[:2*k], rec)
+		q.act(w.d, 0)(pre[:2*k])
+		for i, v := range h {
+			reset[i] = pre[k+i] * v
 		}
 	}
-	run(hidden, 1, gates[2*k:], gh, gemm.Epilogue[T]{Acc: true})
+	second := gemm.Panels(2*k) * gemm.Panel // where the second part is
+	q.multiply(w, t, 1, w.reset, second, 0, k)
+	for b := w.b0; b < w.b1; b++ {
+		pre, rec, h, next, _, live := q.row(w, t, b)
+		switch {
+		case !live:
+		case q.vec != nil:
+			q.vec.GRUBlend(singles(next), singles(h), singles(pre), singles(rec), singles(pre[2*k:]), singles(rec[second:]))
+		default:
+			addTo(pre[2*k:], rec[second:])
+			g.blend(q, w, pre, h, next)
+		}
+	}
 }
 
-func (g gruCell[T]) step(d int, gates, h, _ []T) {
-	k := g.h
+// blend finishes a row whose gates z and h are complete but for g of h.
+func (*gruCell[T]) blend(q *recurrentCall[T], w *recurrentStep[T], gates, h, next []T) {
+	k := q.h
 	z, hg := gates[:k], gates[2*k:3*k]
-	g.act(d, 1)(hg)
+	q.act(w.d, 1)(hg)
 	for i, v := range h {
-		h[i] = (1-z[i])*hg[i] + z[i]*v
+		next[i] = (1-z[i])*hg[i] + z[i]*v
 	}
 }

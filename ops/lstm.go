@@ -3,9 +3,6 @@ package ops
 import (
 	"fmt"
 	"slices"
-
-	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
-	"github.com/gneiss-run/gneiss/internal/par"
 )
 
 // LSTM, with gates in the order i, o, f, c and by default f = Sigmoid, g = h = Tanh:
@@ -37,41 +34,67 @@ func buildLSTM(b *BuildContext) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.cell = true
+	r.hasCell = true
 	couple := b.Bool("input_forget", false)
 	return buildRecurrent(b, &r, newLSTMCell[float32](couple), newLSTMCell[float64](couple))
 }
 
 type lstmCell[T floating] struct {
-	*recurrentCall[T]
 	couple   bool
 	peephole []T // [d, 3h] or nil
 }
 
-func newLSTMCell[T floating](couple bool) func(*recurrentCall[T], *Call) (recurrentCell[T], error) {
-	return func(q *recurrentCall[T], c *Call) (recurrentCell[T], error) {
-		cell := lstmCell[T]{q, couple, nil}
-		if t := c.T(7); t != nil {
-			if want := []int{len(q.dirs), 3 * q.h}; !slices.Equal(t.Shape(), want) {
-				return nil, fmt.Errorf("P has shape %v, want %v", t.Shape(), want)
-			}
-			var err error
-			if cell.peephole, err = reals[T](c, 7); err != nil {
-				return nil, err
-			}
+func newLSTMCell[T floating](couple bool) func() recurrentCell[T] {
+	return func() recurrentCell[T] { return &lstmCell[T]{couple: couple} }
+}
+
+func (l *lstmCell[T]) start(c *Call, q *recurrentCall[T]) error {
+	l.peephole = nil
+	t := c.T(7)
+	if t == nil {
+		return nil
+	}
+	if want := []int{len(q.dirs), 3 * q.h}; !slices.Equal(t.Shape(), want) {
+		return fmt.Errorf("P has shape %v, want %v", t.Shape(), want)
+	}
+	var err error
+	l.peephole, err = reals[T](c, 7)
+	return err
+}
+
+func (l *lstmCell[T]) shares(q *recurrentCall[T]) bool { return l.fast(q) }
+
+// fast reports whether steps are computed in vectors.
+func (l *lstmCell[T]) fast(q *recurrentCall[T]) bool {
+	return q.vec != nil && !l.couple && l.peephole == nil
+}
+
+func (l *lstmCell[T]) step(q *recurrentCall[T], w *recurrentStep[T], t, from, to int) {
+	q.multiply(w, t, 0, w.h[w.b0*q.h:], 0, from, to)
+	l.finishStep(q, w, t, from, to)
+}
+
+// finishStep does what comes after the products of a step.
+func (l *lstmCell[T]) finishStep(q *recurrentCall[T], w *recurrentStep[T], t, from, to int) {
+	fast := l.fast(q)
+	for b := w.b0; b < w.b1; b++ {
+		pre, rec, _, next, c, live := q.row(w, t, b)
+		switch {
+		case !live:
+		case fast:
+			q.vec.LSTM(singles(next[from:to]), singles(c[from:]), singles(pre[from:]), singles(rec[from:]), q.h)
+		default:
+			addTo(pre, rec)
+			l.finish(q, w.d, pre, next, c)
 		}
-		return cell, nil
 	}
 }
 
-func (l lstmCell[T]) products(p par.P, d, n int, gates, h []T) {
-	gemm.Run(p, &gemm.Args[T]{M: n, N: 4 * l.h, K: l.h, A: h, ARS: l.h, ACS: 1, Packed: l.r[d][0], C: gates, LDC: 4 * l.h, Epilogue: gemm.Epilogue[T]{Acc: true}})
-}
-
-func (l lstmCell[T]) step(d int, gates, h, c []T) {
-	k := l.h
+// finish computes a row of the state from the gates before their functions.
+func (l *lstmCell[T]) finish(q *recurrentCall[T], d int, gates, h, c []T) {
+	k := q.h
 	i, o, f, g := gates[:k], gates[k:2*k], gates[2*k:3*k], gates[3*k:4*k]
-	act := l.act(d, 0)
+	act := q.act(d, 0)
 	var po []T
 	if l.peephole != nil {
 		p := l.peephole[d*3*k:][:3*k]
@@ -90,7 +113,7 @@ func (l lstmCell[T]) step(d int, gates, h, c []T) {
 			f[j] = 1 - v
 		}
 	}
-	l.act(d, 1)(g)
+	q.act(d, 1)(g)
 	for j, v := range c {
 		c[j] = f[j]*v + i[j]*g[j]
 	}
@@ -101,7 +124,7 @@ func (l lstmCell[T]) step(d int, gates, h, c []T) {
 		act(o)
 	}
 	copy(h, c)
-	l.act(d, 2)(h)
+	q.act(d, 2)(h)
 	for j, v := range o {
 		h[j] *= v
 	}

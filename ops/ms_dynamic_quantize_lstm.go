@@ -50,15 +50,9 @@ func buildDynamicQuantizeLSTM(b *BuildContext) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.cell = true
+	r.hasCell, r.together = true, true
 	plain := newLSTMCell[float32](b.Bool("input_forget", false))
-	newCell := func(q *recurrentCall[float32], c *Call) (recurrentCell[float32], error) {
-		cell, err := plain(q, c)
-		if err != nil {
-			return nil, err
-		}
-		return quantLSTMCell{cell.(lstmCell[float32])}, nil
-	}
+	newCell := func() recurrentCell[float32] { return &quantLSTMCell{lstmCell: plain().(*lstmCell[float32])} }
 	var packs [2]any
 	for k := range packs {
 		w, s, z := b.Const(1+k), b.Const(8+2*k), b.Const(9+2*k)
@@ -116,15 +110,18 @@ func (r *recurrent) packQuantized(p par.P, k int, w, scale, zero *tensor.Tensor)
 		at := i/(rows*columns)*per + i%columns%per
 		f[i] = float32(x-z[at]) * s[at]
 	}
-	ws, rs := make([]*gemm.Packed[float32], d), make([][]*gemm.Packed[float32], d)
+	if k == 0 { // one matrix for all directions
+		all := make([]float32, len(f))
+		for i := range d * rows {
+			copy(all[(i%rows*d+i/rows)*columns:], f[i*columns:(i+1)*columns])
+		}
+		return gemm.Pack(p, all, rows, d*columns, d*columns, 1), nil
+	}
+	rs := make([][]*gemm.Packed[float32], d)
 	for i := range d {
-		ws[i] = gemm.Pack(p, f[i*rows*columns:(i+1)*rows*columns], rows, columns, columns, 1)
-		rs[i] = ws[i : i+1]
+		rs[i] = []*gemm.Packed[float32]{gemm.Pack(p, f[i*rows*columns:(i+1)*rows*columns], rows, columns, columns, 1)}
 	}
-	if k == 1 {
-		return rs, nil
-	}
-	return ws, nil
+	return rs, nil
 }
 
 // roundDynamically sets dst to x, rounded to what quantizeDynamically keeps of it.
@@ -135,10 +132,16 @@ func roundDynamically(p par.P, dst, x []float32) {
 }
 
 // quantLSTMCell is an LSTM whose state is rounded before it is multiplied.
-type quantLSTMCell struct{ lstmCell[float32] }
+type quantLSTMCell struct {
+	*lstmCell[float32]
+}
 
-func (l quantLSTMCell) products(p par.P, d, n int, gates, h []float32) {
-	rounded := make([]float32, len(h))
-	roundDynamically(p, rounded, h)
-	l.lstmCell.products(p, d, n, gates, rounded)
+// The state is rounded as a whole.
+func (quantLSTMCell) shares(*recurrentCall[float32]) bool { return false }
+
+func (l quantLSTMCell) step(q *recurrentCall[float32], w *recurrentStep[float32], t, from, to int) {
+	copy(w.reset, w.h) // all sequences: see recurrent.together
+	roundDynamically(par.P{}, w.reset, w.reset)
+	q.multiply(w, t, 0, w.reset, 0, from, to)
+	l.finishStep(q, w, t, from, to)
 }

@@ -3,6 +3,7 @@ package ops_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -119,10 +120,15 @@ func (q *naiveRecurrent) run(x []float32) {
 
 func sigm(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
-// recurrentCase makes a case of op over all optional inputs and attributes
-// that bits choose, with the results of naiveRecurrent.
 func recurrentCase(op string, bits int, direction string) Case {
-	const s, n, ni, nh = 4, 3, 5, 6
+	return recurrentCaseOf(op, bits, direction, 3, 6)
+}
+
+// recurrentCaseOf makes a case of op over all optional inputs and attributes
+// that bits choose, for n sequences and nh hidden units, with the results of
+// naiveRecurrent.
+func recurrentCaseOf(op string, bits int, direction string, n, nh int) Case {
+	const s, ni = 4, 5
 	gates := map[string]int{"RNN": 1, "GRU": 3, "LSTM": 4}[op]
 	dirs := []bool{direction == "reverse"}
 	if direction == "bidirectional" {
@@ -166,9 +172,11 @@ func recurrentCase(op string, bits int, direction string) Case {
 		bias = wave(d*2*gates*nh, 4)
 		in[3] = F32([]int{d, 2 * gates * nh}, bias...)
 	}
-	lens := []int32{s, s, s}
+	lens := slices.Repeat([]int32{s}, n)
 	if bits&4 != 0 {
-		lens = []int32{2, 4, 1}
+		for b := range lens {
+			lens[b] = []int32{2, 4, 1}[b%3]
+		}
 		in[4] = I32([]int{n}, lens...)
 	}
 	h0, c0 := make([]float32, d*n*nh), make([]float32, d*n*nh)
@@ -278,6 +286,10 @@ func testRecurrent(t *testing.T, op string) {
 		for bits := 0; bits < 128; bits++ {
 			cases = append(cases, recurrentCase(op, bits, direction))
 		}
+	}
+	// Steps that threads share, and batches that they do.
+	for _, bits := range []int{0, 2, 6, 11, 18, 22, 31} {
+		cases = append(cases, recurrentCaseOf(op, bits, "forward", 1, 128), recurrentCaseOf(op, bits, "reverse", 2, 96), recurrentCaseOf(op, bits, "bidirectional", 9, 33))
 	}
 	c := recurrentCase(op, 4, "forward")
 	bad := func(err string, change func(c *Case)) {

@@ -1,10 +1,5 @@
 package ops
 
-import (
-	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
-	"github.com/gneiss-run/gneiss/internal/par"
-)
-
 // RNN: Ht = f(Xt·Wᵀ + Ht-1·Rᵀ + Wb + Rb), f by default Tanh.
 //
 //	X: T[s, n, i] (layout 1: [n, s, i])    W: T[d, h, i]    R: T[d, h, h]    B (optional): T[d, 2h]
@@ -31,17 +26,23 @@ func buildRNN(b *BuildContext) (Kernel, error) {
 	return buildRecurrent(b, &r, newRNNCell[float32], newRNNCell[float64])
 }
 
-type rnnCell[T floating] struct{ *recurrentCall[T] }
+type rnnCell[T floating] struct{}
 
-func newRNNCell[T floating](q *recurrentCall[T], _ *Call) (recurrentCell[T], error) {
-	return rnnCell[T]{q}, nil
-}
+func newRNNCell[T floating]() recurrentCell[T] { return &rnnCell[T]{} }
 
-func (r rnnCell[T]) products(p par.P, d, n int, gates, h []T) {
-	gemm.Run(p, &gemm.Args[T]{M: n, N: r.h, K: r.h, A: h, ARS: r.h, ACS: 1, Packed: r.r[d][0], C: gates, LDC: r.h, Epilogue: gemm.Epilogue[T]{Acc: true}})
-}
+func (*rnnCell[T]) start(*Call, *recurrentCall[T]) error { return nil }
+func (*rnnCell[T]) shares(*recurrentCall[T]) bool        { return true }
 
-func (r rnnCell[T]) step(d int, gates, h, _ []T) {
-	r.act(d, 0)(gates)
-	copy(h, gates)
+func (*rnnCell[T]) step(q *recurrentCall[T], w *recurrentStep[T], t, from, to int) {
+	q.multiply(w, t, 0, w.h[w.b0*q.h:], 0, from, to)
+	act := q.act(w.d, 0)
+	for b := w.b0; b < w.b1; b++ {
+		pre, rec, _, next, _, live := q.row(w, t, b)
+		if !live {
+			continue
+		}
+		next = next[from:to]
+		addInto(next, pre[from:to], rec[from:to])
+		act(next)
+	}
 }

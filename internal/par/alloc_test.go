@@ -4,7 +4,10 @@
 
 package par
 
-import "testing"
+import (
+	"sync/atomic"
+	"testing"
+)
 
 func TestLoopsDoNotAllocate(t *testing.T) {
 	defer Stop()
@@ -20,5 +23,14 @@ func TestLoopsDoNotAllocate(t *testing.T) {
 		if n > 0.1 {
 			t.Errorf("%d threads: %g allocations", threads, n)
 		}
+	}
+}
+
+func TestStepsAllocates(t *testing.T) {
+	defer Stop()
+	var n atomic.Int64
+	f := func(int, int) { n.Add(1) }
+	if got := testing.AllocsPerRun(100, func() { P{Threads: 2}.Steps(20, 2, f) }); got > 0 {
+		t.Errorf("%g allocations", got)
 	}
 }

@@ -159,12 +159,16 @@ func block[T Number](g *Args[T], kern kernel, a []T, ars int, b *bSource[T], str
 	}
 }
 
+// fewBlock is how many products a few rows add up before they are added to C:
+// a sum runs through half of them, or through less.
+const fewBlock = 384
+
 // few computes products of a few rows with packed panels, which memory limits:
 // each task reads one stretch of them from one end to the other.
 func (g *Args[T]) few(p par.P, a []float32, ars int, b *Packed[float32]) {
 	f := any(g).(*Args[float32])
 	kern, np := g.Table.Few32[g.M], g.Table.FewPanels[g.M]
-	const kb = 384 // of which a sum runs through half, or through less
+	const kb = fewBlock
 	panels := (g.N + Panel - 1) / Panel
 	groups := (panels + np - 1) / np
 	p.For(groups, max((1<<15)/(g.K*np*Panel), 1), func(lo, hi int) {

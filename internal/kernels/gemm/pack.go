@@ -15,8 +15,11 @@ type Packed[T Number] struct {
 	Data []T
 }
 
+// Panels returns the number of panels of n columns.
+func Panels(n int) int { return (n + Panel - 1) / Panel }
+
 // PackedLen returns the number of elements of a packed k x n matrix.
-func PackedLen(k, n int) int { return (n + Panel - 1) / Panel * Panel * k }
+func PackedLen(k, n int) int { return Panels(n) * Panel * k }
 
 // Pack packs the k x n matrix with element (i, j) at b[i*rs+j*cs].
 func Pack[T Number](p par.P, b []T, k, n, rs, cs int) *Packed[T] {

@@ -354,3 +354,27 @@ func maxScalar512(dst, x unsafe.Pointer, n int, p0 float32)
 
 //go:noescape
 func minScalar512(dst, x unsafe.Pointer, n int, p0 float32)
+
+//go:noescape
+func lstm256(n int, h, c, pre, rec unsafe.Pointer, stride int)
+
+//go:noescape
+func gru256(n int, dst, h, pre, rec, bias unsafe.Pointer, stride int)
+
+//go:noescape
+func gruReset256(n int, dst, h, pre, rec unsafe.Pointer)
+
+//go:noescape
+func gruBlend256(n int, dst, h, pre, rec, preH, recH unsafe.Pointer)
+
+//go:noescape
+func lstm512(n int, h, c, pre, rec unsafe.Pointer, stride int)
+
+//go:noescape
+func gru512(n int, dst, h, pre, rec, bias unsafe.Pointer, stride int)
+
+//go:noescape
+func gruReset512(n int, dst, h, pre, rec unsafe.Pointer)
+
+//go:noescape
+func gruBlend512(n int, dst, h, pre, rec, preH, recH unsafe.Pointer)

@@ -57,6 +57,18 @@ type Table struct {
 	// Normalize sets dst = (x - mean) * inv * scale + bias; scale and bias may
 	// be nil.
 	Normalize func(dst, x []float32, mean, inv float32, scale, bias []float32)
+	// Steps of recurrent networks for len(h) hidden units: pre are the products
+	// of the inputs with all biases that are not given apart, rec those of the
+	// state. Gates lie stride elements apart. dst may be h.
+	//
+	// LSTM: gates in the order i, o, f, g. c = σ(f)·c + σ(i)·tanh(g), h = σ(o)·tanh(c).
+	LSTM func(h, c, pre, rec []float32, stride int)
+	// GRU: gates in the order z, r, h. dst = (1-z)·tanh(ph + r·(rh + bias)) + z·h.
+	GRU func(dst, h, pre, rec, bias []float32, stride int)
+	// GRUReset: dst = σ(pre + rec)·h.
+	GRUReset func(dst, h, pre, rec []float32)
+	// GRUBlend: dst = (1-z)·tanh(preH + recH) + z·h, z = σ(pre + rec).
+	GRUBlend func(dst, h, pre, rec, preH, recH []float32)
 	// AddColumns adds to acc rows rows of x that begin stride elements apart.
 	AddColumns func(acc, x []float32, rows, stride int)
 }

@@ -78,6 +78,7 @@ func avx2() *Table {
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares256), expSumOf(expSum256)
 	t.Normalize = normalizeOf(norm256, normScale256, normScaleBias256)
 	t.AddColumns = addColumnsOf(addRows256)
+	t.LSTM, t.GRU, t.GRUReset, t.GRUBlend = lstmOf(lstm256), gruOf(gru256), gruResetOf(gruReset256), gruBlendOf(gruBlend256)
 	return &t
 }
 
@@ -138,6 +139,7 @@ func avx512() *Table {
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares512), expSumOf(expSum512)
 	t.Normalize = normalizeOf(norm512, normScale512, normScaleBias512)
 	t.AddColumns = addColumnsOf(addRows512)
+	t.LSTM, t.GRU, t.GRUReset, t.GRUBlend = lstmOf(lstm512), gruOf(gru512), gruResetOf(gruReset512), gruBlendOf(gruBlend512)
 	return &t
 }
 

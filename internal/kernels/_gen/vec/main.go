@@ -13,6 +13,7 @@ func main() {
 		g.functions()
 		g.arithmetic()
 		g.reductions()
+		g.gates()
 	}
 	a.Write("vec_amd64.s")
 }
