@@ -18,10 +18,11 @@ const (
 	AVX512  = "avx512"     // amd64: AVX-512 F, BW, DQ and VL, and BMI2
 	VNNI    = "avx512vnni" // amd64: AVX512 and its dot products of bytes
 	NEON    = "neon"       // arm64: the baseline vector set
+	DotProd = "dotprod"    // arm64: NEON and the dot products of bytes
 )
 
 var isa = knob.Choice("GNEISS_ISA", "", "highest instruction set that kernels use; empty: the best of this machine",
-	Generic, AVX2, AVX512, VNNI, NEON)
+	Generic, AVX2, AVX512, VNNI, NEON, DotProd)
 
 // Features are what detection found, whatever the cap.
 type Features struct {
@@ -39,7 +40,7 @@ var found = func() []string {
 		name string
 		has  bool
 	}{{AVX2, Found.AVX2}, {AVX512, Found.AVX2 && Found.AVX512},
-		{VNNI, Found.AVX2 && Found.AVX512 && Found.AVX512VNNI}, {NEON, Found.NEON}} {
+		{VNNI, Found.AVX2 && Found.AVX512 && Found.AVX512VNNI}, {NEON, Found.NEON}, {DotProd, Found.NEON && Found.DotProd}} {
 		if e.has {
 			l = append(l, e.name)
 		}

@@ -23,6 +23,11 @@ func (f *File) Func(name string, args int) {
 	fmt.Fprintf(&f.b, "\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", name, args)
 }
 
+// Frame begins a function that has frame bytes of its own.
+func (f *File) Frame(name string, frame, args int) {
+	fmt.Fprintf(&f.b, "\nTEXT ·%s(SB), NOSPLIT, $%d-%d\n", name, frame, args)
+}
+
 // P writes one instruction.
 func (f *File) P(format string, v ...any) { fmt.Fprintf(&f.b, "\t"+format+"\n", v...) }
 

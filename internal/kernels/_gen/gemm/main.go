@@ -1,5 +1,5 @@
-// Command gemm writes internal/kernels/gemm/{gemm_amd64.s,stubs_amd64.go}. It is
-// run by go generate in that folder.
+// Command gemm writes {gemm,stubs}_{amd64,arm64}.{s,go} of internal/kernels/gemm.
+// It is run by go generate in that folder.
 package main
 
 import (
@@ -83,6 +83,7 @@ func main() {
 	trans2(a)
 	peak(a, "avx512peak", "Z")
 	peak(a, "avx2peak", "Y")
+	neonAll()
 	a.Write("gemm_amd64.s")
 	if err := os.WriteFile("stubs_amd64.go", []byte(stubs.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)

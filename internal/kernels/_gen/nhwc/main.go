@@ -1,5 +1,5 @@
-// Command nhwc writes internal/kernels/nhwc/{nhwc_amd64.s,stubs_amd64.go}. It is
-// run by go generate in that folder.
+// Command nhwc writes {nhwc,stubs}_{amd64,arm64}.{s,go} of internal/kernels/nhwc.
+// It is run by go generate in that folder.
 package main
 
 import (
@@ -39,6 +39,7 @@ func main() {
 		pools(a, v)
 		winograd(a, v)
 	}
+	neonAll()
 	a.Write("nhwc_amd64.s")
 	if err := os.WriteFile("stubs_amd64.go", []byte(stubs.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -6,6 +6,17 @@ import (
 	"github.com/gneiss-run/gneiss/internal/kernels/_gen/asm"
 )
 
+// steps are what transforms are made of: registers are numbered, and so are
+// constants.
+type steps interface {
+	mov(from, to int)
+	fma(c, x, acc int)  // acc += c·x
+	fnma(c, x, acc int) // acc -= c·x
+	mul(c, x, to int)
+	add(a, b, to int)
+	sub(a, b, to int) // a - b
+}
+
 // trans writes one transform of Winograd's convolution. R15 points to the
 // constants, each a row of 64 bytes; DX to working memory.
 type trans struct {
@@ -40,10 +51,12 @@ func (t trans) fnma(c, x, acc int) {
 }
 func (t trans) mul(c, x, to int)           { t.P("VMULPS %s, %s, %s", t.constant(c), t.reg(x), t.reg(to)) }
 func (t trans) op(op string, a, b, to int) { t.P("%s %s, %s, %s", op, t.reg(b), t.reg(a), t.reg(to)) } // a op b
+func (t trans) add(a, b, to int)           { t.op("VADDPS", a, b, to) }
+func (t trans) sub(a, b, to int)           { t.op("VSUBPS", a, b, to) }
 
 // input turns registers 0 to 5 into 6 to 11. The constants are a²b², -(a²+b²),
 // -b², -a², a, b for the points 0, ±a, ±b and infinity.
-func (t trans) input() {
+func input(t steps) {
 	t.mov(4, 6)
 	t.fma(0, 0, 6)
 	t.fma(1, 2, 6)
@@ -63,13 +76,13 @@ func (t trans) input() {
 }
 
 // output turns registers 0 to 5 into 6 to 9. The constants are a, b, a², b², a³, b³.
-func (t trans) output() {
-	t.op("VADDPS", 1, 2, 10)
-	t.op("VSUBPS", 1, 2, 11)
-	t.op("VADDPS", 3, 4, 12)
-	t.op("VSUBPS", 3, 4, 13)
-	t.op("VADDPS", 0, 10, 6)
-	t.op("VADDPS", 6, 12, 6)
+func output(t steps) {
+	t.add(1, 2, 10)
+	t.sub(1, 2, 11)
+	t.add(3, 4, 12)
+	t.sub(3, 4, 13)
+	t.add(0, 10, 6)
+	t.add(6, 12, 6)
 	t.mul(0, 11, 7)
 	t.fma(1, 13, 7)
 	t.mul(2, 10, 8)
@@ -81,7 +94,7 @@ func (t trans) output() {
 
 // weights turns registers 0 to 2 into 6 to 11. The constants are 1/n0, then
 // 1/n, p²/n, p/n for p = a and b.
-func (t trans) weights() {
+func weights(t steps) {
 	t.mul(0, 0, 6)
 	for i := range 2 {
 		c, plus, minus := 1+3*i, 7+2*i, 8+2*i
@@ -121,7 +134,7 @@ func winograd(a *asm.File, v isa) {
 			a.P("MOVQ %d(SI), AX", (i*6+j)*8)
 			t.load("(AX)(BX*1)", i)
 		}
-		t.input()
+		input(t)
 		for i := range 6 {
 			t.store(6+i, t.tmp(i*6+j))
 		}
@@ -131,7 +144,7 @@ func winograd(a *asm.File, v isa) {
 		for j := range 6 {
 			t.load(t.tmp(i*6+j), j)
 		}
-		t.input()
+		input(t)
 		for j := range 6 {
 			t.store(6+j, "(AX)")
 			a.P("ADDQ R8, AX")
@@ -172,7 +185,7 @@ func winograd(a *asm.File, v isa) {
 			}
 		}
 		a.P("ADDQ R8, R12")
-		t.output()
+		output(t)
 		for i := range 4 {
 			t.store(6+i, t.tmp(i*6+j))
 		}
@@ -181,12 +194,12 @@ func winograd(a *asm.File, v isa) {
 		for j := range 6 {
 			t.load(t.tmp(i*6+j), j)
 		}
-		t.output()
+		output(t)
 		a.P("TESTQ R13, R13")
 		a.P("JZ unbiased%d", i)
 		t.load("(R13)(BX*1)", 0)
 		for j := range 4 {
-			t.op("VADDPS", 6+j, 0, 6+j)
+			t.add(6+j, 0, 6+j)
 		}
 		a.L(fmt.Sprint("unbiased", i))
 		a.P("TESTQ R9, R9")
@@ -226,7 +239,7 @@ func winograd(a *asm.File, v isa) {
 		for i := range 3 {
 			t.load(fmt.Sprintf("%d(SI)", (i*3+j)*128), i)
 		}
-		t.weights()
+		weights(t)
 		for i := range 6 {
 			t.store(6+i, t.tmp(i*3+j))
 		}
@@ -236,7 +249,7 @@ func winograd(a *asm.File, v isa) {
 		for j := range 3 {
 			t.load(t.tmp(i*3+j), j)
 		}
-		t.weights()
+		weights(t)
 		for j := range 6 {
 			t.store(6+j, "(AX)")
 			a.P("ADDQ R8, AX")
