@@ -20,7 +20,8 @@ type (
 // gen writes a function for one instruction set.
 type gen struct {
 	a      *asm.File
-	wide   bool // AVX-512, else AVX2
+	n      *backend // NEON, else nil
+	wide   bool     // AVX-512, else AVX2
 	chains int
 	lanes  int // float32 in a register
 	labels int
@@ -28,6 +29,9 @@ type gen struct {
 }
 
 func (g *gen) suffix() string {
+	if g.n != nil {
+		return "NEON"
+	}
 	if g.wide {
 		return "512"
 	}
@@ -98,6 +102,10 @@ func (g *gen) once(name, text string) {
 // I writes an instruction for each chain. Operands are in Go's order: the
 // result last.
 func (g *gen) I(op string, args ...any) {
+	if g.n != nil {
+		g.neonI(op, args)
+		return
+	}
 	for c := range g.chains {
 		if !g.emit(op, c, args...) {
 			break
@@ -145,6 +153,10 @@ func (g *gen) emit(op string, c int, args ...any) bool {
 
 // set loads a constant into an S or R.
 func (g *gen) set(v float32, to any) {
+	if g.n != nil {
+		g.neonI("VMOVAPS", []any{C(v), to})
+		return
+	}
 	if g.wide {
 		g.I("VBROADCASTSS", g.constant(math.Float32bits(v)), to)
 	} else {
@@ -162,6 +174,10 @@ const (
 
 // blend sets to = from in the lanes where a pred b; t is overwritten in AVX2.
 func (g *gen) blend(pred int, a, b, from any, to, t S) {
+	if g.n != nil {
+		g.neonBlend(pred, a, b, from, to)
+		return
+	}
 	for c := range g.chains {
 		p := fmt.Sprintf("$%d", pred)
 		if g.wide {

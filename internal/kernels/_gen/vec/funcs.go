@@ -17,6 +17,10 @@ var inf32 = float32(math.Inf(1))
 // has x in S(0) and leaves the result there. shared are the constants of
 // registers R(0), R(1), … after those of params.
 func (g *gen) unary(name string, params int, shared []float32, body func()) {
+	if g.n != nil {
+		g.neonUnary(name, params, shared, body)
+		return
+	}
 	g.fn(name, 24+4*params)
 	g.step = 2
 	g.a.P("MOVQ dst+0(FP), DI")
@@ -38,6 +42,10 @@ func (g *gen) unary(name string, params int, shared []float32, body func()) {
 
 // horner leaves the polynomial in t in S p.
 func (g *gen) horner(coef []float64, t, p S) {
+	if g.n != nil {
+		g.neonHorner(coef, t, p)
+		return
+	}
 	last := len(coef) - 1
 	g.set(float32(coef[last]), p)
 	for i := last - 1; i >= 0; i-- {
@@ -284,7 +292,10 @@ func (g *gen) functions() {
 // negative sets to = from where x has its sign bit.
 func (g *gen) negative(x, from, to S) {
 	for c := range g.chains {
-		if g.wide {
+		if g.n != nil {
+			g.n.N("cmlt v%d.4s, v%d.4s, #0", temp+c, g.number(x, c))
+			g.n.N("bit v%d.16b, v%d.16b, v%d.16b", g.number(to, c), g.number(from, c), temp+c)
+		} else if g.wide {
 			g.emit("VPMOVD2M", c, x, kmask(c))
 			g.emit("VBLENDMPS", c, from, to, kmask(c), to)
 		} else {

@@ -1,8 +1,9 @@
-// Command vec writes internal/kernels/vec/vec_amd64.s. It is run by go generate
-// in that folder.
+// Command vec writes vec_amd64.s, vec_arm64.s and stubs_arm64.go of
+// internal/kernels/vec. It is run by go generate in that folder.
 //
 // Every routine is written twice from one description, for AVX2 and FMA and
-// for AVX-512. All work is done in float32.
+// for AVX-512, functions of one variable a third time for NEON. All work is
+// done in float32.
 package main
 
 import "github.com/gneiss-run/gneiss/internal/kernels/_gen/asm"
@@ -16,4 +17,5 @@ func main() {
 		g.gates()
 	}
 	a.Write("vec_amd64.s")
+	neonAll()
 }

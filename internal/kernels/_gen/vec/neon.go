@@ -36,11 +36,11 @@ func neonAll() {
 			fmt.Fprintf(&b, "DATA ·consts+%d(SB)/4, $0x%08x\n", i*16+l*4, v)
 		}
 	}
-	end := len(g.n.pool) * 16
-	for l := range 4 { // the numbers of the lanes
-		fmt.Fprintf(&b, "DATA ·consts+%d(SB)/4, $%d\n", end+l*4, l)
+	fmt.Fprintf(&b, "GLOBL ·consts(SB), RODATA|NOPTR, $%d\n", len(g.n.pool)*16)
+	for l := range 4 {
+		fmt.Fprintf(&b, "DATA ·numbers+%d(SB)/4, $%d\n", l*4, l)
 	}
-	fmt.Fprintf(&b, "GLOBL ·consts(SB), RODATA|NOPTR, $%d\n", end+16)
+	b.WriteString("GLOBL ·numbers(SB), RODATA|NOPTR, $16\n")
 	g.a.Raw(b.String())
 	g.n.Write()
 }
@@ -384,7 +384,7 @@ func (g *gen) neonReduce(name, sig string, ret, chains int, begin func(), join s
 	begin()
 	g.neonLoop(chains, ptrs, func(part bool) {
 		if part {
-			g.a.P("MOVD $·consts+%s(SB), R10", "LANES")
+			g.a.P("MOVD $·numbers(SB), R10")
 			g.n.N("ldr q30, [x10]")
 			g.n.N("dup v29.4s, w2")
 			g.n.N("cmgt v29.4s, v29.4s, v30.4s")
