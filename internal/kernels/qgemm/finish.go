@@ -265,6 +265,11 @@ func (f *Finish) slow(t *Table, a *View, b *Right, wk *work, i0, r, q int, dst u
 				row[j] -= s * z
 			}
 		}
+		if t.Less != 0 {
+			for j, v := range b.Sums[j0 : j0+Width] {
+				row[j] += t.Less * v
+			}
+		}
 	}
 	segments, groups := a.segments()
 	for s := range segments {

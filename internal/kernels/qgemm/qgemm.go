@@ -33,6 +33,9 @@ type Table struct {
 	// panel, signed: c[i*ldc+j] += Σ a[i*lda+4g+e]·b[g*4*Width+4j+e] for the kg
 	// groups g of four. 1 <= rows <= MR, 1 <= w <= Width, kg <= kBlock/4.
 	Tile func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int)
+	// Less is what Tile takes from each byte of A (processors that multiply bytes
+	// of one kind): its callers add as often the sums of the columns.
+	Less int32
 
 	// Bytes, Floats and Ints do what Finish does for kg groups and one tile; e has
 	// pointers to its slices from the tile's first column and row on, and More
@@ -314,7 +317,7 @@ func Block(a *Rows, i0, i1 int, b *Right, zero []int32, q0, q1 int, c []int32, l
 	for q := q0; q < q1; q++ {
 		j0 := q * Width
 		w := min(Width, b.N-j0)
-		a.start(i0, i1, b, zero, j0, w, c, ldc)
+		a.start(i0, i1, b, zero, j0, w, t.Less, c, ldc)
 		for k := 0; k < a.K; k += kBlock {
 			kg := (min(kBlock, a.K-k) + 3) / 4
 			panel := unsafe.Pointer(&b.Data[q*size+k*Width])
@@ -329,8 +332,8 @@ func Block(a *Rows, i0, i1 int, b *Right, zero []int32, q0, q1 int, c []int32, l
 }
 
 // start sets columns [j0, j0+w) of rows [i0, i1) of c to what zero points add
-// to the products: K·za·zb - za·Σb - zb·Σa.
-func (a *Rows) start(i0, i1 int, b *Right, zero []int32, j0, w int, c []int32, ldc int) {
+// to the products, and tiles that take less from A: K·za·zb - (za - less)·Σb - zb·Σa.
+func (a *Rows) start(i0, i1 int, b *Right, zero []int32, j0, w int, less int32, c []int32, ldc int) {
 	var zb, f [Width]int32 // f: what za is multiplied with
 	any := false
 	for j := range w {
@@ -359,6 +362,11 @@ func (a *Rows) start(i0, i1 int, b *Right, zero []int32, j0, w int, c []int32, l
 			}
 		default:
 			clear(out)
+		}
+		if less != 0 {
+			for j, v := range b.Sums[j0 : j0+w] {
+				out[j] += less * v
+			}
 		}
 	}
 }

@@ -145,7 +145,7 @@ func TestTile(t *testing.T) {
 					for i := range rows {
 						for j := range w {
 							for x := range kg * 4 {
-								want[(i+1)*ldc+j] += int32(a[i*lda+x]) * int32(int8(b[x/4*4*Width+j*4+x%4]))
+								want[(i+1)*ldc+j] += (int32(a[i*lda+x]) - tab.Less) * int32(int8(b[x/4*4*Width+j*4+x%4]))
 							}
 						}
 					}

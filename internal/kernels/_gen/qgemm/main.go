@@ -1,4 +1,4 @@
-// Command qgemm writes internal/kernels/qgemm/{qgemm_amd64.s,stubs_amd64.go}. It
+// Command qgemm writes {qgemm,stubs}_{amd64,arm64}.{s,go} of internal/kernels/qgemm. It
 // is run by go generate in that folder.
 package main
 
@@ -59,6 +59,7 @@ func main() {
 		a.Raw(fmt.Sprintf("DATA ·packed+%d(SB)/4, $%d\n", 4*i, v))
 	}
 	a.Raw("GLOBL ·packed(SB), RODATA|NOPTR, $64\n")
+	neonAll()
 	a.Write("qgemm_amd64.s")
 	if err := os.WriteFile("stubs_amd64.go", []byte(stubs.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)
