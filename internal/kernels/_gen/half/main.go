@@ -1,5 +1,5 @@
-// Command half writes internal/kernels/half/half_amd64.s. It is run by go
-// generate in that folder.
+// Command half writes half_amd64.s, half_arm64.s and stubs_arm64.go of
+// internal/kernels/half. It is run by go generate in that folder.
 package main
 
 import (
@@ -26,6 +26,7 @@ func main() {
 			row(a, v, bf)
 		}
 	}
+	neonAll()
 	a.Write("half_amd64.s")
 }
 

@@ -87,6 +87,7 @@ var (
 	laneReg = regexp.MustCompile(`^v(\d+)\.(4b|b|h|s|d)\[(\d+)\]$`)
 	sclReg  = regexp.MustCompile(`^([bhsdqxw])(\d+)$`)
 	memory  = regexp.MustCompile(`^\[x(\d+)(?:, (#-?\d+|x\d+(?:, lsl #\d)?))?\](?:, (#-?\d+))?$`)
+	tableOf = regexp.MustCompile(`^\{v(\d+)\.16b\}?$`)
 	listOf  = regexp.MustCompile(`^\{v(\d+)\.(16b|8b|8h|4h|4s|2s|2d|1d|b|h|s|d)(?:[^}]*)\}(?:\[(\d+)\])?, \[x(\d+)\](?:, #(\d+))?$`)
 )
 
@@ -196,6 +197,13 @@ func compute(op string, o []string) uint32 {
 	last := o[len(o)-1]
 	d, isVec := parseVec(o[0])
 	switch {
+	case op == "tbl" || op == "tbx":
+		m := tableOf.FindStringSubmatch(o[1])
+		w := uint32(0x0e000000) | d.q() | vec(last).n<<16 | uint32(len(o)-3)<<13 | num(m[1])<<5 | d.n
+		if op == "tbx" {
+			w |= 1 << 12
+		}
+		return w
 	case len(o) == 3 && isVec && laneReg.MatchString(last):
 		return byElement(stem, upper, d, vec(o[1]), last)
 	case op == "sdot" || op == "udot":
@@ -208,9 +216,6 @@ func compute(op string, o []string) uint32 {
 		return shift(op, stem, upper, d, vec(o[1]), num(last))
 	case op == "ext":
 		return 0x2e000000 | d.q() | vec(o[2]).n<<16 | num(o[3])<<11 | vec(o[1]).n<<5 | d.n
-	case op == "tbl":
-		m := regexp.MustCompile(`^\{v(\d+)\.16b\}$`).FindStringSubmatch(o[1])
-		return 0x0e000000 | d.q() | vec(o[2]).n<<16 | num(m[1])<<5 | d.n
 	case len(o) == 3 && isVec:
 		n, m := vec(o[1]), vec(o[2])
 		if base, ok := long[stem]; ok && d.size == m.size+1 {
@@ -267,9 +272,9 @@ func unary(op, stem string, upper uint32, o []string) uint32 {
 	}
 	switch stem {
 	case "fcvtl":
-		return 0x0e217800 | upper | n.size - 1<<22 | n.n<<5 | d.n
+		return 0x0e217800 | upper | (n.size-1)<<22 | n.n<<5 | d.n
 	case "fcvtn":
-		return 0x0e216800 | upper | d.size - 1<<22 | n.n<<5 | d.n
+		return 0x0e216800 | upper | (d.size-1)<<22 | n.n<<5 | d.n
 	case "mov":
 		return 0x0ea01c00 | d.q() | n.n<<16 | n.n<<5 | d.n
 	}

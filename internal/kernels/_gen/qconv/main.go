@@ -1,5 +1,5 @@
-// Command qconv writes internal/kernels/qconv/qconv_amd64.s. It is run by go
-// generate in that folder.
+// Command qconv writes qconv_amd64.s, qconv_arm64.s and stubs_arm64.go of
+// internal/kernels/qconv. It is run by go generate in that folder.
 package main
 
 import "github.com/gneiss-run/gneiss/internal/kernels/_gen/asm"
@@ -22,6 +22,7 @@ func main() {
 		maximum(a, "avx2Max"+op[5:6], op, false)
 		maximum(a, "avx512Max"+op[5:6], op, true)
 	}
+	neonAll()
 	a.Write("qconv_amd64.s")
 }
 

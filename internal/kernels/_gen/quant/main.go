@@ -1,5 +1,6 @@
-// Command quant writes internal/kernels/quant/quant_amd64.s. It is run by go
-// generate in that folder. Every routine takes a multiple of 32 elements.
+// Command quant writes quant_amd64.s, quant_arm64.s and stubs_arm64.go of
+// internal/kernels/quant. It is run by go generate in that folder. Every routine
+// takes a multiple of 32 elements.
 package main
 
 import (
@@ -34,6 +35,7 @@ func main() {
 		a.Raw(fmt.Sprintf("DATA ·order16<>+%d(SB)/4, $%d\n", 4*d, d%4*4+d/4))
 	}
 	a.Raw("GLOBL ·order16<>(SB), RODATA|NOPTR, $64\n")
+	neonAll()
 	a.Write("quant_amd64.s")
 }
 

@@ -1,0 +1,44 @@
+//go:build !noasm
+
+package qconv
+
+import (
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/cpu"
+)
+
+// The assembly in qconv_arm64.s does what rowGo does for scales within (-1, 1),
+// and maxGo, for 16 channels. It checks nothing.
+//
+//go:generate sh -c "cd ../_gen && go build -o /tmp/gneiss-gen-qconv ./qconv && cd ../qconv && /tmp/gneiss-gen-qconv && rm /tmp/gneiss-gen-qconv"
+
+func archTables() []*Table {
+	if !cpu.Found.NEON {
+		return nil
+	}
+	return []*Table{{Name: cpu.NEON, Width: 16, Taps: 1, Pack: packGo, Order: inOrder, Row: rowNEON, MaxWidth: 64, Max: maxNEON}}
+}
+
+func rowNEON(r *rowArgs) {
+	if r.width < 16 {
+		rowGo(r)
+		return
+	}
+	neonDepth(r.n, r.taps, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
+		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.words))
+}
+
+func maxNEON(r *rowArgs, signed bool) {
+	if r.width < 16 {
+		maxGo(r, signed)
+		return
+	}
+	f := neonMaxU
+	if signed {
+		f = neonMaxS
+	}
+	for c := 0; c < r.width; c += 16 {
+		f(r.n, len(r.ptrs), unsafe.Pointer(&r.ptrs[0]), r.y, r.xstep, r.ystep, min(c, r.width-16))
+	}
+}
