@@ -54,6 +54,7 @@ var rules = map[string]rule{
 	"internal/shared":      {nil, nil},
 	"internal/leak":        {words("internal/par"), words("go.uber.org/goleak")},
 	"internal/arch":        {nil, nil},
+	"internal/results":     {nil, nil},
 	"interop/onnxgo":       {words(". runtime onnx ops tensor"), words("github.com/owulveryck/onnx-go/... gorgonia.org/tensor gonum.org/v1/gonum/...")},
 	"cmd/...":              {words("..."), words("...")},
 	"examples/...":         {words(". tensor onnx"), nil},
