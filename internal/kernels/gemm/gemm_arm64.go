@@ -27,6 +27,7 @@ func archTables() []*Table {
 		Trans32: func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int) {
 			neonTrans(blocks, src, lds*4, dst, ldd*4)
 		}, TransSide: 8,
+		FMA32: neonPeak, FMAs: 16 * 4,
 	}}
 }
 

@@ -149,4 +149,7 @@ func neonDots4(n int, x unsafe.Pointer, ldx int, y, out unsafe.Pointer)
 func neonFinish(n int, c, col, z unsafe.Pointer, scale, term, lo, hi float32)
 
 //go:noescape
+func neonPeak(n int)
+
+//go:noescape
 func neonTrans(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int)

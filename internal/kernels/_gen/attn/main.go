@@ -1,5 +1,5 @@
-// Command attn writes internal/kernels/attn/attn_amd64.s. It is run by go
-// generate in that folder.
+// Command attn writes attn_amd64.s, attn_arm64.s and stubs_arm64.go of
+// internal/kernels/attn. It is run by go generate in that folder.
 package main
 
 import (
@@ -43,6 +43,7 @@ func main() {
 		a.Raw(fmt.Sprintf("DATA ·twice+%d(SB)/4, $%d\n", 4*i, i/2))
 	}
 	a.Raw("GLOBL ·twice(SB), RODATA|NOPTR, $64\n")
+	neonAll()
 	a.Write("attn_amd64.s")
 }
 

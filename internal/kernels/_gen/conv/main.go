@@ -1,5 +1,5 @@
-// Command conv writes internal/kernels/conv/conv_amd64.s. It is run by go
-// generate in that folder.
+// Command conv writes conv_amd64.s, conv_arm64.s and stubs_arm64.go of
+// internal/kernels/conv. It is run by go generate in that folder.
 package main
 
 import (
@@ -14,6 +14,7 @@ func main() {
 	taps(a, "taps2", "Y", 32, 64)
 	pack(a, "pack512", false)
 	pack(a, "packStrided512", true)
+	neonAll()
 	a.Write("conv_amd64.s")
 }
 

@@ -28,6 +28,7 @@ func neonAll() {
 		neonDots(f, rows)
 	}
 	neonFinish(f)
+	neonPeak(f)
 	neonTrans(f)
 	f.Write()
 }
@@ -444,29 +445,25 @@ func neonTrans(f *neon.File) {
 	f.Func("neonTrans", transSig, 40)
 	f.Args("R0", "blocks+0", "R1", "src+8", "R2", "lds+16", "R3", "dst+24", "R4", "ldd+32")
 	f.L("loop")
-	f.P("MOVD R1, R5")
-	for i := range 8 { // half h of row i is V(8h+i)
-		f.N("ldp q%d, q%d, [x5]", i, 8+i)
-		f.P("ADD R2, R5")
-	}
-	for h := range 2 {
-		for g := 0; g < 8; g += 4 { // columns 4h… of rows g…: pairs of rows, then columns
-			v := 8*h + g
-			f.N("trn1 v16.4s, v%d.4s, v%d.4s", v, v+1)
-			f.N("trn2 v17.4s, v%d.4s, v%d.4s", v, v+1)
-			f.N("trn1 v18.4s, v%d.4s, v%d.4s", v+2, v+3)
-			f.N("trn2 v19.4s, v%d.4s, v%d.4s", v+2, v+3)
-			f.N("trn1 v%d.2d, v16.2d, v18.2d", v)
-			f.N("trn1 v%d.2d, v17.2d, v19.2d", v+1)
-			f.N("trn2 v%d.2d, v16.2d, v18.2d", v+2)
-			f.N("trn2 v%d.2d, v17.2d, v19.2d", v+3)
-		}
-		for c := range 4 {
-			f.N("stp q%d, q%d, [x3]", 8*h+c, 8*h+4+c)
-			f.P("ADD R4, R3")
-		}
-	}
+	f.Transpose8()
 	f.P("ADD $32, R1")
+	f.P("SUBS $1, R0")
+	f.P("BNE loop")
+	f.P("RET")
+}
+
+// neonPeak writes n rounds of 16 multiply-adds that wait for nothing.
+func neonPeak(f *neon.File) {
+	f.Func("neonPeak", "n int", 8)
+	f.Args("R0", "n+0")
+	for i := range 18 {
+		f.Zero(i)
+	}
+	f.P("PCALIGN $16")
+	f.L("loop")
+	for i := range 16 {
+		f.N("fmla v%d.4s, v16.4s, v17.4s", i)
+	}
 	f.P("SUBS $1, R0")
 	f.P("BNE loop")
 	f.P("RET")

@@ -139,6 +139,33 @@ func (f *File) StorePart(v, x, n int) {
 	f.L(done)
 }
 
+// Transpose8 writes the transpose of 8 x 8 elements of 4 bytes, rows R2 bytes
+// apart from R1 on, to rows R4 bytes apart from R3 on, to behind which R3 moves.
+// R5 and V0 to V19 are lost.
+func (f *File) Transpose8() {
+	f.P("MOVD R1, R5")
+	for i := range 8 { // half h of row i is V(8h+i)
+		f.N("ldp q%d, q%d, [x5]", i, 8+i)
+		f.P("ADD R2, R5")
+	}
+	for h := range 2 {
+		for v := 8 * h; v < 8*h+8; v += 4 { // pairs of rows, then columns
+			f.N("trn1 v16.4s, v%d.4s, v%d.4s", v, v+1)
+			f.N("trn2 v17.4s, v%d.4s, v%d.4s", v, v+1)
+			f.N("trn1 v18.4s, v%d.4s, v%d.4s", v+2, v+3)
+			f.N("trn2 v19.4s, v%d.4s, v%d.4s", v+2, v+3)
+			f.N("trn1 v%d.2d, v16.2d, v18.2d", v)
+			f.N("trn1 v%d.2d, v17.2d, v19.2d", v+1)
+			f.N("trn2 v%d.2d, v16.2d, v18.2d", v+2)
+			f.N("trn2 v%d.2d, v17.2d, v19.2d", v+3)
+		}
+		for c := range 4 {
+			f.N("stp q%d, q%d, [x3]", 8*h+c, 8*h+4+c)
+			f.P("ADD R4, R3")
+		}
+	}
+}
+
 // Write writes both files.
 func (f *File) Write() {
 	f.File.Write(f.pkg + "_arm64.s")
