@@ -38,6 +38,9 @@ type table struct {
 	name string
 	mr   int // rows of a tile at most
 	tile [2][2]tileFunc
+	// less is what tiles take from codes of 8 bits where zero points are all the
+	// same: sums begin with less of them.
+	less int32
 	// pair does two panels at once, whose rows of y lie beside each other. pairMR
 	// 0: none.
 	pair   [2][2]tileFunc

@@ -33,8 +33,12 @@ func quantize(p par.P, x []float32, m int, w *Weights) *activations {
 		}
 	})
 	if w.Zeros == nil {
+		zero := int32(w.Zero)
+		if w.Wide {
+			zero -= t.less
+		}
 		for i := range a.sums {
-			a.sums[i] *= -int32(w.Zero)
+			a.sums[i] *= -zero
 		}
 	}
 	return a

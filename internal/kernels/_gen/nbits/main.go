@@ -1,5 +1,5 @@
-// Command nbits writes internal/kernels/nbits/{nbits_amd64.s,stubs_amd64.go}. It
-// is run by go generate in that folder.
+// Command nbits writes {nbits,stubs}_{amd64,arm64}.{s,go} of internal/kernels/nbits.
+// It is run by go generate in that folder.
 package main
 
 import (
@@ -75,6 +75,7 @@ func main() {
 	a.Raw("GLOBL ·numbers(SB), RODATA|NOPTR, $64\n")
 	a.Raw("DATA ·absolute+0(SB)/4, $0x7fffffff\nGLOBL ·absolute(SB), RODATA|NOPTR, $4\n")
 	a.Raw(fmt.Sprintf("DATA ·most+0(SB)/4, $0x%08x\nGLOBL ·most(SB), RODATA|NOPTR, $4\n", math.Float32bits(127)))
+	neonAll()
 	a.Write("nbits_amd64.s")
 	if err := os.WriteFile("stubs_amd64.go", []byte(stubs.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)
