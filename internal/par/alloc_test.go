@@ -13,6 +13,9 @@ func TestLoopsDoNotAllocate(t *testing.T) {
 	defer Stop()
 	y, x := make([]float32, 10000), make([]float32, 10000)
 	for _, threads := range []int{1, 2} {
+		if n := testing.AllocsPerRun(200, func() { sumInto(P{Threads: threads}, y, x) }); n > 0.1 {
+			t.Errorf("Run on %d threads: %g allocations", threads, n)
+		}
 		n := testing.AllocsPerRun(200, func() {
 			Each(P{Threads: threads}, len(x), 100, addArgs{y, x}, func(a *addArgs, lo, hi int) {
 				for i := lo; i < hi; i++ {

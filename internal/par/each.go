@@ -18,7 +18,7 @@ func Each[A any](p P, n, grain int, a A, body func(a *A, lo, hi int)) {
 	if n <= 0 {
 		return
 	}
-	pool := loopsOf[A]()
+	pool := poolOf[loop[A]]()
 	l, ok := pool.Get().(*loop[A])
 	if !ok {
 		l = &loop[A]{}
@@ -38,10 +38,40 @@ type loop[A any] struct {
 	chunk func(lo, hi int)
 }
 
-var loops sync.Map // reflect.Type of A: *sync.Pool of *loop[A]
+// Chunker is what Run works on: an A whose method Chunk is the body of the loop.
+type Chunker[A any] interface {
+	*A
+	Chunk(lo, hi int)
+}
 
-func loopsOf[A any]() *sync.Pool {
-	t := reflect.TypeFor[A]()
+// Run is Each with the method Chunk of *A as body: for generic functions, whose
+// function literals are allocated even if they capture nothing.
+func Run[A any, C Chunker[A]](p P, n, grain int, a A) {
+	if n <= 0 {
+		return
+	}
+	pool := poolOf[methodLoop[A]]()
+	l, ok := pool.Get().(*methodLoop[A])
+	if !ok {
+		l = &methodLoop[A]{}
+		l.chunk = func(lo, hi int) { C(&l.args).Chunk(lo, hi) }
+	}
+	l.args = a
+	p.For(n, grain, l.chunk)
+	var zero A
+	l.args = zero
+	pool.Put(l)
+}
+
+type methodLoop[A any] struct {
+	args  A
+	chunk func(lo, hi int)
+}
+
+var loops sync.Map // reflect.Type of L: *sync.Pool of *L
+
+func poolOf[L any]() *sync.Pool {
+	t := reflect.TypeFor[L]()
 	if p, ok := loops.Load(t); ok {
 		return p.(*sync.Pool)
 	}

@@ -175,6 +175,16 @@ type addArgs struct {
 	y, x []float32
 }
 
+type sums[T float32 | float64] struct{ y, x []T }
+
+func (s *sums[T]) Chunk(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		s.y[i] += s.x[i]
+	}
+}
+
+func sumInto[T float32 | float64](p P, y, x []T) { Run(p, len(x), 100, sums[T]{y, x}) }
+
 func TestEach(t *testing.T) {
 	defer Stop()
 	y, x := make([]float32, 10000), make([]float32, 10000)
@@ -188,11 +198,13 @@ func TestEach(t *testing.T) {
 			}
 		})
 	}
+	sumInto(P{Threads: 3}, y, x)
 	for i := range y {
-		if y[i] != 3*x[i] {
-			t.Fatalf("y[%d] = %g, want %g", i, y[i], 3*x[i])
+		if y[i] != 4*x[i] {
+			t.Fatalf("y[%d] = %g, want %g", i, y[i], 4*x[i])
 		}
 	}
+	sumInto(P{Threads: 3}, y[:0], x[:0])
 	Each(P{}, 0, 1, 1, func(*int, int, int) { t.Error("ran") })
 	func() {
 		defer func() {
