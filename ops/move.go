@@ -4,6 +4,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/move"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -201,6 +202,10 @@ func tile[T cell](d, s []T, do, so, rows, cols, dr, dc, sr, sc int) {
 			do, so = do+dr, so+sr
 		}
 	case dc == 1 && sr == 1:
+		if words, ok := any(s).([]uint32); ok && dr > 0 && sc > 0 {
+			move.Transpose(any(d).([]uint32)[do:], words[so:], rows, cols, dr, sc)
+			return
+		}
 		j := 0
 		for ; j+8 <= cols; j += 8 { // eight streams of src, eight adjacent elements of dst
 			s0, s1, s2, s3 := s[so+j*sc:], s[so+(j+1)*sc:], s[so+(j+2)*sc:], s[so+(j+3)*sc:]

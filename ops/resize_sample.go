@@ -1,10 +1,12 @@
 package ops
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/move"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -164,143 +166,252 @@ func (r *resampler) weight(d float64) float64 {
 	return 0
 }
 
-// resizeNearest copies elements. axes has one entry for each dimension.
+// same reports whether an axis stays as it is.
+func (r *resampler) same(a resizeAxis) bool {
+	return a.in == a.out && a.scale == 1 && r.coord != "tf_crop_and_resize"
+}
+
+// resizeNearest copies elements. axes has one entry for each dimension. Dimensions
+// at the end that stay as they are are moved as one block, and a row that is
+// made of the same elements as the one before is a copy of it.
 func resizeNearest[T any](p par.P, r *resampler, axes []resizeAxis, y, x []T, extra T) {
+	block := 1
+	for len(axes) > 1 && r.same(axes[len(axes)-1]) {
+		block *= axes[len(axes)-1].in
+		axes = axes[:len(axes)-1]
+	}
 	d := len(axes)
 	idx := make([][]int, d)
-	rows, stride := 1, 1
-	strides := make([]int, d)
+	rows, stride := 1, block
 	for i := d - 1; i >= 0; i-- {
 		a := axes[i]
-		strides[i] = stride
-		stride *= a.in
 		idx[i] = make([]int, a.out)
 		for j := range idx[i] {
-			if a.in == a.out && a.scale == 1 && r.coord != "tf_crop_and_resize" {
-				idx[i][j] = j * strides[i]
+			if r.same(a) {
+				idx[i][j] = j * stride
 				continue
 			}
 			at := r.original(a, j)
-			idx[i][j] = r.near(a, at) * strides[i]
+			idx[i][j] = r.near(a, at) * stride
 			if r.outside(a, at) {
 				idx[i][j] = -1
 			}
 		}
+		stride *= a.in
 		if i < d-1 {
 			rows *= a.out
 		}
 	}
 	last := idx[d-1]
-	n := len(last)
+	n := len(last) * block
 	p.For(rows, max(1, (1<<14)/max(1, n)), func(lo, hi int) {
+		at := make([]int, d-1)
+		for i, left := d-2, lo; i >= 0; i-- {
+			at[i] = left % axes[i].out
+			left /= axes[i].out
+		}
+		before := -2
 		for row := lo; row < hi; row++ {
-			base, left, out := 0, row, false
-			for i := d - 2; i >= 0; i-- {
-				o := idx[i][left%axes[i].out]
-				left /= axes[i].out
-				out = out || o < 0
+			base := 0
+			for i, j := range at {
+				o := idx[i][j]
+				if o < 0 {
+					base = -1
+					break
+				}
 				base += o
 			}
 			dst := y[row*n : (row+1)*n]
-			for j, o := range last {
-				if out || o < 0 {
-					dst[j] = extra
-				} else {
-					dst[j] = x[base+o]
+			if base == before {
+				copy(dst, y[(row-1)*n:])
+			} else {
+				nearestRow(dst, x, last, base, block, extra)
+			}
+			before = base
+			for i := d - 2; i >= 0; i-- {
+				if at[i]++; at[i] < axes[i].out {
+					break
 				}
+				at[i] = 0
 			}
 		}
 	})
 }
 
-// resizeWeighted resamples axis by axis, in T, and returns the result, which is
-// x itself if nothing changes.
-func resizeWeighted[T floating](p par.P, r *resampler, axes []resizeAxis, x []T) []T {
-	shape := make([]int, len(axes))
-	for i, a := range axes {
-		shape[i] = a.in
+// nearestRow sets dst to the blocks of x at base + idx; extra stands for what is
+// at negative ones, and for all of it if base is negative.
+func nearestRow[T any](dst, x []T, idx []int, base, block int, extra T) {
+	if base < 0 {
+		for i := range dst {
+			dst[i] = extra
+		}
+		return
 	}
-	// The axis that shrinks most goes first, so that the rest has less to do.
-	order := make([]int, len(axes))
-	for i := range order {
-		order[i] = i
+	x = x[base:]
+	if block == 1 {
+		for j, o := range idx {
+			if o < 0 {
+				dst[j] = extra
+			} else {
+				dst[j] = x[o]
+			}
+		}
+		return
 	}
-	slices.SortStableFunc(order, func(i, j int) int {
-		return int(math.Copysign(1, float64(axes[i].out)*float64(axes[j].in)-float64(axes[j].out)*float64(axes[i].in)))
-	})
-	marks := make([][]bool, len(axes))
-	for _, i := range order {
-		a := axes[i]
-		if a.in == a.out && a.scale == 1 && r.coord != "tf_crop_and_resize" {
+	for j, o := range idx {
+		to := dst[j*block:][:block]
+		if o < 0 {
+			for i := range to {
+				to[i] = extra
+			}
 			continue
 		}
-		t := r.weigh(a)
-		marks[i] = t.outside
-		outer, n, inner := splitAxis(shape, i)
-		shape[i] = a.out
-		y := make([]T, outer*a.out*inner)
-		if inner == 1 {
-			resizeRows(p, t, y, x, outer, n, a.out)
-		} else {
-			resizeColumns(p, t, y, x, outer, n, a.out, inner)
+		copy(to, x[o:])
+	}
+}
+
+// tapsOf are taps with weights of the type that they are used in.
+type tapsOf[T floating] struct {
+	k  int
+	at []int32
+	w  []T
+}
+
+// rows computes rows i to i+len(y)/n of the n elements that x has rows of.
+func (t *tapsOf[T]) rows(y, x []T, i, n int) {
+	at, w := t.at[i*t.k:], t.w[i*t.k:]
+	if f, ok := any(x).([]float32); ok && n > 1 {
+		move.Weigh(any(y).([]float32), f, at, any(w).([]float32), n, t.k)
+		return
+	}
+	if n == 1 {
+		t.elements(y, x, at, w)
+		return
+	}
+	for q := range len(y) / n {
+		dst := y[q*n:][:n]
+		clear(dst)
+		for j, v := range w[q*t.k:][:t.k] {
+			for e, u := range x[int(at[q*t.k+j])*n:][:n] {
+				dst[e] += v * u
+			}
 		}
-		x = y
+	}
+}
+
+// elements is rows where they have a single element.
+func (t *tapsOf[T]) elements(y, x []T, at []int32, w []T) {
+	if t.k == 2 {
+		at, w = at[:2*len(y)], w[:2*len(y)]
+		for i := range y {
+			y[i] = w[2*i]*x[at[2*i]] + w[2*i+1]*x[at[2*i+1]]
+		}
+		return
+	}
+	for i := range y {
+		s := T(0)
+		a := at[i*t.k:][:t.k]
+		for j, v := range w[i*t.k:][:t.k] {
+			s += v * x[a[j]]
+		}
+		y[i] = s
+	}
+}
+
+// resizeWeighted resamples x into y, in T.
+func resizeWeighted[T floating](p par.P, r *resampler, axes []resizeAxis, y, x []T) {
+	shape := make([]int, len(axes))
+	var order []int
+	for i, a := range axes {
+		shape[i] = a.in
+		if !r.same(a) {
+			order = append(order, i)
+		}
+	}
+	if len(order) == 0 {
+		copy(y, x)
+		return
+	}
+	// The axis that shrinks most goes first, so that the rest has less to do.
+	slices.SortStableFunc(order, func(i, j int) int {
+		return cmp.Compare(float64(axes[i].out)*float64(axes[j].in), float64(axes[j].out)*float64(axes[i].in))
+	})
+	marks, weights := make([][]bool, len(axes)), make([]tapsOf[T], len(axes))
+	for _, i := range order {
+		t := r.weigh(axes[i])
+		marks[i] = t.outside
+		weights[i] = tapsOf[T]{t.k, t.at, make([]T, len(t.w))}
+		for j, v := range t.w {
+			weights[i].w[j] = T(v)
+		}
+	}
+	for len(order) > 0 {
+		i, j := order[0], -1
+		if len(order) > 1 && order[1] == i+1 {
+			j = order[1]
+		}
+		order = order[1:]
+		to := y
+		outer, n, inner := splitAxis(shape, i)
+		shape[i] = axes[i].out
+		if j >= 0 {
+			order = order[1:]
+			shape[j] = axes[j].out
+		}
+		if len(order) > 0 {
+			to = make([]T, sizeOf(shape))
+		}
+		if j >= 0 {
+			resizeTwo(p, &weights[i], &weights[j], to, x, outer, n, axes[i].out, axes[j].in, axes[j].out, inner/axes[j].in)
+		} else {
+			resizeOne(p, &weights[i], to, x, outer, n, axes[i].out, inner)
+		}
+		x = to
 	}
 	if r.coord != "tf_crop_and_resize" {
-		return x
+		return
 	}
-	x = slices.Clone(x)
-	for i := range x {
+	for i := range y {
 		left := i
 		for d := len(shape) - 1; d >= 0; d-- {
 			if marks[d] != nil && marks[d][left%shape[d]] {
-				x[i] = T(r.extra)
+				y[i] = T(r.extra)
 				break
 			}
 			left /= shape[d]
 		}
 	}
-	return x
 }
 
-func resizeRows[T floating](p par.P, t *taps, y, x []T, outer, n, out int) {
-	k := t.k
-	w := make([]T, len(t.w))
-	for i, v := range t.w {
-		w[i] = T(v)
-	}
-	p.For(outer, max(1, (1<<14)/max(1, out*k)), func(lo, hi int) {
-		for o := lo; o < hi; o++ {
-			src, dst := x[o*n:(o+1)*n], y[o*out:(o+1)*out]
-			for i := range dst {
-				s := T(0)
-				at, wi := t.at[i*k:(i+1)*k], w[i*k:(i+1)*k]
-				for j, v := range wi {
-					s += v * src[at[j]]
-				}
-				dst[i] = s
+// resizeOne resamples the middle of x: [outer, n, inner] into y: [outer, out, inner].
+func resizeOne[T floating](p par.P, t *tapsOf[T], y, x []T, outer, n, out, inner int) {
+	if inner < 16 && outer > 1 {
+		p.For(outer, max(1, (1<<14)/(out*t.k*inner)), func(lo, hi int) {
+			for o := lo; o < hi; o++ {
+				t.rows(y[o*out*inner:][:out*inner], x[o*n*inner:][:n*inner], 0, inner)
 			}
+		})
+		return
+	}
+	p.For(outer*out, max(1, (1<<14)/(inner*t.k)), func(lo, hi int) {
+		for lo < hi {
+			o, i := lo/out, lo%out
+			m := min(hi-lo, out-i)
+			t.rows(y[lo*inner:][:m*inner], x[o*n*inner:][:n*inner], i, inner)
+			lo += m
 		}
 	})
 }
 
-func resizeColumns[T floating](p par.P, t *taps, y, x []T, outer, n, out, inner int) {
-	k := t.k
-	p.For(outer*out, max(1, (1<<14)/max(1, inner*k)), func(lo, hi int) {
-		for q := lo; q < hi; q++ {
-			o, i := q/out, q%out
-			dst := y[q*inner : (q+1)*inner]
-			clear(dst)
-			for j := range k {
-				w := T(t.w[i*k+j])
-				if w == 0 {
-					continue
-				}
-				src := x[(o*n+int(t.at[i*k+j]))*inner:][:len(dst)]
-				for e, v := range src {
-					dst[e] += w * v
-				}
-			}
+// resizeTwo resamples two dimensions of x: [outer, na, nb, inner], along the
+// first of them a row at a time: y is [outer, outA, outB, inner].
+func resizeTwo[T floating](p par.P, a, b *tapsOf[T], y, x []T, outer, na, outA, nb, outB, inner int) {
+	p.For(outer*outA, max(1, (1<<14)/(nb*inner*a.k+outB*inner*b.k)), func(lo, hi int) {
+		row := make([]T, nb*inner)
+		for ; lo < hi; lo++ {
+			o, i := lo/outA, lo%outA
+			a.rows(row, x[o*na*len(row):][:na*len(row)], i, len(row))
+			b.rows(y[lo*outB*inner:][:outB*inner], row, 0, inner)
 		}
 	})
 }
@@ -330,25 +441,34 @@ func (r *resampler) resizeTo(c *Call, axes []resizeAxis, shape []int) error {
 		if err != nil {
 			return err
 		}
-		return storeNumbers(y, resizeWeighted(c.P, r, axes, v))
+		w := make([]float64, y.Len())
+		resizeWeighted(c.P, r, axes, w, v)
+		return storeNumbers(y, w)
 	}
 	if d.IsFloat() {
 		v, err := realsOf[float32](x)
 		if err != nil {
 			return err
 		}
-		storeReals(y, resizeWeighted(c.P, r, axes, v))
+		if d == tensor.Float32 {
+			resizeWeighted(c.P, r, axes, tensor.Data[float32](y), v)
+			return nil
+		}
+		w := make([]float32, y.Len())
+		resizeWeighted(c.P, r, axes, w, v)
+		storeReals(y, w)
 		return nil
 	}
 	v, err := tensor.Float64s(x)
 	if err != nil {
 		return fmt.Errorf("%w: mode %s for element type %v", ErrUnsupported, r.mode, d)
 	}
-	w := make([]float32, len(v))
+	from, to := make([]float32, len(v)), make([]float32, y.Len())
 	for i, f := range v {
-		w[i] = float32(f)
+		from[i] = float32(f)
 	}
-	return storeNumbers(y, resizeWeighted(c.P, r, axes, w))
+	resizeWeighted(c.P, r, axes, to, from)
+	return storeNumbers(y, to)
 }
 
 // storeNumbers writes src to dst; integers are cut towards zero and kept to
