@@ -71,13 +71,16 @@ func buildQLinearSoftmax(b *BuildContext) (Kernel, error) {
 		if qx.scale < 0 {
 			flip ^= 0xff
 		}
-		c.P.For(outer*inner, max(1, 4096/n), func(lo, hi int) {
-			var table [256]byte
+		rows := softmaxRows{exps: &exps, flip: flip, d: d, qy: qy}
+		for i := range rows.rising {
+			rows.rising[i] = float32(exps[255-i])
+		}
+		c.P.For(outer*inner, max(1, (1<<15)/n), func(lo, hi int) {
+			var tables [2][256]byte
 			for r := lo; r < hi; r++ {
 				first := r/inner*n*inner + r%inner
-				if inner == 1 && n >= 128 {
-					softmaxTable(&table, src[first:first+n], flip, &exps, qy, d)
-					quant.Lookup(y[first:first+n], src[first:first+n], &table)
+				if inner == 1 && n >= 32 && flip&1 == 0 && qy.scale > 0 {
+					rows.row(y[first:first+n], src[first:first+n], &tables)
 					continue
 				}
 				top, sum := byte(0), 0.0
@@ -96,33 +99,40 @@ func buildQLinearSoftmax(b *BuildContext) (Kernel, error) {
 	}, nil
 }
 
-// softmaxTable sets table to what each byte of a row becomes.
-func softmaxTable(table *[256]byte, row []byte, flip byte, exps *[256]float64, qy quantParams, d tensor.DType) {
-	var counts [4][256]int
-	for ; len(row) >= 4; row = row[4:] {
-		counts[0][row[0]]++
-		counts[1][row[1]]++
-		counts[2][row[2]]++
-		counts[3][row[3]]++
-	}
-	for _, v := range row {
-		counts[0][v]++
-	}
+// softmaxRows computes long rows, of bytes whose order is that of their values
+// with flip, by way of a table of what each byte of a row becomes.
+type softmaxRows struct {
+	exps   *[256]float64 // by the difference to the largest of a row
+	rising [256]float32  // exps backwards
+	flip   byte          // 0 or 0x80
+	d      tensor.DType
+	qy     quantParams
+}
+
+// row computes y, which the tables help with.
+func (s *softmaxRows) row(y, x []byte, tables *[2][256]byte) {
 	top := byte(0)
-	for b := range counts[0] {
-		if counts[0][b] += counts[1][b] + counts[2][b] + counts[3][b]; counts[0][b] > 0 {
-			top = max(top, byte(b)^flip)
-		}
+	for _, v := range x {
+		top = max(top, v^s.flip)
 	}
-	sum := 0.0
-	for b, k := range counts[0] {
-		if k > 0 {
-			sum += float64(k) * exps[top-(byte(b)^flip)]
-		}
+	// exps is indexed by top - (v^flip), which is v less where top is, but for its sign.
+	var sums [4]float64
+	exps, t, rest := s.exps, top^s.flip, x
+	for ; len(rest) >= 4; rest = rest[4:] {
+		sums[0] += exps[t-rest[0]]
+		sums[1] += exps[t-rest[1]]
+		sums[2] += exps[t-rest[2]]
+		sums[3] += exps[t-rest[3]]
 	}
-	for b, k := range counts[0] {
-		if k > 0 {
-			table[b] = qy.quantize(float32(exps[top-(byte(b)^flip)]/sum), d)
-		}
+	for _, v := range rest {
+		sums[0] += exps[t-v]
 	}
+	sum := float32(sums[0] + sums[1] + sums[2] + sums[3])
+	lo, hi := byteRange(s.d)
+	table, turned := &tables[0], &tables[1]
+	n := int(top) + 1
+	quant.Quantize(turned[:n], s.rising[256-n:], sum*s.qy.scale, s.qy.zero, lo, hi)
+	copy(table[s.flip:], turned[:256-int(s.flip)])
+	copy(table[:s.flip], turned[256-int(s.flip):])
+	quant.Lookup(y, x, table)
 }

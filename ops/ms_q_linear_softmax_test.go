@@ -1,6 +1,8 @@
 package ops_test
 
 import (
+	"math"
+	"math/rand/v2"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -13,5 +15,33 @@ func TestQLinearSoftmax(t *testing.T) {
 		{Domain: "com.microsoft", Op: "QLinearSoftmax", Opset: 1, Attrs: onnx.NewAttrs("opset", 12, "axis", 1), In: Vals(Of[uint8]([]int{2, 3, 4}, 238, 78, 1, 147, 192, 190, 207, 164, 35, 216, 107, 216, 208, 248, 3, 221, 160, 124, 203, 243, 131, 22, 185, 59), F32([]int{}, 0.02), Of[uint8]([]int{}, 100), F32([]int{}, 0.00390625), Of[uint8]([]int{}, 0)), Want: Vals(Of[uint8]([]int{2, 3, 4}, 62, 3, 1, 10, 25, 24, 33, 14, 1, 40, 5, 40, 29, 64, 0, 37, 11, 5, 26, 58, 6, 1, 18, 1))},
 		{Domain: "com.microsoft", Op: "QLinearSoftmax", Opset: 1, Attrs: onnx.NewAttrs("opset", 13, "axis", 1), In: Vals(Of[int8]([]int{2, 3, 4}, -71, -79, -78, 104, -36, -101, -83, -27, -40, -49, 114, 93, 18, 124, -41, -93, -59, -106, 115, -72, -15, -77, 122, -88), F32([]int{}, 0.05), Of[int8]([]int{}, 10), F32([]int{}, 0.00390625), Of[int8]([]int{}, -128)), Want: Vals(Of[int8]([]int{2, 3, 4}, -106, -84, -128, 34, 0, -113, -128, -128, -23, 69, 127, -34, 83, 127, -128, -78, -124, -128, -22, 14, -87, -128, 22, -64))},
 		{Domain: "com.microsoft", Op: "QLinearSoftmax", Opset: 1, Attrs: onnx.NewAttrs("opset", 13, "axis", 2), In: Vals(Of[uint8]([]int{2, 3}, 131, 243, 133, 230, 229, 196), F32([]int{}, 0.02), Of[uint8]([]int{}, 100), F32([]int{}, 0.00390625), Of[uint8]([]int{}, 0)), Want: Vals(nil), Err: "axis 2 is not in"},
+	})
+}
+
+// TestQLinearSoftmaxRows has rows long enough for tables.
+func TestQLinearSoftmaxRows(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 7))
+	const rows, n = 3, 45
+	u, s := make([]uint8, rows*n), make([]int8, rows*n)
+	wu, ws := make([]uint8, rows*n), make([]int8, rows*n)
+	for i := range u {
+		u[i] = uint8(r.IntN(240))
+		s[i] = int8(u[i] ^ 0x80)
+	}
+	for row := range rows {
+		sum := 0.0
+		for _, v := range u[row*n : (row+1)*n] {
+			sum += math.Exp(0.02 * float64(v))
+		}
+		for i, v := range u[row*n : (row+1)*n] {
+			q := math.RoundToEven(math.Exp(0.02*float64(v)) / sum / 0.001)
+			wu[row*n+i], ws[row*n+i] = uint8(min(q+3, 255)), int8(min(q-128, 127))
+		}
+	}
+	scale, at, one := F32([]int{}, 0.02), onnx.NewAttrs("opset", 13), []int{}
+	shape := []int{rows, n}
+	Run(t, []Case{
+		{Domain: "com.microsoft", Op: "QLinearSoftmax", Attrs: at, In: Vals(Of(shape, u...), scale, Of[uint8](one, 9), F32(one, 0.001), Of[uint8](one, 3)), Want: Vals(Of(shape, wu...))},
+		{Domain: "com.microsoft", Op: "QLinearSoftmax", Attrs: at, In: Vals(Of(shape, s...), scale, Of[int8](one, 9), F32(one, 0.001), Of[int8](one, -128)), Want: Vals(Of(shape, ws...))},
 	})
 }
