@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
+	"github.com/gneiss-run/gneiss/internal/cpu"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/optimize"
@@ -63,8 +65,13 @@ func (s *Session) compile(m *onnx.Model) error {
 		return fail(err)
 	}
 	c.releaseUnread(m.Graph, s.prog)
+	if err := cpu.Lost(); err != nil && s.opt.Logger != nil {
+		warnLost.Do(func() { s.opt.Logger.Warn("slower instructions are used", "because", err, "level", cpu.Level()) })
+	}
 	return nil
 }
+
+var warnLost sync.Once
 
 // prepare makes inputs with defaults inputs only, and sparse initializers
 // dense. Before IR version 4 every initializer had to be listed among the

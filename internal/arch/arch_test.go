@@ -48,7 +48,7 @@ var rules = map[string]rule{
 	"ops":                  {words("onnx tensor internal/kernels/... internal/par internal/jpeg internal/tiff"), numeric},
 	"ops/functions":        {words("onnx tensor"), nil},
 	"optimize":             {words("onnx onnx/schema ops ops/functions tensor internal/cpu internal/par"), numeric},
-	"runtime":              {words("onnx ops optimize tensor internal/par internal/knob"), sys},
+	"runtime":              {words("onnx ops optimize tensor internal/cpu internal/par internal/knob"), sys},
 	"conformance":          {words("onnx ops runtime optimize tensor"), words("github.com/ulikunitz/xz")},
 	"internal/optest":      {words("onnx ops tensor internal/par"), nil},
 	"internal/shared":      {nil, nil},

@@ -17,16 +17,18 @@ const (
 	AVX2    = "avx2"       // amd64: AVX2 and FMA
 	AVX512  = "avx512"     // amd64: AVX-512 F, BW, DQ and VL, and BMI2
 	VNNI    = "avx512vnni" // amd64: AVX512 and its dot products of bytes
+	AMX     = "amx"        // amd64: VNNI and the tiles of AMX, with products of bytes; on Linux
 	NEON    = "neon"       // arm64: the baseline vector set
 	DotProd = "dotprod"    // arm64: NEON and the dot products of bytes
 )
 
 var isa = knob.Choice("GNEISS_ISA", "", "highest instruction set that kernels use; empty: the best of this machine",
-	Generic, AVX2, AVX512, VNNI, NEON, DotProd)
+	Generic, AVX2, AVX512, VNNI, AMX, NEON, DotProd)
 
 // Features are what detection found, whatever the cap.
 type Features struct {
 	AVX2, AVX512, AVX512VNNI, AVX512BF16, AVX512VBMI, AVXVNNI bool // amd64, with the vector state kept by the OS
+	AMX, AMXBF16                                              bool // amd64, unless GNEISS_ISA names a lower level
 	NEON, DotProd                                             bool // arm64
 }
 
@@ -40,7 +42,7 @@ var found = func() []string {
 		name string
 		has  bool
 	}{{AVX2, Found.AVX2}, {AVX512, Found.AVX2 && Found.AVX512},
-		{VNNI, Found.AVX2 && Found.AVX512 && Found.AVX512VNNI}, {NEON, Found.NEON}, {DotProd, Found.NEON && Found.DotProd}} {
+		{VNNI, Found.AVX2 && Found.AVX512 && Found.AVX512VNNI}, {AMX, Found.AMX}, {NEON, Found.NEON}, {DotProd, Found.NEON && Found.DotProd}} {
 		if e.has {
 			l = append(l, e.name)
 		}
@@ -77,6 +79,28 @@ func Force(name string) (restore func(), err error) {
 	}
 	old := limit.Swap(int32(i + 1))
 	return func() { limit.Store(old) }, nil
+}
+
+var lost atomic.Pointer[error]
+
+// Lose takes a level and those above it out of use, for the rest of the process,
+// because of why: its first use did not compute what it should.
+func Lose(level string, why error) {
+	i := slices.Index(found, level)
+	for old := limit.Load(); i > 0 && int(old) > i; old = limit.Load() {
+		if limit.CompareAndSwap(old, int32(i)) {
+			break
+		}
+	}
+	lost.CompareAndSwap(nil, &why)
+}
+
+// Lost returns why a level was taken out of use; nil if none was.
+func Lost() error {
+	if e := lost.Load(); e != nil {
+		return *e
+	}
+	return nil
 }
 
 // Level returns the name of the highest level in use.

@@ -1,6 +1,9 @@
 package cpu
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 func TestForce(t *testing.T) {
 	all := len(Levels())
@@ -22,5 +25,24 @@ func TestForce(t *testing.T) {
 	}
 	if limitOf("") != len(found) || limitOf(Generic) != 1 {
 		t.Error("caps")
+	}
+}
+
+func TestLose(t *testing.T) {
+	top := len(found) - 1
+	if top == 0 {
+		t.Skip("this machine has one level")
+	}
+	defer limit.Store(limit.Load())
+	defer lost.Store(nil)
+	limit.Store(int32(len(found)))
+	if Lost() != nil {
+		t.Error("a level is lost at the start")
+	}
+	why := errors.New("it is wrong")
+	Lose(found[top], why)
+	Lose(found[top], errors.New("again"))
+	if Has(found[top]) || Level() != found[top-1] || Lost() != why {
+		t.Errorf("lost %s: %v, %v", found[top], Levels(), Lost())
 	}
 }

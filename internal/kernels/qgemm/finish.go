@@ -184,6 +184,7 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 	case asInts:
 		fused = t.Ints
 	}
+	byTiles := t.tiles.takes(a, b, q1) && (to != asBytes || f.Small)
 	if kg == 0 || b.K > 4*kBlock || to == asBytes && !f.Small {
 		fused = nil
 	}
@@ -194,6 +195,10 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 		wk.words = [5]uint32{pair(f.Zero + 128), pair(f.Lo + 128), pair(f.Hi + 128), 1, 0x80808080}
 	} else if f.Lo > 0 || f.Hi < 255 {
 		wk.words[3] = 1
+	}
+	if byTiles {
+		t.tiles.run(f, a, b, q0, q1, dst, ldd, to, &wk.words, false)
+		return
 	}
 	for q := q0; q < q1; q++ {
 		j := q * Width

@@ -46,6 +46,8 @@ type Table struct {
 	// apart, combined with four bytes by exclusive or, and adds to sums. Nil: a
 	// loop does it.
 	Pack func(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64)
+	// tiles do instead what they take. Nil: none do.
+	tiles *tilesOf
 }
 
 // Tables lists what this machine can run, slowest first.
@@ -54,7 +56,7 @@ var Tables = tables()
 // Best returns the fastest table that may be used (see package cpu).
 func Best() *Table {
 	for i := len(Tables) - 1; i > 0; i-- {
-		if cpu.Has(Tables[i].Name) {
+		if cpu.Has(Tables[i].Name) && (Tables[i].tiles == nil || tilesWork()) {
 			return Tables[i]
 		}
 	}
@@ -134,8 +136,14 @@ type Right struct {
 	Sums []int32
 }
 
-// PanelBytes returns the length of Right.Data for a k by n matrix.
-func PanelBytes(k, n int) int { return (n + Width - 1) / Width * PanelSize(k) }
+// PanelBytes returns the length of Right.Data for a k by n matrix. Tiles may look
+// at some bytes, of any value, behind the last panel.
+func PanelBytes(k, n int) int {
+	if k == 0 || n == 0 {
+		return 0
+	}
+	return (n+Width-1)/Width*PanelSize(k) + slack
+}
 
 // PanelSize returns the length of one panel.
 func PanelSize(k int) int { return (k + 3) / 4 * 4 * Width }
@@ -306,8 +314,19 @@ func Mul(p par.P, a Left, b *Right, zero []int32, c []int32, ldc int, done func(
 
 // Block computes rows [i0, i1) of panels [q0, q1).
 func Block(a *Rows, i0, i1 int, b *Right, zero []int32, q0, q1 int, c []int32, ldc int) {
-	t := Best()
+	block(Best(), a, i0, i1, b, zero, q0, q1, c, ldc)
+}
+
+func block(t *Table, a *Rows, i0, i1 int, b *Right, zero []int32, q0, q1 int, c []int32, ldc int) {
 	size := PanelSize(b.K)
+	if v := (View{M: i1 - i0, K: a.K, Stride: a.stride, Data: a.data[min(i0*a.stride, len(a.data)):]}); t.tiles.takes(&v, b, q1) {
+		for q := q0; q < q1; q++ {
+			a.start(i0, i1, b, zero, q*Width, min(Width, b.N-q*Width), 0, c, ldc)
+		}
+		_ = c[(i1-1)*ldc+min(q1*Width, b.N)-1]
+		t.tiles.run(nil, &v, b, q0, q1, unsafe.Pointer(&c[i0*ldc]), ldc, asInts, nil, true)
+		return
+	}
 	// Rows are shared out evenly: 16 are 8 and 8 rather than 14 and 2.
 	tiles := (i1 - i0 + t.MR - 1) / t.MR
 	if tiles == 0 {

@@ -28,6 +28,11 @@ func archTables() []*Table {
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
 		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI, Ints: intsVNNI, Pack: avx2Pack})
 	}
+	if cpu.Found.AMX {
+		t := *l[len(l)-1]
+		t.Name, t.tiles = cpu.AMX, &amxTiles
+		l = append(l, &t)
+	}
 	return l
 }
 

@@ -1,5 +1,5 @@
-// Command qgemm writes {qgemm,stubs}_{amd64,arm64}.{s,go} of internal/kernels/qgemm. It
-// is run by go generate in that folder.
+// Command qgemm writes {qgemm,stubs}_{amd64,arm64}.{s,go} and amx_amd64.s of
+// internal/kernels/qgemm. It is run by go generate in that folder.
 package main
 
 import (
@@ -61,6 +61,7 @@ func main() {
 	a.Raw("GLOBL ·packed(SB), RODATA|NOPTR, $64\n")
 	neonAll()
 	a.Write("qgemm_amd64.s")
+	amx()
 	if err := os.WriteFile("stubs_amd64.go", []byte(stubs.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
