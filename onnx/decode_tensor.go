@@ -306,8 +306,13 @@ func fill[T any](to []T, chunks [][]byte, convert func(uint64) (T, bool)) error 
 	i := 0
 	for _, c := range chunks {
 		for len(c) > 0 {
-			v, n := protowire.ConsumeVarint(c)
-			if n < 0 {
+			// Most values of most tensors have one or two bytes: which, no branch asks.
+			var v uint64
+			var n int
+			if len(c) > 1 && c[0]&c[1] < 0x80 {
+				more := uint64(c[0] >> 7)
+				v, n = uint64(c[0]&0x7f)|uint64(c[1])&-more<<7, 1+int(more)
+			} else if v, n = protowire.ConsumeVarint(c); n < 0 {
 				return errors.New(wireError(n))
 			}
 			x, ok := convert(v)

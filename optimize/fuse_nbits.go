@@ -31,10 +31,12 @@ var blockWeights = []*Rule{
 		Example: func(b *ops.Builder) {
 			x := in(b, "x", 2, 3, 40)
 			y := b.Op("MatMul", nil, x, blockQuantized(b, tensor.Int4, []int{40, 6}, 0, 16, true))
+			odd := b.Op("MatMul", nil, in(b, "odd", 2, 37), blockQuantized(b, tensor.Int4, []int{37, 6}, 0, 16, true))
+			odd2 := b.Op("MatMul", nil, x, blockQuantized(b, tensor.Uint4, []int{40, 5}, 0, 16, true))
 			z := b.Op("MatMul", nil, x, b.Op("Transpose", nil, blockQuantized(b, tensor.Uint4, []int{5, 40}, 1, 32, false)))
 			u := b.Op("MatMul", nil, x, blockQuantized(b, tensor.Uint8, []int{40, 7}, 0, 16, true))
 			v := b.Op("MatMul", nil, x, blockQuantized(b, tensor.Int4, []int{40, 6}, 1, 0, true))
-			ret(b, y, z, u, v)
+			ret(b, y, z, u, v, odd, odd2)
 		},
 	},
 	{
@@ -62,8 +64,8 @@ func dequantizedWeights() *Pattern {
 // which n columns have scales for blocks of k.
 type blockMatrix struct {
 	k, n, block, blocks, bits int
-	codes                     []byte
-	flip                      byte // the top bit of signed codes
+	codes                     []byte // two to a byte if bits is 4
+	flip                      byte   // the top bit of signed codes
 	rs, cs                    int
 	scales                    []float32 // [n][blocks]
 	zeros                     []byte    // likewise; nil: half of what codes reach
@@ -125,12 +127,6 @@ func newBlockMatrix(dq *onnx.Node, trans bool) *blockMatrix {
 		return nil
 	}
 	w.blocks = (w.k + w.block - 1) / w.block
-	bytesOf := func(t *tensor.Tensor) []byte {
-		if w.bits == 4 {
-			t = tensor.Unpack(t)
-		}
-		return t.Bytes()
-	}
 	half := byte(1) << (w.bits - 1)
 	var z []byte
 	if zero != nil {
@@ -138,7 +134,10 @@ func newBlockMatrix(dq *onnx.Node, trans bool) *blockMatrix {
 		if zt.DType() != t.DType() || zt.Len() != scale.Len() {
 			return nil
 		}
-		z = bytesOf(zt)
+		if w.bits == 4 {
+			zt = tensor.Unpack(zt)
+		}
+		z = zt.Bytes()
 	}
 	s := tensor.Data[float32](scale)
 	w.scales, w.zeros = make([]float32, w.n*w.blocks), make([]byte, w.n*w.blocks)
@@ -158,7 +157,7 @@ func newBlockMatrix(dq *onnx.Node, trans bool) *blockMatrix {
 	if allHalf {
 		w.zeros = nil
 	}
-	w.codes, w.flip = bytesOf(t), flip
+	w.codes, w.flip = t.Bytes(), flip
 	return w
 }
 
@@ -207,27 +206,61 @@ func (w *blockMatrix) data() *tensor.Tensor {
 	out, row := t.Bytes(), w.blocks*size
 	const some = 64 // columns at a time, which lie together in codes
 	par.P{Threads: goruntime.GOMAXPROCS(0)}.For(w.n, some, func(lo, hi int) {
-		for k := 0; k < w.k; k++ {
-			at := w.codes[k*w.rs:]
-			if w.bits == 8 {
+		switch {
+		case w.bits == 8:
+			for k := range w.k {
+				at := w.codes[k*w.rs:]
 				for j := lo; j < hi; j++ {
 					out[j*row+k] = at[j*w.cs] ^ w.flip
 				}
-				continue
 			}
-			if k++; k == w.k {
-				for j := lo; j < hi; j++ {
-					out[j*row+k/2] = (at[j*w.cs] ^ w.flip) & 15
-				}
-				continue
-			}
-			next := w.codes[k*w.rs:]
+		case w.rs == 1 && w.k%2 == 0: // columns are as they shall be
+			flip := w.flip | w.flip<<4
 			for j := lo; j < hi; j++ {
-				out[j*row+k/2] = (at[j*w.cs]^w.flip)&15 | (next[j*w.cs]^w.flip)<<4
+				to := out[j*row:][:w.k/2]
+				for i, c := range w.codes[j*w.k/2:][:len(to)] {
+					to[i] = c ^ flip
+				}
+			}
+		case w.cs == 1 && w.n%2 == 0:
+			w.pairs(out[lo*row:], row, lo, hi)
+		default:
+			for j := lo; j < hi; j++ {
+				for k := range w.k {
+					out[j*row+k/2] |= w.code(k, j) << (k & 1 * 4)
+				}
 			}
 		}
 	})
 	return t
+}
+
+// code returns the 4 bits of code (k, j).
+func (w *blockMatrix) code(k, j int) byte {
+	at := k*w.rs + j*w.cs
+	return (w.codes[at/2]>>(at&1*4) ^ w.flip) & 15
+}
+
+// pairs writes columns [lo, hi) of 4 bits to rows that lie row apart, where each
+// byte of codes has two columns.
+func (w *blockMatrix) pairs(out []byte, row, lo, hi int) {
+	for k := 0; k < w.k; k += 2 {
+		upper := w.codes[(k*w.rs+lo)/2:][:(hi-lo)/2]
+		if k+1 == w.k {
+			for i, c := range upper {
+				c ^= w.flip | w.flip<<4
+				out[2*i*row+k/2], out[(2*i+1)*row+k/2] = c&15, c>>4
+			}
+			break
+		}
+		lower := w.codes[((k+1)*w.rs+lo)/2:][:len(upper)]
+		at := k / 2
+		for i, c := range upper {
+			c, d := c^(w.flip|w.flip<<4), lower[i]^(w.flip|w.flip<<4)
+			out[at], out[at+row] = c&15|d<<4, c>>4|d&0xf0
+			at += 2 * row
+		}
+	}
 }
 
 // zeroPoints returns input zero_points of MatMulNBits.
