@@ -67,17 +67,19 @@ func (p *convParams) channels(w []int) int {
 	return w[1] * p.group
 }
 
-// winograd reports whether Winograd's method pays for images of type x, whose
-// spatial dims must be known. It is right for images of any size.
+// winograd reports whether Winograd's method pays for images of type x. It is
+// right for images of any size; those whose size is not known are taken to be
+// large, as small ones do not take long in any case.
 func (p *convParams) winograd(x onnx.Type, w []int, t *nhwc.Table) bool {
 	if !x.Ranked || len(x.Dims) != len(w) {
 		return false
 	}
+	const large = 64
 	in := make([]int, len(w)-2)
 	for i := range in {
 		var ok bool
 		if in[i], ok = x.Dims[i+1].Size(); !ok {
-			return false
+			in[i] = large
 		}
 	}
 	win, err := p.over(in, w[2:])

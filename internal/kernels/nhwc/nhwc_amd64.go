@@ -36,11 +36,16 @@ func archTables() []*Table {
 }
 
 func tile512(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer) {
-	if w <= 16 {
-		avx512v1x[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, 1<<w-1, mode, lim)
-		return
+	f := &avx512c32x
+	switch { // half a vector takes half the time where the units are that wide, and never more
+	case w <= 8:
+		f = &avx512c8x
+	case w <= 16:
+		f = &avx512c16x
+	case w <= 24:
+		f = &avx512c24x
 	}
-	avx512v2x[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, 1<<w-1, mode, lim)
+	f[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, 1<<w-1, mode, lim)
 }
 
 // lanes[16-w:] masks w of 16 lanes.
@@ -53,9 +58,9 @@ func tile2(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsa
 			m |= avx2Masked
 			mask = unsafe.Pointer(&lanes[16-n])
 		}
-		tiles := &avx2v2x
+		tiles := &avx2c16x
 		if n <= 8 {
-			tiles = &avx2v1x
+			tiles = &avx2c8x
 		}
 		tiles[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, mask, m, lim)
 		b, coff = unsafe.Add(b, 64), coff+64

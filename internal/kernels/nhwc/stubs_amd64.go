@@ -7,163 +7,267 @@ package nhwc
 import "unsafe"
 
 //go:noescape
-func avx512v1x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c16x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v1x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c16x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v1x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c16x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v1x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c16x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v1x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c16x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v1x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c16x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v1x7(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c16x7(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v1x8(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c16x8(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v1x9(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c16x9(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v1x10(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c16x10(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v1x11(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c16x11(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v1x12(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c16x12(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
-var avx512v1x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer){
+var avx512c16x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer){
 	nil,
-	avx512v1x1,
-	avx512v1x2,
-	avx512v1x3,
-	avx512v1x4,
-	avx512v1x5,
-	avx512v1x6,
-	avx512v1x7,
-	avx512v1x8,
-	avx512v1x9,
-	avx512v1x10,
-	avx512v1x11,
-	avx512v1x12,
+	avx512c16x1,
+	avx512c16x2,
+	avx512c16x3,
+	avx512c16x4,
+	avx512c16x5,
+	avx512c16x6,
+	avx512c16x7,
+	avx512c16x8,
+	avx512c16x9,
+	avx512c16x10,
+	avx512c16x11,
+	avx512c16x12,
 }
 
 //go:noescape
-func avx512v2x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c32x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v2x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c32x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v2x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c32x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v2x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c32x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v2x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c32x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v2x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c32x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v2x7(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c32x7(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v2x8(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c32x8(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v2x9(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c32x9(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v2x10(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c32x10(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v2x11(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c32x11(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx512v2x12(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+func avx512c32x12(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
 
-var avx512v2x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer){
+var avx512c32x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer){
 	nil,
-	avx512v2x1,
-	avx512v2x2,
-	avx512v2x3,
-	avx512v2x4,
-	avx512v2x5,
-	avx512v2x6,
-	avx512v2x7,
-	avx512v2x8,
-	avx512v2x9,
-	avx512v2x10,
-	avx512v2x11,
-	avx512v2x12,
+	avx512c32x1,
+	avx512c32x2,
+	avx512c32x3,
+	avx512c32x4,
+	avx512c32x5,
+	avx512c32x6,
+	avx512c32x7,
+	avx512c32x8,
+	avx512c32x9,
+	avx512c32x10,
+	avx512c32x11,
+	avx512c32x12,
 }
 
 //go:noescape
-func avx2v1x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c8x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx2v1x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c8x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx2v1x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c8x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx2v1x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c8x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx2v1x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c8x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx2v1x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c8x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
 
-var avx2v1x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer){
+var avx2c8x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer){
 	nil,
-	avx2v1x1,
-	avx2v1x2,
-	avx2v1x3,
-	avx2v1x4,
-	avx2v1x5,
-	avx2v1x6,
+	avx2c8x1,
+	avx2c8x2,
+	avx2c8x3,
+	avx2c8x4,
+	avx2c8x5,
+	avx2c8x6,
 }
 
 //go:noescape
-func avx2v2x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c16x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx2v2x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c16x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx2v2x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c16x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx2v2x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c16x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx2v2x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c16x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
 
 //go:noescape
-func avx2v2x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c16x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
 
-var avx2v2x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer){
+var avx2c16x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer){
 	nil,
-	avx2v2x1,
-	avx2v2x2,
-	avx2v2x3,
-	avx2v2x4,
-	avx2v2x5,
-	avx2v2x6,
+	avx2c16x1,
+	avx2c16x2,
+	avx2c16x3,
+	avx2c16x4,
+	avx2c16x5,
+	avx2c16x6,
+}
+
+//go:noescape
+func avx512c8x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c8x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c8x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c8x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c8x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c8x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c8x7(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c8x8(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c8x9(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c8x10(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c8x11(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c8x12(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+var avx512c8x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer){
+	nil,
+	avx512c8x1,
+	avx512c8x2,
+	avx512c8x3,
+	avx512c8x4,
+	avx512c8x5,
+	avx512c8x6,
+	avx512c8x7,
+	avx512c8x8,
+	avx512c8x9,
+	avx512c8x10,
+	avx512c8x11,
+	avx512c8x12,
+}
+
+//go:noescape
+func avx512c24x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c24x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c24x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c24x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c24x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c24x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c24x7(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c24x8(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c24x9(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c24x10(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c24x11(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+//go:noescape
+func avx512c24x12(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer)
+
+var avx512c24x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask uint64, mode int, lim unsafe.Pointer){
+	nil,
+	avx512c24x1,
+	avx512c24x2,
+	avx512c24x3,
+	avx512c24x4,
+	avx512c24x5,
+	avx512c24x6,
+	avx512c24x7,
+	avx512c24x8,
+	avx512c24x9,
+	avx512c24x10,
+	avx512c24x11,
+	avx512c24x12,
 }
 
 //go:noescape

@@ -47,7 +47,7 @@ var (
 )
 
 // Winograd reports whether a convolution of this kind is better done by
-// Winograd's method. A size of 0 in out stands for one that is not known.
+// Winograd's method.
 func (t *Table) Winograd(m, c, group int, w *conv.Window) bool {
 	const square = 4
 	if len(w.Kernel) != 2 || group != 1 || c < 32 || m < 32 || c*m > 1<<17 {

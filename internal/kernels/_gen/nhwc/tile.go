@@ -22,14 +22,22 @@ func (v isa) sets(mr int) int {
 	return n
 }
 
-// tile writes a tile of mr rows and nv vectors.
-func tile(a *asm.File, v isa, name string, mr, nv int) {
+// tile writes a tile of mr rows and nv vectors, of which the last is half a
+// vector if half is set.
+func tile(a *asm.File, v isa, name string, mr, nv int, half bool) {
 	stub(name, tileSig(v))
 	a.Func(name, 104)
 	sets := v.sets(mr)
 	reg := func(i int) string { return fmt.Sprint(v.reg, i) }
-	acc := func(set, i, x int) string { return reg((set*mr+i)*nv + x) }
-	bvec := func(x int) string { return reg(v.regs - 2 - nv + x) }
+	// as returns register r as vector x uses it.
+	as := func(x int, r string) string {
+		if half && x == nv-1 {
+			return ymm(r)
+		}
+		return r
+	}
+	acc := func(set, i, x int) string { return as(x, reg((set*mr+i)*nv+x)) }
+	bvec := func(x int) string { return as(x, reg(v.regs-2-nv+x)) }
 	bcast := func(i int) string { return reg(v.regs - 2 + i&1) }
 	wide := v.name == "avx512"
 	masks := func() {
@@ -56,9 +64,11 @@ func tile(a *asm.File, v isa, name string, mr, nv int) {
 	// The sums begin with the bias.
 	masks()
 	for s := range sets {
-		for i := range mr * nv {
-			r := acc(s, 0, i)
-			a.P("VXORPS %s, %s, %s", ymm(r), ymm(r), ymm(r))
+		for i := range mr {
+			for x := range nv {
+				r := ymm(acc(s, i, x))
+				a.P("VXORPS %s, %s, %s", r, r, r)
+			}
 		}
 	}
 	a.P("MOVQ bias+72(FP), BX")
@@ -97,9 +107,13 @@ func tile(a *asm.File, v isa, name string, mr, nv int) {
 			a.P("VMOVUPS %d(DI), %s", boff+x*v.bytes, bvec(x))
 		}
 		for i := range mr {
+			if wide && nv == 1 { // no second use of what is loaded
+				a.P("VFMADD231PS.BCST %d(%s)(BX*1), %s, %s", aoff, rowRegs[i], bvec(0), acc(set, i, 0))
+				continue
+			}
 			a.P("VBROADCASTSS %d(%s)(BX*1), %s", aoff, rowRegs[i], bcast(i))
 			for x := range nv {
-				a.P("VFMADD231PS %s, %s, %s", bcast(i), bvec(x), acc(set, i, x))
+				a.P("VFMADD231PS %s, %s, %s", as(x, bcast(i)), bvec(x), acc(set, i, x))
 			}
 		}
 	}
@@ -123,8 +137,10 @@ func tile(a *asm.File, v isa, name string, mr, nv int) {
 	a.L("end")
 	for s := sets / 2; s > 0; s /= 2 {
 		for t := range s {
-			for i := range mr * nv {
-				a.P("VADDPS %s, %s, %s", acc(s+t, 0, i), acc(t, 0, i), acc(t, 0, i))
+			for i := range mr {
+				for x := range nv {
+					a.P("VADDPS %s, %s, %s", acc(s+t, i, x), acc(t, i, x), acc(t, i, x))
+				}
 			}
 		}
 	}
@@ -171,8 +187,10 @@ func tile(a *asm.File, v isa, name string, mr, nv int) {
 		a.P("MOVQ lim+96(FP), BX")
 		for off, op := range []string{"VMAXPS", "VMINPS"} { // the second source is what a NaN gives
 			a.P("VBROADCASTSS %d(BX), %s", off*4, bvec(0))
-			for i := range mr * nv {
-				a.P("%s %s, %s, %s", op, acc(0, 0, i), bvec(0), acc(0, 0, i))
+			for i := range mr {
+				for x := range nv {
+					a.P("%s %s, %s, %s", op, acc(0, i, x), as(x, bvec(0)), acc(0, i, x))
+				}
 			}
 		}
 		a.L("no4" + suffix)
