@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
@@ -27,17 +28,17 @@ type bcast struct {
 
 // newBcast plans the walk over an output of shape out. Each shape must
 // broadcast to out.
-func newBcast(out []int, shapes ...[]int) *bcast {
-	b := &bcast{n: 1}
-	all := make([]int, (len(shapes)+1)*(len(out)+1))
-	part := func() []int {
-		p := all[: 0 : len(out)+1]
-		all = all[len(out)+1:]
-		return p
-	}
-	b.dims = part()
-	for k := range shapes {
-		b.strides[k] = part()
+func newBcast(out []int, shapes ...[]int) *bcast { return new(bcast).plan(out, shapes...) }
+
+// plan makes b the walk over an output of shape out, in the memory that it has.
+func (b *bcast) plan(out []int, shapes ...[]int) *bcast {
+	b.n, b.dims = 1, slices.Grow(b.dims[:0], len(out)+1)
+	for k := range b.strides {
+		if k < len(shapes) {
+			b.strides[k] = slices.Grow(b.strides[k][:0], len(out)+1)
+		} else {
+			b.strides[k] = nil
+		}
 	}
 	var run [maxOperands]int // elements of operand k from the current dimension inwards
 	for k := range shapes {
@@ -116,35 +117,46 @@ func (b *bcast) each(p par.P, f func(o, n int, off [maxOperands]int)) {
 		}
 		return
 	}
-	outer := len(b.dims) - 1
 	p.For(rows, max(1, grain/b.inner), func(lo, hi int) {
-		var off [maxOperands]int
-		idx := make([]int, outer)
-		b.seek(lo, &off, idx)
-		for r := lo; ; {
-			f(r*b.inner, b.inner, off)
-			if r++; r == hi {
-				return
-			}
-			for d := outer - 1; d >= 0; d-- {
-				idx[d]++
-				for k := range off {
-					if b.strides[k] != nil {
-						off[k] += b.strides[k][d]
-					}
-				}
-				if idx[d] < b.dims[d] {
-					break
-				}
-				idx[d] = 0
-				for k := range off {
-					if b.strides[k] != nil {
-						off[k] -= b.strides[k][d] * b.dims[d]
-					}
-				}
-			}
+		for at := b.rows(lo); lo < hi; lo++ {
+			f(lo*b.inner, b.inner, at.off)
+			at.next(b)
 		}
 	})
+}
+
+// rowWalk stands at a row of a bcast.
+type rowWalk struct {
+	off [maxOperands]int // where the row starts in each operand
+	idx indices
+}
+
+// rows returns a walk that stands at row r.
+func (b *bcast) rows(r int) (w rowWalk) {
+	b.seek(r, &w.off, w.idx.of(len(b.dims)-1))
+	return w
+}
+
+// next moves to the next row of b.
+func (w *rowWalk) next(b *bcast) {
+	idx := w.idx.of(len(b.dims) - 1)
+	for d := len(idx) - 1; d >= 0; d-- {
+		idx[d]++
+		for k := range w.off {
+			if b.strides[k] != nil {
+				w.off[k] += b.strides[k][d]
+			}
+		}
+		if idx[d] < b.dims[d] {
+			return
+		}
+		idx[d] = 0
+		for k := range w.off {
+			if b.strides[k] != nil {
+				w.off[k] -= b.strides[k][d] * b.dims[d]
+			}
+		}
+	}
 }
 
 // seek sets off to where row r starts in each operand, and idx (unless nil) to
@@ -168,10 +180,8 @@ func (b *bcast) seek(r int, off *[maxOperands]int, idx []int) {
 // meet, in order.
 func expand[T any](b *bcast, k, lo int, dst, src []T) {
 	outer := len(b.dims) - 1
-	idx := make([]int, outer)
-	var off [maxOperands]int
-	b.seek(lo/b.inner, &off, idx)
-	o, at, step, st := off[k], lo%b.inner, b.step(k), b.strides[k]
+	walk := b.rows(lo / b.inner)
+	idx, o, at, step, st := walk.idx.of(outer), walk.off[k], lo%b.inner, b.step(k), b.strides[k]
 	for len(dst) > 0 {
 		n := min(b.inner-at, len(dst))
 		if step == 1 {

@@ -49,6 +49,58 @@ func (c *Call) Dims(n int) []int {
 	return c.ints[at : at+n : at+n]
 }
 
+// list is Dims with the given contents.
+func (c *Call) list(v ...int) []int {
+	d := c.Dims(len(v))
+	copy(d, v)
+	return d
+}
+
+// strides is tensor.Strides in memory of Dims.
+func (c *Call) strides(shape []int) []int {
+	s := c.Dims(len(shape))
+	n := 1
+	for i := len(shape) - 1; i >= 0; i-- {
+		s[i] = n
+		n *= shape[i]
+	}
+	return s
+}
+
+// broadcastStrides is tensor.BroadcastStrides in memory of Dims.
+func (c *Call) broadcastStrides(shape, out []int) []int {
+	s := c.Dims(len(out))
+	clear(s)
+	n, off := 1, len(out)-len(shape)
+	for i := len(shape) - 1; i >= 0; i-- {
+		if shape[i] != 1 {
+			s[off+i] = n
+		}
+		n *= shape[i]
+	}
+	return s
+}
+
+// broadcast is tensor.Broadcast of two shapes in memory of Dims.
+func (c *Call) broadcast(a, b []int) ([]int, error) {
+	x, y := a, b
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	out := c.list(a...)
+	off := len(a) - len(b)
+	for i, d := range b {
+		switch o := &out[off+i]; {
+		case *o == d || d == 1:
+		case *o == 1:
+			*o = d
+		default:
+			return tensor.Broadcast(slices.Clone(x), slices.Clone(y)) // which fails
+		}
+	}
+	return out, nil
+}
+
 // State returns a T that stays with the node from run to run, zero at first,
 // and is this call's alone while it runs: buffers and the like that need not
 // be made again. Nothing that a result depends on may be kept in it, and no

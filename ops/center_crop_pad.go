@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
-	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // CenterCropPad: input_data cut or padded with zeros around its centre to the
@@ -79,7 +78,7 @@ func buildCenterCropPad(b *BuildContext) (Kernel, error) {
 			shape[a] = want[i]
 		}
 		y := c.Output(0, x.DType(), shape...)
-		l := strided{shape: make([]int, len(s)), ds: tensor.Strides(shape), ss: tensor.Strides(s)}
+		l := strided{shape: c.Dims(len(s)), ds: c.strides(shape), ss: c.strides(s)}
 		whole := true
 		for i, n := range s {
 			l.shape[i] = min(n, shape[i])

@@ -105,13 +105,17 @@ func buildConcat(b *BuildContext) (Kernel, error)  { return concatKernel(b.Int("
 
 func concatKernel(axis int) Kernel {
 	return bytewise(func(c *Call) error {
-		ts := make([]*tensor.Tensor, len(c.In))
-		for i := range ts {
-			if ts[i] = c.T(i); ts[i] == nil {
+		ts := State[[]*tensor.Tensor](c)
+		defer func() { clear(*ts) }()
+		*ts = (*ts)[:0]
+		for i := range c.In {
+			t := c.T(i)
+			if t == nil {
 				return fmt.Errorf("input %d is absent", i)
 			}
+			*ts = append(*ts, t)
 		}
-		return concatTensors(c, ts, axis)
+		return concatTensors(c, *ts, axis)
 	}, 0)
 }
 
@@ -122,7 +126,7 @@ func concatTensors(c *Call, ts []*tensor.Tensor, axis int) error {
 	if err != nil {
 		return err
 	}
-	shape := append([]int{}, first.Shape()...)
+	shape := c.list(first.Shape()...)
 	shape[a] = 0
 	for i, t := range ts {
 		if t.DType() != first.DType() {
@@ -146,7 +150,7 @@ func concatTensors(c *Call, ts []*tensor.Tensor, axis int) error {
 	outer, row, at := sizeOf(shape[:a]), sizeOf(shape[a:]), 0
 	for _, t := range ts {
 		n := sizeOf(t.Shape()[a:])
-		m.copy(c.P, y, t, strided{shape: []int{outer, n}, ds: []int{row, 1}, ss: []int{n, 1}, do: at})
+		m.copy(c.P, y, t, strided{shape: c.list(outer, n), ds: c.list(row, 1), ss: c.list(n, 1), do: at})
 		at += n
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/onnx"
-	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // DepthToSpace: blocks of b*b channels become squares of b by b pixels. With
@@ -65,13 +64,13 @@ func buildDepthToSpace(bc *BuildContext) (Kernel, error) {
 		}
 		n, ch, h, w := s[0], s[1]/(b*b), s[2], s[3]
 		y := c.Output(0, x.DType(), n, ch, h*b, w*b)
-		shape := []int{n, ch, h, b, w, b} // of the output; i is dimension 3, j dimension 5
+		shape := c.list(n, ch, h, b, w, b) // of the output; i is dimension 3, j dimension 5
 		plane := h * w
 		i, j, k := b*ch*plane, ch*plane, plane
 		if crd {
 			i, j, k = b*plane, plane, b*b*plane
 		}
-		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: tensor.Strides(shape), ss: []int{s[1] * plane, k, w, i, 1, j}})
+		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: c.strides(shape), ss: c.list(s[1]*plane, k, w, i, 1, j)})
 		return nil
 	}, 0), nil
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -58,10 +59,19 @@ func unaryKernel[T, R tensor.Element](f loop[T, R]) Kernel {
 			f(dst, src)
 			return nil
 		}
-		c.P.For(len(dst), grain, func(lo, hi int) { f(dst[lo:hi], src[lo:hi]) })
+		par.Run(c.P, len(dst), grain, unaryLoop[T, R]{f, dst, src})
 		return nil
 	}
 }
+
+// unaryLoop runs a loop on parts of its operands.
+type unaryLoop[T, R tensor.Element] struct {
+	f   loop[T, R]
+	dst []R
+	src []T
+}
+
+func (u *unaryLoop[T, R]) Chunk(lo, hi int) { u.f(u.dst[lo:hi], u.src[lo:hi]) }
 
 // block is the number of elements that the half precision loops widen at once.
 const block = 512

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -63,27 +64,70 @@ func (f *pair[A, B, R]) run(c *Call, w *bcast, dst []R, a []A, b []B) {
 	if f.rows != nil && w.n > 0 && w.inner < 2*grain && f.runRows(c, w, dst, a, b) {
 		return
 	}
-	sa, sb := w.step(0), w.step(1)
 	if w.inner < shortRow && w.n > w.inner {
 		f.runShort(c, w, dst, a, b)
 		return
 	}
-	w.each(c.P, func(o, n int, off [maxOperands]int) {
-		d := dst[o : o+n]
-		switch {
-		case sa == 1 && sb == 1:
-			f.vv(d, a[off[0]:off[0]+n], b[off[1]:off[1]+n])
-		case sa == 1:
-			f.vs(d, a[off[0]:off[0]+n], b[off[1]])
-		case sb == 1:
-			f.sv(d, a[off[0]], b[off[1]:off[1]+n])
-		default:
-			f.vs(d[:1], a[off[0]:off[0]+1], b[off[1]])
-			for i := range d[1:] {
-				d[1+i] = d[0]
-			}
+	walk := pairWalk[A, B, R]{f, w, dst, a, b, 0, w.inner}
+	if w.inner < 2*grain {
+		walk.run(c.P)
+		return
+	}
+	for row := range w.n / w.inner { // few long rows: each in pieces
+		walk.row = row
+		par.Run(c.P, w.inner, grain, pairRow[A, B, R](walk))
+	}
+}
+
+// pairWalk is a function of two operands that broadcast as w plans.
+type pairWalk[A, B, R tensor.Element] struct {
+	f      *pair[A, B, R]
+	w      *bcast
+	dst    []R
+	a      []A
+	b      []B
+	row, n int
+}
+
+func (p pairWalk[A, B, R]) run(on par.P) {
+	if p.w.n > 0 {
+		par.Run(on, p.w.n/p.w.inner, max(1, grain/p.w.inner), p)
+	}
+}
+
+// Chunk computes whole rows.
+func (p *pairWalk[A, B, R]) Chunk(lo, hi int) {
+	for at := p.w.rows(lo); lo < hi; lo++ {
+		p.part(lo*p.n, p.n, at.off[0], at.off[1])
+		at.next(p.w)
+	}
+}
+
+// pairRow computes parts of one row.
+type pairRow[A, B, R tensor.Element] pairWalk[A, B, R]
+
+func (p *pairRow[A, B, R]) Chunk(lo, hi int) {
+	var off [maxOperands]int
+	p.w.seek(p.row, &off, nil)
+	(*pairWalk[A, B, R])(p).part(p.row*p.n+lo, hi-lo, off[0]+lo*p.w.step(0), off[1]+lo*p.w.step(1))
+}
+
+// part computes n elements of one row from o on, whose operands begin at i and j.
+func (p *pairWalk[A, B, R]) part(o, n, i, j int) {
+	d := p.dst[o : o+n]
+	switch sa, sb := p.w.step(0), p.w.step(1); {
+	case sa == 1 && sb == 1:
+		p.f.vv(d, p.a[i:i+n], p.b[j:j+n])
+	case sa == 1:
+		p.f.vs(d, p.a[i:i+n], p.b[j])
+	case sb == 1:
+		p.f.sv(d, p.a[i], p.b[j:j+n])
+	default:
+		p.f.vs(d[:1], p.a[i:i+1], p.b[j])
+		for i := range d[1:] {
+			d[1+i] = d[0]
 		}
-	})
+	}
 }
 
 // runRows computes whole groups of rows, the two innermost dimensions, at a
@@ -106,46 +150,68 @@ func (f *pair[A, B, R]) runRows(c *Call, w *bcast, dst []R, a []A, b []B) bool {
 	case w.step(1) == 0:
 		loop = f.rows.RowsVS
 	}
-	d, x, y, n := any(dst).([]float32), any(a).([]float32), any(b).([]float32), w.inner
-	c.P.For(w.n/n, max(1, grain/n), func(lo, hi int) {
-		for r := lo; r < hi; {
-			count := min(group-r%group, hi-r)
-			var off [maxOperands]int
-			w.seek(r, &off, nil)
-			loop(d[r*n:], x[off[0]:], y[off[1]:], n, count, stepA, stepB)
-			r += count
-		}
-	})
+	d, x, y := any(dst).([]float32), any(a).([]float32), any(b).([]float32)
+	par.Each(c.P, w.n/w.inner, max(1, grain/w.inner), rowGroups{w, loop, d, x, y, group, stepA, stepB}, (*rowGroups).run)
 	return true
 }
 
+// rowGroups is a function of float32 over groups of rows.
+type rowGroups struct {
+	w                   *bcast
+	loop                func(dst, a, b []float32, n, rows, stepA, stepB int)
+	d, x, y             []float32
+	group, stepA, stepB int
+}
+
+func (g *rowGroups) run(lo, hi int) {
+	n := g.w.inner
+	for r := lo; r < hi; {
+		count := min(g.group-r%g.group, hi-r)
+		var off [maxOperands]int
+		g.w.seek(r, &off, nil)
+		g.loop(g.d[r*n:], g.x[off[0]:], g.y[off[1]:], n, count, g.stepA, g.stepB)
+		r += count
+	}
+}
+
 func (f *pair[A, B, R]) runShort(c *Call, w *bcast, dst []R, a []A, b []B) {
-	fullA, fullB := len(a) == w.n, len(b) == w.n
-	c.P.For(w.n, grain, func(lo, hi int) {
-		var ba []A
-		var bb []B
-		if !fullA {
-			ba = make([]A, min(block, hi-lo))
+	par.Run(c.P, w.n, grain, pairShort[A, B, R]{f, w, dst, a, b})
+}
+
+// pairShort is a function of two operands of which those that are broadcast are
+// written out first.
+type pairShort[A, B, R tensor.Element] struct {
+	f   *pair[A, B, R]
+	w   *bcast
+	dst []R
+	a   []A
+	b   []B
+}
+
+type pairBlocks[A, B tensor.Element] struct {
+	a [block]A
+	b [block]B
+}
+
+func (p *pairShort[A, B, R]) Chunk(lo, hi int) {
+	mem, pool := borrow[pairBlocks[A, B]]()
+	defer pool.Put(mem)
+	ba, bb := &mem.a, &mem.b
+	for ; lo < hi; lo += block {
+		n := min(block, hi-lo)
+		va, vb := ba[:n], bb[:n]
+		if len(p.a) == p.w.n {
+			va = p.a[lo : lo+n]
+		} else {
+			expand(p.w, 0, lo, va, p.a)
 		}
-		if !fullB {
-			bb = make([]B, min(block, hi-lo))
+		if len(p.b) == p.w.n {
+			vb = p.b[lo : lo+n]
+		} else {
+			expand(p.w, 1, lo, vb, p.b)
 		}
-		for ; lo < hi; lo += block {
-			n := min(block, hi-lo)
-			va, vb := ba, bb
-			if fullA {
-				va = a[lo : lo+n]
-			} else {
-				expand(w, 0, lo, ba[:n], a)
-			}
-			if fullB {
-				vb = b[lo : lo+n]
-			} else {
-				expand(w, 1, lo, bb[:n], b)
-			}
-			f.vv(dst[lo:lo+n], va[:n], vb[:n])
-		}
-	})
+		p.f.vv(p.dst[lo:lo+n], va, vb)
+	}
 }
 
 // kernel is the kernel of f over inputs 0 and 1 with broadcasting.
@@ -165,7 +231,7 @@ func checkedKernel[A, B, R tensor.Element](f pair[A, B, R], check func(a []A, b 
 		shape := xs
 		same := slices.Equal(xs, ys)
 		if !same {
-			if shape, err = tensor.Broadcast(xs, ys); err != nil {
+			if shape, err = c.broadcast(xs, ys); err != nil {
 				return err
 			}
 		}
@@ -183,15 +249,32 @@ func checkedKernel[A, B, R tensor.Element](f pair[A, B, R], check func(a []A, b 
 		case len(dst) <= grain && len(dst) > 0 && len(a) == 1 && len(b) == len(dst):
 			f.sv(dst, a[0], b)
 		case same || len(a) == len(dst) && len(b) == len(dst):
-			c.P.For(len(dst), grain, func(lo, hi int) { f.vv(dst[lo:hi], a[lo:hi], b[lo:hi]) })
-		case len(b) == 1:
-			c.P.For(len(dst), grain, func(lo, hi int) { f.vs(dst[lo:hi], a[lo:hi], b[0]) })
-		case len(a) == 1:
-			c.P.For(len(dst), grain, func(lo, hi int) { f.sv(dst[lo:hi], a[0], b[lo:hi]) })
+			par.Run(c.P, len(dst), grain, pairFlat[A, B, R]{&f, dst, a, b})
+		case len(b) == 1 || len(a) == 1:
+			par.Run(c.P, len(dst), grain, pairFlat[A, B, R]{&f, dst, a, b})
 		default:
-			f.run(c, newBcast(shape, xs, ys), dst, a, b)
+			f.run(c, State[bcast](c).plan(shape, xs, ys), dst, a, b)
 		}
 		return nil
+	}
+}
+
+// pairFlat is a function of two operands of the result's shape or of one element.
+type pairFlat[A, B, R tensor.Element] struct {
+	f   *pair[A, B, R]
+	dst []R
+	a   []A
+	b   []B
+}
+
+func (p *pairFlat[A, B, R]) Chunk(lo, hi int) {
+	switch {
+	case len(p.a) == len(p.b):
+		p.f.vv(p.dst[lo:hi], p.a[lo:hi], p.b[lo:hi])
+	case len(p.b) == 1:
+		p.f.vs(p.dst[lo:hi], p.a[lo:hi], p.b[0])
+	default:
+		p.f.sv(p.dst[lo:hi], p.a[0], p.b[lo:hi])
 	}
 }
 

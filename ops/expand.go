@@ -69,7 +69,7 @@ func buildExpand(*BuildContext) (Kernel, error) {
 			return c.reshaped(shape)
 		}
 		y := c.Output(0, x.DType(), shape...)
-		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: tensor.Strides(shape), ss: tensor.BroadcastStrides(x.Shape(), shape)})
+		moverOf(x.DType()).copy(c.P, y, x, strided{shape: c.list(shape...), ds: c.strides(shape), ss: c.broadcastStrides(x.Shape(), shape)})
 		return nil
 	}, 0), nil
 }

@@ -108,10 +108,8 @@ func buildGather(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		var shape []int
-		shape = append(shape, s[:a]...)
-		shape = append(shape, c.T(1).Shape()...)
-		shape = append(shape, s[a+1:]...)
+		at := c.T(1).Shape()
+		shape := append(append(append(c.Dims(len(s) + len(at) - 1)[:0], s[:a]...), at...), s[a+1:]...)
 		y := c.Output(0, x.DType(), shape...)
 		moverOf(x.DType()).gather(c.P, y, x, idx, sizeOf(s[:a]), s[a], sizeOf(s[a+1:]))
 		return nil

@@ -58,27 +58,24 @@ func layerNormKernel[T floating](r rowNorm, axis int, stash tensor.DType, like, 
 			return err
 		}
 		n := 1
-		stats := append([]int(nil), shape...)
+		stats := c.list(shape...)
 		for i := a; i < len(shape); i++ {
 			n *= shape[i]
 			stats[i] = 1
 		}
 		var means, invs []T
-		finish := func() {}
-		for _, s := range []struct {
-			i  int
-			to *[]T
-		}{{mean, &means}, {inv, &invs}} {
-			if s.i > 0 && c.Wants(s.i) {
-				data, done := realsOut[T](c, s.i, stash, stats...)
-				prev := finish
-				*s.to, finish = data, func() { prev(); done() }
-			}
+		doneMean, doneInv := nothing, nothing
+		if mean > 0 && c.Wants(mean) {
+			means, doneMean = realsOut[T](c, mean, stash, stats...)
+		}
+		if inv > 0 && c.Wants(inv) {
+			invs, doneInv = realsOut[T](c, inv, stash, stats...)
 		}
 		y, done := realsOut[T](c, 0, c.T(like).DType(), shape...)
 		rowNormRows(c.P, r, y, x, n, scale, bias, means, invs)
 		done()
-		finish()
+		doneMean()
+		doneInv()
 		return nil
 	}
 }

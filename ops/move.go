@@ -22,7 +22,7 @@ type cell interface {
 // mover moves the elements of tensors of one element size. All offsets and
 // strides are in elements.
 type mover interface {
-	// copy copies the elements that l tells of.
+	// copy copies the elements that l tells of, whose slices it writes over.
 	copy(p par.P, dst, src *tensor.Tensor, l strided)
 	// run copies n adjacent elements.
 	run(dst *tensor.Tensor, do int, src *tensor.Tensor, so, n int)
@@ -62,9 +62,17 @@ type strided struct {
 	do, so        int
 }
 
-// merged returns the same copy with as few dimensions as possible, at least two.
+// merged returns the same copy with as few dimensions as possible, at least
+// two. It writes over the slices of l.
 func (l strided) merged() strided {
-	m := strided{do: l.do, so: l.so}
+	if len(l.shape) < 2 {
+		m := strided{shape: []int{1, 1}, ds: make([]int, 2), ss: make([]int, 2), do: l.do, so: l.so}
+		if len(l.shape) == 1 {
+			m.shape[1], m.ds[1], m.ss[1] = l.shape[0], l.ds[0], l.ss[0]
+		}
+		return m
+	}
+	m := strided{l.shape[:0], l.ds[:0], l.ss[:0], l.do, l.so}
 	for i, n := range l.shape {
 		if n == 1 {
 			continue
@@ -79,17 +87,14 @@ func (l strided) merged() strided {
 	// dst is, so that both are walked in tiles.
 	if k := len(m.shape) - 1; k > 1 && m.ds[k] == 1 && m.ss[k] != 1 {
 		if j := slices.Index(m.ss, 1); j >= 0 {
-			move := func(s []int) {
+			for _, s := range [...][]int{m.shape, m.ds, m.ss} {
 				v := s[j]
 				copy(s[j:k-1], s[j+1:k])
 				s[k-1] = v
 			}
-			move(m.shape)
-			move(m.ds)
-			move(m.ss)
 		}
 	}
-	for len(m.shape) < 2 {
+	for len(m.shape) < 2 { // there is room: l had two
 		m.shape, m.ds, m.ss = slices.Insert(m.shape, 0, 1), slices.Insert(m.ds, 0, 1), slices.Insert(m.ss, 0, 1)
 	}
 	return m
@@ -97,20 +102,35 @@ func (l strided) merged() strided {
 
 // odometer walks the index space of shape and keeps two offsets.
 type odometer struct {
-	shape, as, bs, idx []int
-	a, b               int
+	shape, as, bs []int
+	a, b          int
+	idx           indices
+}
+
+// indices holds one index for each of some dimensions, on the stack if these are few.
+type indices struct {
+	few  [8]int
+	many []int
+}
+
+func (x *indices) of(rank int) []int {
+	if rank <= len(x.few) {
+		return x.few[:rank]
+	}
+	if x.many == nil {
+		x.many = make([]int, rank)
+	}
+	return x.many
 }
 
 // seek moves to index i in row-major order.
 func (o *odometer) seek(i int) {
-	if o.idx == nil {
-		o.idx = make([]int, len(o.shape))
-	}
+	idx := o.idx.of(len(o.shape))
 	o.a, o.b = 0, 0
 	for k := len(o.shape) - 1; k >= 0; k-- {
 		j := i % o.shape[k]
 		i /= o.shape[k]
-		o.idx[k] = j
+		idx[k] = j
 		o.a += j * o.as[k]
 		o.b += j * o.bs[k]
 	}
@@ -118,16 +138,17 @@ func (o *odometer) seek(i int) {
 
 // next moves to the next index.
 func (o *odometer) next() {
+	idx := o.idx.of(len(o.shape))
 	for k := len(o.shape) - 1; k >= 0; k-- {
-		o.idx[k]++
+		idx[k]++
 		o.a += o.as[k]
 		o.b += o.bs[k]
-		if o.idx[k] < o.shape[k] {
+		if idx[k] < o.shape[k] {
 			return
 		}
 		o.a -= o.shape[k] * o.as[k]
 		o.b -= o.shape[k] * o.bs[k]
-		o.idx[k] = 0
+		idx[k] = 0
 	}
 }
 
@@ -157,7 +178,7 @@ func (c cells[T]) copy(p par.P, dst, src *tensor.Tensor, l strided) {
 	l = l.merged()
 	k := len(l.shape) - 2
 	rows, cols := l.shape[k], l.shape[k+1]
-	dr, dc, sr, sc := l.ds[k], l.ds[k+1], l.ss[k], l.ss[k+1]
+	dc, sr, sc := l.ds[k+1], l.ss[k], l.ss[k+1]
 	colsPer := min(cols, 16<<10)
 	rowsPer := min(rows, max(1, 8<<10/colsPer))
 	if dc == 1 && sr == 1 && sc != 1 {
@@ -168,21 +189,32 @@ func (c cells[T]) copy(p par.P, dst, src *tensor.Tensor, l strided) {
 	for _, n := range l.shape[:k] {
 		outer *= n
 	}
-	p.For(outer*rb*cb, max(1, moveGrain/(rowsPer*colsPer)), func(lo, hi int) {
-		o := odometer{shape: l.shape[:k], as: l.ds[:k], bs: l.ss[:k]}
-		o.seek(lo / (rb * cb))
-		r, c := lo/cb%rb, lo%cb
-		for ; lo < hi; lo++ {
-			r0, c0 := r*rowsPer, c*colsPer
-			tile(d, s, l.do+o.a+r0*dr+c0*dc, l.so+o.b+r0*sr+c0*sc, min(rowsPer, rows-r0), min(colsPer, cols-c0), dr, dc, sr, sc)
-			if c++; c == cb {
-				if c, r = 0, r+1; r == rb {
-					r = 0
-					o.next()
-				}
+	par.Run(p, outer*rb*cb, max(1, moveGrain/(rowsPer*colsPer)), tiles[T]{d, s, l, k, rows, cols, rowsPer, colsPer, rb, cb})
+}
+
+// tiles are those of a copy: rb by cb for each index of the first k dimensions of l.
+type tiles[T cell] struct {
+	d, s                                    []T
+	l                                       strided
+	k, rows, cols, rowsPer, colsPer, rb, cb int
+}
+
+func (t *tiles[T]) Chunk(lo, hi int) {
+	l, k := &t.l, t.k
+	dr, dc, sr, sc := l.ds[k], l.ds[k+1], l.ss[k], l.ss[k+1]
+	o := odometer{shape: l.shape[:k], as: l.ds[:k], bs: l.ss[:k]}
+	o.seek(lo / (t.rb * t.cb))
+	r, c := lo/t.cb%t.rb, lo%t.cb
+	for ; lo < hi; lo++ {
+		r0, c0 := r*t.rowsPer, c*t.colsPer
+		tile(t.d, t.s, l.do+o.a+r0*dr+c0*dc, l.so+o.b+r0*sr+c0*sc, min(t.rowsPer, t.rows-r0), min(t.colsPer, t.cols-c0), dr, dc, sr, sc)
+		if c++; c == t.cb {
+			if c, r = 0, r+1; r == t.rb {
+				r = 0
+				o.next()
 			}
 		}
-	})
+	}
 }
 
 // tile copies a matrix of rows by cols elements with the given strides.
@@ -238,59 +270,82 @@ func (c cells[T]) blocks(p par.P, dst *tensor.Tensor, to []int64, src *tensor.Te
 	if n == 0 {
 		return
 	}
-	d, s := c.of(dst), c.of(src)
-	p.For(count, max(1, moveGrain/n), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			a, b := i*n, i*n
-			if to != nil {
-				a = int(to[i])
-			}
-			if from != nil {
-				b = int(from[i])
-			}
-			if n == 1 {
-				d[a] = s[b]
-				continue
-			}
-			copy(d[a:a+n], s[b:b+n])
+	par.Run(p, count, max(1, moveGrain/n), blockMoves[T]{c.of(dst), c.of(src), to, from, n})
+}
+
+type blockMoves[T cell] struct {
+	d, s     []T
+	to, from []int64
+	n        int
+}
+
+func (m *blockMoves[T]) Chunk(lo, hi int) {
+	d, s, to, from, n := m.d, m.s, m.to, m.from, m.n
+	for i := lo; i < hi; i++ {
+		a, b := i*n, i*n
+		if to != nil {
+			a = int(to[i])
 		}
-	})
+		if from != nil {
+			b = int(from[i])
+		}
+		if n == 1 {
+			d[a] = s[b]
+			continue
+		}
+		copy(d[a:a+n], s[b:b+n])
+	}
 }
 
 func (c cells[T]) gather(p par.P, dst, src *tensor.Tensor, idx []int64, outer, axis, inner int) {
 	if inner == 0 || len(idx) == 0 {
 		return
 	}
-	d, s := c.of(dst), c.of(src)
+	par.Run(p, outer*len(idx), max(1, moveGrain/inner), gatherMoves[T]{c.of(dst), c.of(src), idx, axis, inner})
+}
+
+type gatherMoves[T cell] struct {
+	d, s        []T
+	idx         []int64
+	axis, inner int
+}
+
+func (g *gatherMoves[T]) Chunk(lo, hi int) {
+	d, s, idx, axis, inner := g.d, g.s, g.idx, g.axis, g.inner
 	m := len(idx)
-	p.For(outer*m, max(1, moveGrain/inner), func(lo, hi int) {
-		for i := lo; i < hi; {
-			o, j := i/m, i%m
-			end := min(m, j+hi-i)
-			base, out := o*axis*inner, (o*m+j)*inner
-			i += end - j
-			if inner == 1 {
-				row, from := d[out:out+end-j], s[base:base+axis]
-				for q, x := range idx[j:end] {
-					row[q] = from[x]
-				}
-				continue
+	for i := lo; i < hi; {
+		o, j := i/m, i%m
+		end := min(m, j+hi-i)
+		base, out := o*axis*inner, (o*m+j)*inner
+		i += end - j
+		if inner == 1 {
+			row, from := d[out:out+end-j], s[base:base+axis]
+			for q, x := range idx[j:end] {
+				row[q] = from[x]
 			}
-			for _, x := range idx[j:end] {
-				copy(d[out:out+inner], s[base+int(x)*inner:][:inner])
-				out += inner
-			}
+			continue
 		}
-	})
+		for _, x := range idx[j:end] {
+			copy(d[out:out+inner], s[base+int(x)*inner:][:inner])
+			out += inner
+		}
+	}
 }
 
 func (c cells[T]) fill(p par.P, dst *tensor.Tensor, at, n int, src *tensor.Tensor, so int) {
-	d, v := c.of(dst)[at:at+n], c.of(src)[so]
-	p.For(n, 4*moveGrain, func(lo, hi int) {
-		for i := range d[lo:hi] {
-			d[lo+i] = v
-		}
-	})
+	par.Run(p, n, 4*moveGrain, fillMove[T]{c.of(dst)[at : at+n], c.of(src)[so]})
+}
+
+type fillMove[T cell] struct {
+	d []T
+	v T
+}
+
+func (f *fillMove[T]) Chunk(lo, hi int) {
+	d, v := f.d[lo:hi], f.v
+	for i := range d {
+		d[i] = v
+	}
 }
 
 func (c cells[T]) mapped(p par.P, dst, src *tensor.Tensor, maps [][]int) {

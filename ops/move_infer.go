@@ -8,6 +8,9 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
+// newInts is Call.Dims where there is no call.
+func newInts(n int) []int { return make([]int, n) }
+
 // normAxes maps axes to [0, rank) and refuses duplicates.
 func normAxes(axes []int, rank int) ([]int, error) {
 	return normAxesInto(make([]int, len(axes)), axes, rank)

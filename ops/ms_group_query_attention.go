@@ -220,11 +220,10 @@ func groupQueryRotate[T floating](c *Call, g groupQuery, a *attention[T], k *hea
 	if err := r.checkPositions(ids); err != nil {
 		return err
 	}
-	row := func(b, i int) int { return ids[b*a.lq+i] }
 	q2 := headsLast(make([]T, a.batch*a.lq*a.heads*a.d), a.heads, a.lq, a.d)
 	k2 := headsLast(make([]T, a.batch*a.lq*a.kvHeads*a.d), a.kvHeads, a.lq, a.d)
-	r.all(c.P, q2, a.q, a.batch, a.heads, a.lq, a.d, row)
-	r.all(c.P, k2, *k, a.batch, a.kvHeads, a.lq, a.d, row)
+	r.all(c.P, q2, a.q, a.batch, a.heads, a.lq, a.d, ids)
+	r.all(c.P, k2, *k, a.batch, a.kvHeads, a.lq, a.d, ids)
 	a.q, *k = q2, k2
 	return nil
 }

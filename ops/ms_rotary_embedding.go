@@ -71,7 +71,7 @@ func msRotaryKernel[T floating](heads, dim int, inter bool) Kernel {
 		if xt.Rank() == 3 {
 			view = headsLast[T]
 		}
-		r.all(c.P, view(y, h, l, size), view(x, h, l, size), batch, h, l, size, func(b, i int) int { return ids[b*l+i] })
+		r.all(c.P, view(y, h, l, size), view(x, h, l, size), batch, h, l, size, ids)
 		done()
 		return nil
 	}

@@ -145,31 +145,47 @@ func rowNormRows[T floating](p par.P, r rowNorm, y, x []T, n int, scale, bias, m
 	}
 	if x, ok := any(x).([]float32); ok {
 		y, scale, bias, mean, inv := any(y).([]float32), any(scale).([]float32), any(bias).([]float32), any(mean).([]float32), any(inv).([]float32)
-		t := vec.Best()
-		p.For(len(x)/n, 1+normGrain/n, func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				m, s := rowNormRow32(t, r, y[i*n:(i+1)*n], x[i*n:(i+1)*n], turn(scale, i, n), turn(bias, i, n))
-				if mean != nil {
-					mean[i] = float32(m)
-				}
-				if inv != nil {
-					inv[i] = float32(s)
-				}
-			}
-		})
+		par.Run(p, len(x)/n, 1+normGrain/n, normRows32{vec.Best(), normRows[float32]{r, n, y, x, scale, bias, mean, inv}})
 		return
 	}
-	p.For(len(x)/n, 1+normGrain/n, func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			m, s := rowNormRow(r, y[i*n:(i+1)*n], x[i*n:(i+1)*n], turn(scale, i, n), turn(bias, i, n))
-			if mean != nil {
-				mean[i] = T(m)
-			}
-			if inv != nil {
-				inv[i] = T(s)
-			}
-		}
-	})
+	par.Run(p, len(x)/n, 1+normGrain/n, normRows[T]{r, n, y, x, scale, bias, mean, inv})
+}
+
+// normRows normalizes rows of n elements.
+type normRows[T floating] struct {
+	r                            rowNorm
+	n                            int
+	y, x, scale, bias, mean, inv []T
+}
+
+func (l *normRows[T]) Chunk(lo, hi int) {
+	for i, n := lo, l.n; i < hi; i++ {
+		m, s := rowNormRow(l.r, l.y[i*n:(i+1)*n], l.x[i*n:(i+1)*n], turn(l.scale, i, n), turn(l.bias, i, n))
+		l.note(i, m, s)
+	}
+}
+
+// note writes down what was subtracted from row i and what it was multiplied by.
+func (l *normRows[T]) note(i int, mean, inv float64) {
+	if l.mean != nil {
+		l.mean[i] = T(mean)
+	}
+	if l.inv != nil {
+		l.inv[i] = T(inv)
+	}
+}
+
+// normRows32 is normRows by vectors.
+type normRows32 struct {
+	t *vec.Table
+	normRows[float32]
+}
+
+func (l *normRows32) Chunk(lo, hi int) {
+	for i, n := lo, l.n; i < hi; i++ {
+		m, s := rowNormRow32(l.t, l.r, l.y[i*n:(i+1)*n], l.x[i*n:(i+1)*n], turn(l.scale, i, n), turn(l.bias, i, n))
+		l.note(i, m, s)
+	}
 }
 
 // turn returns row i of v, which repeats.

@@ -154,8 +154,10 @@ func padTensor(c *Call, mode string, pads, axes []int, value *tensor.Tensor) err
 	if err != nil {
 		return err
 	}
-	shape := append([]int{}, s...)
-	before, after := make([]int, len(s)), make([]int, len(s))
+	shape := c.list(s...)
+	before, after := c.Dims(len(s)), c.Dims(len(s))
+	clear(before)
+	clear(after)
 	for i, a := range axes {
 		lo, hi := pads[i], pads[i+len(axes)]
 		const most = math.MaxInt / 4 // so that the sum with a dimension does not overflow
@@ -173,7 +175,7 @@ func padTensor(c *Call, mode string, pads, axes []int, value *tensor.Tensor) err
 	}
 	m := moverOf(x.DType())
 	if mode == "constant" {
-		l := strided{shape: make([]int, len(s)), ds: tensor.Strides(shape), ss: tensor.Strides(s)}
+		l := strided{shape: c.Dims(len(s)), ds: c.strides(shape), ss: c.strides(s)}
 		whole := true
 		for i := range s {
 			from, to := max(0, before[i]), min(shape[i], before[i]+s[i])

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	f16 "github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -63,9 +64,15 @@ func reals[T floating](c *Call, i int) ([]T, error) {
 func realsOut[T floating](c *Call, i int, d tensor.DType, shape ...int) (data []T, done func()) {
 	out := c.Output(i, d, shape...)
 	if d == tensor.DTypeOf[T]() {
-		return tensor.Data[T](out), func() {}
+		return tensor.Data[T](out), nothing
 	}
-	data = Scratch[T](c, out.Len())
+	return narrowing[T](c, out)
+}
+
+func nothing() {}
+
+func narrowing[T floating](c *Call, out *tensor.Tensor) ([]T, func()) {
+	data := Scratch[T](c, out.Len())
 	return data, func() { storeReals(out, data) }
 }
 
@@ -121,31 +128,52 @@ func alongAxis[T tensor.Element](p par.P, y, x []T, outer, n, inner int, f func(
 		return
 	}
 	if inner == 1 {
-		p.For(outer, 1+(1<<13)/n, func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				f(y[i*n:(i+1)*n], x[i*n:(i+1)*n])
-			}
-		})
+		par.Run(p, outer, 1+(1<<13)/n, lineLoop[T]{y, x, n, f})
 		return
 	}
 	blocks := (inner + alongBlock - 1) / alongBlock
-	p.For(outer*blocks, 1+(1<<13)/(n*min(inner, alongBlock)), func(lo, hi int) {
-		buf := make([]T, n*min(inner, alongBlock))
-		for t := lo; t < hi; t++ {
-			base, m := t/blocks*n*inner+t%blocks*alongBlock, min(alongBlock, inner-t%blocks*alongBlock)
-			for i := 0; i < n; i++ {
-				for j, v := range x[base+i*inner:][:m] {
-					buf[j*n+i] = v
-				}
-			}
-			for j := 0; j < m; j++ {
-				f(buf[j*n:(j+1)*n], buf[j*n:(j+1)*n])
-			}
-			for i := 0; i < n; i++ {
-				for j := range y[base+i*inner:][:m] {
-					y[base+i*inner+j] = buf[j*n+i]
-				}
+	par.Run(p, outer*blocks, 1+(1<<13)/(n*min(inner, alongBlock)), columnLoop[T]{lineLoop[T]{y, x, n, f}, blocks, inner})
+}
+
+// lineLoop calls f for lines of n elements.
+type lineLoop[T tensor.Element] struct {
+	y, x []T
+	n    int
+	f    func(dst, src []T)
+}
+
+func (l *lineLoop[T]) Chunk(lo, hi int) {
+	for i, n := lo, l.n; i < hi; i++ {
+		l.f(l.y[i*n:(i+1)*n], l.x[i*n:(i+1)*n])
+	}
+}
+
+// columnLoop calls f for lines whose elements are inner apart, a block of lines at a time.
+type columnLoop[T tensor.Element] struct {
+	lineLoop[T]
+	blocks, inner int
+}
+
+func (l *columnLoop[T]) Chunk(lo, hi int) {
+	mem, pool := borrow[[]T]()
+	defer pool.Put(mem)
+	x, y, n, inner, blocks := l.x, l.y, l.n, l.inner, l.blocks
+	*mem = slices.Grow((*mem)[:0], n*min(inner, alongBlock))
+	buf := (*mem)[:n*min(inner, alongBlock)]
+	for t := lo; t < hi; t++ {
+		base, m := t/blocks*n*inner+t%blocks*alongBlock, min(alongBlock, inner-t%blocks*alongBlock)
+		for i := 0; i < n; i++ {
+			for j, v := range x[base+i*inner:][:m] {
+				buf[j*n+i] = v
 			}
 		}
-	})
+		for j := 0; j < m; j++ {
+			l.f(buf[j*n:(j+1)*n], buf[j*n:(j+1)*n])
+		}
+		for i := 0; i < n; i++ {
+			for j := range y[base+i*inner:][:m] {
+				y[base+i*inner+j] = buf[j*n+i]
+			}
+		}
+	}
 }

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
@@ -58,7 +59,13 @@ func readReduceParams(a *attrs, input bool) reduceParams {
 
 // mask returns which dimensions of a tensor of the given rank are reduced.
 func (p reduceParams) mask(axes []int, rank int) ([]bool, error) {
-	m := make([]bool, rank)
+	return p.maskInto(make([]bool, rank), axes)
+}
+
+// maskInto is mask for a tensor of rank len(m).
+func (p reduceParams) maskInto(m []bool, axes []int) ([]bool, error) {
+	rank := len(m)
+	clear(m)
 	if len(axes) == 0 && !p.noop {
 		for i := range m {
 			m[i] = true
@@ -136,11 +143,13 @@ func reduceKernel[T tensor.Element, A any](p reduceParams, r reducer[T, A]) Kern
 				return err
 			}
 		}
-		mask, err := p.mask(axes, x.Rank())
+		w := State[reduceWalks](c)
+		w.mask = slices.Grow(w.mask[:0], x.Rank())[:x.Rank()]
+		mask, err := p.maskInto(w.mask, axes)
 		if err != nil {
 			return err
 		}
-		var shape []int
+		shape := c.Dims(x.Rank())[:0]
 		for i, d := range x.Shape() {
 			switch {
 			case !mask[i]:
@@ -150,37 +159,48 @@ func reduceKernel[T tensor.Element, A any](p reduceParams, r reducer[T, A]) Kern
 			}
 		}
 		y := c.Output(0, tensor.DTypeOf[T](), shape...)
-		reduceInto(c.P, tensor.Data[T](y), tensor.Data[T](x), x.Shape(), mask, r)
+		reduceInto(c.P, tensor.Data[T](y), tensor.Data[T](x), x.Shape(), w, &r)
 		return nil
 	}
 }
 
+// reduceWalks is which dimensions are reduced, and the walks that come of it.
+type reduceWalks struct {
+	mask         []bool
+	kept, red    reduceWalk
+	inner        int
+	innerReduced bool
+}
+
 // reduceWalk visits the offsets of a strided block in row-major order.
 type reduceWalk struct {
-	sizes, strides, idx []int
-	off                 int
+	sizes, strides []int
+	idx            indices
+	off            int
 }
 
 // at returns a walk that stands at element i.
 func (w reduceWalk) at(i int) reduceWalk {
-	w.idx, w.off = make([]int, len(w.sizes)), 0
+	w.off, w.idx.many = 0, nil
+	idx := w.idx.of(len(w.sizes))
 	for k := len(w.sizes) - 1; k >= 0; k-- {
-		w.idx[k] = i % w.sizes[k]
+		idx[k] = i % w.sizes[k]
 		i /= w.sizes[k]
-		w.off += w.idx[k] * w.strides[k]
+		w.off += idx[k] * w.strides[k]
 	}
 	return w
 }
 
 func (w *reduceWalk) next() {
+	idx := w.idx.of(len(w.sizes))
 	for k := len(w.sizes) - 1; k >= 0; k-- {
-		w.idx[k]++
+		idx[k]++
 		w.off += w.strides[k]
-		if w.idx[k] < w.sizes[k] {
+		if idx[k] < w.sizes[k] {
 			return
 		}
 		w.off -= w.sizes[k] * w.strides[k]
-		w.idx[k] = 0
+		idx[k] = 0
 	}
 }
 
@@ -203,22 +223,32 @@ const (
 // treated as one dimension, so that the innermost loops are as long as the
 // layout allows.
 func splitMask(shape []int, mask []bool) (kept, red reduceWalk, inner int, innerReduced bool) {
-	inner = 1
+	w := reduceWalks{mask: mask}
+	w.split(shape)
+	return w.kept, w.red, w.inner, w.innerReduced
+}
+
+// split is splitMask in memory that is used again.
+func (ws *reduceWalks) split(shape []int) {
+	for _, w := range [...]*reduceWalk{&ws.kept, &ws.red} {
+		w.sizes, w.strides = w.sizes[:0], w.strides[:0]
+	}
+	inner, innerReduced := 1, false
 	stride, open := 1, true
 	for i := len(shape) - 1; i >= 0; i-- {
 		n := shape[i]
 		if n == 1 {
 			continue
 		}
-		w := &kept
-		if mask[i] {
-			w = &red
+		w := &ws.kept
+		if ws.mask[i] {
+			w = &ws.red
 		}
 		last := len(w.sizes) - 1
 		switch {
 		case stride == 1:
-			inner, innerReduced = n, mask[i]
-		case open && mask[i] == innerReduced:
+			inner, innerReduced = n, ws.mask[i]
+		case open && ws.mask[i] == innerReduced:
 			inner *= n
 		case last >= 0 && w.sizes[last]*w.strides[last] == stride:
 			open = false
@@ -229,17 +259,15 @@ func splitMask(shape []int, mask []bool) (kept, red reduceWalk, inner int, inner
 		}
 		stride *= n
 	}
-	for _, w := range []*reduceWalk{&kept, &red} { // outermost first
-		for i, j := 0, len(w.sizes)-1; i < j; i, j = i+1, j-1 {
-			w.sizes[i], w.sizes[j] = w.sizes[j], w.sizes[i]
-			w.strides[i], w.strides[j] = w.strides[j], w.strides[i]
-		}
+	for _, w := range [...]*reduceWalk{&ws.kept, &ws.red} { // outermost first
+		reverse(w.sizes)
+		reverse(w.strides)
 	}
-	return kept, red, inner, innerReduced
+	ws.inner, ws.innerReduced = inner, innerReduced
 }
 
-// reduceInto sets y to the reduction of x over the dimensions of mask.
-func reduceInto[T tensor.Element, A any](p par.P, y, x []T, shape []int, mask []bool, r reducer[T, A]) {
+// reduceInto sets y to the reduction of x over the dimensions of w.mask.
+func reduceInto[T tensor.Element, A any](p par.P, y, x []T, shape []int, w *reduceWalks, r *reducer[T, A]) {
 	if len(y) == 0 {
 		return
 	}
@@ -250,119 +278,157 @@ func reduceInto[T tensor.Element, A any](p par.P, y, x []T, shape []int, mask []
 		}
 		return
 	}
-	kept, red, inner, innerReduced := splitMask(shape, mask)
-	outs, runs := kept.count(), red.count()
-	if innerReduced {
-		reduceRows(p, y, x, kept, red, outs, runs, inner, r)
+	w.split(shape)
+	l := reduceLoop[T, A]{r: r, y: y, x: x, kept: w.kept, red: w.red, outs: w.kept.count(), runs: w.red.count(), n: w.inner}
+	if w.innerReduced {
+		l.rows(p)
 	} else {
-		reduceColumns(p, y, x, kept, red, outs, runs, inner, r)
+		l.columns(p)
 	}
 }
 
-// reduceRows: the innermost dimension, of n elements, is reduced.
-func reduceRows[T tensor.Element, A any](p par.P, y, x []T, kept, red reduceWalk, outs, runs, n int, r reducer[T, A]) {
-	if outs < 16 && n >= 2*reduceGrain {
-		// Few long sets: chunks of a run are reduced in parallel and joined in order.
-		part := make([]A, (n+reduceGrain-1)/reduceGrain)
-		for o, k := 0, kept.at(0); o < outs; o++ {
-			a := r.zero
-			for i, w := 0, red.at(0); i < runs; i++ {
-				row := x[k.off+w.off:][:n]
-				p.For(len(part), 1, func(lo, hi int) {
-					for j := lo; j < hi; j++ {
-						part[j] = r.row(r.zero, row[j*reduceGrain:min((j+1)*reduceGrain, n)])
-					}
-				})
-				for _, b := range part {
-					a = r.merge(a, b)
-				}
+// reduceLoop reduces runs rows of n elements to each of outs results (the
+// innermost dimension is reduced) or rows of n results (it stays).
+type reduceLoop[T tensor.Element, A any] struct {
+	r             *reducer[T, A]
+	y, x          []T
+	kept, red     reduceWalk
+	outs, runs, n int
+	part          []A // of chunks, where these are joined
+	chunks, per   int
+}
+
+// rows: the innermost dimension is reduced.
+func (l reduceLoop[T, A]) rows(p par.P) {
+	if l.outs >= 16 || l.n < 2*reduceGrain {
+		par.Run(p, l.outs, 1+reduceGrain/(l.runs*l.n), reduceRows[T, A](l))
+		return
+	}
+	// Few long sets: chunks of a run are reduced in parallel and joined in order.
+	mem, pool := borrow[[]A]()
+	defer pool.Put(mem)
+	l.chunks = (l.n + reduceGrain - 1) / reduceGrain
+	*mem = slices.Grow((*mem)[:0], l.chunks)
+	l.part = (*mem)[:l.chunks]
+	for o, k := 0, l.kept.at(0); o < l.outs; o++ {
+		a := l.r.zero
+		for i, w := 0, l.red.at(0); i < l.runs; i++ {
+			long := reduceLong[T, A](l)
+			long.x = l.x[k.off+w.off:][:l.n]
+			par.Run(p, l.chunks, 1, long)
+			for _, b := range l.part {
+				a = l.r.merge(a, b)
+			}
+			w.next()
+		}
+		l.y[o] = l.r.done(a, l.runs*l.n)
+		k.next()
+	}
+}
+
+type reduceRows[T tensor.Element, A any] reduceLoop[T, A]
+
+func (l *reduceRows[T, A]) Chunk(lo, hi int) {
+	k := l.kept.at(lo)
+	w := l.red.at(0)
+	for o := lo; o < hi; o++ {
+		a := l.r.zero
+		for range l.runs {
+			a = l.r.row(a, l.x[k.off+w.off:][:l.n])
+			w.next() // after the last run it stands at 0 again
+		}
+		l.y[o] = l.r.done(a, l.runs*l.n)
+		k.next()
+	}
+}
+
+// reduceLong reduces pieces of one row x to part.
+type reduceLong[T tensor.Element, A any] reduceLoop[T, A]
+
+func (l *reduceLong[T, A]) Chunk(lo, hi int) {
+	for j := lo; j < hi; j++ {
+		l.part[j] = l.r.row(l.r.zero, l.x[j*reduceGrain:min((j+1)*reduceGrain, l.n)])
+	}
+}
+
+// columns: the innermost dimension stays.
+func (l reduceLoop[T, A]) columns(p par.P) {
+	if len(l.red.sizes) == 1 && l.outs*l.n <= 1<<14 && l.outs*l.runs*l.n >= 4*reduceGrain && l.r.panel != nil {
+		l.few(p)
+		return
+	}
+	l.chunks = (l.n + reduceCols - 1) / reduceCols
+	par.Run(p, l.outs*l.chunks, 1+reduceGrain/(min(l.n, reduceCols)*l.runs), reduceColumns[T, A](l))
+}
+
+type reduceColumns[T tensor.Element, A any] reduceLoop[T, A]
+
+func (l *reduceColumns[T, A]) Chunk(lo, hi int) {
+	acc, pool := borrow[[reduceCols]A]()
+	defer pool.Put(acc)
+	n, r := l.n, l.r
+	w := l.red.at(0)
+	for t := lo; t < hi; t++ {
+		o, j := t/l.chunks, t%l.chunks*reduceCols
+		m := min(n-j, reduceCols)
+		a := acc[:m]
+		for i := range a {
+			a[i] = r.zero
+		}
+		base := l.kept.at(o).off + j
+		if last := len(w.sizes) - 1; r.panel != nil && last >= 0 {
+			rows := w.sizes[last]
+			for outer, i := (reduceWalk{sizes: w.sizes[:last], strides: w.strides[:last]}).at(0), 0; i < l.runs; i += rows {
+				r.panel(a, l.x[base+outer.off:], rows, w.strides[last])
+				outer.next()
+			}
+		} else {
+			for range l.runs {
+				r.cols(a, l.x[base+w.off:][:m])
 				w.next()
 			}
-			y[o] = r.done(a, runs*n)
-			k.next()
 		}
-		return
+		for i, v := range a {
+			l.y[o*n+j+i] = r.done(v, l.runs)
+		}
 	}
-	p.For(outs, 1+reduceGrain/(runs*n), func(lo, hi int) {
-		k := kept.at(lo)
-		w := red.at(0)
-		for o := lo; o < hi; o++ {
-			a := r.zero
-			for i := 0; i < runs; i++ {
-				a = r.row(a, x[k.off+w.off:][:n])
-				w.next() // after the last run it stands at 0 again
-			}
-			y[o] = r.done(a, runs*n)
-			k.next()
-		}
-	})
 }
 
-// reduceColumns: the innermost dimension, of n elements, stays.
-func reduceColumns[T tensor.Element, A any](p par.P, y, x []T, kept, red reduceWalk, outs, runs, n int, r reducer[T, A]) {
-	if len(red.sizes) == 1 && outs*n <= 1<<14 && outs*runs*n >= 4*reduceGrain && r.panel != nil {
-		reduceFew(p, y, x, kept, red, outs, runs, n, r)
-		return
+// few is columns where there are few results of many rows: chunks of the rows
+// are reduced in parallel and joined in order.
+func (l reduceLoop[T, A]) few(p par.P) {
+	n := l.n
+	l.per = max(panelRows, reduceGrain/n)
+	l.chunks = (l.runs + l.per - 1) / l.per
+	mem, pool := borrow[[]A]()
+	defer pool.Put(mem)
+	*mem = slices.Grow((*mem)[:0], l.outs*l.chunks*n)
+	l.part = (*mem)[:l.outs*l.chunks*n]
+	for i := range l.part {
+		l.part[i] = l.r.zero
 	}
-	blocks := (n + reduceCols - 1) / reduceCols
-	per := min(n, reduceCols) * runs
-	p.For(outs*blocks, 1+reduceGrain/per, func(lo, hi int) {
-		acc := make([]A, min(n, reduceCols))
-		w := red.at(0)
-		for t := lo; t < hi; t++ {
-			o, j := t/blocks, t%blocks*reduceCols
-			m := min(n-j, reduceCols)
-			a := acc[:m]
-			for i := range a {
-				a[i] = r.zero
-			}
-			base := kept.at(o).off + j
-			if last := len(w.sizes) - 1; r.panel != nil && last >= 0 {
-				rows := w.sizes[last]
-				for outer, i := (reduceWalk{sizes: w.sizes[:last], strides: w.strides[:last]}).at(0), 0; i < runs; i += rows {
-					r.panel(a, x[base+outer.off:], rows, w.strides[last])
-					outer.next()
-				}
-			} else {
-				for i := 0; i < runs; i++ {
-					r.cols(a, x[base+w.off:][:m])
-					w.next()
-				}
-			}
-			for i, v := range a {
-				y[o*n+j+i] = r.done(v, runs)
-			}
-		}
-	})
-}
-
-// reduceFew is reduceColumns where there are few results of many rows: chunks
-// of the rows are reduced in parallel and joined in order.
-func reduceFew[T tensor.Element, A any](p par.P, y, x []T, kept, red reduceWalk, outs, runs, n int, r reducer[T, A]) {
-	rows := max(panelRows, reduceGrain/n)
-	chunks := (runs + rows - 1) / rows
-	part := make([]A, outs*chunks*n)
-	for i := range part {
-		part[i] = r.zero
-	}
-	p.For(outs*chunks, 1, func(lo, hi int) {
-		for t := lo; t < hi; t++ {
-			first := t % chunks * rows
-			base := kept.at(t/chunks).off + first*red.strides[0]
-			for j := 0; j < n; j += reduceCols {
-				m := min(reduceCols, n-j)
-				r.panel(part[t*n+j:][:m], x[base+j:], min(rows, runs-first), red.strides[0])
-			}
-		}
-	})
-	for o := range outs {
-		all := part[o*chunks*n:][:chunks*n]
+	par.Run(p, l.outs*l.chunks, 1, reduceFew[T, A](l))
+	for o := range l.outs {
+		all := l.part[o*l.chunks*n:][:l.chunks*n]
 		for j := range n {
 			a := all[j]
 			for i := n + j; i < len(all); i += n {
-				a = r.merge(a, all[i])
+				a = l.r.merge(a, all[i])
 			}
-			y[o*n+j] = r.done(a, runs)
+			l.y[o*n+j] = l.r.done(a, l.runs)
+		}
+	}
+}
+
+type reduceFew[T tensor.Element, A any] reduceLoop[T, A]
+
+func (l *reduceFew[T, A]) Chunk(lo, hi int) {
+	for t, n := lo, l.n; t < hi; t++ {
+		first := t % l.chunks * l.per
+		base := l.kept.at(t/l.chunks).off + first*l.red.strides[0]
+		for j := 0; j < n; j += reduceCols {
+			m := min(reduceCols, n-j)
+			l.r.panel(l.part[t*n+j:][:m], l.x[base+j:], min(l.per, l.runs-first), l.red.strides[0])
 		}
 	}
 }

@@ -28,7 +28,8 @@ func vectorSum(done func(float64, int) float32) reducer[float32, float64] {
 
 // sumPanel adds rows of x to a by vectors.
 func sumPanel(t *vec.Table, a []float64, x []float32, rows, stride int) {
-	var buf [reduceCols]float32
+	buf, pool := borrow[[reduceCols]float32]()
+	defer pool.Put(buf)
 	n := len(a)
 	if fold := reduceCols / n; stride == n && fold >= 4 && rows >= 8*fold {
 		// Several short rows are one long row, whose parts are joined at the end.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gneiss-run/gneiss/internal/kernels/attn"
 	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // rotary turns pairs of elements by the angle of their position: with c and s
@@ -43,45 +44,68 @@ func (r *rotary[T]) turn(rotor attn.Rotor, dst, src []T, row int) {
 	}
 }
 
-// all rotates n heads of l positions of b batches; row tells the row of the
-// tables for a position.
-func (r *rotary[T]) all(p par.P, dst, src headView[T], batch, heads, l, size int, row func(b, l int) int) {
+// all rotates heads of l positions of batches; rows [batch, l] holds the row of
+// the tables for each position, nil: they follow each other.
+func (r *rotary[T]) all(p par.P, dst, src headView[T], batch, heads, l, size int, rows []int) {
 	if size == 0 {
 		return
 	}
 	rotor := attn.NewRotor()
-	p.For(batch*heads*l, 1+2*normGrain/size, func(lo, hi int) {
-		for t := lo; t < hi; t++ {
-			b, h, i := t/(heads*l), t/l%heads, t%l
-			r.turn(rotor, dst.at(b, h, i)[:size], src.at(b, h, i)[:size], row(b, i))
+	par.Run(p, batch*heads*l, 1+2*normGrain/size, rotation[T]{*r, rotor, dst, src, heads, l, size, rows})
+}
+
+// rotation rotates heads of some positions.
+type rotation[T floating] struct {
+	r              rotary[T]
+	rotor          attn.Rotor
+	dst, src       headView[T]
+	heads, l, size int
+	rows           []int
+}
+
+func (a *rotation[T]) Chunk(lo, hi int) {
+	for t := lo; t < hi; t++ {
+		b, h, i := t/(a.heads*a.l), t/a.l%a.heads, t%a.l
+		row := b*a.l + i
+		if a.rows != nil {
+			row = a.rows[row]
 		}
-	})
+		a.r.turn(a.rotor, a.dst.at(b, h, i)[:a.size], a.src.at(b, h, i)[:a.size], row)
+	}
 }
 
 // rotaryTables reads inputs cos and sin, rows of dim/2 elements; dim 0 stands
 // for all size elements of a head.
-func rotaryTables[T floating](c *Call, cos, sin, dim, size int, interleaved bool) (*rotary[T], error) {
-	r := &rotary[T]{dim: dim, interleaved: interleaved}
+func rotaryTables[T floating](c *Call, cos, sin, dim, size int, interleaved bool) (rotary[T], error) {
+	r := rotary[T]{dim: dim, interleaved: interleaved}
 	if dim == 0 {
 		r.dim = size
 	}
 	if r.dim < 0 || r.dim > size || r.dim%2 != 0 {
-		return nil, fmt.Errorf("%d of the %d elements of a head are to be turned, want an even number of them", r.dim, size)
+		return r, fmt.Errorf("%d of the %d elements of a head are to be turned, want an even number of them", r.dim, size)
 	}
-	for i, to := range []*[]T{&r.cos, &r.sin} {
-		t, name := c.T([]int{cos, sin}[i]), []string{"cos_cache", "sin_cache"}[i]
-		if t == nil || t.Rank() < 2 || t.Dim(-1) != r.dim/2 {
-			return nil, fmt.Errorf("%s is %v, want rows of %d", name, t, r.dim/2)
-		}
-		var err error
-		if *to, err = realsOf[T](t); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
+	var err error
+	if r.cos, err = rotaryTable[T](c.T(cos), "cos_cache", r.dim/2); err != nil {
+		return r, err
+	}
+	if r.sin, err = rotaryTable[T](c.T(sin), "sin_cache", r.dim/2); err != nil {
+		return r, err
 	}
 	if len(r.cos) != len(r.sin) {
-		return nil, fmt.Errorf("cos_cache has %d elements, sin_cache %d", len(r.cos), len(r.sin))
+		return r, fmt.Errorf("cos_cache has %d elements, sin_cache %d", len(r.cos), len(r.sin))
 	}
 	return r, nil
+}
+
+func rotaryTable[T floating](t *tensor.Tensor, name string, half int) ([]T, error) {
+	if t == nil || t.Rank() < 2 || t.Dim(-1) != half {
+		return nil, fmt.Errorf("%s is %v, want rows of %d", name, t, half)
+	}
+	v, err := realsOf[T](t)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return v, nil
 }
 
 // rows returns the number of rows of the tables.

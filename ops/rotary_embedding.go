@@ -38,19 +38,17 @@ func rotaryKernel[T floating](heads, dim int, inter bool) Kernel {
 		if err != nil {
 			return err
 		}
-		row := func(b, i int) int { return b*l + i }
+		var rows []int
 		if c.Has(3) {
-			ids, err := c.Ints(3)
-			if err != nil {
+			if rows, err = c.Ints(3); err != nil {
 				return err
 			}
 			if !slices.Equal(c.T(3).Shape(), []int{batch, l}) {
 				return fmt.Errorf("position_ids has shape %v, want [%d %d]", c.T(3).Shape(), batch, l)
 			}
-			if err := r.checkPositions(ids); err != nil {
+			if err := r.checkPositions(rows); err != nil {
 				return err
 			}
-			row = func(b, i int) int { return ids[b*l+i] }
 		} else if r.rows() < batch*l {
 			return fmt.Errorf("cos_cache has shape %v, want [%d %d %d]", c.T(1).Shape(), batch, l, r.dim/2)
 		}
@@ -59,11 +57,11 @@ func rotaryKernel[T floating](heads, dim int, inter bool) Kernel {
 			return err
 		}
 		y, done := realsOut[T](c, 0, xt.DType(), xt.Shape()...)
-		view := headsFirst[T]
+		dst, src := headsFirst(y, h, l, size), headsFirst(x, h, l, size)
 		if xt.Rank() == 3 {
-			view = headsLast[T]
+			dst, src = headsLast(y, h, l, size), headsLast(x, h, l, size)
 		}
-		r.all(c.P, view(y, h, l, size), view(x, h, l, size), batch, h, l, size, row)
+		r.all(c.P, dst, src, batch, h, l, size, rows)
 		done()
 		return nil
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/gneiss-run/gneiss/onnx"
-	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // Slice: along each of axes, the elements starts, starts+steps, … before ends.
@@ -57,8 +56,8 @@ func sliceDim(n, start, end, step int) (int, int) {
 }
 
 // sliceArgs checks the arguments of a slice of a tensor of the given rank and
-// fills in axes and steps.
-func sliceArgs(rank int, starts, ends, axes, steps []int) ([]int, []int, error) {
+// fills in axes and steps, in memory that ints gives.
+func sliceArgs(ints func(int) []int, rank int, starts, ends, axes, steps []int) ([]int, []int, error) {
 	if len(starts) != len(ends) {
 		return nil, nil, fmt.Errorf("starts has %d elements, ends %d", len(starts), len(ends))
 	}
@@ -66,13 +65,13 @@ func sliceArgs(rank int, starts, ends, axes, steps []int) ([]int, []int, error) 
 		if len(starts) > rank {
 			return nil, nil, fmt.Errorf("starts has %d elements, data has rank %d", len(starts), rank)
 		}
-		axes = make([]int, len(starts))
+		axes = ints(len(starts))
 		for i := range axes {
 			axes[i] = i
 		}
 	}
 	if steps == nil {
-		steps = make([]int, len(starts))
+		steps = ints(len(starts))
 		for i := range steps {
 			steps[i] = 1
 		}
@@ -85,7 +84,7 @@ func sliceArgs(rank int, starts, ends, axes, steps []int) ([]int, []int, error) 
 			return nil, nil, fmt.Errorf("steps %v has a 0", steps)
 		}
 	}
-	axes, err := normAxes(axes, rank)
+	axes, err := normAxesInto(ints(len(axes)), axes, rank)
 	return axes, steps, err
 }
 
@@ -167,7 +166,7 @@ func inferSliceOf(c *InferContext, starts, ends []onnx.Dim, axes, steps []int) e
 		return nil
 	}
 	zeros := make([]int, len(starts))
-	axes, steps, err := sliceArgs(len(x.Dims), zeros, make([]int, len(ends)), axes, steps)
+	axes, steps, err := sliceArgs(newInts, len(x.Dims), zeros, make([]int, len(ends)), axes, steps)
 	if err != nil {
 		return err
 	}
@@ -216,12 +215,12 @@ func inferSliceOf(c *InferContext, starts, ends []onnx.Dim, axes, steps []int) e
 func sliceTensor(c *Call, starts, ends, axes, steps []int) error {
 	x := c.T(0)
 	s := x.Shape()
-	axes, steps, err := sliceArgs(len(s), starts, ends, axes, steps)
+	axes, steps, err := sliceArgs(c.Dims, len(s), starts, ends, axes, steps)
 	if err != nil {
 		return err
 	}
-	shape := append([]int{}, s...)
-	ss := tensor.Strides(s)
+	shape := c.list(s...)
+	ss := c.strides(s)
 	from := 0
 	for i, a := range axes {
 		at, k := sliceDim(s[a], starts[i], ends[i], steps[i])
@@ -236,7 +235,7 @@ func sliceTensor(c *Call, starts, ends, axes, steps []int) error {
 	}
 	y := c.Output(0, x.DType(), shape...)
 	if y.Len() > 0 {
-		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: tensor.Strides(shape), ss: ss, so: from})
+		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: c.strides(shape), ss: ss, so: from})
 	}
 	return nil
 }

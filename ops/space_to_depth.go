@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/onnx"
-	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // SpaceToDepth: squares of b by b pixels become blocks of b*b channels, the
@@ -40,13 +39,13 @@ func buildSpaceToDepth(bc *BuildContext) (Kernel, error) {
 		y := c.Output(0, x.DType(), n, ch*b*b, h, w)
 		plane := s[2] * s[3]
 		// strides of channel, row and column in the block, row and column of blocks
-		shape := []int{n, b, b, ch, h, w}
-		ss := []int{ch * plane, s[3], 1, plane, s[3] * b, b}
+		shape := c.list(n, b, b, ch, h, w)
+		ss := c.list(ch*plane, s[3], 1, plane, s[3]*b, b)
 		if crd {
-			shape = []int{n, ch, b, b, h, w}
-			ss = []int{ch * plane, plane, s[3], 1, s[3] * b, b}
+			shape = c.list(n, ch, b, b, h, w)
+			ss = c.list(ch*plane, plane, s[3], 1, s[3]*b, b)
 		}
-		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: tensor.Strides(shape), ss: ss})
+		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: c.strides(shape), ss: ss})
 		return nil
 	}, 0), nil
 }

@@ -30,8 +30,8 @@ func init() {
 }
 
 // splitSizes returns the sizes of outs pieces of n elements. given are the
-// sizes that the node asks for, or nil.
-func splitSizes(n, outs int, given []int, uneven bool) ([]int, error) {
+// sizes that the node asks for, or nil; otherwise the result is in out, which has outs elements.
+func splitSizes(n, outs int, given []int, uneven bool, out []int) ([]int, error) {
 	if given != nil {
 		if len(given) != outs {
 			return nil, fmt.Errorf("split %v has %d sizes, want %d", given, len(given), outs)
@@ -52,7 +52,6 @@ func splitSizes(n, outs int, given []int, uneven bool) ([]int, error) {
 		return nil, fmt.Errorf("dimension %d does not split into %d equal parts", n, outs)
 	}
 	size := (n + outs - 1) / outs
-	out := make([]int, outs)
 	for i := range out {
 		out[i] = min(size, n)
 		n -= out[i]
@@ -93,7 +92,7 @@ func inferSplitOf(c *InferContext, given []int, sure, uneven bool) error {
 	}
 	var sizes []int
 	if n, ok := x.Dims[a].Size(); ok && sure {
-		if sizes, err = splitSizes(n, len(c.Out), given, uneven); err != nil {
+		if sizes, err = splitSizes(n, len(c.Out), given, uneven, make([]int, len(c.Out))); err != nil {
 			return err
 		}
 	} else if sure && len(given) == len(c.Out) {
@@ -188,7 +187,7 @@ func splitKernel(b *BuildContext, attr []int, uneven bool) Kernel {
 				return err
 			}
 		}
-		sizes, err := splitSizes(s[a], outs, given, uneven)
+		sizes, err := splitSizes(s[a], outs, given, uneven, c.Dims(outs))
 		if err != nil {
 			return err
 		}
@@ -196,10 +195,10 @@ func splitKernel(b *BuildContext, attr []int, uneven bool) Kernel {
 		outer, inner, at := sizeOf(s[:a]), sizeOf(s[a+1:]), 0
 		for i, n := range sizes {
 			if wants[i] {
-				shape := append([]int{}, s...)
+				shape := c.list(s...)
 				shape[a] = n
 				y := c.Output(i, x.DType(), shape...)
-				m.copy(c.P, y, x, strided{shape: []int{outer, n * inner}, ds: []int{n * inner, 1}, ss: []int{s[a] * inner, 1}, so: at * inner})
+				m.copy(c.P, y, x, strided{shape: c.list(outer, n*inner), ds: c.list(n*inner, 1), ss: c.list(s[a]*inner, 1), so: at * inner})
 			}
 			at += n
 		}

@@ -54,7 +54,7 @@ func chunkSizes(n int, split *tensor.Tensor) ([]int, error) {
 			return nil, fmt.Errorf("input 1: %w", err)
 		}
 		if split.Rank() > 0 {
-			return splitSizes(n, len(v), v, false)
+			return splitSizes(n, len(v), v, false, nil)
 		}
 		if size = v[0]; size < 1 {
 			return nil, fmt.Errorf("split is %d, want a positive number", size)
@@ -98,7 +98,7 @@ func buildSplitToSequence(b *BuildContext) (Kernel, error) {
 				shape = append(shape[:a], shape[a+1:]...)
 			}
 			y := tensor.New(x.DType(), shape...)
-			m.copy(c.P, y, x, strided{shape: []int{outer, n * inner}, ds: []int{n * inner, 1}, ss: []int{s[a] * inner, 1}, so: at * inner})
+			m.copy(c.P, y, x, strided{shape: c.list(outer, n*inner), ds: c.list(n*inner, 1), ss: c.list(s[a]*inner, 1), so: at * inner})
 			if packed.IsPacked() {
 				p := tensor.New(packed, shape...)
 				packBits(p, y)

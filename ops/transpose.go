@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/onnx"
-	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // Transpose: dimension i of transposed is dimension perm[i] of data; without
@@ -21,18 +20,17 @@ func init() {
 }
 
 // permOf checks perm against rank, or makes the reversing one.
-func permOf(perm []int, given bool, rank int) ([]int, error) {
+func permOf(own, perm []int, given bool, rank int) ([]int, error) {
 	if !given {
-		perm = make([]int, rank)
-		for i := range perm {
-			perm[i] = rank - 1 - i
+		for i := range own {
+			own[i] = rank - 1 - i
 		}
-		return perm, nil
+		return own, nil
 	}
 	if len(perm) != rank {
 		return nil, fmt.Errorf("perm %v has %d entries, want %d", perm, len(perm), rank)
 	}
-	p, err := normAxes(perm, rank)
+	p, err := normAxesInto(own, perm, rank)
 	if err != nil {
 		return nil, fmt.Errorf("perm: %w", err)
 	}
@@ -50,7 +48,7 @@ func inferTranspose(c *InferContext) error {
 		}
 		return nil
 	}
-	perm, err := permOf(perm, given, len(x.Dims))
+	perm, err := permOf(make([]int, len(x.Dims)), perm, given, len(x.Dims))
 	if err != nil {
 		return err
 	}
@@ -71,12 +69,12 @@ func buildTranspose(b *BuildContext) (Kernel, error) {
 	return bytewise(func(c *Call) error {
 		x := c.T(0)
 		s := x.Shape()
-		perm, err := permOf(attr, given, len(s))
+		perm, err := permOf(c.Dims(len(s)), attr, given, len(s))
 		if err != nil {
 			return err
 		}
-		shape, ss := make([]int, len(perm)), make([]int, len(perm))
-		strides := tensor.Strides(s)
+		shape, ss := c.Dims(len(perm)), c.Dims(len(perm))
+		strides := c.strides(s)
 		last, moves := -1, false
 		for i, k := range perm {
 			shape[i], ss[i] = s[k], strides[k]
@@ -89,7 +87,7 @@ func buildTranspose(b *BuildContext) (Kernel, error) {
 			return c.reshaped(shape)
 		}
 		y := c.Output(0, x.DType(), shape...)
-		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: tensor.Strides(shape), ss: ss})
+		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: c.strides(shape), ss: ss})
 		return nil
 	}, 0), nil
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/onnx"
-	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // x.DepthToSpace is DepthToSpace with the channels last.
@@ -32,12 +31,12 @@ func buildLastDepthToSpace(bc *BuildContext) (Kernel, error) {
 		}
 		n, h, w, ch := s[0], s[1], s[2], s[3]/(b*b)
 		y := c.Output(0, x.DType(), n, h*b, w*b, ch)
-		shape := []int{n, h, b, w, b, ch} // of the output; i is dimension 2, j dimension 4
+		shape := c.list(n, h, b, w, b, ch) // of the output; i is dimension 2, j dimension 4
 		i, j, k := b*ch, ch, 1
 		if crd {
 			i, j, k = b, 1, b*b
 		}
-		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: tensor.Strides(shape), ss: []int{h * w * s[3], w * s[3], i, s[3], j, k}})
+		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: c.strides(shape), ss: c.list(h*w*s[3], w*s[3], i, s[3], j, k)})
 		return nil
 	}, 0), nil
 }

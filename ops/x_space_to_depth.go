@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/onnx"
-	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // x.SpaceToDepth is SpaceToDepth with the channels last.
@@ -34,13 +33,13 @@ func buildLastSpaceToDepth(bc *BuildContext) (Kernel, error) {
 		y := c.Output(0, x.DType(), n, h, w, ch*b*b)
 		// The output by row, column, then row and column in the block, and channel.
 		row := s[2] * ch
-		shape := []int{n, h, w, b, b, ch}
-		ss := []int{s[1] * row, b * row, b * ch, row, ch, 1}
+		shape := c.list(n, h, w, b, b, ch)
+		ss := c.list(s[1]*row, b*row, b*ch, row, ch, 1)
 		if crd {
-			shape = []int{n, h, w, ch, b, b}
-			ss = []int{s[1] * row, b * row, b * ch, 1, row, ch}
+			shape = c.list(n, h, w, ch, b, b)
+			ss = c.list(s[1]*row, b*row, b*ch, 1, row, ch)
 		}
-		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: tensor.Strides(shape), ss: ss})
+		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: c.strides(shape), ss: ss})
 		return nil
 	}, 0), nil
 }
