@@ -1,6 +1,7 @@
 package qgemm
 
 import (
+	"encoding/binary"
 	"sync"
 	"unsafe"
 
@@ -167,8 +168,6 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 	if a.M == 0 || q1 <= q0 {
 		return
 	}
-	tiles := (a.M + t.MR - 1) / t.MR
-	step := (a.M + tiles - 1) / tiles
 	segments, kg := a.segments()
 	panel := PanelSize(b.K)
 	last := min(q1*Width, b.N)
@@ -200,35 +199,106 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 		t.tiles.run(f, a, b, q0, q1, dst, ldd, to, &wk.words, false)
 		return
 	}
-	for q := q0; q < q1; q++ {
-		j := q * Width
-		w := min(Width, b.N-j)
-		e := &wk.ends
-		*e = Ends{Bias: unsafe.Pointer(&f.Bias[j]), Segments: segments, Step: a.Step - kg*4}
-		if to != asInts {
-			e.Scale = unsafe.Pointer(&f.Scale[j])
-		}
-		if to == asBytes {
-			e.More = unsafe.Pointer(&wk.words)
-		} else if f.Shift != nil {
-			e.More = unsafe.Pointer(&f.Shift[j])
-		}
-		for i := 0; i < a.M; i += step {
-			r := min(step, a.M-i)
-			d := unsafe.Add(dst, (i*ldd+j)*elem)
-			if fused == nil {
-				f.slow(t, a, b, wk, i, r, q, d, ldd, to)
-				continue
-			}
-			tile := a.Before + i/step
-			e.Next = unsafe.Pointer(&b.Data[min(q+1, b.Panels()-1)*panel+min(tile, 1)*kg*segments*2*Width])
-			if f.Zeros != nil {
-				e.Sums, e.Zeros = unsafe.Pointer(&a.Sums[i]), unsafe.Pointer(&f.Zeros[j])
-			}
-			fused(r, kg, unsafe.Pointer(&a.Data[i*a.Stride]), a.Stride, unsafe.Pointer(&b.Data[q*panel]), d, ldd, w, e)
+	p := product{f: f, t: t, a: a, b: b, wk: wk, fused: fused, to: to, elem: elem, dst: dst, ldd: ldd, kg: kg, stride: a.Stride, segments: segments}
+	if fused == nil || t.Widen == nil {
+		p.data = a.Data
+		p.rows(0, a.M, q0, q1)
+	} else {
+		// As many rows as stay in the cache while panels come by.
+		p.kg, p.stride, p.segments = segments*kg, segments*kg*8, 1
+		high := max(t.MR, wideBytes/p.stride/t.MR*t.MR)
+		for i := 0; i < a.M; i += high {
+			n := min(high, a.M-i)
+			p.data = wk.widen(t, a, i, n, kg)
+			p.rows(i, n, q0, q1)
 		}
 	}
 	wk.ends = Ends{}
+}
+
+// wideBytes is what widened rows take at most.
+const wideBytes = 128 << 10
+
+// product is a call of run.
+type product struct {
+	f         *Finish
+	t         *Table
+	a         *View
+	b         *Right
+	wk        *work
+	fused     func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
+	to        kind
+	elem, ldd int
+	dst       unsafe.Pointer
+	// Rows that fused reads.
+	data                 []byte
+	kg, stride, segments int
+}
+
+// rows computes n rows from row i0 on, which p.data begins with, of panels [q0, q1).
+func (p *product) rows(i0, n, q0, q1 int) {
+	f, a, b := p.f, p.a, p.b
+	tiles := (n + p.t.MR - 1) / p.t.MR
+	step, size := (n+tiles-1)/tiles, PanelSize(b.K)
+	for q := q0; q < q1; q++ {
+		j := q * Width
+		w := min(Width, b.N-j)
+		e := &p.wk.ends
+		e.Bias, e.Scale, e.More, e.Segments, e.Step = unsafe.Pointer(&f.Bias[j]), nil, nil, p.segments, a.Step-p.kg*4
+		if p.to != asInts {
+			e.Scale = unsafe.Pointer(&f.Scale[j])
+		}
+		if p.to == asBytes {
+			e.More = unsafe.Pointer(&p.wk.words)
+		} else if f.Shift != nil {
+			e.More = unsafe.Pointer(&f.Shift[j])
+		}
+		for i := 0; i < n; i += step {
+			r := min(step, n-i)
+			d := unsafe.Add(p.dst, ((i0+i)*p.ldd+j)*p.elem)
+			if p.fused == nil {
+				f.slow(p.t, a, b, p.wk, i0+i, r, q, d, p.ldd, p.to)
+				continue
+			}
+			tile := a.Before + i/step
+			e.Next = unsafe.Pointer(&b.Data[min(q+1, b.Panels()-1)*size+min(tile, 1)*p.kg*p.segments*2*Width])
+			if f.Zeros != nil {
+				e.Sums, e.Zeros = unsafe.Pointer(&a.Sums[i0+i]), unsafe.Pointer(&f.Zeros[j])
+			}
+			p.fused(r, p.kg, unsafe.Pointer(&p.data[i*p.stride]), p.stride, unsafe.Pointer(&b.Data[q*size]), d, p.ldd, w, e)
+		}
+	}
+}
+
+// widen returns n rows of a from row i0 on as words.
+func (wk *work) widen(t *Table, a *View, i0, n, kg int) []byte {
+	segments, _ := a.segments()
+	const slack = 64 // a step of Widen writes whole groups of eight: what comes later overwrites the rest
+	size := n * segments * kg * 8
+	if cap(wk.wide) < size+slack {
+		wk.wide = make([]byte, size+slack)
+	}
+	wide := wk.wide[:size+slack]
+	dst := wide
+	for i := range n {
+		for s := range segments {
+			src := a.Data[(i0+i)*a.Stride+s*a.Step:]
+			steps := (kg + 7) / 8
+			if steps*32 > len(src) {
+				steps = kg / 8
+			}
+			if steps > 0 {
+				t.Widen(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), steps)
+			}
+			for g := steps * 8; g < kg; g++ {
+				v := binary.LittleEndian.Uint32(src[4*g:])
+				even, odd := v&0x00ff00ff, v>>8&0x00ff00ff
+				binary.LittleEndian.PutUint64(dst[8*g:], uint64(even)|uint64(odd)<<32)
+			}
+			dst = dst[8*kg:]
+		}
+	}
+	return wide
 }
 
 // work is what a call of run writes to.
@@ -238,6 +308,7 @@ type work struct {
 	sums  [maxMR * Width]int32
 	tail  [Width]byte
 	float [Width]float32
+	wide  []byte
 }
 
 var (
@@ -255,6 +326,8 @@ type Ends struct {
 	Segments, Step                 int
 	// Next is half a panel that may be fetched into the cache.
 	Next unsafe.Pointer
+
+	tail [5 * 16]int32 // what a tile may write to
 }
 
 // slow computes r rows of a panel by way of sums in memory.

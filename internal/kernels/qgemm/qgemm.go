@@ -42,6 +42,10 @@ type Table struct {
 	// is Finish.Shift or work.words. kg is of one
 	// segment of View. ldc counts elements. Nil: Tile and loops do it.
 	Bytes, Floats, Ints func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
+	// Widen, if there is one, is for Bytes, Floats and Ints, which then read rows
+	// without segments, of words, those of each group in the order 0, 2, 1, 3. It
+	// makes them of n times eight groups of bytes.
+	Widen func(dst, src unsafe.Pointer, n int)
 	// Pack writes panel data of groups of four rows of Width bytes, stride
 	// apart, combined with four bytes by exclusive or, and adds to sums. Nil: a
 	// loop does it.

@@ -20,10 +20,15 @@ import (
 //go:noescape
 func avx2Pack(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64)
 
+// avx2Widen writes n times 8 groups of four bytes as words in the order 0, 2, 1, 3.
+//
+//go:noescape
+func avx2Widen(dst, src unsafe.Pointer, n int)
+
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, MR: 4, Tile: tile2, Pack: avx2Pack})
+		l = append(l, &Table{Name: cpu.AVX2, MR: 5, Tile: tile2, Pack: avx2Pack, Bytes: bytesAVX2, Floats: floatsAVX2, Ints: intsAVX2, Widen: avx2Widen})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
 		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI, Ints: intsVNNI, Pack: avx2Pack})
@@ -56,11 +61,51 @@ func intsVNNI(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc,
 var lanes = [32]int32{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
 
 func tile2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int) {
+	if rows > 4 {
+		tile2(rows-4, kg, unsafe.Add(a, 4*lda), lda, b, unsafe.Add(c, 4*ldc*4), ldc, w)
+		rows = 4
+	}
 	for j := 0; j < w; j += 16 {
 		var mask unsafe.Pointer
 		if w-j < 16 {
 			mask = unsafe.Pointer(&lanes[16-(w-j)])
 		}
 		avx2x[rows](kg, a, lda, unsafe.Add(b, j*4), unsafe.Add(c, j*4), ldc*4, mask)
+	}
+}
+
+func bytesAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	halves(rows, kg, a, lda, b, c, ldc, w, 1, avx2Bytes[rows], 0, e)
+}
+
+func floatsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, avx2Floats[rows], 4, e)
+}
+
+func intsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, avx2Ints[rows], 0, e)
+}
+
+// halves calls f for each 16 columns of a tile, elements of size bytes; More moves
+// on by more bytes for each. What has fewer columns goes by way of e.tail.
+func halves(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w, size int,
+	f func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer), more int, e *Ends) {
+	at := func(p unsafe.Pointer, n int) unsafe.Pointer {
+		if p == nil {
+			return nil
+		}
+		return unsafe.Add(p, n)
+	}
+	for j := 0; j < w; j += 16 {
+		to, ld := unsafe.Add(c, j*size), ldc
+		if w-j < 16 {
+			to, ld = unsafe.Pointer(&e.tail), 16*size
+		}
+		f(kg, a, lda, unsafe.Add(b, j*4), to, ld, unsafe.Add(e.Bias, j*4), e.Sums, at(e.Zeros, j*4), at(e.Scale, j*4), at(e.More, j*more))
+		if w-j < 16 {
+			for i := range rows {
+				copy(unsafe.Slice((*byte)(unsafe.Add(c, i*ldc+j*size)), (w-j)*size), unsafe.Slice((*byte)(unsafe.Add(to, i*ld)), (w-j)*size))
+			}
+		}
 	}
 }

@@ -265,3 +265,75 @@ var avx2x = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ld
 	avx2x3,
 	avx2x4,
 }
+
+//go:noescape
+func avx2Bytes1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func avx2Bytes2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func avx2Bytes3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func avx2Bytes4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func avx2Bytes5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+var avx2Bytes = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer){
+	nil,
+	avx2Bytes1,
+	avx2Bytes2,
+	avx2Bytes3,
+	avx2Bytes4,
+	avx2Bytes5,
+}
+
+//go:noescape
+func avx2Floats1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func avx2Floats2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func avx2Floats3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func avx2Floats4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func avx2Floats5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+var avx2Floats = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer){
+	nil,
+	avx2Floats1,
+	avx2Floats2,
+	avx2Floats3,
+	avx2Floats4,
+	avx2Floats5,
+}
+
+//go:noescape
+func avx2Ints1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func avx2Ints2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func avx2Ints3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func avx2Ints4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func avx2Ints5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+var avx2Ints = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer){
+	nil,
+	avx2Ints1,
+	avx2Ints2,
+	avx2Ints3,
+	avx2Ints4,
+	avx2Ints5,
+}

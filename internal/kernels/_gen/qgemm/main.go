@@ -27,6 +27,7 @@ func table(prefix string, n int, sig string) {
 const (
 	vnniSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64"
 	avx2Sig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer"
+	wideSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer"
 	outSig  = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer"
 )
 
@@ -53,6 +54,13 @@ func main() {
 		avx2(a, mr)
 	}
 	table("avx2x", 4, avx2Sig)
+	for _, name := range []string{"avx2Bytes", "avx2Floats", "avx2Ints"} {
+		for mr := 1; mr <= 5; mr++ {
+			avx2Out(a, mr, name)
+		}
+		table(name, 5, wideSig)
+	}
+	widen(a)
 	pack(a)
 	a.Raw("\n// Double words of two rows of bytes as VPACKSSDW and VPACKUSWB leave them, in order.\n")
 	for i, v := range []int{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15} {
@@ -429,6 +437,165 @@ func avx2(a *asm.File, mr int) {
 		}
 		a.P("ADDQ R8, DX")
 	}
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// avx2Out writes a tile of mr rows and 16 columns that does not store its sums: see
+// vnniOut. The bytes of A have been widened to words, those of a group in the order
+// 0, 2, 1, 3: so bytes of the panel are widened by shifts.
+func avx2Out(a *asm.File, mr int, name string) {
+	a.Func(fmt.Sprintf("%s%d", name, mr), 88)
+	a.P("MOVQ kg+0(FP), CX")
+	a.P("MOVQ a+8(FP), SI")
+	a.P("MOVQ lda+16(FP), AX")
+	a.P("MOVQ b+24(FP), DI")
+	a.P("MOVQ c+32(FP), DX")
+	a.P("MOVQ ldc+40(FP), R8")
+	bases, at := rows(a, mr)
+	a.P("MOVQ bias+48(FP), R13")
+	a.P("VMOVDQU (R13), Y0")
+	a.P("VMOVDQU 32(R13), Y1")
+	for i := 1; i < mr; i++ {
+		a.P("VMOVDQA Y0, Y%d", 2*i)
+		a.P("VMOVDQA Y1, Y%d", 2*i+1)
+	}
+	a.P("MOVQ sums+56(FP), R13")
+	a.P("TESTQ R13, R13")
+	a.P("JZ begin")
+	a.P("MOVQ zeros+64(FP), R14")
+	a.P("VMOVDQU (R14), Y10")
+	a.P("VMOVDQU 32(R14), Y11")
+	for i := range mr {
+		a.P("VPBROADCASTD %d(R13), Y12", 4*i)
+		for h := range 2 {
+			a.P("VPMULLD Y%d, Y12, Y13", 10+h)
+			a.P("VPSUBD Y13, Y%d, Y%d", 2*i+h, 2*i+h)
+		}
+	}
+	a.L("begin")
+	step := func(u int) {
+		a.P("PREFETCHT0 %d(DI)", u*128+1024)
+		for v := range 2 {
+			a.P("VMOVDQU %d(DI), Y%d", u*128+v*32, 11+2*v)
+			a.P("VPSLLW $8, Y%d, Y%d", 11+2*v, 10+2*v)
+			a.P("VPSRAW $8, Y%d, Y%d", 10+2*v, 10+2*v) // bytes 0 and 2
+			a.P("VPSRAW $8, Y%d, Y%d", 11+2*v, 11+2*v) // bytes 1 and 3
+		}
+		for i := range mr {
+			for odd := range 2 {
+				a.P("VPBROADCASTD %s, Y14", at(i, u*8+odd*4))
+				for v := range 2 {
+					a.P("VPMADDWD Y%d, Y14, Y15", 10+2*v+odd)
+					a.P("VPADDD Y15, Y%d, Y%d", 2*i+v, 2*i+v)
+				}
+			}
+		}
+	}
+	adv := func(n int) {
+		for _, b := range bases {
+			a.P("ADDQ $%d, %s", 8*n, b)
+		}
+		a.P("ADDQ $%d, DI", 128*n)
+	}
+	a.P("MOVQ CX, BX")
+	a.P("SHRQ $2, BX")
+	a.P("JZ tail")
+	a.P("PCALIGN $32")
+	a.L("loop")
+	for u := range 4 {
+		step(u)
+	}
+	adv(4)
+	a.P("DECQ BX")
+	a.P("JNZ loop")
+	a.L("tail")
+	a.P("ANDQ $3, CX")
+	a.P("JZ store")
+	a.L("tloop")
+	step(0)
+	adv(1)
+	a.P("DECQ CX")
+	a.P("JNZ tloop")
+	a.L("store")
+	a.P("MOVQ scale+72(FP), R10")
+	a.P("MOVQ more+80(FP), R11")
+	switch name {
+	case "avx2Bytes":
+		a.P("VMOVUPS (R10), Y10")
+		a.P("VMOVUPS 32(R10), Y11")
+		for i := range 3 {
+			a.P("VPBROADCASTD %d(R11), Y%d", 4*i, 12+i)
+		}
+	case "avx2Floats":
+		a.P("VMOVUPS (R10), Y10")
+		a.P("VMOVUPS 32(R10), Y11")
+		a.P("VPXOR Y12, Y12, Y12")
+		a.P("VPXOR Y13, Y13, Y13")
+		a.P("TESTQ R11, R11")
+		a.P("JZ write")
+		a.P("VMOVUPS (R11), Y12")
+		a.P("VMOVUPS 32(R11), Y13")
+		a.L("write")
+	}
+	for i := range mr {
+		x, y := 2*i, 2*i+1
+		for h, z := range []int{x, y} {
+			if name != "avx2Ints" {
+				a.P("VCVTDQ2PS Y%d, Y%d", z, z)
+				a.P("VMULPS Y%d, Y%d, Y%d", 10+h, z, z)
+			}
+			switch name {
+			case "avx2Bytes":
+				a.P("VCVTPS2DQ Y%d, Y%d", z, z)
+				continue
+			case "avx2Floats":
+				a.P("VADDPS Y%d, Y%d, Y%d", 12+h, z, z)
+			}
+			a.P("VMOVUPS Y%d, %d(DX)", z, 32*h)
+		}
+		if name == "avx2Bytes" {
+			a.P("VPACKSSDW Y%d, Y%d, Y%d", y, x, x)
+			a.P("VPERMQ $0xd8, Y%d, Y%d", x, x)
+			a.P("VPADDSW Y12, Y%d, Y%d", x, x)
+			a.P("VPMAXSW Y13, Y%d, Y%d", x, x)
+			a.P("VPMINSW Y14, Y%d, Y%d", x, x)
+			a.P("VEXTRACTI128 $1, Y%d, X15", x)
+			a.P("VPACKUSWB X15, X%d, X%d", x, x)
+			a.P("VPBROADCASTD 16(R11), X15")
+			a.P("VPXOR X15, X%d, X%d", x, x)
+			a.P("VMOVDQU X%d, (DX)", x)
+		}
+		a.P("ADDQ R8, DX")
+	}
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// widen writes bytes as words, those of each group of four in the order 0, 2, 1, 3,
+// eight groups at a time.
+func widen(a *asm.File) {
+	a.Func("avx2Widen", 24)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ src+8(FP), SI")
+	a.P("MOVQ n+16(FP), CX")
+	a.P("VPCMPEQW Y7, Y7, Y7")
+	a.P("VPSRLW $8, Y7, Y7")
+	a.P("PCALIGN $32")
+	a.L("loop")
+	a.P("VMOVDQU (SI), Y0")
+	a.P("VPSRLW $8, Y0, Y1")
+	a.P("VPAND Y7, Y0, Y0")
+	a.P("VPUNPCKLDQ Y1, Y0, Y2")
+	a.P("VPUNPCKHDQ Y1, Y0, Y3")
+	a.P("VPERM2I128 $0x20, Y3, Y2, Y4")
+	a.P("VPERM2I128 $0x31, Y3, Y2, Y5")
+	a.P("VMOVDQU Y4, (DI)")
+	a.P("VMOVDQU Y5, 32(DI)")
+	a.P("ADDQ $32, SI")
+	a.P("ADDQ $64, DI")
+	a.P("DECQ CX")
+	a.P("JNZ loop")
 	a.P("VZEROUPPER")
 	a.P("RET")
 }
