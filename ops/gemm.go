@@ -85,7 +85,9 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 	return func(c *Call) error {
 		a := c.T(0)
 		var bShape []int
-		g := gemm.Args[T]{}
+		st := State[matState[T]](c)
+		defer st.clear()
+		g := &st.Args
 		var halves *f16.Weights
 		if w != nil {
 			var err error
@@ -103,8 +105,8 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 		if a.Rank() != 2 || len(bShape) != 2 {
 			return fmt.Errorf("A has shape %v and B has shape %v, want rank 2", a.Shape(), bShape)
 		}
-		l, _ := m.side("A", a.Shape(), true)
-		r, _ := m.side("B", bShape, false)
+		l, _ := m.side(c, "A", a.Shape(), true)
+		r, _ := m.side(c, "B", bShape, false)
 		if l.cols != r.rows {
 			return fmt.Errorf("A has shape %v and B has shape %v: %d columns against %d rows", a.Shape(), bShape, l.cols, r.rows)
 		}
@@ -116,7 +118,8 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 			if t.DType() != a.DType() {
 				return fmt.Errorf("C is %v, want %v", t.DType(), a.DType())
 			}
-			out := []int{g.M, g.N}
+			out := c.Dims(2)
+			out[0], out[1] = g.M, g.N
 			if s, err := tensor.Broadcast(t.Shape(), out); err != nil || !slices.Equal(s, out) || p.sameShape && t.Rank() > 0 && !slices.Equal(t.Shape(), out) {
 				return fmt.Errorf("C has shape %v, want one that broadcasts to %v", t.Shape(), out)
 			}
@@ -128,7 +131,7 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 			return nil
 		}
 		if p.alpha != 1 || p.beta != 1 && cd != nil {
-			runMat(c.P, &g, halves)
+			runMat(c.P, g, halves)
 			addScaled(c, g.C, cd, cs, g.M, g.N, p.alpha, p.beta, act)
 			return nil
 		}
@@ -152,7 +155,7 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 			}
 		}
 		g.Clip, g.Lo, g.Hi, g.Act = end.Clip, end.Lo, end.Hi, end.Act
-		runMat(c.P, &g, halves)
+		runMat(c.P, g, halves)
 		return nil
 	}
 }

@@ -96,80 +96,105 @@ type matSide struct {
 	rs, cs     int
 }
 
-// axes returns which stored axis of an operand of rank r each of batch…, rows,
-// columns is; nil for a vector.
-func (m matParams) axes(name string, r int, left bool) ([]int, error) {
+// axes sets dst, which has as many elements as the operand dimensions, to which
+// stored axis each of batch…, rows, columns is. ok is false for a vector.
+func (m matParams) axes(dst []int, name string, left bool) (ok bool, err error) {
+	r := len(dst)
 	trans, transBatch, perm := m.transA, m.transBatchA, m.permA
 	if !left {
 		trans, transBatch, perm = m.transB, m.transBatchB, m.permB
 	}
 	switch {
 	case r == 0:
-		return nil, fmt.Errorf("%s has rank 0, want at least 1", name)
+		return false, fmt.Errorf("%s has rank 0, want at least 1", name)
 	case perm != nil:
-		seen := make([]bool, r)
-		for _, x := range perm {
-			if len(perm) != r || x < 0 || x >= r || seen[x] {
-				return nil, fmt.Errorf("%s has rank %d, perm%s is %v", name, r, name, perm)
+		for i, x := range perm {
+			if len(perm) != r || x < 0 || x >= r || slices.Contains(perm[:i], x) {
+				return false, fmt.Errorf("%s has rank %d, perm%s is %v", name, r, name, perm)
 			}
-			seen[x] = true
 		}
 		if r > 1 {
-			return perm, nil
+			copy(dst, perm)
+			return true, nil
 		}
 	}
 	if r == 1 {
-		return nil, nil
+		return false, nil
 	}
-	axes := make([]int, r)
-	for i := range axes {
-		axes[i] = i
+	for i := range dst {
+		dst[i] = i
 	}
 	if transBatch { // stored as [m b… k]
 		if r < 3 {
-			return nil, fmt.Errorf("%s has rank %d, want 3 or more to transpose its batch", name, r)
+			return false, fmt.Errorf("%s has rank %d, want 3 or more to transpose its batch", name, r)
 		}
-		copy(axes, axes[1:r-1])
-		axes[r-2] = 0
+		copy(dst, dst[1:r-1])
+		dst[r-2] = 0
 	}
 	if trans {
-		axes[r-2], axes[r-1] = axes[r-1], axes[r-2]
+		dst[r-2], dst[r-1] = dst[r-1], dst[r-2]
 	}
-	return axes, nil
+	return true, nil
 }
 
-// side reads shape as a stack of matrices. A vector becomes a row (left) or a column.
-func (m matParams) side(name string, shape []int, left bool) (matSide, error) {
+// side reads shape as a stack of matrices, until the call ends. A vector becomes
+// a row (left) or a column.
+func (m matParams) side(c *Call, name string, shape []int, left bool) (matSide, error) {
 	r := len(shape)
-	axes, err := m.axes(name, r, left)
+	axes := c.Dims(r)
+	ok, err := m.axes(axes, name, left)
 	switch {
 	case err != nil:
 		return matSide{}, err
-	case r == 1 && left:
+	case !ok && left:
 		return matSide{rows: 1, cols: shape[0], rs: shape[0], cs: 1}, nil
-	case r == 1:
+	case !ok:
 		return matSide{rows: shape[0], cols: 1, rs: 1, cs: 1}, nil
 	}
-	strides := tensor.Strides(shape)
+	strides := c.Dims(r)
+	for i, n := r-1, 1; i >= 0; i-- {
+		strides[i] = n
+		n *= shape[i]
+	}
 	s := matSide{rows: shape[axes[r-2]], cols: shape[axes[r-1]], rs: strides[axes[r-2]], cs: strides[axes[r-1]]}
-	for _, a := range axes[:r-2] {
-		s.batch = append(s.batch, shape[a])
-		s.strides = append(s.strides, strides[a])
+	s.batch, s.strides = c.Dims(r-2), c.Dims(r-2)
+	for i, a := range axes[:r-2] {
+		s.batch[i], s.strides[i] = shape[a], strides[a]
 	}
 	return s, nil
 }
 
-// offsets returns where each matrix of the broadcast stack begins.
-func (s matSide) offsets(batch []int, n int) []int {
-	out := make([]int, n)
-	st := make([]int, len(batch))
+// broadcastDims2 returns the shape that a and b broadcast to, until the call ends.
+func broadcastDims2(c *Call, a, b []int) ([]int, error) {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	out := c.Dims(len(a))
+	copy(out, a)
+	for i, n := range b {
+		switch d := &out[len(a)-len(b)+i]; {
+		case n == *d || n == 1:
+		case *d == 1:
+			*d = n
+		default:
+			return tensor.Broadcast(a, b) // has words for it
+		}
+	}
+	return out, nil
+}
+
+// offsets returns where each matrix of the broadcast stack begins, until the call ends.
+func (s matSide) offsets(c *Call, batch []int, n int) []int {
+	out, st, idx := c.Dims(n), c.Dims(len(batch)), c.Dims(len(batch))
+	clear(st)
+	clear(idx)
 	for i, d := range s.batch {
 		if d != 1 {
 			st[len(batch)-len(s.batch)+i] = s.strides[i]
 		}
 	}
-	idx := make([]int, len(batch))
 	for i := range out {
+		out[i] = 0
 		for d, x := range idx {
 			out[i] += x * st[d]
 		}
@@ -203,31 +228,39 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 			}
 			bShape, bData = b.Shape(), tensor.Data[T](b)
 		}
-		l, err := m.side("A", a.Shape(), true)
+		l, err := m.side(c, "A", a.Shape(), true)
 		if err != nil {
 			return err
 		}
-		r, err := m.side("B", bShape, false)
+		r, err := m.side(c, "B", bShape, false)
 		if err != nil {
 			return err
 		}
 		if l.cols != r.rows {
 			return fmt.Errorf("A has shape %v and B has shape %v: %d columns against %d rows", a.Shape(), bShape, l.cols, r.rows)
 		}
-		batch, err := tensor.Broadcast(l.batch, r.batch)
+		batch, err := broadcastDims2(c, l.batch, r.batch)
 		if err != nil {
 			return err
 		}
-		shape := slices.Clone(batch)
+		shape := c.Dims(len(batch) + 2)
+		rank := copy(shape, batch)
 		if a.Rank() > 1 {
-			shape = append(shape, l.rows)
+			shape[rank] = l.rows
+			rank++
 		}
 		if len(bShape) > 1 {
-			shape = append(shape, r.cols)
+			shape[rank] = r.cols
+			rank++
 		}
-		e := end
+		shape = shape[:rank]
+		st := State[matState[T]](c)
+		g := &st.Args
+		g.M, g.N, g.K, g.ARS, g.ACS, g.BRS, g.BCS, g.Packed, g.LDC = l.rows, r.cols, l.cols, l.rs, l.cs, r.rs, r.cs, packed, r.cols
+		g.Epilogue, g.Table = end, nil
+		defer st.clear()
 		if m.epilogue {
-			if err := matEpilogue(c, &e, a.DType(), r.cols, shape); err != nil {
+			if err := matEpilogue(c, &g.Epilogue, a.DType(), r.cols, shape); err != nil {
 				return err
 			}
 		}
@@ -235,8 +268,7 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 		if y.Len() == 0 {
 			return nil
 		}
-		aData, yData := tensor.Data[T](a), tensor.Data[T](y)
-		g := gemm.Args[T]{M: l.rows, N: r.cols, K: l.cols, ARS: l.rs, ACS: l.cs, BRS: r.rs, BCS: r.cs, Packed: packed, LDC: r.cols, Epilogue: e}
+		g.A, g.B, g.C = tensor.Data[T](a), bData, tensor.Data[T](y)
 		switch {
 		case m.alpha == 1 || !dtypeOf[T]().IsFloat():
 		case m.alpha == 0:
@@ -248,33 +280,31 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 		rn, _ := tensor.Count(r.batch)
 		if rs, ok := l.stacked(); ok && rn == 1 && l.cs == 1 {
 			// One matrix on the right: the matrices on the left are one tall one.
-			g.M, g.A, g.ARS, g.B, g.C = g.M*n, aData, rs, bData, yData
-			runMat(c.P, &g, halves)
+			g.M, g.ARS = g.M*n, rs
+			runMat(c.P, g, halves)
 			return nil
 		}
-		ao, bo := l.offsets(batch, n), r.offsets(batch, n)
-		one := func(i int) gemm.Args[T] {
-			g := g
-			g.A, g.C = aData[ao[i]:], yData[i*g.M*g.N:]
-			if w == nil {
-				g.B = bData[bo[i]:]
-			}
-			if e.Add != nil {
-				g.Add = e.Add[i*g.M*g.N:]
-			}
-			return g
-		}
+		st.AO, st.BO, st.CO = l.offsets(c, batch, n), r.offsets(c, batch, n), g.M*g.N
 		if halves != nil {
 			for i := range n {
-				g := one(i)
+				g := st.Args
+				g.A, g.C = g.A[st.AO[i]:], g.C[i*st.CO:]
+				if g.Add != nil {
+					g.Add = g.Add[i*st.CO:]
+				}
 				runMat(c.P, &g, halves)
 			}
 			return nil
 		}
-		gemm.RunBatch(c.P, n, one)
+		st.Run(c.P, n)
 		return nil
 	}
 }
+
+// matState is what a product keeps from run to run: the memory of its arguments.
+type matState[T gemm.Number] struct{ gemm.Batch[T] }
+
+func (s *matState[T]) clear() { s.Batch = gemm.Batch[T]{} }
 
 // constSide returns the form in which w is packed, for a left-hand side a.
 func constSide[T gemm.Number](w *constMatrix, a *tensor.Tensor) (*gemm.Packed[T], *f16.Weights, error) {
@@ -399,13 +429,14 @@ func inferMat(c *InferContext, m matParams) error {
 
 // dims returns batch…, rows, columns of an operand.
 func (m matParams) dims(name string, dims []onnx.Dim, left bool) ([]onnx.Dim, error) {
-	axes, err := m.axes(name, len(dims), left)
+	axes := make([]int, len(dims))
+	ok, err := m.axes(axes, name, left)
 	switch {
 	case err != nil:
 		return nil, err
-	case len(dims) == 1 && left:
+	case !ok && left:
 		return []onnx.Dim{onnx.Size(1), dims[0]}, nil
-	case len(dims) == 1:
+	case !ok:
 		return []onnx.Dim{dims[0], onnx.Size(1)}, nil
 	}
 	out := make([]onnx.Dim, len(dims))

@@ -87,7 +87,7 @@ func planFor(m, n, k, mr, threads int) plan {
 func drive[T Number](p par.P, g *Args[T], a []T, ars int, b bSource[T]) {
 	if b.packed != nil && g.M < len(g.Table.Few32) && g.Table.Few32[g.M] != nil {
 		if f, ok := any(g).(*Args[float32]); ok {
-			f.few(p, any(a).([]float32), ars, any(b.packed).(*Packed[float32]))
+			few(p, f, any(a).([]float32), ars, any(b.packed).(*Packed[float32]))
 			return
 		}
 	}
@@ -95,17 +95,24 @@ func drive[T Number](p par.P, g *Args[T], a []T, ars int, b bSource[T]) {
 	kern.mr = tileRows[T](kern.mr, ars)
 	pl := planFor(g.M, g.N, g.K, kern.mr, p.Threads)
 	grain := max((1<<18)/(pl.rows*pl.panels*Panel*g.K), 1)
-	if n := pl.mt * pl.nt; n <= grain {
-		tasks(g, kern, a, ars, b, pl, 0, n)
-		return
-	}
-	p.For(pl.mt*pl.nt, grain, func(lo, hi int) { tasks(g, kern, a, ars, b, pl, lo, hi) })
+	par.Run(p, pl.mt*pl.nt, grain, tasks[T]{g, kern, a, ars, b, pl})
 }
 
-// tasks runs tasks [lo, hi) of a plan.
-func tasks[T Number](g *Args[T], kern kernel, a []T, ars int, b bSource[T], pl plan, lo, hi int) {
+// tasks are the tasks of a plan.
+type tasks[T Number] struct {
+	g    *Args[T]
+	kern kernel
+	a    []T
+	ars  int
+	b    bSource[T]
+	pl   plan
+}
+
+// Chunk runs tasks [lo, hi).
+func (x *tasks[T]) Chunk(lo, hi int) {
+	g, pl := x.g, &x.pl
 	var s []T
-	if b.packed == nil && g.N%Panel != 0 {
+	if x.b.packed == nil && g.N%Panel != 0 {
 		strip := getBuf[T](kBlock[T](g.K) * Panel)
 		defer putBuf(strip)
 		s = strip.s
@@ -116,7 +123,7 @@ func tasks[T Number](g *Args[T], kern kernel, a []T, ars int, b bSource[T], pl p
 		if pl.across {
 			i, j = t/pl.nt*pl.rows, t%pl.nt*pl.panels
 		}
-		block(g, kern, a, ars, &b, s, i, min(i+pl.rows, g.M), j, min(j+pl.panels, panels))
+		block(g, x.kern, x.a, x.ars, &x.b, s, i, min(i+pl.rows, g.M), j, min(j+pl.panels, panels))
 	}
 }
 
@@ -165,46 +172,56 @@ const fewBlock = 384
 
 // few computes products of a few rows with packed panels, which memory limits:
 // each task reads one stretch of them from one end to the other.
-func (g *Args[T]) few(p par.P, a []float32, ars int, b *Packed[float32]) {
-	f := any(g).(*Args[float32])
-	kern, np := g.Table.Few32[g.M], g.Table.FewPanels[g.M]
-	const kb = fewBlock
+func few(p par.P, g *Args[float32], a []float32, ars int, b *Packed[float32]) {
+	np := g.Table.FewPanels[g.M]
+	groups := ((g.N+Panel-1)/Panel + np - 1) / np
+	par.Each(p, groups, max((1<<15)/(g.K*np*Panel), 1), fewTasks{g, a, ars, b, np}, (*fewTasks).run)
+}
+
+type fewTasks struct {
+	g   *Args[float32]
+	a   []float32
+	ars int
+	b   *Packed[float32]
+	np  int // panels of a task
+}
+
+func (x *fewTasks) run(lo, hi int) {
+	g, np := x.g, x.np
+	kern := g.Table.Few32[g.M]
+	const kb = 384 // of which a sum runs through half, or through less
 	panels := (g.N + Panel - 1) / Panel
-	groups := (panels + np - 1) / np
-	p.For(groups, max((1<<15)/(g.K*np*Panel), 1), func(lo, hi int) {
-		for s := lo; s < hi; s++ {
-			j0, j1 := s*np, min((s+1)*np, panels)
-			if j1*Panel <= g.N && j1-j0 == np {
-				for k := 0; k < g.K; k += kb {
-					kern(min(kb, g.K-k), unsafe.Pointer(&a[k]), ars, unsafe.Pointer(&b.Data[(j0*g.K+k)*Panel]), g.K*Panel, unsafe.Pointer(&f.C[j0*Panel]), g.LDC, g.Acc || k > 0)
-				}
-			} else {
-				for j := j0; j < j1; j++ {
-					f.onePanel(kb, a, ars, b, j)
-				}
+	for s := lo; s < hi; s++ {
+		j0, j1 := s*np, min((s+1)*np, panels)
+		if j1*Panel <= g.N && j1-j0 == np {
+			for k := 0; k < g.K; k += kb {
+				kern(min(kb, g.K-k), unsafe.Pointer(&x.a[k]), x.ars, unsafe.Pointer(&x.b.Data[(j0*g.K+k)*Panel]), g.K*Panel, unsafe.Pointer(&g.C[j0*Panel]), g.LDC, g.Acc || k > 0)
+			}
+		} else {
+			for j := j0; j < j1; j++ {
+				onePanel(g, kb, x.a, x.ars, x.b, j)
 			}
 		}
-		if g.late() {
-			c0, c1 := lo*np*Panel, min(hi*np*Panel, g.N)
-			for i := range g.M {
-				f.finish(g.Table, f.C[i*g.LDC+c0:i*g.LDC+c1], i, c0)
-			}
+	}
+	if g.late() {
+		c0, c1 := lo*np*Panel, min(hi*np*Panel, g.N)
+		for i := range g.M {
+			g.finish(g.Table, g.C[i*g.LDC+c0:i*g.LDC+c1], i, c0)
 		}
-	})
+	}
 }
 
 // onePanel computes panel j of a few rows, with sums in the order of few.
-func (g *Args[T]) onePanel(kb int, a []float32, ars int, b *Packed[float32], j int) {
-	f := any(g).(*Args[float32])
+func onePanel(g *Args[float32], kb int, a []float32, ars int, b *Packed[float32], j int) {
 	kern := g.Table.One32[g.M]
 	w := min(Panel, g.N-j*Panel)
-	c, ldc := f.C[j*Panel:], g.LDC
+	c, ldc := g.C[j*Panel:], g.LDC
 	if w < Panel { // the routine writes whole panels
 		buf := getBuf[float32](g.M * Panel)
 		defer putBuf(buf)
 		c, ldc = buf.s, Panel
 		for i := range g.M {
-			copy(c[i*Panel:], f.C[i*g.LDC+j*Panel:][:w])
+			copy(c[i*Panel:], g.C[i*g.LDC+j*Panel:][:w])
 		}
 	}
 	for k := 0; k < g.K; k += kb {
@@ -212,7 +229,7 @@ func (g *Args[T]) onePanel(kb int, a []float32, ars int, b *Packed[float32], j i
 	}
 	if w < Panel {
 		for i := range g.M {
-			copy(f.C[i*g.LDC+j*Panel:][:w], c[i*Panel:])
+			copy(g.C[i*g.LDC+j*Panel:][:w], c[i*Panel:])
 		}
 	}
 }

@@ -177,6 +177,21 @@ func getBuf[T Number](n int) buffer[T] {
 
 func putBuf[T Number](b buffer[T]) { bufs[b.r.class].Put(b.r) }
 
+// Buffer is working memory that Borrow gives.
+type Buffer[T Number] struct {
+	S []T
+	b buffer[T]
+}
+
+// Borrow returns n elements of undefined contents, 64-byte aligned, until Return.
+func Borrow[T Number](n int) Buffer[T] {
+	b := getBuf[T](n)
+	return Buffer[T]{b.s, b}
+}
+
+// Return gives the memory back.
+func (b Buffer[T]) Return() { putBuf(b.b) }
+
 // Scratch calls f with n elements of undefined contents, 64-byte aligned, which
 // are f's until it returns.
 func Scratch[T Number](n int, f func(s []T)) {

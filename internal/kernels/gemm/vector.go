@@ -1,6 +1,8 @@
 package gemm
 
 import (
+	"reflect"
+	"sync"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -25,7 +27,7 @@ func (g *Args[T]) vector(p par.P) bool {
 		return true
 	case g.M == 1 && g.BCS == 1 && g.ACS == 1 && g.Table.Axpy32 != nil && g.N >= Panel:
 		if f, ok := any(g).(*Args[float32]); ok {
-			f.row(p)
+			row(p, f)
 			return true
 		}
 	}
@@ -35,19 +37,24 @@ func (g *Args[T]) vector(p par.P) bool {
 // dots: every element of C is a dot product of a row of A and a column of B
 // that is contiguous.
 func (g *Args[T]) dots(p par.P) {
-	f, ok := any(g).(*Args[float32])
-	p.For(g.N, (max(1, (1<<17)/(g.K*g.M))+3)&^3, func(lo, hi int) {
-		if ok {
-			f.dots32(lo, hi)
-		} else {
-			g.dotsAny(lo, hi)
+	par.Run(p, g.N, (max(1, (1<<17)/(g.K*g.M))+3)&^3, dotTasks[T]{g})
+}
+
+type dotTasks[T Number] struct{ g *Args[T] }
+
+// Chunk computes columns [lo, hi).
+func (x *dotTasks[T]) Chunk(lo, hi int) {
+	g := x.g
+	if f, ok := any(g).(*Args[float32]); ok {
+		f.dots32(lo, hi)
+	} else {
+		g.dotsAny(lo, hi)
+	}
+	if g.late() {
+		for i := range g.M {
+			g.finish(g.Table, g.C[i*g.LDC+lo:i*g.LDC+hi], i, lo)
 		}
-		if g.late() {
-			for i := range g.M {
-				g.finish(g.Table, g.C[i*g.LDC+lo:i*g.LDC+hi], i, lo)
-			}
-		}
-	})
+	}
 }
 
 // dotPiece bounds the length of a call of assembly.
@@ -116,27 +123,111 @@ func (g *Args[T]) dots32(lo, hi int) {
 
 // row computes a row vector times a row-major matrix: a few rows at a time are
 // added to a stretch of the result that stays in the first-level cache.
-func (g *Args[T]) row(p par.P) {
-	f := any(g).(*Args[float32])
-	t := g.Table
+func row(p par.P, g *Args[float32]) {
 	parts := min(max(g.N/768, min(g.N/256, 2), 1), 8)
 	width := min((g.N/parts+63)&^63, 4096)
+	par.Each(p, (g.N+width-1)/width, max(1, (1<<17)/(g.K*width)), rowTasks{g, width}, (*rowTasks).run)
+}
+
+type rowTasks struct {
+	g     *Args[float32]
+	width int
+}
+
+func (x *rowTasks) run(lo, hi int) {
+	g, t, width := x.g, x.g.Table, x.width
 	rows := max((1<<14)/width&^7, 8) // a call takes some microseconds
-	p.For((g.N+width-1)/width, max(1, (1<<17)/(g.K*width)), func(lo, hi int) {
-		for s := lo; s < hi; s++ {
-			j := s * width
-			y := f.C[j:min(j+width, g.N)]
-			if !g.Acc {
-				clear(y)
-			}
-			for k := 0; k < g.K; k += rows {
-				t.Axpy32(min(rows, g.K-k), len(y), unsafe.Pointer(&f.A[k]), unsafe.Pointer(&f.B[k*g.BRS+j]), g.BRS, unsafe.Pointer(&y[0]))
-			}
-			if g.late() {
-				f.finish(t, y, 0, j)
-			}
+	for s := lo; s < hi; s++ {
+		j := s * width
+		y := g.C[j:min(j+width, g.N)]
+		if !g.Acc {
+			clear(y)
 		}
-	})
+		for k := 0; k < g.K; k += rows {
+			t.Axpy32(min(rows, g.K-k), len(y), unsafe.Pointer(&g.A[k]), unsafe.Pointer(&g.B[k*g.BRS+j]), g.BRS, unsafe.Pointer(&y[0]))
+		}
+		if g.late() {
+			g.finish(t, y, 0, j)
+		}
+	}
+}
+
+// Batch is a stack of products of the same sizes, which differ in where their
+// matrices begin: product i has A from AO[i] of Args.A on, and so on.
+type Batch[T Number] struct {
+	Args[T]
+	AO, BO []int // BO is not read if Packed is set
+	CO     int   // product i begins at i·CO of C and Add
+}
+
+// of sets g to product i.
+func (b *Batch[T]) of(g *Args[T], i int) {
+	*g = b.Args
+	g.A, g.C = g.A[b.AO[i]:], g.C[i*b.CO:]
+	if g.Packed == nil && g.K > 0 {
+		g.B = g.B[b.BO[i]:]
+	}
+	if g.Add != nil {
+		g.Add = g.Add[i*b.CO:]
+	}
+}
+
+// Run computes the n products of b: small ones side by side, large ones one
+// after the other on all threads.
+func (b *Batch[T]) Run(p par.P, n int) {
+	work := b.M * b.N * max(b.K, 1)
+	if n == 1 || work > 16<<20 && n < 16 {
+		g := argsOf[T]()
+		for i := range n {
+			if p.Ctx != nil && p.Ctx.Err() != nil {
+				return
+			}
+			b.of(g, i)
+			Run(p, g)
+		}
+		putArgs(g)
+		return
+	}
+	par.Run(p, n, max(1, (1<<17)/max(work, 1)), batchTasks[T]{b, par.P{Ctx: p.Ctx}})
+}
+
+type batchTasks[T Number] struct {
+	b     *Batch[T]
+	alone par.P
+}
+
+// Chunk computes products [lo, hi).
+func (x *batchTasks[T]) Chunk(lo, hi int) {
+	g := argsOf[T]()
+	for i := lo; i < hi; i++ {
+		x.b.of(g, i)
+		Run(x.alone, g)
+	}
+	putArgs(g)
+}
+
+// argPools hold Args that calls share out among themselves.
+var argPools sync.Map // element: *sync.Pool of *Args
+
+func argsOf[T Number]() *Args[T] {
+	if g, ok := argPool[T]().Get().(*Args[T]); ok {
+		return g
+	}
+	return &Args[T]{}
+}
+
+func putArgs[T Number](g *Args[T]) {
+	*g = Args[T]{}
+	argPool[T]().Put(g)
+}
+
+func argPool[T Number]() *sync.Pool {
+	t := reflect.TypeFor[T]()
+	p, ok := argPools.Load(t)
+	if !ok {
+		p, _ = argPools.LoadOrStore(t, &sync.Pool{})
+	}
+	return p.(*sync.Pool)
 }
 
 // RunBatch computes n products; arg(i) returns the i-th. arg is called from
