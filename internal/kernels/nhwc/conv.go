@@ -54,6 +54,7 @@ type dense[T Float] struct {
 	x, zero   unsafe.Pointer
 	sum       bool // Z is Y
 	sparse    bool // most taps of most positions see padding
+	far       int  // far or 0
 }
 
 // Conv computes a convolution. It panics if slices and sizes do not fit.
@@ -174,6 +175,9 @@ func newDense[T Float](a *Args[T], in, out [3]int) *dense[T] {
 	}
 	r.x = unsafe.Pointer(unsafe.SliceData(a.X))
 	r.zero = zeros(w.C * r.size)
+	if n*r.size > 1<<22 {
+		r.far = far
+	}
 	r.sum = n > 0 && a.Z != nil && &a.Z[0] == &a.Y[0]
 	return r
 }
@@ -205,7 +209,7 @@ func (l *lists) grow(n int) []uintptr {
 
 // split says how the pixels and panels of a convolution are cut into tasks.
 func (r *dense[T]) split(pixels, panels, segs, k int) (rows, width int) {
-	const task, most = 1 << 20, 64
+	const task, most = 1 << 19, 64
 	rows, width = min(pixels, max(min(16*r.mr, (1<<16)/max(segs, 1)), r.mr)), panels
 	want := min(max(pixels*panels*Panel*k/task, 1), most)
 	tasks := func() int { return (pixels + rows - 1) / rows * ((panels + width - 1) / width) }
@@ -295,6 +299,9 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 			m := mode
 			if !last {
 				m = 0
+			}
+			if first {
+				m |= r.far
 			}
 			if first && r.B != nil {
 				bias = unsafe.Pointer(&r.B[g*r.mg+col])

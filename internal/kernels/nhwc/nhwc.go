@@ -27,6 +27,8 @@ const (
 	addC  = 1 << iota // the sums begin with what C holds
 	addZ              // Z is added
 	clamp             // the result is limited
+	_                 // avx2Masked
+	far               // C is so large that its lines are not in a near cache
 )
 
 // Tile computes rows pixels of up to Panel channels:

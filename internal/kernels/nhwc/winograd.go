@@ -73,18 +73,28 @@ func PackWinograd(t *Table, w []float32, m, c int) *Weights[float32] {
 	q := &Weights[float32]{M: m, C: c, Group: 1, Kernel: []int{3, 3}}
 	panels := q.panels()
 	q.winograd = aligned[float32](36 * panels * c * Panel)
-	var src [9 * Panel]float32
+	const block = 16 // channels at a time: of each kernel of W a piece of a few lines
+	src := new([block][9][Panel]float32)
 	var tmp [36 * 16]float32
 	for j := range panels {
 		n := min(Panel, m-j*Panel)
-		clear(src[:])
-		for i := range c {
+		if n < Panel {
+			clear(src[:])
+		}
+		for i0 := 0; i0 < c; i0 += block {
+			channels := src[:min(block, c-i0)]
 			for o := range n {
-				for t, v := range w[((j*Panel+o)*c+i)*9:][:9] {
-					src[t*Panel+o] = v
+				from := w[((j*Panel+o)*c+i0)*9:][:len(channels)*9]
+				for i := range channels {
+					k, to := from[i*9:i*9+9], &channels[i]
+					for t := range to {
+						to[t][o] = k[t]
+					}
 				}
 			}
-			t.WinWeights(unsafe.Pointer(&src), unsafe.Pointer(&q.winograd[(j*c+i)*Panel]), panels*c*Panel*4, unsafe.Pointer(&tmp), unsafe.Pointer(weightConstants))
+			for i := range channels {
+				t.WinWeights(unsafe.Pointer(&channels[i]), unsafe.Pointer(&q.winograd[(j*c+i0+i)*Panel]), panels*c*Panel*4, unsafe.Pointer(&tmp), unsafe.Pointer(weightConstants))
+			}
 		}
 	}
 	return q

@@ -83,6 +83,18 @@ func tile(a *asm.File, v isa, name string, mr, nv int, half bool) {
 		}
 	}
 	a.L("begin")
+	// Lines of C that are far away should arrive before the sums are stored.
+	a.P("TESTQ $16, mode+88(FP)")
+	a.P("JZ near")
+	a.P("MOVQ c+48(FP), SI")
+	a.P("MOVQ coff+64(FP), R8")
+	for i := range mr {
+		a.P("MOVQ %d(SI), BX", i*8)
+		for x := range nv {
+			a.P("PREFETCHT0 %d(BX)(R8*1)", x*v.bytes)
+		}
+	}
+	a.L("near")
 	a.P("MOVQ b+40(FP), DI")
 	a.P("MOVQ kc+8(FP), AX") // kc becomes the last offset at which four steps fit
 	a.P("SHLQ $2, AX")
