@@ -17,7 +17,7 @@ func archTables() []*Table {
 	if !cpu.Found.NEON {
 		return nil
 	}
-	return []*Table{{Name: cpu.NEON, Width: 16, Taps: 1, Pack: packGo, Order: inOrder, Row: rowNEON, MaxWidth: 64, Max: maxNEON}}
+	return []*Table{{Name: cpu.NEON, Width: 16, Taps: 1, Pack: packGo, Order: inOrder, Row: rowNEON, Floats: floatsNEON, MaxWidth: 64, Max: maxNEON}}
 }
 
 func rowNEON(r *rowArgs) {
@@ -27,6 +27,15 @@ func rowNEON(r *rowArgs) {
 	}
 	neonDepth(r.n, r.taps, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
 		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.words))
+}
+
+func floatsNEON(r *rowArgs) {
+	if r.width < 16 {
+		floatsGo(r)
+		return
+	}
+	neonDepthFloats(r.n, r.taps, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
+		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.shift[0]))
 }
 
 func maxNEON(r *rowArgs, signed bool) {

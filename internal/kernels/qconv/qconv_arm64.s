@@ -243,6 +243,193 @@ tap1:
 done:
 	RET
 
+TEXT ·neonDepthFloats(SB), NOSPLIT, $0-80
+	MOVD n+0(FP), R0
+	MOVD taps+8(FP), R1
+	MOVD ptrs+16(FP), R2
+	MOVD w+24(FP), R3
+	MOVD y+32(FP), R4
+	MOVD xstep+40(FP), R5
+	MOVD ystep+48(FP), R6
+	MOVD bias+56(FP), R7
+	MOVD scale+64(FP), R8
+	MOVD words+72(FP), R9
+	WORD $0xad40753c // ldp q28, q29, [x9]
+	WORD $0xad417d3e // ldp q30, q31, [x9, #32]
+	MOVD $0, R12
+four:
+	SUBS $4, R0
+	BLT rest
+	WORD $0xad4004e0 // ldp q0, q1, [x7]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0xad4014e4 // ldp q4, q5, [x7]
+	WORD $0xad411ce6 // ldp q6, q7, [x7, #32]
+	WORD $0xad4024e8 // ldp q8, q9, [x7]
+	WORD $0xad412cea // ldp q10, q11, [x7, #32]
+	WORD $0xad4034ec // ldp q12, q13, [x7]
+	WORD $0xad413cee // ldp q14, q15, [x7, #32]
+	MOVD R1, R10
+	MOVD R2, R11
+	MOVD R3, R13
+tap4:
+	MOVD.P 8(R11), R14
+	ADD R12, R14
+	WORD $0xacc145b0 // ldp q16, q17, [x13], #32
+	WORD $0x3dc001d2 // ldr q18, [x14]
+	ADD R5, R14
+	WORD $0x2f08a653 // ushll v19.8h, v18.8b, #0
+	WORD $0x6f08a654 // ushll2 v20.8h, v18.16b, #0
+	WORD $0x0e708260 // smlal v0.4s, v19.4h, v16.4h
+	WORD $0x4e708261 // smlal2 v1.4s, v19.8h, v16.8h
+	WORD $0x0e718282 // smlal v2.4s, v20.4h, v17.4h
+	WORD $0x4e718283 // smlal2 v3.4s, v20.8h, v17.8h
+	WORD $0x3dc001d2 // ldr q18, [x14]
+	ADD R5, R14
+	WORD $0x2f08a653 // ushll v19.8h, v18.8b, #0
+	WORD $0x6f08a654 // ushll2 v20.8h, v18.16b, #0
+	WORD $0x0e708264 // smlal v4.4s, v19.4h, v16.4h
+	WORD $0x4e708265 // smlal2 v5.4s, v19.8h, v16.8h
+	WORD $0x0e718286 // smlal v6.4s, v20.4h, v17.4h
+	WORD $0x4e718287 // smlal2 v7.4s, v20.8h, v17.8h
+	WORD $0x3dc001d2 // ldr q18, [x14]
+	ADD R5, R14
+	WORD $0x2f08a653 // ushll v19.8h, v18.8b, #0
+	WORD $0x6f08a654 // ushll2 v20.8h, v18.16b, #0
+	WORD $0x0e708268 // smlal v8.4s, v19.4h, v16.4h
+	WORD $0x4e708269 // smlal2 v9.4s, v19.8h, v16.8h
+	WORD $0x0e71828a // smlal v10.4s, v20.4h, v17.4h
+	WORD $0x4e71828b // smlal2 v11.4s, v20.8h, v17.8h
+	WORD $0x3dc001d2 // ldr q18, [x14]
+	WORD $0x2f08a653 // ushll v19.8h, v18.8b, #0
+	WORD $0x6f08a654 // ushll2 v20.8h, v18.16b, #0
+	WORD $0x0e70826c // smlal v12.4s, v19.4h, v16.4h
+	WORD $0x4e70826d // smlal2 v13.4s, v19.8h, v16.8h
+	WORD $0x0e71828e // smlal v14.4s, v20.4h, v17.4h
+	WORD $0x4e71828f // smlal2 v15.4s, v20.8h, v17.8h
+	SUBS $1, R10
+	BNE tap4
+	WORD $0xad404510 // ldp q16, q17, [x8]
+	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x6e31dc21 // fmul v1.4s, v1.4s, v17.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x3d800481 // str q1, [x4, #16]
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x3d800882 // str q2, [x4, #32]
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x6e33dc63 // fmul v3.4s, v3.4s, v19.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD $0x3d800c83 // str q3, [x4, #48]
+	ADD R6, R4
+	ADD R5, R12
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
+	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD $0x3d800084 // str q4, [x4, #0]
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x6e31dca5 // fmul v5.4s, v5.4s, v17.4s
+	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	WORD $0x3d800485 // str q5, [x4, #16]
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0x3d800886 // str q6, [x4, #32]
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x6e33dce7 // fmul v7.4s, v7.4s, v19.4s
+	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	WORD $0x3d800c87 // str q7, [x4, #48]
+	ADD R6, R4
+	ADD R5, R12
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
+	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
+	WORD $0x3d800088 // str q8, [x4, #0]
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x6e31dd29 // fmul v9.4s, v9.4s, v17.4s
+	WORD $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
+	WORD $0x3d800489 // str q9, [x4, #16]
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
+	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
+	WORD $0x3d80088a // str q10, [x4, #32]
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e33dd6b // fmul v11.4s, v11.4s, v19.4s
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	WORD $0x3d800c8b // str q11, [x4, #48]
+	ADD R6, R4
+	ADD R5, R12
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
+	WORD $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
+	WORD $0x3d80008c // str q12, [x4, #0]
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x6e31ddad // fmul v13.4s, v13.4s, v17.4s
+	WORD $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
+	WORD $0x3d80048d // str q13, [x4, #16]
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x6e32ddce // fmul v14.4s, v14.4s, v18.4s
+	WORD $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
+	WORD $0x3d80088e // str q14, [x4, #32]
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e33ddef // fmul v15.4s, v15.4s, v19.4s
+	WORD $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+	WORD $0x3d800c8f // str q15, [x4, #48]
+	ADD R6, R4
+	ADD R5, R12
+	B four
+rest:
+	ADDS $4, R0
+	BEQ done
+one:
+	WORD $0xad4004e0 // ldp q0, q1, [x7]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	MOVD R1, R10
+	MOVD R2, R11
+	MOVD R3, R13
+tap1:
+	MOVD.P 8(R11), R14
+	ADD R12, R14
+	WORD $0xacc145b0 // ldp q16, q17, [x13], #32
+	WORD $0x3dc001d2 // ldr q18, [x14]
+	WORD $0x2f08a653 // ushll v19.8h, v18.8b, #0
+	WORD $0x6f08a654 // ushll2 v20.8h, v18.16b, #0
+	WORD $0x0e708260 // smlal v0.4s, v19.4h, v16.4h
+	WORD $0x4e708261 // smlal2 v1.4s, v19.8h, v16.8h
+	WORD $0x0e718282 // smlal v2.4s, v20.4h, v17.4h
+	WORD $0x4e718283 // smlal2 v3.4s, v20.8h, v17.8h
+	SUBS $1, R10
+	BNE tap1
+	WORD $0xad404510 // ldp q16, q17, [x8]
+	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x3d800080 // str q0, [x4, #0]
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x6e31dc21 // fmul v1.4s, v1.4s, v17.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x3d800481 // str q1, [x4, #16]
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x3d800882 // str q2, [x4, #32]
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x6e33dc63 // fmul v3.4s, v3.4s, v19.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD $0x3d800c83 // str q3, [x4, #48]
+	ADD R6, R4
+	ADD R5, R12
+	SUBS $1, R0
+	BNE one
+done:
+	RET
+
 TEXT ·neonMaxU(SB), NOSPLIT, $0-56
 	MOVD n+0(FP), R0
 	MOVD taps+8(FP), R1

@@ -10,6 +10,9 @@ import "unsafe"
 func neonDepth(n, taps int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer)
 
 //go:noescape
+func neonDepthFloats(n, taps int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer)
+
+//go:noescape
 func neonMaxU(n, taps int, ptrs, y unsafe.Pointer, xstep, ystep, offset int)
 
 //go:noescape

@@ -103,6 +103,18 @@ func minScalarNEON(dst, x unsafe.Pointer, n int, p0 float32)
 func affineNEON(dst, x unsafe.Pointer, n int, p0, p1 float32)
 
 //go:noescape
+func lstmNEON(n int, h unsafe.Pointer, c unsafe.Pointer, pre unsafe.Pointer, rec unsafe.Pointer, stride int)
+
+//go:noescape
+func gruNEON(n int, dst unsafe.Pointer, h unsafe.Pointer, pre unsafe.Pointer, rec unsafe.Pointer, bias unsafe.Pointer, stride int)
+
+//go:noescape
+func gruResetNEON(n int, dst unsafe.Pointer, h unsafe.Pointer, pre unsafe.Pointer, rec unsafe.Pointer)
+
+//go:noescape
+func gruBlendNEON(n int, dst unsafe.Pointer, h unsafe.Pointer, pre unsafe.Pointer, rec unsafe.Pointer, preH unsafe.Pointer, recH unsafe.Pointer)
+
+//go:noescape
 func addVVNEON(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
 
 //go:noescape

@@ -73,5 +73,6 @@ func neon() *Table {
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquaresNEON), expSumOf(expSumNEON)
 	t.Normalize = normalizeOf(normNEON, normScaleNEON, normScaleBiasNEON)
 	t.AddColumns = addColumnsOf(addRowsNEON)
+	t.LSTM, t.GRU, t.GRUReset, t.GRUBlend = lstmOf(lstmNEON), gruOf(gruNEON), gruResetOf(gruResetNEON), gruBlendOf(gruBlendNEON)
 	return &t
 }

@@ -4525,6 +4525,2211 @@ stored288:
 done284:
 	RET
 
+TEXT ·lstmNEON(SB), NOSPLIT, $0-48
+	MOVD n+0(FP), R2
+	MOVD h+8(FP), R0
+	MOVD c+16(FP), R5
+	MOVD pre+24(FP), R1
+	MOVD rec+32(FP), R3
+	MOVD stride+40(FP), R6
+	MOVD $·consts(SB), R9
+	WORD $0x3dc0353f // ldr q31, [x9, #208]
+	WORD $0x4ebf1ff8 // mov v24.16b, v31.16b
+	WORD $0x3dc0393f // ldr q31, [x9, #224]
+	WORD $0x4ebf1ff9 // mov v25.16b, v31.16b
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
+	WORD $0x3dc03d3f // ldr q31, [x9, #240]
+	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
+	ADD R6<<1, R6, R7
+	SUBS $8, R2
+	BLT one290
+	PCALIGN $16
+many289:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x4ebf1c21 // orr v1.16b, v1.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4ebf1fe3 // mov v3.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x4e21f461 // fmax v1.4s, v3.4s, v1.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc23 // fmul v3.4s, v1.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21cff5 // fmla v21.4s, v31.4s, v1.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21ccb5 // fmla v21.4s, v5.4s, v1.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4ea11c35 // mov v21.16b, v1.16b
+	WORD $0x4e25cc35 // fmla v21.4s, v1.4s, v5.4s
+	WORD $0x4eb51ea5 // mov v5.16b, v21.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4ea384a1 // add v1.4s, v5.4s, v3.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4e3ad423 // fadd v3.4s, v1.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4eba1f45 // mov v5.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x4ea0a8f5 // cmlt v21.4s, v7.4s, #0
+	WORD $0x6eb51c25 // bit v5.16b, v1.16b, v21.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x6e23fca1 // fdiv v1.4s, v5.4s, v3.4s
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea11c2d // mov v13.16b, v1.16b
+	ADD R7<<0, R1, R13
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	ADD R7<<0, R3, R13
+	WORD $0xad400da2 // ldp q2, q3, [x13, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4ea1f701 // fmin v1.4s, v24.4s, v1.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x4e21f721 // fmax v1.4s, v25.4s, v1.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccb5 // fmla v21.4s, v5.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccf5 // fmla v21.4s, v7.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x6e27fc21 // fdiv v1.4s, v1.4s, v7.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4ea1f741 // fmin v1.4s, v26.4s, v1.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x4e21f761 // fmax v1.4s, v27.4s, v1.4s
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	WORD $0x6e21ddad // fmul v13.4s, v13.4s, v1.4s
+	ADD R6<<1, R1, R13
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	ADD R6<<1, R3, R13
+	WORD $0xad400da2 // ldp q2, q3, [x13, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x4ebf1c21 // orr v1.16b, v1.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4ebf1fe3 // mov v3.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x4e21f461 // fmax v1.4s, v3.4s, v1.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc23 // fmul v3.4s, v1.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21cff5 // fmla v21.4s, v31.4s, v1.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21ccb5 // fmla v21.4s, v5.4s, v1.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4ea11c35 // mov v21.16b, v1.16b
+	WORD $0x4e25cc35 // fmla v21.4s, v1.4s, v5.4s
+	WORD $0x4eb51ea5 // mov v5.16b, v21.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4ea384a1 // add v1.4s, v5.4s, v3.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4e3ad423 // fadd v3.4s, v1.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4eba1f45 // mov v5.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x4ea0a8f5 // cmlt v21.4s, v7.4s, #0
+	WORD $0x6eb51c25 // bit v5.16b, v1.16b, v21.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x6e23fca1 // fdiv v1.4s, v5.4s, v3.4s
+	WORD $0xad402caa // ldp q10, q11, [x5, #0]
+	WORD $0x4e2acc0c // fmla v12.4s, v0.4s, v10.4s
+	WORD $0x4e2bcc2d // fmla v13.4s, v1.4s, v11.4s
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	ADD R6<<0, R1, R13
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	ADD R6<<0, R3, R13
+	WORD $0xad400da2 // ldp q2, q3, [x13, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x4ebf1c21 // orr v1.16b, v1.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4ebf1fe3 // mov v3.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x4e21f461 // fmax v1.4s, v3.4s, v1.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc23 // fmul v3.4s, v1.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21cff5 // fmla v21.4s, v31.4s, v1.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21ccb5 // fmla v21.4s, v5.4s, v1.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4ea11c35 // mov v21.16b, v1.16b
+	WORD $0x4e25cc35 // fmla v21.4s, v1.4s, v5.4s
+	WORD $0x4eb51ea5 // mov v5.16b, v21.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4ea384a1 // add v1.4s, v5.4s, v3.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4e3ad423 // fadd v3.4s, v1.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4eba1f45 // mov v5.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x4ea0a8f5 // cmlt v21.4s, v7.4s, #0
+	WORD $0x6eb51c25 // bit v5.16b, v1.16b, v21.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x6e23fca1 // fdiv v1.4s, v5.4s, v3.4s
+	WORD $0x4ea01c0a // mov v10.16b, v0.16b
+	WORD $0x4ea11c2b // mov v11.16b, v1.16b
+	WORD $0x4eac1d80 // mov v0.16b, v12.16b
+	WORD $0x4ead1da1 // mov v1.16b, v13.16b
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4ea1f701 // fmin v1.4s, v24.4s, v1.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x4e21f721 // fmax v1.4s, v25.4s, v1.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccb5 // fmla v21.4s, v5.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccf5 // fmla v21.4s, v7.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x6e27fc21 // fdiv v1.4s, v1.4s, v7.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4ea1f741 // fmin v1.4s, v26.4s, v1.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x4e21f761 // fmax v1.4s, v27.4s, v1.4s
+	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
+	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	ADD $32, R0
+	ADD $32, R5
+	ADD $32, R1
+	ADD $32, R3
+	SUBS $8, R2
+	BGE many289
+one290:
+	ADD $8, R2
+each291:
+	SUBS $4, R2
+	BLT part292
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x3dc00062 // ldr q2, [x3]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	ADD R7<<0, R1, R13
+	WORD $0x3dc001a0 // ldr q0, [x13]
+	ADD R7<<0, R3, R13
+	WORD $0x3dc001a2 // ldr q2, [x13]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	ADD R6<<1, R1, R13
+	WORD $0x3dc001a0 // ldr q0, [x13]
+	ADD R6<<1, R3, R13
+	WORD $0x3dc001a2 // ldr q2, [x13]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x3dc000aa // ldr q10, [x5]
+	WORD $0x4e2acc0c // fmla v12.4s, v0.4s, v10.4s
+	WORD $0x3d8000ac // str q12, [x5]
+	ADD R6<<0, R1, R13
+	WORD $0x3dc001a0 // ldr q0, [x13]
+	ADD R6<<0, R3, R13
+	WORD $0x3dc001a2 // ldr q2, [x13]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x4ea01c0a // mov v10.16b, v0.16b
+	WORD $0x4eac1d80 // mov v0.16b, v12.16b
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R5
+	ADD $16, R1
+	ADD $16, R3
+	B each291
+part292:
+	ADDS $4, R2
+	BEQ done293
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one294
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded295
+	ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded295
+one294:
+	TBZ $0, R2, loaded295
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded295:
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one296
+	WORD $0xfd400062 // ldr d2, [x3]
+	TBZ $0, R2, loaded297
+	ADD $8, R3, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded297
+one296:
+	TBZ $0, R2, loaded297
+	WORD $0xbd400062 // ldr s2, [x3]
+loaded297:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	ADD R7<<0, R1, R13
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one298
+	WORD $0xfd4001a0 // ldr d0, [x13]
+	TBZ $0, R2, loaded299
+	ADD $8, R13, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded299
+one298:
+	TBZ $0, R2, loaded299
+	WORD $0xbd4001a0 // ldr s0, [x13]
+loaded299:
+	ADD R7<<0, R3, R13
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one300
+	WORD $0xfd4001a2 // ldr d2, [x13]
+	TBZ $0, R2, loaded301
+	ADD $8, R13, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded301
+one300:
+	TBZ $0, R2, loaded301
+	WORD $0xbd4001a2 // ldr s2, [x13]
+loaded301:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	ADD R6<<1, R1, R13
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one302
+	WORD $0xfd4001a0 // ldr d0, [x13]
+	TBZ $0, R2, loaded303
+	ADD $8, R13, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded303
+one302:
+	TBZ $0, R2, loaded303
+	WORD $0xbd4001a0 // ldr s0, [x13]
+loaded303:
+	ADD R6<<1, R3, R13
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one304
+	WORD $0xfd4001a2 // ldr d2, [x13]
+	TBZ $0, R2, loaded305
+	ADD $8, R13, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded305
+one304:
+	TBZ $0, R2, loaded305
+	WORD $0xbd4001a2 // ldr s2, [x13]
+loaded305:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x4f00040a // movi v10.4s, #0
+	TBZ $1, R2, one306
+	WORD $0xfd4000aa // ldr d10, [x5]
+	TBZ $0, R2, loaded307
+	ADD $8, R5, R25
+	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
+	B loaded307
+one306:
+	TBZ $0, R2, loaded307
+	WORD $0xbd4000aa // ldr s10, [x5]
+loaded307:
+	WORD $0x4e2acc0c // fmla v12.4s, v0.4s, v10.4s
+	TBZ $1, R2, one308
+	WORD $0xfd0000ac // str d12, [x5]
+	TBZ $0, R2, stored309
+	ADD $8, R5, R25
+	WORD $0x4d00832c // st1 {v12.s}[2], [x25]
+	B stored309
+one308:
+	TBZ $0, R2, stored309
+	WORD $0xbd0000ac // str s12, [x5]
+stored309:
+	ADD R6<<0, R1, R13
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one310
+	WORD $0xfd4001a0 // ldr d0, [x13]
+	TBZ $0, R2, loaded311
+	ADD $8, R13, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded311
+one310:
+	TBZ $0, R2, loaded311
+	WORD $0xbd4001a0 // ldr s0, [x13]
+loaded311:
+	ADD R6<<0, R3, R13
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one312
+	WORD $0xfd4001a2 // ldr d2, [x13]
+	TBZ $0, R2, loaded313
+	ADD $8, R13, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded313
+one312:
+	TBZ $0, R2, loaded313
+	WORD $0xbd4001a2 // ldr s2, [x13]
+loaded313:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x4ea01c0a // mov v10.16b, v0.16b
+	WORD $0x4eac1d80 // mov v0.16b, v12.16b
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
+	TBZ $1, R2, one314
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored315
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored315
+one314:
+	TBZ $0, R2, stored315
+	WORD $0xbd000000 // str s0, [x0]
+stored315:
+done293:
+	RET
+
+TEXT ·gruNEON(SB), NOSPLIT, $0-56
+	MOVD n+0(FP), R2
+	MOVD dst+8(FP), R0
+	MOVD h+16(FP), R4
+	MOVD pre+24(FP), R1
+	MOVD rec+32(FP), R3
+	MOVD bias+40(FP), R5
+	MOVD stride+48(FP), R6
+	MOVD $·consts(SB), R9
+	WORD $0x3dc0353f // ldr q31, [x9, #208]
+	WORD $0x4ebf1ff8 // mov v24.16b, v31.16b
+	WORD $0x3dc0393f // ldr q31, [x9, #224]
+	WORD $0x4ebf1ff9 // mov v25.16b, v31.16b
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
+	WORD $0x3dc03d3f // ldr q31, [x9, #240]
+	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
+	SUBS $8, R2
+	BLT one317
+	PCALIGN $16
+many316:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x4ebf1c21 // orr v1.16b, v1.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4ebf1fe3 // mov v3.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x4e21f461 // fmax v1.4s, v3.4s, v1.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc23 // fmul v3.4s, v1.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21cff5 // fmla v21.4s, v31.4s, v1.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21ccb5 // fmla v21.4s, v5.4s, v1.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4ea11c35 // mov v21.16b, v1.16b
+	WORD $0x4e25cc35 // fmla v21.4s, v1.4s, v5.4s
+	WORD $0x4eb51ea5 // mov v5.16b, v21.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4ea384a1 // add v1.4s, v5.4s, v3.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4e3ad423 // fadd v3.4s, v1.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4eba1f45 // mov v5.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x4ea0a8f5 // cmlt v21.4s, v7.4s, #0
+	WORD $0x6eb51c25 // bit v5.16b, v1.16b, v21.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x6e23fca1 // fdiv v1.4s, v5.4s, v3.4s
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea11c2d // mov v13.16b, v1.16b
+	ADD R6<<0, R1, R13
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	ADD R6<<0, R3, R13
+	WORD $0xad400da2 // ldp q2, q3, [x13, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x4ebf1c21 // orr v1.16b, v1.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4ebf1fe3 // mov v3.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x4e21f461 // fmax v1.4s, v3.4s, v1.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc23 // fmul v3.4s, v1.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21cff5 // fmla v21.4s, v31.4s, v1.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21ccb5 // fmla v21.4s, v5.4s, v1.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4ea11c35 // mov v21.16b, v1.16b
+	WORD $0x4e25cc35 // fmla v21.4s, v1.4s, v5.4s
+	WORD $0x4eb51ea5 // mov v5.16b, v21.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4ea384a1 // add v1.4s, v5.4s, v3.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4e3ad423 // fadd v3.4s, v1.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4eba1f45 // mov v5.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x4ea0a8f5 // cmlt v21.4s, v7.4s, #0
+	WORD $0x6eb51c25 // bit v5.16b, v1.16b, v21.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x6e23fca1 // fdiv v1.4s, v5.4s, v3.4s
+	ADD R6<<1, R3, R13
+	WORD $0xad400da2 // ldp q2, q3, [x13, #0]
+	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	ADD R6<<1, R1, R13
+	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0x4ea41c94 // mov v20.16b, v4.16b
+	WORD $0x4e20cc54 // fmla v20.4s, v2.4s, v0.4s
+	WORD $0x4eb41e80 // mov v0.16b, v20.16b
+	WORD $0x4ea51cb5 // mov v21.16b, v5.16b
+	WORD $0x4e21cc75 // fmla v21.4s, v3.4s, v1.4s
+	WORD $0x4eb51ea1 // mov v1.16b, v21.16b
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4ea1f701 // fmin v1.4s, v24.4s, v1.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x4e21f721 // fmax v1.4s, v25.4s, v1.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccb5 // fmla v21.4s, v5.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccf5 // fmla v21.4s, v7.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x6e27fc21 // fdiv v1.4s, v1.4s, v7.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4ea1f741 // fmin v1.4s, v26.4s, v1.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x4e21f761 // fmax v1.4s, v27.4s, v1.4s
+	WORD $0xad402c8a // ldp q10, q11, [x4, #0]
+	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
+	WORD $0x4ea1d56b // fsub v11.4s, v11.4s, v1.4s
+	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
+	WORD $0x4e2bcda1 // fmla v1.4s, v13.4s, v11.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	ADD $32, R0
+	ADD $32, R4
+	ADD $32, R1
+	ADD $32, R3
+	ADD $32, R5
+	SUBS $8, R2
+	BGE many316
+one317:
+	ADD $8, R2
+each318:
+	SUBS $4, R2
+	BLT part319
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x3dc00062 // ldr q2, [x3]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	ADD R6<<0, R1, R13
+	WORD $0x3dc001a0 // ldr q0, [x13]
+	ADD R6<<0, R3, R13
+	WORD $0x3dc001a2 // ldr q2, [x13]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	ADD R6<<1, R3, R13
+	WORD $0x3dc001a2 // ldr q2, [x13]
+	WORD $0x3dc000a4 // ldr q4, [x5]
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	ADD R6<<1, R1, R13
+	WORD $0x3dc001a4 // ldr q4, [x13]
+	WORD $0x4ea41c94 // mov v20.16b, v4.16b
+	WORD $0x4e20cc54 // fmla v20.4s, v2.4s, v0.4s
+	WORD $0x4eb41e80 // mov v0.16b, v20.16b
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x3dc0008a // ldr q10, [x4]
+	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
+	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R4
+	ADD $16, R1
+	ADD $16, R3
+	ADD $16, R5
+	B each318
+part319:
+	ADDS $4, R2
+	BEQ done320
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one321
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded322
+	ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded322
+one321:
+	TBZ $0, R2, loaded322
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded322:
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one323
+	WORD $0xfd400062 // ldr d2, [x3]
+	TBZ $0, R2, loaded324
+	ADD $8, R3, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded324
+one323:
+	TBZ $0, R2, loaded324
+	WORD $0xbd400062 // ldr s2, [x3]
+loaded324:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	ADD R6<<0, R1, R13
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one325
+	WORD $0xfd4001a0 // ldr d0, [x13]
+	TBZ $0, R2, loaded326
+	ADD $8, R13, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded326
+one325:
+	TBZ $0, R2, loaded326
+	WORD $0xbd4001a0 // ldr s0, [x13]
+loaded326:
+	ADD R6<<0, R3, R13
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one327
+	WORD $0xfd4001a2 // ldr d2, [x13]
+	TBZ $0, R2, loaded328
+	ADD $8, R13, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded328
+one327:
+	TBZ $0, R2, loaded328
+	WORD $0xbd4001a2 // ldr s2, [x13]
+loaded328:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	ADD R6<<1, R3, R13
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one329
+	WORD $0xfd4001a2 // ldr d2, [x13]
+	TBZ $0, R2, loaded330
+	ADD $8, R13, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded330
+one329:
+	TBZ $0, R2, loaded330
+	WORD $0xbd4001a2 // ldr s2, [x13]
+loaded330:
+	WORD $0x4f000404 // movi v4.4s, #0
+	TBZ $1, R2, one331
+	WORD $0xfd4000a4 // ldr d4, [x5]
+	TBZ $0, R2, loaded332
+	ADD $8, R5, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded332
+one331:
+	TBZ $0, R2, loaded332
+	WORD $0xbd4000a4 // ldr s4, [x5]
+loaded332:
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	ADD R6<<1, R1, R13
+	WORD $0x4f000404 // movi v4.4s, #0
+	TBZ $1, R2, one333
+	WORD $0xfd4001a4 // ldr d4, [x13]
+	TBZ $0, R2, loaded334
+	ADD $8, R13, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded334
+one333:
+	TBZ $0, R2, loaded334
+	WORD $0xbd4001a4 // ldr s4, [x13]
+loaded334:
+	WORD $0x4ea41c94 // mov v20.16b, v4.16b
+	WORD $0x4e20cc54 // fmla v20.4s, v2.4s, v0.4s
+	WORD $0x4eb41e80 // mov v0.16b, v20.16b
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x4f00040a // movi v10.4s, #0
+	TBZ $1, R2, one335
+	WORD $0xfd40008a // ldr d10, [x4]
+	TBZ $0, R2, loaded336
+	ADD $8, R4, R25
+	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
+	B loaded336
+one335:
+	TBZ $0, R2, loaded336
+	WORD $0xbd40008a // ldr s10, [x4]
+loaded336:
+	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
+	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
+	TBZ $1, R2, one337
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored338
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored338
+one337:
+	TBZ $0, R2, stored338
+	WORD $0xbd000000 // str s0, [x0]
+stored338:
+done320:
+	RET
+
+TEXT ·gruResetNEON(SB), NOSPLIT, $0-40
+	MOVD n+0(FP), R2
+	MOVD dst+8(FP), R0
+	MOVD h+16(FP), R4
+	MOVD pre+24(FP), R1
+	MOVD rec+32(FP), R3
+	MOVD $·consts(SB), R9
+	WORD $0x3dc0353f // ldr q31, [x9, #208]
+	WORD $0x4ebf1ff8 // mov v24.16b, v31.16b
+	WORD $0x3dc0393f // ldr q31, [x9, #224]
+	WORD $0x4ebf1ff9 // mov v25.16b, v31.16b
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
+	WORD $0x3dc03d3f // ldr q31, [x9, #240]
+	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
+	SUBS $8, R2
+	BLT one340
+	PCALIGN $16
+many339:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x4ebf1c21 // orr v1.16b, v1.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4ebf1fe3 // mov v3.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x4e21f461 // fmax v1.4s, v3.4s, v1.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc23 // fmul v3.4s, v1.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21cff5 // fmla v21.4s, v31.4s, v1.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21ccb5 // fmla v21.4s, v5.4s, v1.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4ea11c35 // mov v21.16b, v1.16b
+	WORD $0x4e25cc35 // fmla v21.4s, v1.4s, v5.4s
+	WORD $0x4eb51ea5 // mov v5.16b, v21.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4ea384a1 // add v1.4s, v5.4s, v3.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4e3ad423 // fadd v3.4s, v1.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4eba1f45 // mov v5.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x4ea0a8f5 // cmlt v21.4s, v7.4s, #0
+	WORD $0x6eb51c25 // bit v5.16b, v1.16b, v21.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x6e23fca1 // fdiv v1.4s, v5.4s, v3.4s
+	WORD $0xad400c82 // ldp q2, q3, [x4, #0]
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	ADD $32, R0
+	ADD $32, R4
+	ADD $32, R1
+	ADD $32, R3
+	SUBS $8, R2
+	BGE many339
+one340:
+	ADD $8, R2
+each341:
+	SUBS $4, R2
+	BLT part342
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x3dc00062 // ldr q2, [x3]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x3dc00082 // ldr q2, [x4]
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R4
+	ADD $16, R1
+	ADD $16, R3
+	B each341
+part342:
+	ADDS $4, R2
+	BEQ done343
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one344
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded345
+	ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded345
+one344:
+	TBZ $0, R2, loaded345
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded345:
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one346
+	WORD $0xfd400062 // ldr d2, [x3]
+	TBZ $0, R2, loaded347
+	ADD $8, R3, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded347
+one346:
+	TBZ $0, R2, loaded347
+	WORD $0xbd400062 // ldr s2, [x3]
+loaded347:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one348
+	WORD $0xfd400082 // ldr d2, [x4]
+	TBZ $0, R2, loaded349
+	ADD $8, R4, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded349
+one348:
+	TBZ $0, R2, loaded349
+	WORD $0xbd400082 // ldr s2, [x4]
+loaded349:
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	TBZ $1, R2, one350
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored351
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored351
+one350:
+	TBZ $0, R2, stored351
+	WORD $0xbd000000 // str s0, [x0]
+stored351:
+done343:
+	RET
+
+TEXT ·gruBlendNEON(SB), NOSPLIT, $0-56
+	MOVD n+0(FP), R2
+	MOVD dst+8(FP), R0
+	MOVD h+16(FP), R4
+	MOVD pre+24(FP), R1
+	MOVD rec+32(FP), R3
+	MOVD preH+40(FP), R5
+	MOVD recH+48(FP), R6
+	MOVD $·consts(SB), R9
+	WORD $0x3dc0353f // ldr q31, [x9, #208]
+	WORD $0x4ebf1ff8 // mov v24.16b, v31.16b
+	WORD $0x3dc0393f // ldr q31, [x9, #224]
+	WORD $0x4ebf1ff9 // mov v25.16b, v31.16b
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
+	WORD $0x3dc03d3f // ldr q31, [x9, #240]
+	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
+	SUBS $8, R2
+	BLT one353
+	PCALIGN $16
+many352:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x4ebf1c21 // orr v1.16b, v1.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4ebf1fe3 // mov v3.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x4e21f461 // fmax v1.4s, v3.4s, v1.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc23 // fmul v3.4s, v1.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21cff5 // fmla v21.4s, v31.4s, v1.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21ccb5 // fmla v21.4s, v5.4s, v1.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4ea11c35 // mov v21.16b, v1.16b
+	WORD $0x4e25cc35 // fmla v21.4s, v1.4s, v5.4s
+	WORD $0x4eb51ea5 // mov v5.16b, v21.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4ea384a1 // add v1.4s, v5.4s, v3.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4e3ad423 // fadd v3.4s, v1.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4eba1f45 // mov v5.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x4ea0a8f5 // cmlt v21.4s, v7.4s, #0
+	WORD $0x6eb51c25 // bit v5.16b, v1.16b, v21.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x6e23fca1 // fdiv v1.4s, v5.4s, v3.4s
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea11c2d // mov v13.16b, v1.16b
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	WORD $0xad400cc2 // ldp q2, q3, [x6, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4ea1f701 // fmin v1.4s, v24.4s, v1.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x4e21f721 // fmax v1.4s, v25.4s, v1.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccb5 // fmla v21.4s, v5.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccf5 // fmla v21.4s, v7.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x6e27fc21 // fdiv v1.4s, v1.4s, v7.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4ea1f741 // fmin v1.4s, v26.4s, v1.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x4e21f761 // fmax v1.4s, v27.4s, v1.4s
+	WORD $0xad402c8a // ldp q10, q11, [x4, #0]
+	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
+	WORD $0x4ea1d56b // fsub v11.4s, v11.4s, v1.4s
+	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
+	WORD $0x4e2bcda1 // fmla v1.4s, v13.4s, v11.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	ADD $32, R0
+	ADD $32, R4
+	ADD $32, R1
+	ADD $32, R3
+	ADD $32, R5
+	ADD $32, R6
+	SUBS $8, R2
+	BGE many352
+one353:
+	ADD $8, R2
+each354:
+	SUBS $4, R2
+	BLT part355
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x3dc00062 // ldr q2, [x3]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x3dc000a0 // ldr q0, [x5]
+	WORD $0x3dc000c2 // ldr q2, [x6]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x3dc0008a // ldr q10, [x4]
+	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
+	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R4
+	ADD $16, R1
+	ADD $16, R3
+	ADD $16, R5
+	ADD $16, R6
+	B each354
+part355:
+	ADDS $4, R2
+	BEQ done356
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one357
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded358
+	ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded358
+one357:
+	TBZ $0, R2, loaded358
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded358:
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one359
+	WORD $0xfd400062 // ldr d2, [x3]
+	TBZ $0, R2, loaded360
+	ADD $8, R3, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded360
+one359:
+	TBZ $0, R2, loaded360
+	WORD $0xbd400062 // ldr s2, [x3]
+loaded360:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one361
+	WORD $0xfd4000a0 // ldr d0, [x5]
+	TBZ $0, R2, loaded362
+	ADD $8, R5, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded362
+one361:
+	TBZ $0, R2, loaded362
+	WORD $0xbd4000a0 // ldr s0, [x5]
+loaded362:
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one363
+	WORD $0xfd4000c2 // ldr d2, [x6]
+	TBZ $0, R2, loaded364
+	ADD $8, R6, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded364
+one363:
+	TBZ $0, R2, loaded364
+	WORD $0xbd4000c2 // ldr s2, [x6]
+loaded364:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x4f00040a // movi v10.4s, #0
+	TBZ $1, R2, one365
+	WORD $0xfd40008a // ldr d10, [x4]
+	TBZ $0, R2, loaded366
+	ADD $8, R4, R25
+	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
+	B loaded366
+one365:
+	TBZ $0, R2, loaded366
+	WORD $0xbd40008a // ldr s10, [x4]
+loaded366:
+	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
+	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
+	TBZ $1, R2, one367
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored368
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored368
+one367:
+	TBZ $0, R2, stored368
+	WORD $0xbd000000 // str s0, [x0]
+stored368:
+done356:
+	RET
+
 TEXT ·addVVNEON(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R11
 	MOVD a+8(FP), R3
@@ -4533,15 +6738,15 @@ TEXT ·addVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row289:
+row369:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
 	MOVD R4, R10
 	SUBS $16, R2
-	BLT one291
+	BLT one371
 	PCALIGN $16
-many290:
+many370:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -4556,12 +6761,12 @@ many290:
 	ADD $64, R1
 	ADD $64, R10
 	SUBS $16, R2
-	BGE many290
-one291:
+	BGE many370
+one371:
 	ADD $16, R2
-each292:
+each372:
 	SUBS $4, R2
-	BLT part293
+	BLT part373
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -4569,49 +6774,49 @@ each292:
 	ADD $16, R0
 	ADD $16, R1
 	ADD $16, R10
-	B each292
-part293:
+	B each372
+part373:
 	ADDS $4, R2
-	BEQ done294
+	BEQ done374
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one295
+	TBZ $1, R2, one375
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded296
+	TBZ $0, R2, loaded376
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded296
-one295:
-	TBZ $0, R2, loaded296
+	B loaded376
+one375:
+	TBZ $0, R2, loaded376
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded296:
+loaded376:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one297
+	TBZ $1, R2, one377
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded298
+	TBZ $0, R2, loaded378
 	ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded298
-one297:
-	TBZ $0, R2, loaded298
+	B loaded378
+one377:
+	TBZ $0, R2, loaded378
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded298:
+loaded378:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one299
+	TBZ $1, R2, one379
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored300
+	TBZ $0, R2, stored380
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored300
-one299:
-	TBZ $0, R2, stored300
+	B stored380
+one379:
+	TBZ $0, R2, stored380
 	WORD $0xbd000000 // str s0, [x0]
-stored300:
-done294:
+stored380:
+done374:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row289
+	BNE row369
 	RET
 
 TEXT ·addVSNEON(SB), NOSPLIT, $0-56
@@ -4622,15 +6827,15 @@ TEXT ·addVSNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row301:
+row381:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
 	SUBS $16, R2
-	BLT one303
+	BLT one383
 	PCALIGN $16
-many302:
+many382:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
@@ -4642,49 +6847,49 @@ many302:
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
-	BGE many302
-one303:
+	BGE many382
+one383:
 	ADD $16, R2
-each304:
+each384:
 	SUBS $4, R2
-	BLT part305
+	BLT part385
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
-	B each304
-part305:
+	B each384
+part385:
 	ADDS $4, R2
-	BEQ done306
+	BEQ done386
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one307
+	TBZ $1, R2, one387
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded308
+	TBZ $0, R2, loaded388
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded308
-one307:
-	TBZ $0, R2, loaded308
+	B loaded388
+one387:
+	TBZ $0, R2, loaded388
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded308:
+loaded388:
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one309
+	TBZ $1, R2, one389
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored310
+	TBZ $0, R2, stored390
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored310
-one309:
-	TBZ $0, R2, stored310
+	B stored390
+one389:
+	TBZ $0, R2, stored390
 	WORD $0xbd000000 // str s0, [x0]
-stored310:
-done306:
+stored390:
+done386:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row301
+	BNE row381
 	RET
 
 TEXT ·subVVNEON(SB), NOSPLIT, $0-56
@@ -4695,15 +6900,15 @@ TEXT ·subVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row311:
+row391:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
 	MOVD R4, R10
 	SUBS $16, R2
-	BLT one313
+	BLT one393
 	PCALIGN $16
-many312:
+many392:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -4718,12 +6923,12 @@ many312:
 	ADD $64, R1
 	ADD $64, R10
 	SUBS $16, R2
-	BGE many312
-one313:
+	BGE many392
+one393:
 	ADD $16, R2
-each314:
+each394:
 	SUBS $4, R2
-	BLT part315
+	BLT part395
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
@@ -4731,49 +6936,49 @@ each314:
 	ADD $16, R0
 	ADD $16, R1
 	ADD $16, R10
-	B each314
-part315:
+	B each394
+part395:
 	ADDS $4, R2
-	BEQ done316
+	BEQ done396
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one317
+	TBZ $1, R2, one397
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded318
+	TBZ $0, R2, loaded398
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded318
-one317:
-	TBZ $0, R2, loaded318
+	B loaded398
+one397:
+	TBZ $0, R2, loaded398
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded318:
+loaded398:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one319
+	TBZ $1, R2, one399
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded320
+	TBZ $0, R2, loaded400
 	ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded320
-one319:
-	TBZ $0, R2, loaded320
+	B loaded400
+one399:
+	TBZ $0, R2, loaded400
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded320:
+loaded400:
 	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one321
+	TBZ $1, R2, one401
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored322
+	TBZ $0, R2, stored402
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored322
-one321:
-	TBZ $0, R2, stored322
+	B stored402
+one401:
+	TBZ $0, R2, stored402
 	WORD $0xbd000000 // str s0, [x0]
-stored322:
-done316:
+stored402:
+done396:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row311
+	BNE row391
 	RET
 
 TEXT ·subVSNEON(SB), NOSPLIT, $0-56
@@ -4784,15 +6989,15 @@ TEXT ·subVSNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row323:
+row403:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
 	SUBS $16, R2
-	BLT one325
+	BLT one405
 	PCALIGN $16
-many324:
+many404:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
@@ -4804,49 +7009,49 @@ many324:
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
-	BGE many324
-one325:
+	BGE many404
+one405:
 	ADD $16, R2
-each326:
+each406:
 	SUBS $4, R2
-	BLT part327
+	BLT part407
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
-	B each326
-part327:
+	B each406
+part407:
 	ADDS $4, R2
-	BEQ done328
+	BEQ done408
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one329
+	TBZ $1, R2, one409
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded330
+	TBZ $0, R2, loaded410
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded330
-one329:
-	TBZ $0, R2, loaded330
+	B loaded410
+one409:
+	TBZ $0, R2, loaded410
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded330:
+loaded410:
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one331
+	TBZ $1, R2, one411
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored332
+	TBZ $0, R2, stored412
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored332
-one331:
-	TBZ $0, R2, stored332
+	B stored412
+one411:
+	TBZ $0, R2, stored412
 	WORD $0xbd000000 // str s0, [x0]
-stored332:
-done328:
+stored412:
+done408:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row323
+	BNE row403
 	RET
 
 TEXT ·subSVNEON(SB), NOSPLIT, $0-56
@@ -4857,15 +7062,15 @@ TEXT ·subSVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row333:
+row413:
 	MOVD R5, R2
 	MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
 	MOVD R4, R10
 	SUBS $16, R2
-	BLT one335
+	BLT one415
 	PCALIGN $16
-many334:
+many414:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
 	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
 	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
@@ -4877,49 +7082,49 @@ many334:
 	ADD $64, R0
 	ADD $64, R10
 	SUBS $16, R2
-	BGE many334
-one335:
+	BGE many414
+one415:
 	ADD $16, R2
-each336:
+each416:
 	SUBS $4, R2
-	BLT part337
+	BLT part417
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R10
-	B each336
-part337:
+	B each416
+part417:
 	ADDS $4, R2
-	BEQ done338
+	BEQ done418
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one339
+	TBZ $1, R2, one419
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded340
+	TBZ $0, R2, loaded420
 	ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded340
-one339:
-	TBZ $0, R2, loaded340
+	B loaded420
+one419:
+	TBZ $0, R2, loaded420
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded340:
+loaded420:
 	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
-	TBZ $1, R2, one341
+	TBZ $1, R2, one421
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored342
+	TBZ $0, R2, stored422
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored342
-one341:
-	TBZ $0, R2, stored342
+	B stored422
+one421:
+	TBZ $0, R2, stored422
 	WORD $0xbd000000 // str s0, [x0]
-stored342:
-done338:
+stored422:
+done418:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row333
+	BNE row413
 	RET
 
 TEXT ·mulVVNEON(SB), NOSPLIT, $0-56
@@ -4930,15 +7135,15 @@ TEXT ·mulVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row343:
+row423:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
 	MOVD R4, R10
 	SUBS $16, R2
-	BLT one345
+	BLT one425
 	PCALIGN $16
-many344:
+many424:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -4953,12 +7158,12 @@ many344:
 	ADD $64, R1
 	ADD $64, R10
 	SUBS $16, R2
-	BGE many344
-one345:
+	BGE many424
+one425:
 	ADD $16, R2
-each346:
+each426:
 	SUBS $4, R2
-	BLT part347
+	BLT part427
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
@@ -4966,49 +7171,49 @@ each346:
 	ADD $16, R0
 	ADD $16, R1
 	ADD $16, R10
-	B each346
-part347:
+	B each426
+part427:
 	ADDS $4, R2
-	BEQ done348
+	BEQ done428
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one349
+	TBZ $1, R2, one429
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded350
+	TBZ $0, R2, loaded430
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded350
-one349:
-	TBZ $0, R2, loaded350
+	B loaded430
+one429:
+	TBZ $0, R2, loaded430
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded350:
+loaded430:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one351
+	TBZ $1, R2, one431
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded352
+	TBZ $0, R2, loaded432
 	ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded352
-one351:
-	TBZ $0, R2, loaded352
+	B loaded432
+one431:
+	TBZ $0, R2, loaded432
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded352:
+loaded432:
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one353
+	TBZ $1, R2, one433
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored354
+	TBZ $0, R2, stored434
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored354
-one353:
-	TBZ $0, R2, stored354
+	B stored434
+one433:
+	TBZ $0, R2, stored434
 	WORD $0xbd000000 // str s0, [x0]
-stored354:
-done348:
+stored434:
+done428:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row343
+	BNE row423
 	RET
 
 TEXT ·mulVSNEON(SB), NOSPLIT, $0-56
@@ -5019,15 +7224,15 @@ TEXT ·mulVSNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row355:
+row435:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
 	SUBS $16, R2
-	BLT one357
+	BLT one437
 	PCALIGN $16
-many356:
+many436:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
@@ -5039,49 +7244,49 @@ many356:
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
-	BGE many356
-one357:
+	BGE many436
+one437:
 	ADD $16, R2
-each358:
+each438:
 	SUBS $4, R2
-	BLT part359
+	BLT part439
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
-	B each358
-part359:
+	B each438
+part439:
 	ADDS $4, R2
-	BEQ done360
+	BEQ done440
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one361
+	TBZ $1, R2, one441
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded362
+	TBZ $0, R2, loaded442
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded362
-one361:
-	TBZ $0, R2, loaded362
+	B loaded442
+one441:
+	TBZ $0, R2, loaded442
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded362:
+loaded442:
 	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one363
+	TBZ $1, R2, one443
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored364
+	TBZ $0, R2, stored444
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored364
-one363:
-	TBZ $0, R2, stored364
+	B stored444
+one443:
+	TBZ $0, R2, stored444
 	WORD $0xbd000000 // str s0, [x0]
-stored364:
-done360:
+stored444:
+done440:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row355
+	BNE row435
 	RET
 
 TEXT ·divVVNEON(SB), NOSPLIT, $0-56
@@ -5092,15 +7297,15 @@ TEXT ·divVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row365:
+row445:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
 	MOVD R4, R10
 	SUBS $16, R2
-	BLT one367
+	BLT one447
 	PCALIGN $16
-many366:
+many446:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -5115,12 +7320,12 @@ many366:
 	ADD $64, R1
 	ADD $64, R10
 	SUBS $16, R2
-	BGE many366
-one367:
+	BGE many446
+one447:
 	ADD $16, R2
-each368:
+each448:
 	SUBS $4, R2
-	BLT part369
+	BLT part449
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
@@ -5128,49 +7333,49 @@ each368:
 	ADD $16, R0
 	ADD $16, R1
 	ADD $16, R10
-	B each368
-part369:
+	B each448
+part449:
 	ADDS $4, R2
-	BEQ done370
+	BEQ done450
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one371
+	TBZ $1, R2, one451
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded372
+	TBZ $0, R2, loaded452
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded372
-one371:
-	TBZ $0, R2, loaded372
+	B loaded452
+one451:
+	TBZ $0, R2, loaded452
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded372:
+loaded452:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one373
+	TBZ $1, R2, one453
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded374
+	TBZ $0, R2, loaded454
 	ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded374
-one373:
-	TBZ $0, R2, loaded374
+	B loaded454
+one453:
+	TBZ $0, R2, loaded454
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded374:
+loaded454:
 	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one375
+	TBZ $1, R2, one455
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored376
+	TBZ $0, R2, stored456
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored376
-one375:
-	TBZ $0, R2, stored376
+	B stored456
+one455:
+	TBZ $0, R2, stored456
 	WORD $0xbd000000 // str s0, [x0]
-stored376:
-done370:
+stored456:
+done450:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row365
+	BNE row445
 	RET
 
 TEXT ·divVSNEON(SB), NOSPLIT, $0-56
@@ -5181,15 +7386,15 @@ TEXT ·divVSNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row377:
+row457:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
 	SUBS $16, R2
-	BLT one379
+	BLT one459
 	PCALIGN $16
-many378:
+many458:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
@@ -5201,49 +7406,49 @@ many378:
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
-	BGE many378
-one379:
+	BGE many458
+one459:
 	ADD $16, R2
-each380:
+each460:
 	SUBS $4, R2
-	BLT part381
+	BLT part461
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
-	B each380
-part381:
+	B each460
+part461:
 	ADDS $4, R2
-	BEQ done382
+	BEQ done462
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one383
+	TBZ $1, R2, one463
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded384
+	TBZ $0, R2, loaded464
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded384
-one383:
-	TBZ $0, R2, loaded384
+	B loaded464
+one463:
+	TBZ $0, R2, loaded464
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded384:
+loaded464:
 	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one385
+	TBZ $1, R2, one465
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored386
+	TBZ $0, R2, stored466
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored386
-one385:
-	TBZ $0, R2, stored386
+	B stored466
+one465:
+	TBZ $0, R2, stored466
 	WORD $0xbd000000 // str s0, [x0]
-stored386:
-done382:
+stored466:
+done462:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row377
+	BNE row457
 	RET
 
 TEXT ·divSVNEON(SB), NOSPLIT, $0-56
@@ -5254,15 +7459,15 @@ TEXT ·divSVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row387:
+row467:
 	MOVD R5, R2
 	MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
 	MOVD R4, R10
 	SUBS $16, R2
-	BLT one389
+	BLT one469
 	PCALIGN $16
-many388:
+many468:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
 	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
 	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
@@ -5274,49 +7479,49 @@ many388:
 	ADD $64, R0
 	ADD $64, R10
 	SUBS $16, R2
-	BGE many388
-one389:
+	BGE many468
+one469:
 	ADD $16, R2
-each390:
+each470:
 	SUBS $4, R2
-	BLT part391
+	BLT part471
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R10
-	B each390
-part391:
+	B each470
+part471:
 	ADDS $4, R2
-	BEQ done392
+	BEQ done472
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one393
+	TBZ $1, R2, one473
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded394
+	TBZ $0, R2, loaded474
 	ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded394
-one393:
-	TBZ $0, R2, loaded394
+	B loaded474
+one473:
+	TBZ $0, R2, loaded474
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded394:
+loaded474:
 	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
-	TBZ $1, R2, one395
+	TBZ $1, R2, one475
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored396
+	TBZ $0, R2, stored476
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored396
-one395:
-	TBZ $0, R2, stored396
+	B stored476
+one475:
+	TBZ $0, R2, stored476
 	WORD $0xbd000000 // str s0, [x0]
-stored396:
-done392:
+stored476:
+done472:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row387
+	BNE row467
 	RET
 
 TEXT ·maxVVNEON(SB), NOSPLIT, $0-56
@@ -5327,15 +7532,15 @@ TEXT ·maxVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row397:
+row477:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
 	MOVD R4, R10
 	SUBS $16, R2
-	BLT one399
+	BLT one479
 	PCALIGN $16
-many398:
+many478:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -5350,12 +7555,12 @@ many398:
 	ADD $64, R1
 	ADD $64, R10
 	SUBS $16, R2
-	BGE many398
-one399:
+	BGE many478
+one479:
 	ADD $16, R2
-each400:
+each480:
 	SUBS $4, R2
-	BLT part401
+	BLT part481
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -5363,49 +7568,49 @@ each400:
 	ADD $16, R0
 	ADD $16, R1
 	ADD $16, R10
-	B each400
-part401:
+	B each480
+part481:
 	ADDS $4, R2
-	BEQ done402
+	BEQ done482
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one403
+	TBZ $1, R2, one483
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded404
+	TBZ $0, R2, loaded484
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded404
-one403:
-	TBZ $0, R2, loaded404
+	B loaded484
+one483:
+	TBZ $0, R2, loaded484
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded404:
+loaded484:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one405
+	TBZ $1, R2, one485
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded406
+	TBZ $0, R2, loaded486
 	ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded406
-one405:
-	TBZ $0, R2, loaded406
+	B loaded486
+one485:
+	TBZ $0, R2, loaded486
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded406:
+loaded486:
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one407
+	TBZ $1, R2, one487
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored408
+	TBZ $0, R2, stored488
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored408
-one407:
-	TBZ $0, R2, stored408
+	B stored488
+one487:
+	TBZ $0, R2, stored488
 	WORD $0xbd000000 // str s0, [x0]
-stored408:
-done402:
+stored488:
+done482:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row397
+	BNE row477
 	RET
 
 TEXT ·maxVSNEON(SB), NOSPLIT, $0-56
@@ -5416,15 +7621,15 @@ TEXT ·maxVSNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row409:
+row489:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
 	SUBS $16, R2
-	BLT one411
+	BLT one491
 	PCALIGN $16
-many410:
+many490:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
@@ -5436,49 +7641,49 @@ many410:
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
-	BGE many410
-one411:
+	BGE many490
+one491:
 	ADD $16, R2
-each412:
+each492:
 	SUBS $4, R2
-	BLT part413
+	BLT part493
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
-	B each412
-part413:
+	B each492
+part493:
 	ADDS $4, R2
-	BEQ done414
+	BEQ done494
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one415
+	TBZ $1, R2, one495
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded416
+	TBZ $0, R2, loaded496
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded416
-one415:
-	TBZ $0, R2, loaded416
+	B loaded496
+one495:
+	TBZ $0, R2, loaded496
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded416:
+loaded496:
 	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one417
+	TBZ $1, R2, one497
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored418
+	TBZ $0, R2, stored498
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored418
-one417:
-	TBZ $0, R2, stored418
+	B stored498
+one497:
+	TBZ $0, R2, stored498
 	WORD $0xbd000000 // str s0, [x0]
-stored418:
-done414:
+stored498:
+done494:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row409
+	BNE row489
 	RET
 
 TEXT ·maxSVNEON(SB), NOSPLIT, $0-56
@@ -5489,15 +7694,15 @@ TEXT ·maxSVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row419:
+row499:
 	MOVD R5, R2
 	MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
 	MOVD R4, R10
 	SUBS $16, R2
-	BLT one421
+	BLT one501
 	PCALIGN $16
-many420:
+many500:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
 	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
 	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
@@ -5509,49 +7714,49 @@ many420:
 	ADD $64, R0
 	ADD $64, R10
 	SUBS $16, R2
-	BGE many420
-one421:
+	BGE many500
+one501:
 	ADD $16, R2
-each422:
+each502:
 	SUBS $4, R2
-	BLT part423
+	BLT part503
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R10
-	B each422
-part423:
+	B each502
+part503:
 	ADDS $4, R2
-	BEQ done424
+	BEQ done504
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one425
+	TBZ $1, R2, one505
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded426
+	TBZ $0, R2, loaded506
 	ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded426
-one425:
-	TBZ $0, R2, loaded426
+	B loaded506
+one505:
+	TBZ $0, R2, loaded506
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded426:
+loaded506:
 	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
-	TBZ $1, R2, one427
+	TBZ $1, R2, one507
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored428
+	TBZ $0, R2, stored508
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored428
-one427:
-	TBZ $0, R2, stored428
+	B stored508
+one507:
+	TBZ $0, R2, stored508
 	WORD $0xbd000000 // str s0, [x0]
-stored428:
-done424:
+stored508:
+done504:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row419
+	BNE row499
 	RET
 
 TEXT ·minVVNEON(SB), NOSPLIT, $0-56
@@ -5562,15 +7767,15 @@ TEXT ·minVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row429:
+row509:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
 	MOVD R4, R10
 	SUBS $16, R2
-	BLT one431
+	BLT one511
 	PCALIGN $16
-many430:
+many510:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -5585,12 +7790,12 @@ many430:
 	ADD $64, R1
 	ADD $64, R10
 	SUBS $16, R2
-	BGE many430
-one431:
+	BGE many510
+one511:
 	ADD $16, R2
-each432:
+each512:
 	SUBS $4, R2
-	BLT part433
+	BLT part513
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
@@ -5598,49 +7803,49 @@ each432:
 	ADD $16, R0
 	ADD $16, R1
 	ADD $16, R10
-	B each432
-part433:
+	B each512
+part513:
 	ADDS $4, R2
-	BEQ done434
+	BEQ done514
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one435
+	TBZ $1, R2, one515
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded436
+	TBZ $0, R2, loaded516
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded436
-one435:
-	TBZ $0, R2, loaded436
+	B loaded516
+one515:
+	TBZ $0, R2, loaded516
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded436:
+loaded516:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one437
+	TBZ $1, R2, one517
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded438
+	TBZ $0, R2, loaded518
 	ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded438
-one437:
-	TBZ $0, R2, loaded438
+	B loaded518
+one517:
+	TBZ $0, R2, loaded518
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded438:
+loaded518:
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one439
+	TBZ $1, R2, one519
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored440
+	TBZ $0, R2, stored520
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored440
-one439:
-	TBZ $0, R2, stored440
+	B stored520
+one519:
+	TBZ $0, R2, stored520
 	WORD $0xbd000000 // str s0, [x0]
-stored440:
-done434:
+stored520:
+done514:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row429
+	BNE row509
 	RET
 
 TEXT ·minVSNEON(SB), NOSPLIT, $0-56
@@ -5651,15 +7856,15 @@ TEXT ·minVSNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row441:
+row521:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
 	SUBS $16, R2
-	BLT one443
+	BLT one523
 	PCALIGN $16
-many442:
+many522:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
@@ -5671,49 +7876,49 @@ many442:
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
-	BGE many442
-one443:
+	BGE many522
+one523:
 	ADD $16, R2
-each444:
+each524:
 	SUBS $4, R2
-	BLT part445
+	BLT part525
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
-	B each444
-part445:
+	B each524
+part525:
 	ADDS $4, R2
-	BEQ done446
+	BEQ done526
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one447
+	TBZ $1, R2, one527
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded448
+	TBZ $0, R2, loaded528
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded448
-one447:
-	TBZ $0, R2, loaded448
+	B loaded528
+one527:
+	TBZ $0, R2, loaded528
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded448:
+loaded528:
 	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one449
+	TBZ $1, R2, one529
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored450
+	TBZ $0, R2, stored530
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored450
-one449:
-	TBZ $0, R2, stored450
+	B stored530
+one529:
+	TBZ $0, R2, stored530
 	WORD $0xbd000000 // str s0, [x0]
-stored450:
-done446:
+stored530:
+done526:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row441
+	BNE row521
 	RET
 
 TEXT ·minSVNEON(SB), NOSPLIT, $0-56
@@ -5724,15 +7929,15 @@ TEXT ·minSVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row451:
+row531:
 	MOVD R5, R2
 	MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
 	MOVD R4, R10
 	SUBS $16, R2
-	BLT one453
+	BLT one533
 	PCALIGN $16
-many452:
+many532:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
 	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
 	WORD $0x4ea4f700 // fmin v0.4s, v24.4s, v4.4s
@@ -5744,49 +7949,49 @@ many452:
 	ADD $64, R0
 	ADD $64, R10
 	SUBS $16, R2
-	BGE many452
-one453:
+	BGE many532
+one533:
 	ADD $16, R2
-each454:
+each534:
 	SUBS $4, R2
-	BLT part455
+	BLT part535
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4f700 // fmin v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R10
-	B each454
-part455:
+	B each534
+part535:
 	ADDS $4, R2
-	BEQ done456
+	BEQ done536
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one457
+	TBZ $1, R2, one537
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded458
+	TBZ $0, R2, loaded538
 	ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded458
-one457:
-	TBZ $0, R2, loaded458
+	B loaded538
+one537:
+	TBZ $0, R2, loaded538
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded458:
+loaded538:
 	WORD $0x4ea4f700 // fmin v0.4s, v24.4s, v4.4s
-	TBZ $1, R2, one459
+	TBZ $1, R2, one539
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored460
+	TBZ $0, R2, stored540
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored460
-one459:
-	TBZ $0, R2, stored460
+	B stored540
+one539:
+	TBZ $0, R2, stored540
 	WORD $0xbd000000 // str s0, [x0]
-stored460:
-done456:
+stored540:
+done536:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row451
+	BNE row531
 	RET
 
 TEXT ·sumNEON(SB), NOSPLIT, $0-20
@@ -5802,9 +8007,9 @@ TEXT ·sumNEON(SB), NOSPLIT, $0-20
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
 	SUBS $32, R2
-	BLT one462
+	BLT one542
 	PCALIGN $16
-many461:
+many541:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -5819,36 +8024,36 @@ many461:
 	WORD $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
 	ADD $128, R1
 	SUBS $32, R2
-	BGE many461
-one462:
+	BGE many541
+one542:
 	ADD $32, R2
-each463:
+each543:
 	SUBS $4, R2
-	BLT part464
+	BLT part544
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
 	ADD $16, R1
-	B each463
-part464:
+	B each543
+part544:
 	ADDS $4, R2
-	BEQ done465
+	BEQ done545
 	MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one466
+	TBZ $1, R2, one546
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded467
+	TBZ $0, R2, loaded547
 	ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded467
-one466:
-	TBZ $0, R2, loaded467
+	B loaded547
+one546:
+	TBZ $0, R2, loaded547
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded467:
+loaded547:
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
-done465:
+done545:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
@@ -5874,9 +8079,9 @@ TEXT ·sumAbsNEON(SB), NOSPLIT, $0-20
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
 	SUBS $32, R2
-	BLT one469
+	BLT one549
 	PCALIGN $16
-many468:
+many548:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -5899,38 +8104,38 @@ many468:
 	WORD $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
 	ADD $128, R1
 	SUBS $32, R2
-	BGE many468
-one469:
+	BGE many548
+one549:
 	ADD $32, R2
-each470:
+each550:
 	SUBS $4, R2
-	BLT part471
+	BLT part551
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
 	ADD $16, R1
-	B each470
-part471:
+	B each550
+part551:
 	ADDS $4, R2
-	BEQ done472
+	BEQ done552
 	MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one473
+	TBZ $1, R2, one553
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded474
+	TBZ $0, R2, loaded554
 	ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded474
-one473:
-	TBZ $0, R2, loaded474
+	B loaded554
+one553:
+	TBZ $0, R2, loaded554
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded474:
+loaded554:
 	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
-done472:
+done552:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
@@ -5958,9 +8163,9 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT, $0-28
 	MOVWU m+16(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
 	SUBS $32, R2
-	BLT one476
+	BLT one556
 	PCALIGN $16
-many475:
+many555:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -5983,39 +8188,39 @@ many475:
 	WORD $0x4e2fcde7 // fmla v7.4s, v15.4s, v15.4s
 	ADD $128, R1
 	SUBS $32, R2
-	BGE many475
-one476:
+	BGE many555
+one556:
 	ADD $32, R2
-each477:
+each557:
 	SUBS $4, R2
-	BLT part478
+	BLT part558
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4eb8d508 // fsub v8.4s, v8.4s, v24.4s
 	WORD $0x4e28cd00 // fmla v0.4s, v8.4s, v8.4s
 	ADD $16, R1
-	B each477
-part478:
+	B each557
+part558:
 	ADDS $4, R2
-	BEQ done479
+	BEQ done559
 	MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one480
+	TBZ $1, R2, one560
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded481
+	TBZ $0, R2, loaded561
 	ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded481
-one480:
-	TBZ $0, R2, loaded481
+	B loaded561
+one560:
+	TBZ $0, R2, loaded561
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded481:
+loaded561:
 	WORD $0x4eb8d508 // fsub v8.4s, v8.4s, v24.4s
 	WORD $0x4e3d1d08 // and v8.16b, v8.16b, v29.16b
 	WORD $0x4e28cd00 // fmla v0.4s, v8.4s, v8.4s
-done479:
+done559:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
@@ -6042,9 +8247,9 @@ TEXT ·largestNEON(SB), NOSPLIT, $0-20
 	WORD $0x3dc0f127 // ldr q7, [x9, #960]
 	WORD $0x3dc0f138 // ldr q24, [x9, #960]
 	SUBS $32, R2
-	BLT one483
+	BLT one563
 	PCALIGN $16
-many482:
+many562:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -6059,37 +8264,37 @@ many482:
 	WORD $0x4e2ff4e7 // fmax v7.4s, v7.4s, v15.4s
 	ADD $128, R1
 	SUBS $32, R2
-	BGE many482
-one483:
+	BGE many562
+one563:
 	ADD $32, R2
-each484:
+each564:
 	SUBS $4, R2
-	BLT part485
+	BLT part565
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
 	ADD $16, R1
-	B each484
-part485:
+	B each564
+part565:
 	ADDS $4, R2
-	BEQ done486
+	BEQ done566
 	MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one487
+	TBZ $1, R2, one567
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded488
+	TBZ $0, R2, loaded568
 	ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded488
-one487:
-	TBZ $0, R2, loaded488
+	B loaded568
+one567:
+	TBZ $0, R2, loaded568
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded488:
+loaded568:
 	WORD $0x6efd1f08 // bif v8.16b, v24.16b, v29.16b
 	WORD $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
-done486:
+done566:
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
 	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
@@ -6115,9 +8320,9 @@ TEXT ·smallestNEON(SB), NOSPLIT, $0-20
 	WORD $0x3dc0cd27 // ldr q7, [x9, #816]
 	WORD $0x3dc0cd38 // ldr q24, [x9, #816]
 	SUBS $32, R2
-	BLT one490
+	BLT one570
 	PCALIGN $16
-many489:
+many569:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -6132,37 +8337,37 @@ many489:
 	WORD $0x4eaff4e7 // fmin v7.4s, v7.4s, v15.4s
 	ADD $128, R1
 	SUBS $32, R2
-	BGE many489
-one490:
+	BGE many569
+one570:
 	ADD $32, R2
-each491:
+each571:
 	SUBS $4, R2
-	BLT part492
+	BLT part572
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4ea8f400 // fmin v0.4s, v0.4s, v8.4s
 	ADD $16, R1
-	B each491
-part492:
+	B each571
+part572:
 	ADDS $4, R2
-	BEQ done493
+	BEQ done573
 	MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one494
+	TBZ $1, R2, one574
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded495
+	TBZ $0, R2, loaded575
 	ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded495
-one494:
-	TBZ $0, R2, loaded495
+	B loaded575
+one574:
+	TBZ $0, R2, loaded575
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded495:
+loaded575:
 	WORD $0x6efd1f08 // bif v8.16b, v24.16b, v29.16b
 	WORD $0x4ea8f400 // fmin v0.4s, v0.4s, v8.4s
-done493:
+done573:
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
 	WORD $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
 	WORD $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
@@ -6189,9 +8394,9 @@ TEXT ·expSumNEON(SB), NOSPLIT, $0-36
 	WORD $0x4e040d59 // dup v25.4s, w10
 	WORD $0x3dc02d3a // ldr q26, [x9, #176]
 	SUBS $16, R2
-	BLT one497
+	BLT one577
 	PCALIGN $16
-many496:
+many576:
 	WORD $0xad401424 // ldp q4, q5, [x1, #0]
 	WORD $0xad411c26 // ldp q6, q7, [x1, #32]
 	WORD $0x6ea0fb34 // fneg v20.4s, v25.4s
@@ -6324,12 +8529,12 @@ many496:
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
-	BGE many496
-one497:
+	BGE many576
+one577:
 	ADD $16, R2
-each498:
+each578:
 	SUBS $4, R2
-	BLT part499
+	BLT part579
 	WORD $0x3dc00024 // ldr q4, [x1]
 	WORD $0x6ea0fb34 // fneg v20.4s, v25.4s
 	WORD $0x4e24cf14 // fmla v20.4s, v24.4s, v4.4s
@@ -6372,25 +8577,25 @@ each498:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	ADD $16, R0
 	ADD $16, R1
-	B each498
-part499:
+	B each578
+part579:
 	ADDS $4, R2
-	BEQ done500
+	BEQ done580
 	MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one501
+	TBZ $1, R2, one581
 	WORD $0xfd400024 // ldr d4, [x1]
-	TBZ $0, R2, loaded502
+	TBZ $0, R2, loaded582
 	ADD $8, R1, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded502
-one501:
-	TBZ $0, R2, loaded502
+	B loaded582
+one581:
+	TBZ $0, R2, loaded582
 	WORD $0xbd400024 // ldr s4, [x1]
-loaded502:
+loaded582:
 	WORD $0x6ea0fb34 // fneg v20.4s, v25.4s
 	WORD $0x4e24cf14 // fmla v20.4s, v24.4s, v4.4s
 	WORD $0x4eb41e84 // mov v4.16b, v20.16b
@@ -6428,19 +8633,19 @@ loaded502:
 	WORD $0x6eb0e748 // fcmgt v8.4s, v26.4s, v16.4s
 	WORD $0x6e205908 // mvn v8.16b, v8.16b
 	WORD $0x4e281c84 // and v4.16b, v4.16b, v8.16b
-	TBZ $1, R2, one503
+	TBZ $1, R2, one583
 	WORD $0xfd000004 // str d4, [x0]
-	TBZ $0, R2, stored504
+	TBZ $0, R2, stored584
 	ADD $8, R0, R25
 	WORD $0x4d008324 // st1 {v4.s}[2], [x25]
-	B stored504
-one503:
-	TBZ $0, R2, stored504
+	B stored584
+one583:
+	TBZ $0, R2, stored584
 	WORD $0xbd000004 // str s4, [x0]
-stored504:
+stored584:
 	WORD $0x4e3d1c84 // and v4.16b, v4.16b, v29.16b
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-done500:
+done580:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
@@ -6458,9 +8663,9 @@ TEXT ·normNEON(SB), NOSPLIT, $0-32
 	MOVWU inv+28(FP), R10
 	WORD $0x4e040d59 // dup v25.4s, w10
 	SUBS $16, R2
-	BLT one506
+	BLT one586
 	PCALIGN $16
-many505:
+many585:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
@@ -6476,46 +8681,46 @@ many505:
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
-	BGE many505
-one506:
+	BGE many585
+one586:
 	ADD $16, R2
-each507:
+each587:
 	SUBS $4, R2
-	BLT part508
+	BLT part588
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
-	B each507
-part508:
+	B each587
+part588:
 	ADDS $4, R2
-	BEQ done509
+	BEQ done589
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one510
+	TBZ $1, R2, one590
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded511
+	TBZ $0, R2, loaded591
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded511
-one510:
-	TBZ $0, R2, loaded511
+	B loaded591
+one590:
+	TBZ $0, R2, loaded591
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded511:
+loaded591:
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
-	TBZ $1, R2, one512
+	TBZ $1, R2, one592
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored513
+	TBZ $0, R2, stored593
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored513
-one512:
-	TBZ $0, R2, stored513
+	B stored593
+one592:
+	TBZ $0, R2, stored593
 	WORD $0xbd000000 // str s0, [x0]
-stored513:
-done509:
+stored593:
+done589:
 	RET
 
 TEXT ·normScaleNEON(SB), NOSPLIT, $0-40
@@ -6528,9 +8733,9 @@ TEXT ·normScaleNEON(SB), NOSPLIT, $0-40
 	WORD $0x4e040d59 // dup v25.4s, w10
 	MOVD scale+32(FP), R3
 	SUBS $16, R2
-	BLT one515
+	BLT one595
 	PCALIGN $16
-many514:
+many594:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
@@ -6553,12 +8758,12 @@ many514:
 	ADD $64, R1
 	ADD $64, R3
 	SUBS $16, R2
-	BGE many514
-one515:
+	BGE many594
+one595:
 	ADD $16, R2
-each516:
+each596:
 	SUBS $4, R2
-	BLT part517
+	BLT part597
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
@@ -6568,46 +8773,46 @@ each516:
 	ADD $16, R0
 	ADD $16, R1
 	ADD $16, R3
-	B each516
-part517:
+	B each596
+part597:
 	ADDS $4, R2
-	BEQ done518
+	BEQ done598
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one519
+	TBZ $1, R2, one599
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded520
+	TBZ $0, R2, loaded600
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded520
-one519:
-	TBZ $0, R2, loaded520
+	B loaded600
+one599:
+	TBZ $0, R2, loaded600
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded520:
+loaded600:
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one521
+	TBZ $1, R2, one601
 	WORD $0xfd400064 // ldr d4, [x3]
-	TBZ $0, R2, loaded522
+	TBZ $0, R2, loaded602
 	ADD $8, R3, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded522
-one521:
-	TBZ $0, R2, loaded522
+	B loaded602
+one601:
+	TBZ $0, R2, loaded602
 	WORD $0xbd400064 // ldr s4, [x3]
-loaded522:
+loaded602:
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one523
+	TBZ $1, R2, one603
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored524
+	TBZ $0, R2, stored604
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored524
-one523:
-	TBZ $0, R2, stored524
+	B stored604
+one603:
+	TBZ $0, R2, stored604
 	WORD $0xbd000000 // str s0, [x0]
-stored524:
-done518:
+stored604:
+done598:
 	RET
 
 TEXT ·normScaleBiasNEON(SB), NOSPLIT, $0-48
@@ -6621,9 +8826,9 @@ TEXT ·normScaleBiasNEON(SB), NOSPLIT, $0-48
 	MOVD scale+32(FP), R3
 	MOVD bias+40(FP), R4
 	SUBS $16, R2
-	BLT one526
+	BLT one606
 	PCALIGN $16
-many525:
+many605:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
@@ -6649,12 +8854,12 @@ many525:
 	ADD $64, R3
 	ADD $64, R4
 	SUBS $16, R2
-	BGE many525
-one526:
+	BGE many605
+one606:
 	ADD $16, R2
-each527:
+each607:
 	SUBS $4, R2
-	BLT part528
+	BLT part608
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
@@ -6666,57 +8871,57 @@ each527:
 	ADD $16, R1
 	ADD $16, R3
 	ADD $16, R4
-	B each527
-part528:
+	B each607
+part608:
 	ADDS $4, R2
-	BEQ done529
+	BEQ done609
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one530
+	TBZ $1, R2, one610
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded531
+	TBZ $0, R2, loaded611
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded531
-one530:
-	TBZ $0, R2, loaded531
+	B loaded611
+one610:
+	TBZ $0, R2, loaded611
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded531:
+loaded611:
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one532
+	TBZ $1, R2, one612
 	WORD $0xfd400064 // ldr d4, [x3]
-	TBZ $0, R2, loaded533
+	TBZ $0, R2, loaded613
 	ADD $8, R3, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded533
-one532:
-	TBZ $0, R2, loaded533
+	B loaded613
+one612:
+	TBZ $0, R2, loaded613
 	WORD $0xbd400064 // ldr s4, [x3]
-loaded533:
+loaded613:
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one534
+	TBZ $1, R2, one614
 	WORD $0xfd400088 // ldr d8, [x4]
-	TBZ $0, R2, loaded535
+	TBZ $0, R2, loaded615
 	ADD $8, R4, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded535
-one534:
-	TBZ $0, R2, loaded535
+	B loaded615
+one614:
+	TBZ $0, R2, loaded615
 	WORD $0xbd400088 // ldr s8, [x4]
-loaded535:
+loaded615:
 	WORD $0x4e24cc08 // fmla v8.4s, v0.4s, v4.4s
-	TBZ $1, R2, one536
+	TBZ $1, R2, one616
 	WORD $0xfd000008 // str d8, [x0]
-	TBZ $0, R2, stored537
+	TBZ $0, R2, stored617
 	ADD $8, R0, R25
 	WORD $0x4d008328 // st1 {v8.s}[2], [x25]
-	B stored537
-one536:
-	TBZ $0, R2, stored537
+	B stored617
+one616:
+	TBZ $0, R2, stored617
 	WORD $0xbd000008 // str s8, [x0]
-stored537:
-done529:
+stored617:
+done609:
 	RET
 
 TEXT ·addRowsNEON(SB), NOSPLIT, $0-40
@@ -6726,14 +8931,14 @@ TEXT ·addRowsNEON(SB), NOSPLIT, $0-40
 	MOVD rows+24(FP), R3
 	MOVD stride+32(FP), R4
 	SUBS $16, R2
-	BLT one539
+	BLT one619
 	PCALIGN $16
-many538:
+many618:
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
 	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
 	MOVD R1, R5
 	MOVD R3, R6
-row543:
+row623:
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -6742,74 +8947,74 @@ row543:
 	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	ADD R4, R5
 	SUBS $1, R6
-	BNE row543
+	BNE row623
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
-	BGE many538
-one539:
+	BGE many618
+one619:
 	ADD $16, R2
-each540:
+each620:
 	SUBS $4, R2
-	BLT part541
+	BLT part621
 	WORD $0x3dc00000 // ldr q0, [x0]
 	MOVD R1, R5
 	MOVD R3, R6
-row544:
+row624:
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	ADD R4, R5
 	SUBS $1, R6
-	BNE row544
+	BNE row624
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
-	B each540
-part541:
+	B each620
+part621:
 	ADDS $4, R2
-	BEQ done542
+	BEQ done622
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one546
+	TBZ $1, R2, one626
 	WORD $0xfd400000 // ldr d0, [x0]
-	TBZ $0, R2, loaded547
+	TBZ $0, R2, loaded627
 	ADD $8, R0, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded547
-one546:
-	TBZ $0, R2, loaded547
+	B loaded627
+one626:
+	TBZ $0, R2, loaded627
 	WORD $0xbd400000 // ldr s0, [x0]
-loaded547:
+loaded627:
 	MOVD R1, R5
 	MOVD R3, R6
-row545:
+row625:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one548
+	TBZ $1, R2, one628
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded549
+	TBZ $0, R2, loaded629
 	ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded549
-one548:
-	TBZ $0, R2, loaded549
+	B loaded629
+one628:
+	TBZ $0, R2, loaded629
 	WORD $0xbd4000a4 // ldr s4, [x5]
-loaded549:
+loaded629:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	ADD R4, R5
 	SUBS $1, R6
-	BNE row545
-	TBZ $1, R2, one550
+	BNE row625
+	TBZ $1, R2, one630
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored551
+	TBZ $0, R2, stored631
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored551
-one550:
-	TBZ $0, R2, stored551
+	B stored631
+one630:
+	TBZ $0, R2, stored631
 	WORD $0xbd000000 // str s0, [x0]
-stored551:
-done542:
+stored631:
+done622:
 	RET
 
 DATA ·consts+0(SB)/4, $0xc2d00000

@@ -8,7 +8,8 @@ import (
 
 func neonAll() {
 	f := neon.New("qconv")
-	neonDepth(f)
+	neonDepth(f, "neonDepth", false)
+	neonDepth(f, "neonDepthFloats", true)
 	for _, op := range []string{"umax", "smax"} {
 		neonMax(f, "neonMax"+map[string]string{"umax": "U", "smax": "S"}[op], op)
 	}
@@ -17,13 +18,19 @@ func neonAll() {
 
 // neonDepth writes 16 channels of n positions, four at a time where there are as
 // many: the weights, as words, are read once for them. Position p has its sums
-// in V4p on. R0 positions left, R1 taps, R2 pointers, R3 weights, R4 y, R5 xstep,
+// in V4p on. With floats, words are what is added to the products with scale, and
+// no bytes are written. R0 positions left, R1 taps, R2 pointers, R3 weights, R4 y, R5 xstep,
 // R6 ystep, R12 offset of the position.
-func neonDepth(f *neon.File) {
-	f.Func("neonDepth", "n, taps int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer", 80)
+func neonDepth(f *neon.File, name string, floats bool) {
+	f.Func(name, "n, taps int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer", 80)
 	f.Args("R0", "n+0", "R1", "taps+8", "R2", "ptrs+16", "R3", "w+24", "R4", "y+32", "R5", "xstep+40", "R6", "ystep+48", "R7", "bias+56", "R8", "scale+64", "R9", "words+72")
-	for i := range 4 {
-		f.N("ld1r {v%d.4s}, [x9], #4", 28+i)
+	if floats {
+		f.N("ldp q28, q29, [x9]")
+		f.N("ldp q30, q31, [x9, #32]")
+	} else {
+		for i := range 4 {
+			f.N("ld1r {v%d.4s}, [x9], #4", 28+i)
+		}
 	}
 	f.P("MOVD $0, R12")
 	positions := func(p int) {
@@ -60,7 +67,17 @@ func neonDepth(f *neon.File) {
 				v := 4*q + i
 				f.N("scvtf v%d.4s, v%d.4s", v, v)
 				f.N("fmul v%d.4s, v%d.4s, v%d.4s", v, v, 16+i)
-				f.N("fcvtns v%d.4s, v%d.4s", v, v)
+				if floats {
+					f.N("fadd v%d.4s, v%d.4s, v%d.4s", v, v, 28+i)
+					f.N("str q%d, [x4, #%d]", v, 16*i)
+				} else {
+					f.N("fcvtns v%d.4s, v%d.4s", v, v)
+				}
+			}
+			if floats {
+				f.P("ADD R6, R4")
+				f.P("ADD R5, R12")
+				continue
 			}
 			for h := range 2 {
 				v := 4*q + 2*h

@@ -236,6 +236,10 @@ func (g *gen) tailMask() {
 
 // load reads vector c of the pointer; masked: under the mask of tailMask, zeros elsewhere.
 func (g *gen) load(ptr string, to S, masked bool) {
+	if g.n != nil {
+		g.neonLoad(g.neonAddress(ptr), to, masked)
+		return
+	}
 	for c := range g.chains {
 		at := fmt.Sprintf("%d(%s)", c*g.lanes*4, ptr)
 		switch {
@@ -250,6 +254,10 @@ func (g *gen) load(ptr string, to S, masked bool) {
 }
 
 func (g *gen) store(from S, ptr string, masked bool) {
+	if g.n != nil {
+		g.neonStore(from, g.neonAddress(ptr), masked)
+		return
+	}
 	for c := range g.chains {
 		at := fmt.Sprintf("%d(%s)", c*g.lanes*4, ptr)
 		switch {
@@ -266,6 +274,14 @@ func (g *gen) store(from S, ptr string, masked bool) {
 // loop writes the loop over CX elements: body is written for chains vectors at
 // a time and once more for one vector under a mask.
 func (g *gen) loop(chains int, ptrs []string, body func(masked bool)) {
+	if g.n != nil {
+		var regs []int
+		for _, p := range ptrs {
+			regs = append(regs, g.neonAddress(p))
+		}
+		g.neonLoop(chains, regs, body)
+		return
+	}
 	step := chains * g.lanes
 	main, tail, prep, done := g.label("main"), g.label("tail"), g.label("prep"), g.label("done")
 	g.a.P("SUBQ $%d, CX", step)
@@ -296,6 +312,8 @@ func (g *gen) loop(chains int, ptrs []string, body func(masked bool)) {
 }
 
 func (g *gen) end() {
-	g.a.P("VZEROUPPER")
+	if g.n == nil {
+		g.a.P("VZEROUPPER")
+	}
 	g.a.P("RET")
 }

@@ -33,10 +33,14 @@ func (g *gen) sigmoidOf() {
 
 // stepFn begins a function of n and the pointers that params load.
 func (g *gen) stepFn(name string, args int, params ...string) {
-	g.fn(name, args)
-	g.step = g.w2(2, 1)
-	for _, p := range params {
-		g.a.P("MOVQ %s", p)
+	if g.n != nil {
+		g.neonStep(name, args, params)
+	} else {
+		g.fn(name, args)
+		g.step = g.w2(2, 1)
+		for _, p := range params {
+			g.a.P("MOVQ %s", p)
+		}
 	}
 	for i, v := range []float32{9, -9, 1, -1} {
 		g.set(v, R(i))
@@ -54,10 +58,17 @@ func (g *gen) blendState(masked bool) {
 func (g *gen) gates() {
 	tanh := func() { g.ratio(tanhP, tanhQ) }
 	chains := g.w2(2, 1)
+	if g.n != nil {
+		chains = 2
+	}
 
 	// c = σ(f)·c + σ(i)·tanh(g), h = σ(o)·tanh(c); gates in the order i, o, f, g.
 	g.stepFn("lstm", 48, "n+0(FP), CX", "h+8(FP), DI", "c+16(FP), R9", "pre+24(FP), SI", "rec+32(FP), DX", "stride+40(FP), R10")
-	g.a.P("LEAQ (R10)(R10*2), R11")
+	if g.n != nil {
+		g.a.P("ADD R6<<1, R6, R7")
+	} else {
+		g.a.P("LEAQ (R10)(R10*2), R11")
+	}
 	g.loop(chains, []string{"DI", "R9", "SI", "DX"}, func(masked bool) {
 		g.gate(0, masked)
 		g.sigmoidOf()

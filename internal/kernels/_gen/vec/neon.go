@@ -19,7 +19,7 @@ type backend struct {
 }
 
 const (
-	neonChains = 4
+	neonChains = 4 // but two in steps of recurrent networks
 	temp       = 20
 )
 
@@ -27,6 +27,7 @@ func neonAll() {
 	g := &gen{n: &backend{File: neon.New("vec")}, lanes: 4}
 	g.a = g.n.File.File
 	g.functions()
+	g.gates()
 	g.neonArithmetic()
 	g.neonReductions()
 	var b strings.Builder
@@ -64,10 +65,10 @@ func (n *backend) load(bits uint32, v int) {
 func (g *gen) number(v any, c int) int {
 	switch v := v.(type) {
 	case S:
-		if int(v) > 4 {
-			panic("too many registers")
+		if n := int(v)*g.step + c; n < temp {
+			return n
 		}
-		return int(v)*neonChains + c
+		panic("too many registers")
 	case R:
 		if v > 4 {
 			panic("too many shared registers")
@@ -300,6 +301,7 @@ func (g *gen) param(name string, off, v int) {
 }
 
 func (g *gen) neonUnary(name string, params int, shared []float32, body func()) {
+	g.step = neonChains
 	sig := "dst, x unsafe.Pointer, n int"
 	if params > 0 {
 		sig += ", " + strings.Join([]string{"p0", "p1"}[:params], ", ") + " float32"
@@ -366,6 +368,7 @@ func (g *gen) neonBinary(name, scalar, op string) {
 }
 
 func (g *gen) neonArithmetic() {
+	g.step = neonChains
 	for _, o := range []string{"add", "sub", "mul", "div", "max", "min"} {
 		g.neonBinary(o, "", "f"+o)
 		g.neonBinary(o, "b", "f"+o)
@@ -407,6 +410,7 @@ func (g *gen) neonReduce(name, sig string, ret, chains int, begin func(), join s
 }
 
 func (g *gen) neonReductions() {
+	g.step = neonChains
 	const vector = "x unsafe.Pointer, n int"
 	args := func() { g.n.Args("R1", "x+0", "R2", "n+8") }
 	zero := func() {
@@ -545,4 +549,39 @@ func (g *gen) neonReductions() {
 		g.neonStore(0, 0, part)
 	})
 	g.a.P("RET")
+}
+
+// neonNames are the registers of arm64 in the place of those of the descriptions
+// for amd64.
+var neonNames = map[string]int{"DI": 0, "SI": 1, "CX": 2, "DX": 3, "BX": 4, "R9": 5, "R10": 6, "R11": 7}
+
+// neonAddress returns the register with the address that load is given; one that
+// is a sum is made in R13.
+func (g *gen) neonAddress(ptr string) int {
+	base, index, sum := strings.Cut(ptr, ")(")
+	if !sum {
+		return neonNames[base]
+	}
+	reg, scale, _ := strings.Cut(index, "*")
+	g.a.P("ADD R%d<<%s, R%d, R13", neonNames[reg], map[string]string{"1": "0", "2": "1"}[scale], neonNames[base])
+	return 13
+}
+
+// neonStep begins a function of n and pointers, of which params say "name+offset(FP), register".
+func (g *gen) neonStep(name string, args int, params []string) {
+	g.step = 2
+	var sig, pairs []string
+	for _, p := range params {
+		arg, reg, _ := strings.Cut(p, "(FP), ")
+		stem, _, _ := strings.Cut(arg, "+")
+		kind := " unsafe.Pointer"
+		if stem == "n" || stem == "stride" {
+			kind = " int"
+		}
+		sig, pairs = append(sig, stem+kind), append(pairs, fmt.Sprint("R", neonNames[reg]), arg)
+	}
+	g.n.Func(name+g.suffix(), strings.Join(sig, ", "), args)
+	g.n.Args(pairs...)
+	g.a.P("MOVD $·consts(SB), R9")
+	g.chains = 1
 }
