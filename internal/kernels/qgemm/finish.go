@@ -244,7 +244,14 @@ func (p *product) rows(i0, n, q0, q1 int) {
 		j := q * Width
 		w := min(Width, b.N-j)
 		e := &p.wk.ends
-		e.Bias, e.Scale, e.More, e.Segments, e.Step = unsafe.Pointer(&f.Bias[j]), nil, nil, p.segments, a.Step-p.kg*4
+		bias := &f.Bias[j]
+		if p.t.Less != 0 && p.fused != nil {
+			for x, v := range b.Sums[j : j+Width] {
+				p.wk.bias[x] = f.Bias[j+x] + p.t.Less*v
+			}
+			bias = &p.wk.bias[0]
+		}
+		e.Bias, e.Scale, e.More, e.Segments, e.Step = unsafe.Pointer(bias), nil, nil, p.segments, a.Step-p.kg*4
 		if p.to != asInts {
 			e.Scale = unsafe.Pointer(&f.Scale[j])
 		}
@@ -306,6 +313,7 @@ type work struct {
 	ends  Ends
 	words [5]uint32
 	sums  [maxMR * Width]int32
+	bias  [Width]int32
 	tail  [Width]byte
 	float [Width]float32
 	wide  []byte

@@ -2782,6 +2782,5181 @@ each:
 	BNE row
 	RET
 
+TEXT ·dotBytes1(SB), NOSPLIT, $72-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+alone:
+	MOVD scale+80(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e3adc42 // fmul v2.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc63 // fmul v3.4s, v3.4s, v27.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	MOVD more+88(FP), R0
+	ADD $0, R0, R1
+	WORD $0x4d40c83c // ld1r {v28.4s}, [x1]
+	ADD $4, R0, R1
+	WORD $0x4d40c83d // ld1r {v29.4s}, [x1]
+	ADD $8, R0, R1
+	WORD $0x4d40c83e // ld1r {v30.4s}, [x1]
+	ADD $16, R0, R1
+	WORD $0x4d40c83f // ld1r {v31.4s}, [x1]
+	WORD $0x0e614818 // sqxtn v24.4h, v0.4s
+	WORD $0x4e614838 // sqxtn2 v24.8h, v1.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614859 // sqxtn v25.4h, v2.4s
+	WORD $0x4e614879 // sqxtn2 v25.8h, v3.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b00 // sqxtun v0.8b, v24.8h
+	WORD $0x6e212b20 // sqxtun2 v0.16b, v25.8h
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	CMP $16, R11
+	BNE edge
+	WORD $0x3d800120 // str q0, [x9]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-72(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	MOVD $1, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVBU.P 1(R4), R7
+	MOVB.P R7, 1(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $16, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotBytes2(SB), NOSPLIT, $136-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+alone:
+	MOVD scale+80(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e3adc42 // fmul v2.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc63 // fmul v3.4s, v3.4s, v27.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
+	WORD $0x6e3adcc6 // fmul v6.4s, v6.4s, v26.4s
+	WORD $0x6e3bdce7 // fmul v7.4s, v7.4s, v27.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	MOVD more+88(FP), R0
+	ADD $0, R0, R1
+	WORD $0x4d40c83c // ld1r {v28.4s}, [x1]
+	ADD $4, R0, R1
+	WORD $0x4d40c83d // ld1r {v29.4s}, [x1]
+	ADD $8, R0, R1
+	WORD $0x4d40c83e // ld1r {v30.4s}, [x1]
+	ADD $16, R0, R1
+	WORD $0x4d40c83f // ld1r {v31.4s}, [x1]
+	WORD $0x0e614818 // sqxtn v24.4h, v0.4s
+	WORD $0x4e614838 // sqxtn2 v24.8h, v1.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614859 // sqxtn v25.4h, v2.4s
+	WORD $0x4e614879 // sqxtn2 v25.8h, v3.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b00 // sqxtun v0.8b, v24.8h
+	WORD $0x6e212b20 // sqxtun2 v0.16b, v25.8h
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	WORD $0x0e614898 // sqxtn v24.4h, v4.4s
+	WORD $0x4e6148b8 // sqxtn2 v24.8h, v5.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e6148d9 // sqxtn v25.4h, v6.4s
+	WORD $0x4e6148f9 // sqxtn2 v25.8h, v7.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b01 // sqxtun v1.8b, v24.8h
+	WORD $0x6e212b21 // sqxtun2 v1.16b, v25.8h
+	WORD $0x6e3f1c21 // eor v1.16b, v1.16b, v31.16b
+	CMP $16, R11
+	BNE edge
+	WORD $0x3d800120 // str q0, [x9]
+	ADD R10, R9
+	WORD $0x3d800121 // str q1, [x9]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-136(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	MOVD $2, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVBU.P 1(R4), R7
+	MOVB.P R7, 1(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $16, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotBytes3(SB), NOSPLIT, $200-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x3cc1047a // ldr q26, [x3], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3c8 // sdot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3e9 // sdot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3ca // sdot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3eb // sdot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebc8 // sdot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebe9 // sdot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebca // sdot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebeb // sdot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebc8 // sdot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebe9 // sdot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebca // sdot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0xbc40447a // ldr s26, [x3], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	ADD R14, R3
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4eb88508 // add v8.4s, v8.4s, v24.4s
+	WORD $0x4eb98529 // add v9.4s, v9.4s, v25.4s
+	WORD $0x4eba854a // add v10.4s, v10.4s, v26.4s
+	WORD $0x4ebb856b // add v11.4s, v11.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89788 // mls v8.4s, v28.4s, v24.4s
+	WORD $0x6eb897a9 // mls v9.4s, v29.4s, v24.4s
+	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
+	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
+alone:
+	MOVD scale+80(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e3adc42 // fmul v2.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc63 // fmul v3.4s, v3.4s, v27.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
+	WORD $0x6e3adcc6 // fmul v6.4s, v6.4s, v26.4s
+	WORD $0x6e3bdce7 // fmul v7.4s, v7.4s, v27.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x6e39dd29 // fmul v9.4s, v9.4s, v25.4s
+	WORD $0x6e3add4a // fmul v10.4s, v10.4s, v26.4s
+	WORD $0x6e3bdd6b // fmul v11.4s, v11.4s, v27.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4e21a908 // fcvtns v8.4s, v8.4s
+	WORD $0x4e21a929 // fcvtns v9.4s, v9.4s
+	WORD $0x4e21a94a // fcvtns v10.4s, v10.4s
+	WORD $0x4e21a96b // fcvtns v11.4s, v11.4s
+	MOVD more+88(FP), R0
+	ADD $0, R0, R1
+	WORD $0x4d40c83c // ld1r {v28.4s}, [x1]
+	ADD $4, R0, R1
+	WORD $0x4d40c83d // ld1r {v29.4s}, [x1]
+	ADD $8, R0, R1
+	WORD $0x4d40c83e // ld1r {v30.4s}, [x1]
+	ADD $16, R0, R1
+	WORD $0x4d40c83f // ld1r {v31.4s}, [x1]
+	WORD $0x0e614818 // sqxtn v24.4h, v0.4s
+	WORD $0x4e614838 // sqxtn2 v24.8h, v1.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614859 // sqxtn v25.4h, v2.4s
+	WORD $0x4e614879 // sqxtn2 v25.8h, v3.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b00 // sqxtun v0.8b, v24.8h
+	WORD $0x6e212b20 // sqxtun2 v0.16b, v25.8h
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	WORD $0x0e614898 // sqxtn v24.4h, v4.4s
+	WORD $0x4e6148b8 // sqxtn2 v24.8h, v5.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e6148d9 // sqxtn v25.4h, v6.4s
+	WORD $0x4e6148f9 // sqxtn2 v25.8h, v7.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b01 // sqxtun v1.8b, v24.8h
+	WORD $0x6e212b21 // sqxtun2 v1.16b, v25.8h
+	WORD $0x6e3f1c21 // eor v1.16b, v1.16b, v31.16b
+	WORD $0x0e614918 // sqxtn v24.4h, v8.4s
+	WORD $0x4e614938 // sqxtn2 v24.8h, v9.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614959 // sqxtn v25.4h, v10.4s
+	WORD $0x4e614979 // sqxtn2 v25.8h, v11.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b02 // sqxtun v2.8b, v24.8h
+	WORD $0x6e212b22 // sqxtun2 v2.16b, v25.8h
+	WORD $0x6e3f1c42 // eor v2.16b, v2.16b, v31.16b
+	CMP $16, R11
+	BNE edge
+	WORD $0x3d800120 // str q0, [x9]
+	ADD R10, R9
+	WORD $0x3d800121 // str q1, [x9]
+	ADD R10, R9
+	WORD $0x3d800122 // str q2, [x9]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-200(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	MOVD $3, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVBU.P 1(R4), R7
+	MOVB.P R7, 1(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $16, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotBytes4(SB), NOSPLIT, $264-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x3cc1047a // ldr q26, [x3], #16
+	WORD $0x3cc1049b // ldr q27, [x4], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3c8 // sdot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3cc // sdot v12.4s, v30.16b, v27.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3e9 // sdot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ed // sdot v13.4s, v31.16b, v27.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3ca // sdot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3ce // sdot v14.4s, v30.16b, v27.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3eb // sdot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ef // sdot v15.4s, v31.16b, v27.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebc8 // sdot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebcc // sdot v12.4s, v30.16b, v27.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebe9 // sdot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebed // sdot v13.4s, v31.16b, v27.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebca // sdot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebce // sdot v14.4s, v30.16b, v27.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebeb // sdot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebef // sdot v15.4s, v31.16b, v27.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebc8 // sdot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebcc // sdot v12.4s, v30.16b, v27.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebe9 // sdot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebed // sdot v13.4s, v31.16b, v27.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebca // sdot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebce // sdot v14.4s, v30.16b, v27.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0xbc40447a // ldr s26, [x3], #4
+	WORD $0xbc40449b // ldr s27, [x4], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	ADD R14, R3
+	ADD R14, R4
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4eb88508 // add v8.4s, v8.4s, v24.4s
+	WORD $0x4eb98529 // add v9.4s, v9.4s, v25.4s
+	WORD $0x4eba854a // add v10.4s, v10.4s, v26.4s
+	WORD $0x4ebb856b // add v11.4s, v11.4s, v27.4s
+	WORD $0x4eb8858c // add v12.4s, v12.4s, v24.4s
+	WORD $0x4eb985ad // add v13.4s, v13.4s, v25.4s
+	WORD $0x4eba85ce // add v14.4s, v14.4s, v26.4s
+	WORD $0x4ebb85ef // add v15.4s, v15.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89788 // mls v8.4s, v28.4s, v24.4s
+	WORD $0x6eb897a9 // mls v9.4s, v29.4s, v24.4s
+	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
+	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb8978c // mls v12.4s, v28.4s, v24.4s
+	WORD $0x6eb897ad // mls v13.4s, v29.4s, v24.4s
+	WORD $0x6eb897ce // mls v14.4s, v30.4s, v24.4s
+	WORD $0x6eb897ef // mls v15.4s, v31.4s, v24.4s
+alone:
+	MOVD scale+80(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e3adc42 // fmul v2.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc63 // fmul v3.4s, v3.4s, v27.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
+	WORD $0x6e3adcc6 // fmul v6.4s, v6.4s, v26.4s
+	WORD $0x6e3bdce7 // fmul v7.4s, v7.4s, v27.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x6e39dd29 // fmul v9.4s, v9.4s, v25.4s
+	WORD $0x6e3add4a // fmul v10.4s, v10.4s, v26.4s
+	WORD $0x6e3bdd6b // fmul v11.4s, v11.4s, v27.4s
+	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
+	WORD $0x6e39ddad // fmul v13.4s, v13.4s, v25.4s
+	WORD $0x6e3addce // fmul v14.4s, v14.4s, v26.4s
+	WORD $0x6e3bddef // fmul v15.4s, v15.4s, v27.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4e21a908 // fcvtns v8.4s, v8.4s
+	WORD $0x4e21a929 // fcvtns v9.4s, v9.4s
+	WORD $0x4e21a94a // fcvtns v10.4s, v10.4s
+	WORD $0x4e21a96b // fcvtns v11.4s, v11.4s
+	WORD $0x4e21a98c // fcvtns v12.4s, v12.4s
+	WORD $0x4e21a9ad // fcvtns v13.4s, v13.4s
+	WORD $0x4e21a9ce // fcvtns v14.4s, v14.4s
+	WORD $0x4e21a9ef // fcvtns v15.4s, v15.4s
+	MOVD more+88(FP), R0
+	ADD $0, R0, R1
+	WORD $0x4d40c83c // ld1r {v28.4s}, [x1]
+	ADD $4, R0, R1
+	WORD $0x4d40c83d // ld1r {v29.4s}, [x1]
+	ADD $8, R0, R1
+	WORD $0x4d40c83e // ld1r {v30.4s}, [x1]
+	ADD $16, R0, R1
+	WORD $0x4d40c83f // ld1r {v31.4s}, [x1]
+	WORD $0x0e614818 // sqxtn v24.4h, v0.4s
+	WORD $0x4e614838 // sqxtn2 v24.8h, v1.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614859 // sqxtn v25.4h, v2.4s
+	WORD $0x4e614879 // sqxtn2 v25.8h, v3.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b00 // sqxtun v0.8b, v24.8h
+	WORD $0x6e212b20 // sqxtun2 v0.16b, v25.8h
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	WORD $0x0e614898 // sqxtn v24.4h, v4.4s
+	WORD $0x4e6148b8 // sqxtn2 v24.8h, v5.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e6148d9 // sqxtn v25.4h, v6.4s
+	WORD $0x4e6148f9 // sqxtn2 v25.8h, v7.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b01 // sqxtun v1.8b, v24.8h
+	WORD $0x6e212b21 // sqxtun2 v1.16b, v25.8h
+	WORD $0x6e3f1c21 // eor v1.16b, v1.16b, v31.16b
+	WORD $0x0e614918 // sqxtn v24.4h, v8.4s
+	WORD $0x4e614938 // sqxtn2 v24.8h, v9.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614959 // sqxtn v25.4h, v10.4s
+	WORD $0x4e614979 // sqxtn2 v25.8h, v11.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b02 // sqxtun v2.8b, v24.8h
+	WORD $0x6e212b22 // sqxtun2 v2.16b, v25.8h
+	WORD $0x6e3f1c42 // eor v2.16b, v2.16b, v31.16b
+	WORD $0x0e614998 // sqxtn v24.4h, v12.4s
+	WORD $0x4e6149b8 // sqxtn2 v24.8h, v13.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e6149d9 // sqxtn v25.4h, v14.4s
+	WORD $0x4e6149f9 // sqxtn2 v25.8h, v15.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b03 // sqxtun v3.8b, v24.8h
+	WORD $0x6e212b23 // sqxtun2 v3.16b, v25.8h
+	WORD $0x6e3f1c63 // eor v3.16b, v3.16b, v31.16b
+	CMP $16, R11
+	BNE edge
+	WORD $0x3d800120 // str q0, [x9]
+	ADD R10, R9
+	WORD $0x3d800121 // str q1, [x9]
+	ADD R10, R9
+	WORD $0x3d800122 // str q2, [x9]
+	ADD R10, R9
+	WORD $0x3d800123 // str q3, [x9]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-264(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	MOVD $4, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVBU.P 1(R4), R7
+	MOVB.P R7, 1(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $16, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotBytes5(SB), NOSPLIT, $328-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	ADD R12, R4, R5
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x3cc1047a // ldr q26, [x3], #16
+	WORD $0x3cc1049b // ldr q27, [x4], #16
+	WORD $0x3cc104bc // ldr q28, [x5], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x6e3e1f9c // eor v28.16b, v28.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d0 // sdot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f1 // sdot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d2 // sdot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3c8 // sdot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3cc // sdot v12.4s, v30.16b, v27.4b[1]
+	WORD $0x4fbce3d0 // sdot v16.4s, v30.16b, v28.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3e9 // sdot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ed // sdot v13.4s, v31.16b, v27.4b[1]
+	WORD $0x4fbce3f1 // sdot v17.4s, v31.16b, v28.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3ca // sdot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3ce // sdot v14.4s, v30.16b, v27.4b[1]
+	WORD $0x4fbce3d2 // sdot v18.4s, v30.16b, v28.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3eb // sdot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ef // sdot v15.4s, v31.16b, v27.4b[1]
+	WORD $0x4fbce3f3 // sdot v19.4s, v31.16b, v28.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebc8 // sdot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebcc // sdot v12.4s, v30.16b, v27.4b[2]
+	WORD $0x4f9cebd0 // sdot v16.4s, v30.16b, v28.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebe9 // sdot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebed // sdot v13.4s, v31.16b, v27.4b[2]
+	WORD $0x4f9cebf1 // sdot v17.4s, v31.16b, v28.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebca // sdot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebce // sdot v14.4s, v30.16b, v27.4b[2]
+	WORD $0x4f9cebd2 // sdot v18.4s, v30.16b, v28.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebeb // sdot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebef // sdot v15.4s, v31.16b, v27.4b[2]
+	WORD $0x4f9cebf3 // sdot v19.4s, v31.16b, v28.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebc8 // sdot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebcc // sdot v12.4s, v30.16b, v27.4b[3]
+	WORD $0x4fbcebd0 // sdot v16.4s, v30.16b, v28.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebe9 // sdot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebed // sdot v13.4s, v31.16b, v27.4b[3]
+	WORD $0x4fbcebf1 // sdot v17.4s, v31.16b, v28.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebca // sdot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebce // sdot v14.4s, v30.16b, v27.4b[3]
+	WORD $0x4fbcebd2 // sdot v18.4s, v30.16b, v28.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
+	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0xbc40447a // ldr s26, [x3], #4
+	WORD $0xbc40449b // ldr s27, [x4], #4
+	WORD $0xbc4044bc // ldr s28, [x5], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x6e3e1f9c // eor v28.16b, v28.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d0 // sdot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f1 // sdot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d2 // sdot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	ADD R14, R3
+	ADD R14, R4
+	ADD R14, R5
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4eb88508 // add v8.4s, v8.4s, v24.4s
+	WORD $0x4eb98529 // add v9.4s, v9.4s, v25.4s
+	WORD $0x4eba854a // add v10.4s, v10.4s, v26.4s
+	WORD $0x4ebb856b // add v11.4s, v11.4s, v27.4s
+	WORD $0x4eb8858c // add v12.4s, v12.4s, v24.4s
+	WORD $0x4eb985ad // add v13.4s, v13.4s, v25.4s
+	WORD $0x4eba85ce // add v14.4s, v14.4s, v26.4s
+	WORD $0x4ebb85ef // add v15.4s, v15.4s, v27.4s
+	WORD $0x4eb88610 // add v16.4s, v16.4s, v24.4s
+	WORD $0x4eb98631 // add v17.4s, v17.4s, v25.4s
+	WORD $0x4eba8652 // add v18.4s, v18.4s, v26.4s
+	WORD $0x4ebb8673 // add v19.4s, v19.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89788 // mls v8.4s, v28.4s, v24.4s
+	WORD $0x6eb897a9 // mls v9.4s, v29.4s, v24.4s
+	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
+	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb8978c // mls v12.4s, v28.4s, v24.4s
+	WORD $0x6eb897ad // mls v13.4s, v29.4s, v24.4s
+	WORD $0x6eb897ce // mls v14.4s, v30.4s, v24.4s
+	WORD $0x6eb897ef // mls v15.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89790 // mls v16.4s, v28.4s, v24.4s
+	WORD $0x6eb897b1 // mls v17.4s, v29.4s, v24.4s
+	WORD $0x6eb897d2 // mls v18.4s, v30.4s, v24.4s
+	WORD $0x6eb897f3 // mls v19.4s, v31.4s, v24.4s
+alone:
+	MOVD scale+80(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e3adc42 // fmul v2.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc63 // fmul v3.4s, v3.4s, v27.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
+	WORD $0x6e3adcc6 // fmul v6.4s, v6.4s, v26.4s
+	WORD $0x6e3bdce7 // fmul v7.4s, v7.4s, v27.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x6e39dd29 // fmul v9.4s, v9.4s, v25.4s
+	WORD $0x6e3add4a // fmul v10.4s, v10.4s, v26.4s
+	WORD $0x6e3bdd6b // fmul v11.4s, v11.4s, v27.4s
+	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
+	WORD $0x6e39ddad // fmul v13.4s, v13.4s, v25.4s
+	WORD $0x6e3addce // fmul v14.4s, v14.4s, v26.4s
+	WORD $0x6e3bddef // fmul v15.4s, v15.4s, v27.4s
+	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
+	WORD $0x6e39de31 // fmul v17.4s, v17.4s, v25.4s
+	WORD $0x6e3ade52 // fmul v18.4s, v18.4s, v26.4s
+	WORD $0x6e3bde73 // fmul v19.4s, v19.4s, v27.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4e21a908 // fcvtns v8.4s, v8.4s
+	WORD $0x4e21a929 // fcvtns v9.4s, v9.4s
+	WORD $0x4e21a94a // fcvtns v10.4s, v10.4s
+	WORD $0x4e21a96b // fcvtns v11.4s, v11.4s
+	WORD $0x4e21a98c // fcvtns v12.4s, v12.4s
+	WORD $0x4e21a9ad // fcvtns v13.4s, v13.4s
+	WORD $0x4e21a9ce // fcvtns v14.4s, v14.4s
+	WORD $0x4e21a9ef // fcvtns v15.4s, v15.4s
+	WORD $0x4e21aa10 // fcvtns v16.4s, v16.4s
+	WORD $0x4e21aa31 // fcvtns v17.4s, v17.4s
+	WORD $0x4e21aa52 // fcvtns v18.4s, v18.4s
+	WORD $0x4e21aa73 // fcvtns v19.4s, v19.4s
+	MOVD more+88(FP), R0
+	ADD $0, R0, R1
+	WORD $0x4d40c83c // ld1r {v28.4s}, [x1]
+	ADD $4, R0, R1
+	WORD $0x4d40c83d // ld1r {v29.4s}, [x1]
+	ADD $8, R0, R1
+	WORD $0x4d40c83e // ld1r {v30.4s}, [x1]
+	ADD $16, R0, R1
+	WORD $0x4d40c83f // ld1r {v31.4s}, [x1]
+	WORD $0x0e614818 // sqxtn v24.4h, v0.4s
+	WORD $0x4e614838 // sqxtn2 v24.8h, v1.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614859 // sqxtn v25.4h, v2.4s
+	WORD $0x4e614879 // sqxtn2 v25.8h, v3.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b00 // sqxtun v0.8b, v24.8h
+	WORD $0x6e212b20 // sqxtun2 v0.16b, v25.8h
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	WORD $0x0e614898 // sqxtn v24.4h, v4.4s
+	WORD $0x4e6148b8 // sqxtn2 v24.8h, v5.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e6148d9 // sqxtn v25.4h, v6.4s
+	WORD $0x4e6148f9 // sqxtn2 v25.8h, v7.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b01 // sqxtun v1.8b, v24.8h
+	WORD $0x6e212b21 // sqxtun2 v1.16b, v25.8h
+	WORD $0x6e3f1c21 // eor v1.16b, v1.16b, v31.16b
+	WORD $0x0e614918 // sqxtn v24.4h, v8.4s
+	WORD $0x4e614938 // sqxtn2 v24.8h, v9.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614959 // sqxtn v25.4h, v10.4s
+	WORD $0x4e614979 // sqxtn2 v25.8h, v11.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b02 // sqxtun v2.8b, v24.8h
+	WORD $0x6e212b22 // sqxtun2 v2.16b, v25.8h
+	WORD $0x6e3f1c42 // eor v2.16b, v2.16b, v31.16b
+	WORD $0x0e614998 // sqxtn v24.4h, v12.4s
+	WORD $0x4e6149b8 // sqxtn2 v24.8h, v13.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e6149d9 // sqxtn v25.4h, v14.4s
+	WORD $0x4e6149f9 // sqxtn2 v25.8h, v15.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b03 // sqxtun v3.8b, v24.8h
+	WORD $0x6e212b23 // sqxtun2 v3.16b, v25.8h
+	WORD $0x6e3f1c63 // eor v3.16b, v3.16b, v31.16b
+	WORD $0x0e614a18 // sqxtn v24.4h, v16.4s
+	WORD $0x4e614a38 // sqxtn2 v24.8h, v17.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614a59 // sqxtn v25.4h, v18.4s
+	WORD $0x4e614a79 // sqxtn2 v25.8h, v19.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b04 // sqxtun v4.8b, v24.8h
+	WORD $0x6e212b24 // sqxtun2 v4.16b, v25.8h
+	WORD $0x6e3f1c84 // eor v4.16b, v4.16b, v31.16b
+	CMP $16, R11
+	BNE edge
+	WORD $0x3d800120 // str q0, [x9]
+	ADD R10, R9
+	WORD $0x3d800121 // str q1, [x9]
+	ADD R10, R9
+	WORD $0x3d800122 // str q2, [x9]
+	ADD R10, R9
+	WORD $0x3d800123 // str q3, [x9]
+	ADD R10, R9
+	WORD $0x3d800124 // str q4, [x9]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-328(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x3d801044 // str q4, [x2, #64]
+	MOVD $5, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVBU.P 1(R4), R7
+	MOVB.P R7, 1(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $16, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotBytes6(SB), NOSPLIT, $392-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	ADD R12, R4, R5
+	ADD R12, R5, R6
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+	WORD $0x4f000414 // movi v20.4s, #0
+	WORD $0x4f000415 // movi v21.4s, #0
+	WORD $0x4f000416 // movi v22.4s, #0
+	WORD $0x4f000417 // movi v23.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x3cc1047a // ldr q26, [x3], #16
+	WORD $0x3cc1049b // ldr q27, [x4], #16
+	WORD $0x3cc104bc // ldr q28, [x5], #16
+	WORD $0x3cc104dd // ldr q29, [x6], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x6e3e1f9c // eor v28.16b, v28.16b, v30.16b
+	WORD $0x6e3e1fbd // eor v29.16b, v29.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d0 // sdot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x4f9de3d4 // sdot v20.4s, v30.16b, v29.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f1 // sdot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x4f9de3f5 // sdot v21.4s, v31.16b, v29.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d2 // sdot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x4f9de3d6 // sdot v22.4s, v30.16b, v29.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
+	WORD $0x4f9de3f7 // sdot v23.4s, v31.16b, v29.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3c8 // sdot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3cc // sdot v12.4s, v30.16b, v27.4b[1]
+	WORD $0x4fbce3d0 // sdot v16.4s, v30.16b, v28.4b[1]
+	WORD $0x4fbde3d4 // sdot v20.4s, v30.16b, v29.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3e9 // sdot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ed // sdot v13.4s, v31.16b, v27.4b[1]
+	WORD $0x4fbce3f1 // sdot v17.4s, v31.16b, v28.4b[1]
+	WORD $0x4fbde3f5 // sdot v21.4s, v31.16b, v29.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3ca // sdot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3ce // sdot v14.4s, v30.16b, v27.4b[1]
+	WORD $0x4fbce3d2 // sdot v18.4s, v30.16b, v28.4b[1]
+	WORD $0x4fbde3d6 // sdot v22.4s, v30.16b, v29.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3eb // sdot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ef // sdot v15.4s, v31.16b, v27.4b[1]
+	WORD $0x4fbce3f3 // sdot v19.4s, v31.16b, v28.4b[1]
+	WORD $0x4fbde3f7 // sdot v23.4s, v31.16b, v29.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebc8 // sdot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebcc // sdot v12.4s, v30.16b, v27.4b[2]
+	WORD $0x4f9cebd0 // sdot v16.4s, v30.16b, v28.4b[2]
+	WORD $0x4f9debd4 // sdot v20.4s, v30.16b, v29.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebe9 // sdot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebed // sdot v13.4s, v31.16b, v27.4b[2]
+	WORD $0x4f9cebf1 // sdot v17.4s, v31.16b, v28.4b[2]
+	WORD $0x4f9debf5 // sdot v21.4s, v31.16b, v29.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebca // sdot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebce // sdot v14.4s, v30.16b, v27.4b[2]
+	WORD $0x4f9cebd2 // sdot v18.4s, v30.16b, v28.4b[2]
+	WORD $0x4f9debd6 // sdot v22.4s, v30.16b, v29.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebeb // sdot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebef // sdot v15.4s, v31.16b, v27.4b[2]
+	WORD $0x4f9cebf3 // sdot v19.4s, v31.16b, v28.4b[2]
+	WORD $0x4f9debf7 // sdot v23.4s, v31.16b, v29.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebc8 // sdot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebcc // sdot v12.4s, v30.16b, v27.4b[3]
+	WORD $0x4fbcebd0 // sdot v16.4s, v30.16b, v28.4b[3]
+	WORD $0x4fbdebd4 // sdot v20.4s, v30.16b, v29.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebe9 // sdot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebed // sdot v13.4s, v31.16b, v27.4b[3]
+	WORD $0x4fbcebf1 // sdot v17.4s, v31.16b, v28.4b[3]
+	WORD $0x4fbdebf5 // sdot v21.4s, v31.16b, v29.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebca // sdot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebce // sdot v14.4s, v30.16b, v27.4b[3]
+	WORD $0x4fbcebd2 // sdot v18.4s, v30.16b, v28.4b[3]
+	WORD $0x4fbdebd6 // sdot v22.4s, v30.16b, v29.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
+	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
+	WORD $0x4fbdebf7 // sdot v23.4s, v31.16b, v29.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0xbc40447a // ldr s26, [x3], #4
+	WORD $0xbc40449b // ldr s27, [x4], #4
+	WORD $0xbc4044bc // ldr s28, [x5], #4
+	WORD $0xbc4044dd // ldr s29, [x6], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x6e3e1f9c // eor v28.16b, v28.16b, v30.16b
+	WORD $0x6e3e1fbd // eor v29.16b, v29.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d0 // sdot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x4f9de3d4 // sdot v20.4s, v30.16b, v29.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f1 // sdot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x4f9de3f5 // sdot v21.4s, v31.16b, v29.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d2 // sdot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x4f9de3d6 // sdot v22.4s, v30.16b, v29.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
+	WORD $0x4f9de3f7 // sdot v23.4s, v31.16b, v29.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	ADD R14, R3
+	ADD R14, R4
+	ADD R14, R5
+	ADD R14, R6
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4eb88508 // add v8.4s, v8.4s, v24.4s
+	WORD $0x4eb98529 // add v9.4s, v9.4s, v25.4s
+	WORD $0x4eba854a // add v10.4s, v10.4s, v26.4s
+	WORD $0x4ebb856b // add v11.4s, v11.4s, v27.4s
+	WORD $0x4eb8858c // add v12.4s, v12.4s, v24.4s
+	WORD $0x4eb985ad // add v13.4s, v13.4s, v25.4s
+	WORD $0x4eba85ce // add v14.4s, v14.4s, v26.4s
+	WORD $0x4ebb85ef // add v15.4s, v15.4s, v27.4s
+	WORD $0x4eb88610 // add v16.4s, v16.4s, v24.4s
+	WORD $0x4eb98631 // add v17.4s, v17.4s, v25.4s
+	WORD $0x4eba8652 // add v18.4s, v18.4s, v26.4s
+	WORD $0x4ebb8673 // add v19.4s, v19.4s, v27.4s
+	WORD $0x4eb88694 // add v20.4s, v20.4s, v24.4s
+	WORD $0x4eb986b5 // add v21.4s, v21.4s, v25.4s
+	WORD $0x4eba86d6 // add v22.4s, v22.4s, v26.4s
+	WORD $0x4ebb86f7 // add v23.4s, v23.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89788 // mls v8.4s, v28.4s, v24.4s
+	WORD $0x6eb897a9 // mls v9.4s, v29.4s, v24.4s
+	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
+	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb8978c // mls v12.4s, v28.4s, v24.4s
+	WORD $0x6eb897ad // mls v13.4s, v29.4s, v24.4s
+	WORD $0x6eb897ce // mls v14.4s, v30.4s, v24.4s
+	WORD $0x6eb897ef // mls v15.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89790 // mls v16.4s, v28.4s, v24.4s
+	WORD $0x6eb897b1 // mls v17.4s, v29.4s, v24.4s
+	WORD $0x6eb897d2 // mls v18.4s, v30.4s, v24.4s
+	WORD $0x6eb897f3 // mls v19.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89794 // mls v20.4s, v28.4s, v24.4s
+	WORD $0x6eb897b5 // mls v21.4s, v29.4s, v24.4s
+	WORD $0x6eb897d6 // mls v22.4s, v30.4s, v24.4s
+	WORD $0x6eb897f7 // mls v23.4s, v31.4s, v24.4s
+alone:
+	MOVD scale+80(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
+	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
+	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e3adc42 // fmul v2.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc63 // fmul v3.4s, v3.4s, v27.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
+	WORD $0x6e3adcc6 // fmul v6.4s, v6.4s, v26.4s
+	WORD $0x6e3bdce7 // fmul v7.4s, v7.4s, v27.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x6e39dd29 // fmul v9.4s, v9.4s, v25.4s
+	WORD $0x6e3add4a // fmul v10.4s, v10.4s, v26.4s
+	WORD $0x6e3bdd6b // fmul v11.4s, v11.4s, v27.4s
+	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
+	WORD $0x6e39ddad // fmul v13.4s, v13.4s, v25.4s
+	WORD $0x6e3addce // fmul v14.4s, v14.4s, v26.4s
+	WORD $0x6e3bddef // fmul v15.4s, v15.4s, v27.4s
+	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
+	WORD $0x6e39de31 // fmul v17.4s, v17.4s, v25.4s
+	WORD $0x6e3ade52 // fmul v18.4s, v18.4s, v26.4s
+	WORD $0x6e3bde73 // fmul v19.4s, v19.4s, v27.4s
+	WORD $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
+	WORD $0x6e39deb5 // fmul v21.4s, v21.4s, v25.4s
+	WORD $0x6e3aded6 // fmul v22.4s, v22.4s, v26.4s
+	WORD $0x6e3bdef7 // fmul v23.4s, v23.4s, v27.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4e21a908 // fcvtns v8.4s, v8.4s
+	WORD $0x4e21a929 // fcvtns v9.4s, v9.4s
+	WORD $0x4e21a94a // fcvtns v10.4s, v10.4s
+	WORD $0x4e21a96b // fcvtns v11.4s, v11.4s
+	WORD $0x4e21a98c // fcvtns v12.4s, v12.4s
+	WORD $0x4e21a9ad // fcvtns v13.4s, v13.4s
+	WORD $0x4e21a9ce // fcvtns v14.4s, v14.4s
+	WORD $0x4e21a9ef // fcvtns v15.4s, v15.4s
+	WORD $0x4e21aa10 // fcvtns v16.4s, v16.4s
+	WORD $0x4e21aa31 // fcvtns v17.4s, v17.4s
+	WORD $0x4e21aa52 // fcvtns v18.4s, v18.4s
+	WORD $0x4e21aa73 // fcvtns v19.4s, v19.4s
+	WORD $0x4e21aa94 // fcvtns v20.4s, v20.4s
+	WORD $0x4e21aab5 // fcvtns v21.4s, v21.4s
+	WORD $0x4e21aad6 // fcvtns v22.4s, v22.4s
+	WORD $0x4e21aaf7 // fcvtns v23.4s, v23.4s
+	MOVD more+88(FP), R0
+	ADD $0, R0, R1
+	WORD $0x4d40c83c // ld1r {v28.4s}, [x1]
+	ADD $4, R0, R1
+	WORD $0x4d40c83d // ld1r {v29.4s}, [x1]
+	ADD $8, R0, R1
+	WORD $0x4d40c83e // ld1r {v30.4s}, [x1]
+	ADD $16, R0, R1
+	WORD $0x4d40c83f // ld1r {v31.4s}, [x1]
+	WORD $0x0e614818 // sqxtn v24.4h, v0.4s
+	WORD $0x4e614838 // sqxtn2 v24.8h, v1.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614859 // sqxtn v25.4h, v2.4s
+	WORD $0x4e614879 // sqxtn2 v25.8h, v3.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b00 // sqxtun v0.8b, v24.8h
+	WORD $0x6e212b20 // sqxtun2 v0.16b, v25.8h
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	WORD $0x0e614898 // sqxtn v24.4h, v4.4s
+	WORD $0x4e6148b8 // sqxtn2 v24.8h, v5.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e6148d9 // sqxtn v25.4h, v6.4s
+	WORD $0x4e6148f9 // sqxtn2 v25.8h, v7.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b01 // sqxtun v1.8b, v24.8h
+	WORD $0x6e212b21 // sqxtun2 v1.16b, v25.8h
+	WORD $0x6e3f1c21 // eor v1.16b, v1.16b, v31.16b
+	WORD $0x0e614918 // sqxtn v24.4h, v8.4s
+	WORD $0x4e614938 // sqxtn2 v24.8h, v9.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614959 // sqxtn v25.4h, v10.4s
+	WORD $0x4e614979 // sqxtn2 v25.8h, v11.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b02 // sqxtun v2.8b, v24.8h
+	WORD $0x6e212b22 // sqxtun2 v2.16b, v25.8h
+	WORD $0x6e3f1c42 // eor v2.16b, v2.16b, v31.16b
+	WORD $0x0e614998 // sqxtn v24.4h, v12.4s
+	WORD $0x4e6149b8 // sqxtn2 v24.8h, v13.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e6149d9 // sqxtn v25.4h, v14.4s
+	WORD $0x4e6149f9 // sqxtn2 v25.8h, v15.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b03 // sqxtun v3.8b, v24.8h
+	WORD $0x6e212b23 // sqxtun2 v3.16b, v25.8h
+	WORD $0x6e3f1c63 // eor v3.16b, v3.16b, v31.16b
+	WORD $0x0e614a18 // sqxtn v24.4h, v16.4s
+	WORD $0x4e614a38 // sqxtn2 v24.8h, v17.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614a59 // sqxtn v25.4h, v18.4s
+	WORD $0x4e614a79 // sqxtn2 v25.8h, v19.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b04 // sqxtun v4.8b, v24.8h
+	WORD $0x6e212b24 // sqxtun2 v4.16b, v25.8h
+	WORD $0x6e3f1c84 // eor v4.16b, v4.16b, v31.16b
+	WORD $0x0e614a98 // sqxtn v24.4h, v20.4s
+	WORD $0x4e614ab8 // sqxtn2 v24.8h, v21.4s
+	WORD $0x4e7c0f18 // sqadd v24.8h, v24.8h, v28.8h
+	WORD $0x4e7d6718 // smax v24.8h, v24.8h, v29.8h
+	WORD $0x4e7e6f18 // smin v24.8h, v24.8h, v30.8h
+	WORD $0x0e614ad9 // sqxtn v25.4h, v22.4s
+	WORD $0x4e614af9 // sqxtn2 v25.8h, v23.4s
+	WORD $0x4e7c0f39 // sqadd v25.8h, v25.8h, v28.8h
+	WORD $0x4e7d6739 // smax v25.8h, v25.8h, v29.8h
+	WORD $0x4e7e6f39 // smin v25.8h, v25.8h, v30.8h
+	WORD $0x2e212b05 // sqxtun v5.8b, v24.8h
+	WORD $0x6e212b25 // sqxtun2 v5.16b, v25.8h
+	WORD $0x6e3f1ca5 // eor v5.16b, v5.16b, v31.16b
+	CMP $16, R11
+	BNE edge
+	WORD $0x3d800120 // str q0, [x9]
+	ADD R10, R9
+	WORD $0x3d800121 // str q1, [x9]
+	ADD R10, R9
+	WORD $0x3d800122 // str q2, [x9]
+	ADD R10, R9
+	WORD $0x3d800123 // str q3, [x9]
+	ADD R10, R9
+	WORD $0x3d800124 // str q4, [x9]
+	ADD R10, R9
+	WORD $0x3d800125 // str q5, [x9]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-392(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x3d801044 // str q4, [x2, #64]
+	WORD $0x3d801445 // str q5, [x2, #80]
+	MOVD $6, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVBU.P 1(R4), R7
+	MOVB.P R7, 1(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $16, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotFloats1(SB), NOSPLIT, $72-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+alone:
+	MOVD scale+80(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e3adc42 // fmul v2.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc63 // fmul v3.4s, v3.4s, v27.4s
+	MOVD more+88(FP), R0
+	CBZ R0, out
+	MOVD more+88(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+out:
+	CMP $16, R11
+	BNE edge
+	WORD $0xad000520 // stp q0, q1, [x9]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-72(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	MOVD $1, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVWU.P 4(R4), R7
+	MOVW.P R7, 4(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $64, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotFloats2(SB), NOSPLIT, $136-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+alone:
+	MOVD scale+80(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e3adc42 // fmul v2.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc63 // fmul v3.4s, v3.4s, v27.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
+	WORD $0x6e3adcc6 // fmul v6.4s, v6.4s, v26.4s
+	WORD $0x6e3bdce7 // fmul v7.4s, v7.4s, v27.4s
+	MOVD more+88(FP), R0
+	CBZ R0, out
+	MOVD more+88(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+out:
+	CMP $16, R11
+	BNE edge
+	WORD $0xad000520 // stp q0, q1, [x9]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	ADD R10, R9
+	WORD $0xad001524 // stp q4, q5, [x9]
+	WORD $0xad011d26 // stp q6, q7, [x9, #32]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-136(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x3d801044 // str q4, [x2, #64]
+	WORD $0x3d801445 // str q5, [x2, #80]
+	WORD $0x3d801846 // str q6, [x2, #96]
+	WORD $0x3d801c47 // str q7, [x2, #112]
+	MOVD $2, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVWU.P 4(R4), R7
+	MOVW.P R7, 4(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $64, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotFloats3(SB), NOSPLIT, $200-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x3cc1047a // ldr q26, [x3], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3c8 // sdot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3e9 // sdot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3ca // sdot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3eb // sdot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebc8 // sdot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebe9 // sdot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebca // sdot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebeb // sdot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebc8 // sdot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebe9 // sdot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebca // sdot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0xbc40447a // ldr s26, [x3], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	ADD R14, R3
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4eb88508 // add v8.4s, v8.4s, v24.4s
+	WORD $0x4eb98529 // add v9.4s, v9.4s, v25.4s
+	WORD $0x4eba854a // add v10.4s, v10.4s, v26.4s
+	WORD $0x4ebb856b // add v11.4s, v11.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89788 // mls v8.4s, v28.4s, v24.4s
+	WORD $0x6eb897a9 // mls v9.4s, v29.4s, v24.4s
+	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
+	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
+alone:
+	MOVD scale+80(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e3adc42 // fmul v2.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc63 // fmul v3.4s, v3.4s, v27.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
+	WORD $0x6e3adcc6 // fmul v6.4s, v6.4s, v26.4s
+	WORD $0x6e3bdce7 // fmul v7.4s, v7.4s, v27.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x6e39dd29 // fmul v9.4s, v9.4s, v25.4s
+	WORD $0x6e3add4a // fmul v10.4s, v10.4s, v26.4s
+	WORD $0x6e3bdd6b // fmul v11.4s, v11.4s, v27.4s
+	MOVD more+88(FP), R0
+	CBZ R0, out
+	MOVD more+88(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
+	WORD $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
+	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+out:
+	CMP $16, R11
+	BNE edge
+	WORD $0xad000520 // stp q0, q1, [x9]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	ADD R10, R9
+	WORD $0xad001524 // stp q4, q5, [x9]
+	WORD $0xad011d26 // stp q6, q7, [x9, #32]
+	ADD R10, R9
+	WORD $0xad002528 // stp q8, q9, [x9]
+	WORD $0xad012d2a // stp q10, q11, [x9, #32]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-200(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x3d801044 // str q4, [x2, #64]
+	WORD $0x3d801445 // str q5, [x2, #80]
+	WORD $0x3d801846 // str q6, [x2, #96]
+	WORD $0x3d801c47 // str q7, [x2, #112]
+	WORD $0x3d802048 // str q8, [x2, #128]
+	WORD $0x3d802449 // str q9, [x2, #144]
+	WORD $0x3d80284a // str q10, [x2, #160]
+	WORD $0x3d802c4b // str q11, [x2, #176]
+	MOVD $3, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVWU.P 4(R4), R7
+	MOVW.P R7, 4(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $64, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotFloats4(SB), NOSPLIT, $264-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x3cc1047a // ldr q26, [x3], #16
+	WORD $0x3cc1049b // ldr q27, [x4], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3c8 // sdot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3cc // sdot v12.4s, v30.16b, v27.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3e9 // sdot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ed // sdot v13.4s, v31.16b, v27.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3ca // sdot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3ce // sdot v14.4s, v30.16b, v27.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3eb // sdot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ef // sdot v15.4s, v31.16b, v27.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebc8 // sdot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebcc // sdot v12.4s, v30.16b, v27.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebe9 // sdot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebed // sdot v13.4s, v31.16b, v27.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebca // sdot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebce // sdot v14.4s, v30.16b, v27.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebeb // sdot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebef // sdot v15.4s, v31.16b, v27.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebc8 // sdot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebcc // sdot v12.4s, v30.16b, v27.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebe9 // sdot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebed // sdot v13.4s, v31.16b, v27.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebca // sdot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebce // sdot v14.4s, v30.16b, v27.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0xbc40447a // ldr s26, [x3], #4
+	WORD $0xbc40449b // ldr s27, [x4], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	ADD R14, R3
+	ADD R14, R4
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4eb88508 // add v8.4s, v8.4s, v24.4s
+	WORD $0x4eb98529 // add v9.4s, v9.4s, v25.4s
+	WORD $0x4eba854a // add v10.4s, v10.4s, v26.4s
+	WORD $0x4ebb856b // add v11.4s, v11.4s, v27.4s
+	WORD $0x4eb8858c // add v12.4s, v12.4s, v24.4s
+	WORD $0x4eb985ad // add v13.4s, v13.4s, v25.4s
+	WORD $0x4eba85ce // add v14.4s, v14.4s, v26.4s
+	WORD $0x4ebb85ef // add v15.4s, v15.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89788 // mls v8.4s, v28.4s, v24.4s
+	WORD $0x6eb897a9 // mls v9.4s, v29.4s, v24.4s
+	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
+	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb8978c // mls v12.4s, v28.4s, v24.4s
+	WORD $0x6eb897ad // mls v13.4s, v29.4s, v24.4s
+	WORD $0x6eb897ce // mls v14.4s, v30.4s, v24.4s
+	WORD $0x6eb897ef // mls v15.4s, v31.4s, v24.4s
+alone:
+	MOVD scale+80(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e3adc42 // fmul v2.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc63 // fmul v3.4s, v3.4s, v27.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
+	WORD $0x6e3adcc6 // fmul v6.4s, v6.4s, v26.4s
+	WORD $0x6e3bdce7 // fmul v7.4s, v7.4s, v27.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x6e39dd29 // fmul v9.4s, v9.4s, v25.4s
+	WORD $0x6e3add4a // fmul v10.4s, v10.4s, v26.4s
+	WORD $0x6e3bdd6b // fmul v11.4s, v11.4s, v27.4s
+	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
+	WORD $0x6e39ddad // fmul v13.4s, v13.4s, v25.4s
+	WORD $0x6e3addce // fmul v14.4s, v14.4s, v26.4s
+	WORD $0x6e3bddef // fmul v15.4s, v15.4s, v27.4s
+	MOVD more+88(FP), R0
+	CBZ R0, out
+	MOVD more+88(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
+	WORD $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
+	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	WORD $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
+	WORD $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
+	WORD $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
+	WORD $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+out:
+	CMP $16, R11
+	BNE edge
+	WORD $0xad000520 // stp q0, q1, [x9]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	ADD R10, R9
+	WORD $0xad001524 // stp q4, q5, [x9]
+	WORD $0xad011d26 // stp q6, q7, [x9, #32]
+	ADD R10, R9
+	WORD $0xad002528 // stp q8, q9, [x9]
+	WORD $0xad012d2a // stp q10, q11, [x9, #32]
+	ADD R10, R9
+	WORD $0xad00352c // stp q12, q13, [x9]
+	WORD $0xad013d2e // stp q14, q15, [x9, #32]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-264(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x3d801044 // str q4, [x2, #64]
+	WORD $0x3d801445 // str q5, [x2, #80]
+	WORD $0x3d801846 // str q6, [x2, #96]
+	WORD $0x3d801c47 // str q7, [x2, #112]
+	WORD $0x3d802048 // str q8, [x2, #128]
+	WORD $0x3d802449 // str q9, [x2, #144]
+	WORD $0x3d80284a // str q10, [x2, #160]
+	WORD $0x3d802c4b // str q11, [x2, #176]
+	WORD $0x3d80304c // str q12, [x2, #192]
+	WORD $0x3d80344d // str q13, [x2, #208]
+	WORD $0x3d80384e // str q14, [x2, #224]
+	WORD $0x3d803c4f // str q15, [x2, #240]
+	MOVD $4, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVWU.P 4(R4), R7
+	MOVW.P R7, 4(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $64, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotFloats5(SB), NOSPLIT, $328-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	ADD R12, R4, R5
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x3cc1047a // ldr q26, [x3], #16
+	WORD $0x3cc1049b // ldr q27, [x4], #16
+	WORD $0x3cc104bc // ldr q28, [x5], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x6e3e1f9c // eor v28.16b, v28.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d0 // sdot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f1 // sdot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d2 // sdot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3c8 // sdot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3cc // sdot v12.4s, v30.16b, v27.4b[1]
+	WORD $0x4fbce3d0 // sdot v16.4s, v30.16b, v28.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3e9 // sdot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ed // sdot v13.4s, v31.16b, v27.4b[1]
+	WORD $0x4fbce3f1 // sdot v17.4s, v31.16b, v28.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3ca // sdot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3ce // sdot v14.4s, v30.16b, v27.4b[1]
+	WORD $0x4fbce3d2 // sdot v18.4s, v30.16b, v28.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3eb // sdot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ef // sdot v15.4s, v31.16b, v27.4b[1]
+	WORD $0x4fbce3f3 // sdot v19.4s, v31.16b, v28.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebc8 // sdot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebcc // sdot v12.4s, v30.16b, v27.4b[2]
+	WORD $0x4f9cebd0 // sdot v16.4s, v30.16b, v28.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebe9 // sdot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebed // sdot v13.4s, v31.16b, v27.4b[2]
+	WORD $0x4f9cebf1 // sdot v17.4s, v31.16b, v28.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebca // sdot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebce // sdot v14.4s, v30.16b, v27.4b[2]
+	WORD $0x4f9cebd2 // sdot v18.4s, v30.16b, v28.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebeb // sdot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebef // sdot v15.4s, v31.16b, v27.4b[2]
+	WORD $0x4f9cebf3 // sdot v19.4s, v31.16b, v28.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebc8 // sdot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebcc // sdot v12.4s, v30.16b, v27.4b[3]
+	WORD $0x4fbcebd0 // sdot v16.4s, v30.16b, v28.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebe9 // sdot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebed // sdot v13.4s, v31.16b, v27.4b[3]
+	WORD $0x4fbcebf1 // sdot v17.4s, v31.16b, v28.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebca // sdot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebce // sdot v14.4s, v30.16b, v27.4b[3]
+	WORD $0x4fbcebd2 // sdot v18.4s, v30.16b, v28.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
+	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0xbc40447a // ldr s26, [x3], #4
+	WORD $0xbc40449b // ldr s27, [x4], #4
+	WORD $0xbc4044bc // ldr s28, [x5], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x6e3e1f9c // eor v28.16b, v28.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d0 // sdot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f1 // sdot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d2 // sdot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	ADD R14, R3
+	ADD R14, R4
+	ADD R14, R5
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4eb88508 // add v8.4s, v8.4s, v24.4s
+	WORD $0x4eb98529 // add v9.4s, v9.4s, v25.4s
+	WORD $0x4eba854a // add v10.4s, v10.4s, v26.4s
+	WORD $0x4ebb856b // add v11.4s, v11.4s, v27.4s
+	WORD $0x4eb8858c // add v12.4s, v12.4s, v24.4s
+	WORD $0x4eb985ad // add v13.4s, v13.4s, v25.4s
+	WORD $0x4eba85ce // add v14.4s, v14.4s, v26.4s
+	WORD $0x4ebb85ef // add v15.4s, v15.4s, v27.4s
+	WORD $0x4eb88610 // add v16.4s, v16.4s, v24.4s
+	WORD $0x4eb98631 // add v17.4s, v17.4s, v25.4s
+	WORD $0x4eba8652 // add v18.4s, v18.4s, v26.4s
+	WORD $0x4ebb8673 // add v19.4s, v19.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89788 // mls v8.4s, v28.4s, v24.4s
+	WORD $0x6eb897a9 // mls v9.4s, v29.4s, v24.4s
+	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
+	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb8978c // mls v12.4s, v28.4s, v24.4s
+	WORD $0x6eb897ad // mls v13.4s, v29.4s, v24.4s
+	WORD $0x6eb897ce // mls v14.4s, v30.4s, v24.4s
+	WORD $0x6eb897ef // mls v15.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89790 // mls v16.4s, v28.4s, v24.4s
+	WORD $0x6eb897b1 // mls v17.4s, v29.4s, v24.4s
+	WORD $0x6eb897d2 // mls v18.4s, v30.4s, v24.4s
+	WORD $0x6eb897f3 // mls v19.4s, v31.4s, v24.4s
+alone:
+	MOVD scale+80(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e3adc42 // fmul v2.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc63 // fmul v3.4s, v3.4s, v27.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
+	WORD $0x6e3adcc6 // fmul v6.4s, v6.4s, v26.4s
+	WORD $0x6e3bdce7 // fmul v7.4s, v7.4s, v27.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x6e39dd29 // fmul v9.4s, v9.4s, v25.4s
+	WORD $0x6e3add4a // fmul v10.4s, v10.4s, v26.4s
+	WORD $0x6e3bdd6b // fmul v11.4s, v11.4s, v27.4s
+	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
+	WORD $0x6e39ddad // fmul v13.4s, v13.4s, v25.4s
+	WORD $0x6e3addce // fmul v14.4s, v14.4s, v26.4s
+	WORD $0x6e3bddef // fmul v15.4s, v15.4s, v27.4s
+	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
+	WORD $0x6e39de31 // fmul v17.4s, v17.4s, v25.4s
+	WORD $0x6e3ade52 // fmul v18.4s, v18.4s, v26.4s
+	WORD $0x6e3bde73 // fmul v19.4s, v19.4s, v27.4s
+	MOVD more+88(FP), R0
+	CBZ R0, out
+	MOVD more+88(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
+	WORD $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
+	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	WORD $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
+	WORD $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
+	WORD $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
+	WORD $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x4e3ed652 // fadd v18.4s, v18.4s, v30.4s
+	WORD $0x4e3fd673 // fadd v19.4s, v19.4s, v31.4s
+out:
+	CMP $16, R11
+	BNE edge
+	WORD $0xad000520 // stp q0, q1, [x9]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	ADD R10, R9
+	WORD $0xad001524 // stp q4, q5, [x9]
+	WORD $0xad011d26 // stp q6, q7, [x9, #32]
+	ADD R10, R9
+	WORD $0xad002528 // stp q8, q9, [x9]
+	WORD $0xad012d2a // stp q10, q11, [x9, #32]
+	ADD R10, R9
+	WORD $0xad00352c // stp q12, q13, [x9]
+	WORD $0xad013d2e // stp q14, q15, [x9, #32]
+	ADD R10, R9
+	WORD $0xad004530 // stp q16, q17, [x9]
+	WORD $0xad014d32 // stp q18, q19, [x9, #32]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-328(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x3d801044 // str q4, [x2, #64]
+	WORD $0x3d801445 // str q5, [x2, #80]
+	WORD $0x3d801846 // str q6, [x2, #96]
+	WORD $0x3d801c47 // str q7, [x2, #112]
+	WORD $0x3d802048 // str q8, [x2, #128]
+	WORD $0x3d802449 // str q9, [x2, #144]
+	WORD $0x3d80284a // str q10, [x2, #160]
+	WORD $0x3d802c4b // str q11, [x2, #176]
+	WORD $0x3d80304c // str q12, [x2, #192]
+	WORD $0x3d80344d // str q13, [x2, #208]
+	WORD $0x3d80384e // str q14, [x2, #224]
+	WORD $0x3d803c4f // str q15, [x2, #240]
+	WORD $0x3d804050 // str q16, [x2, #256]
+	WORD $0x3d804451 // str q17, [x2, #272]
+	WORD $0x3d804852 // str q18, [x2, #288]
+	WORD $0x3d804c53 // str q19, [x2, #304]
+	MOVD $5, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVWU.P 4(R4), R7
+	MOVW.P R7, 4(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $64, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotFloats6(SB), NOSPLIT, $392-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	ADD R12, R4, R5
+	ADD R12, R5, R6
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+	WORD $0x4f000414 // movi v20.4s, #0
+	WORD $0x4f000415 // movi v21.4s, #0
+	WORD $0x4f000416 // movi v22.4s, #0
+	WORD $0x4f000417 // movi v23.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x3cc1047a // ldr q26, [x3], #16
+	WORD $0x3cc1049b // ldr q27, [x4], #16
+	WORD $0x3cc104bc // ldr q28, [x5], #16
+	WORD $0x3cc104dd // ldr q29, [x6], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x6e3e1f9c // eor v28.16b, v28.16b, v30.16b
+	WORD $0x6e3e1fbd // eor v29.16b, v29.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d0 // sdot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x4f9de3d4 // sdot v20.4s, v30.16b, v29.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f1 // sdot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x4f9de3f5 // sdot v21.4s, v31.16b, v29.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d2 // sdot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x4f9de3d6 // sdot v22.4s, v30.16b, v29.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
+	WORD $0x4f9de3f7 // sdot v23.4s, v31.16b, v29.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3c8 // sdot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3cc // sdot v12.4s, v30.16b, v27.4b[1]
+	WORD $0x4fbce3d0 // sdot v16.4s, v30.16b, v28.4b[1]
+	WORD $0x4fbde3d4 // sdot v20.4s, v30.16b, v29.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3e9 // sdot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ed // sdot v13.4s, v31.16b, v27.4b[1]
+	WORD $0x4fbce3f1 // sdot v17.4s, v31.16b, v28.4b[1]
+	WORD $0x4fbde3f5 // sdot v21.4s, v31.16b, v29.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3ca // sdot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3ce // sdot v14.4s, v30.16b, v27.4b[1]
+	WORD $0x4fbce3d2 // sdot v18.4s, v30.16b, v28.4b[1]
+	WORD $0x4fbde3d6 // sdot v22.4s, v30.16b, v29.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3eb // sdot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ef // sdot v15.4s, v31.16b, v27.4b[1]
+	WORD $0x4fbce3f3 // sdot v19.4s, v31.16b, v28.4b[1]
+	WORD $0x4fbde3f7 // sdot v23.4s, v31.16b, v29.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebc8 // sdot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebcc // sdot v12.4s, v30.16b, v27.4b[2]
+	WORD $0x4f9cebd0 // sdot v16.4s, v30.16b, v28.4b[2]
+	WORD $0x4f9debd4 // sdot v20.4s, v30.16b, v29.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebe9 // sdot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebed // sdot v13.4s, v31.16b, v27.4b[2]
+	WORD $0x4f9cebf1 // sdot v17.4s, v31.16b, v28.4b[2]
+	WORD $0x4f9debf5 // sdot v21.4s, v31.16b, v29.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebca // sdot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebce // sdot v14.4s, v30.16b, v27.4b[2]
+	WORD $0x4f9cebd2 // sdot v18.4s, v30.16b, v28.4b[2]
+	WORD $0x4f9debd6 // sdot v22.4s, v30.16b, v29.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebeb // sdot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebef // sdot v15.4s, v31.16b, v27.4b[2]
+	WORD $0x4f9cebf3 // sdot v19.4s, v31.16b, v28.4b[2]
+	WORD $0x4f9debf7 // sdot v23.4s, v31.16b, v29.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebc8 // sdot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebcc // sdot v12.4s, v30.16b, v27.4b[3]
+	WORD $0x4fbcebd0 // sdot v16.4s, v30.16b, v28.4b[3]
+	WORD $0x4fbdebd4 // sdot v20.4s, v30.16b, v29.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebe9 // sdot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebed // sdot v13.4s, v31.16b, v27.4b[3]
+	WORD $0x4fbcebf1 // sdot v17.4s, v31.16b, v28.4b[3]
+	WORD $0x4fbdebf5 // sdot v21.4s, v31.16b, v29.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebca // sdot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebce // sdot v14.4s, v30.16b, v27.4b[3]
+	WORD $0x4fbcebd2 // sdot v18.4s, v30.16b, v28.4b[3]
+	WORD $0x4fbdebd6 // sdot v22.4s, v30.16b, v29.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
+	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
+	WORD $0x4fbdebf7 // sdot v23.4s, v31.16b, v29.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0xbc40447a // ldr s26, [x3], #4
+	WORD $0xbc40449b // ldr s27, [x4], #4
+	WORD $0xbc4044bc // ldr s28, [x5], #4
+	WORD $0xbc4044dd // ldr s29, [x6], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x6e3e1f9c // eor v28.16b, v28.16b, v30.16b
+	WORD $0x6e3e1fbd // eor v29.16b, v29.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d0 // sdot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x4f9de3d4 // sdot v20.4s, v30.16b, v29.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f1 // sdot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x4f9de3f5 // sdot v21.4s, v31.16b, v29.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d2 // sdot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x4f9de3d6 // sdot v22.4s, v30.16b, v29.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
+	WORD $0x4f9de3f7 // sdot v23.4s, v31.16b, v29.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	ADD R14, R3
+	ADD R14, R4
+	ADD R14, R5
+	ADD R14, R6
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4eb88508 // add v8.4s, v8.4s, v24.4s
+	WORD $0x4eb98529 // add v9.4s, v9.4s, v25.4s
+	WORD $0x4eba854a // add v10.4s, v10.4s, v26.4s
+	WORD $0x4ebb856b // add v11.4s, v11.4s, v27.4s
+	WORD $0x4eb8858c // add v12.4s, v12.4s, v24.4s
+	WORD $0x4eb985ad // add v13.4s, v13.4s, v25.4s
+	WORD $0x4eba85ce // add v14.4s, v14.4s, v26.4s
+	WORD $0x4ebb85ef // add v15.4s, v15.4s, v27.4s
+	WORD $0x4eb88610 // add v16.4s, v16.4s, v24.4s
+	WORD $0x4eb98631 // add v17.4s, v17.4s, v25.4s
+	WORD $0x4eba8652 // add v18.4s, v18.4s, v26.4s
+	WORD $0x4ebb8673 // add v19.4s, v19.4s, v27.4s
+	WORD $0x4eb88694 // add v20.4s, v20.4s, v24.4s
+	WORD $0x4eb986b5 // add v21.4s, v21.4s, v25.4s
+	WORD $0x4eba86d6 // add v22.4s, v22.4s, v26.4s
+	WORD $0x4ebb86f7 // add v23.4s, v23.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89788 // mls v8.4s, v28.4s, v24.4s
+	WORD $0x6eb897a9 // mls v9.4s, v29.4s, v24.4s
+	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
+	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb8978c // mls v12.4s, v28.4s, v24.4s
+	WORD $0x6eb897ad // mls v13.4s, v29.4s, v24.4s
+	WORD $0x6eb897ce // mls v14.4s, v30.4s, v24.4s
+	WORD $0x6eb897ef // mls v15.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89790 // mls v16.4s, v28.4s, v24.4s
+	WORD $0x6eb897b1 // mls v17.4s, v29.4s, v24.4s
+	WORD $0x6eb897d2 // mls v18.4s, v30.4s, v24.4s
+	WORD $0x6eb897f3 // mls v19.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89794 // mls v20.4s, v28.4s, v24.4s
+	WORD $0x6eb897b5 // mls v21.4s, v29.4s, v24.4s
+	WORD $0x6eb897d6 // mls v22.4s, v30.4s, v24.4s
+	WORD $0x6eb897f7 // mls v23.4s, v31.4s, v24.4s
+alone:
+	MOVD scale+80(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
+	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
+	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e39dc21 // fmul v1.4s, v1.4s, v25.4s
+	WORD $0x6e3adc42 // fmul v2.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc63 // fmul v3.4s, v3.4s, v27.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
+	WORD $0x6e3adcc6 // fmul v6.4s, v6.4s, v26.4s
+	WORD $0x6e3bdce7 // fmul v7.4s, v7.4s, v27.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x6e39dd29 // fmul v9.4s, v9.4s, v25.4s
+	WORD $0x6e3add4a // fmul v10.4s, v10.4s, v26.4s
+	WORD $0x6e3bdd6b // fmul v11.4s, v11.4s, v27.4s
+	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
+	WORD $0x6e39ddad // fmul v13.4s, v13.4s, v25.4s
+	WORD $0x6e3addce // fmul v14.4s, v14.4s, v26.4s
+	WORD $0x6e3bddef // fmul v15.4s, v15.4s, v27.4s
+	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
+	WORD $0x6e39de31 // fmul v17.4s, v17.4s, v25.4s
+	WORD $0x6e3ade52 // fmul v18.4s, v18.4s, v26.4s
+	WORD $0x6e3bde73 // fmul v19.4s, v19.4s, v27.4s
+	WORD $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
+	WORD $0x6e39deb5 // fmul v21.4s, v21.4s, v25.4s
+	WORD $0x6e3aded6 // fmul v22.4s, v22.4s, v26.4s
+	WORD $0x6e3bdef7 // fmul v23.4s, v23.4s, v27.4s
+	MOVD more+88(FP), R0
+	CBZ R0, out
+	MOVD more+88(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
+	WORD $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
+	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	WORD $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
+	WORD $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
+	WORD $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
+	WORD $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x4e3ed652 // fadd v18.4s, v18.4s, v30.4s
+	WORD $0x4e3fd673 // fadd v19.4s, v19.4s, v31.4s
+	WORD $0x4e3cd694 // fadd v20.4s, v20.4s, v28.4s
+	WORD $0x4e3dd6b5 // fadd v21.4s, v21.4s, v29.4s
+	WORD $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
+	WORD $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
+out:
+	CMP $16, R11
+	BNE edge
+	WORD $0xad000520 // stp q0, q1, [x9]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	ADD R10, R9
+	WORD $0xad001524 // stp q4, q5, [x9]
+	WORD $0xad011d26 // stp q6, q7, [x9, #32]
+	ADD R10, R9
+	WORD $0xad002528 // stp q8, q9, [x9]
+	WORD $0xad012d2a // stp q10, q11, [x9, #32]
+	ADD R10, R9
+	WORD $0xad00352c // stp q12, q13, [x9]
+	WORD $0xad013d2e // stp q14, q15, [x9, #32]
+	ADD R10, R9
+	WORD $0xad004530 // stp q16, q17, [x9]
+	WORD $0xad014d32 // stp q18, q19, [x9, #32]
+	ADD R10, R9
+	WORD $0xad005534 // stp q20, q21, [x9]
+	WORD $0xad015d36 // stp q22, q23, [x9, #32]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-392(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x3d801044 // str q4, [x2, #64]
+	WORD $0x3d801445 // str q5, [x2, #80]
+	WORD $0x3d801846 // str q6, [x2, #96]
+	WORD $0x3d801c47 // str q7, [x2, #112]
+	WORD $0x3d802048 // str q8, [x2, #128]
+	WORD $0x3d802449 // str q9, [x2, #144]
+	WORD $0x3d80284a // str q10, [x2, #160]
+	WORD $0x3d802c4b // str q11, [x2, #176]
+	WORD $0x3d80304c // str q12, [x2, #192]
+	WORD $0x3d80344d // str q13, [x2, #208]
+	WORD $0x3d80384e // str q14, [x2, #224]
+	WORD $0x3d803c4f // str q15, [x2, #240]
+	WORD $0x3d804050 // str q16, [x2, #256]
+	WORD $0x3d804451 // str q17, [x2, #272]
+	WORD $0x3d804852 // str q18, [x2, #288]
+	WORD $0x3d804c53 // str q19, [x2, #304]
+	WORD $0x3d805054 // str q20, [x2, #320]
+	WORD $0x3d805455 // str q21, [x2, #336]
+	WORD $0x3d805856 // str q22, [x2, #352]
+	WORD $0x3d805c57 // str q23, [x2, #368]
+	MOVD $6, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVWU.P 4(R4), R7
+	MOVW.P R7, 4(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $64, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotInts1(SB), NOSPLIT, $72-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+alone:
+	CMP $16, R11
+	BNE edge
+	WORD $0xad000520 // stp q0, q1, [x9]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-72(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	MOVD $1, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVWU.P 4(R4), R7
+	MOVW.P R7, 4(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $64, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotInts2(SB), NOSPLIT, $136-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+alone:
+	CMP $16, R11
+	BNE edge
+	WORD $0xad000520 // stp q0, q1, [x9]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	ADD R10, R9
+	WORD $0xad001524 // stp q4, q5, [x9]
+	WORD $0xad011d26 // stp q6, q7, [x9, #32]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-136(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x3d801044 // str q4, [x2, #64]
+	WORD $0x3d801445 // str q5, [x2, #80]
+	WORD $0x3d801846 // str q6, [x2, #96]
+	WORD $0x3d801c47 // str q7, [x2, #112]
+	MOVD $2, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVWU.P 4(R4), R7
+	MOVW.P R7, 4(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $64, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotInts3(SB), NOSPLIT, $200-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x3cc1047a // ldr q26, [x3], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3c8 // sdot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3e9 // sdot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3ca // sdot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3eb // sdot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebc8 // sdot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebe9 // sdot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebca // sdot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebeb // sdot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebc8 // sdot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebe9 // sdot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebca // sdot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0xbc40447a // ldr s26, [x3], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	ADD R14, R3
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4eb88508 // add v8.4s, v8.4s, v24.4s
+	WORD $0x4eb98529 // add v9.4s, v9.4s, v25.4s
+	WORD $0x4eba854a // add v10.4s, v10.4s, v26.4s
+	WORD $0x4ebb856b // add v11.4s, v11.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89788 // mls v8.4s, v28.4s, v24.4s
+	WORD $0x6eb897a9 // mls v9.4s, v29.4s, v24.4s
+	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
+	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
+alone:
+	CMP $16, R11
+	BNE edge
+	WORD $0xad000520 // stp q0, q1, [x9]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	ADD R10, R9
+	WORD $0xad001524 // stp q4, q5, [x9]
+	WORD $0xad011d26 // stp q6, q7, [x9, #32]
+	ADD R10, R9
+	WORD $0xad002528 // stp q8, q9, [x9]
+	WORD $0xad012d2a // stp q10, q11, [x9, #32]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-200(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x3d801044 // str q4, [x2, #64]
+	WORD $0x3d801445 // str q5, [x2, #80]
+	WORD $0x3d801846 // str q6, [x2, #96]
+	WORD $0x3d801c47 // str q7, [x2, #112]
+	WORD $0x3d802048 // str q8, [x2, #128]
+	WORD $0x3d802449 // str q9, [x2, #144]
+	WORD $0x3d80284a // str q10, [x2, #160]
+	WORD $0x3d802c4b // str q11, [x2, #176]
+	MOVD $3, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVWU.P 4(R4), R7
+	MOVW.P R7, 4(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $64, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotInts4(SB), NOSPLIT, $264-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x3cc1047a // ldr q26, [x3], #16
+	WORD $0x3cc1049b // ldr q27, [x4], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3c8 // sdot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3cc // sdot v12.4s, v30.16b, v27.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3e9 // sdot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ed // sdot v13.4s, v31.16b, v27.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3ca // sdot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3ce // sdot v14.4s, v30.16b, v27.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3eb // sdot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ef // sdot v15.4s, v31.16b, v27.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebc8 // sdot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebcc // sdot v12.4s, v30.16b, v27.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebe9 // sdot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebed // sdot v13.4s, v31.16b, v27.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebca // sdot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebce // sdot v14.4s, v30.16b, v27.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebeb // sdot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebef // sdot v15.4s, v31.16b, v27.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebc8 // sdot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebcc // sdot v12.4s, v30.16b, v27.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebe9 // sdot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebed // sdot v13.4s, v31.16b, v27.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebca // sdot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebce // sdot v14.4s, v30.16b, v27.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0xbc40447a // ldr s26, [x3], #4
+	WORD $0xbc40449b // ldr s27, [x4], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	ADD R14, R3
+	ADD R14, R4
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4eb88508 // add v8.4s, v8.4s, v24.4s
+	WORD $0x4eb98529 // add v9.4s, v9.4s, v25.4s
+	WORD $0x4eba854a // add v10.4s, v10.4s, v26.4s
+	WORD $0x4ebb856b // add v11.4s, v11.4s, v27.4s
+	WORD $0x4eb8858c // add v12.4s, v12.4s, v24.4s
+	WORD $0x4eb985ad // add v13.4s, v13.4s, v25.4s
+	WORD $0x4eba85ce // add v14.4s, v14.4s, v26.4s
+	WORD $0x4ebb85ef // add v15.4s, v15.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89788 // mls v8.4s, v28.4s, v24.4s
+	WORD $0x6eb897a9 // mls v9.4s, v29.4s, v24.4s
+	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
+	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb8978c // mls v12.4s, v28.4s, v24.4s
+	WORD $0x6eb897ad // mls v13.4s, v29.4s, v24.4s
+	WORD $0x6eb897ce // mls v14.4s, v30.4s, v24.4s
+	WORD $0x6eb897ef // mls v15.4s, v31.4s, v24.4s
+alone:
+	CMP $16, R11
+	BNE edge
+	WORD $0xad000520 // stp q0, q1, [x9]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	ADD R10, R9
+	WORD $0xad001524 // stp q4, q5, [x9]
+	WORD $0xad011d26 // stp q6, q7, [x9, #32]
+	ADD R10, R9
+	WORD $0xad002528 // stp q8, q9, [x9]
+	WORD $0xad012d2a // stp q10, q11, [x9, #32]
+	ADD R10, R9
+	WORD $0xad00352c // stp q12, q13, [x9]
+	WORD $0xad013d2e // stp q14, q15, [x9, #32]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-264(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x3d801044 // str q4, [x2, #64]
+	WORD $0x3d801445 // str q5, [x2, #80]
+	WORD $0x3d801846 // str q6, [x2, #96]
+	WORD $0x3d801c47 // str q7, [x2, #112]
+	WORD $0x3d802048 // str q8, [x2, #128]
+	WORD $0x3d802449 // str q9, [x2, #144]
+	WORD $0x3d80284a // str q10, [x2, #160]
+	WORD $0x3d802c4b // str q11, [x2, #176]
+	WORD $0x3d80304c // str q12, [x2, #192]
+	WORD $0x3d80344d // str q13, [x2, #208]
+	WORD $0x3d80384e // str q14, [x2, #224]
+	WORD $0x3d803c4f // str q15, [x2, #240]
+	MOVD $4, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVWU.P 4(R4), R7
+	MOVW.P R7, 4(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $64, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotInts5(SB), NOSPLIT, $328-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	ADD R12, R4, R5
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x3cc1047a // ldr q26, [x3], #16
+	WORD $0x3cc1049b // ldr q27, [x4], #16
+	WORD $0x3cc104bc // ldr q28, [x5], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x6e3e1f9c // eor v28.16b, v28.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d0 // sdot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f1 // sdot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d2 // sdot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3c8 // sdot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3cc // sdot v12.4s, v30.16b, v27.4b[1]
+	WORD $0x4fbce3d0 // sdot v16.4s, v30.16b, v28.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3e9 // sdot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ed // sdot v13.4s, v31.16b, v27.4b[1]
+	WORD $0x4fbce3f1 // sdot v17.4s, v31.16b, v28.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3ca // sdot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3ce // sdot v14.4s, v30.16b, v27.4b[1]
+	WORD $0x4fbce3d2 // sdot v18.4s, v30.16b, v28.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3eb // sdot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ef // sdot v15.4s, v31.16b, v27.4b[1]
+	WORD $0x4fbce3f3 // sdot v19.4s, v31.16b, v28.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebc8 // sdot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebcc // sdot v12.4s, v30.16b, v27.4b[2]
+	WORD $0x4f9cebd0 // sdot v16.4s, v30.16b, v28.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebe9 // sdot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebed // sdot v13.4s, v31.16b, v27.4b[2]
+	WORD $0x4f9cebf1 // sdot v17.4s, v31.16b, v28.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebca // sdot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebce // sdot v14.4s, v30.16b, v27.4b[2]
+	WORD $0x4f9cebd2 // sdot v18.4s, v30.16b, v28.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebeb // sdot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebef // sdot v15.4s, v31.16b, v27.4b[2]
+	WORD $0x4f9cebf3 // sdot v19.4s, v31.16b, v28.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebc8 // sdot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebcc // sdot v12.4s, v30.16b, v27.4b[3]
+	WORD $0x4fbcebd0 // sdot v16.4s, v30.16b, v28.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebe9 // sdot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebed // sdot v13.4s, v31.16b, v27.4b[3]
+	WORD $0x4fbcebf1 // sdot v17.4s, v31.16b, v28.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebca // sdot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebce // sdot v14.4s, v30.16b, v27.4b[3]
+	WORD $0x4fbcebd2 // sdot v18.4s, v30.16b, v28.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
+	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0xbc40447a // ldr s26, [x3], #4
+	WORD $0xbc40449b // ldr s27, [x4], #4
+	WORD $0xbc4044bc // ldr s28, [x5], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x6e3e1f9c // eor v28.16b, v28.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d0 // sdot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f1 // sdot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d2 // sdot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	ADD R14, R3
+	ADD R14, R4
+	ADD R14, R5
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4eb88508 // add v8.4s, v8.4s, v24.4s
+	WORD $0x4eb98529 // add v9.4s, v9.4s, v25.4s
+	WORD $0x4eba854a // add v10.4s, v10.4s, v26.4s
+	WORD $0x4ebb856b // add v11.4s, v11.4s, v27.4s
+	WORD $0x4eb8858c // add v12.4s, v12.4s, v24.4s
+	WORD $0x4eb985ad // add v13.4s, v13.4s, v25.4s
+	WORD $0x4eba85ce // add v14.4s, v14.4s, v26.4s
+	WORD $0x4ebb85ef // add v15.4s, v15.4s, v27.4s
+	WORD $0x4eb88610 // add v16.4s, v16.4s, v24.4s
+	WORD $0x4eb98631 // add v17.4s, v17.4s, v25.4s
+	WORD $0x4eba8652 // add v18.4s, v18.4s, v26.4s
+	WORD $0x4ebb8673 // add v19.4s, v19.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89788 // mls v8.4s, v28.4s, v24.4s
+	WORD $0x6eb897a9 // mls v9.4s, v29.4s, v24.4s
+	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
+	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb8978c // mls v12.4s, v28.4s, v24.4s
+	WORD $0x6eb897ad // mls v13.4s, v29.4s, v24.4s
+	WORD $0x6eb897ce // mls v14.4s, v30.4s, v24.4s
+	WORD $0x6eb897ef // mls v15.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89790 // mls v16.4s, v28.4s, v24.4s
+	WORD $0x6eb897b1 // mls v17.4s, v29.4s, v24.4s
+	WORD $0x6eb897d2 // mls v18.4s, v30.4s, v24.4s
+	WORD $0x6eb897f3 // mls v19.4s, v31.4s, v24.4s
+alone:
+	CMP $16, R11
+	BNE edge
+	WORD $0xad000520 // stp q0, q1, [x9]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	ADD R10, R9
+	WORD $0xad001524 // stp q4, q5, [x9]
+	WORD $0xad011d26 // stp q6, q7, [x9, #32]
+	ADD R10, R9
+	WORD $0xad002528 // stp q8, q9, [x9]
+	WORD $0xad012d2a // stp q10, q11, [x9, #32]
+	ADD R10, R9
+	WORD $0xad00352c // stp q12, q13, [x9]
+	WORD $0xad013d2e // stp q14, q15, [x9, #32]
+	ADD R10, R9
+	WORD $0xad004530 // stp q16, q17, [x9]
+	WORD $0xad014d32 // stp q18, q19, [x9, #32]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-328(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x3d801044 // str q4, [x2, #64]
+	WORD $0x3d801445 // str q5, [x2, #80]
+	WORD $0x3d801846 // str q6, [x2, #96]
+	WORD $0x3d801c47 // str q7, [x2, #112]
+	WORD $0x3d802048 // str q8, [x2, #128]
+	WORD $0x3d802449 // str q9, [x2, #144]
+	WORD $0x3d80284a // str q10, [x2, #160]
+	WORD $0x3d802c4b // str q11, [x2, #176]
+	WORD $0x3d80304c // str q12, [x2, #192]
+	WORD $0x3d80344d // str q13, [x2, #208]
+	WORD $0x3d80384e // str q14, [x2, #224]
+	WORD $0x3d803c4f // str q15, [x2, #240]
+	WORD $0x3d804050 // str q16, [x2, #256]
+	WORD $0x3d804451 // str q17, [x2, #272]
+	WORD $0x3d804852 // str q18, [x2, #288]
+	WORD $0x3d804c53 // str q19, [x2, #304]
+	MOVD $5, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVWU.P 4(R4), R7
+	MOVW.P R7, 4(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $64, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
+TEXT ·dotInts6(SB), NOSPLIT, $392-112
+	MOVD kg+0(FP), R15
+	MOVD a+8(FP), R1
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R7
+	MOVD c+32(FP), R9
+	MOVD ldc+40(FP), R10
+	MOVD w+48(FP), R11
+	MOVD segments+96(FP), R13
+	MOVD step+104(FP), R14
+	ADD R12, R1, R2
+	ADD R12, R2, R3
+	ADD R12, R3, R4
+	ADD R12, R4, R5
+	ADD R12, R5, R6
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000405 // movi v5.4s, #0
+	WORD $0x4f000406 // movi v6.4s, #0
+	WORD $0x4f000407 // movi v7.4s, #0
+	WORD $0x4f000408 // movi v8.4s, #0
+	WORD $0x4f000409 // movi v9.4s, #0
+	WORD $0x4f00040a // movi v10.4s, #0
+	WORD $0x4f00040b // movi v11.4s, #0
+	WORD $0x4f00040c // movi v12.4s, #0
+	WORD $0x4f00040d // movi v13.4s, #0
+	WORD $0x4f00040e // movi v14.4s, #0
+	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4f000410 // movi v16.4s, #0
+	WORD $0x4f000411 // movi v17.4s, #0
+	WORD $0x4f000412 // movi v18.4s, #0
+	WORD $0x4f000413 // movi v19.4s, #0
+	WORD $0x4f000414 // movi v20.4s, #0
+	WORD $0x4f000415 // movi v21.4s, #0
+	WORD $0x4f000416 // movi v22.4s, #0
+	WORD $0x4f000417 // movi v23.4s, #0
+segment:
+	MOVD R15, R0
+	SUBS $4, R0
+	BLT tail
+	PCALIGN $16
+loop:
+	WORD $0x3cc10438 // ldr q24, [x1], #16
+	WORD $0x3cc10459 // ldr q25, [x2], #16
+	WORD $0x3cc1047a // ldr q26, [x3], #16
+	WORD $0x3cc1049b // ldr q27, [x4], #16
+	WORD $0x3cc104bc // ldr q28, [x5], #16
+	WORD $0x3cc104dd // ldr q29, [x6], #16
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x6e3e1f9c // eor v28.16b, v28.16b, v30.16b
+	WORD $0x6e3e1fbd // eor v29.16b, v29.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d0 // sdot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x4f9de3d4 // sdot v20.4s, v30.16b, v29.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f1 // sdot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x4f9de3f5 // sdot v21.4s, v31.16b, v29.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d2 // sdot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x4f9de3d6 // sdot v22.4s, v30.16b, v29.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
+	WORD $0x4f9de3f7 // sdot v23.4s, v31.16b, v29.4b[0]
+	WORD $0x3dc020fe // ldr q30, [x7, #128]
+	WORD $0x4fb8e3c0 // sdot v0.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c4 // sdot v4.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3c8 // sdot v8.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3cc // sdot v12.4s, v30.16b, v27.4b[1]
+	WORD $0x4fbce3d0 // sdot v16.4s, v30.16b, v28.4b[1]
+	WORD $0x4fbde3d4 // sdot v20.4s, v30.16b, v29.4b[1]
+	WORD $0x3dc024ff // ldr q31, [x7, #144]
+	WORD $0x4fb8e3e1 // sdot v1.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e5 // sdot v5.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3e9 // sdot v9.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ed // sdot v13.4s, v31.16b, v27.4b[1]
+	WORD $0x4fbce3f1 // sdot v17.4s, v31.16b, v28.4b[1]
+	WORD $0x4fbde3f5 // sdot v21.4s, v31.16b, v29.4b[1]
+	WORD $0x3dc028fe // ldr q30, [x7, #160]
+	WORD $0x4fb8e3c2 // sdot v2.4s, v30.16b, v24.4b[1]
+	WORD $0x4fb9e3c6 // sdot v6.4s, v30.16b, v25.4b[1]
+	WORD $0x4fbae3ca // sdot v10.4s, v30.16b, v26.4b[1]
+	WORD $0x4fbbe3ce // sdot v14.4s, v30.16b, v27.4b[1]
+	WORD $0x4fbce3d2 // sdot v18.4s, v30.16b, v28.4b[1]
+	WORD $0x4fbde3d6 // sdot v22.4s, v30.16b, v29.4b[1]
+	WORD $0x3dc02cff // ldr q31, [x7, #176]
+	WORD $0x4fb8e3e3 // sdot v3.4s, v31.16b, v24.4b[1]
+	WORD $0x4fb9e3e7 // sdot v7.4s, v31.16b, v25.4b[1]
+	WORD $0x4fbae3eb // sdot v11.4s, v31.16b, v26.4b[1]
+	WORD $0x4fbbe3ef // sdot v15.4s, v31.16b, v27.4b[1]
+	WORD $0x4fbce3f3 // sdot v19.4s, v31.16b, v28.4b[1]
+	WORD $0x4fbde3f7 // sdot v23.4s, v31.16b, v29.4b[1]
+	WORD $0x3dc040fe // ldr q30, [x7, #256]
+	WORD $0x4f98ebc0 // sdot v0.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc4 // sdot v4.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebc8 // sdot v8.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebcc // sdot v12.4s, v30.16b, v27.4b[2]
+	WORD $0x4f9cebd0 // sdot v16.4s, v30.16b, v28.4b[2]
+	WORD $0x4f9debd4 // sdot v20.4s, v30.16b, v29.4b[2]
+	WORD $0x3dc044ff // ldr q31, [x7, #272]
+	WORD $0x4f98ebe1 // sdot v1.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe5 // sdot v5.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebe9 // sdot v9.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebed // sdot v13.4s, v31.16b, v27.4b[2]
+	WORD $0x4f9cebf1 // sdot v17.4s, v31.16b, v28.4b[2]
+	WORD $0x4f9debf5 // sdot v21.4s, v31.16b, v29.4b[2]
+	WORD $0x3dc048fe // ldr q30, [x7, #288]
+	WORD $0x4f98ebc2 // sdot v2.4s, v30.16b, v24.4b[2]
+	WORD $0x4f99ebc6 // sdot v6.4s, v30.16b, v25.4b[2]
+	WORD $0x4f9aebca // sdot v10.4s, v30.16b, v26.4b[2]
+	WORD $0x4f9bebce // sdot v14.4s, v30.16b, v27.4b[2]
+	WORD $0x4f9cebd2 // sdot v18.4s, v30.16b, v28.4b[2]
+	WORD $0x4f9debd6 // sdot v22.4s, v30.16b, v29.4b[2]
+	WORD $0x3dc04cff // ldr q31, [x7, #304]
+	WORD $0x4f98ebe3 // sdot v3.4s, v31.16b, v24.4b[2]
+	WORD $0x4f99ebe7 // sdot v7.4s, v31.16b, v25.4b[2]
+	WORD $0x4f9aebeb // sdot v11.4s, v31.16b, v26.4b[2]
+	WORD $0x4f9bebef // sdot v15.4s, v31.16b, v27.4b[2]
+	WORD $0x4f9cebf3 // sdot v19.4s, v31.16b, v28.4b[2]
+	WORD $0x4f9debf7 // sdot v23.4s, v31.16b, v29.4b[2]
+	WORD $0x3dc060fe // ldr q30, [x7, #384]
+	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc4 // sdot v4.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebc8 // sdot v8.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebcc // sdot v12.4s, v30.16b, v27.4b[3]
+	WORD $0x4fbcebd0 // sdot v16.4s, v30.16b, v28.4b[3]
+	WORD $0x4fbdebd4 // sdot v20.4s, v30.16b, v29.4b[3]
+	WORD $0x3dc064ff // ldr q31, [x7, #400]
+	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe5 // sdot v5.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebe9 // sdot v9.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebed // sdot v13.4s, v31.16b, v27.4b[3]
+	WORD $0x4fbcebf1 // sdot v17.4s, v31.16b, v28.4b[3]
+	WORD $0x4fbdebf5 // sdot v21.4s, v31.16b, v29.4b[3]
+	WORD $0x3dc068fe // ldr q30, [x7, #416]
+	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
+	WORD $0x4fb9ebc6 // sdot v6.4s, v30.16b, v25.4b[3]
+	WORD $0x4fbaebca // sdot v10.4s, v30.16b, v26.4b[3]
+	WORD $0x4fbbebce // sdot v14.4s, v30.16b, v27.4b[3]
+	WORD $0x4fbcebd2 // sdot v18.4s, v30.16b, v28.4b[3]
+	WORD $0x4fbdebd6 // sdot v22.4s, v30.16b, v29.4b[3]
+	WORD $0x3dc06cff // ldr q31, [x7, #432]
+	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
+	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
+	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
+	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
+	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
+	WORD $0x4fbdebf7 // sdot v23.4s, v31.16b, v29.4b[3]
+	ADD $512, R7
+	SUBS $4, R0
+	BGE loop
+tail:
+	ADDS $4, R0
+	BEQ next
+one:
+	WORD $0xbc404438 // ldr s24, [x1], #4
+	WORD $0xbc404459 // ldr s25, [x2], #4
+	WORD $0xbc40447a // ldr s26, [x3], #4
+	WORD $0xbc40449b // ldr s27, [x4], #4
+	WORD $0xbc4044bc // ldr s28, [x5], #4
+	WORD $0xbc4044dd // ldr s29, [x6], #4
+	WORD $0x4f04e41e // movi v30.16b, #128
+	WORD $0x6e3e1f18 // eor v24.16b, v24.16b, v30.16b
+	WORD $0x6e3e1f39 // eor v25.16b, v25.16b, v30.16b
+	WORD $0x6e3e1f5a // eor v26.16b, v26.16b, v30.16b
+	WORD $0x6e3e1f7b // eor v27.16b, v27.16b, v30.16b
+	WORD $0x6e3e1f9c // eor v28.16b, v28.16b, v30.16b
+	WORD $0x6e3e1fbd // eor v29.16b, v29.16b, v30.16b
+	WORD $0x3dc000fe // ldr q30, [x7, #0]
+	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c4 // sdot v4.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3c8 // sdot v8.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3cc // sdot v12.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d0 // sdot v16.4s, v30.16b, v28.4b[0]
+	WORD $0x4f9de3d4 // sdot v20.4s, v30.16b, v29.4b[0]
+	WORD $0x3dc004ff // ldr q31, [x7, #16]
+	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e5 // sdot v5.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3e9 // sdot v9.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ed // sdot v13.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f1 // sdot v17.4s, v31.16b, v28.4b[0]
+	WORD $0x4f9de3f5 // sdot v21.4s, v31.16b, v29.4b[0]
+	WORD $0x3dc008fe // ldr q30, [x7, #32]
+	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
+	WORD $0x4f99e3c6 // sdot v6.4s, v30.16b, v25.4b[0]
+	WORD $0x4f9ae3ca // sdot v10.4s, v30.16b, v26.4b[0]
+	WORD $0x4f9be3ce // sdot v14.4s, v30.16b, v27.4b[0]
+	WORD $0x4f9ce3d2 // sdot v18.4s, v30.16b, v28.4b[0]
+	WORD $0x4f9de3d6 // sdot v22.4s, v30.16b, v29.4b[0]
+	WORD $0x3dc00cff // ldr q31, [x7, #48]
+	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
+	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
+	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
+	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
+	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
+	WORD $0x4f9de3f7 // sdot v23.4s, v31.16b, v29.4b[0]
+	ADD $128, R7
+	SUBS $1, R0
+	BNE one
+next:
+	ADD R14, R1
+	ADD R14, R2
+	ADD R14, R3
+	ADD R14, R4
+	ADD R14, R5
+	ADD R14, R6
+	SUBS $1, R13
+	BNE segment
+	MOVD bias+56(FP), R0
+	WORD $0xad406418 // ldp q24, q25, [x0]
+	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
+	WORD $0x4eb88400 // add v0.4s, v0.4s, v24.4s
+	WORD $0x4eb98421 // add v1.4s, v1.4s, v25.4s
+	WORD $0x4eba8442 // add v2.4s, v2.4s, v26.4s
+	WORD $0x4ebb8463 // add v3.4s, v3.4s, v27.4s
+	WORD $0x4eb88484 // add v4.4s, v4.4s, v24.4s
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4eb88508 // add v8.4s, v8.4s, v24.4s
+	WORD $0x4eb98529 // add v9.4s, v9.4s, v25.4s
+	WORD $0x4eba854a // add v10.4s, v10.4s, v26.4s
+	WORD $0x4ebb856b // add v11.4s, v11.4s, v27.4s
+	WORD $0x4eb8858c // add v12.4s, v12.4s, v24.4s
+	WORD $0x4eb985ad // add v13.4s, v13.4s, v25.4s
+	WORD $0x4eba85ce // add v14.4s, v14.4s, v26.4s
+	WORD $0x4ebb85ef // add v15.4s, v15.4s, v27.4s
+	WORD $0x4eb88610 // add v16.4s, v16.4s, v24.4s
+	WORD $0x4eb98631 // add v17.4s, v17.4s, v25.4s
+	WORD $0x4eba8652 // add v18.4s, v18.4s, v26.4s
+	WORD $0x4ebb8673 // add v19.4s, v19.4s, v27.4s
+	WORD $0x4eb88694 // add v20.4s, v20.4s, v24.4s
+	WORD $0x4eb986b5 // add v21.4s, v21.4s, v25.4s
+	WORD $0x4eba86d6 // add v22.4s, v22.4s, v26.4s
+	WORD $0x4ebb86f7 // add v23.4s, v23.4s, v27.4s
+	MOVD zeros+72(FP), R0
+	CBZ R0, alone
+	MOVD zeros+72(FP), R0
+	WORD $0xad40741c // ldp q28, q29, [x0]
+	WORD $0xad417c1e // ldp q30, q31, [x0, #32]
+	MOVD sums+64(FP), R0
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89780 // mls v0.4s, v28.4s, v24.4s
+	WORD $0x6eb897a1 // mls v1.4s, v29.4s, v24.4s
+	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
+	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89784 // mls v4.4s, v28.4s, v24.4s
+	WORD $0x6eb897a5 // mls v5.4s, v29.4s, v24.4s
+	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
+	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89788 // mls v8.4s, v28.4s, v24.4s
+	WORD $0x6eb897a9 // mls v9.4s, v29.4s, v24.4s
+	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
+	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb8978c // mls v12.4s, v28.4s, v24.4s
+	WORD $0x6eb897ad // mls v13.4s, v29.4s, v24.4s
+	WORD $0x6eb897ce // mls v14.4s, v30.4s, v24.4s
+	WORD $0x6eb897ef // mls v15.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89790 // mls v16.4s, v28.4s, v24.4s
+	WORD $0x6eb897b1 // mls v17.4s, v29.4s, v24.4s
+	WORD $0x6eb897d2 // mls v18.4s, v30.4s, v24.4s
+	WORD $0x6eb897f3 // mls v19.4s, v31.4s, v24.4s
+	WORD $0x4ddfc818 // ld1r {v24.4s}, [x0], #4
+	WORD $0x6eb89794 // mls v20.4s, v28.4s, v24.4s
+	WORD $0x6eb897b5 // mls v21.4s, v29.4s, v24.4s
+	WORD $0x6eb897d6 // mls v22.4s, v30.4s, v24.4s
+	WORD $0x6eb897f7 // mls v23.4s, v31.4s, v24.4s
+alone:
+	CMP $16, R11
+	BNE edge
+	WORD $0xad000520 // stp q0, q1, [x9]
+	WORD $0xad010d22 // stp q2, q3, [x9, #32]
+	ADD R10, R9
+	WORD $0xad001524 // stp q4, q5, [x9]
+	WORD $0xad011d26 // stp q6, q7, [x9, #32]
+	ADD R10, R9
+	WORD $0xad002528 // stp q8, q9, [x9]
+	WORD $0xad012d2a // stp q10, q11, [x9, #32]
+	ADD R10, R9
+	WORD $0xad00352c // stp q12, q13, [x9]
+	WORD $0xad013d2e // stp q14, q15, [x9, #32]
+	ADD R10, R9
+	WORD $0xad004530 // stp q16, q17, [x9]
+	WORD $0xad014d32 // stp q18, q19, [x9, #32]
+	ADD R10, R9
+	WORD $0xad005534 // stp q20, q21, [x9]
+	WORD $0xad015d36 // stp q22, q23, [x9, #32]
+	ADD R10, R9
+	RET
+edge:
+	MOVD $buf-392(SP), R2
+	WORD $0x3d800040 // str q0, [x2, #0]
+	WORD $0x3d800441 // str q1, [x2, #16]
+	WORD $0x3d800842 // str q2, [x2, #32]
+	WORD $0x3d800c43 // str q3, [x2, #48]
+	WORD $0x3d801044 // str q4, [x2, #64]
+	WORD $0x3d801445 // str q5, [x2, #80]
+	WORD $0x3d801846 // str q6, [x2, #96]
+	WORD $0x3d801c47 // str q7, [x2, #112]
+	WORD $0x3d802048 // str q8, [x2, #128]
+	WORD $0x3d802449 // str q9, [x2, #144]
+	WORD $0x3d80284a // str q10, [x2, #160]
+	WORD $0x3d802c4b // str q11, [x2, #176]
+	WORD $0x3d80304c // str q12, [x2, #192]
+	WORD $0x3d80344d // str q13, [x2, #208]
+	WORD $0x3d80384e // str q14, [x2, #224]
+	WORD $0x3d803c4f // str q15, [x2, #240]
+	WORD $0x3d804050 // str q16, [x2, #256]
+	WORD $0x3d804451 // str q17, [x2, #272]
+	WORD $0x3d804852 // str q18, [x2, #288]
+	WORD $0x3d804c53 // str q19, [x2, #304]
+	WORD $0x3d805054 // str q20, [x2, #320]
+	WORD $0x3d805455 // str q21, [x2, #336]
+	WORD $0x3d805856 // str q22, [x2, #352]
+	WORD $0x3d805c57 // str q23, [x2, #368]
+	MOVD $6, R3
+row:
+	MOVD R2, R4
+	MOVD R9, R5
+	MOVD R11, R6
+each:
+	MOVWU.P 4(R4), R7
+	MOVW.P R7, 4(R5)
+	SUBS $1, R6
+	BNE each
+	ADD $64, R2
+	ADD R10, R9
+	SUBS $1, R3
+	BNE row
+	RET
+
 TEXT ·neonPack(SB), NOSPLIT, $0-48
 	MOVD groups+0(FP), R0
 	MOVD src+8(FP), R1

@@ -91,4 +91,88 @@ var neonx = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ld
 }
 
 //go:noescape
+func dotBytes1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotBytes2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotBytes3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotBytes4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotBytes5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotBytes6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+var dotBytes = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int){
+	nil,
+	dotBytes1,
+	dotBytes2,
+	dotBytes3,
+	dotBytes4,
+	dotBytes5,
+	dotBytes6,
+}
+
+//go:noescape
+func dotFloats1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotFloats2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotFloats3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotFloats4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotFloats5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotFloats6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+var dotFloats = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int){
+	nil,
+	dotFloats1,
+	dotFloats2,
+	dotFloats3,
+	dotFloats4,
+	dotFloats5,
+	dotFloats6,
+}
+
+//go:noescape
+func dotInts1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotInts2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotInts3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotInts4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotInts5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func dotInts6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+var dotInts = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int){
+	nil,
+	dotInts1,
+	dotInts2,
+	dotInts3,
+	dotInts4,
+	dotInts5,
+	dotInts6,
+}
+
+//go:noescape
 func neonPack(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64)

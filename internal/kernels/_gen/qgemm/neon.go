@@ -9,6 +9,8 @@ import (
 const (
 	neonSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int"
 	neonMR  = 6
+
+	dotOutSig = neonSig + ", bias, sums, zeros, scale, more unsafe.Pointer, segments, step int"
 )
 
 func neonAll() {
@@ -24,6 +26,12 @@ func neonAll() {
 		wordTile(f, fmt.Sprint("neonx", mr), mr)
 	}
 	f.Table("neonx", neonMR, neonSig)
+	for _, kind := range []string{"Bytes", "Floats", "Ints"} {
+		for mr := 1; mr <= neonMR; mr++ {
+			dotOut(f, kind, mr)
+		}
+		f.Table("dot"+kind, neonMR, dotOutSig)
+	}
 	neonPack(f)
 	f.Write()
 }
@@ -47,6 +55,13 @@ func dotTile(f *neon.File, name string, mr, nv int) {
 	for i := range mr * nv {
 		f.Zero(i)
 	}
+	dotLoop(f, mr, nv, "end")
+	f.L("end")
+	put(f, mr, nv, frame, func(i, x int) int { return i*nv + x })
+}
+
+// dotLoop goes over R0 groups, at least one, and leaves for end.
+func dotLoop(f *neon.File, mr, nv int, end string) {
 	step := func(u int) {
 		for x := range nv {
 			b := 30 + x&1
@@ -78,7 +93,7 @@ func dotTile(f *neon.File, name string, mr, nv int) {
 	f.P("BGE loop")
 	f.L("tail")
 	f.P("ADDS $4, R0")
-	f.P("BEQ end")
+	f.P("BEQ %s", end)
 	f.L("one")
 	for i := range mr {
 		f.N("ldr s%d, [x%d], #4", 24+i, 1+i)
@@ -88,8 +103,131 @@ func dotTile(f *neon.File, name string, mr, nv int) {
 	f.P("ADD $128, R7")
 	f.P("SUBS $1, R0")
 	f.P("BNE one")
-	f.L("end")
-	put(f, mr, nv, frame, func(i, x int) int { return i*nv + x })
+}
+
+// dotOut writes a tile of mr rows and 16 columns whose sums become bytes, floats
+// or integers of 32 bits before they leave the registers. R13 counts segments of
+// A, each R14 bytes behind the end of the one before, and R15 is kg.
+func dotOut(f *neon.File, kind string, mr int) {
+	frame := mr*64 + 8
+	f.Frame(fmt.Sprint("dot", kind, mr), dotOutSig, frame, 112)
+	f.Args("R15", "kg+0", "R1", "a+8", "R12", "lda+16", "R7", "b+24", "R9", "c+32", "R10", "ldc+40", "R11", "w+48", "R13", "segments+96", "R14", "step+104")
+	for i := 1; i < mr; i++ {
+		f.P("ADD R12, R%d, R%d", i, i+1)
+	}
+	for i := range 4 * mr {
+		f.Zero(i)
+	}
+	f.L("segment")
+	f.P("MOVD R15, R0")
+	dotLoop(f, mr, 4, "next")
+	f.L("next")
+	for i := range mr {
+		f.P("ADD R14, R%d", 1+i)
+	}
+	f.P("SUBS $1, R13")
+	f.P("BNE segment")
+	four := func(arg string, v int) {
+		f.P("MOVD %s(FP), R0", arg)
+		f.N("ldp q%d, q%d, [x0]", v, v+1)
+		f.N("ldp q%d, q%d, [x0, #32]", v+2, v+3)
+	}
+	each := func(format string, v func(i, x int) []any) {
+		for i := range mr {
+			for x := range 4 {
+				f.N(format, v(i, x)...)
+			}
+		}
+	}
+	with := func(from int) func(i, x int) []any {
+		return func(i, x int) []any { return []any{4*i + x, 4*i + x, from + x} }
+	}
+	self := func(i, x int) []any { return []any{4*i + x, 4*i + x} }
+	four("bias+56", 24)
+	each("add v%d.4s, v%d.4s, v%d.4s", with(24))
+	f.P("MOVD zeros+72(FP), R0")
+	f.P("CBZ R0, alone")
+	four("zeros+72", 28)
+	f.P("MOVD sums+64(FP), R0")
+	for i := range mr {
+		f.N("ld1r {v24.4s}, [x0], #4")
+		for x := range 4 {
+			f.N("mls v%d.4s, v%d.4s, v24.4s", 4*i+x, 28+x)
+		}
+	}
+	f.L("alone")
+	if kind != "Ints" {
+		four("scale+80", 24)
+		each("scvtf v%d.4s, v%d.4s", self)
+		each("fmul v%d.4s, v%d.4s, v%d.4s", with(24))
+	}
+	size := 4
+	switch kind {
+	case "Floats":
+		f.P("MOVD more+88(FP), R0")
+		f.P("CBZ R0, out")
+		four("more+88", 28)
+		each("fadd v%d.4s, v%d.4s, v%d.4s", with(28))
+		f.L("out")
+	case "Bytes": // of row i in V<i>
+		size = 1
+		each("fcvtns v%d.4s, v%d.4s", self)
+		f.P("MOVD more+88(FP), R0")
+		for i, off := range []int{0, 4, 8, 16} {
+			f.P("ADD $%d, R0, R1", off)
+			f.N("ld1r {v%d.4s}, [x1]", 28+i)
+		}
+		for i := range mr {
+			for h := range 2 {
+				v := 4*i + 2*h
+				f.N("sqxtn v%d.4h, v%d.4s", 24+h, v)
+				f.N("sqxtn2 v%d.8h, v%d.4s", 24+h, v+1)
+				f.N("sqadd v%d.8h, v%d.8h, v28.8h", 24+h, 24+h)
+				f.N("smax v%d.8h, v%d.8h, v29.8h", 24+h, 24+h)
+				f.N("smin v%d.8h, v%d.8h, v30.8h", 24+h, 24+h)
+			}
+			f.N("sqxtun v%d.8b, v24.8h", i)
+			f.N("sqxtun2 v%d.16b, v25.8h", i)
+			f.N("eor v%d.16b, v%d.16b, v31.16b", i, i)
+		}
+	}
+	f.P("CMP $16, R11")
+	f.P("BNE edge")
+	for i := range mr {
+		if size == 1 {
+			f.N("str q%d, [x9]", i)
+		} else {
+			f.N("stp q%d, q%d, [x9]", 4*i, 4*i+1)
+			f.N("stp q%d, q%d, [x9, #32]", 4*i+2, 4*i+3)
+		}
+		f.P("ADD R10, R9")
+	}
+	f.P("RET")
+	// Fewer columns: by way of the stack.
+	f.L("edge")
+	f.P("MOVD $buf-%d(SP), R2", frame)
+	for i := range mr * size {
+		f.N("str q%d, [x2, #%d]", i, 16*i)
+	}
+	f.P("MOVD $%d, R3", mr)
+	f.L("row")
+	f.P("MOVD R2, R4")
+	f.P("MOVD R9, R5")
+	f.P("MOVD R11, R6")
+	f.L("each")
+	load, store := "MOVWU.P 4(R4), R7", "MOVW.P R7, 4(R5)"
+	if size == 1 {
+		load, store = "MOVBU.P 1(R4), R7", "MOVB.P R7, 1(R5)"
+	}
+	f.P(load)
+	f.P(store)
+	f.P("SUBS $1, R6")
+	f.P("BNE each")
+	f.P("ADD $%d, R2", 16*size)
+	f.P("ADD R10, R9")
+	f.P("SUBS $1, R3")
+	f.P("BNE row")
+	f.P("RET")
 }
 
 // wordTile writes a tile of mr rows and 8 columns for processors without dot
