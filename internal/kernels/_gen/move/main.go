@@ -1,5 +1,5 @@
-// Command move writes internal/kernels/move/move_amd64.s. It is run by go
-// generate in that folder.
+// Command move writes move_amd64.s, move_arm64.s and stubs_arm64.go of
+// internal/kernels/move. It is run by go generate in that folder.
 package main
 
 import (
@@ -14,6 +14,7 @@ func main() {
 	unweave(a)
 	weigh2(a)
 	weigh512(a)
+	neonAll()
 	a.Write("move_amd64.s")
 }
 

@@ -24,6 +24,7 @@ func main() {
 	}, "VPADDD")
 	read(a, "read2", "Y", 32)
 	read(a, "read512", "Z", 64)
+	neonAll()
 	a.Write("peak_amd64.s")
 }
 
