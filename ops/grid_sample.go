@@ -92,30 +92,67 @@ func gridSample[T floating](c *Call, v *gridSampler) error {
 	for _, n := range gs[1 : len(gs)-1] {
 		places *= n
 	}
+	if size > math.MaxInt32 {
+		return fmt.Errorf("%w: images of %d elements", ErrUnsupported, size)
+	}
 	if size == 0 && len(y) > 0 {
 		return fmt.Errorf("X has shape %v, which has nothing to sample", xs)
 	}
 	ch := xs[1]
 	st := tensor.Strides(in)
-	c.P.For(xs[0]*places, max(1, (1<<12)/max(1, ch)), func(lo, hi int) {
+	// Places are taken together, so that all of a channel's are computed at once.
+	const some = 256
+	pieces := (places + some - 1) / some
+	c.P.For(xs[0]*pieces, max(1, (1<<12)/(some*max(1, ch))), func(lo, hi int) {
 		s := newGridTaps[T](v, in, st)
-		for q := lo; q < hi; q++ {
-			n, o := q/places, q%places
-			s.place(grid[q*d : (q+1)*d])
-			for k := range ch {
-				img := x[(n*ch+k)*size : (n*ch+k+1)*size]
-				sum := T(0)
-				for t, at := range s.at {
-					if at >= 0 {
-						sum += s.w[t] * img[at]
-					}
-				}
-				y[(n*ch+k)*places+o] = sum
+		k := len(s.at)
+		t := tapsOf[T]{k, make([]int32, some*k), make([]T, some*k)}
+		for u := lo; u < hi; u++ {
+			n, from := u/pieces, u%pieces*some
+			m := min(some, places-from)
+			if v.mode == "linear" && d == 2 {
+				s.places(grid[2*(n*places+from):][:2*m], t.at, t.w)
+			} else {
+				s.each(grid[d*(n*places+from):][:d*m], t.at, t.w)
+			}
+			for i := range ch {
+				t.inside(y[(n*ch+i)*places+from:][:m], x[(n*ch+i)*size:][:size])
 			}
 		}
 	})
 	done()
 	return nil
+}
+
+// inside computes one element per place; negative taps are zeros outside.
+func (t *tapsOf[T]) inside(y, x []T) {
+	if t.k == 4 {
+		at, w := t.at[:4*len(y)], t.w[:4*len(y)]
+		for i := range y {
+			a, b := at[4*i:][:4:4], w[4*i:][:4:4]
+			var s T
+			if a[0]|a[1]|a[2]|a[3] >= 0 {
+				s = b[0]*x[a[0]] + b[1]*x[a[1]] + b[2]*x[a[2]] + b[3]*x[a[3]]
+			} else {
+				for j, p := range a {
+					if p >= 0 {
+						s += b[j] * x[p]
+					}
+				}
+			}
+			y[i] = s
+		}
+		return
+	}
+	for i := range y {
+		s := T(0)
+		for j, p := range t.at[i*t.k:][:t.k] {
+			if p >= 0 {
+				s += t.w[i*t.k+j] * x[p]
+			}
+		}
+		y[i] = s
+	}
 }
 
 // gridTaps are the elements, with weights, that one place is made of.
@@ -138,6 +175,17 @@ func newGridTaps[T floating](v *gridSampler, in, st []int) *gridTaps[T] {
 	}
 	s.at, s.w = make([]int, total), make([]T, total)
 	return s
+}
+
+// each sets the taps of a number of places to at and w.
+func (s *gridTaps[T]) each(grid []T, at []int32, w []T) {
+	d, k := len(s.in), len(s.at)
+	for o := range len(grid) / d {
+		s.place(grid[o*d:][:d])
+		for j, p := range s.at {
+			at[o*k+j], w[o*k+j] = int32(p), s.w[j]
+		}
+	}
 }
 
 // place sets the taps for one place.
@@ -190,6 +238,51 @@ func (s *gridTaps[T]) place(g []T) {
 			at += p * s.st[i]
 		}
 		s.at[t], s.w[t] = at, w
+	}
+}
+
+// places sets the four taps of each of a number of places, in linear mode in two
+// dimensions, to at and w.
+func (s *gridTaps[T]) places(grid []T, at []int32, w []T) {
+	h, wd := s.in[0], s.in[1]
+	// A coordinate u is at pixel u·scale + shift.
+	sx, sy := float64(wd)/2, float64(h)/2
+	tx, ty := (float64(wd)-1)/2, (float64(h)-1)/2
+	if s.v.align {
+		sx, sy = tx, ty
+	}
+	zeros := s.v.padding == "zeros"
+	for o := range len(grid) / 2 {
+		x, y := float64(grid[2*o])*sx+tx, float64(grid[2*o+1])*sy+ty
+		if !zeros {
+			x, y = s.border(x, wd), s.border(y, h)
+		}
+		if !(math.Abs(x) < 1<<30 && math.Abs(y) < 1<<30) { // also NaN: far outside
+			x, y = -1<<30, -1<<30
+		}
+		fx, fy := math.Floor(x), math.Floor(y)
+		q, p := int(fx), int(fy)
+		wx, wy := T(x-fx), T(y-fy)
+		a, b := at[4*o:][:4:4], w[4*o:][:4:4]
+		b[0], b[1], b[2], b[3] = (1-wy)*(1-wx), (1-wy)*wx, wy*(1-wx), wy*wx
+		if uint(p) < uint(h-1) && uint(q) < uint(wd-1) {
+			c := int32(p*wd + q)
+			a[0], a[1], a[2], a[3] = c, c+1, c+int32(wd), c+int32(wd)+1
+			continue
+		}
+		for t := range 4 {
+			i, j := p+t/2, q+t%2
+			if uint(i) >= uint(h) {
+				i = s.inside(i, h)
+			}
+			if uint(j) >= uint(wd) {
+				j = s.inside(j, wd)
+			}
+			a[t] = -1
+			if i >= 0 && j >= 0 {
+				a[t] = int32(i*wd + j)
+			}
+		}
 	}
 }
 

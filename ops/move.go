@@ -227,10 +227,7 @@ func tile[T cell](d, s []T, do, so, rows, cols, dr, dc, sr, sc int) {
 		}
 	case dc == 1 && sc == 0:
 		for range rows {
-			v, row := s[so], d[do:do+cols]
-			for j := range row {
-				row[j] = v
-			}
+			fillWith(d[do:do+cols], s[so])
 			do, so = do+dr, so+sr
 		}
 	case dc == 1 && sr == 1:
@@ -266,6 +263,17 @@ func tile[T cell](d, s []T, do, so, rows, cols, dr, dc, sr, sc int) {
 	}
 }
 
+// fillWith sets all of row to v.
+func fillWith[T cell](row []T, v T) {
+	n := min(len(row), 64)
+	for j := range row[:n] {
+		row[j] = v
+	}
+	for n < len(row) {
+		n += copy(row[n:], row[:min(n, 4096)])
+	}
+}
+
 func (c cells[T]) blocks(p par.P, dst *tensor.Tensor, to []int64, src *tensor.Tensor, from []int64, n, count int) {
 	if n == 0 {
 		return
@@ -281,6 +289,19 @@ type blockMoves[T cell] struct {
 
 func (m *blockMoves[T]) Chunk(lo, hi int) {
 	d, s, to, from, n := m.d, m.s, m.to, m.from, m.n
+	switch {
+	case n == 1 && from == nil && to != nil:
+		for i, v := range s[lo:hi] {
+			d[to[lo+i]] = v
+		}
+		return
+	case n == 1 && to == nil && from != nil:
+		row := d[lo:hi]
+		for i, x := range from[lo:hi] {
+			row[i] = s[x]
+		}
+		return
+	}
 	for i := lo; i < hi; i++ {
 		a, b := i*n, i*n
 		if to != nil {
@@ -288,10 +309,6 @@ func (m *blockMoves[T]) Chunk(lo, hi int) {
 		}
 		if from != nil {
 			b = int(from[i])
-		}
-		if n == 1 {
-			d[a] = s[b]
-			continue
 		}
 		copy(d[a:a+n], s[b:b+n])
 	}
@@ -342,10 +359,7 @@ type fillMove[T cell] struct {
 }
 
 func (f *fillMove[T]) Chunk(lo, hi int) {
-	d, v := f.d[lo:hi], f.v
-	for i := range d {
-		d[i] = v
-	}
+	fillWith(f.d[lo:hi], f.v)
 }
 
 func (c cells[T]) mapped(p par.P, dst, src *tensor.Tensor, maps [][]int) {

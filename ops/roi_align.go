@@ -3,8 +3,11 @@ package ops
 import (
 	"fmt"
 	"math"
+	"unsafe"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/move"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // RoiAlign: each region of interest divided into output_height × output_width
@@ -114,18 +117,130 @@ func roiAlign[T floating](c *Call, v *roiAligner) error {
 	if h*w == 0 && len(y) > 0 {
 		return fmt.Errorf("X has shape %v, which has nothing to sample", xs)
 	}
-	c.P.For(len(batch), 1, func(lo, hi int) {
-		for k := lo; k < hi; k++ {
-			roiRegion(v, rois[4*k:4*k+4], h, w, func(bin int, points []roiPoint) {
+	bins := v.h * v.w
+	switch {
+	case v.max:
+		c.P.For(len(batch), 1, func(lo, hi int) {
+			for k := lo; k < hi; k++ {
+				roiPoints(v, rois[4*k:4*k+4], h, w, func(bin int, points []roiPoint) {
+					for i := range ch {
+						img := x[(batch[k]*ch+i)*h*w:][:h*w]
+						y[(k*ch+i)*bins+bin] = roiLargest(img, points)
+					}
+				})
+			}
+		})
+	case ch >= 8 && len(batch)*bins >= n*h*w/4:
+		// The channels side by side, for all regions.
+		last := make([]T, len(x))
+		moverOf(tensor.DTypeOf[T]()).copy(c.P, tensor.Of(last, n, h*w, ch), tensor.Of(x, n, ch, h*w),
+			strided{shape: []int{n, h * w, ch}, ds: []int{h * w * ch, ch, 1}, ss: []int{h * w * ch, 1, h * w}})
+		c.P.For(len(batch), 1, func(lo, hi int) {
+			row := make([]T, bins*ch)
+			for k := lo; k < hi; k++ {
+				t := roiTaps(v, rois[4*k:4*k+4], h, w)
+				t.rows(row, last[batch[k]*h*w*ch:][:h*w*ch], 0, ch)
+				transposeInto(y[k*ch*bins:][:ch*bins], row, ch, bins)
+			}
+		})
+	default:
+		c.P.For(len(batch), 1, func(lo, hi int) {
+			for k := lo; k < hi; k++ {
+				t := roiTaps(v, rois[4*k:4*k+4], h, w)
 				for i := range ch {
-					img := x[(batch[k]*ch+i)*h*w:][:h*w]
-					y[(k*ch+i)*v.h*v.w+bin] = pool(img, points, v.max)
+					t.rows(y[(k*ch+i)*bins:][:bins], x[(batch[k]*ch+i)*h*w:][:h*w], 0, 1)
 				}
-			})
-		}
-	})
+			}
+		})
+	}
 	done()
 	return c.Ctx().Err()
+}
+
+// transposeInto sets dst, of shape [rows, cols], to the transpose of src.
+func transposeInto[T floating](dst, src []T, rows, cols int) {
+	if d, ok := any(dst).([]float32); ok && len(d) > 0 {
+		s := any(src).([]float32)
+		move.Transpose(unsafe.Slice((*uint32)(unsafe.Pointer(&d[0])), len(d)), unsafe.Slice((*uint32)(unsafe.Pointer(&s[0])), len(s)), rows, cols, cols, rows)
+		return
+	}
+	for i := range rows {
+		for j := range cols {
+			dst[i*cols+j] = src[j*rows+i]
+		}
+	}
+}
+
+// roiTaps returns what the bins of a region average: pixels with weights. A bin's
+// sampling points form a grid, so its weights are products of one for the row
+// and one for the column.
+func roiTaps[T floating](v *roiAligner, roi []T, h, w int) *tapsOf[T] {
+	g := roiGridOf(v, roi, h, w)
+	ky, aty, wy := g.taps(g.y, g.bh, v.h, g.gh, h)
+	kx, atx, wx := g.taps(g.x, g.bw, v.w, g.gw, w)
+	k := ky * kx
+	t := &tapsOf[T]{k, make([]int32, v.h*v.w*k), make([]T, v.h*v.w*k)}
+	q := 0
+	for i := range v.h {
+		for j := range v.w {
+			for a := i * ky; a < (i+1)*ky; a++ {
+				for b := j * kx; b < (j+1)*kx; b++ {
+					t.at[q], t.w[q] = aty[a]*int32(w)+atx[b], T(wy[a]*wx[b])
+					q++
+				}
+			}
+		}
+	}
+	return t
+}
+
+// taps returns, for each of a number of bins along one axis of n pixels, k
+// pixels whose weighted sum is the mean of its samples.
+func (g *roiGrid) taps(start, size float64, bins, samples, n int) (k int, at []int32, w []float64) {
+	type tap struct {
+		at int
+		w  float64
+	}
+	lists := make([][]tap, bins)
+	k = 1
+	for i := range bins {
+		l := lists[i]
+		add := func(p int, w float64) {
+			for j := range l {
+				if l[j].at == p {
+					l[j].w += w
+					return
+				}
+			}
+			if w != 0 {
+				l = append(l, tap{p, w})
+			}
+		}
+		for s := range samples {
+			x := start + float64(i)*size + (float64(s)+0.5)*size/float64(samples)
+			if !(x >= -1 && x <= float64(n)) {
+				continue
+			}
+			p, q, f := roiPixels(x, n)
+			add(p, (1-f)/float64(samples))
+			add(q, f/float64(samples))
+		}
+		lists[i] = l
+		k = max(k, len(l))
+	}
+	at, w = make([]int32, bins*k), make([]float64, bins*k)
+	for i, l := range lists {
+		for j := range k {
+			switch {
+			case j < len(l):
+				at[i*k+j], w[i*k+j] = int32(l[j].at), l[j].w
+			case j > 0: // half of the tap before, which is exact
+				w[i*k+j-1] /= 2
+				at[i*k+j], w[i*k+j] = at[i*k+j-1], w[i*k+j-1]
+			}
+		}
+	}
+	return k, at, w
 }
 
 // roiPoint is a sampling point: four pixels with weights.
@@ -134,29 +249,31 @@ type roiPoint struct {
 	w  [4]float64
 }
 
-// pool joins the sampling points of one bin.
-func pool[T floating](img []T, points []roiPoint, largest bool) T {
+// roiLargest returns the largest weighted pixel of the sampling points of one bin.
+func roiLargest[T floating](img []T, points []roiPoint) T {
 	if len(points) == 0 {
 		return 0
 	}
-	sum, top := 0.0, math.Inf(-1)
+	top := math.Inf(-1)
 	for i := range points {
 		p := &points[i]
 		for j, at := range p.at {
-			u := p.w[j] * float64(img[at])
-			sum += u
-			top = max(top, u)
+			top = max(top, p.w[j]*float64(img[at]))
 		}
 	}
-	if largest {
-		return T(top)
-	}
-	return T(sum / float64(len(points)))
+	return T(top)
 }
 
-// roiRegion calls f for each bin of a region with its sampling points. Sizes are
-// computed in T: in a wider type a whole number of pixels might not be one.
-func roiRegion[T floating](v *roiAligner, roi []T, h, w int, f func(bin int, points []roiPoint)) {
+// roiGrid is how a region is sampled: where it begins, the size of a bin, and the number of
+// samples of a bin along each axis.
+type roiGrid struct {
+	x, y, bw, bh float64
+	gw, gh       int
+}
+
+// roiGridOf computes sizes in T: in a wider type a whole number of pixels might
+// not be one.
+func roiGridOf[T floating](v *roiAligner, roi []T, h, w int) *roiGrid {
 	off, scale := T(0), T(v.scale)
 	if v.half {
 		off = 0.5
@@ -166,20 +283,25 @@ func roiRegion[T floating](v *roiAligner, roi []T, h, w int, f func(bin int, poi
 	if !v.half {
 		rw, rh = max(rw, 1), max(rh, 1)
 	}
-	x1, y1, bw, bh := float64(left), float64(top), float64(rw/T(v.w)), float64(rh/T(v.h))
-	gw, gh := v.ratio, v.ratio
+	g := &roiGrid{float64(left), float64(top), float64(rw / T(v.w)), float64(rh / T(v.h)), v.ratio, v.ratio}
 	if v.ratio == 0 {
 		// More points than pixels bring nothing, and a wild region must not run for ever.
-		gw, gh = int(min(max(math.Ceil(bw), 0), float64(4*w+4))), int(min(max(math.Ceil(bh), 0), float64(4*h+4)))
+		g.gw, g.gh = int(min(max(math.Ceil(g.bw), 0), float64(4*w+4))), int(min(max(math.Ceil(g.bh), 0), float64(4*h+4)))
 	}
-	points := make([]roiPoint, 0, max(0, gw*gh))
+	return g
+}
+
+// roiPoints calls f for each bin of a region with its sampling points.
+func roiPoints[T floating](v *roiAligner, roi []T, h, w int, f func(bin int, points []roiPoint)) {
+	g := roiGridOf(v, roi, h, w)
+	points := make([]roiPoint, 0, max(0, g.gw*g.gh))
 	for i := range v.h {
 		for j := range v.w {
 			points = points[:0]
-			for iy := range gh {
-				y := y1 + float64(i)*bh + (float64(iy)+0.5)*bh/float64(gh)
-				for ix := range gw {
-					x := x1 + float64(j)*bw + (float64(ix)+0.5)*bw/float64(gw)
+			for iy := range g.gh {
+				y := g.y + float64(i)*g.bh + (float64(iy)+0.5)*g.bh/float64(g.gh)
+				for ix := range g.gw {
+					x := g.x + float64(j)*g.bw + (float64(ix)+0.5)*g.bw/float64(g.gw)
 					points = append(points, pointAt(y, x, h, w))
 				}
 			}
@@ -193,17 +315,19 @@ func pointAt(y, x float64, h, w int) (p roiPoint) {
 	if !(y >= -1 && y <= float64(h) && x >= -1 && x <= float64(w)) {
 		return p
 	}
-	y, x = max(y, 0), max(x, 0)
-	y0, x0 := int(y), int(x)
-	y1, x1 := y0+1, x0+1
-	if y0 >= h-1 {
-		y0, y1, y = h-1, h-1, float64(h-1)
-	}
-	if x0 >= w-1 {
-		x0, x1, x = w-1, w-1, float64(w-1)
-	}
-	fy, fx := y-float64(y0), x-float64(x0)
+	y0, y1, fy := roiPixels(y, h)
+	x0, x1, fx := roiPixels(x, w)
 	p.at = [4]int{y0*w + x0, y0*w + x1, y1*w + x0, y1*w + x1}
 	p.w = [4]float64{(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx}
 	return p
+}
+
+// roiPixels returns the pixels of n around x, in [-1, n], and the weight of the second.
+func roiPixels(x float64, n int) (first, second int, f float64) {
+	x = max(x, 0)
+	first = int(x)
+	if first >= n-1 {
+		return n - 1, n - 1, 0
+	}
+	return first, first + 1, x - float64(first)
 }

@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -168,9 +169,7 @@ func scatterInto(c *Call, to []int64, n int, reduction string) error {
 	m.blocks(c.P, y, nil, x, nil, moveGrain, x.Len()/moveGrain)
 	m.run(y, x.Len()/moveGrain*moveGrain, x, x.Len()/moveGrain*moveGrain, x.Len()%moveGrain)
 	if reduction == "none" {
-		for i, at := range to {
-			m.run(y, int(at), u, i*n, n)
-		}
+		m.blocks(par.P{Ctx: c.P.Ctx}, y, to, u, nil, n, len(to)) // in order: the last of equal indices stays
 		return nil
 	}
 	switch d {
