@@ -111,28 +111,33 @@ func buildAttention(b *BuildContext) (Kernel, error) {
 	return b.realKernels(0, attentionKernel[float32](a), attentionKernel[float64](a))
 }
 
-// span returns the keys that may be attended by position, or nil if all may.
-// offset is the position of query 0 per batch, valid the number of keys.
-func (a attentionAttrs) span(lk int, offset, valid func(b int) int) func(b, i int) (int, int) {
-	if !a.causal && a.left < 0 && a.right < 0 && valid == nil {
-		return nil
+// keyRange gives the keys that may be attended by position.
+type keyRange struct {
+	attentionAttrs
+	lq, lk int
+	offset int   // the position of query 0
+	lens   []int // how many keys count per batch, of which the queries are the last; nil: all
+}
+
+// bounded reports whether there is a key that some query may not attend.
+func (r *keyRange) bounded() bool { return r.causal || r.left >= 0 || r.right >= 0 || r.lens != nil }
+
+// span returns the keys [lo, hi) of query i of batch b.
+func (r *keyRange) span(b, i int) (int, int) {
+	lo, hi, at := 0, r.lk, i+r.offset
+	if r.lens != nil {
+		hi, at = min(hi, r.lens[b]), i+r.lens[b]-r.lq
 	}
-	return func(b, i int) (int, int) {
-		lo, hi, at := 0, lk, i+offset(b)
-		if valid != nil {
-			hi = min(hi, valid(b))
-		}
-		if a.causal {
-			hi = min(hi, at+1)
-		}
-		if a.right >= 0 && a.right < lk {
-			hi = min(hi, at+a.right+1)
-		}
-		if a.left >= 0 {
-			lo = max(lo, at-a.left)
-		}
-		return lo, max(hi, 0)
+	if r.causal {
+		hi = min(hi, at+1)
 	}
+	if r.right >= 0 && r.right < r.lk {
+		hi = min(hi, at+r.right+1)
+	}
+	if r.left >= 0 {
+		lo = max(lo, at-r.left)
+	}
+	return lo, max(hi, 0)
 }
 
 // splitHeads returns the sizes of an input with its heads in a dimension of
@@ -151,10 +156,25 @@ func splitHeads(t *tensor.Tensor, name string, rank, heads int) (batch, h, lengt
 	return t.Dim(0), heads, t.Dim(1), t.Dim(2) / heads, nil
 }
 
+// attentionState is what Attention keeps from run to run: the memory of its arguments.
+type attentionState[T floating] struct {
+	attention[T]
+	maskOf attentionMask[T]
+	keys   keyRange
+	span   func(b, i int) (int, int) // of keys
+}
+
+func (s *attentionState[T]) clear() {
+	s.attention, s.maskOf, s.keys.lens = attention[T]{}, attentionMask[T]{}, nil
+}
+
 func attentionKernel[T floating](at attentionAttrs) Kernel {
 	return func(c *Call) error {
 		qt, kt, vt := c.T(0), c.T(1), c.T(2)
-		a := &attention[T]{softcap: at.softcap, scale: at.scale, qkMode: at.qkMode}
+		st := State[attentionState[T]](c)
+		defer st.clear()
+		a := &st.attention
+		a.softcap, a.scale, a.qkMode = at.softcap, at.scale, at.qkMode
 		rank := qt.Rank()
 		var err error
 		if a.batch, a.heads, a.lq, a.d, err = splitHeads(qt, "Q", rank, at.hq); err != nil {
@@ -182,35 +202,43 @@ func attentionKernel[T floating](at attentionAttrs) Kernel {
 		if err != nil {
 			return err
 		}
-		if err := attentionBounds(c, a, at, past); err != nil {
+		st.keys.attentionAttrs = at
+		if err := st.bounds(c, past); err != nil {
 			return err
 		}
 		if t := c.T(3); t != nil {
-			if a.mask, err = newAttentionMask[T](t, "attn_mask", a.batch, a.heads, a.lq, a.lk); err != nil {
+			if err = st.maskOf.read(t, "attn_mask", a.batch, a.heads, a.lq, a.lk); err != nil {
 				return err
 			}
+			a.mask = &st.maskOf
 		}
 		q, err := reals[T](c, 0)
 		if err != nil {
 			return err
 		}
-		shape, view := []int{a.batch, a.heads, a.lq, dv}, headsFirst[T]
+		shape := c.list(a.batch, a.heads, a.lq, dv)
 		if rank == 3 {
-			shape, view = []int{a.batch, a.lq, a.heads * dv}, headsLast[T]
+			shape = shape[:3]
+			shape[1], shape[2] = a.lq, a.heads*dv
 		}
-		qkDone := func() {}
+		var qkDone func()
 		if c.Wants(3) {
 			a.qk, qkDone = realsOut[T](c, 3, qt.DType(), a.batch, a.heads, a.lq, a.lk)
 		}
 		y, done := realsOut[T](c, 0, qt.DType(), shape...)
-		a.q, a.y = view(q, a.heads, a.lq, a.d), view(y, a.heads, a.lq, dv)
+		a.q, a.y = headsFirst(q, a.heads, a.lq, a.d), headsFirst(y, a.heads, a.lq, dv)
+		if rank == 3 {
+			a.q, a.y = headsLast(q, a.heads, a.lq, a.d), headsLast(y, a.heads, a.lq, dv)
+		}
 		if a.lk == 0 {
 			clear(y)
 		} else {
 			a.run(c.P)
 		}
 		done()
-		qkDone()
+		if qkDone != nil {
+			qkDone()
+		}
 		return nil
 	}
 }
@@ -228,53 +256,66 @@ func attentionCache[T floating](c *Call, a *attention[T], kt, vt *tensor.Tensor,
 			past = t.Dim(2)
 		}
 	}
-	p := max(past, 0)
-	for i, x := range []struct {
-		t    *tensor.Tensor
-		size int
-		name string
-		to   *headView[T]
-	}{{kt, a.d, "past_key", &a.k}, {vt, a.dv, "past_value", &a.v}} {
-		joined := x.t
-		if past >= 0 || c.Wants(1+i) {
-			var before []byte
-			if t := c.T(4 + i); t != nil {
-				if want := []int{a.batch, a.kvHeads, p, x.size}; !slices.Equal(t.Shape(), want) || t.DType() != x.t.DType() {
-					return 0, fmt.Errorf("%s is %v, want %v %v", x.name, t, x.t.DType(), want)
-				}
-				before = t.Bytes()
-			}
-			shape := []int{a.batch, a.kvHeads, p + kl, x.size}
-			if c.Wants(1 + i) {
-				joined = c.Output(1+i, x.t.DType(), shape...)
-			} else {
-				joined = tensor.New(x.t.DType(), shape...)
-			}
-			bytes := x.size * x.t.DType().Size()
-			fresh := headsFirst(x.t.Bytes(), a.kvHeads, kl, bytes)
-			if rank == 3 {
-				fresh = headsLast(x.t.Bytes(), a.kvHeads, kl, bytes)
-			}
-			joinCache(c, joined.Bytes(), before, fresh, a.batch, a.kvHeads, p, kl, bytes)
-		}
-		data, err := realsOf[T](joined)
-		if err != nil {
-			return 0, err
-		}
-		if rank == 3 && joined == x.t {
-			*x.to = headsLast(data, a.kvHeads, kl, x.size)
-		} else {
-			*x.to = headsFirst(data, a.kvHeads, p+kl, x.size)
-		}
+	if err := cacheSide(c, a, 0, kt, a.d, "past_key", &a.k, &a.kh, rank, past, kl); err != nil {
+		return 0, err
 	}
-	a.lk = p + kl
+	if err := cacheSide(c, a, 1, vt, a.dv, "past_value", &a.v, &a.vh, rank, past, kl); err != nil {
+		return 0, err
+	}
+	a.lk = max(past, 0) + kl
 	return past, nil
 }
 
-// attentionBounds sets which keys each query may attend by its position.
-func attentionBounds[T floating](c *Call, a *attention[T], at attentionAttrs, past int) error {
-	offset := func(int) int { return max(past, 0) }
-	var valid func(int) int
+// cacheSide sets the view of keys (i is 0) or values (1), x, whose heads have
+// size elements: to, or half for numbers of 16 bits that can stay as they are.
+func cacheSide[T floating](c *Call, a *attention[T], i int, x *tensor.Tensor, size int, name string, to *headView[T], half *headView[uint16], rank, past, kl int) error {
+	joined, p := x, max(past, 0)
+	if past >= 0 || c.Wants(1+i) {
+		shape := c.list(a.batch, a.kvHeads, p, size)
+		var before []byte
+		if t := c.T(4 + i); t != nil {
+			if !slices.Equal(t.Shape(), shape) || t.DType() != x.DType() {
+				return fmt.Errorf("%s is %v, want %v %v", name, t, x.DType(), slices.Clone(shape))
+			}
+			before = t.Bytes()
+		}
+		shape[2] = p + kl
+		if c.Wants(1 + i) {
+			joined = c.Output(1+i, x.DType(), shape...)
+		} else {
+			joined = tensor.New(x.DType(), shape...)
+		}
+		bytes := size * x.DType().Size()
+		fresh := headsFirst(x.Bytes(), a.kvHeads, kl, bytes)
+		if rank == 3 {
+			fresh = headsLast(x.Bytes(), a.kvHeads, kl, bytes)
+		}
+		joinCache(c, joined.Bytes(), before, fresh, a.batch, a.kvHeads, p, kl, bytes)
+	}
+	last := rank == 3 && joined == x
+	if h, kind, ok := halvesOf(joined); ok && !c.Wants(3) && len(h) > 0 && tensor.DTypeOf[T]() == tensor.Float32 && (i == 0 || a.kh.data == nil || a.kind == kind) {
+		a.kind = kind
+		*half = headsFirst(h, a.kvHeads, p+kl, size)
+		if last {
+			*half = headsLast(h, a.kvHeads, kl, size)
+		}
+		return nil
+	}
+	data, err := realsOf[T](joined)
+	if err != nil {
+		return err
+	}
+	*to = headsFirst(data, a.kvHeads, p+kl, size)
+	if last {
+		*to = headsLast(data, a.kvHeads, kl, size)
+	}
+	return nil
+}
+
+// bounds sets which keys each query may attend by its position.
+func (s *attentionState[T]) bounds(c *Call, past int) error {
+	r, a := &s.keys, &s.attention
+	r.lq, r.lk, r.offset, r.lens = a.lq, a.lk, max(past, 0), nil
 	if c.Has(6) {
 		if past >= 0 {
 			return errors.New("nonpad_kv_seqlen is given together with past_key")
@@ -291,9 +332,13 @@ func attentionBounds[T floating](c *Call, a *attention[T], at attentionAttrs, pa
 				return fmt.Errorf("nonpad_kv_seqlen has %d, want 0 to %d", n, a.lk)
 			}
 		}
-		valid = func(b int) int { return lens[b] }
-		offset = func(b int) int { return lens[b] - a.lq }
+		r.lens = lens
 	}
-	a.span = at.span(a.lk, offset, valid)
+	if r.bounded() {
+		if s.span == nil {
+			s.span = r.span
+		}
+		a.span = s.span
+	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gneiss-run/gneiss/internal/kernels/attn"
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	f16 "github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -36,6 +37,10 @@ type attention[T floating] struct {
 	batch, heads, kvHeads, lq, lk, d, dv int
 
 	q, k, v, y headView[T]
+	// kh and vh take the place of k and v that have 16 bits and are read as they
+	// are, which only fused does.
+	kh, vh headView[uint16]
+	kind   f16.Kind
 
 	scale, softcap float64 // softcap 0: none
 	// span gives the keys [lo, hi) that query i of batch b may attend; nil: all.
@@ -47,6 +52,9 @@ type attention[T floating] struct {
 	// with mask, 3 after softmax. Nil: not wanted.
 	qk     []T
 	qkMode int
+
+	args  attn.Args // of fused
+	amask attn.Mask
 }
 
 // attentionMask is added to the scores. It broadcasts; keys at or past n are
@@ -89,19 +97,29 @@ func (a *attention[T]) run(p par.P) {
 
 // fused is run where nobody asks for the scores.
 func (a *attention[T]) fused(p par.P) {
-	view := func(v headView[T]) attn.View {
-		return attn.View{Data: any(v.data).([]float32), B: v.b, H: v.h, L: v.l}
-	}
-	g := &attn.Args{
+	g := &a.args
+	*g = attn.Args{
 		Batch: a.batch, Heads: a.heads, KVHeads: a.kvHeads, LQ: a.lq, LK: a.lk, D: a.d, DV: a.dv,
-		Q: view(a.q), K: view(a.k), V: view(a.v), Y: view(a.y), Scale: a.scale, Softcap: a.softcap, Span: a.span,
+		Q: viewOf(a.q), K: viewOf(a.k), V: viewOf(a.v), Y: viewOf(a.y), Scale: a.scale, Softcap: a.softcap, Span: a.span,
+	}
+	if a.kh.data != nil {
+		g.K = attn.View{Half: a.kh.data, Kind: a.kind, B: a.kh.b, H: a.kh.h, L: a.kh.l}
+	}
+	if a.vh.data != nil {
+		g.V = attn.View{Half: a.vh.data, Kind: a.kind, B: a.vh.b, H: a.vh.h, L: a.vh.l}
 	}
 	if m := a.mask; m != nil {
-		g.Mask = &attn.Mask{Keep: m.keep, B: m.b, H: m.h, I: m.i, N: m.n}
-		g.Mask.Add, _ = any(m.add).([]float32)
+		a.amask = attn.Mask{Keep: m.keep, B: m.b, H: m.h, I: m.i, N: m.n}
+		a.amask.Add, _ = any(m.add).([]float32)
+		g.Mask = &a.amask
 	}
 	g.Sinks, _ = any(a.sinks).([]float32)
 	attn.Run(p, g)
+}
+
+func viewOf[T floating](v headView[T]) attn.View {
+	data, _ := any(v.data).([]float32)
+	return attn.View{Data: data, B: v.b, H: v.h, L: v.l}
 }
 
 // block computes queries [i0, i1) of head h of batch b.
@@ -222,11 +240,20 @@ func (m *attentionMask[T]) apply(s []T, b, h, i, lo int) {
 // newAttentionMask reads a mask, bool or numbers, whose shape broadcasts to
 // [batch, heads, lq, lk]; the last dimension may be shorter than lk.
 func newAttentionMask[T floating](t *tensor.Tensor, name string, batch, heads, lq, lk int) (*attentionMask[T], error) {
+	m := &attentionMask[T]{}
+	return m, m.read(t, name, batch, heads, lq, lk)
+}
+
+// read is newAttentionMask in m.
+func (m *attentionMask[T]) read(t *tensor.Tensor, name string, batch, heads, lq, lk int) error {
 	shape := t.Shape()
-	if len(shape) > 4 || len(shape) == 0 || shape[len(shape)-1] > lk {
-		return nil, fmt.Errorf("%s has shape %v, want one that broadcasts to %v", name, shape, []int{batch, heads, lq, lk})
+	fail := func() error {
+		return fmt.Errorf("%s has shape %v, want one that broadcasts to %v", name, t.Shape(), []int{batch, heads, lq, lk})
 	}
-	m := &attentionMask[T]{n: shape[len(shape)-1]}
+	if len(shape) > 4 || len(shape) == 0 || shape[len(shape)-1] > lk {
+		return fail()
+	}
+	*m = attentionMask[T]{n: shape[len(shape)-1]}
 	stride := m.n
 	for k, to := range []struct {
 		want int
@@ -241,42 +268,51 @@ func newAttentionMask[T floating](t *tensor.Tensor, name string, batch, heads, l
 			*to.s = stride
 		case 1:
 		default:
-			return nil, fmt.Errorf("%s has shape %v, want one that broadcasts to %v", name, shape, []int{batch, heads, lq, lk})
+			return fail()
 		}
 		stride *= shape[at]
 	}
 	if t.DType() == tensor.Bool {
 		m.keep = tensor.Data[bool](t)
-		return m, nil
+		return nil
 	}
 	if t.DType().IsFloat() {
 		var err error
 		m.add, err = realsOf[T](t)
-		return m, err
+		return err
 	}
 	f, err := tensor.Float64s(t)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	m.add = convertReals[T](f)
-	return m, nil
+	return nil
 }
 
 // joinCache writes past [batch, heads, p, size] and the new positions, which
 // fresh views as elements of size bytes, to dst [batch, heads, p+l, size].
 func joinCache(c *Call, dst, past []byte, fresh headView[byte], batch, heads, p, l, size int) {
-	c.P.For(batch*heads, 1+(1<<17)/(1+(p+l)*size), func(lo, hi int) {
-		for u := lo; u < hi; u++ {
-			out := dst[u*(p+l)*size:][:(p+l)*size]
-			copy(out, past[u*p*size:][:p*size])
-			out = out[p*size:]
-			if fresh.l == size && l > 0 {
-				copy(out, fresh.at(u/heads, u%heads, 0))
-				continue
-			}
-			for i := 0; i < l; i++ {
-				copy(out[i*size:(i+1)*size], fresh.at(u/heads, u%heads, i))
-			}
+	par.Each(c.P, batch*heads, 1+(1<<17)/(1+(p+l)*size), cacheJoin{dst, past, fresh, heads, p, l, size}, (*cacheJoin).run)
+}
+
+type cacheJoin struct {
+	dst, past         []byte
+	fresh             headView[byte]
+	heads, p, l, size int
+}
+
+func (j *cacheJoin) run(lo, hi int) {
+	p, l, size := j.p, j.l, j.size
+	for u := lo; u < hi; u++ {
+		out := j.dst[u*(p+l)*size:][:(p+l)*size]
+		copy(out, j.past[u*p*size:][:p*size])
+		out = out[p*size:]
+		if j.fresh.l == size && l > 0 {
+			copy(out, j.fresh.at(u/j.heads, u%j.heads, 0))
+			continue
 		}
-	})
+		for i := 0; i < l; i++ {
+			copy(out[i*size:(i+1)*size], j.fresh.at(u/j.heads, u%j.heads, i))
+		}
+	}
 }

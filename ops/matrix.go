@@ -151,36 +151,13 @@ func (m matParams) side(c *Call, name string, shape []int, left bool) (matSide, 
 	case !ok:
 		return matSide{rows: shape[0], cols: 1, rs: 1, cs: 1}, nil
 	}
-	strides := c.Dims(r)
-	for i, n := r-1, 1; i >= 0; i-- {
-		strides[i] = n
-		n *= shape[i]
-	}
+	strides := c.strides(shape)
 	s := matSide{rows: shape[axes[r-2]], cols: shape[axes[r-1]], rs: strides[axes[r-2]], cs: strides[axes[r-1]]}
 	s.batch, s.strides = c.Dims(r-2), c.Dims(r-2)
 	for i, a := range axes[:r-2] {
 		s.batch[i], s.strides[i] = shape[a], strides[a]
 	}
 	return s, nil
-}
-
-// broadcastDims2 returns the shape that a and b broadcast to, until the call ends.
-func broadcastDims2(c *Call, a, b []int) ([]int, error) {
-	if len(a) < len(b) {
-		a, b = b, a
-	}
-	out := c.Dims(len(a))
-	copy(out, a)
-	for i, n := range b {
-		switch d := &out[len(a)-len(b)+i]; {
-		case n == *d || n == 1:
-		case *d == 1:
-			*d = n
-		default:
-			return tensor.Broadcast(a, b) // has words for it
-		}
-	}
-	return out, nil
 }
 
 // offsets returns where each matrix of the broadcast stack begins, until the call ends.
@@ -239,7 +216,7 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 		if l.cols != r.rows {
 			return fmt.Errorf("A has shape %v and B has shape %v: %d columns against %d rows", a.Shape(), bShape, l.cols, r.rows)
 		}
-		batch, err := broadcastDims2(c, l.batch, r.batch)
+		batch, err := c.broadcast(l.batch, r.batch)
 		if err != nil {
 			return err
 		}

@@ -134,7 +134,10 @@ func multiHeadKernel[T floating](m multiHead) Kernel {
 		if err != nil {
 			return err
 		}
-		a.span = attentionAttrs{causal: m.causal, left: -1, right: -1}.span(a.lk, func(int) int { return max(past, 0) }, nil)
+		if m.causal {
+			keys := &keyRange{attentionAttrs: attentionAttrs{causal: true, left: -1, right: -1}, lq: a.lq, lk: a.lk, offset: max(past, 0)}
+			a.span = keys.span
+		}
 		pad, err := paddingMask(c, 4, "key_padding_mask", a, m.filter)
 		if err != nil {
 			return err

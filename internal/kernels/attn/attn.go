@@ -11,17 +11,52 @@ package attn
 
 import (
 	"math"
+	"slices"
+	"sync"
 	"unsafe"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
 // View reads memory as [batch, head, position, element]: strides of the first
-// three; elements lie together.
+// three; elements lie together. Keys and values may be numbers of 16 bits,
+// which are widened a chunk at a time.
 type View struct {
 	Data    []float32
+	Half    []uint16 // in place of Data
+	Kind    half.Kind
 	B, H, L int
+}
+
+// rows returns where n positions of size elements from l on lie, and how many
+// elements apart. buf has room for them if they have 16 bits.
+func (v *View) rows(buf []float32, b, h, l, n, size int) (unsafe.Pointer, int) {
+	if v.Half == nil {
+		_ = v.at(b, h, l+n-1, size)
+		return v.at(b, h, l, size), v.L
+	}
+	if size == 0 {
+		return nil, 0
+	}
+	s := v.Half[b*v.B+h*v.H+l*v.L:]
+	if v.L == size {
+		half.Widen(v.Kind, buf[:n*size], s)
+	} else {
+		for i := range n {
+			half.Widen(v.Kind, buf[i*size:(i+1)*size], s[i*v.L:])
+		}
+	}
+	return unsafe.Pointer(&buf[0]), size
+}
+
+// room returns how many elements rows needs for n positions.
+func (v *View) room(n, size int) int {
+	if v.Half == nil {
+		return 0
+	}
+	return n * size
 }
 
 func (v *View) at(b, h, l, n int) unsafe.Pointer {
@@ -97,6 +132,16 @@ func (a *Args) span(b, i, lo, hi int) (int, int) {
 type state struct {
 	m   float32
 	sum float64
+}
+
+// stateBufs hold states that calls share out among themselves.
+var stateBufs = sync.Pool{New: func() any { return new([]state) }}
+
+// borrowStates returns n states, undefined, and what to put back.
+func borrowStates(n int) ([]state, *[]state) {
+	buf, _ := stateBufs.Get().(*[]state)
+	*buf = slices.Grow((*buf)[:0], n)[:n]
+	return *buf, buf
 }
 
 func (a *Args) start(h int) state {

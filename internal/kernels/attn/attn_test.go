@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/cpu"
+	"github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
@@ -39,9 +40,9 @@ func intact(s []float32) bool {
 
 func view(data []float32, last bool, heads, length, size int) View {
 	if last {
-		return View{data, heads * length * size, size, heads * size}
+		return View{Data: data, B: heads * length * size, H: size, L: heads * size}
 	}
-	return View{data, heads * length * size, length * size, size}
+	return View{Data: data, B: heads * length * size, H: length * size, L: size}
 }
 
 // naive computes a in float64 by the formula.
@@ -137,7 +138,7 @@ func TestRun(t *testing.T) {
 				a.Q, a.K = view(guarded(r, z.b*z.h*z.lq*z.d), last, z.h, z.lq, z.d), view(guarded(r, z.b*z.kv*z.lk*z.d), last, z.kv, z.lk, z.d)
 				a.V = view(guarded(r, z.b*z.kv*z.lk*z.dv), last, z.kv, z.lk, z.dv)
 				y := guarded(r, z.b*z.h*z.lq*z.dv)
-				a.Y = View{y, z.h * z.lq * z.dv, z.lq * z.dv, z.dv}
+				a.Y = View{Data: y, B: z.h * z.lq * z.dv, H: z.lq * z.dv, L: z.dv}
 				switch variant / 2 {
 				case 1:
 					a.Span = func(b, i int) (int, int) { return 0, min(z.lk, i+1+max(0, z.lk-z.lq)+b) }
@@ -316,4 +317,43 @@ func BenchmarkRun(b *testing.B) {
 			})
 		}
 	}
+}
+
+// Keys and values of 16 bits give what their widened copies give.
+func TestHalves(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	levels(t, func(t *testing.T) {
+		for _, kind := range []half.Kind{half.Float16, half.BFloat16} {
+			for _, last := range []bool{false, true} {
+				for _, s := range [][2]int{{1, 5}, {1, 1000}, {3, 70}, {40, 70}, {20, 450}} {
+					const batch, heads, kv, d, dv = 2, 4, 2, 40, 33
+					lq, lk := s[0], s[1]
+					a := &Args{Batch: batch, Heads: heads, KVHeads: kv, LQ: lq, LK: lk, D: d, DV: dv, Scale: 0.2}
+					a.Q = view(guarded(r, batch*heads*lq*d), true, heads, lq, d)
+					halves := func(size int) (wide, narrow View) {
+						data := guarded(r, batch*kv*lk*size)
+						h := make([]uint16, len(data))
+						half.Narrow(kind, h, data)
+						half.Widen(kind, data, h)
+						wide = view(data, last, kv, lk, size)
+						narrow = wide
+						narrow.Data, narrow.Half, narrow.Kind = nil, h, kind
+						return wide, narrow
+					}
+					k, hk := halves(d)
+					v, hv := halves(dv)
+					want, got := make([]float32, batch*heads*lq*dv), make([]float32, batch*heads*lq*dv)
+					a.K, a.V, a.Y = k, v, view(want, true, heads, lq, dv)
+					Run(par.P{}, a)
+					a.K, a.V, a.Y = hk, hv, view(got, true, heads, lq, dv)
+					Run(par.P{Threads: 2}, a)
+					for i := range want {
+						if got[i] != want[i] {
+							t.Fatalf("%d queries, %d keys, kind %d, heads last %v: element %d is %g, want %g", lq, lk, kind, last, i, got[i], want[i])
+						}
+					}
+				}
+			}
+		}
+	})
 }

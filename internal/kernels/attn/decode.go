@@ -28,25 +28,38 @@ func (a *Args) decode(p par.P) {
 	rows := group * a.LQ // of a task: [head of the group][query]
 	splits := (a.LK + split - 1) / split
 	tasks := a.Batch * a.KVHeads * splits
-	gemm.Scratch(tasks*rows*a.DV, func(ys []float32) {
-		states := make([]state, tasks*rows)
-		p.For(tasks, 1+(1<<12)/(1+rows*min(a.LK, split)*(a.D+a.DV)/8), func(lo, hi int) {
-			sld := min(chunk, padded(a.LK))
-			gemm.Scratch(rows*(sld+a.D), func(buf []float32) {
-				t := best()
-				for x := lo; x < hi; x++ {
-					j := x % splits * split
-					a.part(t, buf[:rows*sld], buf[rows*sld:], ys[x*rows*a.DV:][:rows*a.DV], states[x*rows:][:rows], x/splits, j, min(j+split, a.LK))
-				}
-			})
-		})
-		t := best()
-		for x := range a.Batch * a.KVHeads {
-			for r := range rows {
-				a.join(t, ys, states, x*splits*rows+r, rows, splits, x, r)
-			}
+	ys := gemm.Borrow[float32](tasks * rows * a.DV)
+	states, back := borrowStates(tasks * rows)
+	par.Each(p, tasks, 1+(1<<12)/(1+rows*min(a.LK, split)*(a.D+a.DV)/8), decodeTasks{a, ys.S, states, rows, splits}, (*decodeTasks).run)
+	t := best()
+	for x := range a.Batch * a.KVHeads {
+		for r := range rows {
+			a.join(t, ys.S, states, x*splits*rows+r, rows, splits, x, r)
 		}
-	})
+	}
+	stateBufs.Put(back)
+	ys.Return()
+}
+
+type decodeTasks struct {
+	a            *Args
+	ys           []float32
+	states       []state
+	rows, splits int
+}
+
+func (d *decodeTasks) run(lo, hi int) {
+	a, rows := d.a, d.rows
+	sld := min(chunk, padded(a.LK))
+	wide := max(a.K.room(a.sub(rows, a.D), a.D), a.V.room(a.sub(rows, a.DV), a.DV))
+	buf := gemm.Borrow[float32](rows*(sld+a.D) + wide)
+	s, q, w := buf.S[:rows*sld], buf.S[rows*sld:][:rows*a.D], buf.S[rows*(sld+a.D):]
+	t := best()
+	for x := lo; x < hi; x++ {
+		j := x % d.splits * split
+		a.part(t, s, q, w, d.ys[x*rows*a.DV:][:rows*a.DV], d.states[x*rows:][:rows], x/d.splits, j, min(j+split, a.LK))
+	}
+	buf.Return()
 }
 
 // join puts together the parts of row r of head u, which lie rows apart from at
@@ -81,8 +94,9 @@ func (a *Args) join(t *table, ys []float32, states []state, at, rows, splits, u,
 }
 
 // part computes the weighted sums of all queries of key head u over keys
-// [lo, hi), as they are before the division by the sum of the softmax.
-func (a *Args) part(t *table, s, q, y []float32, states []state, u, lo, hi int) {
+// [lo, hi), as they are before the division by the sum of the softmax. wide is
+// room for a chunk of keys or values of 16 bits.
+func (a *Args) part(t *table, s, q, wide, y []float32, states []state, u, lo, hi int) {
 	b, kv, group := u/a.KVHeads, u%a.KVHeads, a.Heads/a.KVHeads
 	rows, sld := len(states), len(s)/len(states)
 	clear(y)
@@ -102,16 +116,16 @@ func (a *Args) part(t *table, s, q, y []float32, states []state, u, lo, hi int) 
 	}
 	for j := from; j < to; j += chunk {
 		n := min(chunk, to-j)
-		_, _ = a.K.at(b, kv, j+n-1, a.D), a.V.at(b, kv, j+n-1, a.DV)
 		sub := a.sub(rows, a.D)
 		for c := 0; c < n; c += sub {
 			w := min(sub, n-c)
+			k, ld := a.K.rows(wide, b, kv, j+c, w, a.D)
 			for r := range rows {
 				if a.D == 0 {
 					clear(s[r*sld+c : r*sld+c+w])
 					continue
 				}
-				t.dots(unsafe.Pointer(&q[r*a.D]), a.D, a.K.at(b, kv, j+c, a.D), 4*a.K.L, w, unsafe.Pointer(&s[r*sld+c]))
+				t.dots(unsafe.Pointer(&q[r*a.D]), a.D, k, 4*ld, w, unsafe.Pointer(&s[r*sld+c]))
 			}
 		}
 		for r := range rows {
@@ -124,8 +138,9 @@ func (a *Args) part(t *table, s, q, y []float32, states []state, u, lo, hi int) 
 		sub = a.sub(rows, a.DV)
 		for c := 0; c < n; c += sub {
 			w := min(sub, n-c)
+			v, ld := a.V.rows(wide, b, kv, j+c, w, a.DV)
 			for r := range rows {
-				t.weigh(unsafe.Pointer(&s[r*sld+c]), w, a.V.at(b, kv, j+c, a.DV), 4*a.V.L, unsafe.Pointer(&y[r*a.DV]), a.DV)
+				t.weigh(unsafe.Pointer(&s[r*sld+c]), w, v, 4*ld, unsafe.Pointer(&y[r*a.DV]), a.DV)
 			}
 		}
 	}

@@ -21,59 +21,77 @@ func (a *Args) prefill(p par.P) {
 	tiles := (a.LQ + g.MR32 - 1) / g.MR32
 	step := (a.LQ + tiles - 1) / tiles // rows of a tile: evenly shared
 	rows := step * max(1, 56/step)
-	blocks := (a.LQ + rows - 1) / rows
 	n := a.Batch * a.KVHeads
-	gemm.Scratch(n*(sizeK+sizeV), func(buf []float32) {
-		ks, vs := buf[:n*sizeK], buf[n*sizeK:]
-		t := best()
-		const part = 4 * panel // keys of a task of packing
-		parts := (a.LK + part - 1) / part
-		p.For(n*parts, 1+(1<<15)/(part*(a.D+a.DV)), func(lo, hi int) {
-			for x := lo; x < hi; x++ {
-				u, j := x/parts, x%parts*part
-				end := min(j+part, a.LK)
-				a.packKeys(t, ks[u*sizeK:], u, j, end)
-				a.packValues(vs[u*sizeV:], u, j, end)
-			}
-		})
-		p.For(a.Batch*a.Heads*blocks, 1+(1<<16)/(1+rows*a.LK*(a.D+a.DV)), func(lo, hi int) {
-			sld := min(chunk, lk) + 16 // rows of scores do not share a cache set
-			gemm.Scratch(rows*(sld+a.D+dv), func(buf []float32) {
-				w := work{g: g, t: t, step: step, sld: sld, dv: dv}
-				w.s, w.q, w.y = buf[:rows*sld], buf[rows*sld:][:rows*a.D], buf[rows*(sld+a.D):]
-				w.states = make([]state, rows)
-				for x := lo; x < hi; x++ {
-					bh, i := x/blocks, x%blocks*rows
-					u := bh/a.Heads*a.KVHeads + bh%a.Heads/(a.Heads/a.KVHeads)
-					w.k, w.v = ks[u*sizeK:][:sizeK], vs[u*sizeV:][:sizeV]
-					a.block(&w, bh/a.Heads, bh%a.Heads, i, min(i+rows, a.LQ))
-				}
-			})
-		})
-	})
+	buf := gemm.Borrow[float32](n * (sizeK + sizeV))
+	f := prefillTasks{a, g, buf.S[:n*sizeK], buf.S[n*sizeK:], sizeK, sizeV, step, rows}
+	par.Each(p, n*f.parts(), 1+(1<<15)/(part*(a.D+a.DV)), f, (*prefillTasks).pack)
+	par.Each(p, a.Batch*a.Heads*f.blocks(), 1+(1<<16)/(1+rows*a.LK*(a.D+a.DV)), f, (*prefillTasks).run)
+	buf.Return()
+}
+
+const part = 4 * panel // keys of a task of packing
+
+type prefillTasks struct {
+	a            *Args
+	g            *gemm.Table
+	ks, vs       []float32 // packed, of all heads
+	sizeK, sizeV int       // of one head
+	step, rows   int       // queries of a tile, of a task
+}
+
+func (f *prefillTasks) parts() int  { return (f.a.LK + part - 1) / part }
+func (f *prefillTasks) blocks() int { return (f.a.LQ + f.rows - 1) / f.rows }
+
+func (f *prefillTasks) pack(lo, hi int) {
+	a, t := f.a, best()
+	wide := gemm.Borrow[float32](max(a.K.room(panel, a.D), a.V.room(panel, a.DV)))
+	for x := lo; x < hi; x++ {
+		u, j := x/f.parts(), x%f.parts()*part
+		end := min(j+part, a.LK)
+		a.packKeys(t, f.ks[u*f.sizeK:], wide.S, u, j, end)
+		a.packValues(f.vs[u*f.sizeV:], wide.S, u, j, end)
+	}
+	wide.Return()
+}
+
+func (f *prefillTasks) run(lo, hi int) {
+	a, rows, dv, blocks := f.a, f.rows, padded(f.a.DV), f.blocks()
+	sld := min(chunk, padded(a.LK)) + 16 // rows of scores do not share a cache set
+	buf := gemm.Borrow[float32](rows * (sld + a.D + dv))
+	w := work{g: f.g, t: best(), step: f.step, sld: sld, dv: dv}
+	w.s, w.q, w.y = buf.S[:rows*sld], buf.S[rows*sld:][:rows*a.D], buf.S[rows*(sld+a.D):]
+	states, back := borrowStates(rows)
+	w.states = states
+	for x := lo; x < hi; x++ {
+		bh, i := x/blocks, x%blocks*rows
+		u := bh/a.Heads*a.KVHeads + bh%a.Heads/(a.Heads/a.KVHeads)
+		w.k, w.v = f.ks[u*f.sizeK:][:f.sizeK], f.vs[u*f.sizeV:][:f.sizeV]
+		a.block(&w, bh/a.Heads, bh%a.Heads, i, min(i+rows, a.LQ))
+	}
+	stateBufs.Put(back)
+	buf.Return()
 }
 
 // packKeys packs keys [j0, j1) of head u; j0 is the start of a panel.
-func (a *Args) packKeys(t *table, dst []float32, u, j0, j1 int) {
+func (a *Args) packKeys(t *table, dst, wide []float32, u, j0, j1 int) {
 	b, h := u/a.KVHeads, u%a.KVHeads
 	for j := j0; j < j1; j += panel {
 		out, w := dst[j*a.D:(j+panel)*a.D], min(panel, j1-j)
 		if a.D == 0 {
 			continue
 		}
-		_ = a.K.at(b, h, j+w-1, a.D)
-		src := a.K.at(b, h, j, a.D)
+		src, ld := a.K.rows(wide, b, h, j, w, a.D)
 		done := 0
 		if s := t.side; t.transpose != nil && a.D >= s {
 			for ; done+s <= w; done += s {
 				for i := 0; i < a.D; i += s {
 					i := min(i, a.D-s) // the last block overlaps the one before
-					t.transpose(unsafe.Pointer(&out[i*panel+done]), panel*4, unsafe.Add(src, 4*(done*a.K.L+i)), 4*a.K.L)
+					t.transpose(unsafe.Pointer(&out[i*panel+done]), panel*4, unsafe.Add(src, 4*(done*ld+i)), 4*ld)
 				}
 			}
 		}
 		for ; done < w; done++ {
-			for i, v := range floats(unsafe.Add(src, 4*done*a.K.L), a.D) {
+			for i, v := range floats(unsafe.Add(src, 4*done*ld), a.D) {
 				out[i*panel+done] = v
 			}
 		}
@@ -86,14 +104,18 @@ func (a *Args) packKeys(t *table, dst []float32, u, j0, j1 int) {
 }
 
 // packValues packs values [j0, j1) of head u.
-func (a *Args) packValues(dst []float32, u, j0, j1 int) {
+func (a *Args) packValues(dst, wide []float32, u, j0, j1 int) {
 	b, h := u/a.KVHeads, u%a.KVHeads
-	for j := j0; j < j1; j++ {
-		row := floats(a.V.at(b, h, j, a.DV), a.DV)
-		for c := 0; c < a.DV; c += panel {
-			out := dst[(c/panel*a.LK+j)*panel:][:panel]
-			n := copy(out, row[c:])
-			clear(out[n:])
+	for j := j0; j < j1; j += panel {
+		n := min(panel, j1-j)
+		src, ld := a.V.rows(wide, b, h, j, n, a.DV)
+		for i := range n {
+			row := floats(unsafe.Add(src, 4*i*ld), a.DV)
+			for c := 0; c < a.DV; c += panel {
+				out := dst[(c/panel*a.LK+j+i)*panel:][:panel]
+				n := copy(out, row[c:])
+				clear(out[n:])
+			}
 		}
 	}
 }
