@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +21,8 @@ import (
 const suiteFile = "onnx-backend-tests-1.23.2.tar.xz"
 
 // TestSuite runs the standard suite. By default at the best level and ISA;
-// GNEISS_TEST_LEVEL and GNEISS_ISA choose others.
+// GNEISS_TEST_LEVEL and GNEISS_ISA choose others. GNEISS_TEST_FILTER is a regular
+// expression for the names of the cases to run.
 func TestSuite(t *testing.T) {
 	cases, err := conformance.Suite(shared.File(t, "conformance", suiteFile))
 	require.NoError(t, err)
@@ -29,11 +32,18 @@ func TestSuite(t *testing.T) {
 		o.Runtime.Level, err = optimize.ParseLevel(l)
 		require.NoError(t, err)
 	}
+	filter := os.Getenv("GNEISS_TEST_FILTER")
+	if filter != "" {
+		re, err := regexp.Compile(filter)
+		require.NoError(t, err)
+		cases = slices.DeleteFunc(cases, func(c conformance.Case) bool { return !re.MatchString(c.Name) })
+		require.NotEmpty(t, cases)
+	}
 	rep, err := conformance.RunAll(context.Background(), cases, 2, o, nil)
 	require.NoError(t, err)
 	expected, err := conformance.Expected()
 	require.NoError(t, err)
-	for _, bad := range expected.Check(rep, true) {
+	for _, bad := range expected.Check(rep, filter == "") {
 		t.Error(bad)
 	}
 	t.Logf("%d of %d pass (%d fail, %d unsupported, %d error) at level %s on %s", rep.Pass, rep.Total, rep.Fail, rep.Unsupported, rep.Error, rep.Level, cpu.Level())
