@@ -45,7 +45,7 @@ func lastAveragePoolKernel[T nhwc.Float](p averageParams) Kernel {
 		if p.includePad {
 			counts = w.padded()
 		}
-		y := c.Output(0, x.DType(), lastDims(n, w.Out, ch)...)
+		y := c.Output(0, x.DType(), lastDims(c.Dims(len(in)+2), n, w.Out, ch)...)
 		nhwc.AveragePool(c.P, n, ch, &w.Window, tensor.Data[T](x), tensor.Data[T](y), counts)
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/conv"
 	"github.com/gneiss-run/gneiss/internal/kernels/nhwc"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -109,19 +110,22 @@ func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.
 		} else if x.DType() != d || w.C != ch || len(w.Kernel) != len(in) {
 			return fmt.Errorf("X is %v, want %d channels and %d spatial dimensions of %v", x, w.C, len(w.Kernel), d)
 		}
-		win, err := p.over(in, w.Kernel)
+		s := State[lastConvState[T]](c)
+		a, err := s.begin(c, in, w.Kernel, func(in, kernel []int) (conv.Window, error) {
+			win, err := p.over(in, kernel)
+			return win.Window, err
+		})
 		if err != nil {
 			return err
 		}
-		a := nhwc.Args[T]{N: n, Window: win.Window, W: w, X: tensor.Data[T](x), Epilogue: end, Table: table,
-			Scratch: func(n int) []T { return Scratch[T](c, n) }}
+		a.N, a.W, a.X, a.Epilogue, a.Table = n, w, tensor.Data[T](x), end, table
 		if bias != nil {
 			if bias.DType() != d || bias.Rank() != 1 || bias.Len() != w.M {
 				return fmt.Errorf("B is %v, want %v[%d]", bias, d, w.M)
 			}
 			a.B = tensor.Data[T](bias)
 		}
-		y := c.Output(0, d, lastDims(n, win.Out, w.M)...)
+		y := c.Output(0, d, lastDims(c.Dims(len(in)+2), n, a.Out, w.M)...)
 		a.Y = tensor.Data[T](y)
 		if z != nil {
 			if z.DType() != d || !slices.Equal(z.Shape(), y.Shape()) {
@@ -129,14 +133,43 @@ func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.
 			}
 			a.Z = tensor.Data[T](z)
 		}
-		nhwc.Conv(c.P, &a)
+		nhwc.Conv(c.P, a)
+		s.end()
 		return nil
 	}
 }
 
-// lastDims returns [n, spatial…, c].
-func lastDims(n int, spatial []int, c int) []int {
-	return append(append(append(make([]int, 0, 5), n), spatial...), c)
+// lastConvState is what a convolution keeps from run to run: its window over
+// images of the shape that the last one had, and room for its arguments.
+type lastConvState[T nhwc.Float] struct {
+	in, kernel []int
+	win        conv.Window
+	args       nhwc.Args[T]
+	c          *Call
+	scratch    func(n int) []T
+}
+
+// begin returns arguments with the window of kernel over in, which over makes.
+func (s *lastConvState[T]) begin(c *Call, in, kernel []int, over func(in, kernel []int) (conv.Window, error)) (*nhwc.Args[T], error) {
+	if s.scratch == nil || !slices.Equal(in, s.in) || !slices.Equal(kernel, s.kernel) {
+		s.scratch = nil
+		s.in, s.kernel = slices.Clone(in), slices.Clone(kernel)
+		var err error
+		if s.win, err = over(s.in, s.kernel); err != nil {
+			return nil, err
+		}
+		s.scratch = func(n int) []T { return Scratch[T](s.c, n) }
+	}
+	s.c, s.args = c, nhwc.Args[T]{Window: s.win, Scratch: s.scratch}
+	return &s.args, nil
+}
+
+// end lets go of what belongs to the run.
+func (s *lastConvState[T]) end() { s.c, s.args = nil, nhwc.Args[T]{} }
+
+// lastDims sets to, which has the room, to [n, spatial…, c].
+func lastDims(to []int, n int, spatial []int, c int) []int {
+	return append(append(append(to[:0], n), spatial...), c)
 }
 
 // limits returns an activation as limits, or as a function.

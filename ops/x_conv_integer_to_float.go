@@ -84,7 +84,7 @@ func buildConvIntegerToFloat(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		y := c.Output(0, tensor.Float32, lastDims(n, g.out, g.outC)...)
+		y := c.Output(0, tensor.Float32, lastDims(c.Dims(len(in)+2), n, g.out, g.outC)...)
 		if y.Len() == 0 {
 			return nil
 		}

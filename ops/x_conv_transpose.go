@@ -87,23 +87,24 @@ func lastConvTransposeKernel[T nhwc.Float](p convTransposeParams, table *nhwc.Ta
 			}
 			kernel = w.Kernel
 		}
-		win, err := p.over(in, kernel)
+		s := State[lastConvState[T]](c)
+		a, err := s.begin(c, in, kernel, p.over)
 		if err != nil {
 			return err
 		}
 		if w == nil {
-			w = nhwc.PackTransposed(tensor.Data[T](wt), wt.Dim(1)*p.group, ch, p.group, kernel, win.Strides, win.Dilations)
+			w = nhwc.PackTransposed(tensor.Data[T](wt), wt.Dim(1)*p.group, ch, p.group, kernel, a.Strides, a.Dilations)
 		}
-		a := nhwc.Args[T]{N: n, Window: win, W: w, X: tensor.Data[T](x), Epilogue: end, Table: table,
-			Scratch: func(n int) []T { return Scratch[T](c, n) }}
+		a.N, a.W, a.X, a.Epilogue, a.Table = n, w, tensor.Data[T](x), end, table
 		if bias != nil {
 			if bias.DType() != d || bias.Rank() != 1 || bias.Len() != w.M {
 				return fmt.Errorf("B is %v, want %v[%d]", bias, d, w.M)
 			}
 			a.B = tensor.Data[T](bias)
 		}
-		a.Y = tensor.Data[T](c.Output(0, d, lastDims(n, win.In, w.M)...))
-		nhwc.Transposed(c.P, &a)
+		a.Y = tensor.Data[T](c.Output(0, d, lastDims(c.Dims(len(in)+2), n, a.In, w.M)...))
+		nhwc.Transposed(c.P, a)
+		s.end()
 		return nil
 	}
 }

@@ -54,7 +54,7 @@ func lastMaxPoolKernel[T nhwc.Pooled](p windowParams, least T) Kernel {
 		if err != nil {
 			return err
 		}
-		y := c.Output(0, x.DType(), lastDims(n, w.Out, ch)...)
+		y := c.Output(0, x.DType(), lastDims(c.Dims(len(in)+2), n, w.Out, ch)...)
 		nhwc.MaxPool(c.P, n, ch, &w.Window, tensor.Data[T](x), tensor.Data[T](y), least)
 		return nil
 	}
@@ -71,7 +71,7 @@ func lastByteMaxPool(p windowParams) Kernel {
 		if err != nil {
 			return err
 		}
-		y := c.Output(0, x.DType(), lastDims(n, w.Out, ch)...)
+		y := c.Output(0, x.DType(), lastDims(c.Dims(len(in)+2), n, w.Out, ch)...)
 		win := qconv.Window(w.Window)
 		qconv.Max(c.P, n, ch, &win, x.Bytes(), y.Bytes(), x.DType() == tensor.Int8)
 		return nil

@@ -136,7 +136,7 @@ func (k *lastQConv) run(c *Call) error {
 			return err
 		}
 	}
-	y := c.Output(0, yType, lastDims(n, g.out, g.outC)...)
+	y := c.Output(0, yType, lastDims(c.Dims(len(in)+2), n, g.out, g.outC)...)
 	qconv.Run(c.P, &qconv.Args{
 		N: n, C: ch, Window: qconv.Window{In: g.in, Kernel: g.kernel, Out: g.out, Strides: g.strides, Dilations: g.dilations, Before: g.begin},
 		X: x.Bytes(), Y: y.Bytes(), Signed: x.DType() == tensor.Int8, Zero: zx, W: w.w, R: round,

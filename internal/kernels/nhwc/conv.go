@@ -45,9 +45,11 @@ type view struct {
 // dense is a convolution by tiles.
 type dense[T Float] struct {
 	*Args[T]
+	shape
+	v         view
 	tile      Tile
 	mr        int
-	in, out   [3]int // spatial shapes of X and Y
+	x3, y3    [3]int // spatial shapes of X and Y
 	n         int    // images
 	size      int    // of an element
 	cg, mg, k int    // channels of a group, rows of a panel
@@ -55,37 +57,44 @@ type dense[T Float] struct {
 	sum       bool // Z is Y
 	sparse    bool // most taps of most positions see padding
 	far       int  // far or 0
+	lim       [2]T // what the tiles limit sums to
+
+	pixels, segs, rows, width int // of a block; width in panels
+	dst                       []T // the image with its padding
+	blocks, pad               func(lo, hi int)
 }
 
 // Conv computes a convolution. It panics if slices and sizes do not fit.
 func Conv[T Float](p par.P, a *Args[T]) {
-	s := shapeOf(&a.Window)
-	r := newDense(a, s.in, s.out)
-	if f, ok := any(a).(*Args[float32]); ok && f.W.depthwise != nil {
-		if len(a.Y) > 0 {
-			convDepthwise(p, f, &s)
+	r := newDense(a)
+	s, v := &r.shape, &r.v
+	r.start(s.in, s.out)
+	if f, ok := any(a).(*Args[float32]); ok && (f.W.depthwise != nil || f.W.winograd != nil) {
+		switch {
+		case len(a.Y) == 0:
+		case f.W.winograd != nil:
+			convWinograd(p, f, s)
+		default:
+			convDepthwise(p, f, s)
 		}
-		return
-	} else if ok && f.W.winograd != nil {
-		if len(a.Y) > 0 {
-			convWinograd(p, f, &s)
-		}
+		r.free()
 		return
 	}
-	v := view{count: s.out, step: [3]int{1, 1, 1}, stepIn: s.stride}
+	v.count, v.first, v.step, v.stepIn, v.k = s.out, [3]int{}, [3]int{1, 1, 1}, s.stride, 0
 	for d := range 3 {
-		v.off[d] = make([]int, s.kernel[d])
-		for k := range v.off[d] {
-			v.off[d][k] = k*s.dil[d] - s.before[d]
+		v.off[d] = v.off[d][:0]
+		for k := range s.kernel[d] {
+			v.off[d] = append(v.off[d], k*s.dil[d]-s.before[d])
 		}
 	}
 	if s.flat() { // positions need not end at the end of a row
-		r.n, r.in, r.out = 1, [3]int{1, 1, a.N * product3(s.in)}, [3]int{1, 1, a.N * product3(s.in)}
-		v.count = r.out
+		r.n, r.x3, r.y3 = 1, [3]int{1, 1, a.N * product3(s.in)}, [3]int{1, 1, a.N * product3(s.in)}
+		v.count = r.y3
 	} else if a.W.Group == 1 && s.kernel[2] > 1 && s.dil[2] == 1 {
-		r.join(p, &s, &v)
+		r.join(p)
 	}
-	r.run(p, &v)
+	r.run(p)
+	r.free()
 }
 
 // flat reports whether every position sees one pixel, that at its place.
@@ -96,90 +105,122 @@ func (s *shape) flat() bool {
 // join makes the taps of each row of the kernel one segment where no window
 // leaves the image sideways, or where there are so few channels that padding
 // it costs less than short segments.
-func (r *dense[T]) join(p par.P, s *shape, v *view) {
-	width := (s.out[2]-1)*s.stride[2] + s.kernel[2]
+func (r *dense[T]) join(p par.P) {
+	s := &r.shape
+	width := s.joined()
 	if s.before[2] > 0 || width-s.before[2] > s.in[2] {
 		if r.W.C >= 16 || width > 1<<20 {
 			return
 		}
-		lines, c := r.n*s.in[0]*s.in[1], r.W.C
-		src, dst := r.X, r.Scratch(lines*width*c)
-		lo := min(max(s.before[2], 0), width)
-		hi := max(min(s.in[2]+s.before[2], width), lo)
-		p.For(lines, max(1, (1<<14)/max(1, width*c)), func(i, end int) {
-			for ; i < end; i++ {
-				d := dst[i*width*c : (i+1)*width*c]
-				clear(d[:lo*c])
-				clear(d[copy(d[lo*c:hi*c], src[(i*s.in[2]+lo-s.before[2])*c:])+lo*c:])
-			}
-		})
-		r.x, r.in[2] = unsafe.Pointer(unsafe.SliceData(dst)), width
-		v.off[2] = []int{0}
+		lines := r.n * s.in[0] * s.in[1]
+		r.dst = r.Scratch(lines * width * r.W.C)
+		p.For(lines, max(1, (1<<14)/max(1, width*r.W.C)), r.pad)
+		r.x, r.x3[2] = unsafe.Pointer(unsafe.SliceData(r.dst)), width
+		r.v.off[2] = append(r.v.off[2][:0], 0)
 	} else {
-		v.off[2] = []int{-s.before[2]}
+		r.v.off[2] = append(r.v.off[2][:0], -s.before[2])
 	}
 	r.cg *= s.kernel[2]
 	r.zero = zeros(r.cg * r.size)
 }
 
+// joined is the number of columns that the windows of a row see.
+func (s *shape) joined() int { return (s.out[2]-1)*s.stride[2] + s.kernel[2] }
+
+// padLines writes lines [i, end) of the image with their padding.
+func (r *dense[T]) padLines(i, end int) {
+	s, c := &r.shape, r.W.C
+	width := s.joined()
+	lo := min(max(s.before[2], 0), width)
+	hi := max(min(s.in[2]+s.before[2], width), lo)
+	for ; i < end; i++ {
+		d := r.dst[i*width*c : (i+1)*width*c]
+		clear(d[:lo*c])
+		clear(d[copy(d[lo*c:hi*c], r.X[(i*s.in[2]+lo-s.before[2])*c:])+lo*c:])
+	}
+}
+
 // Transposed computes a transposed convolution, one phase of the strides after
 // the other.
 func Transposed[T Float](p par.P, a *Args[T]) {
-	s := shapeOf(&a.Window)
-	r := newDense(a, s.out, s.in)
-	var l [3][][]int
-	for d := range 3 {
-		l[d] = classes(s.kernel[d], s.stride[d], s.dil[d])
-	}
-	// phase returns the i-th class of taps of dimension d, and its positions.
-	phase := func(v *view, d, i int) {
-		st := s.stride[d]
-		v.first[d] = ((i-s.before[d])%st + st) % st
-		v.step[d], v.stepIn[d] = st, 1
-		v.count[d] = max(0, (s.in[d]-v.first[d]+st-1)/st)
-		v.off[d] = nil
-		if i < len(l[d]) {
-			for _, k := range l[d][i] {
-				v.off[d] = append(v.off[d], (v.first[d]+s.before[d]-k*s.dil[d])/st)
-			}
-		}
-	}
-	v := view{}
+	r := newDense(a)
+	s, v := &r.shape, &r.v
+	r.start(s.out, s.in)
+	v.k = 0
 	for z := range s.stride[0] {
-		phase(&v, 0, z)
+		r.phase(0, z)
 		for y := range s.stride[1] {
-			phase(&v, 1, y)
+			r.phase(1, y)
 			for x := range s.stride[2] {
-				phase(&v, 2, x)
-				r.run(p, &v)
+				r.phase(2, x)
+				r.run(p)
 				v.k += len(v.off[0]) * len(v.off[1]) * len(v.off[2]) * r.cg
 			}
 		}
 	}
+	r.free()
 }
 
-func newDense[T Float](a *Args[T], in, out [3]int) *dense[T] {
-	w := a.W
+// phase sets dimension d of the view to the i-th class of taps and its positions.
+func (r *dense[T]) phase(d, i int) {
+	s, v := &r.shape, &r.v
+	st := s.stride[d]
+	v.first[d] = ((i-s.before[d])%st + st) % st
+	v.step[d], v.stepIn[d] = st, 1
+	v.count[d] = max(0, (s.in[d]-v.first[d]+st-1)/st)
+	v.off[d] = v.off[d][:0]
+	if c := r.W.classes[d]; i < len(c) {
+		for _, k := range c[i] {
+			v.off[d] = append(v.off[d], (v.first[d]+s.before[d]-k*s.dil[d])/st)
+		}
+	}
+}
+
+// densePools hold what is left of convolutions of float32 and of float64: with
+// it the next one allocates nothing.
+var densePools [2]sync.Pool
+
+func densePool[T Float]() *sync.Pool { return &densePools[unsafe.Sizeof(*new(T))/8] }
+
+func newDense[T Float](a *Args[T]) *dense[T] {
 	if a.Table == nil {
 		a.Table = Best()
 	}
-	r := &dense[T]{Args: a, n: a.N, in: in, out: out, size: int(unsafe.Sizeof(*new(T))), cg: w.C / w.Group, mg: w.M / w.Group}
+	r, ok := densePool[T]().Get().(*dense[T])
+	if !ok {
+		r = &dense[T]{}
+		r.blocks, r.pad = r.doBlocks, r.padLines
+	}
+	*r = dense[T]{Args: a, shape: shapeOf(&a.Window), v: r.v, blocks: r.blocks, pad: r.pad}
+	return r
+}
+
+// free ends the use of r.
+func (r *dense[T]) free() {
+	*r = dense[T]{v: r.v, blocks: r.blocks, pad: r.pad}
+	densePool[T]().Put(r)
+}
+
+// start prepares for images of spatial shape in, results of shape out.
+func (r *dense[T]) start(in, out [3]int) {
+	w := r.W
+	r.n, r.x3, r.y3, r.size, r.cg, r.mg = r.N, in, out, int(unsafe.Sizeof(*new(T))), w.C/w.Group, w.M/w.Group
 	r.k = product(w.Kernel) * r.cg
-	n := a.N * product3(out) * w.M
-	if len(a.X) != a.N*product3(in)*w.C || len(a.Y) != n || a.B != nil && len(a.B) != w.M || a.Z != nil && len(a.Z) != n {
+	n := r.N * product3(out) * w.M
+	if len(r.X) != r.N*product3(in)*w.C || len(r.Y) != n || r.B != nil && len(r.B) != w.M || r.Z != nil && len(r.Z) != n {
 		panic("nhwc: sizes do not fit")
 	}
-	r.tile, r.mr = a.Table.Tile32, a.Table.MR32
+	r.tile, r.mr = r.Table.Tile32, r.Table.MR32
 	if r.size == 8 {
-		r.tile, r.mr = a.Table.Tile64, a.Table.MR64
+		r.tile, r.mr = r.Table.Tile64, r.Table.MR64
 	}
-	r.x = unsafe.Pointer(unsafe.SliceData(a.X))
+	r.x = unsafe.Pointer(unsafe.SliceData(r.X))
 	r.zero = zeros(w.C * r.size)
 	if n*r.size > 1<<22 {
 		r.far = far
 	}
-	r.sum = n > 0 && a.Z != nil && &a.Z[0] == &a.Y[0]
-	return r
+	r.lim = [2]T{r.Lo, r.Hi}
+	r.sum = n > 0 && r.Z != nil && &r.Z[0] == &r.Y[0]
 }
 
 // noPixel is what padding points to.
@@ -196,6 +237,7 @@ func zeros(n int) unsafe.Pointer {
 type lists struct {
 	words  []uintptr
 	floats []float32
+	tmp    [36 * 16]float32
 }
 
 var listPool = sync.Pool{New: func() any { return new(lists) }}
@@ -238,31 +280,36 @@ func (r *dense[T]) split(pixels, panels, segs, k int) (rows, width int) {
 // one accumulator.
 const kBlock = 192
 
-func (r *dense[T]) run(p par.P, v *view) {
-	pixels := r.n * product3(v.count)
-	segs := len(v.off[0]) * len(v.off[1]) * len(v.off[2])
+func (r *dense[T]) run(p par.P) {
+	v := &r.v
+	r.pixels = r.n * product3(v.count)
+	r.segs = len(v.off[0]) * len(v.off[1]) * len(v.off[2])
 	if r.cg == 0 {
-		segs = 0
+		r.segs = 0
 	}
 	panels := r.W.Group * r.W.panels()
-	if pixels == 0 || panels == 0 {
+	if r.pixels == 0 || panels == 0 {
 		return
 	}
-	rows, width := r.split(pixels, panels, segs, max(segs*r.cg, 1))
-	r.sparse = segs > 1 && r.seen(v) < 0.5
-	if r.sparse && pixels <= 64 {
-		rows = 1
+	r.rows, r.width = r.split(r.pixels, panels, r.segs, max(r.segs*r.cg, 1))
+	r.sparse = r.segs > 1 && r.seen(v) < 0.5
+	if r.sparse && r.pixels <= 64 {
+		r.rows = 1
 	}
-	across := (panels + width - 1) / width
-	p.For((pixels+rows-1)/rows*across, 1, func(lo, hi int) {
-		l := listPool.Get().(*lists)
-		for t := lo; t < hi; t++ {
-			q := t / across * rows
-			r.block(v, l, q, min(rows, pixels-q), segs, t%across*width, min((t%across+1)*width, panels))
-		}
-		listPool.Put(l)
-	})
+	p.For((r.pixels+r.rows-1)/r.rows*((panels+r.width-1)/r.width), 1, r.blocks)
 	runtime.KeepAlive(r)
+}
+
+// doBlocks computes blocks [lo, hi): those of the same pixels are neighbours.
+func (r *dense[T]) doBlocks(lo, hi int) {
+	panels := r.W.Group * r.W.panels()
+	across := (panels + r.width - 1) / r.width
+	l := listPool.Get().(*lists)
+	for t := lo; t < hi; t++ {
+		q := t / across * r.rows
+		r.block(&r.v, l, q, min(r.rows, r.pixels-q), r.segs, t%across*r.width, min((t%across+1)*r.width, panels))
+	}
+	listPool.Put(l)
 }
 
 // block computes panels [j0, j1) of n positions from q on.
@@ -274,10 +321,9 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 	step := (n + tiles - 1) / tiles
 	const word = int(unsafe.Sizeof(uintptr(0)))
 	perPanel := r.k * Panel
-	var lim [2]T
 	mode := 0
 	if r.Clamp {
-		lim, mode = [2]T{r.Lo, r.Hi}, clamp
+		mode = clamp
 	}
 	if r.Z != nil && !r.sum {
 		mode |= addZ
@@ -311,7 +357,7 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 			}
 			for i := 0; i < n; i += step {
 				r.tile(min(step, n-i), w, s1-s0, k1-k0, unsafe.Pointer(&words[s0*n+i]), n*word, (g*r.cg+k0)*r.size,
-					b, unsafe.Pointer(&outs[i]), unsafe.Pointer(&zs[i]), (g*r.mg+col)*r.size, bias, m, unsafe.Pointer(&lim))
+					b, unsafe.Pointer(&outs[i]), unsafe.Pointer(&zs[i]), (g*r.mg+col)*r.size, bias, m, unsafe.Pointer(&r.lim))
 			}
 		}
 	}
@@ -390,7 +436,7 @@ func (r *dense[T]) seen(v *view) float64 {
 			if off < 0 {
 				first = (-off + v.stepIn[d] - 1) / v.stepIn[d]
 			}
-			if m := r.in[d] - 1 - off; m >= 0 {
+			if m := r.x3[d] - 1 - off; m >= 0 {
 				last = min(m/v.stepIn[d]+1, v.count[d])
 			}
 			n += max(last-first, 0)
@@ -437,8 +483,8 @@ func (r *dense[T]) pointers(v *view, words []uintptr, q, n, segs int) {
 		for s := 0; s < segs; {
 			z := pos[0]*v.stepIn[0] + v.off[0][s/(len(v.off[1])*len(v.off[2]))]
 			row := pos[1]*v.stepIn[1] + v.off[1][s/len(v.off[2])%len(v.off[1])]
-			inside := uint(z) < uint(r.in[0]) && uint(row) < uint(r.in[1])
-			base := ((image*r.in[0]+z)*r.in[1] + row) * r.in[2]
+			inside := uint(z) < uint(r.x3[0]) && uint(row) < uint(r.x3[1])
+			base := ((image*r.x3[0]+z)*r.x3[1] + row) * r.x3[2]
 			for _, ox := range v.off[2] {
 				list := words[s*n+i : s*n+i+run]
 				col := pos[2]*step + ox
@@ -447,7 +493,7 @@ func (r *dense[T]) pointers(v *view, words []uintptr, q, n, segs int) {
 				if col < 0 {
 					lo = min((-col+step-1)/step, run)
 				}
-				if m := r.in[2] - 1 - col; m >= 0 && inside {
+				if m := r.x3[2] - 1 - col; m >= 0 && inside {
 					hi = min(m/step+1, run)
 				}
 				hi = max(hi, lo)
@@ -467,7 +513,7 @@ func (r *dense[T]) pointers(v *view, words []uintptr, q, n, segs int) {
 		}
 		at := image
 		for d := range 3 {
-			at = at*r.out[d] + v.first[d] + pos[d]*v.step[d]
+			at = at*r.y3[d] + v.first[d] + pos[d]*v.step[d]
 		}
 		p := y + uintptr(at)*place
 		for j := range outs[i : i+run] {

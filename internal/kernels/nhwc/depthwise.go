@@ -3,6 +3,7 @@ package nhwc
 import (
 	"math"
 	"runtime"
+	"sync"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -50,19 +51,25 @@ type depthwise struct {
 	c, taps int
 	lim     [2]float32
 	zero    unsafe.Pointer
-	rows    [mostAtOnce + 1]Row
-	most    int // positions at once
+	row     Row // of most positions at once, nil: there is none
+	most    int
+	lines   func(lo, hi int)
 }
 
+// unlimited sets no limits.
+var unlimited = [2]float32{float32(math.Inf(-1)), float32(math.Inf(1))}
+
+var depthwisePool = sync.Pool{New: func() any {
+	r := new(depthwise)
+	r.lines = r.doLines
+	return r
+}}
+
 func convDepthwise(p par.P, a *Args[float32], s *shape) {
-	r := &depthwise{Args: a, shape: *s, c: a.W.C, taps: product3(s.kernel), lim: [2]float32{float32(math.Inf(-1)), float32(math.Inf(1))}}
+	r := depthwisePool.Get().(*depthwise)
+	*r = depthwise{Args: a, shape: *s, c: a.W.C, taps: product3(s.kernel), lim: unlimited, lines: r.lines}
 	if a.Clamp {
 		r.lim = [2]float32{a.Lo, a.Hi}
-	}
-	fast := s.kernel[0] == 1 && s.dil[2] == 1
-	for i := 1; fast && i <= mostAtOnce; i++ {
-		r.rows[i] = a.Table.Row32(a.W.lanes, s.kernel[2], s.stride[2], i)
-		fast = r.rows[i] != nil
 	}
 	r.zero = zeros(r.c * 4)
 	ow := s.out[2]
@@ -72,18 +79,25 @@ func convDepthwise(p par.P, a *Args[float32], s *shape) {
 			r.most, cost = i, n
 		}
 	}
-	p.For(a.N*s.out[0]*s.out[1], max(1, 1<<17/max(1, ow*r.c*r.taps)), func(lo, hi int) {
-		l := listPool.Get().(*lists)
-		for i := lo; i < hi; i++ {
-			r.line(i, fast, l)
-		}
-		listPool.Put(l)
-	})
+	if s.kernel[0] == 1 && s.dil[2] == 1 {
+		r.row = a.Table.Row32(a.W.lanes, s.kernel[2], s.stride[2], r.most)
+	}
+	p.For(a.N*s.out[0]*s.out[1], max(1, 1<<17/max(1, ow*r.c*r.taps)), r.lines)
 	runtime.KeepAlive(r)
+	*r = depthwise{lines: r.lines}
+	depthwisePool.Put(r)
+}
+
+func (r *depthwise) doLines(lo, hi int) {
+	l := listPool.Get().(*lists)
+	for i := lo; i < hi; i++ {
+		r.line(i, l)
+	}
+	listPool.Put(l)
 }
 
 // line computes one row of the output.
-func (r *depthwise) line(i int, fast bool, l *lists) {
+func (r *depthwise) line(i int, l *lists) {
 	n := r.out[2] * r.c
 	y := r.Y[i*n : (i+1)*n]
 	var z []float32
@@ -94,14 +108,14 @@ func (r *depthwise) line(i int, fast bool, l *lists) {
 			z = l.floats
 		}
 	}
-	lim := r.lim
+	lim := &r.lim
 	if z != nil {
-		lim = [2]float32{float32(math.Inf(-1)), float32(math.Inf(1))}
+		lim = &unlimited
 	}
-	if fast {
-		r.byRows(i, y, &lim)
+	if r.row != nil {
+		r.byRows(i, y, lim)
 	} else {
-		r.byTaps(i, y, &lim, l)
+		r.byTaps(i, y, lim, l)
 	}
 	if z != nil {
 		for j, v := range z {
@@ -139,7 +153,7 @@ func (r *depthwise) byRows(i int, out []float32, lim *[2]float32) {
 	w := unsafe.Pointer(&r.W.depthwise[min(first, r.kernel[1]-1)*k*lanes])
 	wSkip := (r.kernel[1] - (last - first)) * k * lanes * 4
 	x, bias := unsafe.Pointer(unsafe.SliceData(r.X)), unsafe.Pointer(unsafe.SliceData(r.B))
-	f := r.rows[r.most]
+	f := r.row
 	all := uint64(1)<<((r.most-1)*r.stride[2]+k) - 1
 	for o := 0; o < r.out[2]; o += r.most {
 		o = min(o, r.out[2]-r.most)

@@ -14,7 +14,7 @@ type Pooled = conv.Pooled
 // pool calls f for each position of the output of [n, in…, c] images with what
 // it sees: a list of pointers to pixels, at most len(kernel) of them. counts
 // is the position in each dimension.
-func pool(p par.P, n, c, size int, w *conv.Window, x unsafe.Pointer, f func(q int, pos *[3]int, pixels []uintptr)) {
+func pool(p par.P, n, c, size int, w *conv.Window, x unsafe.Pointer, f func(q int, pos [3]int, pixels []uintptr)) {
 	s := shapeOf(w)
 	out, taps := product3(s.out), product3(s.kernel)
 	grain := max(1, (1<<16)/max(1, c*taps))
@@ -41,7 +41,7 @@ func pool(p par.P, n, c, size int, w *conv.Window, x unsafe.Pointer, f func(q in
 					}
 				}
 			}
-			f(q, &pos, words[:m])
+			f(q, pos, words[:m])
 		}
 		listPool.Put(l)
 	})
@@ -83,7 +83,7 @@ func MaxPool[T Pooled](p par.P, n, c int, w *conv.Window, x, y []T, least T) {
 	if c*size < t.Bytes {
 		fast = nil
 	}
-	pool(p, n, c, size, w, unsafe.Pointer(unsafe.SliceData(x)), func(q int, _ *[3]int, pixels []uintptr) {
+	pool(p, n, c, size, w, unsafe.Pointer(unsafe.SliceData(x)), func(q int, _ [3]int, pixels []uintptr) {
 		out := y[q*c : (q+1)*c]
 		if fast == nil || len(pixels) == 0 {
 			maxGo(out, pixels, least)
@@ -126,7 +126,7 @@ func AveragePool[T Float](p par.P, n, c int, w *conv.Window, x, y []T, counts []
 	if size := int(unsafe.Sizeof(*new(T))); size != 4 || c*size < t.Bytes {
 		fast = nil
 	}
-	pool(p, n, c, int(unsafe.Sizeof(*new(T))), w, unsafe.Pointer(unsafe.SliceData(x)), func(q int, pos *[3]int, pixels []uintptr) {
+	pool(p, n, c, int(unsafe.Sizeof(*new(T))), w, unsafe.Pointer(unsafe.SliceData(x)), func(q int, pos [3]int, pixels []uintptr) {
 		div := len(pixels)
 		if counts != nil {
 			div = 1

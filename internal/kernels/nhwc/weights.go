@@ -19,6 +19,8 @@ type Weights[T Float] struct {
 	lanes     int
 
 	winograd []float32 // [36][panels][c][Panel]
+
+	classes [3][][]int // of a transposed convolution, see classes
 }
 
 // panels returns the number of panels of a group.
@@ -59,7 +61,9 @@ func PackTransposed[T Float](w []T, m, c, group int, kernel, strides, dilations 
 			}
 		}
 	}
-	return pack(m, c, group, kernel, order, source[T]{w, func(o int) int { return (o/mg*cg*mg + o%mg) * taps }, mg * taps})
+	q := pack(m, c, group, kernel, order, source[T]{w, func(o int) int { return (o/mg*cg*mg + o%mg) * taps }, mg * taps})
+	q.classes = l
+	return q
 }
 
 // classes lists the taps k of one dimension by k·dilation modulo the stride.

@@ -1,8 +1,8 @@
 package nhwc
 
 import (
-	"math"
 	"runtime"
+	"sync"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
@@ -108,7 +108,25 @@ type winograd struct {
 	high, wide   int // tiles of an image
 	lim          [2]float32
 	zero         unsafe.Pointer
+	block        int      // tiles that one thread does from beginning to end
+	all          winBlock // if the threads share each step instead
+
+	blocks, shareSquares, shareProducts, shareFinish func(lo, hi int)
 }
+
+var winogradPool = sync.Pool{New: func() any {
+	r := new(winograd)
+	r.blocks = r.doBlocks
+	share := func(f func(*winBlock, *lists, int, int)) func(lo, hi int) {
+		return func(lo, hi int) {
+			l := listPool.Get().(*lists)
+			f(&r.all, l, lo, hi)
+			listPool.Put(l)
+		}
+	}
+	r.shareSquares, r.shareProducts, r.shareFinish = share(r.squares), share(r.products), share(r.finish)
+	return r
+}}
 
 // winBlock is the working memory of some tiles.
 type winBlock struct {
@@ -124,58 +142,53 @@ func convWinograd(p par.P, a *Args[float32], s *shape) {
 		b.Z = z
 		a = &b
 	}
-	r := &winograd{Args: a, shape: *s, c: a.W.C, m: a.W.M, panels: a.W.panels(), high: (s.out[1] + 3) / 4, wide: (s.out[2] + 3) / 4,
-		lim: [2]float32{float32(math.Inf(-1)), float32(math.Inf(1))}}
+	r := winogradPool.Get().(*winograd)
+	r.Args, r.shape, r.c, r.m, r.panels, r.high, r.wide, r.lim = a, *s, a.W.C, a.W.M, a.W.panels(), (s.out[1]+3)/4, (s.out[2]+3)/4, unlimited
 	if a.Clamp {
 		r.lim = [2]float32{a.Lo, a.Hi}
 	}
 	r.zero = zeros(max(r.c, r.m) * 4)
-	tiles := a.N * r.high * r.wide
+	tiles := r.tiles()
 	each := 36 * (r.c + r.m)
 	// A block's squares and sums should stay in the second-level cache.
 	const cache, enough = 160 << 10, 12
 	block := min(max(cache/each, 6), 36)
 	if blocks := (tiles + block - 1) / block; blocks >= enough {
-		block = (tiles + blocks - 1) / blocks
-		p.For(blocks, 1, func(lo, hi int) {
-			l := listPool.Get().(*lists)
-			if len(l.floats) < block*each {
-				l.floats = make([]float32, block*each)
-			}
-			for i := lo; i < hi; i++ {
-				n := min(block, tiles-i*block)
-				if n <= 0 {
-					break
-				}
-				b := winBlock{i * block, n, l.floats[:36*n*r.c], l.floats[36*n*r.c : n*each]}
-				r.squares(&b, l, 0, n)
-				r.products(&b, l, 0, 36*r.panels)
-				r.finish(&b, l, 0, n)
-			}
-			listPool.Put(l)
-		})
-		runtime.KeepAlive(r)
-		return
-	}
-	// Few tiles: the threads share each step.
-	buf := a.Scratch(tiles * each)
-	b := winBlock{0, tiles, buf[:36*tiles*r.c], buf[36*tiles*r.c:]}
-	steps := []struct {
-		n, grain int
-		f        func(*winBlock, *lists, int, int)
-	}{
-		{tiles, max(1, 1024/r.c), r.squares},
-		{36 * r.panels, max(1, (1<<18)/(tiles*Panel*r.c)), r.products},
-		{tiles, max(1, 1024/r.m), r.finish},
-	}
-	for _, st := range steps {
-		p.For(st.n, st.grain, func(lo, hi int) {
-			l := listPool.Get().(*lists)
-			st.f(&b, l, lo, hi)
-			listPool.Put(l)
-		})
+		r.block = (tiles + blocks - 1) / blocks
+		p.For(blocks, 1, r.blocks)
+	} else { // few tiles: the threads share each step
+		buf := a.Scratch(tiles * each)
+		r.all = winBlock{0, tiles, buf[:36*tiles*r.c], buf[36*tiles*r.c:]}
+		p.For(tiles, max(1, 1024/r.c), r.shareSquares)
+		p.For(36*r.panels, max(1, (1<<18)/(tiles*Panel*r.c)), r.shareProducts)
+		p.For(tiles, max(1, 1024/r.m), r.shareFinish)
+		r.all = winBlock{}
 	}
 	runtime.KeepAlive(r)
+	r.Args, r.zero = nil, nil
+	winogradPool.Put(r)
+}
+
+func (r *winograd) tiles() int { return r.N * r.high * r.wide }
+
+// doBlocks computes blocks [lo, hi) of tiles.
+func (r *winograd) doBlocks(lo, hi int) {
+	each := 36 * (r.c + r.m)
+	l := listPool.Get().(*lists)
+	if len(l.floats) < r.block*each {
+		l.floats = make([]float32, r.block*each)
+	}
+	for i := lo; i < hi; i++ {
+		n := min(r.block, r.tiles()-i*r.block)
+		if n <= 0 {
+			break
+		}
+		b := winBlock{i * r.block, n, l.floats[:36*n*r.c], l.floats[36*n*r.c : n*each]}
+		r.squares(&b, l, 0, n)
+		r.products(&b, l, 0, 36*r.panels)
+		r.finish(&b, l, 0, n)
+	}
+	listPool.Put(l)
 }
 
 // place returns the image of tile i and where it begins in the output.
@@ -185,7 +198,6 @@ func (r *winograd) place(i int) (image, y, x int) {
 
 // squares transforms the squares of tiles [lo, hi) of b.
 func (r *winograd) squares(b *winBlock, l *lists, lo, hi int) {
-	var tmp [36 * 16]float32
 	list := l.grow(36)
 	x, pixel := uintptr(unsafe.Pointer(unsafe.SliceData(r.X))), uintptr(r.c*4)
 	for t := lo; t < hi; t++ {
@@ -202,7 +214,7 @@ func (r *winograd) squares(b *winBlock, l *lists, lo, hi int) {
 				list[i*6+j] = p
 			}
 		}
-		r.Table.WinIn(r.c, unsafe.Pointer(&list[0]), unsafe.Pointer(&b.v[t*r.c]), b.n*r.c*4, unsafe.Pointer(&tmp), unsafe.Pointer(inConstants))
+		r.Table.WinIn(r.c, unsafe.Pointer(&list[0]), unsafe.Pointer(&b.v[t*r.c]), b.n*r.c*4, unsafe.Pointer(&l.tmp), unsafe.Pointer(inConstants))
 	}
 }
 
@@ -237,7 +249,6 @@ func (r *winograd) products(b *winBlock, l *lists, lo, hi int) {
 
 // finish turns the sums of tiles [lo, hi) of b into pixels.
 func (r *winograd) finish(b *winBlock, l *lists, lo, hi int) {
-	var tmp [36 * 16]float32
 	words := l.grow(32 + r.m)
 	list, nowhere := words[:32], uintptr(unsafe.Pointer(&words[32])) // what lies outside of the image
 	y, pixel := uintptr(unsafe.Pointer(unsafe.SliceData(r.Y))), uintptr(r.m*4)
@@ -258,7 +269,7 @@ func (r *winograd) finish(b *winBlock, l *lists, lo, hi int) {
 				}
 			}
 		}
-		r.Table.WinOut(r.m, unsafe.Pointer(&b.sums[t*r.m]), b.n*r.m*4, unsafe.Pointer(&list[0]), zs, bias, unsafe.Pointer(&r.lim), unsafe.Pointer(&tmp), unsafe.Pointer(outConstants))
+		r.Table.WinOut(r.m, unsafe.Pointer(&b.sums[t*r.m]), b.n*r.m*4, unsafe.Pointer(&list[0]), zs, bias, unsafe.Pointer(&r.lim), unsafe.Pointer(&l.tmp), unsafe.Pointer(outConstants))
 		if r.Act == nil {
 			continue
 		}

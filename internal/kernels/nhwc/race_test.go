@@ -1,0 +1,5 @@
+//go:build race
+
+package nhwc
+
+func init() { raceEnabled = true }
