@@ -348,7 +348,11 @@ func resizeWeighted[T floating](p par.P, r *resampler, axes []resizeAxis, y, x [
 	for len(order) > 0 {
 		i, j := order[0], -1
 		if len(order) > 1 && order[1] == i+1 {
-			j = order[1]
+			if _, _, inner := splitAxis(shape, i+1); inner > 1 || axes[i].out <= axes[i].in {
+				j = order[1]
+			} else { // single elements, which are slow, while there are few rows of them
+				order[0], order[1], i = i+1, i, i+1
+			}
 		}
 		order = order[1:]
 		to := y
