@@ -26,3 +26,30 @@ func TestArgMax(t *testing.T) {
 		{Op: "ArgMax", Attrs: a("axis", 2), In: Vals(x), Want: Vals(x), Err: "axis 2"},
 	})
 }
+
+// TestArgMaxRows compares long rows with a plain loop.
+func TestArgMaxRows(t *testing.T) {
+	nan := float32(math.NaN())
+	for _, n := range []int{15, 16, 17, 80} {
+		for _, last := range []int{0, 1} {
+			var x []float32
+			for i := range 4 * n {
+				x = append(x, float32(i*i*7%13))
+			}
+			x[0], x[n+3] = nan, nan
+			for _, op := range []string{"ArgMax", "ArgMin"} {
+				want := make([]int64, 4)
+				for r := range want {
+					row := x[r*n:][:n]
+					best := row[0]
+					for i, v := range row {
+						if op == "ArgMax" && v > best || op == "ArgMin" && v < best || last == 1 && v == best {
+							best, want[r] = v, int64(i)
+						}
+					}
+				}
+				Run(t, []Case{{Op: op, Attrs: onnx.NewAttrs("axis", 1, "keepdims", 0, "select_last_index", last), In: Vals(F32([]int{4, n}, x...)), Want: Vals(I64([]int{4}, want...))}})
+			}
+		}
+	}
+}

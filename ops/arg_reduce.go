@@ -2,7 +2,9 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -62,6 +64,14 @@ func argKernel[T scatterCell](axis int, keep, last, largest bool) Kernel {
 			return fmt.Errorf("dimension %d of data is 0", a)
 		}
 		d, out := tensor.Data[T](x), tensor.Data[int64](y)
+		if inner == 1 {
+			c.P.For(outer, max(1, moveGrain/n), func(lo, hi int) {
+				for o := lo; o < hi; o++ {
+					out[o] = int64(argRow(d[o*n:][:n], last, largest))
+				}
+			})
+			return nil
+		}
 		const panel = 64
 		panels := (inner + panel - 1) / panel
 		c.P.For(outer*panels, max(1, moveGrain/(n*min(inner, panel))), func(lo, hi int) {
@@ -69,13 +79,29 @@ func argKernel[T scatterCell](axis int, keep, last, largest bool) Kernel {
 			for u := lo; u < hi; u++ {
 				o, from := u/panels, u%panels*panel
 				w := min(panel, inner-from)
-				to := out[o*inner+from:][:w]
+				to, b := out[o*inner+from:][:w], best[:w]
 				clear(to)
-				copy(best[:w], d[o*n*inner+from:])
+				copy(b, d[o*n*inner+from:])
 				for k := 1; k < n; k++ {
-					for i, v := range d[(o*n+k)*inner+from:][:w] {
-						if largest && v > best[i] || !largest && v < best[i] || last && v == best[i] {
-							best[i], to[i] = v, int64(k)
+					row := d[(o*n+k)*inner+from:][:w]
+					switch {
+					case last:
+						for i, v := range row {
+							if largest && v >= b[i] || !largest && v <= b[i] {
+								b[i], to[i] = v, int64(k)
+							}
+						}
+					case largest:
+						for i, v := range row {
+							if v > b[i] {
+								b[i], to[i] = v, int64(k)
+							}
+						}
+					default:
+						for i, v := range row {
+							if v < b[i] {
+								b[i], to[i] = v, int64(k)
+							}
 						}
 					}
 				}
@@ -83,4 +109,36 @@ func argKernel[T scatterCell](axis int, keep, last, largest bool) Kernel {
 		})
 		return nil
 	}
+}
+
+// argRow returns the index of the best element of a row.
+func argRow[T scatterCell](x []T, last, largest bool) int {
+	best, at := x[0], 0
+	if f, ok := any(x).([]float32); ok && len(f) >= 16 {
+		// The best element first, then where it is.
+		t := vec.Best()
+		m := float32(0)
+		if largest {
+			m = t.Largest(f)
+		} else {
+			m = t.Smallest(f)
+		}
+		if m == m {
+			if last {
+				for i := len(f) - 1; i > 0; i-- {
+					if f[i] == m {
+						return i
+					}
+				}
+				return 0
+			}
+			return slices.Index(f, m)
+		}
+	}
+	for i, v := range x {
+		if largest && v > best || !largest && v < best || last && v == best {
+			best, at = v, i
+		}
+	}
+	return at
 }
