@@ -101,28 +101,82 @@ func (b *bcast) each(p par.P, f func(o, n int, off [maxOperands]int)) {
 		return
 	}
 	rows := b.n / b.inner
-	if b.inner >= 2*grain {
-		for r := range rows {
-			var base [maxOperands]int
-			b.seek(r, &base, nil)
-			p.For(b.inner, grain, func(lo, hi int) {
-				off := base
-				for k := range off {
-					if b.strides[k] != nil {
-						off[k] += lo * b.step(k)
-					}
-				}
-				f(r*b.inner+lo, hi-lo, off)
-			})
-		}
+	if b.inner < 2*grain {
+		par.Each(p, rows, max(1, grain/b.inner), bcastEach{b, f, 0}, (*bcastEach).whole)
 		return
 	}
-	p.For(rows, max(1, grain/b.inner), func(lo, hi int) {
-		for at := b.rows(lo); lo < hi; lo++ {
-			f(lo*b.inner, b.inner, at.off)
-			at.next(b)
+	for r := range rows {
+		par.Each(p, b.inner, grain, bcastEach{b, f, r}, (*bcastEach).pieces)
+	}
+}
+
+type bcastEach struct {
+	b   *bcast
+	f   func(o, n int, off [maxOperands]int)
+	row int
+}
+
+// whole computes whole rows.
+func (p *bcastEach) whole(lo, hi int) {
+	n := p.b.inner
+	for at := p.b.rows(lo); lo < hi; lo++ {
+		p.f(lo*n, n, at.off)
+		at.next(p.b)
+	}
+}
+
+// pieces computes a piece of one row.
+func (p *bcastEach) pieces(lo, hi int) {
+	var off [maxOperands]int
+	p.b.seek(p.row, &off, nil)
+	for k := range off {
+		if p.b.strides[k] != nil {
+			off[k] += lo * p.b.step(k)
 		}
-	})
+	}
+	p.f(p.row*p.b.inner+lo, hi-lo, off)
+}
+
+// parter computes n elements of the output from o on, in one row, whose operands
+// begin at i and j.
+type parter interface{ part(o, n, i, j int) }
+
+// parts has f compute the whole output. It is what each is, without memory
+// taken, and for two operands.
+func (b *bcast) parts(p par.P, f parter) {
+	if b.n == 0 {
+		return
+	}
+	rows := b.n / b.inner
+	if b.inner < 2*grain {
+		par.Each(p, rows, max(1, grain/b.inner), bcastRows{b, f, 0}, (*bcastRows).whole)
+		return
+	}
+	for r := range rows {
+		par.Each(p, b.inner, grain, bcastRows{b, f, r}, (*bcastRows).pieces)
+	}
+}
+
+type bcastRows struct {
+	b   *bcast
+	f   parter
+	row int
+}
+
+// whole computes whole rows.
+func (p *bcastRows) whole(lo, hi int) {
+	n := p.b.inner
+	for at := p.b.rows(lo); lo < hi; lo++ {
+		p.f.part(lo*n, n, at.off[0], at.off[1])
+		at.next(p.b)
+	}
+}
+
+// pieces computes a piece of one row.
+func (p *bcastRows) pieces(lo, hi int) {
+	var off [maxOperands]int
+	p.b.seek(p.row, &off, nil)
+	p.f.part(p.row*p.b.inner+lo, hi-lo, off[0]+lo*p.b.step(0), off[1]+lo*p.b.step(1))
 }
 
 // rowWalk stands at a row of a bcast.

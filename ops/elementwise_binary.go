@@ -68,59 +68,30 @@ func (f *pair[A, B, R]) run(c *Call, w *bcast, dst []R, a []A, b []B) {
 		f.runShort(c, w, dst, a, b)
 		return
 	}
-	walk := pairWalk[A, B, R]{f, w, dst, a, b, 0, w.inner}
-	if w.inner < 2*grain {
-		walk.run(c.P)
-		return
-	}
-	for row := range w.n / w.inner { // few long rows: each in pieces
-		walk.row = row
-		par.Run(c.P, w.inner, grain, pairRow[A, B, R](walk))
-	}
+	walk := State[pairWalk[A, B, R]](c)
+	*walk = pairWalk[A, B, R]{f, dst, a, b, w.step(0), w.step(1)}
+	w.parts(c.P, walk)
+	*walk = pairWalk[A, B, R]{}
 }
 
-// pairWalk is a function of two operands that broadcast as w plans.
+// pairWalk is a function of two operands that are read with steps of 0 or 1.
 type pairWalk[A, B, R tensor.Element] struct {
 	f      *pair[A, B, R]
-	w      *bcast
 	dst    []R
 	a      []A
 	b      []B
-	row, n int
-}
-
-func (p pairWalk[A, B, R]) run(on par.P) {
-	if p.w.n > 0 {
-		par.Run(on, p.w.n/p.w.inner, max(1, grain/p.w.inner), p)
-	}
-}
-
-// Chunk computes whole rows.
-func (p *pairWalk[A, B, R]) Chunk(lo, hi int) {
-	for at := p.w.rows(lo); lo < hi; lo++ {
-		p.part(lo*p.n, p.n, at.off[0], at.off[1])
-		at.next(p.w)
-	}
-}
-
-// pairRow computes parts of one row.
-type pairRow[A, B, R tensor.Element] pairWalk[A, B, R]
-
-func (p *pairRow[A, B, R]) Chunk(lo, hi int) {
-	var off [maxOperands]int
-	p.w.seek(p.row, &off, nil)
-	(*pairWalk[A, B, R])(p).part(p.row*p.n+lo, hi-lo, off[0]+lo*p.w.step(0), off[1]+lo*p.w.step(1))
+	sa, sb int
 }
 
 // part computes n elements of one row from o on, whose operands begin at i and j.
 func (p *pairWalk[A, B, R]) part(o, n, i, j int) {
 	d := p.dst[o : o+n]
-	switch sa, sb := p.w.step(0), p.w.step(1); {
-	case sa == 1 && sb == 1:
+	switch {
+	case p.sa == 1 && p.sb == 1:
 		p.f.vv(d, p.a[i:i+n], p.b[j:j+n])
-	case sa == 1:
+	case p.sa == 1:
 		p.f.vs(d, p.a[i:i+n], p.b[j])
-	case sb == 1:
+	case p.sb == 1:
 		p.f.sv(d, p.a[i], p.b[j:j+n])
 	default:
 		p.f.vs(d[:1], p.a[i:i+1], p.b[j])
@@ -249,9 +220,11 @@ func checkedKernel[A, B, R tensor.Element](f pair[A, B, R], check func(a []A, b 
 		case len(dst) <= grain && len(dst) > 0 && len(a) == 1 && len(b) == len(dst):
 			f.sv(dst, a[0], b)
 		case same || len(a) == len(dst) && len(b) == len(dst):
-			par.Run(c.P, len(dst), grain, pairFlat[A, B, R]{&f, dst, a, b})
-		case len(b) == 1 || len(a) == 1:
-			par.Run(c.P, len(dst), grain, pairFlat[A, B, R]{&f, dst, a, b})
+			flatParts(c, &f, dst, a, b, 1, 1)
+		case len(b) == 1:
+			flatParts(c, &f, dst, a, b, 1, 0)
+		case len(a) == 1:
+			flatParts(c, &f, dst, a, b, 0, 1)
 		default:
 			f.run(c, State[bcast](c).plan(shape, xs, ys), dst, a, b)
 		}
@@ -259,24 +232,20 @@ func checkedKernel[A, B, R tensor.Element](f pair[A, B, R], check func(a []A, b 
 	}
 }
 
-// pairFlat is a function of two operands of the result's shape or of one element.
-type pairFlat[A, B, R tensor.Element] struct {
-	f   *pair[A, B, R]
-	dst []R
-	a   []A
-	b   []B
+// flatParts computes dst in parts: operands are read with steps of 0 or 1.
+func flatParts[A, B, R tensor.Element](c *Call, f *pair[A, B, R], dst []R, a []A, b []B, sa, sb int) {
+	walk := State[pairWalk[A, B, R]](c)
+	*walk = pairWalk[A, B, R]{f, dst, a, b, sa, sb}
+	par.Each(c.P, len(dst), grain, flatPart{walk, sa, sb}, (*flatPart).run)
+	*walk = pairWalk[A, B, R]{}
 }
 
-func (p *pairFlat[A, B, R]) Chunk(lo, hi int) {
-	switch {
-	case len(p.a) == len(p.b):
-		p.f.vv(p.dst[lo:hi], p.a[lo:hi], p.b[lo:hi])
-	case len(p.b) == 1:
-		p.f.vs(p.dst[lo:hi], p.a[lo:hi], p.b[0])
-	default:
-		p.f.sv(p.dst[lo:hi], p.a[0], p.b[lo:hi])
-	}
+type flatPart struct {
+	of     parter
+	sa, sb int
 }
+
+func (p *flatPart) run(lo, hi int) { p.of.part(lo, hi-lo, lo*p.sa, lo*p.sb) }
 
 // operands returns inputs 0 and 1, which must have the given element types.
 func operands(c *Call, da, db tensor.DType) (a, b *tensor.Tensor, err error) {

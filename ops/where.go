@@ -109,12 +109,16 @@ func buildWhere(b *BuildContext) (Kernel, error) {
 		case x.DType().IsPacked():
 			return unsupportedType(1, x.DType())
 		}
-		shape, err := tensor.Broadcast(cond.Shape(), x.Shape(), y.Shape())
+		shape, err := c.broadcast(x.Shape(), y.Shape())
+		if err == nil {
+			shape, err = c.broadcast(cond.Shape(), shape)
+		}
 		if err != nil {
+			_, err = tensor.Broadcast(cond.Shape(), x.Shape(), y.Shape())
 			return err
 		}
 		out := c.Output(0, x.DType(), shape...)
-		w := newBcast(shape, cond.Shape(), x.Shape(), y.Shape())
+		w := State[bcast](c).plan(shape, cond.Shape(), x.Shape(), y.Shape())
 		pick := tensor.Data[bool](cond)
 		switch x.DType().Size() {
 		case 0:
@@ -135,54 +139,69 @@ func buildWhere(b *BuildContext) (Kernel, error) {
 }
 
 func where[T cell](c *Call, w *bcast, out *tensor.Tensor, cond []bool, tx, ty *tensor.Tensor) {
-	dst, x, y := cells[T]{}.of(out), cells[T]{}.of(tx), cells[T]{}.of(ty)
-	sc, sx, sy := w.step(0), w.step(1), w.step(2)
-	w.each(c.P, func(o, n int, off [maxOperands]int) {
-		d := dst[o : o+n]
-		oc, ox, oy := off[0], off[1], off[2]
-		if sc == 0 {
-			src, s, at := y, sy, oy
-			if cond[oc] {
-				src, s, at = x, sx, ox
-			}
-			if s == 1 {
-				copy(d, src[at:at+n])
-				return
-			}
-			for i := range d {
-				d[i] = src[at]
-			}
+	s := State[wherePick[T]](c)
+	if s.f == nil {
+		s.f = s.part
+	}
+	s.dst, s.x, s.y, s.cond = cells[T]{}.of(out), cells[T]{}.of(tx), cells[T]{}.of(ty), cond
+	s.sc, s.sx, s.sy = w.step(0), w.step(1), w.step(2)
+	w.each(c.P, s.f)
+	*s = wherePick[T]{f: s.f}
+}
+
+// wherePick picks elements of x or y.
+type wherePick[T cell] struct {
+	dst, x, y  []T
+	cond       []bool
+	sc, sx, sy int // steps of cond, x and y
+	f          func(o, n int, off [maxOperands]int)
+}
+
+func (s *wherePick[T]) part(o, n int, off [maxOperands]int) {
+	d, cond, x, y, sc, sx, sy := s.dst[o:o+n], s.cond, s.x, s.y, s.sc, s.sx, s.sy
+	oc, ox, oy := off[0], off[1], off[2]
+	if sc == 0 {
+		src, s, at := y, sy, oy
+		if cond[oc] {
+			src, s, at = x, sx, ox
+		}
+		if s == 1 {
+			copy(d, src[at:at+n])
 			return
 		}
-		p := cond[oc : oc+n]
-		switch {
-		case sx == 1 && sy == 1:
-			a, b := x[ox:ox+n], y[oy:oy+n]
-			for i, v := range p {
-				e := b[i]
-				if v {
-					e = a[i]
-				}
+		for i := range d {
+			d[i] = src[at]
+		}
+		return
+	}
+	p := cond[oc : oc+n]
+	switch {
+	case sx == 1 && sy == 1:
+		a, b := x[ox:ox+n], y[oy:oy+n]
+		for i, v := range p {
+			e := b[i]
+			if v {
+				e = a[i]
+			}
+			d[i] = e
+		}
+	case sx == 1:
+		a, e := x[ox:ox+n], y[oy]
+		for i, v := range p {
+			r := e
+			if v {
+				r = a[i]
+			}
+			d[i] = r // last: d may lie on a
+		}
+	default:
+		e := x[ox]
+		for i, v := range p {
+			if v {
 				d[i] = e
-			}
-		case sx == 1:
-			a, e := x[ox:ox+n], y[oy]
-			for i, v := range p {
-				r := e
-				if v {
-					r = a[i]
-				}
-				d[i] = r // last: d may lie on a
-			}
-		default:
-			e := x[ox]
-			for i, v := range p {
-				if v {
-					d[i] = e
-				} else {
-					d[i] = y[oy+i*sy]
-				}
+			} else {
+				d[i] = y[oy+i*sy]
 			}
 		}
-	})
+	}
 }

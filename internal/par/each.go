@@ -50,23 +50,40 @@ func Run[A any, C Chunker[A]](p P, n, grain int, a A) {
 	if n <= 0 {
 		return
 	}
-	pool := poolOf[methodLoop[A]]()
-	l, ok := pool.Get().(*methodLoop[A])
+	// What does not need A is not generic: there are hundreds of As.
+	l, pool := borrow(reflect.TypeFor[A]())
+	c, ok := l.body.(C)
 	if !ok {
-		l = &methodLoop[A]{}
-		l.chunk = func(lo, hi int) { C(&l.args).Chunk(lo, hi) }
+		c = new(A)
+		l.body = c
 	}
-	l.args = a
+	*c = a
 	p.For(n, grain, l.chunk)
 	var zero A
-	l.args = zero
+	*c = zero
 	pool.Put(l)
 }
 
-type methodLoop[A any] struct {
-	args  A
+type methodLoop struct {
+	body  interface{ Chunk(lo, hi int) }
 	chunk func(lo, hi int)
 }
+
+func borrow(t reflect.Type) (*methodLoop, *sync.Pool) {
+	p, ok := methodLoops.Load(t)
+	if !ok {
+		p, _ = methodLoops.LoadOrStore(t, &sync.Pool{})
+	}
+	pool := p.(*sync.Pool)
+	l, ok := pool.Get().(*methodLoop)
+	if !ok {
+		l = &methodLoop{}
+		l.chunk = func(lo, hi int) { l.body.Chunk(lo, hi) }
+	}
+	return l, pool
+}
+
+var methodLoops sync.Map // reflect.Type of A: *sync.Pool of *methodLoop
 
 var loops sync.Map // reflect.Type of L: *sync.Pool of *L
 

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 )
 
 // P is what a kernel needs to run a loop in parallel: who may stop it and how
@@ -37,6 +38,9 @@ func (p P) For(n, grain int, f func(lo, hi int)) {
 	chunks := (n-1)/grain + 1
 	per := (chunks-1)/maxClaims + 1
 	claims := (chunks-1)/per + 1
+	if t := tracer.Load(); t != nil && t.enter() {
+		defer t.leave(claims, time.Now())
+	}
 	var done <-chan struct{}
 	if p.Ctx != nil {
 		done = p.Ctx.Done()

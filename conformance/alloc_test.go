@@ -1,0 +1,114 @@
+//go:build !race
+
+// The race detector empties pools.
+
+package conformance_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gneiss-run/gneiss/conformance"
+	"github.com/gneiss-run/gneiss/runtime"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// allocating lists the models whose runs take memory, in how many pieces at most
+// whatever the instruction set.
+var allocating = map[string]float64{
+	"espcn_x3":         2000, // loops of convolutions
+	"rnn_textclf":      1,    // a product of one row
+	"sk_rf_zipmap":     166,  // its output is new maps
+	"transformer_tiny": 40,   // attention
+}
+
+// TestRunsDoNotAllocate: with RunInto and shapes that stay the same, a run takes
+// no memory, on one thread and on several.
+func TestRunsDoNotAllocate(t *testing.T) {
+	models, err := filepath.Glob("../testdata/models/*/model.onnx")
+	require.NoError(t, err)
+	require.NotEmpty(t, models)
+	for _, p := range models {
+		name := filepath.Base(filepath.Dir(p))
+		t.Run(name, func(t *testing.T) { doesNotAllocate(t, filepath.Dir(p), allocating[name]) })
+	}
+}
+
+func doesNotAllocate(t *testing.T, dir string, most float64) {
+	defer func(rate int) { goruntime.MemProfileRate = rate }(goruntime.MemProfileRate)
+	goruntime.MemProfileRate = 1 // so that what fails says where
+	for _, threads := range []int{1, 2} {
+		s, err := runtime.Open(filepath.Join(dir, "model.onnx"), runtime.Options{Threads: threads})
+		require.NoError(t, err)
+		set, err := conformance.ReadSet(os.DirFS(dir), "test_data_set_0", s)
+		require.NoError(t, err)
+		first, err := s.Run(context.Background(), set.In)
+		require.NoError(t, err)
+		out := map[string]tensor.Value{}
+		for name, v := range first {
+			if x, ok := v.(*tensor.Tensor); ok {
+				out[name] = x
+			}
+		}
+		run := func() {
+			if err := s.RunInto(context.Background(), set.In, out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 4 { // plans are made and pools filled
+			run()
+		}
+		before := sites()
+		const runs = 20
+		n := testing.AllocsPerRun(runs, run)
+		t.Logf("%d threads: %g allocations per run", threads, n)
+		if n > most {
+			t.Errorf("%d threads: %g allocations per run, want %g\n%s", threads, n, most, difference(before, sites(), runs+1))
+		}
+		s.Close()
+	}
+}
+
+type site [12]uintptr
+
+// sites returns how often each place of the program has allocated.
+func sites() map[site]int64 {
+	goruntime.GC() // profiles show what happened before the last collection but one
+	goruntime.GC()
+	rs := make([]goruntime.MemProfileRecord, 100_000)
+	n, _ := goruntime.MemProfile(rs, true)
+	m := map[site]int64{}
+	for _, r := range rs[:n] {
+		m[site(r.Stack0[:12])] += r.AllocObjects
+	}
+	return m
+}
+
+func difference(before, after map[site]int64, runs int64) string {
+	var lines []string
+	for s, n := range after {
+		if n -= before[s]; n < runs {
+			continue
+		}
+		where := []string{}
+		for frames, more := goruntime.CallersFrames(s[:]), true; more; {
+			var f goruntime.Frame
+			f, more = frames.Next()
+			if f.Function != "" && !strings.HasPrefix(f.Function, "runtime.") && len(where) < 4 {
+				where = append(where, fmt.Sprintf("%s:%d", filepath.Base(f.File), f.Line))
+			}
+		}
+		lines = append(lines, fmt.Sprintf("%6.1f  %s", float64(n)/float64(runs), strings.Join(where, " < ")))
+	}
+	slices.Sort(lines)
+	slices.Reverse(lines)
+	return strings.Join(lines[:min(len(lines), 40)], "\n")
+}
