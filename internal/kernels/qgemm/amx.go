@@ -59,16 +59,18 @@ type tileArgs struct {
 	scale, more    unsafe.Pointer
 
 	// What the fields of these names are for the block that a routine is at.
+	//
+	//lint:ignore U1000 the routines use them
 	aAt, fromAt, sumsAt, dstAt, rowSumsAt uintptr
 }
 
 // tileConfig is what LDTILECFG reads: the palette, bytes of the rows of each tile,
 // and rows.
 type tileConfig struct {
-	palette, start byte
-	_              [14]byte
-	columns        [16]uint16
-	rows           [16]byte
+	palette byte
+	_       [15]byte
+	columns [16]uint16
+	rows    [16]byte
 }
 
 // tileConfigs are those for blocks of each number of rows. Without rows for the
