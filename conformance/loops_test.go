@@ -22,7 +22,7 @@ import (
 // its claims and its time on one thread, in nanoseconds. Otherwise it checks
 // that models have such loops.
 func TestRecordLoops(t *testing.T) {
-	names := map[string]string{"resnet50": "resnet50.script", "bert_base": "bert_base.script", "gpt2_decode": "gpt2.script@decode128"}
+	names := map[string]string{"resnet50": "resnet50.script", "bert_base": "bert_base.script", "gpt2_decode": "gpt2.dynamo@decode128"}
 	var dirs []string
 	for _, name := range names {
 		dirs = append(dirs, name)
