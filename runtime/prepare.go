@@ -143,7 +143,7 @@ func (s *Session) variant(names []string) (*Session, error) {
 		}
 		m.Graph.Outputs = append(m.Graph.Outputs, v)
 	}
-	v := &Session{opt: s.opt, set: s.set, model: s.model}
+	v := emptySession(s.opt, s.set, s.model)
 	if err := v.compile(m); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type recycler struct {
 	mu    sync.Mutex
 	free  [2]map[int][][]byte // by length: of late, and from before the last collection
 	aging bool                // a finalizer will call age
+	ended bool                // nothing is kept any more
 
 	most    atomic.Int64 // bytes that one run gave away at most
 	since   atomic.Int64 // bytes given away since the last collection
@@ -84,6 +85,9 @@ func newWhole(n int) *buffer {
 func (r *recycler) put(data []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.ended {
+		return
+	}
 	if r.free[0] == nil {
 		r.free[0] = map[int][][]byte{}
 	}
@@ -152,9 +156,9 @@ func collector() (scan uint64, took time.Duration) {
 	return s[0].Value.Uint64(), time.Duration(1e9 * (s[1].Value.Float64() - s[2].Value.Float64()))
 }
 
-// clear forgets what is free.
-func (r *recycler) clear() {
+// end forgets what is free and keeps nothing from now on.
+func (r *recycler) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.free = [2]map[int][][]byte{}
+	r.free, r.ended = [2]map[int][][]byte{}, true
 }

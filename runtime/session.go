@@ -26,9 +26,9 @@ type Session struct {
 	prog   *program
 	report Report
 	plans  planCache
-	states sync.Pool // of *frame of the main program
-	out    atomic.Int64
-	reuse  recycler
+	states *sync.Pool    // of *frame of the main program; pools are known to the Go runtime, which must not hold the session
+	out    *atomic.Int64 // apart from the session, as reuse is: what watches over results holds both
+	reuse  *recycler
 
 	mu     sync.RWMutex // held for reading while a Run is in progress
 	closed bool
@@ -100,11 +100,15 @@ func newSession(m *onnx.Model, o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{opt: o, set: set, model: m}
+	s := emptySession(o, set, m)
 	if err := s.compile(m.Clone()); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+func emptySession(o Options, set *ops.Set, m *onnx.Model) *Session {
+	return &Session{opt: o, set: set, model: m, states: new(sync.Pool), out: new(atomic.Int64), reuse: new(recycler)}
 }
 
 // ValueInfo describes an input or output of a model.
@@ -150,8 +154,8 @@ func (s *Session) Close() error {
 	s.variantMu.Lock()
 	s.variants = nil
 	s.variantMu.Unlock()
-	s.reuse.clear()
-	s.prog, s.states, s.plans = &program{inputs: s.prog.inputs, outputs: s.prog.outputs}, sync.Pool{}, planCache{}
+	s.reuse.end()
+	s.prog, s.states, s.plans = &program{inputs: s.prog.inputs, outputs: s.prog.outputs}, new(sync.Pool), planCache{}
 	return s.model.Close()
 }
 
@@ -206,7 +210,7 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	f := newFrame(&s.states, s.prog, nil)
+	f := newFrame(s.states, s.prog, nil)
 	if err := s.bind(f, in); err != nil {
 		clear(f.vals)
 		s.states.Put(f)
@@ -217,7 +221,7 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 	r := &f.own
 	f.main, f.run = true, r
 	r.p, r.profile, r.depth = par.P{Ctx: ctx, Threads: s.opt.Threads}, prof, 0
-	r.limit, r.out, r.reuse, r.live, r.given = s.opt.MaxMemory, &s.out, &s.reuse, 0, 0
+	r.limit, r.out, r.reuse, r.live, r.given = s.opt.MaxMemory, s.out, s.reuse, 0, 0
 	pl, sighted := s.plans.get(f.key)
 	var sl *slab
 	if pl != nil {

@@ -1,7 +1,9 @@
 package runtime_test
 
 import (
+	goruntime "runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -57,6 +59,28 @@ func TestOutputsOutliveRuns(t *testing.T) {
 		require.Equal(t, []int{1, 4}, first["same"].(*tensor.Tensor).Shape())
 		require.Equal(t, []int{4}, first["view"].(*tensor.Tensor).Shape())
 	}
+}
+
+// TestClosedSessionsGo: what a caller keeps of results does not keep the session,
+// and with it the weights. One collection frees it.
+func TestClosedSessionsGo(t *testing.T) {
+	freed := make(chan bool)
+	result := func() tensor.Value {
+		s, err := runtime.New(chain(t, 3), runtime.Options{Threads: 2})
+		require.NoError(t, err)
+		goruntime.AddCleanup(s, func(c chan bool) { close(c) }, freed)
+		out, err := s.Run(bg, input(1<<16, 1))
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+		return out["y"]
+	}()
+	goruntime.GC()
+	select {
+	case <-freed:
+	case <-time.After(10 * time.Second):
+		t.Error("a result keeps its session")
+	}
+	goruntime.KeepAlive(result)
 }
 
 // BenchmarkNode times one node that computes nothing.
