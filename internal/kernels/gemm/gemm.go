@@ -39,7 +39,9 @@ type Table struct {
 	// Dots32[r] computes the dot products of r rows of x with y. Nil: Dot32 does it.
 	Dots32 [5]func(n int, x unsafe.Pointer, ldx int, y, out unsafe.Pointer)
 	// Ahead32 is Tile32 that fetches into the cache what lies pf bytes from b on:
-	// Ahead calls fetch as much as one reads of packed B. Nil: Tile32 does it.
+	// Ahead calls fetch as much as one reads of packed B. Lines come from memory
+	// more slowly than they can be asked for, and waiting ones hold up the tile:
+	// calls that ask for little are better. Nil: Tile32 does it.
 	Ahead32 func(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w, pf int, acc bool)
 	Ahead   int
 	// Few32[r] computes r rows times FewPanels[r] panels of packed B, ldp

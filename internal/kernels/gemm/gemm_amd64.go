@@ -22,7 +22,7 @@ func archTables() []*Table {
 		l = append(l, &Table{
 			Name: cpu.AVX2, MR32: 6, MR64: 6, Tile32: tile2f32, Tile64: tile2f64, Dot32: avx2dot,
 			Axpy32: axpyOf(avx2axpy1, avx2axpy8), Dots32: dotsOf(avx2dots2, avx2dots3, avx2dots4),
-			Ahead32: ahead2, Ahead: 1,
+			Ahead32: ahead2, Ahead: 4,
 			Few32: fewOf(nil, avx2few1, avx2few2, avx2few3), One32: fewOf(nil, avx2one1, avx2few2, avx2few3), FewPanels: [8]int{0, 2, 1, 1}, Finish32: avx2finish,
 			Trans32: func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int) {
 				avx2trans(blocks, src, lds*4, dst, ldd*4)
@@ -89,12 +89,16 @@ func tile2f32(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int
 }
 
 func ahead2(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w, pf int, acc bool) {
+	if w == Panel {
+		avx2f32p[rows](kc, a, lda*4, b, ldb*4, c, ldc*4, 1, pf, acc)
+		return
+	}
 	for j := 0; j < w; j += 16 {
 		var mask unsafe.Pointer
 		if w-j < 16 {
 			mask = unsafe.Pointer(&lanes32[16-(w-j)])
 		}
-		avx2f32x[rows](kc, a, lda*4, unsafe.Add(b, j*4), ldb*4, unsafe.Add(c, j*4), ldc*4, mask, pf+j*(kc*4-4), acc)
+		avx2f32x[rows](kc, a, lda*4, unsafe.Add(b, j*4), ldb*4, unsafe.Add(c, j*4), ldc*4, mask, pf+j*(kc-4), acc)
 	}
 }
 

@@ -211,6 +211,34 @@ var avx2f64x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ld
 }
 
 //go:noescape
+func avx2f32p1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, left, pf int, acc bool)
+
+//go:noescape
+func avx2f32p2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, left, pf int, acc bool)
+
+//go:noescape
+func avx2f32p3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, left, pf int, acc bool)
+
+//go:noescape
+func avx2f32p4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, left, pf int, acc bool)
+
+//go:noescape
+func avx2f32p5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, left, pf int, acc bool)
+
+//go:noescape
+func avx2f32p6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, left, pf int, acc bool)
+
+var avx2f32p = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, left, pf int, acc bool){
+	nil,
+	avx2f32p1,
+	avx2f32p2,
+	avx2f32p3,
+	avx2f32p4,
+	avx2f32p5,
+	avx2f32p6,
+}
+
+//go:noescape
 func avx512axpy1(n int, x, b unsafe.Pointer, ldb int, y unsafe.Pointer)
 
 //go:noescape

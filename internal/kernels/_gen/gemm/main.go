@@ -34,6 +34,7 @@ func table(prefix string, n int, sig string) {
 }
 
 const tileSig = "kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool"
+const pairSig = "kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, left, pf int, acc bool"
 const tile2Sig = "kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask unsafe.Pointer, pf int, acc bool"
 
 func main() {
@@ -53,10 +54,14 @@ func main() {
 	table("avx512f64x", 6, tileSig)
 	for _, e := range []elem{f32, f64} {
 		for mr := 1; mr <= 6; mr++ {
-			avx2(a, mr, e)
+			avx2(a, mr, e, false)
 		}
 		table("avx2"+e.name+"x", 6, tile2Sig)
 	}
+	for mr := 1; mr <= 6; mr++ {
+		avx2(a, mr, f32, true)
+	}
+	table("avx2f32p", 6, pairSig)
 	for _, rows := range []int{1, 8} {
 		axpy(a, fmt.Sprint("avx512axpy", rows), "Z", rows)
 		axpy(a, fmt.Sprint("avx2axpy", rows), "Y", rows)
@@ -113,9 +118,9 @@ func common(a *asm.File, mr int) (bases []string) {
 	return bases
 }
 
-// loop writes the loop over kc, four steps at a time, each of which prefetches a
-// cache line at R8. step is given the number and the address of row u of b.
-func loop(a *asm.File, bases []string, size int, step func(u int, index string)) {
+// loop writes the loop over kc, four steps at a time, which prefetch some cache
+// lines at R8. step is given the number and the address of row u of b.
+func loop(a *asm.File, bases []string, size, lines int, step func(u int, index string)) {
 	a.P("MOVQ CX, BX")
 	a.P("SHRQ $2, BX")
 	a.P("JZ tail")
@@ -131,7 +136,7 @@ func loop(a *asm.File, bases []string, size int, step func(u int, index string))
 	}
 	adv(4)
 	a.P("LEAQ (DI)(R13*4), DI")
-	a.P("ADDQ $256, R8")
+	a.P("ADDQ $%d, R8", 64*lines)
 	a.P("DECQ BX")
 	a.P("JNZ loop")
 	a.L("tail")
@@ -176,7 +181,7 @@ func avx512(a *asm.File, mr, nv int, e elem) {
 	for i := range nv * mr {
 		a.P("VPXORD Z%d, Z%d, Z%d", i, i, i)
 	}
-	loop(a, bases, e.size, func(u int, index string) {
+	loop(a, bases, e.size, 4, func(u int, index string) {
 		for v := range nv {
 			a.P("VMOVU%s %d(DI)%s, Z%d", e.ps, v*64, index, 30-nv+v)
 		}
@@ -222,20 +227,27 @@ func avx512(a *asm.File, mr, nv int, e elem) {
 }
 
 // avx2 writes a tile of mr rows and two vectors. mask points to a lane mask of
-// two vectors, or is 0: all lanes.
-func avx2(a *asm.File, mr int, e elem) {
+// two vectors, or is 0: all lanes. With pair it does a tile and then left more
+// on its right, without a mask.
+func avx2(a *asm.File, mr int, e elem, pair bool) {
 	name := fmt.Sprintf("avx2%sx%d", e.name, mr)
-	stub(name, tile2Sig)
+	if pair {
+		name = fmt.Sprintf("avx2%sp%d", e.name, mr)
+		stub(name, pairSig)
+	} else {
+		stub(name, tile2Sig)
+	}
 	a.Func(name, 73)
+	a.L("tile")
 	bases := common(a, mr)
 	for i := range 2 * mr {
 		a.P("VXORPS Y%d, Y%d, Y%d", i, i, i)
 	}
-	loop(a, bases, e.size, func(u int, index string) {
+	loop(a, bases, e.size, 1, func(u int, index string) {
 		a.P("VMOVU%s (DI)%s, Y12", e.ps, index)
 		a.P("VMOVU%s 32(DI)%s, Y13", e.ps, index)
-		if u >= 0 {
-			a.P("PREFETCHT0 %d(R8)", u*64)
+		if u == 0 {
+			a.P("PREFETCHT0 (R8)")
 		}
 		for i := range mr {
 			bc := 14 + i&1
@@ -245,9 +257,11 @@ func avx2(a *asm.File, mr int, e elem) {
 		}
 	})
 	a.P("MOVBLZX acc+72(FP), R10")
-	a.P("MOVQ mask+56(FP), R9")
-	a.P("TESTQ R9, R9")
-	a.P("JNZ masked")
+	if !pair {
+		a.P("MOVQ mask+56(FP), R9")
+		a.P("TESTQ R9, R9")
+		a.P("JNZ masked")
+	}
 	a.P("TESTQ R10, R10")
 	a.P("JZ st")
 	a.P("MOVQ DX, R11")
@@ -262,8 +276,23 @@ func avx2(a *asm.File, mr int, e elem) {
 		a.P("VMOVU%s Y%d, 32(DX)", e.ps, 2*i+1)
 		a.P("ADDQ R8, DX")
 	}
+	if pair {
+		a.P("SUBQ $1, left+56(FP)")
+		a.P("JLT done")
+		a.P("ADDQ $64, b+24(FP)")
+		a.P("ADDQ $64, c+40(FP)")
+		a.P("MOVQ kc+0(FP), BX")
+		a.P("SHLQ $4, BX") // what has been fetched: a line of four steps
+		a.P("SUBQ $64, BX")
+		a.P("ADDQ BX, pf+64(FP)")
+		a.P("JMP tile")
+		a.L("done")
+	}
 	a.P("VZEROUPPER")
 	a.P("RET")
+	if pair {
+		return
+	}
 	a.L("masked")
 	a.P("VMOVDQU (R9), Y12")
 	a.P("VMOVDQU 32(R9), Y13")
