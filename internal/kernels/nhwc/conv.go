@@ -342,6 +342,11 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 			if s1 > s0 {
 				b = unsafe.Pointer(&r.W.data[j*perPanel+(v.k+s0*r.cg+k0)*Panel])
 			}
+			size := (s1 - s0) * (k1 - k0) * Panel * r.size
+			ahead := uintptr(b) + uintptr(perPanel*r.size) // the next panel, or the next part of the first
+			if j+1 == j1 {
+				ahead = uintptr(b) + uintptr(size-(j1-1-j0)*perPanel*r.size)
+			}
 			m := mode
 			if !last {
 				m = 0
@@ -356,8 +361,9 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 				m |= addC
 			}
 			for i := 0; i < n; i += step {
+				next := r.Table.next(i/step, tiles, uintptr(b), ahead, size)
 				r.tile(min(step, n-i), w, s1-s0, k1-k0, unsafe.Pointer(&words[s0*n+i]), n*word, (g*r.cg+k0)*r.size,
-					b, unsafe.Pointer(&outs[i]), unsafe.Pointer(&zs[i]), (g*r.mg+col)*r.size, bias, m, unsafe.Pointer(&r.lim))
+					b, unsafe.Pointer(&outs[i]), unsafe.Pointer(&zs[i]), (g*r.mg+col)*r.size, bias, m, unsafe.Pointer(&r.lim), next)
 			}
 		}
 	}

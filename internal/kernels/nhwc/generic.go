@@ -3,7 +3,7 @@ package nhwc
 import "unsafe"
 
 // tileGo is the Tile of plain Go.
-func tileGo[T Float](rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer) {
+func tileGo[T Float](rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr) {
 	const size = int(unsafe.Sizeof(uintptr(0)))
 	row := func(list unsafe.Pointer, i, off int) unsafe.Pointer {
 		return unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(list, i*size)), off)

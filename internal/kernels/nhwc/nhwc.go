@@ -40,14 +40,16 @@ const (
 // to each of which coff bytes are added; w columns are written. bias may be
 // nil. With addZ, z is a list of row pointers like c; with clamp, lim has the
 // least and the largest value (NaN stays NaN). rows is at most the MR beside
-// the tile, segs may be 0, kc not. A call should take less than 50 µs.
-type Tile func(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer)
+// the tile, segs may be 0, kc not. What lies at next, any address, may be fetched
+// into the cache meanwhile. A call should take less than 50 µs.
+type Tile func(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
 // Table is one implementation of every routine of this package.
 type Table struct {
 	Name           string // "generic" or the level of package cpu
 	MR32, MR64     int
 	Tile32, Tile64 Tile
+	Ahead          int // calls of Tile32 whose next fetches as much as one reads of weights; 0: it fetches nothing
 	// Lanes are the numbers of channels that routines for depthwise convolutions
 	// do at a time, largest first. Row32 returns the one for rows of k taps,
 	// stride s and p positions, nil if there is none; Taps32 that for any kernel.
@@ -107,6 +109,19 @@ func tables() []*Table {
 		l = append(l, t)
 	}
 	return l
+}
+
+// next returns what tile i of n should fetch that read size bytes of weights at
+// b: a part of what lies at ahead, or else nothing new.
+func (t *Table) next(i, n int, b, ahead uintptr, size int) uintptr {
+	if t.Ahead == 0 {
+		return b
+	}
+	every := max(n/t.Ahead, 1) // tiles that fetch are spread over all
+	if i%every != 0 || i/every >= t.Ahead {
+		return b
+	}
+	return ahead + uintptr(i/every*size/t.Ahead)
 }
 
 // shape is what a window says of its up to three dimensions; missing ones come

@@ -21,7 +21,7 @@ const avx2Masked = 8
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, MR32: 6, Tile32: tile2,
+		l = append(l, &Table{Name: cpu.AVX2, MR32: 6, Tile32: tile2, Ahead: 4,
 			Lanes: []int{8}, Row32: row2, Taps32: func(int) Taps { return avx2taps },
 			Max32: avx2max, MaxInt8: avx2maxSB, MaxUint8: avx2maxUB, Mean32: avx2mean,
 			WinIn: avx2winIn, WinOut: avx2winOut, WinWeights: avx2winWeights, Bytes: 32})
@@ -35,7 +35,7 @@ func archTables() []*Table {
 	return l
 }
 
-func tile512(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer) {
+func tile512(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr) {
 	f := &avx512c32x
 	switch { // half a vector takes half the time where the units are that wide, and never more
 	case w <= 8:
@@ -51,7 +51,11 @@ func tile512(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z un
 // lanes[16-w:] masks w of 16 lanes.
 var lanes = [32]int32{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
 
-func tile2(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer) {
+func tile2(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr) {
+	if w == Panel {
+		avx2c32x[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, nil, mode, lim, next)
+		return
+	}
 	for j := 0; j < w; j += 16 {
 		n, m, mask := min(16, w-j), mode, unsafe.Pointer(&lanes)
 		if n != 16 && n != 8 {
@@ -62,7 +66,7 @@ func tile2(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsa
 		if n <= 8 {
 			tiles = &avx2c8x
 		}
-		tiles[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, mask, m, lim)
+		tiles[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, mask, m, lim, next)
 		b, coff = unsafe.Add(b, 64), coff+64
 		if bias != nil {
 			bias = unsafe.Add(bias, 64)

@@ -24,7 +24,7 @@ func archTables() []*Table {
 		WinIn: neonWinIn, WinOut: neonWinOut, WinWeights: neonWinWeights, Bytes: 16}}
 }
 
-func tileNEON(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer) {
+func tileNEON(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr) {
 	for j := 0; j < w; j += 16 {
 		f := neonV4x[rows]
 		if w-j <= 8 {

@@ -111,24 +111,24 @@ var avx512c32x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c,
 }
 
 //go:noescape
-func avx2c8x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c8x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
 //go:noescape
-func avx2c8x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c8x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
 //go:noescape
-func avx2c8x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c8x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
 //go:noescape
-func avx2c8x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c8x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
 //go:noescape
-func avx2c8x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c8x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
 //go:noescape
-func avx2c8x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c8x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
-var avx2c8x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer){
+var avx2c8x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr){
 	nil,
 	avx2c8x1,
 	avx2c8x2,
@@ -139,24 +139,24 @@ var avx2c8x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z 
 }
 
 //go:noescape
-func avx2c16x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c16x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
 //go:noescape
-func avx2c16x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c16x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
 //go:noescape
-func avx2c16x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c16x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
 //go:noescape
-func avx2c16x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c16x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
 //go:noescape
-func avx2c16x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c16x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
 //go:noescape
-func avx2c16x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer)
+func avx2c16x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
 
-var avx2c16x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer){
+var avx2c16x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr){
 	nil,
 	avx2c16x1,
 	avx2c16x2,
@@ -164,6 +164,34 @@ var avx2c16x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z
 	avx2c16x4,
 	avx2c16x5,
 	avx2c16x6,
+}
+
+//go:noescape
+func avx2c32x1(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
+
+//go:noescape
+func avx2c32x2(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
+
+//go:noescape
+func avx2c32x3(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
+
+//go:noescape
+func avx2c32x4(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
+
+//go:noescape
+func avx2c32x5(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
+
+//go:noescape
+func avx2c32x6(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr)
+
+var avx2c32x = [...]func(segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mask unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr){
+	nil,
+	avx2c32x1,
+	avx2c32x2,
+	avx2c32x3,
+	avx2c32x4,
+	avx2c32x5,
+	avx2c32x6,
 }
 
 //go:noescape

@@ -239,9 +239,11 @@ func (r *winograd) products(b *winBlock, l *lists, lo, hi int) {
 			if k > 0 {
 				mode = addC
 			}
+			b, size := unsafe.Pointer(&r.W.winograd[(i*r.c+k)*Panel]), min(size, r.c-k)
 			for t := 0; t < n; t += step {
-				r.Table.Tile32(min(step, n-t), w, 1, min(size, r.c-k), unsafe.Pointer(&list[t]), 0, (e*n*r.c+k)*4,
-					unsafe.Pointer(&r.W.winograd[(i*r.c+k)*Panel]), unsafe.Pointer(&list[n+t]), nil, (e*n*r.m+j*Panel)*4, nil, mode, nil)
+				next := r.Table.next(t/step, tiles, uintptr(b), uintptr(b)+uintptr(size*Panel*4), size*Panel*4)
+				r.Table.Tile32(min(step, n-t), w, 1, size, unsafe.Pointer(&list[t]), 0, (e*n*r.c+k)*4,
+					b, unsafe.Pointer(&list[n+t]), nil, (e*n*r.m+j*Panel)*4, nil, mode, nil, next)
 			}
 		}
 	}

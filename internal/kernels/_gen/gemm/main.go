@@ -247,7 +247,7 @@ func avx2(a *asm.File, mr int, e elem, pair bool) {
 		a.P("VMOVU%s (DI)%s, Y12", e.ps, index)
 		a.P("VMOVU%s 32(DI)%s, Y13", e.ps, index)
 		if u == 0 {
-			a.P("PREFETCHT0 (R8)")
+			a.P("PREFETCHT1 (R8)")
 		}
 		for i := range mr {
 			bc := 14 + i&1

@@ -30,6 +30,10 @@ func main() {
 			tiles(a, v, cols)
 		}
 	}
+	for mr := 1; mr <= avx2.mr; mr++ {
+		tile(a, avx2, fmt.Sprint("avx2c32x", mr), mr, 2, false, true)
+	}
+	table("avx2c32x", avx2.mr, tileSig(avx2))
 	for _, cols := range []int{8, 24} {
 		tiles(a, avx512, cols)
 	}
@@ -50,7 +54,7 @@ func main() {
 func tiles(a *asm.File, v isa, cols int) {
 	prefix, lanes := fmt.Sprintf("%sc%dx", v.name, cols), v.bytes/4
 	for mr := 1; mr <= v.mr; mr++ {
-		tile(a, v, fmt.Sprint(prefix, mr), mr, (cols+lanes-1)/lanes, cols%lanes > 0)
+		tile(a, v, fmt.Sprint(prefix, mr), mr, (cols+lanes-1)/lanes, cols%lanes > 0, false)
 	}
 	table(prefix, v.mr, tileSig(v))
 }
@@ -68,9 +72,9 @@ var (
 )
 
 func tileSig(v isa) string {
-	mask := "mask uint64"
+	mask, next := "mask uint64", ""
 	if v.name == "avx2" {
-		mask = "mask unsafe.Pointer"
+		mask, next = "mask unsafe.Pointer", ", next uintptr"
 	}
-	return "segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, " + mask + ", mode int, lim unsafe.Pointer"
+	return "segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, " + mask + ", mode int, lim unsafe.Pointer" + next
 }

@@ -23,10 +23,23 @@ func (v isa) sets(mr int) int {
 }
 
 // tile writes a tile of mr rows and nv vectors, of which the last is half a
-// vector if half is set.
-func tile(a *asm.File, v isa, name string, mr, nv int, half bool) {
+// vector if half is set. A pair is two tiles side by side, without a mask.
+func tile(a *asm.File, v isa, name string, mr, nv int, half, pair bool) {
 	stub(name, tileSig(v))
-	a.Func(name, 104)
+	switch {
+	case pair:
+		a.Frame(name, 32, 112)
+		for i, arg := range []string{"segs+0", "kc+8", "a+16"} { // the first tile changes them
+			a.P("MOVQ %s(FP), AX", arg)
+			a.P("MOVQ AX, saved%d-%d(SP)", i, 8+8*i)
+		}
+		a.P("MOVQ $1, left-32(SP)")
+		a.L("tile")
+	case v.name == "avx2":
+		a.Func(name, 112)
+	default:
+		a.Func(name, 104)
+	}
 	sets := v.sets(mr)
 	reg := func(i int) string { return fmt.Sprint(v.reg, i) }
 	// as returns register r as vector x uses it.
@@ -62,7 +75,9 @@ func tile(a *asm.File, v isa, name string, mr, nv int, half bool) {
 		}
 	}
 	// The sums begin with the bias.
-	masks()
+	if !pair {
+		masks()
+	}
 	for s := range sets {
 		for i := range mr {
 			for x := range nv {
@@ -75,6 +90,10 @@ func tile(a *asm.File, v isa, name string, mr, nv int, half bool) {
 	a.P("TESTQ BX, BX")
 	a.P("JZ begin")
 	for x := range nv {
+		if pair {
+			a.P("VMOVUPS %d(BX), %s", x*v.bytes, acc(0, 0, x))
+			continue
+		}
 		load(x, fmt.Sprintf("%d(BX)", x*v.bytes), acc(0, 0, x))
 	}
 	for i := 1; i < mr; i++ {
@@ -101,6 +120,9 @@ func tile(a *asm.File, v isa, name string, mr, nv int, half bool) {
 	a.P("ADDQ aoff+32(FP), AX")
 	a.P("SUBQ $16, AX")
 	a.P("MOVQ AX, kc+8(FP)")
+	if !wide {
+		a.P("MOVQ next+104(FP), R13")
+	}
 	a.L("seg")
 	a.P("SUBQ $1, segs+0(FP)")
 	a.P("JLT end")
@@ -130,6 +152,10 @@ func tile(a *asm.File, v isa, name string, mr, nv int, half bool) {
 		}
 	}
 	a.L("loop")
+	if !wide { // a line in four steps: more at a time would wait for each other
+		a.P("PREFETCHT1 (R13)")
+		a.P("ADDQ $64, R13")
+	}
 	for u := range 4 {
 		step(u%sets, u*4, u*128)
 	}
@@ -218,10 +244,30 @@ func tile(a *asm.File, v isa, name string, mr, nv int, half bool) {
 				}
 			}
 		})
+		if pair {
+			a.P("SUBQ $1, left-32(SP)")
+			a.P("JLT done")
+			for i, arg := range []string{"segs+0", "kc+8", "a+16"} {
+				a.P("MOVQ saved%d-%d(SP), AX", i, 8+8*i)
+				a.P("MOVQ AX, %s(FP)", arg)
+			}
+			a.P("ADDQ $64, b+40(FP)")
+			a.P("ADDQ $64, coff+64(FP)")
+			a.P("MOVQ R13, next+104(FP)")
+			a.P("CMPQ bias+72(FP), $0")
+			a.P("JE tile")
+			a.P("ADDQ $64, bias+72(FP)")
+			a.P("JMP tile")
+			a.L("done")
+		}
 		a.P("VZEROUPPER")
 		a.P("RET")
 	}
 	if wide {
+		finish("", false)
+		return
+	}
+	if pair {
 		finish("", false)
 		return
 	}
