@@ -1,0 +1,56 @@
+package quantize
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+func TestSelection(t *testing.T) {
+	g := onnx.NewGraph("g", map[string]int{"": 21})
+	b := ops.NewBuilder(g)
+	x := g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Size(2)))
+	r := b.Op("Relu", nil, x)
+	y := b.Op("Tanh", nil, r)
+	b.Insert(nil)
+	r.From.Name, r.Name, y.Name = "conv1/relu", "r", "y"
+	relu, tanh := r.From, y.From
+
+	require.Equal(t, "conv1/relu", NodeName(relu))
+	require.Equal(t, "y", NodeName(tanh))
+	for _, c := range []struct {
+		s          Selection
+		relu, tanh bool
+	}{
+		{Selection{}, true, true},
+		{Selection{Exclude: []string{"conv1/relu"}}, false, true},
+		{Selection{Exclude: []string{"r"}}, false, true},
+		{Selection{Include: []string{"y"}}, false, true},
+		{Selection{Include: []string{"y"}, Exclude: []string{"y"}}, false, false},
+		{Selection{Ops: []string{"Relu"}}, true, false},
+	} {
+		require.NoError(t, c.s.check(g))
+		ok, why := c.s.allows(relu)
+		require.Equal(t, c.relu, ok)
+		require.Equal(t, ok, why == "")
+		ok, _ = c.s.allows(tanh)
+		require.Equal(t, c.tanh, ok)
+	}
+	require.ErrorContains(t, (&Selection{Exclude: []string{"conv1/rleu"}}).check(g), `no node "conv1/rleu"; did you mean "conv1/relu"?`)
+	require.ErrorContains(t, (&Selection{Ops: []string{"MatMul"}}).check(g), `no "MatMul"`)
+	require.Error(t, (&Selection{Exclude: []string{""}}).check(g))
+}
+
+func TestDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}} {
+		require.Equal(t, c.want, distance(c.a, c.b), c)
+		require.Equal(t, c.want, distance(c.b, c.a), c)
+	}
+}
