@@ -16,8 +16,11 @@ type Op struct {
 	Domain      string // "" is ai.onnx
 	Name        string
 	Commutative bool // the first two inputs may be swapped
-	Numerics    Numerics
-	Versions    []Version
+	// AnyOrder: nothing that the operator does depends on the order of dimensions
+	// of input 0, so it may get it transposed.
+	AnyOrder bool
+	Numerics Numerics
+	Versions []Version
 }
 
 // Version is an operator as of one opset. It holds until the next Version.

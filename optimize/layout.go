@@ -201,6 +201,9 @@ func (l *layouter) rule(n *onnx.Node) layoutRule {
 	if r := channelOps[name]; r != nil {
 		return r
 	}
+	if op := l.s.set.Get(n.Domain, n.Op); op != nil && op.AnyOrder {
+		return layoutFirst0
+	}
 	return anyOrder[name]
 }
 
