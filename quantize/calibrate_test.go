@@ -198,16 +198,19 @@ func requireThreshold(t *testing.T, x []float32, r Range, method Method, symmetr
 		}
 		return max(-k, min(float64(x[0]), 0)), min(k, max(float64(x[len(x)-1]), 0))
 	}
-	best := math.Inf(1)
+	best, levels := math.Inf(1), 256
+	if symmetric {
+		levels = 255 // one of them is 0
+	}
 	for i := 1; i <= 200; i++ {
 		lo, hi := cut(top * float64(i) / 200)
-		best = min(best, quantisedError(x, lo, hi, 256))
+		best = min(best, quantisedError(x, lo, hi, levels))
 	}
 	slack := 1.05
 	if len(x) < 1000 { // a few values that hit a step by chance
 		slack = 10
 	}
-	require.LessOrEqual(t, quantisedError(x, float64(r.Lo), float64(r.Hi), 256), best*slack, what)
+	require.LessOrEqual(t, quantisedError(x, float64(r.Lo), float64(r.Hi), levels), best*slack, what)
 }
 
 // TestCalibrateInvariance: threads, batches, order and the rewriting of the
