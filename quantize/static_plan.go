@@ -157,10 +157,20 @@ func (p *plan) examine(n *onnx.Node, d *decision) string {
 	if t := n.Out[0].Type.DType; t != tensor.Float32 {
 		return fmt.Sprintf("its results are %v, not float32", t)
 	}
-	if d.role == moves || p.inner[n.Out[0]] || p.ends(n, d) {
+	if d.role == moves || p.inner[n.Out[0]] {
 		return ""
 	}
-	return p.rangeProblem(n.Out[0])
+	end, why := p.end(n, d)
+	if why == "" {
+		return ""
+	}
+	for v := n.Out[0]; v != end; v = v.Users()[0].Out[0] {
+		delete(p.inner, v)
+	}
+	if p.rangeProblem(n.Out[0]) == "" { // it is rounded at once
+		return ""
+	}
+	return why
 }
 
 // slots fills in which inputs of n are activations and which are weights.
@@ -238,15 +248,11 @@ func (p *plan) operands(n *onnx.Node, d *decision) string {
 	return ""
 }
 
-// ends reports whether what n computes is rounded behind a Relu, Clip or bias
-// only, and marks the values before it.
-func (p *plan) ends(n *onnx.Node, d *decision) bool {
-	if !d.op.ends {
-		return false
-	}
-	var inner []*onnx.Value
+// end returns where what n computes is rounded, which is behind a Relu, Clip or
+// bias if one follows, and why it cannot be. The values before it are marked.
+func (p *plan) end(n *onnx.Node, d *decision) (end *onnx.Value, why string) {
 	v, m := n.Out[0], n
-	for v.Uses() == 1 && !p.g.IsOutput(v) {
+	for d.op.ends && v.Uses() == 1 && !p.g.IsOutput(v) {
 		u := v.Users()[0]
 		bias := m == n && n.Op == "MatMul" && p.c.Format == QDQ && u.Op == "Add" && p.columnBias(u, v)
 		if u.Graph != p.g || ops.NormalDomain(u.Domain) != "" || u.In[0] != v && !bias || u.Op != "Relu" && u.Op != "Clip" && !bias {
@@ -260,19 +266,13 @@ func (p *plan) ends(n *onnx.Node, d *decision) bool {
 				break
 			}
 		}
-		inner = append(inner, v)
+		p.inner[v] = true
 		v, m = u.Out[0], u
 		if u.Op != "Add" {
 			break
 		}
 	}
-	if len(inner) == 0 || p.rangeProblem(v) != "" {
-		return false
-	}
-	for _, v := range inner {
-		p.inner[v] = true
-	}
-	return true
+	return v, p.rangeProblem(v)
 }
 
 // columnBias reports whether the Add u adds a constant vector to the columns of v.
