@@ -1,0 +1,106 @@
+package quantize
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// count returns how many nodes are quantised.
+func (p *plan) count() (n int) {
+	for _, d := range p.nodes {
+		if d.reason == "" {
+			n++
+		}
+	}
+	return n
+}
+
+// quantizing returns how many nodes of the graph quantised before.
+func (p *plan) quantizing() (n int) {
+	for _, m := range p.g.Nodes {
+		if quantizes(m) {
+			n++
+		}
+	}
+	return n
+}
+
+// quantizes reports whether n reads or writes quantised tensors by itself.
+func quantizes(n *onnx.Node) bool {
+	switch n.Op {
+	case "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QGemm", "MatMulNBits",
+		"MatMulIntegerToFloat", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "QAttention", "GatherBlockQuantized":
+		return true
+	}
+	return strings.HasPrefix(n.Op, "QLinear")
+}
+
+// changes lists what became of all nodes that compute floating-point numbers or
+// were quantised, those of nested graphs, which stay, behind the node that they are in.
+func (p *plan) changes() []Change {
+	out := []Change{}
+	for _, n := range p.order {
+		d := p.nodes[n]
+		switch {
+		case d.reason == "":
+			out = append(out, Change{Node: p.names[n], Op: n.Op, Format: p.format(n, d)})
+		case floats(n) && n.Op != "QuantizeLinear" && n.Op != "DequantizeLinear":
+			out = append(out, Change{Node: p.names[n], Op: n.Op, Reason: d.reason})
+		}
+		for _, b := range n.Bodies() {
+			b.Walk(func(g *onnx.Graph) {
+				for _, m := range g.Nodes {
+					if floats(m) && opOf(m) != nil {
+						out = append(out, Change{Node: NodeName(m), Op: m.Op, Reason: "it is in a nested graph"})
+					}
+				}
+			})
+		}
+	}
+	return out
+}
+
+// floats reports whether n writes a floating-point tensor, as far as is known.
+func floats(n *onnx.Node) bool {
+	for _, v := range n.Out {
+		if v != nil && (v.Type.DType.IsFloat() || v.Type.Kind == onnx.UnknownKind || v.Type.DType == tensor.Undefined) {
+			return true
+		}
+	}
+	return false
+}
+
+// format says on what n computes, e.g. "uint8 x int8 per channel".
+func (p *plan) format(n *onnx.Node, d *decision) string {
+	f := p.acts.dtype.String()
+	weights := p.weights.dtype.String()
+	if len(d.weight) == 0 {
+		if d.op.either && len(d.acts) == 2 {
+			f += " x " + f
+		}
+		return f + d.note
+	}
+	f += " x " + weights
+	switch by := p.granularity(n, d.weight[0]); {
+	case by.block > 0:
+		f += fmt.Sprintf(" in blocks of %d", by.block)
+	case by.axis >= 0:
+		f += " per channel"
+	}
+	return f + d.note
+}
+
+// granularity returns which of the weights s of n have a scale in common.
+func (p *plan) granularity(n *onnx.Node, s weightSlot) granularity {
+	rank := n.In[s.input].Type.Rank()
+	if k := s.blocks(n, rank); p.c.BlockSize > 0 && k >= 0 {
+		return granularity{axis: k, block: p.c.BlockSize}
+	}
+	if k := s.axis(n, rank); !p.c.PerTensor && k >= 0 && k < rank {
+		return granularity{axis: k}
+	}
+	return perTensor
+}

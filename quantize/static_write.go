@@ -1,0 +1,300 @@
+package quantize
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// staticWriter writes a plan into its graph.
+type staticWriter struct {
+	p       *plan
+	g       *onnx.Graph
+	params  map[*onnx.Value]affine         // by the value that stands for its group
+	scales  map[*onnx.Value][2]*onnx.Value // the same as initializers
+	values  map[*onnx.Value]*onnx.Value    // what readers of a quantised value read
+	weights map[weightKey]*weightUse
+	used    map[string]bool
+	after   map[*onnx.Node]*onnx.Node // the node behind each, before anything was written
+}
+
+// weightKey is one use of a constant as weights.
+type weightKey struct {
+	v  *onnx.Value
+	by granularity
+}
+
+type weightUse struct {
+	out *onnx.Value // of DequantizeLinear
+	ps  []affine
+}
+
+func newStaticWriter(p *plan) *staticWriter {
+	w := &staticWriter{p: p, g: p.g, params: p.parameters(), scales: map[*onnx.Value][2]*onnx.Value{}, values: map[*onnx.Value]*onnx.Value{},
+		weights: map[weightKey]*weightUse{}, used: map[string]bool{}, after: map[*onnx.Node]*onnx.Node{}}
+	w.g.Walk(func(h *onnx.Graph) {
+		for _, vs := range [][]*onnx.Value{h.Inputs, h.Consts} {
+			for _, v := range vs {
+				w.used[v.Name] = true
+			}
+		}
+		for _, n := range h.Nodes {
+			w.used[n.Name] = true
+			for _, v := range n.Out {
+				if v != nil {
+					w.used[v.Name] = true
+				}
+			}
+		}
+	})
+	for i, n := range w.g.Nodes[1:] {
+		w.after[w.g.Nodes[i]] = n
+	}
+	return w
+}
+
+// name returns the name, or if it is taken, one with a number behind it.
+func (w *staticWriter) name(s string) string {
+	t := s
+	for i := 2; w.used[t]; i++ {
+		t = s + "_" + strconv.Itoa(i)
+	}
+	w.used[t] = true
+	return t
+}
+
+// write does what the plan says. Nodes are visited in order, so that what they
+// read has been written.
+func (w *staticWriter) write() {
+	order := slices.Clone(w.g.Nodes)
+	for _, v := range w.p.values {
+		if v.From == nil && !w.p.constant(v) {
+			w.quantize(v, order[0])
+		}
+	}
+	for _, n := range order {
+		d := w.p.nodes[n]
+		if d.reason != "" {
+			continue
+		}
+		for _, i := range d.acts {
+			w.read(n, i)
+		}
+		if len(d.weight) > 0 || d.op.bias > 0 {
+			w.product(n, d)
+		}
+		for _, v := range n.Out {
+			if v != nil && w.p.isIn[v] && w.values[v] == nil {
+				w.quantize(v, w.after[n])
+			}
+		}
+	}
+	if w.p.c.Format == QOperator {
+		w.integers(order)
+	}
+	w.g.Prune()
+}
+
+// node adds a node with one output of the given names before at.
+func (w *staticWriter) node(at *onnx.Node, op, name, out string, as onnx.Attrs, in ...*onnx.Value) *onnx.Value {
+	n := w.g.NewNode(op, as, in, 1)
+	n.Name = w.name(name)
+	n.Out[0].Name = w.name(out)
+	w.g.Insert(at, n)
+	return n.Out[0]
+}
+
+// constant makes an initializer.
+func (w *staticWriter) constant(name string, t *tensor.Tensor) *onnx.Value {
+	return w.g.NewConst(w.name(name), t)
+}
+
+// scale returns the parameters of v as initializers, which all values of its
+// group have in common.
+func (w *staticWriter) scale(v *onnx.Value) (scale, zero *onnx.Value) {
+	r := w.p.root(v)
+	s, ok := w.scales[r]
+	if !ok {
+		a := w.params[r]
+		s[0] = w.constant(r.Name+"_scale", tensor.Scalar(a.scale))
+		s[1] = w.constant(r.Name+"_zero_point", scalarCode(w.p.acts.dtype, a.zero))
+		w.scales[r] = s
+	}
+	return s[0], s[1]
+}
+
+// quantize puts QuantizeLinear and DequantizeLinear of v before at. All read the
+// result if v itself is computed on integers, else only those that are quantised.
+func (w *staticWriter) quantize(v *onnx.Value, at *onnx.Node) {
+	name := v.Name
+	s, z := w.scale(v)
+	q := w.node(at, "QuantizeLinear", name+"_QuantizeLinear", name+"_QuantizeLinear_Output", nil, v, s, z)
+	d := w.node(at, "DequantizeLinear", name+"_DequantizeLinear", name+"_DequantizeLinear_Output", nil, q, s, z)
+	q.Type = v.Type
+	q.Type.DType = w.p.acts.dtype
+	d.Type = v.Type
+	w.values[v] = d
+	if !w.p.quantized(v) {
+		return
+	}
+	old := v.Name
+	w.g.Replace(v, d)
+	q.From.SetInput(0, v)
+	if d.Name == old { // it is an output of the graph, and keeps its name
+		v.Name = w.name(old + "_QuantizeLinear_Input")
+	}
+}
+
+// read makes input i of n read its value from integers.
+func (w *staticWriter) read(n *onnx.Node, i int) {
+	v := n.In[i]
+	if d := w.values[v]; d != nil {
+		n.SetInput(i, d)
+		return
+	}
+	if !w.p.isIn[v] { // it was replaced for all of its readers
+		return
+	}
+	if !w.p.constant(v) { // of a node that is not quantised
+		w.quantize(v, w.after[v.From])
+		n.SetInput(i, w.values[v])
+		return
+	}
+	s, z := w.scale(v)
+	q := w.p.acts.quantizeBy(v.Const, perTensor, []affine{w.params[w.p.root(v)]})
+	c := w.constant(v.Name+"_quantized", q.codes)
+	d := w.node(n, "DequantizeLinear", v.Name+"_DequantizeLinear", v.Name+"_DequantizeLinear_Output", nil, c, s, z)
+	d.Type = v.Type
+	w.values[v] = d
+	n.SetInput(i, d)
+}
+
+// product makes n read its weights from integers, and its bias if it has one.
+func (w *staticWriter) product(n *onnx.Node, d *decision) {
+	var ps []affine
+	unit, channels := 0.0, 0
+	if b := d.op.bias; b > 0 {
+		unit = float64(w.paramsOf(n.In[0]).scale)
+		if n.Op == "Gemm" {
+			alpha, _ := onnx.Attribute(n, "alpha", float32(1))
+			unit *= float64(alpha)
+		}
+		channels = outChannels(n, b)
+	}
+	bias := biasOf(n, d, channels)
+	fits := true
+	for _, s := range d.weight {
+		v := n.In[s.input]
+		key := weightKey{v, w.p.granularity(n, s)}
+		use := w.weights[key]
+		if use == nil {
+			split := key.by.parts(v.Const.Shape())
+			rs, _ := split.ranges(tensor.Data[float32](v.Const))
+			use = &weightUse{ps: make([]affine, len(rs))}
+			for i, r := range rs {
+				use.ps[i] = w.p.weights.affine(r)
+			}
+			// One scale for all would lose precision everywhere for one bias.
+			fixed := v.Uses() > 1 || key.by.axis < 0
+			fits = w.p.weights.fitScales(use.ps, rs, bias, unit, fixed)
+			use.out = w.dequantize(n, v.Name, w.p.weights.quantizeBy(v.Const, key.by, use.ps))
+			w.weights[key] = use
+		} else {
+			fits = w.p.weights.fitScales(use.ps, make([]Range, len(use.ps)), bias, unit, true)
+		}
+		n.SetInput(s.input, use.out)
+		ps = use.ps
+	}
+	if bias == nil {
+		if d.op.bias > 0 && len(n.In) > d.op.bias && n.In[d.op.bias] != nil && d.note == "" {
+			d.note = ", float bias"
+		}
+		return
+	}
+	if ps == nil { // the other factor is computed
+		ps = []affine{w.paramsOf(n.In[1])}
+		fits = w.p.acts.fitScales(ps, []Range{{}}, bias, unit, true)
+	}
+	if !fits {
+		d.note = ", float bias that does not fit int32"
+		return
+	}
+	scales := make([]float32, len(ps))
+	for i, p := range ps {
+		scales[i] = p.scale
+	}
+	q := quantizeBias(bias, unit, scales)
+	if n.Op == "Gemm" {
+		n.Attrs = n.Attrs.Without("beta")
+	}
+	n.SetInput(d.op.bias, w.dequantize(n, n.In[d.op.bias].Name, q))
+}
+
+// paramsOf returns the parameters of v, the result of a DequantizeLinear of activations.
+func (w *staticWriter) paramsOf(v *onnx.Value) affine {
+	c := v.From.In[1].Const
+	return affine{scale: tensor.Data[float32](c)[0]}
+}
+
+// outChannels returns how many elements are needed of the bias of n, its input i.
+func outChannels(n *onnx.Node, i int) int {
+	if len(n.In) > i && n.In[i] != nil && n.In[i].Const != nil && n.In[i].Const.Len() > 1 {
+		return n.In[i].Const.Len()
+	}
+	if t := n.Out[0].Type; t.Rank() >= 2 { // [m, n] or [n, m, …]
+		if size, ok := t.Dims[1].Size(); ok {
+			return size
+		}
+	}
+	return 0
+}
+
+// dequantize stores q under names that begin with name and returns its
+// DequantizeLinear, which is put before n.
+func (w *staticWriter) dequantize(n *onnx.Node, name string, q integers) *onnx.Value {
+	var as onnx.Attrs
+	if q.by.axis >= 0 {
+		as = onnx.NewAttrs("axis", q.by.axis)
+		if q.by.block > 0 {
+			as = onnx.NewAttrs("axis", q.by.axis, "block_size", q.by.block)
+		}
+	}
+	prefix := name
+	if q.codes.DType() == tensor.Int32 { // a bias is quantised for each of its readers
+		prefix = name + "_quantized"
+	}
+	in := []*onnx.Value{w.constant(name+"_quantized", q.codes), w.constant(prefix+"_scale", q.scale), w.constant(prefix+"_zero_point", q.zero)}
+	d := w.node(n, "DequantizeLinear", name+"_DequantizeLinear", name+"_DequantizeLinear_Output", as, in...)
+	d.Type = onnx.TensorType(tensor.Float32, onnx.Sizes(q.codes.Shape()...)...)
+	return d
+}
+
+// clipBounds returns the constant bounds of a Clip, nil where it has none; ok is
+// false if one is computed.
+func clipBounds(n *onnx.Node) (lo, hi *float32, ok bool) {
+	var b [2]*float32
+	for i, name := range []string{"min", "max"} {
+		if n.Opset < 11 {
+			if n.Attrs.Get(name) != nil {
+				v, err := onnx.Attribute(n, name, float32(0))
+				if err != nil {
+					return nil, nil, false
+				}
+				b[i] = &v
+			}
+			continue
+		}
+		if len(n.In) <= i+1 || n.In[i+1] == nil {
+			continue
+		}
+		c := n.In[i+1].Const
+		if c == nil || c.DType() != tensor.Float32 || c.Len() != 1 {
+			return nil, nil, false
+		}
+		v := tensor.Data[float32](c)[0]
+		b[i] = &v
+	}
+	return b[0], b[1], true
+}
