@@ -63,6 +63,10 @@ func Dynamic(m *onnx.Model, c DynamicConfig) (*Summary, error) {
 	if c.MinElements == 0 {
 		c.MinElements = 256
 	}
+	g, err := gridOf(c.Weights, !c.Asymmetric, c.ReduceRange)
+	if err != nil {
+		return nil, err
+	}
 	r, err := rewrite(m, 13)
 	if err != nil {
 		return nil, err
@@ -71,7 +75,7 @@ func Dynamic(m *onnx.Model, c DynamicConfig) (*Summary, error) {
 		return nil, fmt.Errorf("quantize: %w", err)
 	}
 	d := &dynamic{
-		rewriting: r, c: c, p: par.P{Threads: c.Threads},
+		rewriting: r, c: c, grid: g, p: par.P{Threads: c.Threads},
 		weights:     map[weightKey]*storedWeight{},
 		activations: map[activationKey][]*onnx.Value{},
 	}
@@ -100,6 +104,7 @@ func Dynamic(m *onnx.Model, c DynamicConfig) (*Summary, error) {
 type dynamic struct {
 	*rewriting
 	c           DynamicConfig
+	grid        grid // of weights
 	p           par.P
 	weights     map[weightKey]*storedWeight
 	activations map[activationKey][]*onnx.Value // what DynamicQuantizeLinear gave
@@ -132,11 +137,6 @@ func (d *dynamic) handler(n *onnx.Node) func(*onnx.Node) (format, reason string)
 		return d.gather
 	}
 	return nil
-}
-
-// byteFormat returns how weights are rounded.
-func (d *dynamic) byteFormat() byteWeights {
-	return byteWeights{dtype: d.c.Weights, symmetric: !d.c.Asymmetric, reduced: d.c.ReduceRange}
 }
 
 // activation returns v as bytes, its scale and its zero point, for a node of g.
@@ -183,7 +183,7 @@ func (d *dynamic) float32Weight(w *onnx.Value) string {
 		return fmt.Sprintf("the weights are %v, want float32", w.Const.DType())
 	case w.Const.Len() < d.c.MinElements || w.Const.Len() == 0:
 		return fmt.Sprintf("the weights have %d elements, fewer than %d", w.Const.Len(), max(1, d.c.MinElements))
-	case !finite(w.Const):
+	case !finiteTensor(w.Const):
 		return "the weights have NaN or infinity"
 	}
 	return ""
@@ -269,7 +269,7 @@ func (d *dynamic) product(n *onnx.Node, a, w *onnx.Value, transposed, transA boo
 	if q == nil {
 		return "", fmt.Sprintf("DynamicQuantizeLinear cannot have %v", a.Type)
 	}
-	s := d.weight(w, axis, transposed, d.byteFormat())
+	s := d.weight(w, axis, transposed, d.grid)
 	b := ops.NewBuilder(n.Graph)
 	x, codes := q[0], s.codes
 	if transA {
@@ -307,7 +307,7 @@ func (d *dynamic) conv(n *onnx.Node) (format, reason string) {
 	if q == nil {
 		return "", fmt.Sprintf("DynamicQuantizeLinear cannot have %v", n.In[0].Type)
 	}
-	s := d.weight(w, axis, false, d.byteFormat())
+	s := d.weight(w, axis, false, d.grid)
 	b := ops.NewBuilder(n.Graph)
 	y := b.Op("ConvInteger", slices.Clone(n.Attrs), q[0], s.codes, q[2], d.part(w, s, "_zero_point", s.q.zeroTensor(true)))
 	perChannel := make([]int, w.Const.Rank()-1) // broadcast over the batch and what the kernel slides over

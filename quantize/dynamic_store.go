@@ -11,9 +11,9 @@ import (
 
 // weightKey tells apart how an initializer was quantised.
 type weightKey struct {
-	v      *onnx.Value
-	axis   int // with a scale for each index of it; -1: one scale
-	format byteWeights
+	v    *onnx.Value
+	axis int // with a scale for each index of it; -1: one scale
+	grid grid
 }
 
 // storedWeight is an initializer in bytes.
@@ -27,12 +27,12 @@ type storedWeight struct {
 // weight quantises w once for all who read it. The codes are turned if the
 // reader wants the transpose and nobody else reads w: for others a Transpose of
 // bytes is left, which a runtime computes when it loads the model.
-func (d *dynamic) weight(w *onnx.Value, axis int, transposed bool, f byteWeights) *storedWeight {
-	k := weightKey{w, axis, f}
+func (d *dynamic) weight(w *onnx.Value, axis int, transposed bool, g grid) *storedWeight {
+	k := weightKey{w, axis, g}
 	if s := d.weights[k]; s != nil {
 		return s
 	}
-	q, _ := f.quantize(d.p, w.Const, axis)
+	q, _ := g.bytes(d.p, w.Const, axis)
 	s := &storedWeight{q: q, parts: map[string]*onnx.Value{}}
 	if transposed && w.Uses() == 1 {
 		s.q.codes, s.turned = transposeBytes(q.codes), true
@@ -68,12 +68,12 @@ func (d *dynamic) gather(n *onnx.Node) (format, reason string) {
 	}
 	b := ops.NewBuilder(n.Graph)
 	if d.c.PerTensor || axis != 0 || rank != 2 {
-		s := d.weight(w, -1, false, d.byteFormat())
+		s := d.weight(w, -1, false, d.grid)
 		y := b.Op("Gather", slices.Clone(n.Attrs), s.codes, n.In[1])
 		y = b.Op("DequantizeLinear", nil, y, d.part(w, s, "_scale", s.q.scaleTensor(1)), d.part(w, s, "_zero_point", s.q.zeroTensor(true)))
 		return fmt.Sprintf("%v table", d.c.Weights), d.finish(b, n, y)
 	}
-	s := d.weight(w, 0, false, d.byteFormat())
+	s := d.weight(w, 0, false, d.grid)
 	rows := w.Const.Dim(0)
 	y := b.Op("Cast", onnx.NewAttrs("to", tensor.Float32), b.Op("Gather", slices.Clone(n.Attrs), s.codes, n.In[1]))
 	if !s.q.oneZero() || s.q.zeros[0] != 0 {
@@ -110,10 +110,9 @@ func (d *dynamic) lstm(n *onnx.Node) (format, reason string) {
 	}
 	in := make([]*onnx.Value, 12)
 	copy(in, n.In)
-	f := d.byteFormat()
-	f.symmetric = true // ONNX Runtime has no zero points of columns here
+	g, _ := gridOf(d.c.Weights, true, d.c.ReduceRange) // ONNX Runtime has no zero points of columns here
 	for i := 1; i < 3; i++ {
-		s := d.lstmWeight(n.In[i], f)
+		s := d.lstmWeight(n.In[i], g)
 		in[i], in[6+2*i], in[7+2*i] = s.codes, s.parts["scale"], s.parts["zero"]
 	}
 	d.use(microsoft)
@@ -129,8 +128,8 @@ func (d *dynamic) lstm(n *onnx.Node) (format, reason string) {
 }
 
 // lstmWeight stores w [d, 4h, n] as [d, n, 4h], with a scale for each column or each direction.
-func (d *dynamic) lstmWeight(w *onnx.Value, f byteWeights) *storedWeight {
-	k := weightKey{w, 2, f}
+func (d *dynamic) lstmWeight(w *onnx.Value, g grid) *storedWeight {
+	k := weightKey{w, 2, g}
 	if s := d.weights[k]; s != nil {
 		return s
 	}
@@ -142,10 +141,10 @@ func (d *dynamic) lstmWeight(w *onnx.Value, f byteWeights) *storedWeight {
 		flat, _ = t.Reshape(dirs, columns*rows)
 		per = 1
 	}
-	q, _ := f.quantize(d.p, flat, 0)
-	codes := tensor.New(f.dtype, dirs, rows, columns)
+	q, _ := g.bytes(d.p, flat, 0)
+	codes := tensor.New(g.dtype, dirs, rows, columns)
 	for i := range dirs {
-		part, _ := tensor.FromBytes(f.dtype, []int{columns, rows}, q.codes.Bytes()[i*rows*columns:(i+1)*rows*columns], nil)
+		part, _ := tensor.FromBytes(g.dtype, []int{columns, rows}, q.codes.Bytes()[i*rows*columns:(i+1)*rows*columns], nil)
 		copy(codes.Bytes()[i*rows*columns:], transposeBytes(part).Bytes())
 	}
 	shape := []int{dirs, per}
@@ -193,10 +192,10 @@ func (d *dynamic) dequantized(b *ops.Builder, w *onnx.Value) *onnx.Value {
 	} else if d.c.PerTensor || t.Rank() != 2 {
 		axis = -1
 	}
-	k := weightKey{w, 3 + axis, d.byteFormat()} // other axes than those of products
+	k := weightKey{w, 3 + axis, d.grid} // other axes than those of products
 	s := d.weights[k]
 	if s == nil {
-		q, _ := d.byteFormat().quantize(d.p, t, axis)
+		q, _ := d.grid.bytes(d.p, t, axis)
 		s = &storedWeight{q: q, codes: d.keep(w, "_quantized", q.codes), parts: map[string]*onnx.Value{}}
 		d.weights[k] = s
 	}
