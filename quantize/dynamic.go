@@ -94,7 +94,7 @@ func Dynamic(m *onnx.Model, c DynamicConfig) (*Summary, error) {
 		}
 		s.Changes = append(s.Changes, ch)
 	})
-	if err := r.done(m, s); err != nil {
+	if err := r.finishModel(m, s); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -68,8 +68,8 @@ func rewrite(m *onnx.Model, least int) (*rewriting, error) {
 	return r, nil
 }
 
-// done puts the rewritten graph in place of m's.
-func (r *rewriting) done(m *onnx.Model, s *Summary) error {
+// finishModel puts the rewritten graph in place of m's.
+func (r *rewriting) finishModel(m *onnx.Model, s *Summary) error {
 	r.m.Graph.Prune()
 	if err := r.m.Graph.Check(); err != nil {
 		return fmt.Errorf("quantize: %w", err)
