@@ -1,0 +1,249 @@
+package quantize
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/optimize"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// microsoft is the domain of ONNX Runtime's operators.
+const microsoft = "com.microsoft"
+
+// rewriting is a model that is being changed: a copy, so that the given one
+// stays as it was if something goes wrong. Functions of the model are inlined,
+// types inferred, and Constant nodes that give floats are initializers.
+type rewriting struct {
+	m      *onnx.Model
+	home   map[*onnx.Value]*onnx.Graph // of an initializer, the graph that lists it
+	names  map[string]bool             // of nodes, which ONNX Runtime wants unique
+	before int64
+}
+
+// rewrite copies m. If it declares an opset below least, the copy is converted to that one.
+func rewrite(m *onnx.Model, least int) (*rewriting, error) {
+	if m.Graph == nil {
+		return nil, fmt.Errorf("quantize: %w: the model has no graph", onnx.ErrInvalid)
+	}
+	r := &rewriting{m: m.Clone(), home: map[*onnx.Value]*onnx.Graph{}, names: map[string]bool{}, before: initializerBytes(m)}
+	if len(m.Functions) > 0 {
+		if err := optimize.Inline(r.m, nil); err != nil {
+			return nil, err
+		}
+	}
+	if v := r.m.Opsets[""]; v < least {
+		if err := optimize.ConvertOpset(r.m, "", least); err != nil {
+			return nil, fmt.Errorf("quantize: opset %d is needed, the model has %d: %w", least, v, err)
+		}
+	}
+	if r.m.IRVersion < 4 { // until then every initializer was listed as an input
+		g := r.m.Graph
+		for _, v := range g.Inputs {
+			if v.Const != nil && !slices.Contains(g.Consts, v) {
+				g.AddConst(v)
+			}
+		}
+		g.Inputs = slices.DeleteFunc(g.Inputs, func(v *onnx.Value) bool { return v.Const != nil })
+		r.m.IRVersion = 4
+	}
+	r.m.Graph.Walk(constantsToInitializers)
+	if err := optimize.Infer(r.m, optimize.InferOptions{Trust: true}); err != nil {
+		return nil, err
+	}
+	r.m.Graph.Walk(func(g *onnx.Graph) {
+		for _, v := range g.Consts {
+			r.home[v] = g
+		}
+		for _, v := range g.Inputs {
+			delete(r.home, v) // a default is no constant
+		}
+		for _, n := range g.Nodes {
+			r.names[n.Name] = true
+		}
+	})
+	return r, nil
+}
+
+// finishModel puts the rewritten graph in place of m's.
+func (r *rewriting) finishModel(m *onnx.Model, s *Summary) error {
+	r.m.Graph.Prune()
+	if err := r.m.Graph.Check(); err != nil {
+		return fmt.Errorf("quantize: %w", err)
+	}
+	s.Before, s.After = r.before, initializerBytes(r.m)
+	m.Graph, m.Opsets, m.IRVersion, m.Functions = r.m.Graph, r.m.Opsets, r.m.IRVersion, r.m.Functions
+	return nil
+}
+
+// use declares ONNX Runtime's domain.
+func (r *rewriting) use(domain string) {
+	if r.m.Opsets[domain] == 0 {
+		r.m.Opsets[domain] = 1
+	}
+}
+
+// constant returns the initializer that v is, or is the transpose of, and
+// whether it is the transpose; nil if it is computed or given by the caller.
+func (r *rewriting) constant(v *onnx.Value) (w *onnx.Value, transposed bool) {
+	for v != nil && v.From != nil && v.From.Domain == "" {
+		n := v.From
+		switch {
+		case n.Op == "Identity":
+		case n.Op == "Transpose" && n.In[0] != nil && n.In[0].Type.Rank() == 2:
+			perm, err := onnx.Attribute(n, "perm", []int64{1, 0})
+			if err != nil {
+				return nil, false
+			}
+			transposed = transposed != (perm[0] == 1)
+		default:
+			return nil, false
+		}
+		v = n.In[0]
+	}
+	if v == nil || v.Const == nil || r.home[v] == nil {
+		return nil, false
+	}
+	return v, transposed
+}
+
+// keep lists a new initializer beside near.
+func (r *rewriting) keep(near *onnx.Value, suffix string, t *tensor.Tensor) *onnx.Value {
+	g := r.home[near]
+	if g == nil {
+		g = r.m.Graph
+	}
+	v := g.AddConst(g.NewConst(g.FreshName(near.Name+suffix), t))
+	r.home[v] = g
+	return v
+}
+
+// finish puts what b holds in place of n, whose results are out. It reports why
+// not if b has failed; the graph is unchanged then.
+func (r *rewriting) finish(b *ops.Builder, n *onnx.Node, out ...*onnx.Value) (why string) {
+	if err := b.Err(); err != nil {
+		return err.Error()
+	}
+	if len(b.Nodes) > 0 && n.Name != "" {
+		for _, k := range b.Nodes {
+			k.Name = r.nodeName(n.Name + "/" + k.Op)
+		}
+	}
+	g := n.Graph
+	b.Insert(n)
+	for i, v := range n.Out {
+		if v == nil {
+			continue
+		}
+		name, inner := v.Name, !g.IsOutput(v)
+		g.Replace(v, out[i])
+		if inner && out[i].From != nil && !g.IsOutput(out[i]) { // it is what the old value was
+			v.Name, out[i].Name = g.FreshName(name), name
+		}
+	}
+	g.Remove(n)
+	return ""
+}
+
+// nodeName returns name, or that with a number if a node is called so already.
+func (r *rewriting) nodeName(name string) string {
+	unique := name
+	for i := 2; r.names[unique]; i++ {
+		unique = name + "_" + strconv.Itoa(i)
+	}
+	r.names[unique] = true
+	return unique
+}
+
+// eachNode calls f for the nodes of all graphs, in order, bodies before what
+// follows them. f may replace the node.
+func (r *rewriting) eachNode(f func(*onnx.Node)) {
+	var walk func(*onnx.Graph)
+	walk = func(g *onnx.Graph) {
+		for _, n := range slices.Clone(g.Nodes) {
+			for _, b := range n.Bodies() {
+				walk(b)
+			}
+			f(n)
+		}
+	}
+	walk(r.m.Graph)
+}
+
+// constantsToInitializers lists what Constant nodes of g give, floats, as initializers.
+func constantsToInitializers(g *onnx.Graph) {
+	for _, n := range slices.Clone(g.Nodes) {
+		if n.Op != "Constant" || n.Domain != "" || len(n.Attrs) != 1 || n.Attrs[0].Ref != "" || len(n.Out) != 1 {
+			continue
+		}
+		var t *tensor.Tensor
+		switch v := n.Attrs[0].Value.(type) {
+		case *tensor.Tensor:
+			t = v
+		case float32:
+			t = tensor.Scalar(v)
+		case []float32:
+			t = tensor.Of(v, len(v))
+		}
+		if t == nil || !t.DType().IsFloat() || g.IsOutput(n.Out[0]) || returned(n.Out[0]) {
+			continue
+		}
+		old := n.Out[0]
+		c := g.AddConst(g.NewConst("", t))
+		for _, u := range slices.Clone(old.Users()) {
+			for i, in := range u.In {
+				if in == old {
+					u.SetInput(i, c)
+				}
+			}
+		}
+		c.Name, old.Name = old.Name, c.Name
+		g.Remove(n)
+	}
+}
+
+// returned reports whether a nested graph returns v, a value of a graph around it.
+func returned(v *onnx.Value) bool {
+	return slices.ContainsFunc(v.Users(), func(u *onnx.Node) bool { return !slices.Contains(u.In, v) })
+}
+
+// initializerBytes returns the bytes of all initializers of m's graphs.
+func initializerBytes(m *onnx.Model) int64 {
+	var n int64
+	m.Graph.Walk(func(g *onnx.Graph) {
+		for _, v := range g.Consts {
+			if v.Const != nil {
+				n += int64(len(v.Const.Bytes()))
+			}
+		}
+	})
+	return n
+}
+
+// intAttribute returns an integer attribute of n, def if it has none of that kind.
+func intAttribute(n *onnx.Node, name string, def int64) int64 {
+	v, err := onnx.Attribute(n, name, def)
+	if err != nil {
+		return def
+	}
+	return v
+}
+
+func floatAttribute(n *onnx.Node, name string, def float32) float32 {
+	v, err := onnx.Attribute(n, name, def)
+	if err != nil {
+		return def
+	}
+	return v
+}
+
+// inputOf returns input i of n, nil if it is absent.
+func inputOf(n *onnx.Node, i int) *onnx.Value {
+	if i < len(n.In) {
+		return n.In[i]
+	}
+	return nil
+}
