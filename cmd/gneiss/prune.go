@@ -272,8 +272,8 @@ func (r *pruneResult) notes(w io.Writer, all bool) {
 		t.add(text, units, printable(by), printable(why))
 	}
 	for _, g := range r.Groups {
-		if g.Pinned > 0 {
-			stays(g.Layers, g.Pinned, g.PinnedBy, g.Why)
+		if g.Why != "" {
+			stays(g.Layers, max(g.Pinned, 1), g.PinnedBy, g.Why)
 		}
 	}
 	for _, l := range r.Layers {

@@ -2,6 +2,7 @@ package prune
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -28,8 +29,8 @@ type coupling struct {
 	adapt []func(s *shrinker) error
 }
 
-// couple walks over g, whose types are inferred. where, which may be nil, is
-// told of each node after it was looked at.
+// couple walks over g, whose types are inferred. after, which may be nil, is told
+// of each node after it was looked at.
 func couple(g *onnx.Graph, inner map[parting]bool, after func(*coupling, *onnx.Node)) *coupling {
 	c := &coupling{units: newUnits(), layouts: map[*onnx.Value]layout{}, inner: inner, parted: map[parting][]int{}}
 	for _, v := range g.Inputs { // those with a default are among them
@@ -127,22 +128,27 @@ func (c *coupling) part(n *onnx.Node, place int, f factor, first int) (head, tai
 	return head, tail
 }
 
-// stuck reports whether none of the units of a parted dimension can be removed.
+// stuck reports whether the units of a parted dimension cannot be removed, or
+// have become a single one.
 func (c *coupling) stuck(p parting) bool {
+	free := map[int]bool{}
 	for _, x := range c.parted[p] {
 		if x == fixed {
 			continue
 		}
-		if _, pinned := c.pins[c.sets.find(x)]; !pinned {
-			return false
+		root := c.sets.find(x)
+		if _, pinned := c.pins[root]; !pinned {
+			free[root] = true
 		}
 	}
-	return true
+	return len(free) < 2
 }
 
 // settle couples g, and takes dimensions apart the other way where that leaves
 // something to remove: a head is a block of neighbours, but where queries, keys
-// and values of all heads are beside each other, blocks are fixed.
+// and values of all heads are beside each other, blocks are fixed. If turning
+// one parting does not help, it turns all that are stuck in the same group: the
+// normalisations of groups of channels along a residual stream.
 func settle(g *onnx.Graph, after func(*coupling, *onnx.Node)) *coupling {
 	inner := map[parting]bool{}
 	tried := map[parting]bool{}
@@ -153,12 +159,43 @@ func settle(g *onnx.Graph, after func(*coupling, *onnx.Node)) *coupling {
 			return c
 		}
 		p := c.partings[i]
-		tried[p], inner[p] = true, true
-		next := couple(g, inner, after)
-		if next.stuck(p) {
-			inner[p] = false
+		tried[p] = true
+		for _, turn := range [][]parting{{p}, c.stuckWith(p)} {
+			trial := maps.Clone(inner)
+			for _, q := range turn {
+				trial[q] = true
+			}
+			if next := couple(g, trial, after); !next.stuck(p) {
+				c, inner = next, trial
+				break
+			}
+		}
+	}
+}
+
+// stuckWith returns the partings that are stuck and in the same group as p.
+func (c *coupling) stuckWith(p parting) []parting {
+	groups := func(p parting) map[int]bool {
+		in := map[int]bool{}
+		for _, x := range c.parted[p] {
+			if x != fixed {
+				in[c.groups.find(c.group[x])] = true
+			}
+		}
+		return in
+	}
+	mine := groups(p)
+	var out []parting
+	for _, q := range c.partings {
+		if !c.stuck(q) {
 			continue
 		}
-		c = next
+		for r := range groups(q) {
+			if mine[r] {
+				out = append(out, q)
+				break
+			}
+		}
 	}
+	return out
 }

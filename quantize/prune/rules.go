@@ -277,25 +277,35 @@ func groupNorm(c *coupling, n *onnx.Node) string {
 	if !ok || groups < 1 || len(in)%groups != 0 {
 		return "its number of channels is not known"
 	}
-	per := len(in) / groups
 	const why = "a group that is normalised together is fixed"
-	for i := range in {
-		c.unite(in[i/per*per], in[i], why)
-	}
-	for _, v := range n.In[1:] { // one for each channel, or before opset 21 for each group
-		p, ok := c.flat(c.layout(v)[0])
-		if !ok || len(in)%len(p) != 0 {
+	per, p := len(in)/groups, parting{n, 0}
+	c.part(n, p.place, factor{onnx.Size(len(in)), in}, groups)
+	whole := !c.inner[p] // whole groups go, else as much of each
+	for _, v := range n.In[1:] {
+		l := c.layout(v)
+		params, ok := c.flat(l[0])
+		switch {
+		case ok && len(params) == len(in):
+			for i := range in {
+				c.unite(in[i], params[i], why)
+			}
+		case !ok || len(params) != groups:
 			return "its scale has another size"
-		}
-		for i := range in {
-			c.unite(in[i], p[i*len(p)/len(in)], why)
+		case whole: // before opset 21 they are one for each group
+			for i := range in {
+				c.unite(in[i], params[i/per], why)
+			}
+		default:
+			c.keepAll(l, "all groups stay")
 		}
 	}
 	c.layouts[n.Out[0]] = x
-	c.adapt = append(c.adapt, func(s *shrinker) error {
-		n.Attrs = n.Attrs.Set("num_groups", int64(s.size(x[1])/per))
-		return nil
-	})
+	if whole {
+		c.adapt = append(c.adapt, func(s *shrinker) error {
+			n.Attrs = n.Attrs.Set("num_groups", int64(s.size(x[1])/per))
+			return nil
+		})
+	}
 	return ""
 }
 

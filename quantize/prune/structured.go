@@ -287,6 +287,9 @@ func (c *coupling) collect(g *onnx.Graph) []*group {
 	}
 	for _, gr := range out {
 		gr.Units = len(gr.roots)
+		if gr.Units == 1 && gr.Why == "" {
+			gr.Why = "all of it would have to go at once"
+		}
 	}
 	return out
 }
@@ -295,6 +298,9 @@ func (c *coupling) collect(g *onnx.Graph) []*group {
 func (g *group) keep(fraction float64, multiple int) int {
 	n := len(g.roots)
 	k := n - int(math.Round(fraction*float64(n)))
+	if k >= n {
+		return n
+	}
 	if step := multiple / gcd(multiple, max(g.width, 1)); step > 1 && n > step {
 		k = min(max((k+step/2)/step*step, step), n)
 	}
