@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/gneiss-run/gneiss/tensor"
@@ -97,6 +98,33 @@ func (e *externalFiles) map1(location string) (fileData, error) {
 		return fileData{}, fmt.Errorf("%s is not a regular file", location)
 	}
 	return readFile(filepath.Join(e.o.Dir, location), e.o.NoMmap)
+}
+
+// Files returns the model file at path and, behind it, the files with its
+// external data, each once.
+func Files(path string) ([]string, error) {
+	m, err := Open(path, DecodeOptions{SkipWeights: true})
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	files := []string{path}
+	m.Graph.Walk(func(g *Graph) {
+		for _, v := range g.Consts {
+			if v.init == nil || len(v.init.external) == 0 || err != nil {
+				continue
+			}
+			var r externalRef
+			if r, err = parseExternal(v.init.external); err != nil {
+				err = fmt.Errorf("onnx: %s: initializer %q: %w", path, v.Name, err)
+				continue
+			}
+			if f := filepath.Join(filepath.Dir(path), filepath.FromSlash(r.location)); filepath.IsLocal(filepath.FromSlash(r.location)) && !slices.Contains(files, f) {
+				files = append(files, f)
+			}
+		}
+	})
+	return files, err
 }
 
 // externalRef is where external data is.

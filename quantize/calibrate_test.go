@@ -108,7 +108,7 @@ func calibrated(t *testing.T, m *onnx.Model, src data.Source, c CalibrateConfig)
 	return r
 }
 
-func requireNear(t *testing.T, lo, hi, tol float64, got Range, msg ...any) {
+func requireRange(t *testing.T, lo, hi, tol float64, got Range, msg ...any) {
 	t.Helper()
 	require.InDelta(t, lo, got.Lo, tol, msg...)
 	require.InDelta(t, hi, got.Hi, tol, msg...)
@@ -139,7 +139,7 @@ func TestCalibrateMethods(t *testing.T) {
 					if symmetric {
 						lo, hi = -top, top
 					}
-					requireNear(t, min(lo, 0), max(hi, 0), 1e-5*top, r, what)
+					requireRange(t, min(lo, 0), max(hi, 0), 1e-5*top, r, what)
 				case MovingAverage:
 					var aLo, aHi float64
 					for i, batch := range all[name] {
@@ -153,7 +153,7 @@ func TestCalibrateMethods(t *testing.T) {
 						aHi = max(-aLo, aHi)
 						aLo = -aHi
 					}
-					requireNear(t, min(aLo, 0), max(aHi, 0), 1e-5*top, r, what)
+					requireRange(t, min(aLo, 0), max(aHi, 0), 1e-5*top, r, what)
 				case Percentile:
 					if len(x) < 1000 {
 						continue // a few values do not tell
@@ -167,7 +167,7 @@ func TestCalibrateMethods(t *testing.T) {
 						hi = float64(x[len(x)-1-len(x)/100])
 						lo = -hi
 					}
-					requireNear(t, min(lo, 0), max(hi, 0), 0.01*top, r, what)
+					requireRange(t, min(lo, 0), max(hi, 0), 0.01*top, r, what)
 				case Entropy, MSE:
 					requireThreshold(t, x, r, method, symmetric, what)
 				}
@@ -231,7 +231,7 @@ func TestCalibrateInvariance(t *testing.T) {
 		}
 		only := calibrated(t, m, images(16, 1), CalibrateConfig{Method: method, Values: []string{"r"}})
 		require.Len(t, only, 1)
-		requireNear(t, float64(want["r"].Lo), float64(want["r"].Hi), 1e-4*float64(want["r"].Hi), only["r"])
+		requireRange(t, float64(want["r"].Lo), float64(want["r"].Hi), 1e-4*float64(want["r"].Hi), only["r"])
 	}
 }
 
@@ -281,7 +281,7 @@ func TestCalibrateMemory(t *testing.T) {
 	require.Less(t, last, first+1<<19)
 }
 
-func vector(name string, v ...float32) data.Batch {
+func vectorInput(name string, v ...float32) data.Batch {
 	return data.Batch{Name: name, Inputs: map[string]*tensor.Tensor{"x": tensor.Of(v, len(v))}}
 }
 
@@ -296,7 +296,7 @@ func logOf(d tensor.DType) *onnx.Model {
 
 func TestCalibrateErrors(t *testing.T) {
 	m := logOf(tensor.Float32)
-	good := data.Of(vector("good", 1, 2))
+	good := data.Of(vectorInput("good", 1, 2))
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, c := range []struct {
@@ -306,9 +306,9 @@ func TestCalibrateErrors(t *testing.T) {
 		want []string
 	}{
 		{nil, data.Of(), CalibrateConfig{}, []string{"no batches", "at least one sample"}},
-		{nil, data.Of(vector("a.npy", 1), vector("b.npy", 1, 2, -1)), CalibrateConfig{}, []string{"batch 2 (b.npy), sample 3", `Log "log1"`, `"y"`, "NaN", "float32 [3]"}},
-		{nil, data.Of(vector("a.npy", 0, 1)), CalibrateConfig{Method: Entropy}, []string{"batch 1 (a.npy), sample 1", `"y"`, "infinite"}},
-		{nil, data.Of(vector("a.npy", 1, float32(math.NaN()))), CalibrateConfig{Threads: 2}, []string{"the input", `"x"`, "sample 2", "NaN"}},
+		{nil, data.Of(vectorInput("a.npy", 1), vectorInput("b.npy", 1, 2, -1)), CalibrateConfig{}, []string{"batch 2 (b.npy), sample 3", `Log "log1"`, `"y"`, "NaN", "float32 [3]"}},
+		{nil, data.Of(vectorInput("a.npy", 0, 1)), CalibrateConfig{Method: Entropy}, []string{"batch 1 (a.npy), sample 1", `"y"`, "infinite"}},
+		{nil, data.Of(vectorInput("a.npy", 1, float32(math.NaN()))), CalibrateConfig{Threads: 2}, []string{"the input", `"x"`, "sample 2", "NaN"}},
 		{nil, good, CalibrateConfig{Values: []string{"z"}}, []string{`no value "z"`, "did you mean"}},
 		{nil, good, CalibrateConfig{Values: []string{}}, []string{"no value to observe"}},
 		{nil, good, CalibrateConfig{Percentile: 101}, []string{"Percentile is 101"}},
@@ -353,7 +353,7 @@ func TestCalibrateConstant(t *testing.T) {
 			{[]float32{0, 0}, 0, 0, 0, 0},
 			{[]float32{-1, -2, 4}, -2, 4, -4, 4},
 		} {
-			src := data.Of(vector("v", c.v...), vector("v", c.v...))
+			src := data.Of(vectorInput("v", c.v...), vectorInput("v", c.v...))
 			m := model(func(g *onnx.Graph, b *ops.Builder) []*onnx.Value {
 				x := g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Name("N")))
 				return []*onnx.Value{b.Op("Neg", nil, x)}
@@ -364,11 +364,11 @@ func TestCalibrateConstant(t *testing.T) {
 			if method == Entropy && len(c.v) > 2 {
 				continue // three bins of two thousand: any cut tells as much
 			}
-			requireNear(t, c.lo, c.hi, 0.05, r, method, c.v)
-			requireNear(t, c.sLo, c.sHi, 0.05, s, method, c.v)
+			requireRange(t, c.lo, c.hi, 0.05, r, method, c.v)
+			requireRange(t, c.sLo, c.sHi, 0.05, s, method, c.v)
 		}
 	}
-	require.Empty(t, calibrated(t, logOf(tensor.Float32), data.Of(vector("empty")), CalibrateConfig{Method: Entropy}))
+	require.Empty(t, calibrated(t, logOf(tensor.Float32), data.Of(vectorInput("empty")), CalibrateConfig{Method: Entropy}))
 }
 
 func TestCalibrateFloat16(t *testing.T) {
@@ -380,8 +380,8 @@ func TestCalibrateFloat16(t *testing.T) {
 	src := data.Of(data.Batch{Inputs: map[string]*tensor.Tensor{"x": x}})
 	for _, method := range []Method{MinMax, MSE} {
 		r := calibrated(t, m, src, CalibrateConfig{Method: method})
-		requireNear(t, 0, 3000, 20, r["x"])
-		requireNear(t, 0, math.Log(3000), 0.1, r["y"])
+		requireRange(t, 0, 3000, 20, r["x"])
+		requireRange(t, 0, math.Log(3000), 0.1, r["y"])
 	}
 }
 
@@ -419,16 +419,16 @@ func TestCalibrateNested(t *testing.T) {
 		return []*onnx.Value{y, z}
 	})
 	m.Graph.RebuildUses()
-	r := calibrated(t, m, data.Of(vector("v", 1, 2, -0.5)), CalibrateConfig{})
-	requireNear(t, 0, math.Exp(2), 1e-5, r["inner"])
-	requireNear(t, -math.Exp(2), 0, 1e-5, r["result_then"])
-	requireNear(t, -4, 16, 1e-5, r["twice"])
-	requireNear(t, -2, 8, 1e-5, r["carried"])
-	requireNear(t, -4, 16, 1e-5, r["z"])
+	r := calibrated(t, m, data.Of(vectorInput("v", 1, 2, -0.5)), CalibrateConfig{})
+	requireRange(t, 0, math.Exp(2), 1e-5, r["inner"])
+	requireRange(t, -math.Exp(2), 0, 1e-5, r["result_then"])
+	requireRange(t, -4, 16, 1e-5, r["twice"])
+	requireRange(t, -2, 8, 1e-5, r["carried"])
+	requireRange(t, -4, 16, 1e-5, r["z"])
 	require.NotContains(t, r, "result_else", "the branch was not taken")
-	r = calibrated(t, m, data.Of(vector("v", 1, 2), vector("v", -9, 2)), CalibrateConfig{Values: []string{"inner", "result_else"}, Method: MSE})
-	requireNear(t, 0, 9, 0.1, r["inner"])
-	requireNear(t, -9, 0, 0.1, r["result_else"])
+	r = calibrated(t, m, data.Of(vectorInput("v", 1, 2), vectorInput("v", -9, 2)), CalibrateConfig{Values: []string{"inner", "result_else"}, Method: MSE})
+	requireRange(t, 0, 9, 0.1, r["inner"])
+	requireRange(t, -9, 0, 0.1, r["result_else"])
 	require.Len(t, r, 2)
 }
 

@@ -76,7 +76,7 @@ func Dynamic(m *onnx.Model, c DynamicConfig) (*Summary, error) {
 	}
 	d := &dynamic{
 		rewriting: r, c: c, grid: g, p: par.P{Threads: c.Threads},
-		weights:     map[weightKey]*storedWeight{},
+		weights:     map[storeKey]*storedWeight{},
 		activations: map[activationKey][]*onnx.Value{},
 	}
 	s := &Summary{}
@@ -106,7 +106,7 @@ type dynamic struct {
 	c           DynamicConfig
 	grid        grid // of weights
 	p           par.P
-	weights     map[weightKey]*storedWeight
+	weights     map[storeKey]*storedWeight
 	activations map[activationKey][]*onnx.Value // what DynamicQuantizeLinear gave
 }
 

@@ -335,7 +335,7 @@ func (h *half) keepBetween() {
 						case h.cheap(u):
 							visit(u)
 						default:
-							closed = closed && !reads(u, q, v)
+							closed = closed && !readsValue(u, q, v)
 						}
 					}
 				}
@@ -357,8 +357,8 @@ func (h *half) cheap(n *onnx.Node) bool {
 	return p != nil && p.reason == "" && n.Domain == "" && cheapOps[n.Op]
 }
 
-// reads reports whether u reads v as half.
-func reads(u *onnx.Node, p *halfPlan, v *onnx.Value) bool {
+// readsValue reports whether u reads v as half.
+func readsValue(u *onnx.Node, p *halfPlan, v *onnx.Value) bool {
 	for i, in := range u.In {
 		if in == v && p.in[i] {
 			return true

@@ -36,8 +36,8 @@ type counts [2 * bins]uint32
 // activations are 0 and a counter that was just written is slow to read.
 type part [2]counts
 
-// parts are not in use; those that are in the pool are empty.
-var parts = sync.Pool{New: func() any { return new(part) }}
+// histogramParts are not in use; those that are in the pool are empty.
+var histogramParts = sync.Pool{New: func() any { return new(part) }}
 
 func newHistogram() *histogram {
 	return &histogram{exp: minExponent, count: [2][]uint64{make([]uint64, bins), make([]uint64, bins)}}
@@ -95,12 +95,12 @@ func (h *histogram) add(p par.P, x []float32) {
 	}
 	grain := max(countPiece, (len(x)+maxPieces-1)/maxPieces)
 	par.Each(p, len(x), grain, a, func(a *countArgs, lo, hi int) {
-		c := parts.Get().(*part)
+		c := histogramParts.Get().(*part)
 		for at := lo; at < hi; at += math.MaxUint32 &^ 1 { // so that no counter overflows
 			c.add(a.x[at:min(hi, at+math.MaxUint32&^1)], a.scale)
 			a.h.take(c)
 		}
-		parts.Put(c)
+		histogramParts.Put(c)
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // samples returns n values of a skewed distribution with zeros, both of them.
-func samples(seed uint64, n int) []float32 {
+func normals(seed uint64, n int) []float32 {
 	r := rand.New(rand.NewPCG(seed, 7))
 	x := make([]float32, n)
 	for i := range x {
@@ -35,7 +35,7 @@ func extent(x []float32) float32 {
 // TestHistogramCounts compares with counting in float64, once all is known.
 func TestHistogramCounts(t *testing.T) {
 	for _, n := range []int{1, 5, countFew - 1, countFew, 100_003} {
-		x := samples(uint64(n), n)
+		x := normals(uint64(n), n)
 		h := newHistogram()
 		h.fit(extent(x))
 		h.add(par.P{Threads: 2}, x)
@@ -59,7 +59,7 @@ func TestHistogramCounts(t *testing.T) {
 // TestHistogramOrder: what comes in small pieces, in any order, on any number of
 // threads, gives the same bins as all at once.
 func TestHistogramOrder(t *testing.T) {
-	x := samples(1, 300_000)
+	x := normals(1, 300_000)
 	for i := range x {
 		x[i] *= float32(math.Exp(float64(i) / 2e4)) // growing, so that bins are joined
 	}
@@ -112,7 +112,7 @@ func TestHistogramExtremes(t *testing.T) {
 }
 
 func TestQuantile(t *testing.T) {
-	x := samples(3, 200_000)
+	x := normals(3, 200_000)
 	h := newHistogram()
 	h.fit(extent(x))
 	h.add(par.P{}, x)
@@ -127,7 +127,7 @@ func TestQuantile(t *testing.T) {
 }
 
 func BenchmarkHistogram(b *testing.B) {
-	x := samples(1, 1<<20)
+	x := normals(1, 1<<20)
 	h := newHistogram()
 	h.fit(extent(x))
 	b.SetBytes(4 << 20)

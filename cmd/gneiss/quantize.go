@@ -1,0 +1,467 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gneiss-run/gneiss/data"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/optimize"
+	"github.com/gneiss-run/gneiss/quantize"
+	"github.com/gneiss-run/gneiss/runtime"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// quantizeFlags are the flags of quantize.
+type quantizeFlags struct {
+	out, mode, format, method      string
+	calibrate, preprocess, labels  string
+	scores, maxDrop, state, report string
+	activations, weights           string
+	exclude, include, ops          []string
+	percentile                     float64
+	batch, samples, bits, block    int
+	accuracyLevel, threads         int
+	perTensor, symmetric           bool
+	asymmetric, reduceRange        bool
+	embeddings, skipHead, portable bool
+	sensitivity, fastest, noBench  bool
+	asJSON                         bool
+	drop                           float64 // of maxDrop
+}
+
+func quantizeCommand() *cobra.Command {
+	var f quantizeFlags
+	cmd := &cobra.Command{
+		Use:   "quantize IN -o OUT",
+		Short: "Quantise a model: smaller, and faster where the processor multiplies integers",
+		Long: "Quantises a model to int8 with calibrated ranges (--mode static), with ranges found at run time (dynamic), or its\n" +
+			"weights alone, to 4 or 8 bits in blocks (weight-only). It writes plain ONNX, and says what that did to size, speed,\n" +
+			"memory and outputs, and which nodes stayed as they were and why.\n\n" +
+			"With --max-drop it looks for the smallest (or --fastest) model that loses no more accuracy than that; exit code 3\n" +
+			"says that none does, and nothing is written then.",
+		Example: "  gneiss quantize resnet50.onnx -o resnet50.int8.onnx --calibrate images/ --preprocess imagenet\n" +
+			"  gneiss quantize bert.onnx -o bert.int8.onnx --mode dynamic\n" +
+			"  gneiss quantize gpt2.onnx -o gpt2.int4.onnx --mode weight-only --bits 4 --block 32\n" +
+			"  gneiss quantize cnn.onnx -o cnn.int8.onnx --calibrate images/ --labels labels.csv --max-drop 1%",
+		Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
+			return f.run(cmd, args[0])
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&f.out, "output", "o", "", "the file to write")
+	fl.StringVar(&f.mode, "mode", "static", "static, dynamic or weight-only")
+	fl.StringVar(&f.calibrate, "calibrate", "", "samples for ranges and comparison: a folder or file of .npz, .npy, .pb, images or CSV; each file is one batch")
+	fl.StringVar(&f.preprocess, "preprocess", "", "what becomes of images: imagenet, unit or none")
+	fl.IntVar(&f.batch, "batch", 0, "images or rows in a batch (0: what the model's input says, or 1)")
+	fl.IntVar(&f.samples, "samples", 0, "use this many batches of the samples (0: all)")
+	fl.StringVar(&f.method, "method", "minmax", "how ranges are chosen: minmax, moving-average, percentile, entropy or mse")
+	fl.Float64Var(&f.percentile, "percentile", 99.99, "percent of the values that --method percentile keeps")
+	fl.StringVar(&f.format, "format", "qdq", "static: qdq or qoperator")
+	fl.StringVar(&f.activations, "activations", "uint8", "static: type of activations: uint8, int8, uint16 or int16")
+	fl.StringVar(&f.weights, "weights", "int8", "type of weights: int8 or uint8; static also int4 and uint4")
+	fl.BoolVar(&f.perTensor, "per-tensor", false, "one scale for a weight instead of one for each output channel")
+	fl.BoolVar(&f.symmetric, "symmetric", false, "static: activations with their zero point in the middle")
+	fl.BoolVar(&f.asymmetric, "asymmetric", false, "weights with a zero point")
+	fl.BoolVar(&f.reduceRange, "reduce-range", false, "weights of 7 bits, for runtimes that saturate on processors without VNNI (gneiss does not)")
+	fl.IntVar(&f.bits, "bits", 4, "weight-only: 4 or 8")
+	fl.IntVar(&f.block, "block", 0, "weights that share a scale: of weight-only 16, 32 (default), 64, 128 or 256; static: 0 for none")
+	fl.BoolVar(&f.portable, "portable", false, "weight-only: standard operators (DequantizeLinear) instead of MatMulNBits")
+	fl.IntVar(&f.accuracyLevel, "accuracy-level", 0, "weight-only: the attribute of MatMulNBits: 4 lets a runtime round activations to 8 bits")
+	fl.BoolVar(&f.embeddings, "embeddings", false, "weight-only: quantise tables of embeddings too")
+	fl.BoolVar(&f.skipHead, "skip-head", false, "weight-only: leave the product that gives the logits")
+	fl.StringArrayVar(&f.exclude, "exclude", nil, "leave this node as it is (repeatable)")
+	fl.StringArrayVar(&f.include, "include", nil, "quantise this node and no others (repeatable)")
+	fl.StringArrayVar(&f.ops, "op", nil, "quantise this operator and no others (repeatable)")
+	fl.StringVar(&f.labels, "labels", "", "CSV with the class of each sample: accuracy before and after")
+	fl.StringVar(&f.scores, "scores", "", "the output with the scores of classes (default: the first of floats)")
+	fl.StringVar(&f.maxDrop, "max-drop", "", "accuracy that may be lost, relative to the original's, such as 1%: search for the best model within it")
+	fl.BoolVar(&f.fastest, "fastest", false, "with --max-drop: the fastest model instead of the smallest")
+	fl.StringVar(&f.state, "state", "", "with --max-drop: keep what was tried in this file, and go on from it")
+	fl.BoolVar(&f.sensitivity, "sensitivity", false, "quantise each node alone and say which hurt most")
+	fl.StringVar(&f.report, "report", "", "write a page with tables and plots to this .html file")
+	fl.BoolVar(&f.noBench, "no-bench", false, "do not time the model before and after")
+	fl.IntVar(&f.threads, "threads", 0, "threads of one run (0: one per CPU)")
+	fl.BoolVar(&f.asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+// check reports flags that do not fit each other.
+func (f *quantizeFlags) check(cmd *cobra.Command) error {
+	given := func(name string) bool { return cmd.Flags().Changed(name) }
+	only := func(mode string, names ...string) error {
+		for _, n := range names {
+			if given(n) && f.mode != mode {
+				return usageError("--%s is for --mode %s, not %s", n, mode, f.mode)
+			}
+		}
+		return nil
+	}
+	switch {
+	case f.out == "":
+		return usageError("quantize: where to? give -o OUT")
+	case f.mode != "static" && f.mode != "dynamic" && f.mode != "weight-only":
+		return usageError("--mode %q: want static, dynamic or weight-only", f.mode)
+	case f.mode == "static" && f.calibrate == "":
+		return usageError("quantize: --mode static needs samples of what the model gets: give --calibrate DIR, or choose --mode dynamic")
+	case f.format != "qdq" && f.format != "qoperator":
+		return usageError("--format %q: want qdq or qoperator", f.format)
+	case f.bits != 4 && f.bits != 8:
+		return usageError("--bits %d: want 4 or 8", f.bits)
+	case f.batch < 0 || f.samples < 0 || f.block < 0 || f.threads < 0:
+		return usageError("quantize: --batch, --samples, --block and --threads are 0 or more")
+	case f.maxDrop != "" && f.labels == "":
+		return usageError("--max-drop needs the classes of the samples: give --labels FILE")
+	case (f.labels != "" || f.sensitivity) && f.calibrate == "":
+		return usageError("--labels and --sensitivity need samples: give --calibrate DIR")
+	case f.maxDrop == "" && (f.fastest || f.state != ""):
+		return usageError("--fastest and --state are for a search: give --max-drop")
+	case f.report != "" && filepath.Ext(f.report) != ".html" && filepath.Ext(f.report) != ".htm":
+		return usageError("--report %q: it is a page, call it .html", f.report)
+	}
+	if err := only("static", "format", "activations", "method", "percentile", "symmetric"); err != nil {
+		return err
+	}
+	if err := only("weight-only", "bits", "portable", "accuracy-level", "embeddings", "skip-head"); err != nil {
+		return err
+	}
+	if f.maxDrop != "" {
+		s, isPercent := strings.CutSuffix(strings.TrimSpace(f.maxDrop), "%")
+		v, err := strconv.ParseFloat(s, 64)
+		if isPercent {
+			v /= 100
+		}
+		if err != nil || !(v >= 0 && v < 1) {
+			return usageError("--max-drop %q: want a share below 1, such as 1%% or 0.01", f.maxDrop)
+		}
+		f.drop = v
+	}
+	return nil
+}
+
+func (f *quantizeFlags) selection() quantize.Selection {
+	return quantize.Selection{Exclude: f.exclude, Include: f.include, Ops: f.ops}
+}
+
+// dtypeOf returns the type of that name.
+func dtypeOf(flag, name string, types ...tensor.DType) (tensor.DType, error) {
+	var names []string
+	for _, d := range types {
+		if d.String() == name {
+			return d, nil
+		}
+		names = append(names, d.String())
+	}
+	return 0, usageError("--%s %q: want %s", flag, name, strings.Join(names, ", "))
+}
+
+// staticConfig returns what the flags say of static quantisation.
+func (f *quantizeFlags) staticConfig() (c quantize.StaticConfig, err error) {
+	c = quantize.StaticConfig{Selection: f.selection(), PerTensor: f.perTensor, BlockSize: f.block,
+		SymmetricActivations: f.symmetric, AsymmetricWeights: f.asymmetric, ReduceRange: f.reduceRange}
+	if f.format == "qoperator" {
+		c.Format = quantize.QOperator
+	}
+	if c.Activations, err = dtypeOf("activations", f.activations, tensor.Uint8, tensor.Int8, tensor.Uint16, tensor.Int16); err != nil {
+		return c, err
+	}
+	c.Weights, err = dtypeOf("weights", f.weights, tensor.Int8, tensor.Uint8, tensor.Int4, tensor.Uint4)
+	return c, err
+}
+
+// job is one call of quantize.
+type quantizeJob struct {
+	*quantizeFlags
+	cmd    *cobra.Command
+	path   string
+	model  *onnx.Model // as it was
+	ready  *onnx.Model // what is quantised: rewritten at level portable
+	src    data.Source // nil: no samples
+	base   *quantize.Baseline
+	ranges map[quantize.Method]quantize.Ranges
+	result *quantizeResult
+}
+
+func (f *quantizeFlags) run(cmd *cobra.Command, path string) error {
+	m, err := openToRewrite(path, f.out)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	j := &quantizeJob{quantizeFlags: f, cmd: cmd, path: path, model: m, ranges: map[quantize.Method]quantize.Ranges{}}
+	j.result = &quantizeResult{Model: path, Output: f.out, Mode: f.mode, OK: true}
+	err = j.work(cmd.Context())
+	return named(path, err)
+}
+
+// named says which file an error is about, unless it does.
+func named(path string, err error) error {
+	var exit *exitError
+	if err == nil || errors.As(err, &exit) || errors.Is(err, context.Canceled) || strings.Contains(err.Error(), filepath.Base(path)) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+func (j *quantizeJob) work(ctx context.Context) error {
+	if err := j.open(ctx); err != nil {
+		return err
+	}
+	if j.maxDrop != "" {
+		if done, err := j.search(ctx); !done {
+			return err
+		}
+	} else {
+		c := j.ready.Clone()
+		s, err := j.make(ctx, c, j.recipe(), j.exclude)
+		if err != nil {
+			return err
+		}
+		if err := j.write(c, s); err != nil {
+			return err
+		}
+	}
+	return j.tell(ctx)
+}
+
+// open reads samples, rewrites the model and runs it on them.
+func (j *quantizeJob) open(ctx context.Context) error {
+	j.ready = j.model.Clone()
+	if j.mode != "weight-only" { // which must not hold a second copy of large models
+		if _, err := optimize.Run(j.ready, optimize.Portable, optimize.Options{}); err != nil {
+			return err
+		}
+	}
+	if j.calibrate == "" {
+		return nil
+	}
+	src, err := data.Open(j.calibrate, data.Options{Inputs: data.InputsOf(j.model), BatchSize: j.batch, Preprocess: j.preprocess})
+	if err != nil {
+		return err
+	}
+	j.src = src
+	if j.samples > 0 {
+		j.src = data.First(src, j.samples)
+	}
+	var labels []int
+	if j.labels != "" {
+		if labels, err = data.Labels(j.labels); err != nil {
+			return err
+		}
+	}
+	s, err := runtime.New(j.model, j.options())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	compared := j.src
+	if j.labels == "" { // without labels some samples are enough
+		compared = data.First(j.src, 32)
+	}
+	j.base, err = quantize.NewBaseline(ctx, s, compared, quantize.BaselineOptions{Labels: labels, Scores: j.scores})
+	return err
+}
+
+func (j *quantizeJob) options() runtime.Options { return runtime.Options{Threads: j.threads} }
+
+// recipe is what one candidate is made by.
+type recipe struct {
+	mode   string
+	method quantize.Method
+	bits   int
+}
+
+func (j *quantizeJob) recipe() recipe {
+	method, _ := quantize.ParseMethod(j.method) // static checks it
+	return recipe{j.mode, method, j.bits}
+}
+
+// make quantises m, but for the excluded nodes.
+func (j *quantizeJob) make(ctx context.Context, m *onnx.Model, r recipe, exclude []string) (*quantize.Summary, error) {
+	sel := j.selection()
+	sel.Exclude = exclude
+	switch r.mode {
+	case "dynamic":
+		w, err := dtypeOf("weights", j.weights, tensor.Int8, tensor.Uint8)
+		if err != nil {
+			return nil, err
+		}
+		return quantize.Dynamic(m, quantize.DynamicConfig{Selection: sel, Weights: w, PerTensor: j.perTensor, Asymmetric: j.asymmetric, ReduceRange: j.reduceRange, Threads: j.workers()})
+	case "weight-only":
+		c := quantize.WeightOnlyConfig{Selection: sel, Bits: r.bits, Block: j.block, Asymmetric: j.asymmetric, AccuracyLevel: j.accuracyLevel,
+			Embeddings: j.embeddings, SkipHead: j.skipHead, Threads: j.workers()}
+		if j.portable {
+			c.Format = quantize.Dequantize
+		}
+		return quantize.WeightOnly(m, c)
+	}
+	c, err := j.staticConfig()
+	if err != nil {
+		return nil, err
+	}
+	ranges, err := j.rangesBy(ctx, r.method, c)
+	if err != nil {
+		return nil, err
+	}
+	c.Selection = sel
+	return quantize.Static(m, ranges, c)
+}
+
+// workers is the number of threads that --threads asks for.
+func (j *quantizeJob) workers() int {
+	if j.threads > 0 {
+		return j.threads
+	}
+	return runtimeThreads()
+}
+
+// rangesBy calibrates, once for each method.
+func (j *quantizeJob) rangesBy(ctx context.Context, method quantize.Method, c quantize.StaticConfig) (quantize.Ranges, error) {
+	if r := j.ranges[method]; r != nil {
+		return r, nil
+	}
+	c.Selection.Exclude = nil // a search leaves out other nodes than it calibrates for
+	values := quantize.Activations(j.ready, c)
+	bar := newProgress(j.cmd.ErrOrStderr(), "calibrate "+method.String(), max(j.src.Len(), 0), func() string { return "" })
+	defer bar.end()
+	levels := 256
+	if c.Activations.Bits() == 16 {
+		levels = 1 << 16
+	}
+	r, err := quantize.Calibrate(ctx, j.ready, j.src, quantize.CalibrateConfig{Method: method, Values: values, Percentile: j.percentile,
+		Levels: levels, Symmetric: j.symmetric, Threads: j.threads, Progress: func(int, int) { bar.step() }})
+	if err != nil {
+		return nil, err
+	}
+	j.ranges[method] = r
+	return r, nil
+}
+
+// write writes the model and notes what became of its nodes.
+func (j *quantizeJob) write(m *onnx.Model, s *quantize.Summary) error {
+	if s.Changed() == 0 {
+		why := "no node of it can be quantised"
+		if len(s.Changes) > 0 {
+			why = fmt.Sprintf("no node of it was quantised: %s %q: %s", s.Changes[0].Op, s.Changes[0].Node, s.Changes[0].Reason)
+		}
+		return errors.New(why)
+	}
+	if err := onnx.Save(m, j.out, onnx.SaveOptions{}); err != nil {
+		return err
+	}
+	r := j.result
+	r.Changes, r.Before.WeightBytes, r.After.WeightBytes = s.Changes, s.Before, s.After
+	return nil
+}
+
+// search tries recipes; done says that a model was written.
+func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
+	recipes := []recipe{{"static", quantize.MinMax, 0}, {"static", quantize.Percentile, 0}, {"static", quantize.Entropy, 0}, {"static", quantize.MSE, 0}, {"dynamic", 0, 0}, {"weight-only", 0, 4}, {"weight-only", 0, 8}}
+	var list []quantize.Recipe
+	by := map[string]recipe{}
+	for _, r := range recipes {
+		name := r.mode
+		switch r.mode {
+		case "static":
+			name += " " + r.method.String()
+		case "weight-only":
+			name += fmt.Sprintf(" %d bits", r.bits)
+		}
+		by[name] = r
+		list = append(list, quantize.Recipe{Name: name, Make: func(ctx context.Context, m *onnx.Model, exclude []string) (*quantize.Summary, error) {
+			s, err := j.make(ctx, m, r, append(slices.Clone(j.exclude), exclude...))
+			if err == nil && s.Changed() == 0 {
+				err = errors.New("no node is quantised")
+			}
+			return s, err
+		}})
+	}
+	info, err := os.Stat(j.path)
+	if err != nil {
+		return false, err
+	}
+	best := quantize.Candidate{}
+	c := quantize.SearchConfig{MaxDrop: j.drop, Fastest: j.fastest, Runtime: j.options(), State: j.state,
+		ID: fmt.Sprint(info.Size(), info.ModTime().UnixNano(), j.calibrate, j.samples, j.labels, j.batch, j.preprocess, j.format, j.activations, j.weights, j.perTensor, j.block, j.symmetric, j.asymmetric, j.reduceRange, j.exclude, j.include, j.ops),
+		Layers: func(ctx context.Context, r quantize.Recipe) ([]string, error) {
+			layers, err := j.layers(ctx, by[r.Name])
+			var names []string
+			for _, x := range layers {
+				names = append(names, x.Node)
+			}
+			return names, err
+		},
+		Better: func(m *onnx.Model, s *quantize.Summary, c quantize.Candidate) error {
+			best = c
+			return j.write(m, s)
+		},
+		Tried: func(c quantize.Candidate) {
+			text := fmt.Sprintf("%s, %d excluded: %s of weights, accuracy %s, lost %s", c.Recipe, len(c.Exclude), bytesText(c.Bytes), percent(c.Accuracy), percent(c.Drop))
+			if c.Error != "" {
+				text = c.Recipe + ": " + c.Error
+			}
+			fmt.Fprintln(j.cmd.ErrOrStderr(), "tried", text)
+		}}
+	tried, i, err := quantize.Search(ctx, j.ready, list, j.base, c)
+	j.result.Tried = tried
+	if i >= 0 {
+		j.result.Best = &best
+	}
+	if err != nil {
+		return false, err
+	}
+	if i < 0 {
+		j.result.OK, j.result.Output, j.result.Mode = false, "", "search"
+		if err := j.print(); err != nil {
+			return false, err
+		}
+		return false, &exitError{exitDiffers, fmt.Errorf("%s: nothing that was tried loses at most %s; nothing is written", j.path, percent(j.drop))}
+	}
+	j.result.Mode = best.Recipe
+	return true, nil
+}
+
+// layers quantises each node alone.
+func (j *quantizeJob) layers(ctx context.Context, r recipe) ([]quantize.LayerError, error) {
+	if j.result.Sensitivity != nil {
+		return j.result.Sensitivity, nil
+	}
+	s, err := j.make(ctx, j.ready.Clone(), r, j.exclude)
+	if err != nil {
+		return nil, err
+	}
+	var nodes []*onnx.Node
+	changed := map[string]bool{}
+	for _, c := range s.Changes {
+		changed[c.Node] = changed[c.Node] || c.Format != ""
+	}
+	for _, n := range j.ready.Graph.Nodes {
+		if changed[quantize.NodeName(n)] {
+			nodes = append(nodes, n)
+		}
+	}
+	bar := newProgress(j.cmd.ErrOrStderr(), "sensitivity", len(nodes), func() string { return "" })
+	defer bar.end()
+	one := *j
+	layers, err := quantize.Sensitivity(ctx, j.ready, nodes, func(m *onnx.Model, node string) error {
+		f := *j.quantizeFlags
+		f.include = []string{node}
+		one.quantizeFlags = &f
+		_, err := one.make(ctx, m, r, nil)
+		return err
+	}, j.base, j.options(), func(int, int) { bar.step() })
+	j.result.Sensitivity = layers
+	return layers, err
+}

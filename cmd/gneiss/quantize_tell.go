@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	goruntime "runtime"
+	"slices"
+	"strings"
+
+	"github.com/gneiss-run/gneiss/data"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/quantize"
+	"github.com/gneiss-run/gneiss/runtime"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+func runtimeThreads() int { return goruntime.GOMAXPROCS(0) }
+
+// tell compares the model that was written with the original, and prints.
+func (j *quantizeJob) tell(ctx context.Context) error {
+	r := j.result
+	for _, p := range []struct {
+		path string
+		f    *modelFigures
+	}{{j.path, &r.Before}, {j.out, &r.After}} {
+		n, err := fileBytes(p.path)
+		if err != nil {
+			return err
+		}
+		p.f.FileBytes = n
+	}
+	s, err := runtime.Open(j.out, j.options())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if j.base != nil {
+		e, err := j.base.Compare(ctx, s)
+		if err != nil {
+			return err
+		}
+		r.Errors = figuresOf(e.Outputs)
+		if e.Labelled > 0 {
+			now, before := e.Accuracy()
+			r.Metric = &metricFigures{"accuracy", e.Labelled, before, now, e.Drop()}
+		}
+	}
+	if !j.noBench {
+		if err := j.bench(ctx, s); err != nil {
+			return err
+		}
+	}
+	if j.sensitivity {
+		if _, err := j.layers(ctx, j.recipe()); err != nil {
+			return err
+		}
+	}
+	j.settings()
+	if j.report != "" {
+		if err := r.writeReport(j.report); err != nil {
+			return err
+		}
+	}
+	return j.print()
+}
+
+func (j *quantizeJob) settings() {
+	r := j.result
+	set := func(name string, value any) { r.Settings = append(r.Settings, namedText{name, fmt.Sprint(value)}) }
+	switch j.mode {
+	case "static":
+		set("format", j.format)
+		set("types", j.activations+" x "+j.weights)
+		set("ranges", j.method)
+	case "weight-only":
+		set("bits", j.bits)
+		set("block", max(j.block, 32))
+	case "dynamic":
+		set("weights", j.weights)
+	}
+	if j.base != nil {
+		set("samples", j.base.Samples)
+	}
+}
+
+// bench times both models on the same inputs, and warns if the new one is slower.
+func (j *quantizeJob) bench(ctx context.Context, after *runtime.Session) error {
+	before, err := runtime.New(j.model, j.options())
+	if err != nil {
+		return err
+	}
+	defer before.Close()
+	src := j.src
+	if src == nil {
+		if src, err = randomSource(before); err != nil {
+			j.result.Warnings = append(j.result.Warnings, "not timed: "+err.Error())
+			return nil
+		}
+	}
+	r := j.result
+	for _, x := range []struct {
+		s *runtime.Session
+		f *modelFigures
+	}{{before, &r.Before}, {after, &r.After}} {
+		d, err := quantize.Latency(ctx, x.s, src)
+		if err != nil {
+			return err
+		}
+		x.f.LatencyNS = d.Nanoseconds()
+	}
+	if r.After.LatencyNS > r.Before.LatencyNS {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("the quantised model is slower on this machine: %.2f times the latency; what stayed float: %s",
+			float64(r.After.LatencyNS)/float64(r.Before.LatencyNS), leftFloat(r.Changes)))
+	}
+	return nil
+}
+
+// leftFloat counts the operators that were not quantised.
+func leftFloat(changes []quantize.Change) string {
+	count := map[string]int{}
+	var order []string
+	for _, c := range changes {
+		if c.Format != "" {
+			continue
+		}
+		key := c.Op + " (" + c.Reason + ")"
+		if count[key] == 0 {
+			order = append(order, key)
+		}
+		count[key]++
+	}
+	if len(order) == 0 {
+		return "nothing that could be quantised"
+	}
+	slices.SortStableFunc(order, func(a, b string) int { return count[b] - count[a] })
+	for i, k := range order {
+		order[i] = fmt.Sprintf("%d %s", count[k], k)
+	}
+	return clip(strings.Join(order, ", "), 300)
+}
+
+// fileBytes is the size of a model with its external data.
+func fileBytes(path string) (int64, error) {
+	files, err := onnx.Files(path)
+	n := int64(0)
+	for _, f := range files {
+		info, serr := os.Stat(f)
+		if serr != nil {
+			return 0, serr
+		}
+		n += info.Size()
+	}
+	return n, err
+}
+
+// randomSource is one batch of random inputs.
+func randomSource(s *runtime.Session) (data.Source, error) {
+	in := map[string]tensor.Value{}
+	if err := randomInputs(in, s, nil, 1); err != nil {
+		return nil, err
+	}
+	b := data.Batch{Name: "random inputs", Inputs: map[string]*tensor.Tensor{}}
+	for name, v := range in {
+		t, ok := v.(*tensor.Tensor)
+		if !ok {
+			return nil, fmt.Errorf("input %q is no tensor", name)
+		}
+		b.Inputs[name] = t
+	}
+	return data.Of(b), nil
+}
+
+func (j *quantizeJob) print() error {
+	w := j.cmd.OutOrStdout()
+	if j.asJSON {
+		return writeJSON(w, j.result)
+	}
+	j.result.print(w)
+	for _, x := range j.result.Warnings {
+		fmt.Fprintln(j.cmd.ErrOrStderr(), "gneiss: warning:", x)
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package quantize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/gneiss-run/gneiss/data"
+	"github.com/gneiss-run/gneiss/runtime"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// BaselineOptions say what a Baseline compares.
+type BaselineOptions struct {
+	// Labels are the classes of the samples, in the order of the source. Nil:
+	// right answers are not counted.
+	Labels []int
+	// Scores is the output whose rows are scores of classes: the first output of
+	// floats if empty.
+	Scores string
+	// MaxBytes bounds the outputs that are kept: batches after those that fit are
+	// not looked at. 0: 256 MiB.
+	MaxBytes int64
+}
+
+// Baseline is what the original model gives for some samples. It is safe for
+// concurrent use.
+type Baseline struct {
+	src    data.Source
+	labels []int
+	scores string
+	out    []map[string]*tensor.Tensor // by batch
+	names  []string                    // outputs that are compared
+
+	// Samples that were run, and of those with a label how many the model gets right.
+	Samples, Labelled, Right int
+}
+
+// Evaluation is how a model does beside its Baseline.
+type Evaluation struct {
+	Samples int           `json:"samples"`
+	Outputs []OutputError `json:"outputs"`
+	// Labelled is the number of samples with a label, Right and RightBefore how
+	// many of them this model and the original get right.
+	Labelled    int `json:"labelled,omitempty"`
+	Right       int `json:"right,omitempty"`
+	RightBefore int `json:"right_before,omitempty"`
+}
+
+// Accuracy returns the share of right answers of this model and the original.
+func (e *Evaluation) Accuracy() (now, before float64) {
+	n := float64(max(e.Labelled, 1))
+	return float64(e.Right) / n, float64(e.RightBefore) / n
+}
+
+// Drop is the loss of accuracy relative to the original's: 0.01 for 1%. It is
+// below 0 where the model does better.
+func (e *Evaluation) Drop() float64 {
+	if e.RightBefore == 0 {
+		return 0
+	}
+	return float64(e.RightBefore-e.Right) / float64(e.RightBefore)
+}
+
+// SNR is the lowest signal-to-noise ratio of the outputs, in decibels.
+func (e *Evaluation) SNR() float64 {
+	least := math.Inf(1)
+	for _, o := range e.Outputs {
+		if !(o.SNR >= least) {
+			least = o.SNR
+		}
+	}
+	return least
+}
+
+// NewBaseline runs the original model s on the samples of src and keeps its
+// outputs of floats.
+func NewBaseline(ctx context.Context, s *runtime.Session, src data.Source, o BaselineOptions) (*Baseline, error) {
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 256 << 20
+	}
+	b := &Baseline{labels: o.Labels, scores: o.Scores}
+	for _, out := range s.Outputs() {
+		if out.Type.DType.IsFloat() {
+			b.names = append(b.names, out.Name)
+		}
+	}
+	switch {
+	case len(b.names) == 0:
+		return nil, errors.New("no output of the model holds floats: there is nothing to compare")
+	case b.scores == "":
+		b.scores = b.names[0]
+	}
+	var bytes int64
+	for batch, err := range src.Batches(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		got, right, err := b.run(ctx, s, batch)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range got {
+			bytes += int64(len(t.Bytes()))
+		}
+		if bytes > o.MaxBytes && len(b.out) > 0 {
+			break
+		}
+		b.add(batch.Size(), right)
+		b.out = append(b.out, got)
+	}
+	if len(b.out) == 0 {
+		return nil, errors.New("there are no samples")
+	}
+	if b.labels != nil && len(b.labels) < b.Samples {
+		return nil, fmt.Errorf("%d labels for %d samples", len(b.labels), b.Samples)
+	}
+	b.src = data.First(src, len(b.out))
+	return b, nil
+}
+
+func (b *Baseline) add(samples, right int) {
+	b.Samples += samples
+	if b.labels != nil {
+		b.Labelled += samples
+		b.Right += right
+	}
+}
+
+// run returns the outputs for a batch that begins with sample b.Samples, and
+// how many labels it gets right.
+func (b *Baseline) run(ctx context.Context, s *runtime.Session, batch data.Batch) (map[string]*tensor.Tensor, int, error) {
+	return b.at(ctx, s, batch, b.Samples)
+}
+
+func (b *Baseline) at(ctx context.Context, s *runtime.Session, batch data.Batch, first int) (map[string]*tensor.Tensor, int, error) {
+	out, err := s.Run(ctx, batch.Values(), b.names...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", batch.Name, err)
+	}
+	got := map[string]*tensor.Tensor{}
+	for _, name := range b.names {
+		t, ok := out[name].(*tensor.Tensor)
+		if !ok {
+			return nil, 0, fmt.Errorf("%s: output %q is %v, not a tensor", batch.Name, name, out[name])
+		}
+		got[name] = t
+	}
+	if b.labels == nil {
+		return got, 0, nil
+	}
+	scores := got[b.scores]
+	if scores == nil {
+		return nil, 0, fmt.Errorf("the model has no output %q of floats with scores", b.scores)
+	}
+	last := first + batch.Size()
+	if last > len(b.labels) {
+		return nil, 0, fmt.Errorf("%s: there are %d labels, and this is sample %d", batch.Name, len(b.labels), last)
+	}
+	right, _, err := Correct(scores, b.labels[first:last])
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s: output %q: %w", batch.Name, b.scores, err)
+	}
+	return got, right, nil
+}
+
+// Compare runs s, which has the original's inputs and outputs, on the same samples.
+func (b *Baseline) Compare(ctx context.Context, s *runtime.Session) (*Evaluation, error) {
+	e := &Evaluation{RightBefore: b.Right}
+	sums := make([]errorSum, len(b.names))
+	i := 0
+	for batch, err := range b.src.Batches(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		got, right, err := b.at(ctx, s, batch, e.Samples)
+		if err != nil {
+			return nil, err
+		}
+		e.Samples += batch.Size()
+		if b.labels != nil {
+			e.Labelled += batch.Size()
+			e.Right += right
+		}
+		for k, name := range b.names {
+			if err := sums[k].add(b.out[i][name], got[name]); err != nil {
+				return nil, fmt.Errorf("%s: output %q: %w", batch.Name, name, err)
+			}
+		}
+		i++
+	}
+	for k, name := range b.names {
+		e.Outputs = append(e.Outputs, sums[k].result(name))
+	}
+	return e, nil
+}
