@@ -143,7 +143,7 @@ func (o *Options) names() string {
 	}
 	var names []string
 	for _, in := range o.Inputs {
-		names = append(names, fmt.Sprintf("%q", in.Name))
+		names = append(names, in.Name)
 	}
 	return strings.Join(names, ", ")
 }

@@ -1,0 +1,88 @@
+package data
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Label says what a sample is.
+type Label struct {
+	File string // which sample; "" where labels are in the order of samples
+	Text string // the label as it is written
+}
+
+// Class returns the label as the number of a class.
+func (l Label) Class() (int, error) {
+	n, err := strconv.Atoi(l.Text)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("label %q: want the number of a class, from 0", l.Text)
+	}
+	return n, nil
+}
+
+// The names that a header may have, in lower case.
+var (
+	fileColumns  = []string{"file", "filename", "path", "image", "name"}
+	labelColumns = []string{"label", "labels", "class", "target", "y"}
+)
+
+// Labels reads a CSV file with a label in each row, or with a file and its
+// label. A first row that only names these columns, such as "file,label", is
+// a header. A file that has two labels is an error.
+func Labels(path string) ([]Label, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	defer f.Close()
+	if _, err := sizeOf(f); err != nil {
+		return nil, fmt.Errorf("data: %s: %w", path, err)
+	}
+	ls, err := readLabels(f)
+	if err != nil {
+		return nil, fmt.Errorf("data: %s: %w", path, err)
+	}
+	return ls, nil
+}
+
+func readLabels(f io.Reader) ([]Label, error) {
+	var ls []Label
+	seen := map[string]bool{}
+	r := newCSV(f)
+	for n := 1; ; n++ {
+		row, err := r.Read()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(row) > 2 {
+			return nil, fmt.Errorf("row %d has %d columns, want a label, or a file and its label", n, len(row))
+		}
+		l := Label{Text: strings.TrimSpace(row[len(row)-1])}
+		if len(row) == 2 {
+			l.File = strings.TrimSpace(row[0])
+		}
+		if n == 1 && slices.Contains(labelColumns, strings.ToLower(l.Text)) && (l.File == "" || slices.Contains(fileColumns, strings.ToLower(l.File))) {
+			continue
+		}
+		switch {
+		case l.Text == "" || len(row) == 2 && l.File == "":
+			return nil, fmt.Errorf("row %d has an empty cell", n)
+		case l.File != "" && seen[l.File]:
+			return nil, fmt.Errorf("row %d: %q has a label already", n, l.File)
+		}
+		seen[l.File] = true
+		ls = append(ls, l)
+	}
+	if len(ls) == 0 {
+		return nil, errors.New("no labels in it")
+	}
+	return ls, nil
+}
