@@ -223,9 +223,6 @@ func (p *plan) operands(n *onnx.Node, d *decision) string {
 		if p.quantized(v) {
 			integers++
 		}
-		if why := p.rangeProblem(v); why != "" {
-			return why
-		}
 	}
 	switch {
 	case len(d.acts) > 0 && constants == len(d.acts) && n.Op != "Gather":
@@ -243,7 +240,14 @@ func (p *plan) operands(n *onnx.Node, d *decision) string {
 		}
 	}
 	if d.op.bias > 0 && len(n.In) > d.op.bias && n.In[d.op.bias] != nil {
-		return p.biasProblem(n, d, n.In[d.op.bias])
+		if why := p.biasProblem(n, d, n.In[d.op.bias]); why != "" {
+			return why
+		}
+	}
+	for _, i := range d.acts {
+		if why := p.rangeProblem(n.In[i]); why != "" {
+			return why
+		}
 	}
 	return ""
 }
