@@ -105,7 +105,7 @@ func Half(m *onnx.Model, c HalfConfig) (*Summary, error) {
 type half struct {
 	*rewriting
 	c     HalfConfig
-	limit float32 // greatest magnitude of the type that is used
+	limit float32      // greatest magnitude of the type that is used
 	order []*onnx.Node // those that have floats, in order, bodies before what follows them
 	plans map[*onnx.Node]*halfPlan
 	// wide are values that exceed the range, with the reason.
