@@ -91,7 +91,7 @@ type fit struct {
 }
 
 // clipped are the shares of the largest weight that the codes reach.
-var clipped = []float64{1, 1.06, 1.03, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82, 0.78, 0.74}
+var clipped = []float64{1, 1.05, 0.96, 0.92, 0.88, 0.84, 0.79}
 
 // shares returns those worth a try: with 8 bits hardly anything is gained by cutting off.
 func (f *fit) shares() []float64 {
@@ -153,12 +153,21 @@ func (f *fit) try(scale float64, zero int) {
 }
 
 func (f *fit) fitted(scale float64, zero int) (gain, best float64) {
+	// Adding and subtracting 3·2^22 rounds a float32 below 2^21 to the nearest
+	// integer, halves to even. The codes' bounds are taken before, which is the same.
+	const magic = 3 << 22
 	lo, hi := float32(-zero), float32(int(1)<<f.bits-1-zero)
 	inverse := float32(1 / scale)
 	var wq, qq float32
 	for _, v := range f.w {
-		q := float32(math.RoundToEven(float64(v * inverse)))
-		q = min(max(q, lo), hi)
+		q := float32(v * inverse) // a conversion keeps the product from being fused with the sum
+		if q < lo {
+			q = lo
+		}
+		if q > hi {
+			q = hi
+		}
+		q = float32(q+magic) - magic
 		wq += v * q
 		qq += q * q
 	}
