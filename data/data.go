@@ -30,6 +30,8 @@ type Batch struct {
 	// Name says where the samples come from, for messages, such as
 	// "photos/cat.jpg" or "table.csv, rows 9 to 16".
 	Name string
+	// Files are those of the samples, where each is a file of its own; else nil.
+	Files []string
 	// Inputs are the tensors, by the names of the model's inputs.
 	Inputs map[string]*tensor.Tensor
 }

@@ -309,7 +309,7 @@ func newPictures(o *Options) (*pictures, error) {
 
 // read reads a batch.
 func (p *pictures) read(ctx context.Context, paths []string) (Batch, error) {
-	b := Batch{Name: paths[0]}
+	b := Batch{Name: paths[0], Files: paths}
 	if n := len(paths); n > 1 {
 		b.Name += " to " + paths[n-1]
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,58 @@ func (l Label) Class() (int, error) {
 		return 0, fmt.Errorf("label %q: want the number of a class, from 0", l.Text)
 	}
 	return n, nil
+}
+
+// Classes returns a function for the classes of the samples of a batch whose
+// first sample is the first-th of its source. Labels that name files are found by
+// the sample's file, with as many folders as the label has; others go by the order.
+func Classes(labels []Label) (func(b Batch, first int) ([]int, error), error) {
+	if len(labels) == 0 {
+		return nil, errors.New("data: there are no labels")
+	}
+	classes := make([]int, len(labels))
+	byFile := map[string]int{}
+	for i, l := range labels {
+		c, err := l.Class()
+		if err != nil {
+			return nil, fmt.Errorf("data: %w", err)
+		}
+		classes[i] = c
+		if l.File != "" {
+			byFile[filepath.ToSlash(l.File)] = c
+		}
+	}
+	if len(byFile) == 0 {
+		return func(b Batch, first int) ([]int, error) {
+			last := first + b.Size()
+			if last > len(classes) {
+				return nil, fmt.Errorf("data: %s: there are %d labels, and this is sample %d", b.Name, len(classes), last)
+			}
+			return classes[first:last], nil
+		}, nil
+	}
+	return func(b Batch, _ int) ([]int, error) {
+		files := b.Files
+		if files == nil {
+			if b.Size() != 1 {
+				return nil, fmt.Errorf("data: %s: its %d samples are not files of their own, but the labels name files: list labels without files, in the order of samples", b.Name, b.Size())
+			}
+			files = []string{b.Name}
+		}
+		out := make([]int, len(files))
+		for i, f := range files {
+			c, ok := 0, false
+			for rest := filepath.ToSlash(f); !ok && rest != ""; {
+				c, ok = byFile[rest]
+				_, rest, _ = strings.Cut(rest, "/")
+			}
+			if !ok {
+				return nil, fmt.Errorf("data: %s: it has no label", f)
+			}
+			out[i] = c
+		}
+		return out, nil
+	}, nil
 }
 
 // The names that a header may have, in lower case.

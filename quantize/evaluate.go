@@ -13,9 +13,10 @@ import (
 
 // BaselineOptions say what a Baseline compares.
 type BaselineOptions struct {
-	// Labels are the classes of the samples, in the order of the source. Nil:
-	// right answers are not counted.
-	Labels []int
+	// Classes returns the classes of the samples of a batch, whose first sample is
+	// the first-th of the source (see data.Classes). Nil: right answers are not
+	// counted.
+	Classes func(b data.Batch, first int) ([]int, error)
 	// Scores is the output whose rows are scores of classes: the first output of
 	// floats if empty.
 	Scores string
@@ -27,11 +28,11 @@ type BaselineOptions struct {
 // Baseline is what the original model gives for some samples. It is safe for
 // concurrent use.
 type Baseline struct {
-	src    data.Source
-	labels []int
-	scores string
-	out    []map[string]*tensor.Tensor // by batch
-	names  []string                    // outputs that are compared
+	src     data.Source
+	classes [][]int // by batch; nil: right answers are not counted
+	scores  string
+	out     []map[string]*tensor.Tensor // by batch
+	names   []string                    // outputs that are compared
 
 	// Samples that were run, and of those with a label how many the model gets right.
 	Samples, Labelled, Right int
@@ -80,7 +81,7 @@ func NewBaseline(ctx context.Context, s *runtime.Session, src data.Source, o Bas
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 256 << 20
 	}
-	b := &Baseline{labels: o.Labels, scores: o.Scores}
+	b := &Baseline{scores: o.Scores}
 	for _, out := range s.Outputs() {
 		if out.Type.DType.IsFloat() {
 			b.names = append(b.names, out.Name)
@@ -97,7 +98,13 @@ func NewBaseline(ctx context.Context, s *runtime.Session, src data.Source, o Bas
 		if err != nil {
 			return nil, err
 		}
-		got, right, err := b.run(ctx, s, batch)
+		var classes []int
+		if o.Classes != nil {
+			if classes, err = o.Classes(batch, b.Samples); err != nil {
+				return nil, err
+			}
+		}
+		got, right, err := b.run(ctx, s, batch, classes)
 		if err != nil {
 			return nil, err
 		}
@@ -107,34 +114,20 @@ func NewBaseline(ctx context.Context, s *runtime.Session, src data.Source, o Bas
 		if bytes > o.MaxBytes && len(b.out) > 0 {
 			break
 		}
-		b.add(batch.Size(), right)
-		b.out = append(b.out, got)
+		b.Samples += batch.Size()
+		b.Labelled += len(classes)
+		b.Right += right
+		b.out, b.classes = append(b.out, got), append(b.classes, classes)
 	}
 	if len(b.out) == 0 {
 		return nil, errors.New("there are no samples")
-	}
-	if b.labels != nil && len(b.labels) < b.Samples {
-		return nil, fmt.Errorf("%d labels for %d samples", len(b.labels), b.Samples)
 	}
 	b.src = data.First(src, len(b.out))
 	return b, nil
 }
 
-func (b *Baseline) add(samples, right int) {
-	b.Samples += samples
-	if b.labels != nil {
-		b.Labelled += samples
-		b.Right += right
-	}
-}
-
-// run returns the outputs for a batch that begins with sample b.Samples, and
-// how many labels it gets right.
-func (b *Baseline) run(ctx context.Context, s *runtime.Session, batch data.Batch) (map[string]*tensor.Tensor, int, error) {
-	return b.at(ctx, s, batch, b.Samples)
-}
-
-func (b *Baseline) at(ctx context.Context, s *runtime.Session, batch data.Batch, first int) (map[string]*tensor.Tensor, int, error) {
+// run returns the outputs for a batch, and how many of its classes they get right.
+func (b *Baseline) run(ctx context.Context, s *runtime.Session, batch data.Batch, classes []int) (map[string]*tensor.Tensor, int, error) {
 	out, err := s.Run(ctx, batch.Values(), b.names...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", batch.Name, err)
@@ -147,18 +140,14 @@ func (b *Baseline) at(ctx context.Context, s *runtime.Session, batch data.Batch,
 		}
 		got[name] = t
 	}
-	if b.labels == nil {
+	if classes == nil {
 		return got, 0, nil
 	}
 	scores := got[b.scores]
 	if scores == nil {
 		return nil, 0, fmt.Errorf("the model has no output %q of floats with scores", b.scores)
 	}
-	last := first + batch.Size()
-	if last > len(b.labels) {
-		return nil, 0, fmt.Errorf("%s: there are %d labels, and this is sample %d", batch.Name, len(b.labels), last)
-	}
-	right, _, err := Correct(scores, b.labels[first:last])
+	right, _, err := Correct(scores, classes)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: output %q: %w", batch.Name, b.scores, err)
 	}
@@ -174,15 +163,13 @@ func (b *Baseline) Compare(ctx context.Context, s *runtime.Session) (*Evaluation
 		if err != nil {
 			return nil, err
 		}
-		got, right, err := b.at(ctx, s, batch, e.Samples)
+		got, right, err := b.run(ctx, s, batch, b.classes[i])
 		if err != nil {
 			return nil, err
 		}
 		e.Samples += batch.Size()
-		if b.labels != nil {
-			e.Labelled += batch.Size()
-			e.Right += right
-		}
+		e.Labelled += len(b.classes[i])
+		e.Right += right
 		for k, name := range b.names {
 			if err := sums[k].add(b.out[i][name], got[name]); err != nil {
 				return nil, fmt.Errorf("%s: output %q: %w", batch.Name, name, err)

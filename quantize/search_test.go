@@ -75,12 +75,25 @@ func classifier(t *testing.T, layers int) (*onnx.Model, data.Source, []int) {
 	return m, data.Of(batches...), labels
 }
 
+// inOrder gives the labels to samples in their order; nil if there are none.
+func inOrder(labels []int) func(data.Batch, int) ([]int, error) {
+	if labels == nil {
+		return nil
+	}
+	return func(b data.Batch, first int) ([]int, error) {
+		if first+b.Size() > len(labels) {
+			return nil, errors.New("too few labels")
+		}
+		return labels[first : first+b.Size()], nil
+	}
+}
+
 func baseline(t *testing.T, m *onnx.Model, src data.Source, labels []int) *Baseline {
 	t.Helper()
 	s, err := runtime.New(m, runtime.Options{})
 	require.NoError(t, err)
 	defer s.Close()
-	b, err := NewBaseline(context.Background(), s, src, BaselineOptions{Labels: labels})
+	b, err := NewBaseline(context.Background(), s, src, BaselineOptions{Classes: inOrder(labels)})
 	require.NoError(t, err)
 	return b
 }
@@ -143,9 +156,9 @@ func TestBaseline(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 16, few.Samples)
 	require.Zero(t, few.Labelled)
-	_, err = NewBaseline(ctx, s, src, BaselineOptions{Labels: labels[:9]})
-	require.ErrorContains(t, err, "there are 9 labels")
-	_, err = NewBaseline(ctx, s, src, BaselineOptions{Labels: labels, Scores: "z"})
+	_, err = NewBaseline(ctx, s, src, BaselineOptions{Classes: inOrder(labels[:9])})
+	require.ErrorContains(t, err, "too few labels")
+	_, err = NewBaseline(ctx, s, src, BaselineOptions{Classes: inOrder(labels), Scores: "z"})
 	require.ErrorContains(t, err, `no output "z"`)
 	_, err = NewBaseline(ctx, s, data.Of(), BaselineOptions{})
 	require.ErrorContains(t, err, "no samples")

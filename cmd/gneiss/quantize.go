@@ -255,10 +255,14 @@ func (j *quantizeJob) open(ctx context.Context) error {
 	if j.samples > 0 {
 		j.src = data.First(src, j.samples)
 	}
-	var labels []int
+	o := quantize.BaselineOptions{Scores: j.scores}
 	if j.labels != "" {
-		if labels, err = data.Labels(j.labels); err != nil {
+		labels, err := data.Labels(j.labels)
+		if err != nil {
 			return err
+		}
+		if o.Classes, err = data.Classes(labels); err != nil {
+			return fmt.Errorf("%s: %w", j.labels, err)
 		}
 	}
 	s, err := runtime.New(j.model, j.options())
@@ -270,7 +274,7 @@ func (j *quantizeJob) open(ctx context.Context) error {
 	if j.labels == "" { // without labels some samples are enough
 		compared = data.First(j.src, 32)
 	}
-	j.base, err = quantize.NewBaseline(ctx, s, compared, quantize.BaselineOptions{Labels: labels, Scores: j.scores})
+	j.base, err = quantize.NewBaseline(ctx, s, compared, o)
 	return err
 }
 
