@@ -91,14 +91,18 @@ func (j *quantizeJob) bench(ctx context.Context, after *runtime.Session) error {
 		return err
 	}
 	defer before.Close()
+	r := j.result
 	src := j.src
 	if src == nil {
-		if src, err = randomSource(before); err != nil {
-			j.result.Warnings = append(j.result.Warnings, "not timed: "+err.Error())
+		src, err = randomSource(before)
+		if err == nil {
+			_, err = quantize.Latency(ctx, before, src)
+		}
+		if err != nil && ctx.Err() == nil {
+			r.Warnings = append(r.Warnings, "not timed, because the model does not take random inputs; give samples with --calibrate: "+err.Error())
 			return nil
 		}
 	}
-	r := j.result
 	for _, x := range []struct {
 		s *runtime.Session
 		f *modelFigures
