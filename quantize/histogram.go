@@ -96,8 +96,8 @@ func (h *histogram) add(p par.P, x []float32) {
 	grain := max(countPiece, (len(x)+maxPieces-1)/maxPieces)
 	par.Each(p, len(x), grain, a, func(a *countArgs, lo, hi int) {
 		c := histogramParts.Get().(*part)
-		for at := lo; at < hi; at += math.MaxUint32 &^ 1 { // so that no counter overflows
-			c.add(a.x[at:min(hi, at+math.MaxUint32&^1)], a.scale)
+		for at := lo; at < hi; at += 1 << 30 { // so that no counter overflows
+			c.add(a.x[at:min(hi, at+1<<30)], a.scale)
 			a.h.take(c)
 		}
 		histogramParts.Put(c)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gneiss-run/gneiss/data"
+	_ "github.com/gneiss-run/gneiss/data/parquet" // a format of data.Open
 	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
