@@ -211,7 +211,7 @@ func (p *plan) slots(n *onnx.Node, d *decision) string {
 
 // operands looks at what n reads.
 func (p *plan) operands(n *onnx.Node, d *decision) string {
-	constants, integers := 0, 0
+	constants, integers, floating := 0, 0, 0
 	for _, i := range d.acts {
 		v := n.In[i]
 		if v.Type.DType != tensor.Float32 {
@@ -220,8 +220,11 @@ func (p *plan) operands(n *onnx.Node, d *decision) string {
 		if p.constant(v) {
 			constants++
 		}
-		if p.quantized(v) {
+		switch {
+		case p.quantized(v):
 			integers++
+		case v.From != nil:
+			floating++
 		}
 	}
 	switch {
@@ -248,6 +251,9 @@ func (p *plan) operands(n *onnx.Node, d *decision) string {
 		if why := p.rangeProblem(n.In[i]); why != "" {
 			return why
 		}
+	}
+	if d.role == computes && d.op.weights == nil && floating > 0 && floating+constants == len(d.acts) {
+		return "what it reads is computed in floating point"
 	}
 	return ""
 }
