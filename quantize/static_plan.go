@@ -247,13 +247,13 @@ func (p *plan) operands(n *onnx.Node, d *decision) string {
 			return why
 		}
 	}
+	if d.role == computes && d.op.weights == nil && floating > 0 && floating+constants == len(d.acts) {
+		return "what it reads is computed in floating point"
+	}
 	for _, i := range d.acts {
 		if why := p.rangeProblem(n.In[i]); why != "" {
 			return why
 		}
-	}
-	if d.role == computes && d.op.weights == nil && floating > 0 && floating+constants == len(d.acts) {
-		return "what it reads is computed in floating point"
 	}
 	return ""
 }
@@ -382,8 +382,8 @@ func (p *plan) parameters() map[*onnx.Value]affine {
 		rs[p.root(v)] = r
 	}
 	for _, n := range p.g.Nodes { // what Pad puts in is part of its result
-		if d := p.nodes[n]; n.Op == "Pad" && d.reason == "" && len(n.In) > 2 && n.In[2] != nil {
-			c := tensor.Data[float32](n.In[2].Const)[0]
+		if d := p.nodes[n]; n.Op == "Pad" && d.reason == "" {
+			c, _ := p.padValue(n)
 			rs[p.root(n.In[0])] = rs[p.root(n.In[0])].union(Range{c, c})
 		}
 	}
