@@ -191,6 +191,10 @@ func (p *plan) refuses(n *onnx.Node, op *staticOp) string {
 		if mode, _ := onnx.Attribute(n, "mode", "nearest"); mode != "nearest" {
 			return "on integers only the nearest element is taken exactly"
 		}
+	case n.Op == "Clip" && integers:
+		if _, _, ok := p.clipBounds(n); !ok {
+			return "its bounds are not constant"
+		}
 	case n.Op == "Pad":
 		switch x, ok := p.padValue(n); {
 		case !ok:

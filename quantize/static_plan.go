@@ -272,7 +272,7 @@ func (p *plan) end(n *onnx.Node, d *decision) (end *onnx.Value, why string) {
 			break
 		}
 		if p.c.Format == QOperator && u.Op == "Clip" {
-			if _, _, ok := clipBounds(u); !ok {
+			if _, _, ok := p.clipBounds(u); !ok {
 				break
 			}
 		}
