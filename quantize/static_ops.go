@@ -1,8 +1,11 @@
 package quantize
 
 import (
+	"fmt"
+
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // role is how an operator's scales hang together.
@@ -188,14 +191,39 @@ func (p *plan) refuses(n *onnx.Node, op *staticOp) string {
 		if mode, _ := onnx.Attribute(n, "mode", "nearest"); mode != "nearest" {
 			return "on integers only the nearest element is taken exactly"
 		}
-	case n.Op == "Pad" && len(n.In) > 2 && n.In[2] != nil && n.In[2].Const == nil:
-		return "what it pads with is not constant"
+	case n.Op == "Clip" && integers:
+		if _, _, ok := p.clipBounds(n); !ok {
+			return "its bounds are not constant"
+		}
+	case n.Op == "Pad":
+		switch x, ok := p.padValue(n); {
+		case !ok:
+			return "what it pads with is not constant"
+		case !(x >= -tooWide && x <= tooWide):
+			return fmt.Sprintf("it pads with %v", x)
+		}
 	case n.Op == "AveragePool" && integers:
 		if d, _ := onnx.Attribute(n, "dilations", []int64(nil)); !allOnes(d) {
 			return "there is no integer operator for dilated windows"
 		}
 	}
 	return ""
+}
+
+// padValue returns what the Pad n puts in; ok is false if it is computed.
+func (p *plan) padValue(n *onnx.Node) (x float32, ok bool) {
+	if n.Opset < 11 {
+		x, err := onnx.Attribute(n, "value", float32(0))
+		return x, err == nil
+	}
+	if len(n.In) < 3 || n.In[2] == nil {
+		return 0, true
+	}
+	v := n.In[2]
+	if !p.constant(v) || v.Const.DType() != tensor.Float32 || v.Const.Len() != 1 {
+		return 0, false
+	}
+	return tensor.Data[float32](v.Const)[0], true
 }
 
 func allOnes(d []int64) bool {

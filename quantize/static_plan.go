@@ -211,7 +211,7 @@ func (p *plan) slots(n *onnx.Node, d *decision) string {
 
 // operands looks at what n reads.
 func (p *plan) operands(n *onnx.Node, d *decision) string {
-	constants, integers := 0, 0
+	constants, integers, floating := 0, 0, 0
 	for _, i := range d.acts {
 		v := n.In[i]
 		if v.Type.DType != tensor.Float32 {
@@ -220,8 +220,11 @@ func (p *plan) operands(n *onnx.Node, d *decision) string {
 		if p.constant(v) {
 			constants++
 		}
-		if p.quantized(v) {
+		switch {
+		case p.quantized(v):
 			integers++
+		case v.From != nil:
+			floating++
 		}
 	}
 	switch {
@@ -243,6 +246,9 @@ func (p *plan) operands(n *onnx.Node, d *decision) string {
 		if why := p.biasProblem(n, d, n.In[d.op.bias]); why != "" {
 			return why
 		}
+	}
+	if d.role == computes && d.op.weights == nil && floating > 0 && floating+constants == len(d.acts) {
+		return "what it reads is computed in floating point"
 	}
 	for _, i := range d.acts {
 		if why := p.rangeProblem(n.In[i]); why != "" {
@@ -266,7 +272,7 @@ func (p *plan) end(n *onnx.Node, d *decision) (end *onnx.Value, why string) {
 			break
 		}
 		if p.c.Format == QOperator && u.Op == "Clip" {
-			if _, _, ok := clipBounds(u); !ok {
+			if _, _, ok := p.clipBounds(u); !ok {
 				break
 			}
 		}
@@ -376,8 +382,8 @@ func (p *plan) parameters() map[*onnx.Value]affine {
 		rs[p.root(v)] = r
 	}
 	for _, n := range p.g.Nodes { // what Pad puts in is part of its result
-		if d := p.nodes[n]; n.Op == "Pad" && d.reason == "" && len(n.In) > 2 && n.In[2] != nil {
-			c := tensor.Data[float32](n.In[2].Const)[0]
+		if d := p.nodes[n]; n.Op == "Pad" && d.reason == "" {
+			c, _ := p.padValue(n)
 			rs[p.root(n.In[0])] = rs[p.root(n.In[0])].union(Range{c, c})
 		}
 	}

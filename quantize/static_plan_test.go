@@ -59,6 +59,14 @@ func TestStaticReasons(t *testing.T) {
 			h := b.Op("LeakyRelu", nil, x4(b))
 			return one(b.Op("Pad", nil, h, b.Ints(0, 1, 0, 1), b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), input(b, "z", 2))))
 		}},
+		"its bounds are not constant": {c: StaticConfig{Format: QOperator}, build: func(b *ops.Builder) []*onnx.Value {
+			h := b.Op("LeakyRelu", nil, x4(b))
+			return one(b.Op("Clip", nil, h, b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), input(b, "z", 2))))
+		}},
+		"it pads with -Inf": {build: func(b *ops.Builder) []*onnx.Value {
+			h := b.Op("LeakyRelu", nil, x4(b))
+			return one(b.Op("Pad", nil, h, b.Ints(0, 1, 0, 1), b.Float(tensor.Float32, math.Inf(-1))))
+		}},
 		"there is no integer operator for it": {c: StaticConfig{Format: QOperator}, build: func(b *ops.Builder) []*onnx.Value {
 			return one(b.Op("Tanh", nil, x4(b)))
 		}},

@@ -167,7 +167,7 @@ func (w *staticWriter) bounds(n *onnx.Node, y quantValue) (lo, hi int, needed bo
 	low, high := float32(math.Inf(-1)), float32(math.Inf(1))
 	if n.Op == "Relu" {
 		low = 0
-	} else if l, h, ok := clipBounds(n); ok {
+	} else if l, h, ok := w.p.clipBounds(n); ok {
 		if l != nil {
 			low = *l
 		}
@@ -197,4 +197,21 @@ func (w *staticWriter) bounded(act, k *onnx.Node, v *onnx.Value, y quantValue) *
 	c.Out[0].Type = v.Type
 	w.g.Insert(y.v.From, c)
 	return c.Out[0]
+}
+
+// clipBounds returns the bounds of a Clip of opset 11 or newer, nil where it has
+// none; ok is false if one is computed.
+func (p *plan) clipBounds(n *onnx.Node) (lo, hi *float32, ok bool) {
+	var b [2]*float32
+	for i := range b {
+		if len(n.In) <= i+1 || n.In[i+1] == nil {
+			continue
+		}
+		v := n.In[i+1]
+		if !p.constant(v) || v.Const.DType() != tensor.Float32 || v.Const.Len() != 1 {
+			return nil, nil, false
+		}
+		b[i] = &tensor.Data[float32](v.Const)[0]
+	}
+	return b[0], b[1], true
 }

@@ -270,31 +270,3 @@ func (w *staticWriter) dequantize(n *onnx.Node, name string, q integers) *onnx.V
 	d.Type = onnx.TensorType(tensor.Float32, onnx.Sizes(q.codes.Shape()...)...)
 	return d
 }
-
-// clipBounds returns the constant bounds of a Clip, nil where it has none; ok is
-// false if one is computed.
-func clipBounds(n *onnx.Node) (lo, hi *float32, ok bool) {
-	var b [2]*float32
-	for i, name := range []string{"min", "max"} {
-		if n.Opset < 11 {
-			if n.Attrs.Get(name) != nil {
-				v, err := onnx.Attribute(n, name, float32(0))
-				if err != nil {
-					return nil, nil, false
-				}
-				b[i] = &v
-			}
-			continue
-		}
-		if len(n.In) <= i+1 || n.In[i+1] == nil {
-			continue
-		}
-		c := n.In[i+1].Const
-		if c == nil || c.DType() != tensor.Float32 || c.Len() != 1 {
-			return nil, nil, false
-		}
-		v := tensor.Data[float32](c)[0]
-		b[i] = &v
-	}
-	return b[0], b[1], true
-}
