@@ -69,19 +69,9 @@ func Half(m *onnx.Model, c HalfConfig) (*Summary, error) {
 	if !(c.Limit > 0 && c.Limit <= 65504) {
 		return nil, fmt.Errorf("quantize: limit %g, want up to 65504", c.Limit)
 	}
-	var r *rewriting
-	var err error
-	if c.Type == tensor.BFloat16 {
-		r, err = rewrite(m, 22)
-	}
-	if r == nil {
-		least := 9 // ConstantOfShape and what else exporters write
-		if c.Type == tensor.BFloat16 {
-			least = 13
-		}
-		if r, err = rewrite(m, least); err != nil {
-			return nil, err
-		}
+	r, err := rewriteForHalf(m, c.Type)
+	if err != nil {
+		return nil, err
 	}
 	if err := c.check(r.m.Graph); err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
@@ -99,6 +89,17 @@ func Half(m *onnx.Model, c HalfConfig) (*Summary, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// rewriteForHalf copies m, in an opset that has the type for most operators.
+func rewriteForHalf(m *onnx.Model, d tensor.DType) (*rewriting, error) {
+	if d == tensor.Float16 {
+		return rewrite(m, 9)
+	}
+	if r, err := rewrite(m, 22); err == nil {
+		return r, nil
+	}
+	return rewrite(m, 13)
 }
 
 // half is one run of Half.

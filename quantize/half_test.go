@@ -232,7 +232,7 @@ func TestHalfOperators(t *testing.T) {
 		x := floatInput(b, "x", 4, 4)
 		r := b.Op("RandomNormalLike", onnx.NewAttrs("dtype", tensor.Float32, "seed", 1.0), x)
 		h := b.Op("Cast", onnx.NewAttrs("to", tensor.Float16), x)
-		return []*onnx.Value{b.Op("EyeLike", onnx.NewAttrs("dtype", tensor.Float32), x), r, b.Op("Relu", nil, b.Op("Cast", onnx.NewAttrs("to", tensor.Float32), h))}
+		return []*onnx.Value{b.Op("EyeLike", onnx.NewAttrs("dtype", tensor.Float32), x), r, b.Op("Sigmoid", nil, b.Op("Cast", onnx.NewAttrs("to", tensor.Float32), h))}
 	})
 	s, err = Half(m, HalfConfig{})
 	require.NoError(t, err)

@@ -49,7 +49,7 @@ var rules = map[string]rule{
 	"ops/functions":        {words("onnx tensor"), nil},
 	"optimize":             {words("onnx onnx/schema ops ops/functions tensor internal/cpu internal/par"), numeric},
 	"runtime":              {words("onnx ops optimize tensor internal/cpu internal/par internal/knob"), sys},
-	"quantize/...":         {words("onnx ops optimize runtime tensor internal/par quantize/..."), numeric},
+	"quantize/...":         {words("onnx onnx/schema ops optimize runtime tensor internal/par quantize/..."), numeric},
 	"conformance":          {words("onnx ops runtime optimize tensor"), words("github.com/ulikunitz/xz")},
 	"internal/optest":      {words("onnx ops tensor internal/par"), nil},
 	"internal/shared":      {nil, nil},
