@@ -388,3 +388,20 @@ func TestDynamicOldModels(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, s.Changed())
 }
+
+func TestDynamicFoldsWeights(t *testing.T) {
+	m := builtModel(t, 14, func(b *ops.Builder) []*onnx.Value {
+		w := b.Op("Unsqueeze", nil, normal(b, 1, 32, 12), b.Ints(0))
+		r := b.Op("Unsqueeze", nil, b.Op("Concat", onnx.NewAttrs("axis", 0), normal(b, 2, 16, 8), normal(b, 3, 16, 8)), b.Ints(0))
+		x := floatInput(b, "x", 6, 2, 12)
+		given := b.Op("Unsqueeze", nil, floatInput(b, "g", 12, 4), b.Ints(0))
+		return []*onnx.Value{b.Ops("", "LSTM", onnx.NewAttrs("hidden_size", 8), 1, x, w, r)[0], b.Op("MatMul", nil, x, given)}
+	})
+	want := results(t, m)
+	s, err := Dynamic(m, DynamicConfig{})
+	require.NoError(t, err)
+	require.Equal(t, 1, s.Changed(), s.Changes)
+	require.Zero(t, counts(m)["Concat"])
+	require.Less(t, s.After, s.Before/2)
+	require.Less(t, deviation(t, results(t, m), want), 0.03)
+}

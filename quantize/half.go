@@ -34,8 +34,8 @@ type HalfConfig struct {
 // it), where the Summary gives the reason:
 //
 //   - the range of a value that they read or write exceeds float16's: it is in
-//     Ranges, or a constant has it, or it follows from these (squares, exponentials and
-//     sums are taken to exceed it if no range is known). Such values go on in float32 up to an
+//     Ranges, or a constant has it, or it follows from these (squares and exponentials
+//     are taken to exceed it if no range is known). Such values go on in float32 up to an
 //     operator that bounds them, such as Softmax, Tanh or Sqrt;
 //   - a constant becomes infinite, or loses more than 1 % in the L2 norm because it
 //     underflows, such as an epsilon of 1e-12 (biases may: they are added to what is larger);

@@ -27,13 +27,13 @@ var (
 	angleOps = set("Sin Cos Tan")
 	// growingOps have results that may exceed float16's range where their
 	// arguments are far from it.
-	growingOps = set("Exp Pow ReduceSum ReduceSumSquare ReduceL1 ReduceL2 ReduceLogSumExp ReduceLogSum ReduceProd Sinh Cosh Reciprocal")
+	growingOps = set("Exp Pow ReduceSumSquare ReduceL2 ReduceLogSumExp ReduceLogSum ReduceProd Sinh Cosh Reciprocal")
 	// quantOps have parameters that the type would make inexact.
 	quantOps = set("QuantizeLinear DequantizeLinear DynamicQuantizeLinear QLinearConv QLinearMatMul MatMulIntegerToFloat DynamicQuantizeLSTM DynamicQuantizeMatMul")
 	// boundingOps have results that are small whatever they read.
 	boundingOps = set("Softmax LogSoftmax Sigmoid Tanh Erf Sqrt Log Clip HardSigmoid Softsign Sin Cos Atan Sign Hardmax OneHot Equal Less Greater " +
 		"LessOrEqual GreaterOrEqual IsNaN IsInf ArgMax ArgMin Reciprocal Shape Size LayerNormalization RMSNormalization InstanceNormalization " +
-		"GroupNormalization MeanVarianceNormalization LpNormalization ReduceLogSumExp ReduceLogSum")
+		"GroupNormalization MeanVarianceNormalization LpNormalization ReduceL2 ReduceLogSumExp ReduceLogSum")
 	// cheapOps move elements or combine a few.
 	cheapOps = set("Reshape Transpose Squeeze Unsqueeze Identity Slice Concat Split Gather Expand Flatten Pad Tile Add Sub Mul Div Neg Abs " +
 		"Min Max Where Sqrt Cast Clip Relu Sum ConstantOfShape GatherND Trilu")
@@ -351,9 +351,15 @@ func (h *half) keepBetween() {
 	}
 }
 
-// cheap reports whether n becomes half and could as well not.
+// cheap reports whether n becomes half and could as well not. One with large
+// constants could not: they would be stored in float32.
 func (h *half) cheap(n *onnx.Node) bool {
 	p := h.plans[n]
+	for _, v := range n.In {
+		if v != nil && v.Const != nil && v.Const.Len() > 4096 {
+			return false
+		}
+	}
 	return p != nil && p.reason == "" && n.Domain == "" && cheapOps[n.Op]
 }
 

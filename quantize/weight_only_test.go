@@ -177,7 +177,7 @@ func TestWeightOnlyFormats(t *testing.T) {
 							require.Equal(t, 5, c["DequantizeLinear"])
 							require.GreaterOrEqual(t, m.Opsets[""], 21)
 							require.GreaterOrEqual(t, m.IRVersion, int64(10))
-							require.Zero(t, m.Opsets[microsoft])
+							require.Zero(t, m.Opsets[msDomain])
 						}
 						tables := 0
 						for _, v := range m.Graph.Consts {
@@ -218,7 +218,7 @@ func TestWeightOnlyChoices(t *testing.T) {
 	// Nothing to do: nothing is declared.
 	m, s = run(WeightOnlyConfig{MinElements: 1 << 20})
 	require.Zero(t, s.Changed())
-	require.Zero(t, m.Opsets[microsoft])
+	require.Zero(t, m.Opsets[msDomain])
 	require.Contains(t, change(t, s, "MatMul1").Reason, "fewer than")
 
 	// Another rounder, with what it is told.
