@@ -23,7 +23,8 @@ type DynamicConfig struct {
 	// ONNX Runtime has one zero point for all channels. LSTM stays symmetric.
 	Asymmetric bool
 	// ReduceRange uses 7 bits of a weight: on processors without VNNI, ONNX
-	// Runtime's products of uint8 and int8 saturate with 8.
+	// Runtime's products of uint8 and int8 saturate with 8; those with Uint8
+	// weights, and this runtime's, do not.
 	ReduceRange bool
 	// MinElements is the size below which weights stay; 0: 256.
 	MinElements int

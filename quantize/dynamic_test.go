@@ -405,3 +405,25 @@ func TestDynamicFoldsWeights(t *testing.T) {
 	require.Less(t, s.After, s.Before/2)
 	require.Less(t, deviation(t, results(t, m), want), 0.03)
 }
+
+func TestDynamicAttention(t *testing.T) {
+	m := &onnx.Model{IRVersion: 8, Opsets: map[string]int{"": 17, msDomain: 1}}
+	g := onnx.NewGraph("g", m.Opsets)
+	m.Graph = g
+	b := ops.NewBuilder(g)
+	in := []*onnx.Value{floatInput(b, "x", 2, 4, 16), normal(b, 1, 16, 48), normal(b, 2, 48)}
+	n := g.NewNodeIn(msDomain, "Attention", onnx.NewAttrs("num_heads", 2), in, 1)
+	n.Name = "attention"
+	n.Out[0].Type = onnx.TensorType(tensor.Float32, onnx.Sizes(2, 4, 16)...)
+	g.Insert(nil, n)
+	g.Outputs = n.Out
+	s, err := Dynamic(m, DynamicConfig{})
+	require.NoError(t, err)
+	require.Equal(t, "int8 weights, dequantized", change(t, s, "attention").Format)
+	require.Empty(t, onnx.Check(m))
+	dq := m.Graph.Nodes[0]
+	require.Equal(t, "DequantizeLinear", dq.Op)
+	require.Equal(t, []int{16, 48}, dq.In[0].Const.Shape())
+	require.Equal(t, []int{48}, dq.In[1].Const.Shape())
+	require.Less(t, s.After, s.Before/2)
+}
