@@ -219,6 +219,11 @@ func (g grid) quantizeBy(x *tensor.Tensor, by granularity, ps []affine) integers
 		setCode(q.zero, i, p.zero)
 	}
 	data := tensor.Data[float32](x)
+	if g.dtype.Size() == 1 {
+		bytes := q.codes.Bytes()
+		s.each(func(i, p int) { bytes[i] = byte(g.code(data[i], ps[p])) })
+		return q
+	}
 	s.each(func(i, p int) { setCode(q.codes, i, g.code(data[i], ps[p])) })
 	return q
 }
