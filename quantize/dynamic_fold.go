@@ -12,7 +12,7 @@ import (
 
 // movingOps put constants together to weights: exporters write the weights of
 // recurrent operators so.
-var movingOps = set("Unsqueeze Squeeze Reshape Transpose Slice Concat Identity Split Flatten")
+var movingOps = nameSet("Unsqueeze Squeeze Reshape Transpose Slice Concat Identity Split Flatten")
 
 // foldWeights computes the float32 weights of products, convolutions and recurrent
 // operators of the main graph that are moved constants, and lists them as initializers.
