@@ -23,7 +23,8 @@ type DynamicConfig struct {
 	// ONNX Runtime has one zero point for all channels. LSTM stays symmetric.
 	Asymmetric bool
 	// ReduceRange uses 7 bits of a weight: on processors without VNNI, ONNX
-	// Runtime's products of uint8 and int8 saturate with 8.
+	// Runtime's products of uint8 and int8 saturate with 8; those with Uint8
+	// weights, and this runtime's, do not.
 	ReduceRange bool
 	// MinElements is the size below which weights stay; 0: 256.
 	MinElements int
@@ -74,9 +75,12 @@ func Dynamic(m *onnx.Model, c DynamicConfig) (*Summary, error) {
 	if err := c.check(r.m.Graph); err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
 	}
+	if err := r.foldWeights(); err != nil {
+		return nil, err
+	}
 	d := &dynamic{
 		rewriting: r, c: c, grid: g, p: par.P{Threads: c.Threads},
-		weights:     map[storeKey]*storedWeight{},
+		weights:     map[byteKey]*storedWeight{},
 		activations: map[activationKey][]*onnx.Value{},
 	}
 	s := &Summary{}
@@ -106,7 +110,7 @@ type dynamic struct {
 	c           DynamicConfig
 	grid        grid // of weights
 	p           par.P
-	weights     map[storeKey]*storedWeight
+	weights     map[byteKey]*storedWeight
 	activations map[activationKey][]*onnx.Value // what DynamicQuantizeLinear gave
 }
 
@@ -128,7 +132,7 @@ func (d *dynamic) handler(n *onnx.Node) func(*onnx.Node) (format, reason string)
 		return d.lstm
 	case ".GRU", ".RNN":
 		return func(n *onnx.Node) (string, string) { return d.stored(n, 1, 2) }
-	case microsoft + ".Attention":
+	case msDomain + ".Attention":
 		return func(n *onnx.Node) (string, string) { return d.stored(n, 1) }
 	case ".Gather":
 		if n.In[0] != nil && n.In[0].Type.DType != tensor.Float32 { // most gather sizes

@@ -11,6 +11,9 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
+// msDomain is the domain of ONNX Runtime's operators.
+const msDomain = "com.microsoft"
+
 // rewriting is a model that is being changed: a copy, so that the given one
 // stays as it was if something goes wrong. Functions of the model are inlined,
 // types inferred, and Constant nodes that give floats are initializers.

@@ -9,8 +9,8 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
-// storeKey tells apart how an initializer was quantised.
-type storeKey struct {
+// byteKey tells apart how an initializer was quantised.
+type byteKey struct {
 	v    *onnx.Value
 	axis int // with a scale for each index of it; -1: one scale
 	grid grid
@@ -28,7 +28,7 @@ type storedWeight struct {
 // reader wants the transpose and nobody else reads w: for others a Transpose of
 // bytes is left, which a runtime computes when it loads the model.
 func (d *dynamic) weight(w *onnx.Value, axis int, transposed bool, g grid) *storedWeight {
-	k := storeKey{w, axis, g}
+	k := byteKey{w, axis, g}
 	if s := d.weights[k]; s != nil {
 		return s
 	}
@@ -115,8 +115,8 @@ func (d *dynamic) lstm(n *onnx.Node) (format, reason string) {
 		s := d.lstmWeight(n.In[i], g)
 		in[i], in[6+2*i], in[7+2*i] = s.codes, s.parts["scale"], s.parts["zero"]
 	}
-	d.use(microsoft)
-	k := n.Graph.NewNodeIn(microsoft, "DynamicQuantizeLSTM", n.Attrs.Without("layout"), in, len(n.Out))
+	d.use(msDomain)
+	k := n.Graph.NewNodeIn(msDomain, "DynamicQuantizeLSTM", n.Attrs.Without("layout"), in, len(n.Out))
 	for i, v := range n.Out {
 		if v == nil {
 			k.Out[i] = nil
@@ -129,7 +129,7 @@ func (d *dynamic) lstm(n *onnx.Node) (format, reason string) {
 
 // lstmWeight stores w [d, 4h, n] as [d, n, 4h], with a scale for each column or each direction.
 func (d *dynamic) lstmWeight(w *onnx.Value, g grid) *storedWeight {
-	k := storeKey{w, 2, g}
+	k := byteKey{w, 2, g}
 	if s := d.weights[k]; s != nil {
 		return s
 	}
@@ -192,7 +192,7 @@ func (d *dynamic) dequantized(b *ops.Builder, w *onnx.Value) *onnx.Value {
 	} else if d.c.PerTensor || t.Rank() != 2 {
 		axis = -1
 	}
-	k := storeKey{w, 3 + axis, d.grid} // other axes than those of products
+	k := byteKey{w, 3 + axis, d.grid} // other axes than those of products
 	s := d.weights[k]
 	if s == nil {
 		q, _ := d.grid.bytes(d.p, t, axis)

@@ -34,8 +34,8 @@ type HalfConfig struct {
 // it), where the Summary gives the reason:
 //
 //   - the range of a value that they read or write exceeds float16's: it is in
-//     Ranges, or a constant has it, or it follows from these (squares, exponentials and
-//     sums are taken to exceed it if no range is known). Such values go on in float32 up to an
+//     Ranges, or a constant has it, or it follows from these (squares and exponentials
+//     are taken to exceed it if no range is known). Such values go on in float32 up to an
 //     operator that bounds them, such as Softmax, Tanh or Sqrt;
 //   - a constant becomes infinite, or loses more than 1 % in the L2 norm because it
 //     underflows, such as an epsilon of 1e-12 (biases may: they are added to what is larger);
@@ -69,19 +69,9 @@ func Half(m *onnx.Model, c HalfConfig) (*Summary, error) {
 	if !(c.Limit > 0 && c.Limit <= 65504) {
 		return nil, fmt.Errorf("quantize: limit %g, want up to 65504", c.Limit)
 	}
-	var r *rewriting
-	var err error
-	if c.Type == tensor.BFloat16 {
-		r, err = rewrite(m, 22)
-	}
-	if r == nil {
-		least := 9 // ConstantOfShape and what else exporters write
-		if c.Type == tensor.BFloat16 {
-			least = 13
-		}
-		if r, err = rewrite(m, least); err != nil {
-			return nil, err
-		}
+	r, err := rewriteForHalf(m, c.Type)
+	if err != nil {
+		return nil, err
 	}
 	if err := c.check(r.m.Graph); err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
@@ -99,6 +89,17 @@ func Half(m *onnx.Model, c HalfConfig) (*Summary, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// rewriteForHalf copies m, in an opset that has the type for most operators.
+func rewriteForHalf(m *onnx.Model, d tensor.DType) (*rewriting, error) {
+	if d == tensor.Float16 {
+		return rewrite(m, 9)
+	}
+	if r, err := rewrite(m, 22); err == nil {
+		return r, nil
+	}
+	return rewrite(m, 13)
 }
 
 // half is one run of Half.

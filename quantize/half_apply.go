@@ -105,6 +105,10 @@ func (h *half) cast(g *onnx.Graph, v *onnx.Value, to tensor.DType) *onnx.Node {
 
 // restore makes output i of g, which is v, be float32 again, under its name.
 func (h *half) restore(g *onnx.Graph, i int, v *onnx.Value) {
+	if v.From != nil && v.From.Graph != g { // a nested graph returns it
+		g.Outputs[i] = h.as(v, false)
+		return
+	}
 	var n *onnx.Node
 	if w := h.casts[castKey{v, tensor.Float32}]; w != nil && w.From.Graph == g && !g.IsOutput(w) {
 		n = w.From
@@ -113,7 +117,7 @@ func (h *half) restore(g *onnx.Graph, i int, v *onnx.Value) {
 		g.Insert(nil, n)
 	}
 	g.Outputs[i] = n.Out[0]
-	if v.From != nil && v.From.Graph == g { // else the name belongs to a graph around g
+	if v.From != nil { // else v is an input, which has that name too
 		n.Out[0].Name, v.Name = v.Name, n.Out[0].Name
 		n.Out[0].Doc, n.Out[0].Metadata, v.Doc, v.Metadata = v.Doc, v.Metadata, "", nil
 	}

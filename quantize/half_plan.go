@@ -11,8 +11,8 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
-// set makes a set of words.
-func set(words string) map[string]bool {
+// nameSet makes a set of words.
+func nameSet(words string) map[string]bool {
 	m := map[string]bool{}
 	for _, w := range strings.Fields(words) {
 		m[w] = true
@@ -22,20 +22,20 @@ func set(words string) map[string]bool {
 
 var (
 	// preciseOps have arguments or results that 8 or 11 bits say little about.
-	preciseOps = set("Sin Cos Tan Range CumSum CumProd GridSample RoiAlign AffineGrid NonMaxSuppression DFT STFT MelWeightMatrix Det")
+	preciseOps = nameSet("Sin Cos Tan Range CumSum CumProd GridSample RoiAlign AffineGrid NonMaxSuppression DFT STFT MelWeightMatrix Det")
 	// angleOps need exact arguments: what computes these stays as well.
-	angleOps = set("Sin Cos Tan")
+	angleOps = nameSet("Sin Cos Tan")
 	// growingOps have results that may exceed float16's range where their
 	// arguments are far from it.
-	growingOps = set("Exp Pow ReduceSum ReduceSumSquare ReduceL1 ReduceL2 ReduceLogSumExp ReduceLogSum ReduceProd Sinh Cosh Reciprocal")
+	growingOps = nameSet("Exp Pow ReduceSumSquare ReduceL2 ReduceLogSumExp ReduceLogSum ReduceProd Sinh Cosh Reciprocal")
 	// quantOps have parameters that the type would make inexact.
-	quantOps = set("QuantizeLinear DequantizeLinear DynamicQuantizeLinear QLinearConv QLinearMatMul MatMulIntegerToFloat DynamicQuantizeLSTM DynamicQuantizeMatMul")
+	quantOps = nameSet("QuantizeLinear DequantizeLinear DynamicQuantizeLinear QLinearConv QLinearMatMul MatMulIntegerToFloat DynamicQuantizeLSTM DynamicQuantizeMatMul")
 	// boundingOps have results that are small whatever they read.
-	boundingOps = set("Softmax LogSoftmax Sigmoid Tanh Erf Sqrt Log Clip HardSigmoid Softsign Sin Cos Atan Sign Hardmax OneHot Equal Less Greater " +
+	boundingOps = nameSet("Softmax LogSoftmax Sigmoid Tanh Erf Sqrt Log Clip HardSigmoid Softsign Sin Cos Atan Sign Hardmax OneHot Equal Less Greater " +
 		"LessOrEqual GreaterOrEqual IsNaN IsInf ArgMax ArgMin Reciprocal Shape Size LayerNormalization RMSNormalization InstanceNormalization " +
-		"GroupNormalization MeanVarianceNormalization LpNormalization ReduceLogSumExp ReduceLogSum")
+		"GroupNormalization MeanVarianceNormalization LpNormalization ReduceL2 ReduceLogSumExp ReduceLogSum")
 	// cheapOps move elements or combine a few.
-	cheapOps = set("Reshape Transpose Squeeze Unsqueeze Identity Slice Concat Split Gather Expand Flatten Pad Tile Add Sub Mul Div Neg Abs " +
+	cheapOps = nameSet("Reshape Transpose Squeeze Unsqueeze Identity Slice Concat Split Gather Expand Flatten Pad Tile Add Sub Mul Div Neg Abs " +
 		"Min Max Where Sqrt Cast Clip Relu Sum ConstantOfShape GatherND Trilu")
 )
 
@@ -335,7 +335,7 @@ func (h *half) keepBetween() {
 						case h.cheap(u):
 							visit(u)
 						default:
-							closed = closed && !readsValue(u, q, v)
+							closed = closed && !readsHalf(u, q, v)
 						}
 					}
 				}
@@ -351,14 +351,20 @@ func (h *half) keepBetween() {
 	}
 }
 
-// cheap reports whether n becomes half and could as well not.
+// cheap reports whether n becomes half and could as well not. One with large
+// constants could not: they would be stored in float32.
 func (h *half) cheap(n *onnx.Node) bool {
 	p := h.plans[n]
+	for _, v := range n.In {
+		if v != nil && v.Const != nil && v.Const.Len() > 4096 {
+			return false
+		}
+	}
 	return p != nil && p.reason == "" && n.Domain == "" && cheapOps[n.Op]
 }
 
-// readsValue reports whether u reads v as half.
-func readsValue(u *onnx.Node, p *halfPlan, v *onnx.Value) bool {
+// readsHalf reports whether u reads v as half.
+func readsHalf(u *onnx.Node, p *halfPlan, v *onnx.Value) bool {
 	for i, in := range u.In {
 		if in == v && p.in[i] {
 			return true

@@ -99,10 +99,13 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 	if err := c.check(r.m.Graph); err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
 	}
+	if err := r.foldWeights(); err != nil {
+		return nil, err
+	}
 	if c.Format == Dequantize {
 		r.m.IRVersion = max(r.m.IRVersion, 10) // of opset 21, the first with 4 bits
 	} else {
-		r.use(microsoft)
+		r.use(msDomain)
 	}
 	w := &weightOnly{rewriting: r, c: c, grid: g, done: map[blockKey]*storedBlocks{}}
 	if c.SkipHead {
@@ -128,8 +131,8 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 	if failed != nil {
 		return nil, failed
 	}
-	if s.Changed() == 0 && m.Opsets[microsoft] == 0 {
-		delete(r.m.Opsets, microsoft)
+	if s.Changed() == 0 && m.Opsets[msDomain] == 0 {
+		delete(r.m.Opsets, msDomain)
 	}
 	if err := r.finishModel(m, s); err != nil {
 		return nil, err

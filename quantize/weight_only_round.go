@@ -114,9 +114,11 @@ func (f *fit) symmetric(positive bool) {
 		if !positive || peak < 0 {
 			f.try(-peak*share/half, f.zero)
 		}
-		if !positive || peak > 0 {
-			f.try(peak*share/(half-1), f.zero)
+		far := peak
+		if positive {
+			far = math.Abs(peak)
 		}
+		f.try(far*share/(half-1), f.zero)
 	}
 }
 

@@ -219,7 +219,7 @@ func (w *weightOnly) product(n *onnx.Node, v *onnx.Value, turned bool) (format, 
 	if w.c.AccuracyLevel > 0 {
 		as = as.Set("accuracy_level", w.c.AccuracyLevel)
 	}
-	y := b.Ops(microsoft, "MatMulNBits", as, 1, a, s.codes, s.scale, s.zeros)[0]
+	y := b.Ops(msDomain, "MatMulNBits", as, 1, a, s.codes, s.scale, s.zeros)[0]
 	if bias != nil {
 		y = b.Op("Add", nil, y, bias)
 	}
@@ -277,6 +277,6 @@ func (w *weightOnly) gather(n *onnx.Node) (format, reason string, err error) {
 		data = b.Op("Reshape", nil, data, b.Ints(s.n, bytes))
 	}
 	as := onnx.NewAttrs("bits", w.c.Bits, "block_size", w.c.Block, "gather_axis", 0, "quantize_axis", 1)
-	y := b.Ops(microsoft, "GatherBlockQuantized", as, 1, data, n.In[1], s.scale, s.zeros)[0]
+	y := b.Ops(msDomain, "GatherBlockQuantized", as, 1, data, n.In[1], s.scale, s.zeros)[0]
 	return w.format() + ", GatherBlockQuantized", w.finish(b, n, y), nil
 }
