@@ -41,6 +41,7 @@ func couple(g *onnx.Graph, inner map[parting]bool, after func(*coupling, *onnx.N
 		if why := c.visit(n); why != "" {
 			c.giveUp(n, why)
 		}
+		c.gather(c.outputs(n))
 		if after != nil {
 			after(c, n)
 		}

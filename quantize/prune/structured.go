@@ -48,8 +48,8 @@ var keepSteps = []string{"shapes", "fold", "branches", "identities", "drop-ident
 // an unknown operator, an input or an output of the model has to do with stays,
 // and the report names it.
 //
-// The units with the least weight go: the norms of all slices of the weights
-// that would be cut, each divided by the mean of its weight. Equal ones go in
+// The units with the least weight go: the mean over all slices of weights that
+// would be cut of their norms, each divided by the mean norm of its weight's slices. Equal ones go in
 // the order of the graph, the first first. At least one unit of each dimension
 // stays.
 //
@@ -187,7 +187,7 @@ func constantShape(n *onnx.Node) ([]int64, bool) {
 
 // exclude pins what a layer that is not selected has.
 func exclude(c *coupling, n *onnx.Node, sel *quantize.Selection) {
-	if n.Domain != "" || weightInputs[n.Op] == nil {
+	if n.Domain != "" || weightInputs[n.Op] == nil && n.Op != "Gather" {
 		return
 	}
 	ok, why := sel.Allows(n)
@@ -204,9 +204,10 @@ func exclude(c *coupling, n *onnx.Node, sel *quantize.Selection) {
 	}
 }
 
-// outputs returns the dimension that a layer's neurons or channels are.
+// outputs returns the dimension that a layer's neurons or channels are, or the
+// width of an embedding. Of other nodes it is of size 1.
 func (c *coupling) outputs(n *onnx.Node) axis {
-	if len(n.Out) == 0 || n.Out[0] == nil {
+	if n.Domain != "" || len(n.Out) == 0 || n.Out[0] == nil {
 		return nil
 	}
 	l := c.layouts[n.Out[0]]
@@ -216,8 +217,12 @@ func (c *coupling) outputs(n *onnx.Node) axis {
 			return l[1]
 		}
 	case "Gemm", "MatMul":
-		if len(l) > 0 {
+		if w, _ := source(n.In[1]); w != nil && len(l) > 0 {
 			return l[len(l)-1]
+		}
+	case "Gather":
+		if data := c.layouts[n.In[0]]; n.In[0].Const != nil && len(data) > 1 {
+			return data[len(data)-1]
 		}
 	}
 	return nil
@@ -236,11 +241,8 @@ type group struct {
 func (c *coupling) collect(g *onnx.Graph) []*group {
 	byRoot := map[int]*group{}
 	var out []*group
-	for _, u := range weights(g) {
-		if u.node.Graph != g {
-			continue
-		}
-		flat, ok := c.flat(c.outputs(u.node))
+	for _, n := range g.Nodes {
+		flat, ok := c.flat(c.outputs(n))
 		if !ok {
 			continue
 		}
@@ -253,7 +255,7 @@ func (c *coupling) collect(g *onnx.Graph) []*group {
 				byRoot[root] = &group{score: map[int]float64{}}
 				out = append(out, byRoot[root])
 			}
-			name := quantize.NodeName(u.node)
+			name := quantize.NodeName(n)
 			if gr := byRoot[root]; !slices.Contains(gr.Layers, name) {
 				gr.Layers = append(gr.Layers, name)
 				distinct := map[int]bool{}
