@@ -15,7 +15,7 @@ var rules map[string]rule
 func init() { // a variable's initializer may not refer to itself through the rules
 	rules = map[string]rule{
 		"Conv": conv, "ConvTranspose": convTranspose, "Gemm": gemm, "MatMul": matMul, "LSTM": recurrent, "GRU": recurrent, "RNN": recurrent,
-		"Attention": attention,
+		"Attention":          attention,
 		"BatchNormalization": perChannel, "InstanceNormalization": perChannel, "GroupNormalization": groupNorm,
 		"LayerNormalization": layerNorm, "RMSNormalization": layerNorm,
 		"Softmax": softmax, "LogSoftmax": softmax, "Hardmax": softmax,

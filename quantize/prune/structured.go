@@ -91,6 +91,7 @@ func structured(m *onnx.Model, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	copies := unshare(m.Graph)
 	c := settle(m.Graph, func(c *coupling, n *onnx.Node) { exclude(c, n, &o.Select) })
 	groups := c.collect(m.Graph)
 	s := &shrinker{c: c, g: m.Graph, gone: map[int]bool{}}
@@ -102,6 +103,11 @@ func structured(m *onnx.Model, o Options) (*Report, error) {
 	}
 	if err := s.apply(); err != nil {
 		return nil, err
+	}
+	for _, c := range copies {
+		if c.own.Const == c.first.Const {
+			c.node.SetInput(c.input, c.first)
+		}
 	}
 	m.Graph.Prune()
 	if err := s.agree(m); err != nil {
@@ -158,6 +164,44 @@ func simplify(m *onnx.Model) error {
 	}
 	g.Prune()
 	return nil
+}
+
+// ownCopy is an input of a node that reads a copy of a vector that it shared.
+type ownCopy struct {
+	node       *onnx.Node
+	input      int
+	first, own *onnx.Value
+}
+
+// unshare gives every reader of a vector a value of its own, with the same
+// tensor. Exporters make one initializer of vectors that happen to be equal, such
+// as biases of zeros: layers that share one have no dimension in common.
+func unshare(g *onnx.Graph) []ownCopy {
+	vector := map[*onnx.Value]bool{}
+	for _, v := range g.Consts {
+		t := v.Const
+		if t == nil || v.Uses() < 2 || !t.DType().IsFloat() || slices.Contains(g.Inputs, v) || g.IsOutput(v) ||
+			slices.ContainsFunc(v.Users(), func(u *onnx.Node) bool { return u.Graph != g }) {
+			continue
+		}
+		vector[v] = t.Len() > 1 && slices.Max(t.Shape()) == t.Len()
+	}
+	var out []ownCopy
+	seen := map[*onnx.Value]bool{}
+	for _, n := range g.Nodes {
+		for i, v := range n.In {
+			if !vector[v] {
+				continue
+			}
+			if seen[v] {
+				own := g.AddConst(g.NewConst(g.FreshName(v.Name), v.Const))
+				n.SetInput(i, own)
+				out = append(out, ownCopy{n, i, v, own})
+			}
+			seen[v] = true
+		}
+	}
+	return out
 }
 
 // constantShape writes the shape of a Reshape without computing it, if all but

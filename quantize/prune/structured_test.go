@@ -214,6 +214,12 @@ var structuredCases = []struct {
 		x = b.Op("GroupNormalization", onnx.NewAttrs("num_groups", int64(4)), x, b.weight(0, dead, 16), b.weight(0, dead, 16))
 		return []*onnx.Value{b.Op("Floor", nil, b.conv(b.Op("Round", nil, x), 16, 4, 1, 1, nil))}
 	}},
+	{"a bias that layers share by chance", 17, 8 + 8, func(b *net) []*onnx.Value {
+		zero := b.Const(tensor.New(tensor.Float32, 16))
+		x := b.Op("Conv", nil, b.g.AddInput("x", image(3)), b.weight(0, odd, 16, 3, 1, 1), zero)
+		x = b.Op("Conv", nil, x, b.weight(0, tail(8), 16, 16, 1, 1), zero)
+		return []*onnx.Value{b.Op("Conv", nil, x, b.weight(0, nil, 16, 16, 1, 1), zero)}
+	}},
 	{"embedding", 17, 4 + 4, func(b *net) []*onnx.Value {
 		x := b.g.AddInput("x", onnx.TensorType(tensor.Int64, onnx.Name("N"), onnx.Size(3)))
 		e := b.Op("Add", nil, b.Op("Gather", nil, b.weight(1, odd, 10, 8), x), b.weight(1, odd, 3, 8))
