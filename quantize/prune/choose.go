@@ -9,9 +9,10 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
-// weigh sets the scores of units: the sum over all weights that they are
-// slices of, each slice's norm by the mean norm of the slices of that weight.
-// Vectors, such as biases and scales, count only where there is nothing else.
+// weigh sets the scores of units: the mean over all slices of weights that they
+// are, each slice's norm by the mean norm of the slices of that weight. It is no
+// sum, because behind a Concat or Slice not all units of a group are in as many
+// weights. Vectors, such as biases and scales, count only where there is nothing else.
 func (c *coupling) weigh(groups []*group, norm Norm) {
 	of := map[int]*group{}
 	for _, g := range groups {
@@ -19,7 +20,7 @@ func (c *coupling) weigh(groups []*group, norm Norm) {
 			of[x] = g
 		}
 	}
-	vectors := map[int]float64{}
+	vectors, parts := map[int]float64{}, map[int]float64{}
 	for _, v := range c.constants() {
 		l := c.layouts[v]
 		wide := 0
@@ -48,6 +49,7 @@ func (c *coupling) weigh(groups []*group, norm Norm) {
 				}
 				if wide > 1 {
 					g.score[root] += norms[j] / mean
+					parts[root]++
 				} else {
 					vectors[root] += norms[j] / mean
 				}
@@ -55,11 +57,13 @@ func (c *coupling) weigh(groups []*group, norm Norm) {
 		}
 	}
 	for _, g := range groups {
-		if len(g.score) > 0 {
-			continue
-		}
+		matrices := len(g.score) > 0
 		for _, x := range g.roots {
-			g.score[x] = vectors[x]
+			if matrices {
+				g.score[x] /= max(parts[x], 1)
+			} else {
+				g.score[x] = vectors[x]
+			}
 		}
 	}
 }

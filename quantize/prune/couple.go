@@ -41,6 +41,7 @@ func couple(g *onnx.Graph, inner map[parting]bool, after func(*coupling, *onnx.N
 		if why := c.visit(n); why != "" {
 			c.giveUp(n, why)
 		}
+		c.gather(c.outputs(n))
 		if after != nil {
 			after(c, n)
 		}
@@ -57,8 +58,14 @@ func couple(g *onnx.Graph, inner map[parting]bool, after func(*coupling, *onnx.N
 }
 
 // visit couples the dimensions of one node's inputs and outputs. It returns why
-// it cannot, if it cannot.
-func (c *coupling) visit(n *onnx.Node) string {
+// it cannot, if it cannot. A node that is not as its operator wants it, in a way
+// that inference did not see, may make a rule panic.
+func (c *coupling) visit(n *onnx.Node) (why string) {
+	defer func() {
+		if r := recover(); r != nil {
+			why = fmt.Sprintf("its inputs or attributes do not fit: %v", r)
+		}
+	}()
 	if len(n.Bodies()) > 0 {
 		return "it has nested graphs"
 	}

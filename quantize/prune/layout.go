@@ -103,15 +103,31 @@ type units struct {
 
 func newUnits() *units { return &units{pins: map[int]pin{}} }
 
-// fresh makes n units of a new group.
+// fresh makes n units, each in a group of its own: what a dimension of a weight
+// that is read is made of may come from several layers.
 func (u *units) fresh(n int) []int {
-	g := u.groups.add()
 	out := make([]int, n)
 	for i := range out {
 		out[i] = u.sets.add()
-		u.group = append(u.group, g)
+		u.group = append(u.group, u.groups.add())
 	}
 	return out
+}
+
+// gather makes one group of all units of an axis.
+func (u *units) gather(a axis) {
+	first := fixed
+	for _, f := range a {
+		for _, x := range f.units {
+			switch {
+			case x == fixed:
+			case first == fixed:
+				first = x
+			default:
+				u.groups.join(u.group[first], u.group[x])
+			}
+		}
+	}
 }
 
 // unite makes two units go together; either may be fixed.

@@ -15,6 +15,7 @@ var rules map[string]rule
 func init() { // a variable's initializer may not refer to itself through the rules
 	rules = map[string]rule{
 		"Conv": conv, "ConvTranspose": convTranspose, "Gemm": gemm, "MatMul": matMul, "LSTM": recurrent, "GRU": recurrent, "RNN": recurrent,
+		"Attention":          attention,
 		"BatchNormalization": perChannel, "InstanceNormalization": perChannel, "GroupNormalization": groupNorm,
 		"LayerNormalization": layerNorm, "RMSNormalization": layerNorm,
 		"Softmax": softmax, "LogSoftmax": softmax, "Hardmax": softmax,
@@ -252,6 +253,38 @@ func recurrent(c *coupling, n *onnx.Node) string {
 			c.layouts[v] = opaques(v.Type.Dims)
 		}
 	}
+	return ""
+}
+
+// attention lets heads go that are a dimension of their own: inputs of shape
+// [batch, heads, sequence, size].
+func attention(c *coupling, n *onnx.Node) string {
+	q, k, v := c.layout(n.In[0]), c.layout(n.In[1]), c.layout(n.In[2])
+	switch {
+	case len(q) != 4 || len(k) != 4 || len(v) != 4:
+		return "its heads are beside each other"
+	case !n.In[0].Type.Dims[1].Equal(n.In[1].Type.Dims[1]) || !n.In[0].Type.Dims[1].Equal(n.In[2].Type.Dims[1]):
+		return "several heads share keys and values"
+	case len(n.In) > 4 || len(n.Out) > 1:
+		return "it has a cache"
+	}
+	heads := c.match(c.match(q[1], k[1]), v[1])
+	if c.match(q[3], k[3]); attr(n, "scale", float32(0)) == 0 {
+		c.keepAxis(q[3], "scores are scaled by this size")
+	}
+	c.keepAxis(k[2], "it compares all positions with each other")
+	c.keepAxis(v[2], "it compares all positions with each other")
+	if mask := input(n, 3); mask != nil {
+		l := c.layout(mask)
+		for i, a := range l {
+			if i == len(l)-3 && !mask.Type.Dims[i].Is(1) {
+				c.match(a, heads)
+			} else {
+				c.keepAxis(a, "it is a mask of positions")
+			}
+		}
+	}
+	c.layouts[n.Out[0]] = layout{q[0], heads, q[2], v[3]}
 	return ""
 }
 

@@ -87,7 +87,7 @@ func reshape(c *coupling, n *onnx.Node) string {
 		}
 	}
 	if open > 1 {
-		return "several dimensions of its shape are computed"
+		return c.reshapePieces(n)
 	}
 	c.adapt = append(c.adapt, func(s *shrinker) error {
 		if !s.shrinks(l) {
@@ -101,6 +101,29 @@ func reshape(c *coupling, n *onnx.Node) string {
 		}
 		n.Attrs = n.Attrs.Without("allowzero")
 		s.setInts(n, 1, now)
+		return nil
+	})
+	return ""
+}
+
+// reshapePieces lets a Reshape shrink whose shape has several computed sizes, if
+// those that change are constants beside them.
+func (c *coupling) reshapePieces(n *onnx.Node) string {
+	l := c.layouts[n.Out[0]]
+	for i, a := range l {
+		if !a.labelled() {
+			continue
+		}
+		if _, known := c.sizeKnown(a); !known || !canEdit(n.In[1], i) {
+			return "several dimensions of its shape are computed"
+		}
+	}
+	c.adapt = append(c.adapt, func(s *shrinker) error {
+		for i, a := range l {
+			if s.shrinks(layout{a}) {
+				s.edit(n, 1, i, int64(s.size(a)))
+			}
+		}
 		return nil
 	})
 	return ""
@@ -509,27 +532,27 @@ func picked(u *onnx.Node, n int) ([]int, bool) {
 	return nil, false
 }
 
-// piece finds the constant that holds element i of a vector, through Concat: the
-// node that reads it, at which input, and the element's place in it.
-func piece(v *onnx.Value, i int) (n *onnx.Node, at, place int, ok bool) {
+// piece finds the constant that holds element i of a vector, through Concat: at
+// which input of it, and the element's place there.
+func piece(v *onnx.Value, i int) (input, place int, ok bool) {
 	c := v.From
 	if c == nil || c.Op != "Concat" || c.Domain != "" {
-		return nil, 0, 0, false
+		return 0, 0, false
 	}
 	for k, p := range c.In {
-		size := 0
-		if len(p.Type.Dims) == 1 {
-			size, ok = p.Type.Dims[0].Size()
+		if len(p.Type.Dims) != 1 {
+			return 0, 0, false
 		}
-		if !ok {
-			return nil, 0, 0, false
+		size, known := p.Type.Dims[0].Size()
+		if !known {
+			return 0, 0, false
 		}
 		if i < size {
-			return c, k, i, p.Const != nil
+			return k, i, p.Const != nil
 		}
 		i -= size
 	}
-	return nil, 0, 0, false
+	return 0, 0, false
 }
 
 // canEdit reports whether element i of a vector is a constant.
@@ -537,6 +560,6 @@ func canEdit(v *onnx.Value, i int) bool {
 	if v.Const != nil {
 		return true
 	}
-	_, _, _, ok := piece(v, i)
-	return ok && v.Uses() == 1
+	_, _, ok := piece(v, i)
+	return ok
 }

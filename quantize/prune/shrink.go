@@ -60,12 +60,19 @@ func (s *shrinker) setInts(n *onnx.Node, i int, x []int64) {
 	n.SetInput(i, s.g.AddConst(s.g.NewConst("", tensor.Of(x, len(x)))))
 }
 
-// edit makes element k of the vector that n reads at input i be x.
+// edit makes element k of the vector that n reads at input i be x, for n alone.
 func (s *shrinker) edit(n *onnx.Node, i, k int, x int64) {
 	v := n.In[i]
 	if v.Const == nil {
-		n, i, k, _ = piece(v, k)
-		v = n.In[i]
+		at, place, _ := piece(v, k)
+		join := v.From
+		if v.Uses() > 1 {
+			join = s.g.NewNode(join.Op, slices.Clone(join.Attrs), slices.Clone(join.In), 1)
+			join.Out[0].Type = v.Type
+			s.g.Insert(n, join)
+			n.SetInput(i, join.Out[0])
+		}
+		n, i, k, v = join, at, place, join.In[at]
 	}
 	all, _ := ints(v)
 	all = slices.Clone(all)

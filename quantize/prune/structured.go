@@ -48,8 +48,8 @@ var keepSteps = []string{"shapes", "fold", "branches", "identities", "drop-ident
 // an unknown operator, an input or an output of the model has to do with stays,
 // and the report names it.
 //
-// The units with the least weight go: the norms of all slices of the weights
-// that would be cut, each divided by the mean of its weight. Equal ones go in
+// The units with the least weight go: the mean over all slices of weights that
+// would be cut of their norms, each divided by the mean norm of its weight's slices. Equal ones go in
 // the order of the graph, the first first. At least one unit of each dimension
 // stays.
 //
@@ -91,6 +91,7 @@ func structured(m *onnx.Model, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	copies := unshare(m.Graph)
 	c := settle(m.Graph, func(c *coupling, n *onnx.Node) { exclude(c, n, &o.Select) })
 	groups := c.collect(m.Graph)
 	s := &shrinker{c: c, g: m.Graph, gone: map[int]bool{}}
@@ -102,6 +103,11 @@ func structured(m *onnx.Model, o Options) (*Report, error) {
 	}
 	if err := s.apply(); err != nil {
 		return nil, err
+	}
+	for _, c := range copies {
+		if c.own.Const == c.first.Const {
+			c.node.SetInput(c.input, c.first)
+		}
 	}
 	m.Graph.Prune()
 	if err := s.agree(m); err != nil {
@@ -160,6 +166,44 @@ func simplify(m *onnx.Model) error {
 	return nil
 }
 
+// ownCopy is an input of a node that reads a copy of a vector that it shared.
+type ownCopy struct {
+	node       *onnx.Node
+	input      int
+	first, own *onnx.Value
+}
+
+// unshare gives every reader of a vector a value of its own, with the same
+// tensor. Exporters make one initializer of vectors that happen to be equal, such
+// as biases of zeros: layers that share one have no dimension in common.
+func unshare(g *onnx.Graph) []ownCopy {
+	vector := map[*onnx.Value]bool{}
+	for _, v := range g.Consts {
+		t := v.Const
+		if t == nil || v.Uses() < 2 || !t.DType().IsFloat() || slices.Contains(g.Inputs, v) || g.IsOutput(v) ||
+			slices.ContainsFunc(v.Users(), func(u *onnx.Node) bool { return u.Graph != g }) {
+			continue
+		}
+		vector[v] = t.Len() > 1 && slices.Max(t.Shape()) == t.Len()
+	}
+	var out []ownCopy
+	seen := map[*onnx.Value]bool{}
+	for _, n := range g.Nodes {
+		for i, v := range n.In {
+			if !vector[v] {
+				continue
+			}
+			if seen[v] {
+				own := g.AddConst(g.NewConst(g.FreshName(v.Name), v.Const))
+				n.SetInput(i, own)
+				out = append(out, ownCopy{n, i, v, own})
+			}
+			seen[v] = true
+		}
+	}
+	return out
+}
+
 // constantShape writes the shape of a Reshape without computing it, if all but
 // one of its sizes are known or those of the input at the same place.
 func constantShape(n *onnx.Node) ([]int64, bool) {
@@ -187,7 +231,7 @@ func constantShape(n *onnx.Node) ([]int64, bool) {
 
 // exclude pins what a layer that is not selected has.
 func exclude(c *coupling, n *onnx.Node, sel *quantize.Selection) {
-	if n.Domain != "" || weightInputs[n.Op] == nil {
+	if n.Domain != "" || weightInputs[n.Op] == nil && n.Op != "Gather" {
 		return
 	}
 	ok, why := sel.Allows(n)
@@ -204,9 +248,10 @@ func exclude(c *coupling, n *onnx.Node, sel *quantize.Selection) {
 	}
 }
 
-// outputs returns the dimension that a layer's neurons or channels are.
+// outputs returns the dimension that a layer's neurons or channels are, or the
+// width of an embedding. Of other nodes it is of size 1.
 func (c *coupling) outputs(n *onnx.Node) axis {
-	if len(n.Out) == 0 || n.Out[0] == nil {
+	if n.Domain != "" || len(n.Out) == 0 || n.Out[0] == nil {
 		return nil
 	}
 	l := c.layouts[n.Out[0]]
@@ -216,8 +261,12 @@ func (c *coupling) outputs(n *onnx.Node) axis {
 			return l[1]
 		}
 	case "Gemm", "MatMul":
-		if len(l) > 0 {
+		if w, _ := source(n.In[1]); w != nil && len(l) > 0 {
 			return l[len(l)-1]
+		}
+	case "Gather":
+		if data := c.layouts[n.In[0]]; n.In[0].Const != nil && len(data) > 1 {
+			return data[len(data)-1]
 		}
 	}
 	return nil
@@ -236,11 +285,8 @@ type group struct {
 func (c *coupling) collect(g *onnx.Graph) []*group {
 	byRoot := map[int]*group{}
 	var out []*group
-	for _, u := range weights(g) {
-		if u.node.Graph != g {
-			continue
-		}
-		flat, ok := c.flat(c.outputs(u.node))
+	for _, n := range g.Nodes {
+		flat, ok := c.flat(c.outputs(n))
 		if !ok {
 			continue
 		}
@@ -253,7 +299,7 @@ func (c *coupling) collect(g *onnx.Graph) []*group {
 				byRoot[root] = &group{score: map[int]float64{}}
 				out = append(out, byRoot[root])
 			}
-			name := quantize.NodeName(u.node)
+			name := quantize.NodeName(n)
 			if gr := byRoot[root]; !slices.Contains(gr.Layers, name) {
 				gr.Layers = append(gr.Layers, name)
 				distinct := map[int]bool{}
