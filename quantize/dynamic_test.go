@@ -113,7 +113,7 @@ func deviation(t *testing.T, got, want map[string]*tensor.Tensor) float64 {
 }
 
 // counts returns how often each operator occurs in m, nested graphs included.
-func counts(m *onnx.Model) map[string]int {
+func countOps(m *onnx.Model) map[string]int {
 	c := map[string]int{}
 	m.Graph.Walk(func(g *onnx.Graph) {
 		for _, n := range g.Nodes {
@@ -203,7 +203,7 @@ func TestDynamicOperators(t *testing.T) {
 				require.NoError(t, err)
 				require.NotEmpty(t, change(t, s, c.node).Format, s.Changes)
 				require.Less(t, s.After, s.Before)
-				got := counts(m)
+				got := countOps(m)
 				for op, n := range c.has {
 					if n >= 0 {
 						require.Equal(t, n, got[op], op)
@@ -277,7 +277,7 @@ func TestDynamicShares(t *testing.T) {
 	want := results(t, m)
 	_, err := Dynamic(m, DynamicConfig{})
 	require.NoError(t, err)
-	c := counts(m)
+	c := countOps(m)
 	require.Equal(t, 2, c["DynamicQuantizeLinear"], "x once, what is gathered once")
 	require.Equal(t, 1, c["Transpose"], "the table's codes are stored once")
 	stored := 0
@@ -313,7 +313,7 @@ func TestDynamicNested(t *testing.T) {
 	s, err := Dynamic(m, DynamicConfig{})
 	require.NoError(t, err)
 	require.Equal(t, 3, s.Changed())
-	require.Equal(t, 1, counts(m)["DynamicQuantizeLinear"], "branches use what is quantised around them")
+	require.Equal(t, 1, countOps(m)["DynamicQuantizeLinear"], "branches use what is quantised around them")
 	require.Less(t, deviation(t, results(t, m), want), 0.03)
 }
 
@@ -401,7 +401,7 @@ func TestDynamicFoldsWeights(t *testing.T) {
 	s, err := Dynamic(m, DynamicConfig{})
 	require.NoError(t, err)
 	require.Equal(t, 1, s.Changed(), s.Changes)
-	require.Zero(t, counts(m)["Concat"])
+	require.Zero(t, countOps(m)["Concat"])
 	require.Less(t, s.After, s.Before/2)
 	require.Less(t, deviation(t, results(t, m), want), 0.03)
 }

@@ -83,7 +83,7 @@ func TestHalf(t *testing.T) {
 			if c.c.HalfIO {
 				io, casts = d, 0
 			}
-			require.Equal(t, casts, counts(m)["Cast"])
+			require.Equal(t, casts, countOps(m)["Cast"])
 			require.Equal(t, io, m.Graph.Inputs[0].Type.DType)
 			for i, name := range []string{"y0", "y1"} {
 				require.Equal(t, io, m.Graph.Outputs[i].Type.DType)
@@ -305,7 +305,7 @@ func TestHalfChoices(t *testing.T) {
 	s, err = Half(m, HalfConfig{Float32: []string{"Gemm"}})
 	require.NoError(t, err)
 	require.Zero(t, s.Changed())
-	require.Zero(t, counts(m)["Cast"])
+	require.Zero(t, countOps(m)["Cast"])
 	require.Contains(t, change(t, s, "Transpose2").Reason, "between")
 
 	_, err = Half(m, HalfConfig{Type: tensor.Float64})

@@ -23,8 +23,8 @@ func gaussian(seed uint64, n int) []float32 {
 	return w
 }
 
-// squaredError is that of b, relative.
-func squaredError(b *Blocks, w []float32) float64 {
+// blocksError is that of b, relative.
+func blocksError(b *Blocks, w []float32) float64 {
 	var e, s float64
 	for i, v := range w {
 		n, k := i/b.K, i%b.K
@@ -55,12 +55,12 @@ func TestRTN(t *testing.T) {
 					plain.Codes[row*k+j*block+l] = uint8(math.RoundToEven(float64(v/plain.Scales[i])) + float64(half))
 				}
 			}
-			reference := squaredError(plain, w)
+			reference := blocksError(plain, w)
 			for _, g := range []BlockGrid{{bits, block, true, true}, {bits, block, true, false}, {bits, block, false, false}} {
 				b, err := RTN(w, n, k, nil, g, 1)
 				require.NoError(t, err)
 				require.Equal(t, g.Symmetric, b.Zeros == nil)
-				e := squaredError(b, w)
+				e := blocksError(b, w)
 				require.Less(t, e, reference, g)
 				if bits == 4 {
 					require.Less(t, e, 0.88*reference, g)
@@ -167,7 +167,7 @@ func TestWeightOnlyFormats(t *testing.T) {
 						s, err := WeightOnly(m, WeightOnlyConfig{Format: format, Bits: bits, Block: block, Asymmetric: asymmetric, Embeddings: true, Threads: 2})
 						require.NoError(t, err)
 						require.Equal(t, 5, s.Changed(), s.Changes)
-						c := counts(m)
+						c := countOps(m)
 						if format == MatMulNBits {
 							require.Equal(t, 4, c["MatMulNBits"])
 							require.Equal(t, 1, c["GatherBlockQuantized"])
@@ -258,7 +258,7 @@ func TestWeightOnlyErrors(t *testing.T) {
 		_, err := WeightOnly(m, c.c)
 		require.ErrorContains(t, err, c.text)
 		require.Len(t, m.Graph.Nodes, nodes)
-		require.Equal(t, 0, counts(m)["MatMulNBits"])
+		require.Equal(t, 0, countOps(m)["MatMulNBits"])
 	}
 	s, err := WeightOnly(m, WeightOnlyConfig{})
 	require.NoError(t, err)
