@@ -8,7 +8,8 @@ import (
 
 // paddingMask returns the mask that a key padding mask stands for: filter is
 // added to the scores of the keys to leave out. Shapes are int32[b] (how many
-// keys count), [b, t] and [b, lq, t] (0: leave out).
+// keys count), [2b] (the ends of those that count, then where they begin),
+// [b, t] and [b, lq, t] (0: leave out).
 func paddingMask[T floating](c *Call, i int, name string, a *attention[T], filter float64) (*attentionMask[T], error) {
 	t := c.T(i)
 	if t == nil {
@@ -22,10 +23,11 @@ func paddingMask[T floating](c *Call, i int, name string, a *attention[T], filte
 	fail := fmt.Errorf("%w: %s of shape %v, batch %d, %d queries, %d keys", ErrUnsupported, name, shape, a.batch, a.lq, a.lk)
 	m := &attentionMask[T]{n: a.lk, b: a.lk}
 	switch {
-	case len(shape) == 1 && shape[0] == a.batch:
+	case len(shape) == 1 && (shape[0] == a.batch || shape[0] == 2*a.batch):
 		m.add = make([]T, a.batch*a.lk)
 		for k := range m.add {
-			if k%a.lk >= v[k/a.lk] {
+			b, j := k/a.lk, k%a.lk
+			if j >= v[b] || len(v) > a.batch && j < v[a.batch+b] {
 				m.add[k] = T(filter)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 //
 //	query: T[b, lq, h*d]    key: T[b, lk, h*d] or [b, h, lk, d]    value: T[b, lk, h*dv] or [b, h, lk, dv]
 //	bias (optional): T[h*d + h*d + h*dv], added to query, key and value
-//	key_padding_mask (optional): int32[b], [b, t] or [b, lq, t]; mask_filter_value is added where it says no
+//	key_padding_mask (optional): int32[b], [2b], [b, t] or [b, lq, t]; mask_filter_value is added where it says no
 //	attention_bias (optional): T, broadcasts to [b, h, lq, t]
 //	past_key, past_value (optional, both): T[b, h, p, d]
 //	output: T[b, lq, h*dv]    present_key, present_value (optional): T[b, h, t, d], t = p + lk
