@@ -137,6 +137,9 @@ func (f *quantizeFlags) check(cmd *cobra.Command) error {
 	if err := only("weight-only", "bits", "portable", "accuracy-level", "embeddings", "skip-head"); err != nil {
 		return err
 	}
+	if _, err := quantize.ParseMethod(f.method); err != nil {
+		return usageError("--method: %v", err)
+	}
 	if f.maxDrop != "" {
 		s, isPercent := strings.CutSuffix(strings.TrimSpace(f.maxDrop), "%")
 		v, err := strconv.ParseFloat(s, 64)
@@ -181,7 +184,7 @@ func (f *quantizeFlags) staticConfig() (c quantize.StaticConfig, err error) {
 	return c, err
 }
 
-// job is one call of quantize.
+// quantizeJob is one call of quantize.
 type quantizeJob struct {
 	*quantizeFlags
 	cmd    *cobra.Command
@@ -288,7 +291,7 @@ type recipe struct {
 }
 
 func (j *quantizeJob) recipe() recipe {
-	method, _ := quantize.ParseMethod(j.method) // static checks it
+	method, _ := quantize.ParseMethod(j.method) // checked
 	return recipe{j.mode, method, j.bits}
 }
 
@@ -425,6 +428,9 @@ func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
 	}
 	if err != nil {
 		return false, err
+	}
+	if !slices.ContainsFunc(tried, func(c quantize.Candidate) bool { return c.Error == "" }) {
+		return false, fmt.Errorf("no way to quantise works: %s: %s", tried[0].Recipe, tried[0].Error)
 	}
 	if i < 0 {
 		j.result.OK, j.result.Output, j.result.Mode = false, "", "search"
