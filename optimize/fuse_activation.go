@@ -159,6 +159,21 @@ var activationForms = []*Rule{
 		},
 	},
 	{
+		Name: "leaky-relu", Doc: "PRelu with the same constant slope everywhere => LeakyRelu",
+		Pattern: Op("PRelu", Var("x"), ConstAny("slope")),
+		Where:   keepsFloats,
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			slope, ok := scalar(m.Const("slope"))
+			if !ok || float64(float32(slope)) != slope { // an attribute is float32
+				return nil
+			}
+			return b.Ops("", "LeakyRelu", onnx.NewAttrs("alpha", float32(slope)), 1, m.Var("x"))
+		},
+		Example: func(b *ops.Builder) {
+			ret(b, b.Op("PRelu", nil, in(b, "x", 2, 3), f32(b, 0.3)))
+		},
+	},
+	{
 		Name: "clip", Doc: "Min and Max with constants => Clip",
 		Pattern: AnyOf(Op("Min", Op("Max", Var("x"), ConstAny("lo")), ConstAny("hi")), Op("Max", Op("Min", Var("x"), ConstAny("hi")), ConstAny("lo"))),
 		Where:   func(m *Match) bool { return keepsFloats(m) && m.Root.Opset >= 12 },
