@@ -58,6 +58,9 @@ func (j *quantizeJob) tell(ctx context.Context) error {
 	}
 	j.settings()
 	if j.report != "" {
+		if err := j.histograms(ctx); err != nil {
+			return err
+		}
 		if err := r.writeReport(j.report); err != nil {
 			return err
 		}
@@ -142,6 +145,95 @@ func leftFloat(changes []quantize.Change) string {
 		order[i] = fmt.Sprintf("%d %s", count[k], k)
 	}
 	return clip(strings.Join(order, ", "), 300)
+}
+
+// maxHistograms bounds those of a report, of weights and of activations each.
+const maxHistograms = 24
+
+// histograms draws the largest weights and, of a static model, activations of the
+// first samples with the ranges that were chosen for them.
+func (j *quantizeJob) histograms(ctx context.Context) error {
+	r := j.result
+	formats := map[string]string{}
+	for _, c := range r.Changes {
+		formats[c.Node] = c.Format
+	}
+	var weights []*onnx.Value
+	for _, n := range j.ready.Graph.Nodes {
+		for _, v := range n.In {
+			if v != nil && v.Const != nil && v.Const.DType() == tensor.Float32 && v.Const.Rank() > 1 && formats[quantize.NodeName(n)] != "" && !slices.Contains(weights, v) {
+				weights = append(weights, v)
+			}
+		}
+	}
+	slices.SortStableFunc(weights, func(a, b *onnx.Value) int { return b.Const.Len() - a.Const.Len() })
+	for _, v := range weights[:min(maxHistograms, len(weights))] {
+		x, err := tensor.Float64s(v.Const)
+		if err != nil || len(x) == 0 {
+			continue
+		}
+		most := max(slices.Max(x), -slices.Min(x))
+		r.histograms = append(r.histograms, histogramOf("weights", v.Name, x, [2]float64{-most, most}))
+	}
+	ranges := j.ranges[j.recipe().method]
+	if len(ranges) == 0 {
+		return nil
+	}
+	c, err := j.staticConfig()
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, name := range quantize.Activations(j.ready, c) {
+		if _, ok := ranges[name]; ok && len(names) < maxHistograms && !slices.ContainsFunc(j.ready.Graph.Inputs, func(v *onnx.Value) bool { return v.Name == name }) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	s, err := runtime.New(j.ready, j.options())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for b, err := range j.src.Batches(ctx) {
+		if err != nil {
+			return err
+		}
+		out, err := s.Run(ctx, b.Values(), names...)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			t, ok := out[name].(*tensor.Tensor)
+			if !ok || t.Len() == 0 {
+				continue
+			}
+			x, err := tensor.Float64s(t)
+			if err != nil {
+				return err
+			}
+			g := ranges[name]
+			r.histograms = append(r.histograms, histogramOf("values of", name, x, [2]float64{float64(g.Lo), float64(g.Hi)}))
+		}
+		break
+	}
+	return nil
+}
+
+// histogramOf counts x, which is not empty, in equal bins.
+func histogramOf(kind, name string, x []float64, clip [2]float64) histogramPlot {
+	const bins = 80
+	h := histogramPlot{name: name, kind: kind, counts: make([]float64, bins), lo: slices.Min(x), hi: slices.Max(x), clip: clip}
+	for _, v := range x {
+		i := 0
+		if h.hi > h.lo {
+			i = min(int((v-h.lo)/(h.hi-h.lo)*bins), bins-1)
+		}
+		h.counts[i]++
+	}
+	return h
 }
 
 // fileBytes is the size of a model with its external data.

@@ -91,7 +91,7 @@ func TestQuantize(t *testing.T) {
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "r.html"))
 	require.NoError(t, err)
-	for _, want := range []string{"<svg", "Which nodes hurt", "signal to noise", "</html>"} {
+	for _, want := range []string{"<svg", "Which nodes hurt", "signal to noise", "Distributions and the ranges", "weights ", "values of ", "</html>"} {
 		assert.Contains(t, string(page), want)
 	}
 	assert.NotContains(t, string(page), "ZgotmplZ")
