@@ -154,3 +154,27 @@ func TestQuantizeErrors(t *testing.T) {
 	require.Equal(t, exitFailed, r.code)
 	assert.Contains(t, r.err, "quantised already")
 }
+
+func TestConvertCompute(t *testing.T) {
+	samples, _ := mnistSamples(t)
+	out := filepath.Join(t.TempDir(), "half.onnx")
+	for _, args := range [][]string{{"--to", "float16"}, {"--to", "float16", "--calibrate", samples, "--half-io"}, {"--to", "bfloat16"}} {
+		r := ok(t, append([]string{"convert", modelOf("mlp_mnist"), "-o", out, "--compute"}, args...)...)
+		assert.Contains(t, r.out, " in "+args[1])
+		ok(t, "check", out)
+		ok(t, "run", out, "--random", "1")
+	}
+	s, err := runtime.Open(modelOf("mlp_mnist"), runtime.Options{})
+	require.NoError(t, err)
+	logits := s.Outputs()[0].Name
+	require.NoError(t, s.Close())
+	r := ok(t, "convert", modelOf("mlp_mnist"), "-o", out, "--compute", "--to", "float16", "--exclude", logits)
+	assert.Contains(t, r.out, "in float32 stay: ")
+	for _, args := range [][]string{{"--compute"}, {"--to", "float32", "--compute"}, {"--to", "float16", "--half-io"}} {
+		r := gneiss(t, append([]string{"convert", modelOf("mlp_mnist"), "-o", out}, args...)...)
+		require.Equal(t, exitUsage, r.code, args)
+	}
+	r = gneiss(t, "convert", modelOf("mlp_mnist"), "-o", out, "--to", "float16", "--compute", "--exclude", "nobody")
+	require.Equal(t, exitFailed, r.code)
+	assert.Contains(t, r.err, `no node "nobody"`)
+}
