@@ -71,7 +71,7 @@ var (
 //     order of their paths. Other files are passed over, and so is a labels.csv
 //     beside others.
 //
-// Files are looked for now and read when their batch is asked for.
+// Open looks for files; they are read when their batch is asked for.
 func Open(path string, o Options) (Source, error) {
 	if o.BatchSize < 0 {
 		return nil, fmt.Errorf("data: Options.BatchSize is %d, want 0 or more", o.BatchSize)
