@@ -25,22 +25,32 @@ func archTables() []*table {
 		rotate: func(dst, src unsafe.Pointer, half int, c, s unsafe.Pointer, n int) {
 			whole := n &^ 7
 			rotateNEON(dst, src, half, c, s, whole)
-			rotateGo(unsafe.Add(dst, 4*whole), unsafe.Add(src, 4*whole), half, unsafe.Add(c, 4*whole), unsafe.Add(s, 4*whole), n-whole)
+			if whole < n {
+				rotateGo(unsafe.Add(dst, 4*whole), unsafe.Add(src, 4*whole), half, unsafe.Add(c, 4*whole), unsafe.Add(s, 4*whole), n-whole)
+			}
 		},
 		rotatePairs: func(dst, src, c, s unsafe.Pointer, n int) {
 			whole := n &^ 7
 			rotatePairsNEON(dst, src, c, s, whole)
-			rotatePairsGo(unsafe.Add(dst, 4*whole), unsafe.Add(src, 4*whole), unsafe.Add(c, 2*whole), unsafe.Add(s, 2*whole), n-whole)
+			if whole < n {
+				rotatePairsGo(unsafe.Add(dst, 4*whole), unsafe.Add(src, 4*whole), unsafe.Add(c, 2*whole), unsafe.Add(s, 2*whole), n-whole)
+			}
 		},
 		addLargest: func(s, add unsafe.Pointer, n int) float32 {
 			whole := n &^ 7
 			m := addLargestNEON(s, add, whole)
-			return max(m, addLargestGo(unsafe.Add(s, 4*whole), unsafe.Add(add, 4*whole), n-whole))
+			if whole < n {
+				m = max(m, addLargestGo(unsafe.Add(s, 4*whole), unsafe.Add(add, 4*whole), n-whole))
+			}
+			return m
 		},
 		keepLargest: func(s, keep unsafe.Pointer, n int) float32 {
 			whole := n &^ 7
 			m := keepLargestNEON(s, keep, whole)
-			return max(m, keepLargestGo(unsafe.Add(s, 4*whole), unsafe.Add(keep, whole), n-whole))
+			if whole < n {
+				m = max(m, keepLargestGo(unsafe.Add(s, 4*whole), unsafe.Add(keep, whole), n-whole))
+			}
+			return m
 		},
 	}}
 }

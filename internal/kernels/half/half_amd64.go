@@ -73,6 +73,8 @@ func eights(f, rest convertFunc, src, dst int) convertFunc {
 	return func(d, s unsafe.Pointer, n int) {
 		whole := n &^ 7
 		f(d, s, whole)
-		rest(unsafe.Add(d, dst*whole), unsafe.Add(s, src*whole), n-whole)
+		if whole < n {
+			rest(unsafe.Add(d, dst*whole), unsafe.Add(s, src*whole), n-whole)
+		}
 	}
 }

@@ -83,14 +83,14 @@ func best() *table {
 	return tables[0]
 }
 
-// eight writes the codes of eight k as [k][Width] and returns where the next
-// begin.
-func eight(b unsafe.Pointer, wide bool, dst *[8 * Width]byte) unsafe.Pointer {
+// eight writes the codes of eight k, those at b+at, as [k][Width] and returns
+// the distance of the next from b.
+func eight(b unsafe.Pointer, at int, wide bool, dst *[8 * Width]byte) int {
 	n := 4 * Width
 	if wide {
 		n = 8 * Width
 	}
-	for i, v := range unsafe.Slice((*byte)(b), n) {
+	for i, v := range unsafe.Slice((*byte)(unsafe.Add(b, at)), n) {
 		k, j := i%4+i/(4*Width)*4, i/4%Width
 		if wide {
 			dst[k*Width+j] = v
@@ -98,7 +98,7 @@ func eight(b unsafe.Pointer, wide bool, dst *[8 * Width]byte) unsafe.Pointer {
 		}
 		dst[k*Width+j], dst[(k+4)*Width+j] = v&15, v>>4
 	}
-	return unsafe.Add(b, n)
+	return at + n
 }
 
 // offset is what float routines take from codes and zero points.
@@ -125,11 +125,11 @@ func tileGo(g *tile, wide bool, kind int) {
 	var codes [8 * Width]byte
 	var zeros [Width]float32
 	sums := make([][Width]float32, g.rows)
-	b := g.b
+	at := 0
 	for q := range g.blocks {
 		acc := make([][Width]int32, g.rows)
 		for k := 0; k < g.groups*4; k += 8 {
-			b = eight(b, wide, &codes)
+			at = eight(g.b, at, wide, &codes)
 			for i := range acc {
 				row := unsafe.Slice((*int8)(unsafe.Add(g.a, i*g.lda+q*g.groups*4+k)), 8)
 				for e, v := range row {
@@ -162,11 +162,11 @@ func tileGo(g *tile, wide bool, kind int) {
 func rowGo(blocks, groups int, x, sums, b, zeros, bscales, y unsafe.Pointer, wide bool, kind int) {
 	var codes [8 * Width]byte
 	var z, sum [Width]float32
-	off := offset(wide)
+	off, at := offset(wide), 0
 	for q := range blocks {
 		var acc [Width]float32
 		for k := 0; k < groups*4; k += 8 {
-			b = eight(b, wide, &codes)
+			at = eight(b, at, wide, &codes)
 			for e, v := range (*[8]float32)(unsafe.Add(x, (q*groups*4+k)*4)) {
 				for j, c := range codes[e*Width : (e+1)*Width] {
 					acc[j] += v * (float32(c) - off)
@@ -195,17 +195,18 @@ func expandGo(blocks, groups int, b, zeros, bscales unsafe.Pointer, zero float32
 	for j := range z {
 		z[j] = zero + off
 	}
+	at, to := 0, 0
 	for q := range blocks {
 		zerosOf(zeros, q, kind, &z)
 		bs := (*[Width]float32)(unsafe.Add(bscales, q*Width*4))
 		for range groups / 2 {
-			b = eight(b, wide, &codes)
+			at = eight(b, at, wide, &codes)
 			for k := range 8 {
-				out := (*[Width]float32)(dst)
+				out := (*[Width]float32)(unsafe.Add(dst, to))
 				for j := range out {
 					out[j] = (float32(codes[k*Width+j]) - z[j]) * bs[j]
 				}
-				dst = unsafe.Add(dst, 2*Width*4)
+				to += 2 * Width * 4
 			}
 		}
 	}

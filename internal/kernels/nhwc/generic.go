@@ -48,6 +48,14 @@ func tileGo[T Float](rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b,
 	}
 }
 
+// after returns p moved by n bytes, or nil if p is nil.
+func after(p unsafe.Pointer, n int) unsafe.Pointer {
+	if p == nil {
+		return nil
+	}
+	return unsafe.Add(p, n)
+}
+
 // goLanes is the number of channels that the Go routines do at a time.
 const goLanes = 8
 

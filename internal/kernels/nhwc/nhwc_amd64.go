@@ -67,9 +67,8 @@ func tile2(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsa
 			tiles = &avx2c8x
 		}
 		tiles[rows](segs, kc, a, aseg, aoff, b, c, z, coff, bias, mask, m, lim, next)
-		b, coff = unsafe.Add(b, 64), coff+64
-		if bias != nil {
-			bias = unsafe.Add(bias, 64)
+		if j+16 < w {
+			b, bias, coff = after(b, 64), after(bias, 64), coff+64
 		}
 	}
 }

@@ -31,9 +31,8 @@ func tileNEON(rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z u
 			f = neonV2x[rows]
 		}
 		f(segs, kc, a, aseg, aoff, b, c, z, coff, bias, min(16, w-j), mode, lim)
-		b, coff = unsafe.Add(b, 64), coff+64
-		if bias != nil {
-			bias = unsafe.Add(bias, 64)
+		if j+16 < w {
+			b, bias, coff = after(b, 64), after(bias, 64), coff+64
 		}
 	}
 }

@@ -55,13 +55,11 @@ func total[T float32 | int32](s []T) (t T) {
 
 func readGeneric(n int, src, out unsafe.Pointer) {
 	var a, b, c, d uint64
-	for ; n > 0; n-- {
-		p := (*[8]uint64)(src)
+	for _, p := range unsafe.Slice((*[8]uint64)(src), n) {
 		a += p[0] + p[4]
 		b += p[1] + p[5]
 		c += p[2] + p[6]
 		d += p[3] + p[7]
-		src = unsafe.Add(src, 64)
 	}
 	*(*uint64)(out) = a + b + c + d
 }
