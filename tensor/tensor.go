@@ -205,6 +205,9 @@ func Data[T Element](t *Tensor) []T {
 	if t.dtype == String {
 		return any(t.str).([]T)
 	}
+	if t.n == 0 { // there may be no room for a T
+		return []T{}
+	}
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(t.data))), t.n)
 }
 
