@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -21,6 +22,7 @@ func init() {
 		Numerics:    Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
 		Versions: binaryVersions(1, tensor.Undefined, vecTable(addTable)),
+		Grad:     gradAdd,
 	})
 }
 
@@ -28,4 +30,8 @@ func addTable(t *vec.Table) byType {
 	return merge(floatPairs(addFloat32(t), addPair[float64]()), integerPairs(
 		addPair[int8]().kernel(), addPair[int16]().kernel(), addPair[int32]().kernel(), addPair[int64]().kernel(),
 		addPair[uint8]().kernel(), addPair[uint16]().kernel(), addPair[uint32]().kernel(), addPair[uint64]().kernel()))
+}
+
+func gradAdd(c *GradContext) []*onnx.Value {
+	return []*onnx.Value{c.SumTo(c.DOut[0], c.X(0)), c.SumTo(c.DOut[0], c.X(1))}
 }

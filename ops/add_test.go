@@ -34,3 +34,12 @@ func TestAdd(t *testing.T) {
 		{Op: "Add", In: Vals(I64([]int{2, 1}, 5, -6), I64([]int{2}, 7, 8)), Want: Vals(I64([]int{2, 2}, 12, 13, 1, 2))},
 	})
 }
+
+func TestAddGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Add", In: Vals(Normal(1, 2, 3), Normal(2, 2, 3))},
+		{Op: "Add", In: Vals(Normal(1, 4, 2, 3), Normal(2, 3))},
+		{Op: "Add", In: Vals(Normal(1, 2, 1), Normal(2, 5, 1, 3))},
+		{Op: "Add", In: Vals(Normal(1), Normal(2, 2))},
+	})
+}

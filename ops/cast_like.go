@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -21,6 +22,9 @@ func init() {
 		Versions: []Version{
 			// 19 brought saturate, 24 round_mode; others only widen the types.
 			{Since: 15, In: N(2), Out: N(1), Infer: inferCastLike, Build: buildCastLike},
+		},
+		Grad: func(c *GradContext) []*onnx.Value { // straight through, as Cast
+			return []*onnx.Value{c.Op("CastLike", nil, c.DOut[0], c.X(0))}
 		},
 	})
 }

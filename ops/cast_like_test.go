@@ -18,3 +18,7 @@ func TestCastLike(t *testing.T) {
 		{Op: "CastLike", In: Vals(Of([]int{1}, "x"), x), Want: Vals(x), Err: "want a number"},
 	})
 }
+
+func TestCastLikeGradient(t *testing.T) {
+	Gradients(t, []GradCase{{Op: "CastLike", In: Vals(Normal(1, 3), Normal(2, 1)), Flat: []int{1}}})
+}

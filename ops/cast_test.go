@@ -69,3 +69,9 @@ func TestCast(t *testing.T) {
 		{Op: "Cast", Attrs: to(tensor.Float32), In: Vals(Of([]int{1}, complex64(1))), Want: Vals(x), Err: "not supported"},
 	})
 }
+
+func TestCastGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Cast", Attrs: onnx.NewAttrs("to", int(tensor.Float64)), In: Vals(Normal(1, 3)), Only64: true},
+	})
+}

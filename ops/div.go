@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -21,6 +22,7 @@ func init() {
 		Numerics: Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
 		Versions: binaryVersions(1, tensor.Undefined, vecTable(divTable)),
+		Grad:     gradDiv,
 	})
 }
 
@@ -28,4 +30,14 @@ func divTable(t *vec.Table) byType {
 	return merge(floatPairs(divFloat32(t), divPair[float64]()), integerPairs(
 		checkedKernel(divPair[int8](), noZero[int8]), checkedKernel(divPair[int16](), noZero[int16]), checkedKernel(divPair[int32](), noZero[int32]), checkedKernel(divPair[int64](), noZero[int64]),
 		checkedKernel(divPair[uint8](), noZero[uint8]), checkedKernel(divPair[uint16](), noZero[uint16]), checkedKernel(divPair[uint32](), noZero[uint32]), checkedKernel(divPair[uint64](), noZero[uint64])))
+}
+
+// gradDiv: dA = dC/B, dB = -dC·C/B.
+func gradDiv(c *GradContext) []*onnx.Value {
+	d := c.Over(c.DOut[0], c.X(1))
+	out := []*onnx.Value{c.SumTo(d, c.X(0)), nil}
+	if c.Needs(1) {
+		out[1] = c.Negated(c.SumTo(c.Times(d, c.Y(0)), c.X(1)))
+	}
+	return out
 }

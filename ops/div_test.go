@@ -38,3 +38,10 @@ func TestDiv(t *testing.T) {
 		{Op: "Div", In: Vals(F32([]int{3}, 1, -1, 0), F32([]int{}, 0)), Want: Vals(F32([]int{3}, inf, -inf, nan))},
 	})
 }
+
+func TestDivGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Div", In: Vals(Normal(1, 2, 3), Between(2, 0.5, 2, 2, 3))},
+		{Op: "Div", In: Vals(Normal(1, 3), Between(2, 0.5, 2, 2, 1))},
+	})
+}

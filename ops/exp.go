@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Exp: output = e^input, element-wise.
@@ -19,5 +20,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Exp, mapLoop(math.Exp)) })),
+		Grad:     gradUnary(func(_ *GradContext, _, y *onnx.Value) *onnx.Value { return y }),
 	})
 }

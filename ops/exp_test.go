@@ -32,3 +32,9 @@ func TestExp(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestExpGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Exp", In: Vals(Normal(1, 2, 3))},
+	})
+}

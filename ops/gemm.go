@@ -35,6 +35,7 @@ func init() {
 			// 13 added bfloat16.
 			{Since: 11, In: Arity{2, 3}, Out: N(1), Infer: inferGemm, Build: buildGemmPlain},
 		},
+		Grad: gradGemm,
 	})
 }
 
@@ -183,4 +184,32 @@ func addScaled[T gemm.Number](c *Call, y, cd []T, cs []int, m, n int, alpha, bet
 			}
 		}
 	})
+}
+
+// gradGemm: with A', B' as they enter the product, dA' = alpha·dY·B'ᵀ,
+// dB' = alpha·A'ᵀ·dY, dC = beta·dY summed over what was broadcast.
+func gradGemm(c *GradContext) []*onnx.Value {
+	p, a, b, d := readGemm(&c.Attr), c.X(0), c.X(1), c.DOut[0]
+	gemm := func(x, y *onnx.Value, tx, ty bool) *onnx.Value {
+		return c.Op("Gemm", onnx.NewAttrs("alpha", p.alpha, "transA", tx, "transB", ty), x, y)
+	}
+	out := make([]*onnx.Value, 3)
+	if c.Needs(0) {
+		if p.transA { // A = A'ᵀ
+			out[0] = gemm(b, d, p.transB, true)
+		} else {
+			out[0] = gemm(d, b, false, !p.transB)
+		}
+	}
+	if c.Needs(1) {
+		if p.transB {
+			out[1] = gemm(d, a, true, p.transA)
+		} else {
+			out[1] = gemm(a, d, !p.transA, false)
+		}
+	}
+	if c.Needs(2) {
+		out[2] = c.Scaled(c.SumTo(d, c.X(2)), float64(p.beta))
+	}
+	return out
 }

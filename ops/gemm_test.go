@@ -36,3 +36,12 @@ func TestGemm(t *testing.T) {
 		{Op: "Gemm", Opset: 9, In: Vals(a, b), Want: Vals(full), Err: "2 inputs, want 3"},
 	})
 }
+
+func TestGemmGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Gemm", In: Vals(Normal(1, 3, 4), Normal(2, 4, 5), Normal(3, 5))},
+		{Op: "Gemm", Attrs: onnx.NewAttrs("transA", 1, "alpha", float32(0.5), "beta", float32(2)), In: Vals(Normal(1, 4, 3), Normal(2, 4, 5), Normal(3, 3, 1))},
+		{Op: "Gemm", Attrs: onnx.NewAttrs("transB", 1), In: Vals(Normal(1, 3, 4), Normal(2, 5, 4))},
+		{Op: "Gemm", Attrs: onnx.NewAttrs("transA", 1, "transB", 1), In: Vals(Normal(1, 4, 3), Normal(2, 5, 4), Normal(3))},
+	})
+}

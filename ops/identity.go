@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // Identity: output = input, of any type.
 //
 //	input: V    output: V
@@ -12,6 +14,7 @@ func init() {
 			// 13 and later only widen the types.
 			{Since: 1, In: N(1), Out: N(1), Infer: inferIdentity, Build: buildIdentity},
 		},
+		Grad: func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.DOut[0]} },
 	})
 }
 

@@ -14,3 +14,9 @@ func TestIdentity(t *testing.T) {
 		{Op: "Identity", In: Vals(x, x), Want: Vals(x), Err: "2 inputs, want 1"},
 	})
 }
+
+func TestIdentityGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Identity", In: Vals(Normal(1, 2, 2))},
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Log: output = the natural logarithm of input, element-wise.
@@ -19,5 +20,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Log, mapLoop(math.Log)) })),
+		Grad:     func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Over(c.DOut[0], c.X(0))} },
 	})
 }

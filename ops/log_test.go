@@ -32,3 +32,9 @@ func TestLog(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestLogGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Log", In: Vals(Between(1, 0.2, 3, 5))},
+	})
+}

@@ -74,3 +74,16 @@ func TestMatMul(t *testing.T) {
 		{Op: "MatMul", In: Vals(Of([]int{1, 1}, true), Of([]int{1, 1}, true)), Want: Vals(y), Err: "not supported: element type bool"},
 	})
 }
+
+func TestMatMulGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "MatMul", In: Vals(Normal(1, 3, 4), Normal(2, 4, 5))},
+		{Op: "MatMul", In: Vals(Normal(1, 2, 3, 4), Normal(2, 4, 5))},
+		{Op: "MatMul", In: Vals(Normal(1, 2, 1, 3, 4), Normal(2, 3, 4, 5))},
+		{Op: "MatMul", In: Vals(Normal(1, 3, 4), Normal(2, 2, 4, 5))},
+		{Op: "MatMul", In: Vals(Normal(1, 4), Normal(2, 2, 4, 5))},
+		{Op: "MatMul", In: Vals(Normal(1, 2, 3, 4), Normal(2, 4))},
+		{Op: "MatMul", In: Vals(Normal(1, 4), Normal(2, 4, 5))},
+		{Op: "MatMul", In: Vals(Normal(1, 4), Normal(2, 4))},
+	})
+}

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -21,6 +22,9 @@ func init() {
 		Numerics:    Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
 		Versions: binaryVersions(1, tensor.Undefined, vecTable(mulTable)),
+		Grad: gradBinary(
+			func(c *GradContext, d, _, b *onnx.Value) *onnx.Value { return c.Times(d, b) },
+			func(c *GradContext, d, a, _ *onnx.Value) *onnx.Value { return c.Times(d, a) }),
 	})
 }
 

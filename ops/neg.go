@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -23,5 +24,6 @@ func init() {
 				byType{tensor.Int8: unaryKernel(negLoop[int8]), tensor.Int16: unaryKernel(negLoop[int16]), tensor.Int32: unaryKernel(negLoop[int32]), tensor.Int64: unaryKernel(negLoop[int64])},
 			)
 		})),
+		Grad: func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Negated(c.DOut[0])} },
 	})
 }

@@ -34,3 +34,9 @@ func TestNeg(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestNegGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Neg", In: Vals(Normal(1, 2, 3))},
+	})
+}

@@ -21,6 +21,10 @@ type Op struct {
 	AnyOrder bool
 	Numerics Numerics
 	Versions []Version
+	// Grad builds the gradients of the inputs from those of the outputs, for nodes
+	// of the newest version; nil for an input means none. Nil: the operator is not
+	// differentiable, or by its expansion only.
+	Grad func(*GradContext) []*onnx.Value
 }
 
 // Version is an operator as of one opset. It holds until the next Version.

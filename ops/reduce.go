@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -694,4 +695,34 @@ func reduceFloats(f32, f64 Kernel) byType {
 func (m byType) with(d tensor.DType, k Kernel) byType {
 	m[d] = k
 	return m
+}
+
+// unreduced returns d, which has the shape of the result of a reduction whose
+// axes are input 1, with the reduced dimensions as 1.
+func (c *GradContext) unreduced(d *onnx.Value) *onnx.Value {
+	if c.Attr.Bool("keepdims", true) {
+		return d
+	}
+	x, axes := c.X(0), c.X(1)
+	empty := axes == nil
+	if axes != nil {
+		if n, ok := axes.Type.Static(); ok && len(n) == 1 && n[0] == 0 {
+			empty = true
+		}
+	}
+	switch {
+	case empty && c.Attr.Bool("noop_with_empty_axes", false):
+		return d
+	case empty:
+		if !x.Type.Ranked {
+			c.Fail(fmt.Errorf("data is %v, want a known rank", x.Type))
+			return nil
+		}
+		ones := make([]int, len(x.Type.Dims))
+		for i := range ones {
+			ones[i] = 1
+		}
+		return c.Op("Reshape", nil, d, c.Ints(ones...))
+	}
+	return c.Op("Unsqueeze", nil, d, axes)
 }

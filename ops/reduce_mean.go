@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -17,7 +18,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceMean.html
 func init() {
-	register(&Op{Name: "ReduceMean", Numerics: Rounding, Versions: reduceVersions(18, buildReduceMean, nil)})
+	register(&Op{Name: "ReduceMean", Numerics: Rounding, Versions: reduceVersions(18, buildReduceMean, nil), Grad: gradReduceMean})
 }
 
 func buildReduceMean(b *BuildContext, p reduceParams) (Kernel, error) {
@@ -49,4 +50,14 @@ func reduceMeanInts[T, A reduceReal](p reduceParams, r reducer[T, A]) Kernel {
 		}
 		return nil
 	}
+}
+
+// gradReduceMean: the gradient of a mean goes to all n elements of its set, 1/n
+// of it to each. n is the quotient of the sizes of data and reduced.
+func gradReduceMean(c *GradContext) []*onnx.Value {
+	x, d := c.X(0), c.unreduced(c.DOut[0])
+	size := func(v *onnx.Value) *onnx.Value {
+		return c.Op("Cast", onnx.NewAttrs("to", int(c.DType())), c.Op("Size", nil, v))
+	}
+	return []*onnx.Value{c.Expanded(c.Over(c.Times(d, size(d)), size(x)), x)}
 }

@@ -15,7 +15,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceSum.html
 func init() {
-	register(&Op{Name: "ReduceSum", Numerics: Rounding, Versions: reduceVersions(13, buildReduceSum, onnx.Dim.Add)})
+	register(&Op{Name: "ReduceSum", Numerics: Rounding, Versions: reduceVersions(13, buildReduceSum, onnx.Dim.Add), Grad: gradReduceSum})
 }
 
 func buildReduceSum(b *BuildContext, p reduceParams) (Kernel, error) {
@@ -27,4 +27,8 @@ func buildReduceSum(b *BuildContext, p reduceParams) (Kernel, error) {
 		with(tensor.Int64, reduceKernel(p, reduceSum(reduceDone[int64, int64]))).
 		with(tensor.Uint32, reduceKernel(p, reduceSum(reduceDone[uint64, uint32]))).
 		with(tensor.Uint64, reduceKernel(p, reduceSum(reduceDone[uint64, uint64]))))
+}
+
+func gradReduceSum(c *GradContext) []*onnx.Value {
+	return []*onnx.Value{c.Expanded(c.unreduced(c.DOut[0]), c.X(0))}
 }

@@ -38,3 +38,9 @@ func TestRelu(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestReluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Relu", In: Vals(Distinct(1, -2.5, 1, 2, 3))},
+	})
+}

@@ -22,6 +22,7 @@ func init() {
 			{Since: 5, In: N(2), Out: N(1), Infer: inferReshape, Build: buildReshape},
 			// 14 added allowzero.
 		},
+		Grad: func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Like(c.DOut[0], c.X(0))} },
 	})
 }
 

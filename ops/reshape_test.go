@@ -97,3 +97,10 @@ func TestReshapeInferArithmetic(t *testing.T) {
 		t.Errorf("inferred %s", s)
 	}
 }
+
+func TestReshapeGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Reshape", In: Vals(Normal(1, 2, 6), I64([]int{3}, 0, 3, -1)), Const: []int{1}},
+		{Op: "Reshape", In: Vals(Normal(1, 2, 6), I64([]int{1}, -1))},
+	})
+}

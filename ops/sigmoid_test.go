@@ -32,3 +32,9 @@ func TestSigmoid(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestSigmoidGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Sigmoid", In: Vals(Normal(1, 2, 3))},
+	})
+}

@@ -3,6 +3,7 @@ package ops
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Softmax: output = exp(input) / Σ exp(input), the sum along axis.
@@ -17,7 +18,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Softmax.html
 func init() {
-	register(&Op{Name: "Softmax", Numerics: Rounding, Versions: softmaxVersions(softmaxLines, softmaxRow[float64], softmaxRowHalf)})
+	register(&Op{Name: "Softmax", Numerics: Rounding, Versions: softmaxVersions(softmaxLines, softmaxRow[float64], softmaxRowHalf), Grad: gradSoftmax})
 }
 
 // softmaxLines is softmaxRow for all lines, by vectors. Lines that are not
@@ -104,4 +105,11 @@ func softmaxRowHalf(dst, src []float32, round func(float32) float32) {
 	for i, v := range dst {
 		dst[i] = v / sum // the caller rounds the result
 	}
+}
+
+// gradSoftmax: dX = Y·(dY - Σ dY·Y), the sum along axis.
+func gradSoftmax(c *GradContext) []*onnx.Value {
+	y, d := c.Y(0), c.DOut[0]
+	sum := c.Op("ReduceSum", nil, c.Times(d, y), c.Ints(c.Attr.Int("axis", -1)))
+	return []*onnx.Value{c.Times(y, c.Minus(d, sum))}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Sqrt: Y = the square root of X, element-wise; NaN where X < 0.
@@ -19,5 +20,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Sqrt, mapLoop(math.Sqrt)) })),
+		Grad:     func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Over(c.Scaled(c.DOut[0], 0.5), c.Y(0))} },
 	})
 }

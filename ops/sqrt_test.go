@@ -32,3 +32,9 @@ func TestSqrt(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestSqrtGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Sqrt", In: Vals(Between(1, 0.2, 3, 2, 2))},
+	})
+}

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -20,6 +21,7 @@ func init() {
 		Numerics: Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
 		Versions: binaryVersions(1, tensor.Undefined, vecTable(subTable)),
+		Grad:     gradSub,
 	})
 }
 
@@ -27,4 +29,12 @@ func subTable(t *vec.Table) byType {
 	return merge(floatPairs(subFloat32(t), subPair[float64]()), integerPairs(
 		subPair[int8]().kernel(), subPair[int16]().kernel(), subPair[int32]().kernel(), subPair[int64]().kernel(),
 		subPair[uint8]().kernel(), subPair[uint16]().kernel(), subPair[uint32]().kernel(), subPair[uint64]().kernel()))
+}
+
+func gradSub(c *GradContext) []*onnx.Value {
+	out := []*onnx.Value{c.SumTo(c.DOut[0], c.X(0)), nil}
+	if c.Needs(1) {
+		out[1] = c.Negated(c.SumTo(c.DOut[0], c.X(1)))
+	}
+	return out
 }

@@ -34,3 +34,12 @@ func TestSub(t *testing.T) {
 		{Op: "Sub", In: Vals(I64([]int{2, 1}, 5, -6), I64([]int{2}, 7, 8)), Want: Vals(I64([]int{2, 2}, -2, -3, -13, -14))},
 	})
 }
+
+func TestSubGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Sub", In: Vals(Normal(1, 2, 3), Normal(2, 2, 3))},
+		{Op: "Sub", In: Vals(Normal(1, 4, 2, 3), Normal(2, 3))},
+		{Op: "Sub", In: Vals(Normal(1, 2, 1), Normal(2, 5, 1, 3))},
+		{Op: "Sub", In: Vals(Normal(1), Normal(2, 2))},
+	})
+}

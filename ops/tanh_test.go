@@ -32,3 +32,9 @@ func TestTanh(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestTanhGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Tanh", In: Vals(Normal(1, 7))},
+	})
+}

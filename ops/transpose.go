@@ -16,6 +16,7 @@ func init() {
 	register(&Op{
 		Name:     "Transpose",
 		Versions: []Version{{Since: 1, In: N(1), Out: N(1), Infer: inferTranspose, Build: buildTranspose}},
+		Grad:     gradTranspose,
 	})
 }
 
@@ -90,4 +91,20 @@ func buildTranspose(b *BuildContext) (Kernel, error) {
 		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: c.strides(shape), ss: ss})
 		return nil
 	}, 0), nil
+}
+
+func gradTranspose(c *GradContext) []*onnx.Value {
+	perm := c.Attr.Ints("perm", nil)
+	if perm == nil { // it reverses the dimensions: so does its gradient
+		return []*onnx.Value{c.Op("Transpose", nil, c.DOut[0])}
+	}
+	back := make([]int, len(perm))
+	for i, p := range perm {
+		if p < 0 || p >= len(perm) {
+			c.Fail(fmt.Errorf("attribute perm is %v", perm))
+			return nil
+		}
+		back[p] = i
+	}
+	return []*onnx.Value{c.Op("Transpose", onnx.NewAttrs("perm", back), c.DOut[0])}
 }

@@ -71,3 +71,10 @@ func TestTranspose(t *testing.T) {
 		{Op: "Transpose", Attrs: onnx.NewAttrs("perm", []int{0, 0}), In: Vals(int4), Want: Vals(int4t), Err: "given twice"},
 	})
 }
+
+func TestTransposeGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Transpose", In: Vals(Normal(1, 2, 3, 4))},
+		{Op: "Transpose", Attrs: onnx.NewAttrs("perm", []int{1, 2, 0}), In: Vals(Normal(1, 2, 3, 4))},
+	})
+}

@@ -32,6 +32,13 @@ func Inline(m *onnx.Model, set *ops.Set) error {
 	return expandAll(m, func(n *onnx.Node) bool { return !runs(n, set) }, set)
 }
 
+// Expand replaces the nodes that want picks by their definitions, where other
+// operators define them: by the function body of the standard or the version's
+// Expand. It infers types on the way; other nodes stay as they are.
+func Expand(m *onnx.Model, want func(*onnx.Node) bool) error {
+	return expandAll(m, want, ops.Standard())
+}
+
 // runs reports whether n has a kernel.
 func runs(n *onnx.Node, set *ops.Set) bool {
 	_, v, err := set.Lookup(n.Domain, n.Op, n.Opset)

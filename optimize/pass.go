@@ -66,6 +66,9 @@ type Options struct {
 	// Check verifies the whole graph after each rewrite, and makes rules that
 	// break a guard an error. For tests and for finding faults.
 	Check bool
+	// Private allows operators of ops.Private in the model, which otherwise only
+	// the passes may write.
+	Private bool
 	// P is where constants are computed.
 	P par.P
 }
@@ -180,8 +183,10 @@ func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
 	if err := Inline(m, o.Set); err != nil {
 		return nil, err
 	}
-	if err := noPrivate(m.Graph); err != nil {
-		return nil, err
+	if !o.Private {
+		if err := noPrivate(m.Graph); err != nil {
+			return nil, err
+		}
 	}
 	set := o.Set
 	if set == nil {

@@ -29,6 +29,9 @@ type Options struct {
 	// Operators are added to the standard ones, for this session. One with the
 	// domain and name of a standard operator takes its place.
 	Operators []*ops.Op
+	// Private allows operators of ops.Private in the model: for graphs that this
+	// process built with package train. Models from outside must not have any.
+	Private bool
 	// NoMmap reads model files into memory instead of mapping them: for files
 	// that others may truncate while they are in use.
 	NoMmap bool

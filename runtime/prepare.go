@@ -44,7 +44,7 @@ func (s *Session) compile(m *onnx.Model) error {
 	if err := optimize.Inline(m, s.set); err != nil {
 		return fail(err)
 	}
-	rep, err := optimize.Run(m, s.opt.Level, optimize.Options{Set: s.set, Disable: s.opt.Disable, Dims: s.opt.Dims, P: p})
+	rep, err := optimize.Run(m, s.opt.Level, optimize.Options{Set: s.set, Disable: s.opt.Disable, Dims: s.opt.Dims, Private: s.opt.Private, P: p})
 	if err != nil {
 		return fail(err)
 	}
