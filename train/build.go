@@ -1,0 +1,375 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/onnx/schema"
+	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/runtime"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Names in training graphs. Parameters and statistics keep theirs, as inputs;
+// what a tensor becomes is an output with nextSuffix.
+const (
+	stepName      = "train.step"  // int64: batches so far, for random numbers
+	rateName      = "train.rate"  // float32: the learning rate
+	countName     = "train.count" // int64: updates with this one
+	lossName      = "train.loss"
+	nextSuffix    = "/next"
+	sumSuffix     = "/sum"     // of gradients
+	averageSuffix = "/average" // with Config.EMA
+	memorySuffix  = "/memory"  // and a number
+)
+
+// buildSteps builds the sessions of training and the first state.
+func (t *Trainer) buildSteps() error {
+	m := t.model.Clone()
+	g := m.Graph
+	b := ops.NewBuilder(g)
+	m.Opsets[ops.Private], g.Opsets[ops.Private] = 1, 1
+
+	o := &Objective{Builder: b, target: t.cfg.Target, inputs: map[string]*onnx.Value{}}
+	for _, v := range g.Inputs {
+		o.inputs[v.Name] = v
+	}
+	step := g.AddInput(stepName, onnx.TensorType(tensor.Int64))
+	params := t.asInputs(g, t.names)
+	trainable := map[*onnx.Value]bool{}
+	for _, v := range params {
+		trainable[v] = true
+	}
+	stats, err := trainingForm(m, t.cfg.Seed, step, trainable)
+	if err != nil {
+		return err
+	}
+	statNames := make([]string, 0, len(stats))
+	for v := range stats {
+		statNames = append(statNames, v.Name)
+	}
+	slices.Sort(statNames)
+	current := t.asInputs(g, statNames)
+
+	if o.Outputs, err = t.outputs(g); err != nil {
+		return err
+	}
+	model := len(g.Inputs)
+	loss := t.cfg.Loss.Build(o)
+	if err := b.Err(); err != nil {
+		return fmt.Errorf("loss: %w", err)
+	}
+	if loss == nil || !isFloat(loss.Type.DType) || loss.Type.Rank() != 0 {
+		return fmt.Errorf("the loss is %v, want a scalar of a float type", describe(loss))
+	}
+	b.Insert(nil)
+	for _, v := range g.Inputs[model:] {
+		t.targets = append(t.targets, runtime.ValueInfo{Name: v.Name, Type: v.Type})
+	}
+	g.Outputs = []*onnx.Value{loss}
+	g.Prune()
+	t.forward(g)
+
+	grads, err := gradient(m, loss, nil, params)
+	if err != nil {
+		return err
+	}
+	loss = g.Outputs[0]
+	if params, grads, err = t.reached(params, grads); err != nil {
+		return err
+	}
+	b = ops.NewBuilder(g)
+	outs := []*onnx.Value{b.Op("Identity", nil, loss)}
+	outs[0].Name = lossName
+	next := func(v *onnx.Value, name string) {
+		v = b.Op("Identity", nil, v) // an output of its own, whatever else reads v
+		if v != nil {
+			v.Name = name + nextSuffix
+			outs = append(outs, v)
+		}
+	}
+	for _, v := range current {
+		next(stats[v], v.Name)
+	}
+	t.loss = tensor.New(loss.Type.DType)
+	if t.cfg.Accumulate == 1 {
+		t.updates(b, params, grads, next)
+		return t.finish(m, b, outs, &t.apply)
+	}
+	t.sums = map[string]*tensor.Tensor{}
+	for i, p := range params {
+		s := g.AddInput(p.Name+sumSuffix, p.Type)
+		t.sums[p.Name] = tensor.New(p.Type.DType, t.state[p.Name].Shape()...)
+		next(b.Op("Add", nil, s, grads[i]), s.Name)
+	}
+	if err := t.finish(m, b, outs, &t.gather); err != nil {
+		return err
+	}
+	return t.buildApply(params)
+}
+
+// buildApply builds the session that updates from sums of gradients.
+func (t *Trainer) buildApply(params []*onnx.Value) error {
+	m := &onnx.Model{IRVersion: t.model.IRVersion, Opsets: map[string]int{"": schema.Newest(""), ops.Private: 1}}
+	g := onnx.NewGraph("update", m.Opsets)
+	m.Graph = g
+	b := ops.NewBuilder(g)
+	own, grads := make([]*onnx.Value, len(params)), make([]*onnx.Value, len(params))
+	for i, p := range params {
+		own[i] = g.AddInput(p.Name, p.Type)
+		sum := g.AddInput(p.Name+sumSuffix, p.Type)
+		grads[i] = b.Op("Div", nil, sum, b.Float(p.Type.DType, float64(t.cfg.Accumulate)))
+	}
+	var outs []*onnx.Value
+	t.updates(b, own, grads, func(v *onnx.Value, name string) {
+		v = b.Op("Identity", nil, v)
+		if v != nil {
+			v.Name = name + nextSuffix
+			outs = append(outs, v)
+		}
+	})
+	return t.finish(m, b, outs, &t.apply)
+}
+
+// finish makes the session of a training graph.
+func (t *Trainer) finish(m *onnx.Model, b *ops.Builder, outs []*onnx.Value, s **runtime.Session) error {
+	if err := b.Err(); err != nil {
+		return err
+	}
+	b.Insert(nil)
+	m.Graph.Outputs = outs
+	m.Graph.Prune()
+	var err error
+	*s, err = runtime.New(m, runtime.Options{Threads: t.cfg.Threads, MaxMemory: t.cfg.MaxMemory, Private: true})
+	return err
+}
+
+// asInputs turns the named initializers of g into inputs, whose values are part
+// of the state from now on.
+func (t *Trainer) asInputs(g *onnx.Graph, names []string) []*onnx.Value {
+	var out []*onnx.Value
+	g.Consts = slices.DeleteFunc(g.Consts, func(v *onnx.Value) bool {
+		if !slices.Contains(names, v.Name) {
+			return false
+		}
+		if t.state[v.Name] == nil {
+			t.state[v.Name], t.next[v.Name] = v.Const.Clone(), v.Const.Clone()
+		}
+		v.Type = onnx.TypeOf(v.Const)
+		v.Const = nil
+		if !slices.Contains(g.Inputs, v) {
+			g.Inputs = append(g.Inputs, v)
+		}
+		out = append(out, v)
+		return true
+	})
+	return out
+}
+
+// outputs returns the model's outputs that the loss is for.
+func (t *Trainer) outputs(g *onnx.Graph) ([]*onnx.Value, error) {
+	if len(t.cfg.Outputs) == 0 {
+		if len(g.Outputs) == 0 {
+			return nil, fmt.Errorf("the model has no outputs")
+		}
+		return g.Outputs[:1:1], nil
+	}
+	var out []*onnx.Value
+	for _, name := range t.cfg.Outputs {
+		i := slices.IndexFunc(g.Outputs, func(v *onnx.Value) bool { return v.Name == name })
+		if i < 0 {
+			var have []string
+			for _, v := range g.Outputs {
+				have = append(have, v.Name)
+			}
+			return nil, fmt.Errorf("there is no output %q: the model has %s", name, few(have))
+		}
+		out = append(out, g.Outputs[i])
+	}
+	return out, nil
+}
+
+// reached leaves out parameters that the loss does not depend on.
+func (t *Trainer) reached(params, grads []*onnx.Value) (p, d []*onnx.Value, err error) {
+	var lost []string
+	for i, v := range params {
+		if grads[i] == nil {
+			lost = append(lost, v.Name)
+			delete(t.state, v.Name)
+			delete(t.next, v.Name)
+			continue
+		}
+		p, d = append(p, v), append(d, grads[i])
+	}
+	t.names = slices.DeleteFunc(t.names, func(n string) bool { return slices.Contains(lost, n) })
+	if len(p) == 0 {
+		return nil, nil, fmt.Errorf("the loss depends on none of the parameters %s", few(lost))
+	}
+	return p, d, nil
+}
+
+// updates adds the nodes that make new parameters from gradients.
+func (t *Trainer) updates(b *ops.Builder, params, grads []*onnx.Value, next func(v *onnx.Value, name string)) {
+	rate, count := b.G.AddInput(rateName, onnx.TensorType(tensor.Float32)), b.G.AddInput(countName, onnx.TensorType(tensor.Int64))
+	if c := t.cfg.ClipValue; c > 0 {
+		for i, d := range grads {
+			grads[i] = b.Op("Clip", nil, d, b.Float(d.Type.DType, -c), b.Float(d.Type.DType, c))
+		}
+	}
+	scale := b.Float(tensor.Float32, 1)
+	if t.cfg.ClipNorm > 0 {
+		scale = clipScale(b, grads, t.cfg.ClipNorm)
+	}
+	matchers := make([]func(string) bool, len(t.cfg.Groups))
+	for i, group := range t.cfg.Groups {
+		matchers[i] = matcher(group.Names)
+	}
+	for i, p := range params {
+		u := &Update{Builder: b, Param: p, Grad: grads[i], LR: rate, T: count, Scale: scale, Decay: t.cfg.Optimizer.Decay()}
+		for k, group := range t.cfg.Groups {
+			if !matchers[k](p.Name) {
+				continue
+			}
+			if group.WeightDecay != nil {
+				u.Decay = *group.WeightDecay
+			}
+			if group.RateFactor != 0 {
+				u.LR = b.Op("Mul", nil, rate, b.Float(tensor.Float32, group.RateFactor))
+			}
+			break
+		}
+		shape := t.state[p.Name].Shape()
+		memory := func(name string) *onnx.Value {
+			if t.state[name] == nil {
+				t.state[name], t.next[name] = tensor.New(p.Type.DType, shape...), tensor.New(p.Type.DType, shape...)
+			}
+			return b.G.AddInput(name, p.Type)
+		}
+		names := make([]string, t.cfg.Optimizer.Memories())
+		for k := range names {
+			names[k] = fmt.Sprint(p.Name, memorySuffix, k)
+			u.Memory = append(u.Memory, memory(names[k]))
+		}
+		w, mem := t.cfg.Optimizer.Step(u)
+		if b.Err() == nil && (w == nil || len(mem) != len(names)) {
+			b.Fail(fmt.Errorf("optimizer %T gives %d memories, want %d", t.cfg.Optimizer, len(mem), len(names)))
+		}
+		if b.Err() != nil {
+			return
+		}
+		next(w, p.Name)
+		for k, v := range mem {
+			next(v, names[k])
+		}
+		if t.cfg.EMA > 0 {
+			name := p.Name + averageSuffix
+			old := memory(name)
+			if t.step == 0 {
+				_ = t.state[name].CopyFrom(t.state[p.Name]) // of one shape and type
+			}
+			next(u.average(old, w, t.cfg.EMA), name)
+		}
+	}
+}
+
+// clipScale returns the factor that keeps the norm of all gradients below most.
+// Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural
+// networks, 2013, algorithm 1.
+func clipScale(b *ops.Builder, grads []*onnx.Value, most float64) *onnx.Value {
+	var sum *onnx.Value
+	for _, d := range grads {
+		s := b.Op("ReduceSumSquare", onnx.NewAttrs("keepdims", 0), d)
+		s = b.Op("Cast", onnx.NewAttrs("to", int(tensor.Float32)), s)
+		if sum == nil {
+			sum = s
+		} else {
+			sum = b.Op("Add", nil, sum, s)
+		}
+	}
+	norm := b.Op("Add", nil, b.Op("Sqrt", nil, sum), b.Float(tensor.Float32, 1e-6))
+	return b.Op("Min", nil, b.Float(tensor.Float32, 1), b.Op("Div", nil, b.Float(tensor.Float32, most), norm))
+}
+
+// statistics returns the names of the state that the forward pass changes.
+func (t *Trainer) statistics() []string {
+	if t.gather == nil {
+		return nil
+	}
+	var out []string
+	for _, p := range t.gather.Outputs() {
+		if name, ok := strings.CutSuffix(p.Name, nextSuffix); ok && t.state[name] != nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// buildEval builds the session of inference, whose parameters are inputs.
+func (t *Trainer) buildEval() error {
+	m := t.model.Clone()
+	var names []string
+	for _, v := range m.Graph.Consts {
+		if t.state[v.Name] != nil {
+			names = append(names, v.Name)
+		}
+	}
+	t.asInputs(m.Graph, names)
+	var err error
+	t.eval, err = runtime.New(m, runtime.Options{Threads: t.cfg.Threads, MaxMemory: t.cfg.MaxMemory})
+	return err
+}
+
+// result is a value of the forward pass.
+type result struct{ node, value string }
+
+// forward notes the results of g's nodes, for culprit.
+func (t *Trainer) forward(g *onnx.Graph) {
+	for _, n := range g.Nodes {
+		for _, v := range n.Out {
+			if v != nil && (v.Type.DType == tensor.Float32 || v.Type.DType == tensor.Float64) {
+				t.results = append(t.results, result{n.String(), v.Name})
+			}
+		}
+	}
+}
+
+// culprit names the first input or node of the forward pass that has a number
+// that is not finite, in words that end a message.
+func (t *Trainer) culprit(ctx context.Context, s *runtime.Session, in map[string]tensor.Value) string {
+	for _, p := range s.Inputs() {
+		if x, ok := in[p.Name].(*tensor.Tensor); ok && some(x, func(v float64) bool { return v-v != 0 }) {
+			return fmt.Sprintf("; input %q has values that are not finite", p.Name)
+		}
+	}
+	// Scores that a mask hides are -Inf, by right: they are looked at last.
+	for _, bad := range []func(x float64) bool{
+		func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 1) },
+		func(x float64) bool { return math.IsInf(x, -1) },
+	} {
+		for _, r := range t.results {
+			out, err := s.Run(ctx, in, r.value)
+			if err != nil {
+				continue // the gradient replaced this node by its definition
+			}
+			if x, ok := out[r.value].(*tensor.Tensor); ok && some(x, bad) {
+				return fmt.Sprintf("; the first node with values that are not finite is %s", r.node)
+			}
+		}
+	}
+	return ""
+}
+
+// some reports whether f is true for an element of x, which has floats.
+func some(x *tensor.Tensor, f func(float64) bool) bool {
+	switch x.DType() {
+	case tensor.Float32:
+		return slices.ContainsFunc(tensor.Data[float32](x), func(v float32) bool { return f(float64(v)) })
+	case tensor.Float64:
+		return slices.ContainsFunc(tensor.Data[float64](x), f)
+	}
+	return false
+}

@@ -1,0 +1,312 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/onnx/schema"
+	"github.com/gneiss-run/gneiss/optimize"
+	"github.com/gneiss-run/gneiss/runtime"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// Trainer trains one model. Its methods must not be called concurrently.
+type Trainer struct {
+	cfg    Config
+	model  *onnx.Model // as it was given, for inference, with its first parameters
+	names  []string    // the parameters that are trained
+	eval   *runtime.Session
+	apply  *runtime.Session // forward, backward and update; of sums of gradients when accumulating
+	gather *runtime.Session // adds gradients to their sums; nil without accumulation
+	// state is parameters, statistics, memories and averages by name; next has
+	// the storage for what they become, and changes places with state after a step.
+	state, next map[string]*tensor.Tensor
+	sums        map[string]*tensor.Tensor // of gradients, by name of parameter
+	batches     int                       // in sums
+	step        int                       // updates so far
+	targets     []runtime.ValueInfo       // inputs of the training graph that the model lacks
+	loss        *tensor.Tensor
+	results     []result // of the forward pass
+}
+
+// New returns a Trainer for a model as it is used for inference, which stays
+// unchanged: Dropout drops and BatchNormalization takes statistics of the batch
+// during steps only. See Parameters for what is trained.
+func New(m *onnx.Model, cfg Config) (*Trainer, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if cfg.Target == "" {
+		cfg.Target = "target"
+	}
+	if cfg.Accumulate == 0 {
+		cfg.Accumulate = 1
+	}
+	t := &Trainer{cfg: cfg, model: m.Clone(), state: map[string]*tensor.Tensor{}, next: map[string]*tensor.Tensor{}}
+	if err := t.prepare(); err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return t, nil
+}
+
+// prepare brings the model to the newest opset and builds the sessions.
+func (t *Trainer) prepare() error {
+	if len(t.model.Functions) > 0 {
+		if err := optimize.Inline(t.model, nil); err != nil {
+			return err
+		}
+	}
+	if err := optimize.ConvertOpset(t.model, "", schema.Newest("")); err != nil {
+		return err
+	}
+	if err := optimize.Infer(t.model, optimize.InferOptions{}); err != nil {
+		return err
+	}
+	if err := t.pick(); err != nil {
+		return err
+	}
+	if err := t.buildSteps(); err != nil {
+		return err
+	}
+	return t.buildEval()
+}
+
+// pick chooses the parameters.
+func (t *Trainer) pick() error {
+	frozen, only := matcher(t.cfg.Freeze), matcher(t.cfg.Only)
+	var all []string
+	for _, v := range Parameters(t.model) {
+		all = append(all, v.Name)
+		if frozen(v.Name) || len(t.cfg.Only) > 0 && !only(v.Name) {
+			continue
+		}
+		if d := v.Const.DType(); d != tensor.Float32 && d != tensor.Float64 {
+			return fmt.Errorf("parameter %q is %v: training is for float32 and float64: convert the model first", v.Name, v.Const)
+		}
+		t.names = append(t.names, v.Name)
+	}
+	for _, p := range slices.Concat(t.cfg.Freeze, t.cfg.Only) {
+		if !slices.ContainsFunc(all, matcher([]string{p})) {
+			return fmt.Errorf("pattern %q is no parameter's name: there are %s", p, few(all))
+		}
+	}
+	if len(t.names) == 0 {
+		return fmt.Errorf("there is nothing to train: all of the model's %d parameters are frozen", len(all))
+	}
+	return nil
+}
+
+// few lists some names.
+func few(names []string) string {
+	if len(names) > 8 {
+		return fmt.Sprintf("%q and %d more", names[:8], len(names)-8)
+	}
+	return fmt.Sprintf("%q", names)
+}
+
+// Step trains on one batch: the model's inputs and the targets, by name. It
+// returns the loss before the update. On an error, a cancelled ctx among them, the
+// parameters are as they were. A loss that is no number is an error that names
+// the first node with such a result; the parameters stay as they were then, too.
+func (t *Trainer) Step(ctx context.Context, batch map[string]*tensor.Tensor) (float64, error) {
+	in := make(map[string]tensor.Value, len(batch)+2*len(t.state))
+	for name, x := range batch {
+		if t.state[name] != nil {
+			return 0, fmt.Errorf("train: the batch has %q, which is a parameter", name)
+		}
+		in[name] = x
+	}
+	s := t.apply
+	if t.gather != nil {
+		s = t.gather
+	}
+	for _, p := range s.Inputs() {
+		if x := t.state[p.Name]; x != nil {
+			in[p.Name] = x
+		}
+	}
+	in[stepName] = tensor.Scalar(int64(t.step*t.cfg.Accumulate + t.batches))
+	if t.gather != nil {
+		loss, err := t.addGradients(ctx, in)
+		if err != nil || t.batches < t.cfg.Accumulate {
+			return loss, err
+		}
+		return loss, t.applySums(ctx)
+	}
+	if err := t.update(ctx, in); err != nil {
+		return 0, err
+	}
+	return t.lossValue(), nil
+}
+
+func (t *Trainer) lossValue() float64 {
+	if t.loss.DType() == tensor.Float64 {
+		return tensor.Data[float64](t.loss)[0]
+	}
+	return float64(tensor.Data[float32](t.loss)[0])
+}
+
+// settings adds what an update needs besides gradients.
+func (t *Trainer) settings(in map[string]tensor.Value) {
+	in[rateName] = tensor.Scalar(float32(t.LearningRate()))
+	in[countName] = tensor.Scalar(int64(t.step + 1))
+}
+
+// LearningRate is that of the next step.
+func (t *Trainer) LearningRate() float64 {
+	f := 1.0
+	if t.cfg.Schedule != nil {
+		f = t.cfg.Schedule.Factor(t.step, t.cfg.Steps)
+	}
+	return t.cfg.Optimizer.Rate() * f
+}
+
+// update runs forward, backward and update as one graph.
+func (t *Trainer) update(ctx context.Context, in map[string]tensor.Value) error {
+	t.settings(in)
+	out := map[string]tensor.Value{lossName: t.loss}
+	for name, x := range t.next {
+		out[name+nextSuffix] = x
+	}
+	if err := t.apply.RunInto(ctx, in, out); err != nil {
+		return err
+	}
+	if l := t.lossValue(); math.IsNaN(l) || math.IsInf(l, 0) {
+		return t.notFinite(ctx, t.apply, in, l)
+	}
+	t.state, t.next = t.next, t.state
+	t.step++
+	return nil
+}
+
+// addGradients runs forward and backward, and adds the gradients to the sums.
+func (t *Trainer) addGradients(ctx context.Context, in map[string]tensor.Value) (float64, error) {
+	for name, x := range t.sums {
+		if t.batches == 0 {
+			clear(x.Bytes())
+		}
+		in[name+sumSuffix] = x
+	}
+	// The sums and statistics are written at the end, by RunInto's rule for shared memory.
+	out := map[string]tensor.Value{lossName: t.loss}
+	for name, x := range t.sums {
+		out[name+sumSuffix+nextSuffix] = x
+	}
+	for _, name := range t.statistics() {
+		out[name+nextSuffix] = t.state[name]
+	}
+	if err := t.gather.RunInto(ctx, in, out); err != nil {
+		return 0, err
+	}
+	l := t.lossValue()
+	if math.IsNaN(l) || math.IsInf(l, 0) {
+		t.batches = 0
+		return l, t.notFinite(ctx, t.gather, in, l)
+	}
+	t.batches++
+	return l, nil
+}
+
+// applySums updates from the sums of gradients.
+func (t *Trainer) applySums(ctx context.Context) error {
+	in := map[string]tensor.Value{}
+	t.settings(in)
+	for name, x := range t.sums {
+		in[name+sumSuffix] = x
+	}
+	for _, p := range t.apply.Inputs() {
+		if x := t.state[p.Name]; x != nil {
+			in[p.Name] = x
+		}
+	}
+	out := map[string]tensor.Value{}
+	for _, p := range t.apply.Outputs() {
+		name := p.Name[:len(p.Name)-len(nextSuffix)]
+		out[p.Name] = t.next[name]
+	}
+	if err := t.apply.RunInto(ctx, in, out); err != nil {
+		return err
+	}
+	for _, name := range t.statistics() { // gather has changed them already
+		if err := t.next[name].CopyFrom(t.state[name]); err != nil {
+			return err
+		}
+	}
+	t.state, t.next = t.next, t.state
+	t.step, t.batches = t.step+1, 0
+	return nil
+}
+
+// notFinite finds the first node of the forward pass with a result that is not finite.
+func (t *Trainer) notFinite(ctx context.Context, s *runtime.Session, in map[string]tensor.Value, loss float64) error {
+	return fmt.Errorf("train: step %d: the loss is %g%s", t.step+1, loss, t.culprit(ctx, s, in))
+}
+
+// Evaluate runs the model for inference with the parameters as they are (the
+// averaged ones with Config.EMA) and returns its outputs by name.
+func (t *Trainer) Evaluate(ctx context.Context, inputs map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error) {
+	in := make(map[string]tensor.Value, len(inputs)+len(t.state))
+	for _, p := range t.eval.Inputs() {
+		switch x, own := inputs[p.Name], t.parameter(p.Name); {
+		case own != nil:
+			in[p.Name] = own
+		case x != nil:
+			in[p.Name] = x
+		}
+	}
+	res, err := t.eval.Run(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]*tensor.Tensor, len(res))
+	for name, v := range res {
+		x, ok := v.(*tensor.Tensor)
+		if !ok {
+			return nil, fmt.Errorf("train: output %q is a %v, want a tensor", name, v)
+		}
+		out[name] = x
+	}
+	return out, nil
+}
+
+// parameter returns what inference uses for a parameter or statistic, nil if name
+// is neither.
+func (t *Trainer) parameter(name string) *tensor.Tensor {
+	if x := t.state[name+averageSuffix]; x != nil {
+		return x
+	}
+	return t.state[name]
+}
+
+// Model returns the model for inference with copies of the parameters as they
+// are now (the averaged ones with Config.EMA).
+func (t *Trainer) Model() *onnx.Model {
+	m := t.model.Clone()
+	for _, v := range m.Graph.Consts {
+		if x := t.parameter(v.Name); x != nil {
+			v.Const = x.Clone()
+		}
+	}
+	return m
+}
+
+// Steps is how many updates have been made.
+func (t *Trainer) Steps() int { return t.step }
+
+// Names returns the names of the parameters that are trained.
+func (t *Trainer) Names() []string { return slices.Clone(t.names) }
+
+// Targets returns the inputs of the training graph that the model lacks.
+func (t *Trainer) Targets() []runtime.ValueInfo { return slices.Clone(t.targets) }
+
+// Close frees the sessions.
+func (t *Trainer) Close() {
+	for _, s := range []*runtime.Session{t.eval, t.apply, t.gather} {
+		if s != nil {
+			s.Close()
+		}
+	}
+}
