@@ -13,8 +13,9 @@ import "math"
 //
 // This operator is private: training writes it.
 //
-// Sources: Kingma and Ba, Adam: a method for stochastic optimization, 2015,
-// algorithm 1; Loshchilov and Hutter, Decoupled weight decay regularization, 2019, algorithm 2.
+// Spec: https://arxiv.org/abs/1412.6980 (Kingma and Ba, Adam: a method for stochastic
+// optimization, 2015, algorithm 1) and https://arxiv.org/abs/1711.05101 (Loshchilov and
+// Hutter, Decoupled weight decay regularization, 2019, algorithm 2).
 func init() {
 	register(&Op{Domain: Private, Name: "AdamStep", Numerics: Rounding, Versions: stepVersions(2, buildAdamStep)})
 }

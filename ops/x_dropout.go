@@ -20,8 +20,9 @@ import (
 //
 // T: float16, bfloat16, float32, float64.
 //
-// Numbers: the SplitMix64 sequence, by its counter. Steele, Lea and Flood, Fast
-// splittable pseudorandom number generators, 2014.
+// Spec: https://onnx.ai/onnx/operators/onnx__Dropout.html, with the numbers of the
+// SplitMix64 sequence, by its counter: Steele, Lea and Flood, Fast splittable
+// pseudorandom number generators, 2014.
 func init() {
 	register(&Op{
 		Domain: Private, Name: "Dropout", Numerics: Exact,

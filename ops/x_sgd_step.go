@@ -10,8 +10,8 @@ package ops
 //
 // This operator is private: training writes it.
 //
-// Source: Sutskever et al., On the importance of initialization and momentum in
-// deep learning, 2013; in the form of PyTorch's SGD.
+// Spec: https://pytorch.org/docs/stable/generated/torch.optim.SGD.html, after Sutskever
+// et al., On the importance of initialization and momentum in deep learning, 2013.
 func init() {
 	register(&Op{Domain: Private, Name: "SGDStep", Numerics: Rounding, Versions: stepVersions(1, buildSGDStep)})
 }
