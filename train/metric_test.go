@@ -1,0 +1,62 @@
+package train
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// measure adds batches of two samples to a metric.
+func measure(t *testing.T, m Metric, output, target *tensor.Tensor) float64 {
+	t.Helper()
+	m.Reset()
+	a, err := NewArrays(map[string]*tensor.Tensor{"o": output, "t": target})
+	require.NoError(t, err)
+	for b, err := range (&Loader{Dataset: a, BatchSize: 2}).Epoch(t.Context(), 0, 0) {
+		require.NoError(t, err)
+		require.NoError(t, m.Add(b["o"], b["t"]))
+	}
+	return m.Value()
+}
+
+func TestMetrics(t *testing.T) {
+	scores := tensor.Of([]float32{3, 2, 1, 0, 1, 2, 1, 3, 2, 5, 4, 0}, 4, 3) // 0 2 1 0
+	classes := tensor.Of([]int64{0, 1, 1, 1}, 4)
+	value := func(name string, o, y *tensor.Tensor) float64 {
+		m, err := ParseMetric(name)
+		require.NoError(t, err)
+		require.Equal(t, name, m.Name())
+		return measure(t, m, o, y)
+	}
+	require.Equal(t, 0.5, value("accuracy", scores, classes))
+	require.Equal(t, 1.0, value("top2", scores, classes))
+	// Class 0: precision 1/2, recall 1; class 1: 1/1, 1/3; class 2: 0, 0 (predicted once).
+	require.InDelta(t, (0.5+1+0)/3, value("precision", scores, classes), 1e-12)
+	require.InDelta(t, (1+1.0/3+0)/3, value("recall", scores, classes), 1e-12)
+	require.InDelta(t, (2.0/3+0.5+0)/3, value("f1", scores, classes), 1e-12)
+
+	logits := tensor.Of([]float32{-1, 2, 2, 0.5, -3}, 5, 1)
+	binary := tensor.Of([]float32{0, 1, 0, 1, 0}, 5, 1)
+	require.Equal(t, 0.8, value("accuracy", logits, binary))
+	require.InDelta(t, 2.0/3, value("precision", logits, binary), 1e-12)
+	require.Equal(t, 1.0, value("recall", logits, binary))
+	// Pairs: 2 beats -1, ties 2, beats -3; 0.5 beats -1 and -3, loses to 2.
+	require.InDelta(t, 4.5/6, value("auc", logits, binary), 1e-12)
+
+	even := tensor.Of([]float32{1, 1, 1, 1}, 2, 2)
+	require.InDelta(t, 2, value("perplexity", even, tensor.Of([]int64{0, 1}, 2)), 1e-12)
+
+	x, y := tensor.Of([]float32{1, 2, 4}, 3), tensor.Of([]float32{1, 3, 2}, 3)
+	require.InDelta(t, 5.0/3, value("mse", x, y), 1e-12)
+	require.InDelta(t, 1, value("mae", x, y), 1e-12)
+	require.InDelta(t, 1-5.0/2, value("r2", x, y), 1e-12)
+
+	_, err := ParseMetric("top0")
+	require.ErrorContains(t, err, "top0")
+	require.True(t, math.IsNaN((&Accuracy{}).Value()))
+	require.ErrorContains(t, (&Accuracy{}).Add(scores, tensor.Of([]int64{0, 1, 2, 3}, 4)), "target 3 is 3")
+	require.ErrorContains(t, (&Accuracy{}).Add(scores, tensor.Of([]int64{0, 1, 2, 0, 1}, 5)), "for targets")
+}
