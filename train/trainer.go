@@ -30,6 +30,10 @@ type Trainer struct {
 	targets     []runtime.ValueInfo       // inputs of the training graph that the model lacks
 	loss        *tensor.Tensor
 	results     []result // of the forward pass
+	at          position // in the data of Fit
+	best        map[string]*tensor.Tensor
+	test        *runtime.Session // inference and the loss; nil until it is needed
+	scores      string           // the output of test that metrics get
 }
 
 // New returns a Trainer for a model as it is used for inference, which stays
@@ -304,7 +308,7 @@ func (t *Trainer) Targets() []runtime.ValueInfo { return slices.Clone(t.targets)
 
 // Close frees the sessions.
 func (t *Trainer) Close() {
-	for _, s := range []*runtime.Session{t.eval, t.apply, t.gather} {
+	for _, s := range []*runtime.Session{t.eval, t.apply, t.gather, t.test} {
 		if s != nil {
 			s.Close()
 		}

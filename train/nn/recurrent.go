@@ -1,0 +1,70 @@
+package nn
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
+// Recurrent is an RNN (tanh), GRU or LSTM over the second dimension.
+//
+//	x: [batch, time, in]    y: [batch, time, Hidden], or twice Hidden with Bidirectional
+//
+// Parameters of layer k, d = 2 with Bidirectional, g = 1, 3 or 4 gates in ONNX's order
+// (GRU: z, r, h; LSTM: i, o, f, c), as ONNX has them:
+//
+//	"k.weight_ih": [d, g·Hidden, in]    "k.weight_hh": [d, g·Hidden, Hidden]    "k.bias": [d, 2·g·Hidden]
+//
+// Elman, Finding structure in time, 1990; Cho et al., Learning phrase
+// representations, 2014; Hochreiter and Schmidhuber, Long short-term memory, 1997.
+type Recurrent struct {
+	Kind          string // RNN, GRU or LSTM
+	Hidden        int
+	Layers        int // 0: 1
+	Bidirectional bool
+	Dropout       float64 // between layers
+	// Last has y be the state after the last step, [batch, Hidden·d].
+	Last bool
+	// ResetAfter has a GRU apply the reset gate behind the product, as PyTorch does.
+	ResetAfter bool
+}
+
+// Forward implements Layer.
+func (l Recurrent) Forward(s *Scope, x *onnx.Value) *onnx.Value {
+	gates := map[string]int{"RNN": 1, "GRU": 3, "LSTM": 4}[l.Kind]
+	if gates == 0 || l.Hidden < 1 || l.Layers < 0 {
+		s.Fail(fmt.Errorf("Recurrent of kind %q with %d hidden units and %d layers; kinds are RNN, GRU and LSTM", l.Kind, l.Hidden, l.Layers))
+		return nil
+	}
+	if s.Rank(x) != 3 && s.Err() == nil {
+		s.Fail(fmt.Errorf("%s of %v, want [batch, time, features]", l.Kind, x.Type))
+	}
+	dirs, direction := 1, "forward"
+	if l.Bidirectional {
+		dirs, direction = 2, "bidirectional"
+	}
+	x = s.Op("Transpose", onnx.NewAttrs("perm", []int{1, 0, 2}), x) // time first
+	layers := max(l.Layers, 1)
+	for k := range layers {
+		in := s.Size(x, 2)
+		part := s.Sub(fmt.Sprint(k))
+		as := onnx.NewAttrs("hidden_size", l.Hidden, "direction", direction)
+		if l.Kind == "GRU" && l.ResetAfter {
+			as = as.Set("linear_before_reset", 1)
+		}
+		w := part.Param("weight_ih", byFan(l.Hidden), dirs, gates*l.Hidden, in)
+		r := part.Param("weight_hh", byFan(l.Hidden), dirs, gates*l.Hidden, l.Hidden)
+		b := part.Param("bias", byFan(l.Hidden), dirs, 2*gates*l.Hidden)
+		out := s.Ops("", l.Kind, as, 2, x, w, r, b) // y: [time, d, batch, hidden], last: [d, batch, hidden]
+		if k == layers-1 && l.Last {
+			y := s.Op("Transpose", onnx.NewAttrs("perm", []int{1, 0, 2}), out[1])
+			return s.Op("Reshape", nil, y, s.Ints(0, dirs*l.Hidden))
+		}
+		y := s.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), out[0])
+		x = s.Op("Reshape", nil, y, s.Ints(0, 0, dirs*l.Hidden))
+		if l.Dropout > 0 && k < layers-1 {
+			x = part.Apply("dropout", Dropout{l.Dropout}, x)
+		}
+	}
+	return s.Op("Transpose", onnx.NewAttrs("perm", []int{1, 0, 2}), x)
+}
