@@ -107,7 +107,7 @@ type channelSide struct {
 }
 
 // sideOf returns the weights of n by the channels that it computes (out) or
-// reads, or why they cannot be scaled.
+// reads, or why there are none.
 func sideOf(g *onnx.Graph, n *onnx.Node, out bool) (s channelSide, why string) {
 	if len(n.In) < 2 || n.In[0] == nil || n.In[1] == nil || len(n.Out) == 0 || n.Out[0] == nil {
 		return s, "it lacks inputs or its output"
@@ -116,8 +116,6 @@ func sideOf(g *onnx.Graph, n *onnx.Node, out bool) (s channelSide, why string) {
 	switch {
 	case !fixedFloats(g, s.w):
 		return s, fmt.Sprintf("its weights %q are not constant float32", s.w.Name)
-	case s.w.Uses() > 1 || g.IsOutput(s.w):
-		return s, fmt.Sprintf("its weights %q are used elsewhere, too", s.w.Name)
 	case s.w.Const.Rank() < 2 || s.w.Const.Len() == 0:
 		return s, fmt.Sprintf("its weights %q have shape %v", s.w.Name, s.w.Const.Shape())
 	}
@@ -126,15 +124,8 @@ func sideOf(g *onnx.Graph, n *onnx.Node, out bool) (s channelSide, why string) {
 	for _, d := range shape[2:] {
 		s.rest *= d
 	}
-	if r, ok := finiteRange(tensor.Data[float32](s.w.Const)); !ok {
-		return s, fmt.Sprintf("its weights %q have NaN or infinite elements", s.w.Name)
-	} else if r == (Range{}) {
-		return s, fmt.Sprintf("its weights %q are all 0", s.w.Name)
-	}
 	first := func(i, _ int) int { return i }
-	second := func(_, j int) int { return j }
-	switch n.Op {
-	case "Conv", "ConvTranspose":
+	if n.Op == "Conv" || n.Op == "ConvTranspose" {
 		group, err := onnx.Attribute(n, "group", int64(1))
 		if err != nil || group < 1 || group > int64(s.d0) || s.d0%int(group) != 0 || len(shape) < 3 {
 			return s, fmt.Sprintf("its weights %q of shape %v do not fit %d groups", s.w.Name, shape, group)
@@ -147,21 +138,38 @@ func sideOf(g *onnx.Graph, n *onnx.Node, out bool) (s channelSide, why string) {
 			s.count, s.of = s.d1*int(group), func(i, j int) int { return i/per*s.d1 + j }
 		}
 		return s, ""
-	case "Gemm":
-		if t, _ := onnx.Attribute(n, "transA", int64(0)); t != 0 && !out {
-			return s, "it reads channels along its rows"
-		}
 	}
 	if len(shape) != 2 {
 		return s, fmt.Sprintf("its weights %q are no matrix: %v", s.w.Name, shape)
 	}
-	t, _ := onnx.Attribute(n, "transB", int64(0))
-	if out == (n.Op == "Gemm" && t != 0) {
+	transA, transB := int64(0), int64(0)
+	if n.Op == "Gemm" {
+		transA, _ = onnx.Attribute(n, "transA", int64(0))
+		transB, _ = onnx.Attribute(n, "transB", int64(0))
+	}
+	switch {
+	case transA != 0 && !out:
+		return s, "it reads channels along its rows"
+	case out == (transB != 0):
 		s.count, s.of = s.d0, first
-	} else {
-		s.count, s.of = s.d1, second
+	default:
+		s.count, s.of = s.d1, func(_, j int) int { return j }
 	}
 	return s, ""
+}
+
+// scalable says why the weights of s cannot be scaled, "" if they can.
+func (s *channelSide) scalable(g *onnx.Graph) string {
+	r, ok := finiteRange(tensor.Data[float32](s.w.Const))
+	switch {
+	case s.w.Uses() > 1 || g.IsOutput(s.w):
+		return fmt.Sprintf("its weights %q are used elsewhere, too", s.w.Name)
+	case !ok:
+		return fmt.Sprintf("its weights %q have NaN or infinite elements", s.w.Name)
+	case r == (Range{}):
+		return fmt.Sprintf("its weights %q are all 0", s.w.Name)
+	}
+	return ""
 }
 
 // fixedFloats reports whether v is a float32 initializer that no caller can replace.
@@ -222,7 +230,10 @@ type channelPair struct {
 func pairOf(g *onnx.Graph, n *onnx.Node) (*channelPair, string) {
 	p := &channelPair{}
 	var why string
-	if p.first, why = sideOf(g, n, true); why != "" {
+	if p.first, why = sideOf(g, n, true); why == "" {
+		why = p.first.scalable(g)
+	}
+	if why != "" {
 		return nil, why
 	}
 	matrix := n.Op == "Gemm" || n.Op == "MatMul" // channels lie in the last dimension, else in the second
@@ -251,7 +262,10 @@ func pairOf(g *onnx.Graph, n *onnx.Node) (*channelPair, string) {
 			if matrix != (u.Op == "Gemm" || u.Op == "MatMul") {
 				return nil, fmt.Sprintf("%s %q has its channels in another dimension", u.Op, NodeName(u))
 			}
-			if p.second, why = sideOf(g, u, false); why != "" {
+			if p.second, why = sideOf(g, u, false); why == "" {
+				why = p.second.scalable(g)
+			}
+			if why != "" {
 				return nil, fmt.Sprintf("%s %q, which reads its results: %s", u.Op, NodeName(u), why)
 			}
 			if p.first.count != p.second.count {

@@ -149,9 +149,9 @@ func TestEqualizeLeaves(t *testing.T) {
 			h := b.Op("Gemm", nil, input(b, "x", 2, 5), unequal(param(b, "w", 5, 6), 1), param(b, "b", 2, 1))
 			return []*onnx.Value{b.Op("MatMul", nil, h, param(b, "ww", 6, 2))}
 		},
-		`Gemm "y", which reads its results: it reads channels along its rows`: func(b *ops.Builder) []*onnx.Value {
+		`Gemm "y0", which reads its results: it reads channels along its rows`: func(b *ops.Builder) []*onnx.Value {
 			h := b.Op("MatMul", nil, input(b, "x", 2, 5), unequal(param(b, "w", 5, 6), 1))
-			return []*onnx.Value{named("y", b.Op("Gemm", onnx.NewAttrs("transA", 1), h, param(b, "ww", 2, 6)))}
+			return []*onnx.Value{b.Op("Gemm", onnx.NewAttrs("transA", 1), h, param(b, "ww", 2, 6))}
 		},
 		`its weights "w" have NaN or infinite elements`: func(b *ops.Builder) []*onnx.Value {
 			w := param(b, "w", 6, 3, 1, 1)
