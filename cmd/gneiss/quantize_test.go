@@ -65,6 +65,7 @@ func TestQuantize(t *testing.T) {
 		{[]string{"--format", "qoperator", "--method", "percentile"}, 0.27, 0.05},
 		{[]string{"--method", "mse", "--activations", "int8", "--symmetric", "--per-tensor"}, 0.27, 0.1},
 		{[]string{"--activations", "uint16"}, 0.27, 0.02},
+		{[]string{"--equalize", "--bias-correction", "--per-tensor"}, 0.27, 0.05},
 		{[]string{"--weights", "int4", "--block", "32"}, 0.2, 0.3},
 		{[]string{"--mode", "dynamic"}, 0.27, 0.05},
 		{[]string{"--mode", "weight-only"}, 0.2, 0.2},
@@ -78,6 +79,12 @@ func TestQuantize(t *testing.T) {
 			assert.LessOrEqual(t, file("after")/file("before"), c.ratio)
 			o := v["outputs"].([]any)[0].(map[string]any)
 			assert.LessOrEqual(t, o["relative_l2"].(float64), c.error)
+			if len(c.args) > 0 && c.args[0] == "--equalize" {
+				assert.NotEmpty(t, v["equalized"].(map[string]any)["pairs"])
+				for _, b := range v["corrected_biases"].([]any) {
+					assert.Positive(t, b.(map[string]any)["shift"])
+				}
+			}
 			assert.Positive(t, o["relative_l2"].(float64))
 			assert.Equal(t, 1.0, v["metric"].(map[string]any)["before"])
 			ok(t, "check", out)
@@ -106,6 +113,12 @@ func TestQuantizeSearch(t *testing.T) {
 	keys(t, v, "tried", "best")
 	require.Equal(t, "weight-only 4 bits", v["best"].(map[string]any)["recipe"]) // the smallest
 	require.FileExists(t, state)
+	var names []string
+	for _, c := range v["tried"].([]any) {
+		names = append(names, c.(map[string]any)["recipe"].(string))
+	}
+	assert.Contains(t, names, "static minmax, biases corrected")
+	assert.Contains(t, names, "static minmax, equalized, biases corrected")
 	r := ok(t, args...)
 	assert.Contains(t, r.out, "best")
 
@@ -131,6 +144,7 @@ func TestQuantizeErrors(t *testing.T) {
 		{[]string{m}, exitUsage, "give -o OUT"},
 		{[]string{m, "-o", out}, exitUsage, "--calibrate"},
 		{[]string{m, "-o", out, "--mode", "fast"}, exitUsage, "static, dynamic or weight-only"},
+		{[]string{m, "-o", out, "--mode", "dynamic", "--bias-correction"}, exitUsage, "--bias-correction is for --mode static"},
 		{[]string{m, "-o", out, "--mode", "dynamic", "--format", "qdq"}, exitUsage, "--format is for --mode static"},
 		{[]string{m, "-o", out, "--calibrate", samples, "--max-drop", "1%"}, exitUsage, "--labels"},
 		{[]string{m, "-o", out, "--calibrate", samples, "--labels", labels, "--max-drop", "much"}, exitUsage, "such as 1%"},
