@@ -254,6 +254,9 @@ func (j *quantizeJob) work(ctx context.Context) error {
 // open reads samples, rewrites the model and runs it on them.
 func (j *quantizeJob) open(ctx context.Context) error {
 	j.ready = j.model.Clone()
+	if j.mode == "static" {
+		j.ready = withGelu(j.ready)
+	}
 	if j.mode != "weight-only" { // which must not hold a second copy of large models
 		if _, err := optimize.Run(j.ready, optimize.Portable, optimize.Options{}); err != nil {
 			return err
@@ -291,6 +294,20 @@ func (j *quantizeJob) open(ctx context.Context) error {
 	}
 	j.base, err = quantize.NewBaseline(ctx, s, compared, o)
 	return err
+}
+
+// withGelu returns m in the opset that has Gelu, if it may be written out with Erf
+// there: as one operator it is one on integers, in parts it stays in floating point.
+func withGelu(m *onnx.Model) *onnx.Model {
+	const opset = 20
+	if m.Opsets[""] >= opset || !slices.ContainsFunc(m.Graph.Nodes, func(n *onnx.Node) bool { return n.Op == "Erf" }) {
+		return m
+	}
+	c := m.Clone()
+	if err := optimize.ConvertOpset(c, "", opset); err != nil {
+		return m // it is quantised as it is
+	}
+	return c
 }
 
 func (j *quantizeJob) options() runtime.Options { return runtime.Options{Threads: j.threads} }

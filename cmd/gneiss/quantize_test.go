@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -102,6 +105,43 @@ func TestQuantize(t *testing.T) {
 		assert.Contains(t, string(page), want)
 	}
 	assert.NotContains(t, string(page), "ZgotmplZ")
+}
+
+// TestQuantizeGelu: a Gelu that is written out with Erf is quantised as one operator.
+func TestQuantizeGelu(t *testing.T) {
+	dir := t.TempDir()
+	in, out, samples := filepath.Join(dir, "in.onnx"), filepath.Join(dir, "out.onnx"), filepath.Join(dir, "samples.npz")
+	m := &onnx.Model{IRVersion: 8, Opsets: map[string]int{"": 13}}
+	m.Graph = onnx.NewGraph("g", m.Opsets)
+	b := ops.NewBuilder(m.Graph)
+	x := m.Graph.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Sizes(4, 8)...))
+	weights, data := make([]float32, 64), make([]float32, 32)
+	rng := rand.New(rand.NewPCG(3, 4))
+	for i := range weights {
+		weights[i] = rng.Float32() - 0.5
+	}
+	for i := range data {
+		data[i] = 4*rng.Float32() - 2
+	}
+	h := b.Op("MatMul", nil, x, b.Const(tensor.Of(weights, 8, 8)))
+	e := b.Op("Add", nil, b.Op("Erf", nil, b.Op("Div", nil, h, b.Float(tensor.Float32, math.Sqrt2))), b.Float(tensor.Float32, 1))
+	y := b.Op("Mul", nil, b.Op("Mul", nil, h, e), b.Float(tensor.Float32, 0.5))
+	require.NoError(t, b.Err())
+	b.Insert(nil)
+	m.Graph.Outputs = []*onnx.Value{y}
+	require.NoError(t, onnx.Save(m, in, onnx.SaveOptions{}))
+	f, err := os.Create(samples)
+	require.NoError(t, err)
+	require.NoError(t, tensor.WriteNPZ(f, []tensor.Named{{Name: "x", Tensor: tensor.Of(data, 4, 8)}}))
+	require.NoError(t, f.Close())
+	v := ok(t, "quantize", in, "-o", out, "--calibrate", samples, "--no-bench", "--json").object(t)
+	var names []string
+	for _, l := range v["layers"].([]any) {
+		names = append(names, l.(map[string]any)["op"].(string))
+		assert.NotEmpty(t, l.(map[string]any)["format"])
+	}
+	assert.Equal(t, []string{"MatMul", "Gelu"}, names)
+	assert.Less(t, v["outputs"].([]any)[0].(map[string]any)["relative_l2"].(float64), 0.02)
 }
 
 func TestQuantizeSearch(t *testing.T) {
