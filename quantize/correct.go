@@ -41,8 +41,8 @@ type CorrectedBias struct {
 // gives on average over the samples of src what it gives in floating point, in
 // each output channel: bias correction (Nagel et al. 2019, "Data-Free Quantization
 // Through Weight Equalization and Bias Correction", section 4.2, in its empirical
-// form). A Conv, ConvTranspose or Gemm without bias gets one; a MatMul has the constant
-// vector that an Add behind it adds, or stays.
+// form). A product without bias gets one; that of a MatMul is the constant vector that an
+// Add behind it adds, which format QOperator would round for, so that it is not given one there.
 //
 // Both models run on each batch, once. In the quantised one the results of each product
 // are shifted at once by the mean error over the batches so far, so what
@@ -60,12 +60,13 @@ func CorrectBias(ctx context.Context, m *onnx.Model, ranges Ranges, c StaticConf
 	if ranges == nil {
 		ranges = Ranges{}
 	}
+	adds := c.Format == QDQ && len(c.Selection.Include) == 0 && (len(c.Selection.Ops) == 0 || slices.Contains(c.Selection.Ops, "Add"))
 	c.Format = QDQ // which rounds where the operators on integers do
 	k, p, err := planStatic(m, ranges, c)
 	if err != nil {
 		return nil, err
 	}
-	out, layers := biasLayers(p)
+	out, layers := biasLayers(p, adds)
 	if len(layers) == 0 {
 		return out, nil
 	}
@@ -107,8 +108,9 @@ type biasLayer struct {
 	weight    float64   // elements of a channel so far
 }
 
-// biasLayers lists the products that are quantised, and those that can be corrected.
-func biasLayers(p *plan) (out []CorrectedBias, layers []*biasLayer) {
+// biasLayers lists the products that are quantised, and those that can be
+// corrected; adds says whether an Add behind a MatMul that has none would be quantised.
+func biasLayers(p *plan, adds bool) (out []CorrectedBias, layers []*biasLayer) {
 	out = []CorrectedBias{}
 	for i, n := range p.order {
 		d := p.nodes[n]
@@ -125,10 +127,11 @@ func biasLayers(p *plan) (out []CorrectedBias, layers []*biasLayer) {
 			why = "it ignores its bias, beta is 0"
 		}
 		if n.Op == "MatMul" && why == "" {
-			if l.node, l.input = biasAdd(p, n); l.node == nil {
-				why = "no Add of a constant vector follows it"
-			} else {
-				l.at = slices.Index(p.order, l.node)
+			switch add, i := biasAdd(p, n); {
+			case add != nil:
+				l.node, l.input, l.at = add, i, slices.Index(p.order, add)
+			case !adds:
+				why = "no Add of a constant vector follows it, and none is to be quantised"
 			}
 		}
 		if why == "" && len(l.node.In) > l.input && l.node.In[l.input] != nil {
@@ -180,8 +183,27 @@ func (l *biasLayer) apply(g *onnx.Graph, n *onnx.Node) (most float64) {
 		x[c] += float32(shift / float64(beta))
 		most = max(most, math.Abs(shift))
 	}
-	n.SetInput(l.input, g.AddConst(g.NewConst(g.FreshName(name), b)))
+	bias := g.AddConst(g.NewConst(g.FreshName(name), b))
+	if n.Op == "MatMul" {
+		addBehind(g, n.Out[0], bias)
+	} else {
+		n.SetInput(l.input, bias)
+	}
 	return most
+}
+
+// addBehind adds bias to v. The sum takes v's name, by which its range is known.
+func addBehind(g *onnx.Graph, v, bias *onnx.Value) {
+	name := v.Name
+	add := g.NewNode("Add", nil, []*onnx.Value{v, bias}, 1)
+	sum := add.Out[0]
+	sum.Type = v.Type
+	g.Insert(after(g, v), add)
+	g.Replace(v, sum)
+	add.SetInput(0, v)
+	if sum.Name != name {
+		sum.Name, v.Name = name, g.FreshName(name)
+	}
 }
 
 // The operators that measure: meanOp sums its input by channel, shiftOp also

@@ -17,15 +17,15 @@ import (
 // correctable are models of products of all kinds; weights are of few bits, so
 // that errors have a mean.
 var correctable = map[string]struct {
-	shifted, left int
-	build         func(b *ops.Builder) []*onnx.Value
+	products int
+	build    func(b *ops.Builder) []*onnx.Value
 }{
-	"convolutions": {3, 0, func(b *ops.Builder) []*onnx.Value {
+	"convolutions": {3, func(b *ops.Builder) []*onnx.Value {
 		h := b.Op("Relu", nil, b.Op("Conv", nil, input(b, "x", 2, 3, 8, 8), param(b, "w", 8, 3, 3, 3)))
 		h = b.Op("Relu", nil, b.Op("Conv", onnx.NewAttrs("group", 8), h, param(b, "ww", 8, 1, 3, 3), param(b, "bb", 8)))
 		return []*onnx.Value{b.Op("ConvTranspose", onnx.NewAttrs("group", 2), h, param(b, "www", 8, 3, 2, 2))}
 	}},
-	"matrices": {2, 1, func(b *ops.Builder) []*onnx.Value {
+	"matrices": {3, func(b *ops.Builder) []*onnx.Value {
 		h := b.Op("Relu", nil, b.Op("Gemm", onnx.NewAttrs("transB", 1, "beta", 2.0), input(b, "x", 6, 10), param(b, "w", 16, 10), param(b, "b", 16)))
 		h = b.Op("Relu", nil, b.Op("Add", nil, b.Op("MatMul", nil, h, param(b, "ww", 16, 12)), param(b, "bbb", 12)))
 		return []*onnx.Value{b.Op("MatMul", nil, h, param(b, "www", 12, 5))}
@@ -105,11 +105,15 @@ func TestCorrectBias(t *testing.T) {
 					require.Positive(t, x.Shift, x.Node)
 				} else {
 					left++
-					require.Contains(t, x.Reason, "no Add of a constant vector follows it")
+					require.Contains(t, x.Reason, "no Add of a constant vector follows it, and none is to be quantised")
 				}
 			}
-			require.Equal(t, []int{c.shifted, c.left}, []int{shifted, left}, name)
-			corrected, _ := static(t, m, ranges, config)
+			require.Equal(t, c.products, shifted+left, name)
+			require.Equal(t, config.Format == QOperator, left == 1, name)
+			corrected, sum := static(t, m, ranges, config)
+			for _, x := range sum.Changes {
+				require.NotEmpty(t, x.Format, x)
+			}
 			axis := 1
 			for i, on := range [][]data.Batch{batches, others} {
 				was, wasAll := meanError(t, before, plain, axis, on)
