@@ -45,8 +45,9 @@ const (
 // Products are Conv, also depthwise, ConvTranspose, Gemm and MatMul by constants.
 // Chains of them converge in sweeps over all pairs.
 //
-// It helps weights with one scale for all channels. The ranges of values between
-// the products change, so calibrate afterwards. No bias is made larger than the largest
+// It helps where channels differ much: values between the products have one scale for
+// all of them, and weights may have. Where they hardly differ it can lose a little. The
+// ranges of those values change, so calibrate afterwards. No bias is made larger than the largest
 // of its layer, so that a channel without weights does not take over the range of
 // activations. A Clip with an upper bound, such as Relu6, is not homogeneous: products on
 // both sides of it stay as they are. g computes the same as before but for rounding.

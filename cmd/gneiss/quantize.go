@@ -76,7 +76,7 @@ func quantizeCommand() *cobra.Command {
 	fl.BoolVar(&f.perTensor, "per-tensor", false, "one scale for a weight instead of one for each output channel")
 	fl.BoolVar(&f.symmetric, "symmetric", false, "static: activations with their zero point in the middle")
 	fl.BoolVar(&f.asymmetric, "asymmetric", false, "weights with a zero point")
-	fl.BoolVar(&f.equalize, "equalize", false, "static: make weights alike over channels first (cross-layer equalisation); for --per-tensor")
+	fl.BoolVar(&f.equalize, "equalize", false, "static: make the weights of channels alike first, without changing results (cross-layer equalisation)")
 	fl.BoolVar(&f.correct, "bias-correction", false, "static: fold the mean error of each product over the samples into its bias")
 	fl.BoolVar(&f.reduceRange, "reduce-range", false, "weights of 7 bits, for runtimes that saturate on processors without VNNI (gneiss does not)")
 	fl.IntVar(&f.bits, "bits", 4, "weight-only: 4 or 8")
