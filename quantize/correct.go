@@ -48,7 +48,8 @@ type CorrectedBias struct {
 // are shifted at once by the mean error over the batches so far, so what
 // later products see is corrected already: errors that earlier ones cause are not
 // corrected twice, as they would be if all errors were measured in one
-// pass, and there is no pass for each product. Of a product sums by channel are kept and
+// pass, and there is no pass for each product. What of a mean may be due to chance, by
+// the spread between batches, is not corrected: give several. Of a product sums by channel are kept and
 // nothing else. How samples are batched, and in which order, matters a little.
 //
 // m is changed only if there is no error; its graph is then another one, of the opset
@@ -105,7 +106,9 @@ type biasLayer struct {
 
 	want, got []float64 // sums by channel of one batch
 	sum       []float64 // of differences
+	square    []float64 // sums of the squared mean differences of batches
 	weight    float64   // elements of a channel so far
+	batches   float64
 }
 
 // biasLayers lists the products that are quantised, and those that can be
@@ -144,7 +147,7 @@ func biasLayers(p *plan, adds bool) (out []CorrectedBias, layers []*biasLayer) {
 			out[l.report].Reason = why
 			continue
 		}
-		l.want, l.got, l.sum = make([]float64, s.count), make([]float64, s.count), make([]float64, s.count)
+		l.want, l.got, l.sum, l.square = make([]float64, s.count), make([]float64, s.count), make([]float64, s.count), make([]float64, s.count)
 		layers = append(layers, l)
 	}
 	return out, layers
@@ -179,7 +182,7 @@ func (l *biasLayer) apply(g *onnx.Graph, n *onnx.Node) (most float64) {
 	}
 	x := tensor.Data[float32](b)
 	for c := range x {
-		shift := l.sum[c] / l.weight
+		shift := l.mean(c)
 		x[c] += float32(shift / float64(beta))
 		most = max(most, math.Abs(shift))
 	}
@@ -366,6 +369,19 @@ func (l *biasLayer) sums(c *ops.Call, into []float64) (channelLayout, error) {
 	return s, c.P.Ctx.Err()
 }
 
+// mean returns the mean error of a channel so far, shrunk by what of it is due to
+// chance (the positive part of James and Stein's estimator), as the spread between
+// batches tells: of a few samples, the results of a classifier's last product have errors
+// whose mean says nothing about other samples.
+func (l *biasLayer) mean(c int) float64 {
+	m := l.sum[c] / max(l.weight, 1)
+	if l.batches < 2 || m == 0 {
+		return m
+	}
+	chance := max(l.square[c]/l.batches-m*m, 0) / (l.batches - 1)
+	return m * max(1-chance/(m*m), 0)
+}
+
 // shift takes in the error of a batch and returns its input with the mean error
 // taken off.
 func (l *biasLayer) shift(c *ops.Call) error {
@@ -373,9 +389,13 @@ func (l *biasLayer) shift(c *ops.Call) error {
 	if err != nil {
 		return err
 	}
-	l.weight += float64(s.outer * s.in)
+	n := float64(s.outer * s.in)
+	l.weight += n
+	l.batches++
 	for ch := range l.sum {
-		l.sum[ch] += l.want[ch] - l.got[ch]
+		d := l.want[ch] - l.got[ch]
+		l.sum[ch] += d
+		l.square[ch] += d / max(n, 1) * d / max(n, 1)
 		if e := l.sum[ch]; e-e != 0 {
 			return fmt.Errorf("the results of %q hold NaN or infinite elements in channel %d: check the data and its preprocessing, or leave the node out", l.name, ch)
 		}
@@ -383,7 +403,7 @@ func (l *biasLayer) shift(c *ops.Call) error {
 	y := tensor.Data[float32](c.Output(0, tensor.Float32, c.In[0].(*tensor.Tensor).Shape()...))
 	c.P.For(s.outer*s.n, max(1, 1<<14/max(s.in, 1)), func(lo, hi int) {
 		for r := lo; r < hi; r++ {
-			by := float32(l.sum[r%s.n] / max(l.weight, 1))
+			by := float32(l.mean(r % s.n))
 			for i := r * s.in; i < (r+1)*s.in; i++ {
 				y[i] = s.x[i] + by
 			}
