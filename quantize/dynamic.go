@@ -72,7 +72,7 @@ func Dynamic(m *onnx.Model, c DynamicConfig) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.check(r.m.Graph); err != nil {
+	if err := c.Check(r.m.Graph); err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
 	}
 	if err := r.foldWeights(); err != nil {
@@ -91,7 +91,7 @@ func Dynamic(m *onnx.Model, c DynamicConfig) (*Summary, error) {
 		}
 		ch := Change{Node: NodeName(n), Op: n.Op}
 		var ok bool
-		if ok, ch.Reason = c.allows(n); ok {
+		if ok, ch.Reason = c.Allows(n); ok {
 			if ch.Format, ch.Reason = f(n); ch.Reason != "" {
 				ch.Format = ""
 			}

@@ -73,7 +73,7 @@ func Half(m *onnx.Model, c HalfConfig) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.check(r.m.Graph); err != nil {
+	if err := c.Check(r.m.Graph); err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
 	}
 	h := &half{

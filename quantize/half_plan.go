@@ -79,7 +79,7 @@ func (h *half) plan() []Change {
 // unfit sets what becomes half of n by its signature, and says why nothing does
 // for reasons of its own.
 func (h *half) unfit(n *onnx.Node, p *halfPlan) string {
-	if ok, why := h.c.allows(n); !ok {
+	if ok, why := h.c.Allows(n); !ok {
 		return why
 	}
 	domain := ops.NormalDomain(n.Domain)

@@ -31,9 +31,9 @@ func NodeName(n *onnx.Node) string {
 	return n.Op
 }
 
-// check reports a name that no node of g and its nested graphs has, with those
-// that look most like it.
-func (s *Selection) check(g *onnx.Graph) error {
+// Check returns an error if s names a node or an operator that g and the graphs
+// nested in it do not have. It suggests the names that look most like it.
+func (s *Selection) Check(g *onnx.Graph) error {
 	known := map[string]bool{}
 	ops := map[string]bool{}
 	g.Walk(func(h *onnx.Graph) {
@@ -112,8 +112,8 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// allows reports whether n may be quantised, and if not, why.
-func (s *Selection) allows(n *onnx.Node) (ok bool, why string) {
+// Allows reports whether n may be changed, and if not, why.
+func (s *Selection) Allows(n *onnx.Node) (ok bool, why string) {
 	named := func(list []string) bool {
 		return slices.Contains(list, n.Name) && n.Name != "" ||
 			slices.ContainsFunc(n.Out, func(v *onnx.Value) bool { return v != nil && slices.Contains(list, v.Name) })

@@ -33,16 +33,16 @@ func TestSelection(t *testing.T) {
 		{Selection{Include: []string{"y"}, Exclude: []string{"y"}}, false, false},
 		{Selection{Ops: []string{"Relu"}}, true, false},
 	} {
-		require.NoError(t, c.s.check(g))
-		ok, why := c.s.allows(relu)
+		require.NoError(t, c.s.Check(g))
+		ok, why := c.s.Allows(relu)
 		require.Equal(t, c.relu, ok)
 		require.Equal(t, ok, why == "")
-		ok, _ = c.s.allows(tanh)
+		ok, _ = c.s.Allows(tanh)
 		require.Equal(t, c.tanh, ok)
 	}
-	require.ErrorContains(t, (&Selection{Exclude: []string{"conv1/rleu"}}).check(g), `no node "conv1/rleu"; did you mean "conv1/relu"?`)
-	require.ErrorContains(t, (&Selection{Ops: []string{"MatMul"}}).check(g), `no "MatMul"`)
-	require.Error(t, (&Selection{Exclude: []string{""}}).check(g))
+	require.ErrorContains(t, (&Selection{Exclude: []string{"conv1/rleu"}}).Check(g), `no node "conv1/rleu"; did you mean "conv1/relu"?`)
+	require.ErrorContains(t, (&Selection{Ops: []string{"MatMul"}}).Check(g), `no "MatMul"`)
+	require.Error(t, (&Selection{Exclude: []string{""}}).Check(g))
 }
 
 func TestDistance(t *testing.T) {

@@ -174,7 +174,7 @@ func planStatic(m *onnx.Model, ranges Ranges, c StaticConfig) (*onnx.Model, *pla
 	if m.Graph == nil {
 		return nil, nil, fmt.Errorf("quantize: %w: the model has no graph", onnx.ErrInvalid)
 	}
-	if err := c.Selection.check(m.Graph); err != nil {
+	if err := c.Selection.Check(m.Graph); err != nil {
 		return nil, nil, fmt.Errorf("quantize: %w", err)
 	}
 	k := m.Clone()

@@ -72,9 +72,10 @@ func gemmAxis(k int) func(*onnx.Node, int) int {
 }
 
 var (
-	none  = constAxis(-1)
-	unit  = &Range{0, 1}
-	upTo1 = &Range{-1, 1}
+	none = constAxis(-1)
+	unit = &Range{0, 1}
+	// upTo1 is [-1, 1], made wider so that on 8 bits 1 is a multiple of the scale.
+	upTo1 = &Range{-128. / 127, 1}
 	table = func(axis int, inputs ...int) (w []weightSlot) {
 		for _, i := range inputs {
 			w = append(w, weightSlot{i, constAxis(axis), none})
@@ -104,16 +105,16 @@ var staticOps = map[string]*staticOp{
 	"LeakyRelu":          {domain: microsoft, integer: "QLinearLeakyRelu"},
 	"Sigmoid":            {bounded: unit, domain: microsoft, integer: "QLinearSigmoid"},
 	"Softmax":            {bounded: unit, domain: microsoft, integer: "QLinearSoftmax"},
-	"HardSigmoid":        {bounded: unit},
-	"Tanh":               {bounded: upTo1},
-	"HardSwish":          {},
+	"HardSigmoid":        {bounded: unit, domain: microsoft, integer: "QLinearAdd"},
+	"Tanh":               {bounded: upTo1, domain: microsoft, integer: "QLinearSigmoid"},
+	"HardSwish":          {domain: microsoft, integer: "QLinearMul"},
 	"Elu":                {},
 	"Gelu":               {},
 	"com.microsoft.Gelu": {},
 
 	"AveragePool":                           {domain: microsoft, integer: "QLinearAveragePool"},
 	"GlobalAveragePool":                     {domain: microsoft, integer: "QLinearGlobalAveragePool"},
-	"ReduceMean":                            {},
+	"ReduceMean":                            {domain: microsoft, integer: "QLinearGlobalAveragePool"},
 	"CumSum":                                {},
 	"BatchNormalization":                    {},
 	"InstanceNormalization":                 {},
@@ -122,8 +123,8 @@ var staticOps = map[string]*staticOp{
 
 	"MaxPool":        {role: moves, integer: same},
 	"GlobalMaxPool":  {role: moves},
-	"ReduceMax":      {role: moves},
-	"ReduceMin":      {role: moves},
+	"ReduceMax":      {role: moves, integer: same},
+	"ReduceMin":      {role: moves, integer: same},
 	"Reshape":        {role: moves, integer: same},
 	"Flatten":        {role: moves, integer: same},
 	"Squeeze":        {role: moves, integer: same},
@@ -137,11 +138,11 @@ var staticOps = map[string]*staticOp{
 	"Expand":         {role: moves, integer: same},
 	"Tile":           {role: moves, integer: same},
 	"Identity":       {role: moves, integer: same},
-	"DepthToSpace":   {role: moves},
-	"SpaceToDepth":   {role: moves},
+	"DepthToSpace":   {role: moves, integer: same},
+	"SpaceToDepth":   {role: moves, integer: same},
 	"Pad":            {role: moves, integer: same},
 	"Resize":         {role: moves, integer: same},
-	"TopK":           {role: moves},
+	"TopK":           {role: moves, integer: same},
 	"Concat":         {role: joins, domain: microsoft, integer: "QLinearConcat"},
 	"ArgMax":         {role: reads, integer: same},
 }
@@ -194,6 +195,14 @@ func (p *plan) refuses(n *onnx.Node, op *staticOp) string {
 	case n.Op == "Clip" && integers:
 		if _, _, ok := p.clipBounds(n); !ok {
 			return "its bounds are not constant"
+		}
+	case n.Op == "ReduceMean" && integers:
+		if ok, _ := p.isGlobalMean(n); !ok {
+			return "there is no integer operator for means but over all dimensions behind the channels"
+		}
+	case n.Op == "HardSigmoid" && integers:
+		if alpha, beta := hardSigmoidOf(n); !(alpha > 0) || !isFinite(alpha) || !isFinite(beta) {
+			return fmt.Sprintf("there is no integer operator for it with alpha %v and beta %v", alpha, beta)
 		}
 	case n.Op == "Pad":
 		switch x, ok := p.padValue(n); {

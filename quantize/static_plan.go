@@ -136,7 +136,7 @@ func (p *plan) examine(n *onnx.Node, d *decision) string {
 		return "there is no rule to quantise this operator"
 	}
 	d.role = p.roleOf(n, op)
-	if ok, why := p.c.Selection.allows(n); !ok {
+	if ok, why := p.c.Selection.Allows(n); !ok {
 		return why
 	}
 	if len(n.In) == 0 || len(n.Out) == 0 || n.Out[0] == nil {
@@ -268,7 +268,7 @@ func (p *plan) end(n *onnx.Node, d *decision) (end *onnx.Value, why string) {
 		if u.Graph != p.g || ops.NormalDomain(u.Domain) != "" || u.In[0] != v && !bias || u.Op != "Relu" && u.Op != "Clip" && !bias {
 			break
 		}
-		if ok, _ := p.c.Selection.allows(u); !ok || u.Out[0].Type.DType != tensor.Float32 {
+		if ok, _ := p.c.Selection.Allows(u); !ok || u.Out[0].Type.DType != tensor.Float32 {
 			break
 		}
 		if p.c.Format == QOperator && u.Op == "Clip" {

@@ -68,7 +68,7 @@ func TestStaticReasons(t *testing.T) {
 			return one(b.Op("Pad", nil, h, b.Ints(0, 1, 0, 1), b.Float(tensor.Float32, math.Inf(-1))))
 		}},
 		"there is no integer operator for it": {c: StaticConfig{Format: QOperator}, build: func(b *ops.Builder) []*onnx.Value {
-			return one(b.Op("Tanh", nil, x4(b)))
+			return one(b.Op("Elu", nil, x4(b)))
 		}},
 		"there is no integer operator for it that returns indices": {c: StaticConfig{Format: QOperator}, build: func(b *ops.Builder) []*onnx.Value {
 			h := b.Op("LeakyRelu", nil, input(b, "x", 1, 1, 4, 4))

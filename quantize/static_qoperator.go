@@ -26,6 +26,14 @@ func (w *staticWriter) integers(order []*onnx.Node) {
 			continue
 		}
 		outs := w.p.results(n, d)
+		switch n.Op {
+		case "HardSigmoid", "HardSwish", "Tanh":
+			y := quantOf(outs[0].Users()[0].Out[0])
+			w.g.Replace(y.v, w.unary(n, quantOf(n.In[0]), y))
+			w.g.Remove(y.v.From)
+			w.g.Remove(n)
+			continue
+		}
 		if len(outs) == 1 && w.p.inner[outs[0]] {
 			w.integer(n, d, []*onnx.Value{outs[0].Users()[0].Out[0]}, outs[0].Users()[0])
 			continue
@@ -88,10 +96,7 @@ func (w *staticWriter) integer(n *onnx.Node, d *decision, outs []*onnx.Value, ac
 	}
 	k := w.g.NewNodeIn(domain, op, as, in, count)
 	if domain == microsoft {
-		if _, ok := w.g.Opsets[domain]; !ok {
-			w.g.Opsets[domain] = 1
-		}
-		k.Opset = w.g.Opsets[domain]
+		k = w.microsoftNode(op, as, in, count)
 	}
 	k.Name = w.name(w.p.names[n] + "_quant")
 	w.g.Insert(n, k)
@@ -100,7 +105,10 @@ func (w *staticWriter) integer(n *onnx.Node, d *decision, outs []*onnx.Value, ac
 		if count > 1 && (n.Out[i] == nil || at >= len(outs) || n.Out[i] != outs[at]) {
 			if n.Out[i] == nil {
 				k.Out[i] = nil
+				continue
 			}
+			v.Type = n.Out[i].Type // of integers already
+			w.g.Replace(n.Out[i], v)
 			continue
 		}
 		q := y[at].v
@@ -108,6 +116,9 @@ func (w *staticWriter) integer(n *onnx.Node, d *decision, outs []*onnx.Value, ac
 		v.Type = q.Type
 		if act != nil {
 			v = w.bounded(act, k, v, y[at])
+		}
+		if n.Op == "ReduceMean" {
+			v = w.squeezed(n, v)
 		}
 		w.g.Replace(q, v)
 		w.g.Remove(q.From)
@@ -126,6 +137,8 @@ func integerAttrs(n *onnx.Node, as onnx.Attrs) onnx.Attrs {
 		return as.Without("dilations")
 	case "Gemm":
 		return as.Without("beta")
+	case "ReduceMean":
+		return nil
 	case "Softmax": // since opset 13 over one axis, the last by default
 		axis, _ := onnx.Attribute(n, "axis", int64(-1))
 		return onnx.NewAttrs("axis", axis, "opset", n.Opset)

@@ -1,6 +1,9 @@
 package quantize
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // window is a candidate for the range of a histogram: the bins [lo, hi) of its line.
 type window struct{ lo, hi int }
@@ -35,12 +38,34 @@ func windows(n, zero, least int) []window {
 func entropyWindow(count []uint64, zero, levels int) window {
 	best, least := window{0, len(count)}, math.Inf(1)
 	var buf divergence
+	count = withoutZeros(count, zero)
 	for _, w := range windows(len(count), zero, levels) {
 		if d := buf.of(count, w, levels); d < least {
 			best, least = w, d
 		}
 	}
 	return best
+}
+
+// withoutZeros returns count with no more in the bins next to 0 than in their
+// neighbours. All grids represent 0 exactly, so the many zeros that a Relu or
+// padding gives lose nothing; told by a step of many bins they would seem to, and
+// the less the narrower the window is, which would cut off half of the range.
+func withoutZeros(count []uint64, zero int) []uint64 {
+	c := slices.Clone(count)
+	at := func(i int) uint64 {
+		if i < 0 || i >= len(count) {
+			return 0
+		}
+		return count[i]
+	}
+	if zero < len(c) {
+		c[zero] = min(c[zero], at(zero+1))
+	}
+	if zero > 0 {
+		c[zero-1] = min(c[zero-1], at(zero-2))
+	}
+	return c
 }
 
 // smoothing is the part of a value that a bin without values gets, so that

@@ -96,7 +96,7 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.check(r.m.Graph); err != nil {
+	if err := c.Check(r.m.Graph); err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
 	}
 	if err := r.foldWeights(); err != nil {
@@ -120,7 +120,7 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 		}
 		ch := Change{Node: NodeName(n), Op: n.Op}
 		var ok bool
-		if ok, ch.Reason = c.allows(n); ok {
+		if ok, ch.Reason = c.Allows(n); ok {
 			ch.Format, ch.Reason, failed = w.node(n)
 			if ch.Reason != "" {
 				ch.Format = ""

@@ -34,6 +34,7 @@ type quantizeFlags struct {
 	asymmetric, reduceRange        bool
 	embeddings, skipHead, portable bool
 	sensitivity, fastest, noBench  bool
+	equalize, correct              bool
 	asJSON                         bool
 	drop                           float64 // of maxDrop
 }
@@ -75,6 +76,8 @@ func quantizeCommand() *cobra.Command {
 	fl.BoolVar(&f.perTensor, "per-tensor", false, "one scale for a weight instead of one for each output channel")
 	fl.BoolVar(&f.symmetric, "symmetric", false, "static: activations with their zero point in the middle")
 	fl.BoolVar(&f.asymmetric, "asymmetric", false, "weights with a zero point")
+	fl.BoolVar(&f.equalize, "equalize", false, "static: make the weights of channels alike first, without changing results (cross-layer equalisation)")
+	fl.BoolVar(&f.correct, "bias-correction", false, "static: fold the mean error of each product over the samples into its bias")
 	fl.BoolVar(&f.reduceRange, "reduce-range", false, "weights of 7 bits, for runtimes that saturate on processors without VNNI (gneiss does not)")
 	fl.IntVar(&f.bits, "bits", 4, "weight-only: 4 or 8")
 	fl.IntVar(&f.block, "block", 0, "weights that share a scale: of weight-only 16, 32 (default), 64, 128 or 256; static: 0 for none")
@@ -131,7 +134,7 @@ func (f *quantizeFlags) check(cmd *cobra.Command) error {
 	case f.report != "" && filepath.Ext(f.report) != ".html" && filepath.Ext(f.report) != ".htm":
 		return usageError("--report %q: it is a page, call it .html", f.report)
 	}
-	if err := only("static", "format", "activations", "method", "percentile", "symmetric"); err != nil {
+	if err := only("static", "format", "activations", "method", "percentile", "symmetric", "equalize", "bias-correction"); err != nil {
 		return err
 	}
 	if err := only("weight-only", "bits", "portable", "accuracy-level", "embeddings", "skip-head"); err != nil {
@@ -187,14 +190,23 @@ func (f *quantizeFlags) staticConfig() (c quantize.StaticConfig, err error) {
 // quantizeJob is one call of quantize.
 type quantizeJob struct {
 	*quantizeFlags
-	cmd    *cobra.Command
-	path   string
-	model  *onnx.Model // as it was
-	ready  *onnx.Model // what is quantised: rewritten at level portable
-	src    data.Source // nil: no samples
-	base   *quantize.Baseline
-	ranges map[quantize.Method]quantize.Ranges
-	result *quantizeResult
+	cmd   *cobra.Command
+	path  string
+	model *onnx.Model // as it was
+	ready *onnx.Model // what is quantised: rewritten at level portable
+	src   data.Source // nil: no samples
+	base  *quantize.Baseline
+	// Of the model that was made last.
+	equalized *quantize.Equalized
+	corrected []quantize.CorrectedBias
+	ranges    map[rangesKey]quantize.Ranges
+	result    *quantizeResult
+}
+
+// rangesKey is what ranges depend on within a job.
+type rangesKey struct {
+	method   quantize.Method
+	equalize bool
 }
 
 func (f *quantizeFlags) run(cmd *cobra.Command, path string) error {
@@ -203,7 +215,7 @@ func (f *quantizeFlags) run(cmd *cobra.Command, path string) error {
 		return err
 	}
 	defer m.Close()
-	j := &quantizeJob{quantizeFlags: f, cmd: cmd, path: path, model: m, ranges: map[quantize.Method]quantize.Ranges{}}
+	j := &quantizeJob{quantizeFlags: f, cmd: cmd, path: path, model: m, ranges: map[rangesKey]quantize.Ranges{}}
 	j.result = &quantizeResult{Model: path, Output: f.out, Mode: f.mode, OK: true}
 	err = j.work(cmd.Context())
 	return named(path, err)
@@ -242,6 +254,9 @@ func (j *quantizeJob) work(ctx context.Context) error {
 // open reads samples, rewrites the model and runs it on them.
 func (j *quantizeJob) open(ctx context.Context) error {
 	j.ready = j.model.Clone()
+	if j.mode == "static" {
+		j.ready = withGelu(j.ready)
+	}
 	if j.mode != "weight-only" { // which must not hold a second copy of large models
 		if _, err := optimize.Run(j.ready, optimize.Portable, optimize.Options{}); err != nil {
 			return err
@@ -281,6 +296,20 @@ func (j *quantizeJob) open(ctx context.Context) error {
 	return err
 }
 
+// withGelu returns m in the opset that has Gelu, if it may be written out with Erf
+// there: as one operator it is one on integers, in parts it stays in floating point.
+func withGelu(m *onnx.Model) *onnx.Model {
+	const opset = 20
+	if m.Opsets[""] >= opset || !slices.ContainsFunc(m.Graph.Nodes, func(n *onnx.Node) bool { return n.Op == "Erf" }) {
+		return m
+	}
+	c := m.Clone()
+	if err := optimize.ConvertOpset(c, "", opset); err != nil {
+		return m // it is quantised as it is
+	}
+	return c
+}
+
 func (j *quantizeJob) options() runtime.Options { return runtime.Options{Threads: j.threads} }
 
 // recipe is what one candidate is made by.
@@ -288,17 +317,40 @@ type recipe struct {
 	mode   string
 	method quantize.Method
 	bits   int
+	// Of static: what is done against the loss of accuracy.
+	equalize, correct bool
 }
+
+// name is how a search calls r.
+func (r recipe) name() string {
+	s := r.mode
+	switch r.mode {
+	case "static":
+		s += " " + r.method.String()
+	case "weight-only":
+		s += fmt.Sprintf(" %d bits", r.bits)
+	}
+	if r.equalize {
+		s += ", equalized"
+	}
+	if r.correct {
+		s += ", biases corrected"
+	}
+	return s
+}
+
+func (r recipe) ranges() rangesKey { return rangesKey{r.method, r.equalize} }
 
 func (j *quantizeJob) recipe() recipe {
 	method, _ := quantize.ParseMethod(j.method) // checked
-	return recipe{j.mode, method, j.bits}
+	return recipe{j.mode, method, j.bits, j.equalize, j.correct}
 }
 
 // make quantises m, but for the excluded nodes.
 func (j *quantizeJob) make(ctx context.Context, m *onnx.Model, r recipe, exclude []string) (*quantize.Summary, error) {
 	sel := j.selection()
 	sel.Exclude = exclude
+	j.equalized, j.corrected = nil, nil
 	switch r.mode {
 	case "dynamic":
 		w, err := dtypeOf("weights", j.weights, tensor.Int8, tensor.Uint8)
@@ -318,11 +370,19 @@ func (j *quantizeJob) make(ctx context.Context, m *onnx.Model, r recipe, exclude
 	if err != nil {
 		return nil, err
 	}
-	ranges, err := j.rangesBy(ctx, r.method, c)
+	ranges, err := j.rangesBy(ctx, r.ranges(), c)
 	if err != nil {
 		return nil, err
 	}
 	c.Selection = sel
+	if r.equalize {
+		j.equalized = quantize.Equalize(m.Graph)
+	}
+	if r.correct {
+		if j.corrected, err = j.correctBiases(ctx, m, ranges, c); err != nil {
+			return nil, err
+		}
+	}
 	return quantize.Static(m, ranges, c)
 }
 
@@ -334,25 +394,37 @@ func (j *quantizeJob) workers() int {
 	return runtimeThreads()
 }
 
-// rangesBy calibrates, once for each method.
-func (j *quantizeJob) rangesBy(ctx context.Context, method quantize.Method, c quantize.StaticConfig) (quantize.Ranges, error) {
-	if r := j.ranges[method]; r != nil {
+// correctBiases folds mean errors into the biases of m.
+func (j *quantizeJob) correctBiases(ctx context.Context, m *onnx.Model, ranges quantize.Ranges, c quantize.StaticConfig) ([]quantize.CorrectedBias, error) {
+	bar := newProgress(j.cmd.ErrOrStderr(), "correct biases", max(j.src.Len(), 0), func() string { return "" })
+	defer bar.end()
+	return quantize.CorrectBias(ctx, m, ranges, c, j.src, quantize.CorrectConfig{Threads: j.threads, Progress: func(int, int) { bar.step() }})
+}
+
+// rangesBy calibrates, once for each key.
+func (j *quantizeJob) rangesBy(ctx context.Context, key rangesKey, c quantize.StaticConfig) (quantize.Ranges, error) {
+	if r := j.ranges[key]; r != nil {
 		return r, nil
 	}
+	m := j.ready
+	if key.equalize {
+		m = m.Clone()
+		quantize.Equalize(m.Graph)
+	}
 	c.Selection.Exclude = nil // a search leaves out other nodes than it calibrates for
-	values := quantize.Activations(j.ready, c)
-	bar := newProgress(j.cmd.ErrOrStderr(), "calibrate "+method.String(), max(j.src.Len(), 0), func() string { return "" })
+	values := quantize.Activations(m, c)
+	bar := newProgress(j.cmd.ErrOrStderr(), "calibrate "+key.method.String(), max(j.src.Len(), 0), func() string { return "" })
 	defer bar.end()
 	levels := 256
 	if c.Activations.Bits() == 16 {
 		levels = 1 << 16
 	}
-	r, err := quantize.Calibrate(ctx, j.ready, j.src, quantize.CalibrateConfig{Method: method, Values: values, Percentile: j.percentile,
+	r, err := quantize.Calibrate(ctx, m, j.src, quantize.CalibrateConfig{Method: key.method, Values: values, Percentile: j.percentile,
 		Levels: levels, Symmetric: j.symmetric, Threads: j.threads, Progress: func(int, int) { bar.step() }})
 	if err != nil {
 		return nil, err
 	}
-	j.ranges[method] = r
+	j.ranges[key] = r
 	return r, nil
 }
 
@@ -370,22 +442,24 @@ func (j *quantizeJob) write(m *onnx.Model, s *quantize.Summary) error {
 	}
 	r := j.result
 	r.Changes, r.Before.WeightBytes, r.After.WeightBytes = s.Changes, s.Before, s.After
+	r.Equalized, r.Corrected = j.equalized, j.corrected
 	return nil
 }
 
 // search tries recipes; done says that a model was written.
 func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
-	recipes := []recipe{{"static", quantize.MinMax, 0}, {"static", quantize.Percentile, 0}, {"static", quantize.Entropy, 0}, {"static", quantize.MSE, 0}, {"dynamic", 0, 0}, {"weight-only", 0, 4}, {"weight-only", 0, 8}}
+	var recipes []recipe
+	for _, method := range []quantize.Method{quantize.MinMax, quantize.Percentile, quantize.Entropy, quantize.MSE} {
+		recipes = append(recipes, recipe{mode: "static", method: method, equalize: j.equalize, correct: j.correct})
+	}
+	if !j.equalize && !j.correct { // asked for, they are part of all that is static
+		recipes = append(recipes, recipe{mode: "static", correct: true}, recipe{mode: "static", equalize: true, correct: true})
+	}
+	recipes = append(recipes, recipe{mode: "dynamic"}, recipe{mode: "weight-only", bits: 4}, recipe{mode: "weight-only", bits: 8})
 	var list []quantize.Recipe
 	by := map[string]recipe{}
 	for _, r := range recipes {
-		name := r.mode
-		switch r.mode {
-		case "static":
-			name += " " + r.method.String()
-		case "weight-only":
-			name += fmt.Sprintf(" %d bits", r.bits)
-		}
+		name := r.name()
 		by[name] = r
 		list = append(list, quantize.Recipe{Name: name, Make: func(ctx context.Context, m *onnx.Model, exclude []string) (*quantize.Summary, error) {
 			s, err := j.make(ctx, m, r, append(slices.Clone(j.exclude), exclude...))
@@ -401,7 +475,7 @@ func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
 	}
 	best := quantize.Candidate{}
 	c := quantize.SearchConfig{MaxDrop: j.drop, Fastest: j.fastest, Runtime: j.options(), State: j.state,
-		ID: fmt.Sprint(info.Size(), info.ModTime().UnixNano(), j.calibrate, j.samples, j.labels, j.batch, j.preprocess, j.format, j.activations, j.weights, j.perTensor, j.block, j.symmetric, j.asymmetric, j.reduceRange, j.exclude, j.include, j.ops),
+		ID: fmt.Sprint(info.Size(), info.ModTime().UnixNano(), j.calibrate, j.samples, j.labels, j.batch, j.preprocess, j.format, j.activations, j.weights, j.perTensor, j.block, j.symmetric, j.asymmetric, j.reduceRange, j.equalize, j.correct, j.exclude, j.include, j.ops),
 		Layers: func(ctx context.Context, r quantize.Recipe) ([]string, error) {
 			layers, err := j.layers(ctx, by[r.Name])
 			var names []string
@@ -448,6 +522,7 @@ func (j *quantizeJob) layers(ctx context.Context, r recipe) ([]quantize.LayerErr
 	if j.result.Sensitivity != nil {
 		return j.result.Sensitivity, nil
 	}
+	r.correct = false // which would run all samples for each node
 	s, err := j.make(ctx, j.ready.Clone(), r, j.exclude)
 	if err != nil {
 		return nil, err

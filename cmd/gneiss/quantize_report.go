@@ -24,12 +24,14 @@ type quantizeResult struct {
 	Errors   []outputFigures `json:"outputs,omitempty"`
 	Metric   *metricFigures  `json:"metric,omitempty"`
 	// Changes has every node that could compute in another format.
-	Changes     []quantize.Change     `json:"layers"`
-	Sensitivity []quantize.LayerError `json:"sensitivity,omitempty"`
-	Tried       []quantize.Candidate  `json:"tried,omitempty"`
-	Best        *quantize.Candidate   `json:"best,omitempty"`
-	Warnings    []string              `json:"warnings,omitempty"`
-	OK          bool                  `json:"ok"` // no bound was missed
+	Changes     []quantize.Change        `json:"layers"`
+	Equalized   *quantize.Equalized      `json:"equalized,omitempty"`
+	Corrected   []quantize.CorrectedBias `json:"corrected_biases,omitempty"`
+	Sensitivity []quantize.LayerError    `json:"sensitivity,omitempty"`
+	Tried       []quantize.Candidate     `json:"tried,omitempty"`
+	Best        *quantize.Candidate      `json:"best,omitempty"`
+	Warnings    []string                 `json:"warnings,omitempty"`
+	OK          bool                     `json:"ok"` // no bound was missed
 
 	histograms []histogramPlot
 }
@@ -132,6 +134,11 @@ func (r *quantizeResult) print(w io.Writer) {
 		reasons[key] = append(reasons[key], c.Node)
 	}
 	fmt.Fprintf(w, "%d of %s quantised\n", changed, counted(len(r.Changes), "node"))
+	for _, s := range r.Settings {
+		if s.Name == "equalized" || s.Name == "biases corrected" {
+			fmt.Fprintf(w, "%s: %s\n", s.Name, s.Value)
+		}
+	}
 	if len(order) > 0 {
 		l := table{head: []string{"left as it was", "why", "nodes"}}
 		for _, key := range order {

@@ -76,6 +76,18 @@ func (j *quantizeJob) settings() {
 		set("format", j.format)
 		set("types", j.activations+" x "+j.weights)
 		set("ranges", j.method)
+		if e := r.Equalized; e != nil {
+			set("equalized", fmt.Sprintf("%s of products, %d left", counted(len(e.Pairs), "pair"), len(e.Left)))
+		}
+		if r.Corrected != nil {
+			n := 0
+			for _, c := range r.Corrected {
+				if c.Reason == "" {
+					n++
+				}
+			}
+			set("biases corrected", fmt.Sprintf("%d of %d", n, len(r.Corrected)))
+		}
 	case "weight-only":
 		set("bits", j.bits)
 		set("block", max(j.block, 32))
@@ -175,7 +187,7 @@ func (j *quantizeJob) histograms(ctx context.Context) error {
 		most := max(slices.Max(x), -slices.Min(x))
 		r.histograms = append(r.histograms, histogramOf("weights", v.Name, x, [2]float64{-most, most}))
 	}
-	ranges := j.ranges[j.recipe().method]
+	ranges := j.ranges[j.recipe().ranges()]
 	if len(ranges) == 0 {
 		return nil
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -65,6 +68,7 @@ func TestQuantize(t *testing.T) {
 		{[]string{"--format", "qoperator", "--method", "percentile"}, 0.27, 0.05},
 		{[]string{"--method", "mse", "--activations", "int8", "--symmetric", "--per-tensor"}, 0.27, 0.1},
 		{[]string{"--activations", "uint16"}, 0.27, 0.02},
+		{[]string{"--equalize", "--bias-correction", "--per-tensor"}, 0.27, 0.05},
 		{[]string{"--weights", "int4", "--block", "32"}, 0.2, 0.3},
 		{[]string{"--mode", "dynamic"}, 0.27, 0.05},
 		{[]string{"--mode", "weight-only"}, 0.2, 0.2},
@@ -78,6 +82,12 @@ func TestQuantize(t *testing.T) {
 			assert.LessOrEqual(t, file("after")/file("before"), c.ratio)
 			o := v["outputs"].([]any)[0].(map[string]any)
 			assert.LessOrEqual(t, o["relative_l2"].(float64), c.error)
+			if len(c.args) > 0 && c.args[0] == "--equalize" {
+				assert.NotEmpty(t, v["equalized"].(map[string]any)["pairs"])
+				for _, b := range v["corrected_biases"].([]any) {
+					assert.Positive(t, b.(map[string]any)["shift"])
+				}
+			}
 			assert.Positive(t, o["relative_l2"].(float64))
 			assert.Equal(t, 1.0, v["metric"].(map[string]any)["before"])
 			ok(t, "check", out)
@@ -97,6 +107,43 @@ func TestQuantize(t *testing.T) {
 	assert.NotContains(t, string(page), "ZgotmplZ")
 }
 
+// TestQuantizeGelu: a Gelu that is written out with Erf is quantised as one operator.
+func TestQuantizeGelu(t *testing.T) {
+	dir := t.TempDir()
+	in, out, samples := filepath.Join(dir, "in.onnx"), filepath.Join(dir, "out.onnx"), filepath.Join(dir, "samples.npz")
+	m := &onnx.Model{IRVersion: 8, Opsets: map[string]int{"": 13}}
+	m.Graph = onnx.NewGraph("g", m.Opsets)
+	b := ops.NewBuilder(m.Graph)
+	x := m.Graph.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Sizes(4, 8)...))
+	weights, data := make([]float32, 64), make([]float32, 32)
+	rng := rand.New(rand.NewPCG(3, 4))
+	for i := range weights {
+		weights[i] = rng.Float32() - 0.5
+	}
+	for i := range data {
+		data[i] = 4*rng.Float32() - 2
+	}
+	h := b.Op("MatMul", nil, x, b.Const(tensor.Of(weights, 8, 8)))
+	e := b.Op("Add", nil, b.Op("Erf", nil, b.Op("Div", nil, h, b.Float(tensor.Float32, math.Sqrt2))), b.Float(tensor.Float32, 1))
+	y := b.Op("Mul", nil, b.Op("Mul", nil, h, e), b.Float(tensor.Float32, 0.5))
+	require.NoError(t, b.Err())
+	b.Insert(nil)
+	m.Graph.Outputs = []*onnx.Value{y}
+	require.NoError(t, onnx.Save(m, in, onnx.SaveOptions{}))
+	f, err := os.Create(samples)
+	require.NoError(t, err)
+	require.NoError(t, tensor.WriteNPZ(f, []tensor.Named{{Name: "x", Tensor: tensor.Of(data, 4, 8)}}))
+	require.NoError(t, f.Close())
+	v := ok(t, "quantize", in, "-o", out, "--calibrate", samples, "--no-bench", "--json").object(t)
+	var names []string
+	for _, l := range v["layers"].([]any) {
+		names = append(names, l.(map[string]any)["op"].(string))
+		assert.NotEmpty(t, l.(map[string]any)["format"])
+	}
+	assert.Equal(t, []string{"MatMul", "Gelu"}, names)
+	assert.Less(t, v["outputs"].([]any)[0].(map[string]any)["relative_l2"].(float64), 0.02)
+}
+
 func TestQuantizeSearch(t *testing.T) {
 	samples, labels := mnistSamples(t)
 	m, dir := modelOf("mlp_mnist"), t.TempDir()
@@ -106,6 +153,12 @@ func TestQuantizeSearch(t *testing.T) {
 	keys(t, v, "tried", "best")
 	require.Equal(t, "weight-only 4 bits", v["best"].(map[string]any)["recipe"]) // the smallest
 	require.FileExists(t, state)
+	var names []string
+	for _, c := range v["tried"].([]any) {
+		names = append(names, c.(map[string]any)["recipe"].(string))
+	}
+	assert.Contains(t, names, "static minmax, biases corrected")
+	assert.Contains(t, names, "static minmax, equalized, biases corrected")
 	r := ok(t, args...)
 	assert.Contains(t, r.out, "best")
 
@@ -131,6 +184,7 @@ func TestQuantizeErrors(t *testing.T) {
 		{[]string{m}, exitUsage, "give -o OUT"},
 		{[]string{m, "-o", out}, exitUsage, "--calibrate"},
 		{[]string{m, "-o", out, "--mode", "fast"}, exitUsage, "static, dynamic or weight-only"},
+		{[]string{m, "-o", out, "--mode", "dynamic", "--bias-correction"}, exitUsage, "--bias-correction is for --mode static"},
 		{[]string{m, "-o", out, "--mode", "dynamic", "--format", "qdq"}, exitUsage, "--format is for --mode static"},
 		{[]string{m, "-o", out, "--calibrate", samples, "--max-drop", "1%"}, exitUsage, "--labels"},
 		{[]string{m, "-o", out, "--calibrate", samples, "--labels", labels, "--max-drop", "much"}, exitUsage, "such as 1%"},
