@@ -39,7 +39,7 @@ require (
 	github.com/vbauerster/mpb/v8 v8.16.2
 	github.com/xtgo/set v1.0.0 // indirect
 	go.uber.org/goleak v1.3.0
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	go.yaml.in/yaml/v3 v3.0.5
 	golang.org/x/image v0.47.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0

@@ -1,0 +1,371 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gneiss-run/gneiss/data"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+	"github.com/gneiss-run/gneiss/train"
+)
+
+func trainCommand() *cobra.Command {
+	var set []string
+	var resume string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "train CONFIG.yaml",
+		Short: "Train a model: an imported one, a ready one or a stack of layers",
+		Long: "Trains what the configuration describes and writes it as ONNX. Interrupted, it leaves a checkpoint, where the\n" +
+			"configuration names a folder for them, from which --resume goes on as if nothing had happened.",
+		Example: "  gneiss train digits.yaml\n" +
+			"  gneiss train digits.yaml --set optimizer.lr=0.01 --set epochs=20\n" +
+			"  gneiss train digits.yaml --resume run/",
+		Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := readTrainConfig(args[0], set)
+			if err != nil {
+				return err
+			}
+			return c.run(cmd, resume, asJSON)
+		},
+	}
+	cmd.Flags().StringArrayVar(&set, "set", nil, "KEY=VALUE: set a key of the configuration, such as optimizer.lr=0.01 (repeatable)")
+	cmd.Flags().StringVar(&resume, "resume", "", "go on from this checkpoint, or the newest in this folder")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for each epoch")
+	return cmd
+}
+
+// run trains and writes the model.
+func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error {
+	ctx, out, errs := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+	if err := writable(c.Output); err != nil {
+		return err
+	}
+	tr, sets, err := c.trainer(ctx)
+	if err != nil {
+		return err
+	}
+	defer tr.Close()
+	if resume != "" {
+		if err := tr.Resume(resume); err != nil {
+			return err
+		}
+	}
+	o := train.FitOptions{
+		Train:  &train.Loader{Dataset: sets[0], BatchSize: c.Data.BatchSize, Shuffle: c.Data.Shuffle, DropLast: c.Data.DropLast, Seed: c.Seed},
+		Epochs: c.Epochs, Checkpoint: c.Checkpoint, Patience: c.Patience, Monitor: c.Monitor,
+	}
+	if sets[1] != nil {
+		o.Validation = &train.Loader{Dataset: sets[1], BatchSize: max(c.Data.BatchSize, 64)}
+		for _, name := range c.Metrics {
+			m, err := train.ParseMetric(name)
+			if err != nil {
+				return err
+			}
+			o.Metrics = append(o.Metrics, m)
+		}
+	} else if len(c.Metrics) > 0 {
+		return fmt.Errorf("metrics %q need validation data: give data.validation or data.split", c.Metrics)
+	}
+	mean := 0.0
+	var bar *progress
+	start := func(epoch int) {
+		bar = newProgress(errs, fmt.Sprintf("epoch %d/%d", epoch, c.Epochs), o.Train.Len(), func() string { return fmt.Sprintf("loss %.4f", mean) })
+	}
+	printed := 0
+	o.OnStep = func(p *train.Progress) error {
+		if bar == nil {
+			start(p.Epoch + 1)
+		}
+		bar.update(func() { mean = p.MeanLoss })
+		return nil
+	}
+	o.OnEpoch = func(p *train.Progress) error {
+		if bar != nil {
+			bar.end()
+			bar = nil
+		}
+		for _, e := range p.History[printed:] {
+			if err := tellEpoch(out, e, c.Epochs, asJSON); err != nil {
+				return err
+			}
+		}
+		printed = len(p.History)
+		return nil
+	}
+	_, err = tr.Fit(ctx, o)
+	if bar != nil {
+		bar.end()
+	}
+	if err != nil {
+		if ctx.Err() != nil && c.Checkpoint != "" {
+			fmt.Fprintf(errs, "gneiss: interrupted; --resume %s goes on from here\n", c.Checkpoint)
+			return &exitError{code: exitFailed}
+		}
+		return err
+	}
+	return c.write(cmd, tr, sets[0], asJSON)
+}
+
+// write exports the model, compared with the trained one on some samples.
+func (c *trainConfig) write(cmd *cobra.Command, tr *train.Trainer, samples train.Dataset, asJSON bool) error {
+	some := make([]int, min(4, samples.Len()))
+	for i := range some {
+		some[i] = i
+	}
+	batch, err := samples.Batch(cmd.Context(), some)
+	if err != nil {
+		return err
+	}
+	m, err := tr.Export(cmd.Context(), train.ExportOptions{Opset: c.Opset, Inputs: batch})
+	if err != nil {
+		return err
+	}
+	if err := onnx.Save(m, c.Output, onnx.SaveOptions{}); err != nil {
+		return err
+	}
+	if !asJSON {
+		st, err := os.Stat(c.Output)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s: opset %d, %s\n", c.Output, m.Opsets[""], bytesText(st.Size()))
+	}
+	return nil
+}
+
+// writable reports at once what would otherwise fail after hours of training.
+func writable(path string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".gneiss-*")
+	if err != nil {
+		return fmt.Errorf("output: %w", err)
+	}
+	f.Close()
+	return os.Remove(f.Name())
+}
+
+func tellEpoch(w interface{ Write([]byte) (int, error) }, e train.Epoch, epochs int, asJSON bool) error {
+	if asJSON {
+		b, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "%s\n", b)
+		return err
+	}
+	text := fmt.Sprintf("epoch %d/%d: loss %.4f", e.Epoch, epochs, e.TrainLoss)
+	if e.ValidationLoss != nil {
+		text += fmt.Sprintf(", validation %.4f", *e.ValidationLoss)
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Metrics)) {
+		text += fmt.Sprintf(", %s %.4f", name, e.Metrics[name])
+	}
+	_, err := fmt.Fprintf(w, "%s, %.1f s\n", text, e.Seconds)
+	return err
+}
+
+// trainer makes the trainer and the data sets of training and validation; the
+// latter may be nil.
+func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dataset, error) {
+	var sets [2]train.Dataset
+	fail := func(err error) (*train.Trainer, [2]train.Dataset, error) { return nil, sets, err }
+	cfg := train.Config{Freeze: c.Model.Freeze, Only: c.Model.Only, Target: c.Data.Target, ClipNorm: c.ClipNorm, ClipValue: c.ClipValue,
+		Accumulate: c.Accumulate, EMA: c.EMA, Seed: c.Seed, Threads: c.Threads}
+	var err error
+	if cfg.Loss, err = c.loss(); err != nil {
+		return fail(err)
+	}
+	if cfg.Optimizer, err = c.optimizer(); err != nil {
+		return fail(err)
+	}
+	if cfg.Schedule, err = c.schedule(); err != nil {
+		return fail(err)
+	}
+	for _, g := range c.Groups {
+		cfg.Groups = append(cfg.Groups, train.Group{Names: g.Names, RateFactor: g.LR, WeightDecay: g.WeightDecay})
+	}
+	if cfg.Target == "" {
+		cfg.Target = "target"
+	}
+	var m *onnx.Model
+	var samples train.Arrays
+	if c.Model.Import != "" {
+		if m, err = onnx.Open(c.Model.Import, onnx.DecodeOptions{}); err != nil {
+			return fail(err)
+		}
+		if h := c.Model.Head; h != nil {
+			if cfg.Outputs = nil; h.Output != "" {
+				cfg.Outputs = []string{h.Output}
+			}
+			if err := train.ReplaceHead(m, h.Output, h.Classes, c.Seed); err != nil {
+				return fail(fmt.Errorf("%s: %w", c.Model.Import, err))
+			}
+		}
+	} else {
+		if samples, err = readSamples(ctx, c.Data.Train, nil); err != nil {
+			return fail(err)
+		}
+		inputs := c.Data.Inputs
+		if inputs == nil {
+			for _, name := range slices.Sorted(maps.Keys(samples)) {
+				if name != cfg.Target {
+					inputs = append(inputs, name)
+				}
+			}
+		}
+		for _, name := range inputs {
+			if samples[name] == nil {
+				return fail(fmt.Errorf("%s has no %q: it has %s", c.Data.Train, name, strings.Join(slices.Sorted(maps.Keys(samples)), ", ")))
+			}
+			if samples[name], err = single(samples[name]); err != nil {
+				return fail(fmt.Errorf("%s: %q: %w", c.Data.Train, name, err))
+			}
+		}
+		if m, err = c.build(samples, inputs); err != nil {
+			return fail(err)
+		}
+	}
+	tr, err := train.New(m, cfg)
+	if err != nil {
+		return fail(err)
+	}
+	want := data.InputsOf(m)
+	for _, t := range tr.Targets() {
+		want = append(want, data.Input{Name: t.Name, Type: t.Type})
+	}
+	read := func(path string) (train.Arrays, error) {
+		a, err := readSamples(ctx, path, want)
+		if err != nil {
+			return nil, err
+		}
+		return fitted(path, a, want)
+	}
+	trainSet, err := read(c.Data.Train)
+	if err == nil {
+		sets[0] = trainSet
+		switch {
+		case c.Data.Validation != "":
+			sets[1], err = read(c.Data.Validation)
+		case c.Data.Split > 0:
+			var parts []train.Dataset
+			if parts, err = train.Split(trainSet, c.Seed, nil, 1-c.Data.Split, c.Data.Split); err == nil {
+				sets[0], sets[1] = parts[0], parts[1]
+			}
+		}
+	}
+	if err != nil {
+		tr.Close()
+		return fail(err)
+	}
+	return tr, sets, nil
+}
+
+// readSamples reads a file or folder of samples whole. want is what a table's
+// columns are read as; files of named tensors are read as they are.
+func readSamples(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
+	o := data.Options{}
+	if filepath.Ext(path) != ".npz" {
+		if o.Inputs = want; want == nil {
+			return nil, fmt.Errorf("%s: a model that is built needs its samples in a .npz file", path)
+		}
+	}
+	src, err := data.Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	a, err := train.Collect(ctx, src)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return a, nil
+}
+
+// fitted returns what want names of a, in the wanted element types and, where
+// only ones differ, shapes.
+func fitted(path string, a train.Arrays, want []data.Input) (train.Arrays, error) {
+	out := map[string]*tensor.Tensor{}
+	for _, w := range want {
+		x := a[w.Name]
+		if x == nil {
+			return nil, fmt.Errorf("%s has no %q: it has %s", path, w.Name, strings.Join(slices.Sorted(maps.Keys(a)), ", "))
+		}
+		x, err := castTo(x, w.Type.DType)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q: %w", path, w.Name, err)
+		}
+		if w.Type.Ranked && x.Rank()+1 == len(w.Type.Dims) && w.Type.Dims[x.Rank()].Is(1) {
+			if x, err = x.Reshape(append(slices.Clone(x.Shape()), 1)...); err != nil {
+				return nil, err
+			}
+		}
+		if err := data.Fits(x, w.Type); err != nil {
+			return nil, fmt.Errorf("%s: %q: %w", path, w.Name, err)
+		}
+		out[w.Name] = x
+	}
+	a, err := train.NewArrays(out)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return a, nil
+}
+
+// single returns x with float64 as float32 and small integers as int64.
+func single(x *tensor.Tensor) (*tensor.Tensor, error) {
+	switch x.DType() {
+	case tensor.Float64, tensor.Float16, tensor.BFloat16, tensor.Uint8, tensor.Bool:
+		return castTo(x, tensor.Float32)
+	case tensor.Int32, tensor.Int16, tensor.Int8, tensor.Uint16, tensor.Uint32:
+		return castTo(x, tensor.Int64)
+	}
+	return x, nil
+}
+
+// castTo converts numbers; to integers only where nothing is lost.
+func castTo(x *tensor.Tensor, d tensor.DType) (*tensor.Tensor, error) {
+	if x.DType() == d || d == tensor.Undefined {
+		return x, nil
+	}
+	v, err := tensor.Float64s(x)
+	if err != nil {
+		return nil, err
+	}
+	y := tensor.New(d, x.Shape()...)
+	switch d {
+	case tensor.Float32:
+		for i, e := range v {
+			tensor.Data[float32](y)[i] = float32(e)
+		}
+	case tensor.Float64:
+		copy(tensor.Data[float64](y), v)
+	case tensor.Int64:
+		for i, e := range v {
+			n := int64(e)
+			if float64(n) != e {
+				return nil, fmt.Errorf("element %d is %g, want an integer", i, e)
+			}
+			tensor.Data[int64](y)[i] = n
+		}
+	case tensor.Int32:
+		for i, e := range v {
+			n := int32(e)
+			if float64(n) != e {
+				return nil, fmt.Errorf("element %d is %g, want an integer of 32 bits", i, e)
+			}
+			tensor.Data[int32](y)[i] = n
+		}
+	default:
+		return nil, fmt.Errorf("%v, want %v", x, d)
+	}
+	return y, nil
+}

@@ -1,0 +1,320 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gneiss-run/gneiss/onnx/schema"
+	"github.com/gneiss-run/gneiss/train"
+)
+
+// trainConfig is a file of gneiss train.
+type trainConfig struct {
+	Model      modelConfig   `yaml:"model"`
+	Data       dataConfig    `yaml:"data"`
+	Loss       partConfig    `yaml:"loss"`
+	Optimizer  partConfig    `yaml:"optimizer"`
+	Schedule   partConfig    `yaml:"schedule"`
+	Metrics    []string      `yaml:"metrics"`
+	Groups     []groupConfig `yaml:"groups"`
+	Epochs     int           `yaml:"epochs"`
+	Seed       uint64        `yaml:"seed"`
+	Output     string        `yaml:"output"`
+	Opset      int           `yaml:"opset"`
+	Checkpoint string        `yaml:"checkpoint"`
+	Patience   int           `yaml:"patience"`
+	Monitor    string        `yaml:"monitor"`
+	ClipNorm   float64       `yaml:"clip_norm"`
+	ClipValue  float64       `yaml:"clip_value"`
+	Accumulate int           `yaml:"accumulate"`
+	EMA        float64       `yaml:"ema"`
+	Threads    int           `yaml:"threads"`
+}
+
+type modelConfig struct {
+	Import string      `yaml:"import"`
+	Freeze []string    `yaml:"freeze"`
+	Only   []string    `yaml:"only"`
+	Head   *headConfig `yaml:"head"`
+	Layers []yaml.Node `yaml:"layers"`
+	Name   string      `yaml:"name"`
+	named  yaml.Node   // of a ready model, with its sizes
+}
+
+type headConfig struct {
+	Output  string `yaml:"output"`
+	Classes int    `yaml:"classes"`
+}
+
+type dataConfig struct {
+	Train      string   `yaml:"train"`
+	Validation string   `yaml:"validation"`
+	Inputs     []string `yaml:"inputs"`
+	Target     string   `yaml:"target"`
+	BatchSize  int      `yaml:"batch_size"`
+	Shuffle    bool     `yaml:"shuffle"`
+	DropLast   bool     `yaml:"drop_last"`
+	Split      float64  `yaml:"split"` // the share of train that is for validation, without a file for it
+}
+
+type groupConfig struct {
+	Names       []string `yaml:"names"`
+	LR          float64  `yaml:"lr_factor"`
+	WeightDecay *float64 `yaml:"weight_decay"`
+}
+
+// partConfig is a name alone, or a mapping with a name and settings.
+type partConfig struct {
+	Name string
+	node *yaml.Node
+}
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (p *partConfig) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		p.Name = n.Value
+		return nil
+	}
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: want a name, or a mapping with a name", n.Line)
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == "name" {
+			p.Name = n.Content[i+1].Value
+		}
+	}
+	if p.Name == "" {
+		return fmt.Errorf("line %d: there is no name", n.Line)
+	}
+	p.node = n
+	return nil
+}
+
+// settings decodes the part's settings into v, whose keys are the only ones
+// besides name.
+func (p *partConfig) settings(what string, v any) error {
+	if p.node == nil {
+		return nil
+	}
+	if err := checkKeys(p.node, what+" "+p.Name, append(keysOf(v), "name")); err != nil {
+		return err
+	}
+	return p.node.Decode(v)
+}
+
+// keysOf returns the yaml keys of the struct that v points to.
+func keysOf(v any) []string { return structKeys(v) }
+
+// checkKeys reports a key of the mapping n that is not among allowed, with the
+// one that it most likely should have been.
+func checkKeys(n *yaml.Node, where string, allowed []string) error {
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: %s: want a mapping", n.Line, where)
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if k := n.Content[i]; !slices.Contains(allowed, k.Value) {
+			return fmt.Errorf("line %d: %s: unknown key %q%s", k.Line, where, k.Value, didYouMean(k.Value, allowed))
+		}
+	}
+	return nil
+}
+
+// didYouMean names the nearest of names, as the end of a message.
+func didYouMean(name string, names []string) string {
+	best, at := len(name)/2+2, ""
+	for _, n := range names {
+		if d := editDistance(name, n); d < best {
+			best, at = d, n
+		}
+	}
+	if at == "" {
+		return "; there are " + strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("; did you mean %q?", at)
+}
+
+// editDistance is the number of insertions, deletions and replacements between
+// two strings (Levenshtein, 1966).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// readTrainConfig reads the file and applies key=value settings.
+func readTrainConfig(path string, set []string) (*trainConfig, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*trainConfig, error) { return nil, fmt.Errorf("%s: %w", path, err) }
+	var doc yaml.Node
+	if err := yaml.Unmarshal(b, &doc); err != nil {
+		return fail(err)
+	}
+	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
+		return fail(fmt.Errorf("it is empty"))
+	}
+	root := doc.Content[0]
+	for _, s := range set {
+		if err := setKey(root, s); err != nil {
+			return nil, usageError("--set %s: %v", s, err)
+		}
+	}
+	var c trainConfig
+	if err := checkTree(root, &c); err != nil {
+		return fail(err)
+	}
+	if err := root.Decode(&c); err != nil {
+		return fail(err)
+	}
+	if m := child(root, "model"); m != nil {
+		c.Model.named = *m
+	}
+	if err := c.check(); err != nil {
+		return fail(err)
+	}
+	return &c, nil
+}
+
+// child returns the value of a key of mapping n.
+func child(n *yaml.Node, key string) *yaml.Node {
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == key {
+				return n.Content[i+1]
+			}
+		}
+	}
+	return nil
+}
+
+// checkTree reports unknown keys.
+func checkTree(root *yaml.Node, c *trainConfig) error {
+	if err := checkKeys(root, "the file", keysOf(c)); err != nil {
+		return err
+	}
+	if n := child(root, "data"); n != nil {
+		if err := checkKeys(n, "data", keysOf(&c.Data)); err != nil {
+			return err
+		}
+	}
+	if n := child(root, "model"); n != nil {
+		allowed := keysOf(&c.Model)
+		if name := child(n, "name"); name != nil {
+			r, ok := readyModels[name.Value]
+			if !ok {
+				return fmt.Errorf("line %d: model: there is no model %q%s", name.Line, name.Value, didYouMean(name.Value, readyNames()))
+			}
+			allowed = append(keysOf(r()), "name")
+		}
+		if err := checkKeys(n, "model", allowed); err != nil {
+			return err
+		}
+		if h := child(n, "head"); h != nil {
+			if err := checkKeys(h, "model: head", keysOf(&headConfig{})); err != nil {
+				return err
+			}
+		}
+	}
+	if n := child(root, "groups"); n != nil {
+		for _, g := range n.Content {
+			if err := checkKeys(g, "groups", keysOf(&groupConfig{})); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// setKey applies "a.b=value" to the tree; the value is YAML.
+func setKey(root *yaml.Node, s string) error {
+	key, text, ok := strings.Cut(s, "=")
+	if !ok || key == "" {
+		return fmt.Errorf("want KEY=VALUE")
+	}
+	var v yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
+		return err
+	}
+	if len(v.Content) != 1 {
+		return fmt.Errorf("there is no value")
+	}
+	n := root
+	parts := strings.Split(key, ".")
+	for i, p := range parts {
+		if n.Kind == yaml.ScalarNode && i > 0 && n.Tag == "!!str" { // optimizer: adam is optimizer: {name: adam}
+			n.Content = []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: "name"}, {Kind: yaml.ScalarNode, Tag: "!!str", Value: n.Value}}
+			n.Kind, n.Tag, n.Value = yaml.MappingNode, "!!map", ""
+		}
+		if n.Kind != yaml.MappingNode {
+			return fmt.Errorf("%q is no mapping", strings.Join(parts[:i], "."))
+		}
+		next := child(n, p)
+		if next == nil {
+			next = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+			n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: p}, next)
+		}
+		n = next
+	}
+	*n = *v.Content[0]
+	return nil
+}
+
+// check reports what is missing or does not fit.
+func (c *trainConfig) check() error {
+	kinds := 0
+	for _, given := range []bool{c.Model.Import != "", c.Model.Name != "", c.Model.Layers != nil} {
+		if given {
+			kinds++
+		}
+	}
+	switch {
+	case kinds != 1:
+		return fmt.Errorf("model: want one of import, name and layers")
+	case c.Model.Import == "" && c.Model.Head != nil:
+		return fmt.Errorf("model: head is for imported models")
+	case c.Data.Train == "":
+		return fmt.Errorf("data: train is missing: a file of samples")
+	case c.Data.BatchSize < 0:
+		return fmt.Errorf("data: batch_size is %d, want at least 1", c.Data.BatchSize)
+	case !(c.Data.Split >= 0 && c.Data.Split < 1):
+		return fmt.Errorf("data: split is %g, want a share below 1", c.Data.Split)
+	case c.Loss.Name == "":
+		return fmt.Errorf("loss is missing")
+	case c.Optimizer.Name == "":
+		return fmt.Errorf("optimizer is missing")
+	case c.Epochs < 1:
+		return fmt.Errorf("epochs is %d, want at least 1", c.Epochs)
+	case c.Output == "":
+		return fmt.Errorf("output is missing: the file to write")
+	case c.Patience < 0:
+		return fmt.Errorf("patience is %d, want at least 0", c.Patience)
+	case c.Opset != 0 && (c.Opset < 13 || c.Opset > schema.Newest("")):
+		return fmt.Errorf("opset is %d, want 13 to %d", c.Opset, schema.Newest(""))
+	}
+	for _, m := range c.Metrics {
+		if _, err := train.ParseMetric(m); err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+	}
+	return nil
+}

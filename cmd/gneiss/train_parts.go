@@ -1,0 +1,380 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+	"github.com/gneiss-run/gneiss/train"
+	"github.com/gneiss-run/gneiss/train/nn"
+)
+
+// structKeys returns the yaml keys of the fields of the struct that v points to.
+func structKeys(v any) []string {
+	var out []string
+	t := reflect.TypeOf(v).Elem()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if !f.IsExported() {
+			continue
+		}
+		key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if key == "" {
+			key = strings.ToLower(f.Name)
+		}
+		out = append(out, key)
+	}
+	return out
+}
+
+func namesOf[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
+
+// loss returns the loss of the configuration.
+func (c *trainConfig) loss() (train.Loss, error) {
+	p := &c.Loss
+	var s struct {
+		Axis        int       `yaml:"axis"`
+		Smoothing   float64   `yaml:"label_smoothing"`
+		IgnoreIndex *int      `yaml:"ignore_index"`
+		Weights     []float32 `yaml:"weights"`
+		PosWeight   float64   `yaml:"pos_weight"`
+		Delta       float64   `yaml:"delta"`
+		Gamma       float64   `yaml:"gamma"`
+		Alpha       float64   `yaml:"alpha"`
+		Margin      float64   `yaml:"margin"`
+	}
+	if err := p.settings("loss", &s); err != nil {
+		return nil, err
+	}
+	ignore := 0
+	if s.IgnoreIndex != nil {
+		ignore = *s.IgnoreIndex
+	}
+	all := map[string]train.Loss{
+		"cross_entropy":   train.CrossEntropy{Axis: s.Axis, LabelSmoothing: s.Smoothing, IgnoreIndex: ignore, Ignore: s.IgnoreIndex != nil, Weights: s.Weights},
+		"nll":             train.NLL{Axis: s.Axis, IgnoreIndex: ignore, Ignore: s.IgnoreIndex != nil, Weights: s.Weights},
+		"bce_with_logits": train.BCEWithLogits{PosWeight: s.PosWeight},
+		"mse":             train.MSE{}, "mae": train.MAE{}, "hinge": train.Hinge{}, "kl_div": train.KLDiv{},
+		"huber": train.Huber{Delta: s.Delta}, "focal": train.Focal{Gamma: s.Gamma, Alpha: s.Alpha}, "triplet": train.Triplet{Margin: s.Margin},
+	}
+	l, ok := all[p.Name]
+	if !ok {
+		return nil, fmt.Errorf("loss: there is no %q%s", p.Name, didYouMean(p.Name, namesOf(all)))
+	}
+	return l, nil
+}
+
+// optimizer returns the optimizer of the configuration.
+func (c *trainConfig) optimizer() (train.Optimizer, error) {
+	p := &c.Optimizer
+	s := struct {
+		LR          float64   `yaml:"lr"`
+		WeightDecay float64   `yaml:"weight_decay"`
+		Betas       []float64 `yaml:"betas"`
+		Epsilon     float64   `yaml:"eps"`
+		Momentum    float64   `yaml:"momentum"`
+		Dampening   float64   `yaml:"dampening"`
+		Nesterov    bool      `yaml:"nesterov"`
+		Alpha       float64   `yaml:"alpha"`
+	}{LR: 0.001}
+	if err := p.settings("optimizer", &s); err != nil {
+		return nil, err
+	}
+	if len(s.Betas) != 0 && len(s.Betas) != 2 {
+		return nil, fmt.Errorf("optimizer: betas has %d numbers, want 2", len(s.Betas))
+	}
+	s.Betas = append(s.Betas, 0, 0)
+	all := map[string]train.Optimizer{
+		"sgd":     train.SGD{LR: s.LR, Momentum: s.Momentum, Dampening: s.Dampening, Nesterov: s.Nesterov, WeightDecay: s.WeightDecay},
+		"adam":    train.Adam{LR: s.LR, Beta1: s.Betas[0], Beta2: s.Betas[1], Epsilon: s.Epsilon, WeightDecay: s.WeightDecay},
+		"adamw":   train.AdamW{LR: s.LR, Beta1: s.Betas[0], Beta2: s.Betas[1], Epsilon: s.Epsilon, WeightDecay: s.WeightDecay},
+		"adagrad": train.Adagrad{LR: s.LR, Epsilon: s.Epsilon, WeightDecay: s.WeightDecay},
+		"rmsprop": train.RMSprop{LR: s.LR, Alpha: s.Alpha, Epsilon: s.Epsilon, Momentum: s.Momentum, WeightDecay: s.WeightDecay},
+		"lion":    train.Lion{LR: s.LR, Beta1: s.Betas[0], Beta2: s.Betas[1], WeightDecay: s.WeightDecay},
+		"lamb":    train.LAMB{LR: s.LR, Beta1: s.Betas[0], Beta2: s.Betas[1], Epsilon: s.Epsilon, WeightDecay: s.WeightDecay},
+	}
+	o, ok := all[p.Name]
+	if !ok {
+		return nil, fmt.Errorf("optimizer: there is no %q%s", p.Name, didYouMean(p.Name, namesOf(all)))
+	}
+	return o, nil
+}
+
+// schedule returns the schedule of the configuration, nil for none.
+func (c *trainConfig) schedule() (train.Schedule, error) {
+	p := &c.Schedule
+	if p.Name == "" {
+		return nil, nil
+	}
+	var s struct {
+		Warmup float64 `yaml:"warmup"`
+		Min    float64 `yaml:"min"`
+		Every  int     `yaml:"every"`
+		Gamma  float64 `yaml:"gamma"`
+		Rise   float64 `yaml:"rise"`
+	}
+	if err := p.settings("schedule", &s); err != nil {
+		return nil, err
+	}
+	if !(s.Warmup >= 0 && s.Warmup < 1) {
+		return nil, fmt.Errorf("schedule: warmup is %g, want a share of all steps below 1", s.Warmup)
+	}
+	all := map[string]train.Schedule{
+		"constant": train.Constant{Warmup: s.Warmup}, "linear": train.Linear{Warmup: s.Warmup, Min: s.Min}, "cosine": train.Cosine{Warmup: s.Warmup, Min: s.Min},
+		"step": train.StepDecay{Every: s.Every, Gamma: s.Gamma}, "exponential": train.Exponential{Gamma: s.Gamma}, "one_cycle": train.OneCycle{Rise: s.Rise},
+	}
+	v, ok := all[p.Name]
+	if !ok {
+		return nil, fmt.Errorf("schedule: there is no %q%s", p.Name, didYouMean(p.Name, namesOf(all)))
+	}
+	if p.Name == "step" && s.Every < 1 {
+		return nil, fmt.Errorf("schedule: step: every is %d, want at least 1", s.Every)
+	}
+	return v, nil
+}
+
+// ready is a ready model with its settings.
+type ready interface{ layer() nn.Layer }
+
+type (
+	readyText struct {
+		Vocab, Embedding, Hidden, Classes int
+		Bidirectional                     bool
+		Dropout                           float64
+		kind                              string
+	}
+	readyMLP struct {
+		Hidden  []int
+		Classes int
+		Dropout float64
+	}
+	readyCNN struct {
+		Channels []int
+		Classes  int
+		Dropout  float64
+	}
+	readyResNet struct {
+		Blocks  []int
+		Classes int
+		Width   int
+		Small   bool
+	}
+	readyBERT struct {
+		Vocab, Length, Embedding, Layers, Heads, Hidden, Classes int
+		Pad                                                      *int
+		Dropout                                                  float64
+	}
+	readyGPT struct {
+		Vocab, Length, Embedding, Layers, Heads, Hidden int
+		Dropout                                         float64
+	}
+	readyViT struct {
+		Patch, Embedding, Layers, Heads, Classes int
+		Dropout                                  float64
+	}
+	readyAutoencoder struct {
+		Hidden []int
+		Code   int
+	}
+)
+
+func (m *readyText) layer() nn.Layer {
+	return nn.TextRNN{Vocab: m.Vocab, Embedding: m.Embedding, Hidden: m.Hidden, Classes: m.Classes, Kind: m.kind, Bidirectional: m.Bidirectional, Dropout: m.Dropout}
+}
+func (m *readyMLP) layer() nn.Layer {
+	return nn.MLP{Hidden: m.Hidden, Out: m.Classes, Dropout: m.Dropout}
+}
+func (m *readyCNN) layer() nn.Layer {
+	return nn.CNN{Channels: m.Channels, Classes: m.Classes, Dropout: m.Dropout}
+}
+func (m *readyResNet) layer() nn.Layer {
+	return nn.ResNet{Blocks: m.Blocks, Classes: m.Classes, Width: m.Width, Small: m.Small}
+}
+func (m *readyBERT) layer() nn.Layer {
+	t := nn.Transformer{Vocab: m.Vocab, Max: m.Length, Dim: m.Embedding, Layers: m.Layers, Heads: m.Heads, Hidden: m.Hidden, Dropout: m.Dropout}
+	if m.Pad != nil {
+		t.Masked, t.Pad = true, *m.Pad
+	}
+	return nn.BERT{Transformer: t, Classes: m.Classes}
+}
+func (m *readyGPT) layer() nn.Layer {
+	return nn.GPT{Transformer: nn.Transformer{Vocab: m.Vocab, Max: m.Length, Dim: m.Embedding, Layers: m.Layers, Heads: m.Heads, Hidden: m.Hidden, Dropout: m.Dropout}}
+}
+func (m *readyViT) layer() nn.Layer {
+	return nn.ViT{Patch: m.Patch, Dim: m.Embedding, Layers: m.Layers, Heads: m.Heads, Classes: m.Classes, Dropout: m.Dropout}
+}
+func (m *readyAutoencoder) layer() nn.Layer {
+	return nn.Autoencoder{Hidden: m.Hidden, Code: m.Code}
+}
+
+// readyModels make ready models of their names, for settings to be read into.
+var readyModels = map[string]func() ready{
+	"text-rnn": func() ready { return &readyText{kind: "RNN"} }, "text-gru": func() ready { return &readyText{kind: "GRU"} },
+	"text-lstm": func() ready { return &readyText{kind: "LSTM"} },
+	"mlp":       func() ready { return &readyMLP{} }, "cnn": func() ready { return &readyCNN{} }, "resnet": func() ready { return &readyResNet{} },
+	"bert": func() ready { return &readyBERT{} }, "gpt": func() ready { return &readyGPT{} }, "vit": func() ready { return &readyViT{} },
+	"autoencoder": func() ready { return &readyAutoencoder{} },
+}
+
+func readyNames() []string { return namesOf(readyModels) }
+
+// activations are layers by a name alone.
+var activations = map[string]nn.Layer{
+	"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU, "silu": nn.SiLU, "mish": nn.Mish, "elu": nn.ELU, "selu": nn.SELU, "softplus": nn.Softplus,
+	"softmax": nn.Softmax, "flatten": nn.Flatten{}, "batch_norm": nn.BatchNorm{}, "layer_norm": nn.LayerNorm{}, "rms_norm": nn.RMSNorm{}, "global_avg_pool": nn.GlobalAvgPool,
+}
+
+// layers with one number, or a mapping of settings.
+var sized = map[string]func(n *yaml.Node) (nn.Layer, error){
+	"linear": func(n *yaml.Node) (nn.Layer, error) {
+		var s struct {
+			Out    int
+			NoBias bool `yaml:"no_bias"`
+		}
+		err := decodeSized(n, &s.Out, &s)
+		return nn.Linear{Out: s.Out, NoBias: s.NoBias}, err
+	},
+	"dropout": func(n *yaml.Node) (nn.Layer, error) {
+		var p float64
+		err := n.Decode(&p)
+		return nn.Dropout{P: p}, err
+	},
+	"embedding": func(n *yaml.Node) (nn.Layer, error) {
+		var s struct{ Num, Dim int }
+		err := decodeSized(n, nil, &s)
+		return nn.Embedding{Num: s.Num, Dim: s.Dim}, err
+	},
+	"conv": func(n *yaml.Node) (nn.Layer, error) {
+		var s struct {
+			Out, Kernel, Stride, Pad, Dilation, Groups int
+			NoBias                                     bool `yaml:"no_bias"`
+		}
+		err := decodeSized(n, nil, &s)
+		return nn.Conv{Out: s.Out, Kernel: s.Kernel, Stride: s.Stride, Pad: s.Pad, Dilation: s.Dilation, Groups: s.Groups, NoBias: s.NoBias}, err
+	},
+	"max_pool": func(n *yaml.Node) (nn.Layer, error) {
+		var s struct{ Kernel, Stride, Pad int }
+		err := decodeSized(n, &s.Kernel, &s)
+		return nn.Pool{Kernel: s.Kernel, Stride: s.Stride, Pad: s.Pad}, err
+	},
+	"avg_pool": func(n *yaml.Node) (nn.Layer, error) {
+		var s struct{ Kernel, Stride, Pad int }
+		err := decodeSized(n, &s.Kernel, &s)
+		return nn.Pool{Kernel: s.Kernel, Stride: s.Stride, Pad: s.Pad, Mean: true}, err
+	},
+	"leaky_relu": func(n *yaml.Node) (nn.Layer, error) {
+		var slope float64
+		err := n.Decode(&slope)
+		return nn.LeakyReLU(slope), err
+	},
+	"rnn": recurrentLayer("RNN"), "gru": recurrentLayer("GRU"), "lstm": recurrentLayer("LSTM"),
+	"positions": func(n *yaml.Node) (nn.Layer, error) {
+		var most int
+		err := n.Decode(&most)
+		return nn.Positions{Max: most}, err
+	},
+	"transformer": func(n *yaml.Node) (nn.Layer, error) {
+		var s struct {
+			Heads, Hidden int
+			Causal        bool
+			Dropout       float64
+			NormFirst     bool `yaml:"norm_first"`
+		}
+		err := decodeSized(n, nil, &s)
+		return nn.TransformerLayer{Heads: s.Heads, Hidden: s.Hidden, Causal: s.Causal, Dropout: s.Dropout, NormFirst: s.NormFirst}, err
+	},
+}
+
+func recurrentLayer(kind string) func(n *yaml.Node) (nn.Layer, error) {
+	return func(n *yaml.Node) (nn.Layer, error) {
+		var s struct {
+			Hidden, Layers int
+			Bidirectional  bool
+			Dropout        float64
+			Last           bool
+		}
+		err := decodeSized(n, &s.Hidden, &s)
+		return nn.Recurrent{Kind: kind, Hidden: s.Hidden, Layers: s.Layers, Bidirectional: s.Bidirectional, Dropout: s.Dropout, Last: s.Last}, err
+	}
+}
+
+// decodeSized reads a number into one (nil: a mapping is needed), or a mapping
+// into s.
+func decodeSized(n *yaml.Node, one *int, s any) error {
+	if n.Kind == yaml.ScalarNode && one != nil {
+		return n.Decode(one)
+	}
+	if err := checkKeys(n, "model: layers", structKeys(s)); err != nil {
+		return err
+	}
+	return n.Decode(s)
+}
+
+// layer reads one entry of model.layers.
+func layerOf(n *yaml.Node) (nn.Layer, error) {
+	name := n.Value
+	if n.Kind == yaml.MappingNode && len(n.Content) == 2 {
+		name = n.Content[0].Value
+	}
+	if l, ok := activations[name]; ok && n.Kind == yaml.ScalarNode {
+		return l, nil
+	}
+	if f, ok := sized[name]; ok && n.Kind == yaml.MappingNode {
+		l, err := f(n.Content[1])
+		if err != nil {
+			return nil, fmt.Errorf("line %d: model: layer %s: %w", n.Line, name, err)
+		}
+		return l, nil
+	}
+	if _, ok := sized[name]; ok {
+		return nil, fmt.Errorf("line %d: model: layer %s needs a size: {%s: …}", n.Line, name, name)
+	}
+	return nil, fmt.Errorf("line %d: model: there is no layer %q%s", n.Line, name, didYouMean(name, append(namesOf(activations), namesOf(sized)...)))
+}
+
+// build makes the model of the configuration for samples like these.
+func (c *trainConfig) build(samples train.Arrays, inputs []string) (*onnx.Model, error) {
+	var l nn.Layer
+	if c.Model.Name != "" {
+		r := readyModels[c.Model.Name]()
+		m := c.Model.named
+		var rest []*yaml.Node
+		for i := 0; i+1 < len(m.Content); i += 2 {
+			if m.Content[i].Value != "name" {
+				rest = append(rest, m.Content[i], m.Content[i+1])
+			}
+		}
+		m.Content = rest
+		if err := m.Decode(r); err != nil {
+			return nil, fmt.Errorf("model: %w", err)
+		}
+		l = r.layer()
+	} else {
+		var list nn.Sequential
+		for i := range c.Model.Layers {
+			one, err := layerOf(&c.Model.Layers[i])
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, one)
+		}
+		l = list
+	}
+	if len(inputs) != 1 {
+		return nil, fmt.Errorf("data: inputs are %q, a model that is built takes one", inputs)
+	}
+	x := samples[inputs[0]]
+	in := nn.Input{Name: inputs[0], DType: x.DType(), Dims: append([]onnx.Dim{onnx.Name("batch")}, onnx.Sizes(x.Shape()[1:]...)...)}
+	if in.DType == tensor.Int64 && x.Rank() == 2 {
+		in.Dims[1] = onnx.Name("length")
+	}
+	return nn.Build(c.Seed, []nn.Input{in}, func(s *nn.Scope, v []*onnx.Value) []nn.Output {
+		return []nn.Output{{Name: "output", Value: s.Apply("model", l, v[0])}}
+	})
+}

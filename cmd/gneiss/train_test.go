@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// saveSamples writes points in and outside of a circle.
+func saveSamples(t *testing.T, path string, n int) {
+	t.Helper()
+	x, y := tensor.New(tensor.Float64, n, 2), tensor.New(tensor.Int32, n)
+	for i := range n {
+		a, b := float64(i%37)/18-1, float64(i%41)/20-1
+		tensor.Data[float64](x)[2*i], tensor.Data[float64](x)[2*i+1] = a, b
+		if a*a+b*b > 0.5 {
+			tensor.Data[int32](y)[i] = 1
+		}
+	}
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	require.NoError(t, tensor.WriteNPZ(f, []tensor.Named{{Name: "x", Tensor: x}, {Name: "y", Tensor: y}}))
+	require.NoError(t, f.Close())
+}
+
+const ringConfig = `
+model: {layers: [{linear: 24}, tanh, {dropout: 0.05}, {linear: 1}]}
+data: {train: DIR/train.npz, validation: DIR/val.npz, target: y, batch_size: 32, shuffle: true}
+loss: bce_with_logits
+optimizer: {name: adam, lr: 0.02}
+schedule: {name: cosine, warmup: 0.05}
+metrics: [accuracy, auc]
+epochs: 15
+seed: 1
+output: DIR/model.onnx
+checkpoint: DIR/run
+`
+
+func TestTrain(t *testing.T) {
+	dir := t.TempDir()
+	saveSamples(t, filepath.Join(dir, "train.npz"), 1000)
+	saveSamples(t, filepath.Join(dir, "val.npz"), 300)
+	config := filepath.Join(dir, "ring.yaml")
+	write := func(text string) {
+		require.NoError(t, os.WriteFile(config, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644))
+	}
+	write(ringConfig)
+	r := ok(t, "train", config, "--json")
+	lines := strings.Split(strings.TrimSpace(r.out), "\n")
+	require.Len(t, lines, 15)
+	var last struct {
+		Epoch   int                `json:"epoch"`
+		Train   float64            `json:"train_loss"`
+		Val     float64            `json:"validation_loss"`
+		Metrics map[string]float64 `json:"metrics"`
+		Seconds float64            `json:"seconds"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(lines[14]), &last))
+	assert.Equal(t, 15, last.Epoch)
+	assert.Greater(t, last.Metrics["accuracy"], 0.93)
+	assert.Greater(t, last.Metrics["auc"], 0.98)
+	assert.Positive(t, last.Seconds)
+	model := filepath.Join(dir, "model.onnx")
+	ok(t, "check", model)
+	e := ok(t, "eval", model, "--data", filepath.Join(dir, "val.npz"), "--target", "y", "--metric", "accuracy", "--metric", "f1", "--json")
+	var eval evalResult
+	require.NoError(t, json.Unmarshal([]byte(e.out), &eval))
+	assert.Equal(t, 300, eval.Samples)
+	assert.InDelta(t, last.Metrics["accuracy"], eval.Metrics["accuracy"], 1e-9)
+
+	// It goes on from its last checkpoint, here with more epochs to do.
+	r = ok(t, "train", config, "--set", "epochs=16", "--resume", filepath.Join(dir, "run"))
+	assert.Contains(t, r.out, "epoch 16/16: loss ")
+	assert.Contains(t, r.out, "opset 20")
+
+	// Fine-tuning what was written, with a new head.
+	tuned := `
+model: {import: DIR/model.onnx, freeze: ["model.0.*"], head: {classes: 1}}
+data: {train: DIR/train.npz, split: 0.2, target: y}
+loss: {name: bce_with_logits, pos_weight: 1.5}
+optimizer: {name: sgd, lr: 0.1, momentum: 0.9}
+metrics: [accuracy]
+epochs: 3
+output: DIR/tuned.onnx
+opset: 17
+`
+	write(tuned)
+	r = ok(t, "train", config, "--set", "optimizer.nesterov=true")
+	assert.Contains(t, r.out, "epoch 3/3")
+	assert.Contains(t, r.out, "opset 17")
+
+	for want, text := range map[string]string{
+		`line 3: data: unknown key "bach_size"; did you mean "batch_size"?`: strings.Replace(ringConfig, "batch_size", "bach_size", 1),
+		`did you mean "optimizer"?`:                                         strings.Replace(ringConfig, "optimizer:", "optimiser:", 1),
+		`there is no "adamm"; did you mean "adam"?`:                         strings.Replace(ringConfig, "adam", "adamm", 1),
+		`unknown key "warmupp"`:                                             strings.Replace(ringConfig, "warmup", "warmupp", 1),
+		`there is no layer "tnah"; did you mean "tanh"?`:                    strings.Replace(ringConfig, "tanh", "tnah", 1),
+		`layer linear needs a size`:                                         strings.Replace(ringConfig, "{linear: 24}", "linear", 1),
+		`there is no metric "acc"`:                                          strings.Replace(ringConfig, "accuracy", "acc", 1),
+		`has no "z": it has x, y`:                                           strings.Replace(ringConfig, "target: y", "target: y, inputs: [z]", 1),
+		"epochs is 0":                                                       strings.Replace(ringConfig, "epochs: 15", "epochs: 0", 1),
+		"want one of import, name and layers":                               strings.Replace(ringConfig, "model: {", "model: {name: mlp, ", 1),
+		"loss is missing":                                                   strings.Replace(ringConfig, "loss:", "metrics2:", 1),
+		"output: ":                                                          strings.Replace(ringConfig, "DIR/model.onnx", "DIR/none/model.onnx", 1),
+		"no.npz":                                                            strings.Replace(ringConfig, "DIR/train.npz", "DIR/no.npz", 1),
+		"it is empty":                                                       "",
+	} {
+		if want == "loss is missing" {
+			text = strings.Replace(ringConfig, "loss: bce_with_logits\n", "", 1)
+		}
+		if strings.Contains(want, "want one of") {
+			text = strings.Replace(ringConfig, "model: {layers: [{linear: 24}, tanh, {dropout: 0.05}, {linear: 1}]}", "model: {}", 1)
+		}
+		write(text)
+		r := gneiss(t, "train", config)
+		assert.Equal(t, exitFailed, r.code, want)
+		assert.Contains(t, r.err, want)
+	}
+	assert.Equal(t, exitUsage, gneiss(t, "train", config, "--set", "epochs").code)
+	assert.Equal(t, exitUsage, gneiss(t, "eval", model, "--target", "y").code)
+	r = gneiss(t, "eval", model, "--data", filepath.Join(dir, "val.npz"), "--target", "z")
+	assert.Contains(t, r.err, `has no "z"`)
+}
