@@ -305,7 +305,7 @@ func TestCalibrateErrors(t *testing.T) {
 		c    CalibrateConfig
 		want []string
 	}{
-		{nil, data.Of(), CalibrateConfig{}, []string{"no batches", "at least one sample"}},
+		{nil, data.Of(), CalibrateConfig{}, []string{"0 batches and no sample"}},
 		{nil, data.Of(vectorInput("a.npy", 1), vectorInput("b.npy", 1, 2, -1)), CalibrateConfig{}, []string{"batch 2 (b.npy), sample 3", `Log "log1"`, `"y"`, "NaN", "float32 [3]"}},
 		{nil, data.Of(vectorInput("a.npy", 0, 1)), CalibrateConfig{Method: Entropy}, []string{"batch 1 (a.npy), sample 1", `"y"`, "infinite"}},
 		{nil, data.Of(vectorInput("a.npy", 1, float32(math.NaN()))), CalibrateConfig{Threads: 2}, []string{"the input", `"x"`, "sample 2", "NaN"}},
@@ -368,7 +368,12 @@ func TestCalibrateConstant(t *testing.T) {
 			requireRange(t, c.sLo, c.sHi, 0.05, s, method, c.v)
 		}
 	}
-	require.Empty(t, calibrated(t, logOf(tensor.Float32), data.Of(vectorInput("empty")), CalibrateConfig{Method: Entropy}))
+	// An empty tensor beside others has no part in the ranges; alone it is no sample.
+	empty, one := vectorInput("empty"), vectorInput("one", 1, 2)
+	c := CalibrateConfig{Method: Entropy}
+	require.Equal(t, calibrated(t, logOf(tensor.Float32), data.Of(one), c), calibrated(t, logOf(tensor.Float32), data.Of(empty, one), c))
+	_, err := Calibrate(context.Background(), logOf(tensor.Float32), data.Of(empty), c)
+	require.ErrorContains(t, err, "1 batches and no sample")
 }
 
 func TestCalibrateFloat16(t *testing.T) {

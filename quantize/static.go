@@ -137,10 +137,10 @@ func Static(m *onnx.Model, ranges Ranges, c StaticConfig) (*Summary, error) {
 	s := &Summary{Before: constBytes(k.Graph)}
 	s.After = s.Before
 	if p.count() == 0 {
-		if n := p.quantizing(); n > 0 {
-			return nil, fmt.Errorf("quantize: %w: it has %d nodes that quantise, and none that could be", ErrQuantized, n)
-		}
 		s.Changes = p.changes()
+		if err := nothingLeft(m, s); err != nil {
+			return nil, err
+		}
 		return s, nil
 	}
 	newStaticWriter(p).write()
