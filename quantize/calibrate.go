@@ -110,7 +110,8 @@ func (c CalibrateConfig) withDefaults() (CalibrateConfig, error) {
 
 // Calibrate runs m on all batches of src and returns the ranges of its values,
 // by name. m is not changed; it may be used by others meanwhile. A range
-// always holds 0; that of a value which is always 0 is [0, 0]. Values that no
+// always holds 0; that of a value which is always 0 is [0, 0]. Its ends are rounded
+// outwards to 9 significant bits: how kernels round does not show. Values that no
 // batch computed an element of, such as those in a branch that was not taken,
 // have none.
 //
