@@ -110,7 +110,8 @@ func (c CalibrateConfig) withDefaults() (CalibrateConfig, error) {
 
 // Calibrate runs m on all batches of src and returns the ranges of its values,
 // by name. m is not changed; it may be used by others meanwhile. A range
-// always holds 0; that of a value which is always 0 is [0, 0]. Values that no
+// always holds 0; that of a value which is always 0 is [0, 0]. Its ends are rounded
+// outwards to 9 significant bits: how kernels round does not show. Values that no
 // batch computed an element of, such as those in a branch that was not taken,
 // have none.
 //
@@ -122,7 +123,7 @@ func (c CalibrateConfig) withDefaults() (CalibrateConfig, error) {
 // optimised model (optimize.Portable) and list what will be quantised.
 //
 // A NaN or infinite value is an error that names node, value and sample; so is
-// a source without batches.
+// a source without samples.
 func Calibrate(ctx context.Context, m *onnx.Model, src data.Source, c CalibrateConfig) (Ranges, error) {
 	if ctx == nil {
 		ctx = context.Background()
@@ -140,7 +141,7 @@ func Calibrate(ctx context.Context, m *onnx.Model, src data.Source, c CalibrateC
 		return nil, fmt.Errorf("quantize: calibrate: %w", err)
 	}
 	defer s.Close()
-	done := 0
+	done, samples := 0, 0
 	for b, err := range src.Batches(ctx) {
 		if err != nil {
 			return nil, fmt.Errorf("quantize: calibrate: %w", err)
@@ -154,12 +155,13 @@ func Calibrate(ctx context.Context, m *onnx.Model, src data.Source, c CalibrateC
 		for _, o := range obs {
 			o.endBatch(c.Momentum)
 		}
+		samples += b.Size()
 		if done++; c.Progress != nil {
 			c.Progress(done, src.Len())
 		}
 	}
-	if done == 0 {
-		return nil, errors.New("quantize: calibrate: the source has no batches: ranges come from at least one sample")
+	if samples == 0 {
+		return nil, fmt.Errorf("quantize: calibrate: the source has %d batches and no sample: ranges come from at least one", done)
 	}
 	return ranges(par.P{Ctx: ctx, Threads: s.Threads()}, obs, &c)
 }

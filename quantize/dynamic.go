@@ -48,7 +48,8 @@ type DynamicConfig struct {
 // or are small, stay, and the Summary says why; so does it of MatMul with weights
 // of more than two dimensions unless they have one scale (they get one), and of
 // LSTM with layout 1. Model-local functions are inlined; below opset 13 the model
-// is converted to it. On an error m is unchanged. m must not be used by others meanwhile.
+// is converted to it. A quantised model in which nothing is left to quantise is an
+// error that wraps ErrQuantized. On an error m is unchanged. m must not be used by others meanwhile.
 //
 // Sources: https://onnx.ai/onnx/operators/onnx__DynamicQuantizeLinear.html,
 // https://onnx.ai/onnx/operators/onnx__MatMulInteger.html,

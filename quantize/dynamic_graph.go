@@ -70,6 +70,9 @@ func rewrite(m *onnx.Model, least int) (*rewriting, error) {
 
 // finishModel puts the rewritten graph in place of m's.
 func (r *rewriting) finishModel(m *onnx.Model, s *Summary) error {
+	if err := nothingLeft(m, s); err != nil {
+		return err
+	}
 	r.m.Graph.Prune()
 	if err := r.m.Graph.Check(); err != nil {
 		return fmt.Errorf("quantize: %w", err)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/runtime"
@@ -34,6 +36,8 @@ type Baseline struct {
 	out     []map[string]*tensor.Tensor // by batch
 	names   []string                    // outputs that are compared
 
+	// All says that the whole source was run, not only what fits in MaxBytes.
+	All bool
 	// Samples that were run, and of those with a label how many the model gets right.
 	Samples, Labelled, Right int
 }
@@ -75,8 +79,22 @@ func (e *Evaluation) SNR() float64 {
 	return least
 }
 
+// worst is the highest relative L2 error of the outputs: a number that JSON can
+// carry, also where outputs are infinite or NaN.
+func (e *Evaluation) worst() float64 {
+	worst := 0.0
+	for _, o := range e.Outputs {
+		worst = max(worst, o.RelativeL2)
+	}
+	if math.IsNaN(worst) {
+		return math.MaxFloat64
+	}
+	return min(worst, math.MaxFloat64)
+}
+
 // NewBaseline runs the original model s on the samples of src and keeps its
-// outputs of floats.
+// outputs of floats. Outputs that are NaN throughout are an error: nothing can be
+// told from them.
 func NewBaseline(ctx context.Context, s *runtime.Session, src data.Source, o BaselineOptions) (*Baseline, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 256 << 20
@@ -92,7 +110,10 @@ func NewBaseline(ctx context.Context, s *runtime.Session, src data.Source, o Bas
 		return nil, errors.New("no output of the model holds floats: there is nothing to compare")
 	case b.scores == "":
 		b.scores = b.names[0]
+	case !slices.Contains(b.names, b.scores):
+		return nil, fmt.Errorf("the model has no output %q of floats with scores; it has %q", b.scores, b.names)
 	}
+	b.All = true
 	var bytes int64
 	for batch, err := range src.Batches(ctx) {
 		if err != nil {
@@ -108,10 +129,14 @@ func NewBaseline(ctx context.Context, s *runtime.Session, src data.Source, o Bas
 		if err != nil {
 			return nil, err
 		}
-		for _, t := range got {
-			bytes += int64(len(t.Bytes()))
+		for _, name := range b.names {
+			bytes += int64(len(got[name].Bytes()))
+			if nothingButNaN(got[name]) {
+				return nil, fmt.Errorf("%s: output %q of the original model is NaN throughout%s: check the data and its preprocessing", batch.Name, name, notFinite(batch))
+			}
 		}
 		if bytes > o.MaxBytes && len(b.out) > 0 {
+			b.All = false
 			break
 		}
 		b.Samples += batch.Size()
@@ -119,7 +144,7 @@ func NewBaseline(ctx context.Context, s *runtime.Session, src data.Source, o Bas
 		b.Right += right
 		b.out, b.classes = append(b.out, got), append(b.classes, classes)
 	}
-	if len(b.out) == 0 {
+	if b.Samples == 0 {
 		return nil, errors.New("there are no samples")
 	}
 	b.src = data.First(src, len(b.out))
@@ -143,15 +168,28 @@ func (b *Baseline) run(ctx context.Context, s *runtime.Session, batch data.Batch
 	if classes == nil {
 		return got, 0, nil
 	}
-	scores := got[b.scores]
-	if scores == nil {
-		return nil, 0, fmt.Errorf("the model has no output %q of floats with scores", b.scores)
-	}
-	right, _, err := Correct(scores, classes)
+	right, _, err := Correct(got[b.scores], classes)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: output %q: %w", batch.Name, b.scores, err)
 	}
 	return got, right, nil
+}
+
+// nothingButNaN reports whether t, which has elements of floats, is all NaN.
+func nothingButNaN(t *tensor.Tensor) bool {
+	x, err := tensor.Float64s(t)
+	return err == nil && len(x) > 0 && !slices.ContainsFunc(x, func(v float64) bool { return !math.IsNaN(v) })
+}
+
+// notFinite says which input of b has elements that are NaN or infinite, if one has.
+func notFinite(b data.Batch) string {
+	for _, name := range slices.Sorted(maps.Keys(b.Inputs)) {
+		x, err := tensor.Float64s(b.Inputs[name])
+		if err == nil && slices.ContainsFunc(x, func(v float64) bool { return v-v != 0 }) {
+			return fmt.Sprintf("; input %q has an element that is NaN or infinite", name)
+		}
+	}
+	return ""
 }
 
 // Compare runs s, which has the original's inputs and outputs, on the same samples.

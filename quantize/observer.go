@@ -251,7 +251,19 @@ func (o *observer) result(c *CalibrateConfig) (Range, bool) {
 	} else { // bins are wider than what is in them
 		lo, hi = max(lo, least), min(hi, most)
 	}
-	return Range{Lo: float32(min(lo, 0)), Hi: float32(max(hi, 0))}, true
+	return Range{Lo: outwards(float32(min(lo, 0))), Hi: outwards(float32(max(hi, 0)))}, true
+}
+
+// outwards returns the nearest number with 9 significant bits that is no nearer to
+// 0, which is at most 0.4% further away. Kernels may sum in another order for another size of batch or
+// on another machine: what that does to the last bits of a value should not make
+// other scales of it, and another file.
+func outwards(x float32) float32 {
+	const rest = 1<<15 - 1 // of the 24 bits
+	if y := math.Float32frombits((math.Float32bits(x) + rest) &^ rest); finite(y) {
+		return y
+	}
+	return x
 }
 
 // percentile cuts off the same share at both ends.

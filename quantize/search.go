@@ -56,8 +56,8 @@ type SearchConfig struct {
 	// are excluded where the recipe alone misses the bound. Nil: none are.
 	Layers func(ctx context.Context, r Recipe) ([]string, error)
 	// State is a file in which what was tried is kept, so that a search that was
-	// interrupted goes on where it was. ID says what the figures in it are of: those of
-	// another ID are not used. Empty: nothing is kept.
+	// interrupted goes on where it was. ID says what the figures in it are of: a file
+	// with another ID is an error, and left as it is. Empty: nothing is kept.
 	State, ID string
 	// Better is called with each model that is the best so far. The original, if
 	// nothing is within the bound, is not reported.
@@ -222,10 +222,7 @@ func (s *search) measure(ctx context.Context, m *onnx.Model, sum *Summary, c *Ca
 	c.Bytes = sum.After
 	c.Accuracy, c.Before = e.Accuracy()
 	c.Drop = e.Drop()
-	c.RelativeL2 = 0
-	for _, o := range e.Outputs {
-		c.RelativeL2 = max(c.RelativeL2, o.RelativeL2)
-	}
+	c.RelativeL2 = e.worst()
 	d, err := Latency(ctx, session, s.base.src)
 	c.LatencyNS = d.Nanoseconds()
 	return err
@@ -274,10 +271,11 @@ func (s *search) load() error {
 	if err := json.Unmarshal(b, &st); err != nil {
 		return fmt.Errorf("%s: %w; it is not the state of a search: take it away to begin anew", s.State, err)
 	}
-	if st.ID == s.ID {
-		for _, c := range st.Tried {
-			s.known[c.key()] = c
-		}
+	if st.ID != s.ID {
+		return fmt.Errorf("%s: it is not the state of this search, but of one with another model, samples or settings: name another file, or take it away to begin anew", s.State)
+	}
+	for _, c := range st.Tried {
+		s.known[c.key()] = c
 	}
 	return nil
 }

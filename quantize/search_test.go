@@ -3,6 +3,7 @@ package quantize
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -155,6 +156,7 @@ func TestBaseline(t *testing.T) {
 	few, err := NewBaseline(ctx, s, src, BaselineOptions{MaxBytes: 300}) // two batches of 128 bytes
 	require.NoError(t, err)
 	require.Equal(t, 16, few.Samples)
+	require.Equal(t, []bool{false, true}, []bool{few.All, base.All})
 	require.Zero(t, few.Labelled)
 	_, err = NewBaseline(ctx, s, src, BaselineOptions{Classes: inOrder(labels[:9])})
 	require.ErrorContains(t, err, "too few labels")
@@ -162,6 +164,50 @@ func TestBaseline(t *testing.T) {
 	require.ErrorContains(t, err, `no output "z"`)
 	_, err = NewBaseline(ctx, s, data.Of(), BaselineOptions{})
 	require.ErrorContains(t, err, "no samples")
+	for b, err := range src.Batches(ctx) {
+		require.NoError(t, err)
+		for name, x := range b.Inputs {
+			bad := tensor.New(tensor.Float32, x.Shape()...)
+			for i := range tensor.Data[float32](bad) {
+				tensor.Data[float32](bad)[i] = float32(math.NaN())
+			}
+			_, err := NewBaseline(ctx, s, data.Of(b, data.Batch{Name: "bad.npz", Inputs: map[string]*tensor.Tensor{name: bad}}), BaselineOptions{})
+			require.ErrorContains(t, err, "bad.npz: output ")
+			require.ErrorContains(t, err, "NaN throughout")
+		}
+	}
+}
+
+// A candidate whose outputs are NaN or infinite is tried and kept like others:
+// the state can be written and read.
+func TestSearchBadOutputs(t *testing.T) {
+	m, src, labels := classifier(t, 3)
+	ruin := func(x float32) Recipe {
+		return Recipe{fmt.Sprint("ruin ", x), func(_ context.Context, c *onnx.Model, _ []string) (*Summary, error) {
+			s := spoil(c, nil, "")
+			for _, n := range c.Graph.Nodes {
+				if n.Op == "MatMul" {
+					for i := range tensor.Data[float32](n.In[1].Const) {
+						tensor.Data[float32](n.In[1].Const)[i] = x
+					}
+				}
+			}
+			return s, nil
+		}}
+	}
+	c := SearchConfig{State: filepath.Join(t.TempDir(), "state.json"), ID: "a"}
+	recipes := []Recipe{ruin(float32(math.NaN())), ruin(math.MaxFloat32)}
+	for range 2 {
+		tried, i, err := Search(context.Background(), m, recipes, baseline(t, m, src, labels), c)
+		require.NoError(t, err)
+		require.Equal(t, -1, i)
+		require.Len(t, tried, 2)
+		for _, x := range tried {
+			require.Empty(t, x.Error)
+			require.Positive(t, x.Drop)
+			require.Equal(t, math.MaxFloat64, x.RelativeL2, x.Recipe)
+		}
+	}
 }
 
 func TestSensitivity(t *testing.T) {
@@ -230,9 +276,14 @@ func TestSearch(t *testing.T) {
 	require.Less(t, made-first, first)
 	c.ID = "b" // of other data
 	made = 0
-	_, _, err = Search(ctx, m, []Recipe{recipe}, base, c)
+	kept, err := os.ReadFile(c.State)
 	require.NoError(t, err)
-	require.Equal(t, first, made)
+	_, _, err = Search(ctx, m, []Recipe{recipe}, base, c)
+	require.ErrorContains(t, err, "another model")
+	require.Zero(t, made)
+	after, err := os.ReadFile(c.State)
+	require.NoError(t, err)
+	require.Equal(t, kept, after)
 
 	// Nothing within the bound; an interruption keeps what was tried.
 	c.Layers, c.State = nil, ""

@@ -37,11 +37,7 @@ func Sensitivity(ctx context.Context, m *onnx.Model, nodes []*onnx.Node, make fu
 		if err != nil {
 			return nil, fmt.Errorf("with node %q quantised: %w", name, err)
 		}
-		worst := 0.0
-		for _, x := range e.Outputs {
-			worst = max(worst, x.RelativeL2)
-		}
-		all = append(all, LayerError{Node: name, Op: n.Op, SNR: e.SNR(), RelativeL2: worst, Drop: e.Drop()})
+		all = append(all, LayerError{Node: name, Op: n.Op, SNR: e.SNR(), RelativeL2: e.worst(), Drop: e.Drop()})
 		if progress != nil {
 			progress(i+1, len(nodes))
 		}

@@ -115,7 +115,8 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //   - Softmax, Sigmoid, HardSigmoid and Tanh have the range of their results.
 //   - A bias is int32 in units of the scales of input and weights. Where it does
 //     not fit, the scale of the channel's weights is made wider.
-//   - What scales and shifts in normalizations stays in floating point.
+//   - What scales and shifts in normalizations stays in floating point, and so does
+//     what masks the input of a Softmax (Add or Sub of two activations, Where).
 //
 // m is changed only if a node was quantised; its graph is then another one, and
 // its opset is raised to what the integers need. Nodes that stay as they were are
@@ -137,10 +138,10 @@ func Static(m *onnx.Model, ranges Ranges, c StaticConfig) (*Summary, error) {
 	s := &Summary{Before: constBytes(k.Graph)}
 	s.After = s.Before
 	if p.count() == 0 {
-		if n := p.quantizing(); n > 0 {
-			return nil, fmt.Errorf("quantize: %w: it has %d nodes that quantise, and none that could be", ErrQuantized, n)
-		}
 		s.Changes = p.changes()
+		if err := nothingLeft(m, s); err != nil {
+			return nil, err
+		}
 		return s, nil
 	}
 	newStaticWriter(p).write()

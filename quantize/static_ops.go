@@ -2,6 +2,7 @@ package quantize
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
@@ -171,6 +172,18 @@ func (p *plan) roleOf(n *onnx.Node, op *staticOp) role {
 	return op.role
 }
 
+// masks reports whether n may exclude elements from a Softmax by values that
+// samples without padding do not show, and no range of theirs holds.
+func (p *plan) masks(n *onnx.Node) bool {
+	switch {
+	case !slices.ContainsFunc(n.Out[0].Users(), func(u *onnx.Node) bool { return u.Op == "Softmax" }):
+		return false
+	case n.Op == "Add" || n.Op == "Sub":
+		return !slices.ContainsFunc(n.In, func(v *onnx.Value) bool { return v == nil || p.constant(v) })
+	}
+	return n.Op == "Where"
+}
+
 // refuses says why n's operator cannot be quantised with its attributes and
 // opset, "" if it can.
 func (p *plan) refuses(n *onnx.Node, op *staticOp) string {
@@ -178,6 +191,8 @@ func (p *plan) refuses(n *onnx.Node, op *staticOp) string {
 	switch {
 	case integers && op.integer == "":
 		return "there is no integer operator for it"
+	case p.masks(n):
+		return "it masks what a Softmax reads: what is masked is far outside of any range"
 	case n.Op == "Gemm":
 		if alpha, _ := onnx.Attribute(n, "alpha", float32(1)); !(alpha > 0) {
 			return "alpha is not positive"

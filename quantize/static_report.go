@@ -18,14 +18,34 @@ func (p *plan) count() (n int) {
 	return n
 }
 
-// quantizing returns how many nodes of the graph quantised before.
-func (p *plan) quantizing() (n int) {
-	for _, m := range p.g.Nodes {
-		if quantizes(m) {
-			n++
-		}
+// QuantizedNodes returns how many nodes of m, and of graphs nested in it, read or
+// write quantised tensors.
+func QuantizedNodes(m *onnx.Model) (n int) {
+	if m.Graph == nil {
+		return 0
 	}
+	m.Graph.Walk(func(g *onnx.Graph) {
+		for _, x := range g.Nodes {
+			if quantizes(x) {
+				n++
+			}
+		}
+	})
 	return n
+}
+
+// nothingLeft is the error of a model that is quantised, and in which no node
+// could be; nil for other models.
+func nothingLeft(m *onnx.Model, s *Summary) error {
+	n := QuantizedNodes(m)
+	if n == 0 || s.Changed() > 0 {
+		return nil
+	}
+	why := ""
+	if len(s.Changes) > 0 {
+		why = fmt.Sprintf("; %s %q: %s", s.Changes[0].Op, s.Changes[0].Node, s.Changes[0].Reason)
+	}
+	return fmt.Errorf("quantize: %w: it has %d nodes that quantise, and none that could be%s", ErrQuantized, n, why)
 }
 
 // quantizes reports whether n reads or writes quantised tensors by itself.

@@ -1,15 +1,18 @@
 package quantize
 
 import (
+	"context"
 	"math"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/optimize"
+	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -258,4 +261,46 @@ func TestStaticColumnBias(t *testing.T) {
 	_, s = static(t, m, rs, StaticConfig{})
 	require.Equal(t, "", reasonOf(t, s, "h"))
 	require.Equal(t, `no calibration range for "s"`, reasonOf(t, s, "s"))
+}
+
+// Samples without padding do not show what a mask adds: it stays in floating
+// point, so that the quantised model ignores what is masked as the original does.
+func TestStaticMask(t *testing.T) {
+	for op, build := range map[string]func(b *ops.Builder, scores, mask *onnx.Value) *onnx.Value{
+		"Add": func(b *ops.Builder, scores, mask *onnx.Value) *onnx.Value { return b.Op("Add", nil, scores, mask) },
+		"Sub": func(b *ops.Builder, scores, mask *onnx.Value) *onnx.Value {
+			return b.Op("Sub", nil, scores, b.Op("Neg", nil, mask))
+		},
+		"Where": func(b *ops.Builder, scores, mask *onnx.Value) *onnx.Value {
+			zero := b.Const(tensor.Scalar(float32(0)))
+			return b.Op("Where", nil, b.Op("Less", nil, mask, zero), b.Const(tensor.Scalar(float32(-1e6))), scores)
+		},
+	} {
+		m := newModel(t, 13, func(b *ops.Builder) []*onnx.Value {
+			scores := named("scores", b.Op("MatMul", nil, input(b, "x", 2, 4), param(b, "w", 4, 4)))
+			masked := named("masked", build(b, scores, input(b, "mask", 1, 4)))
+			return one(b.Op("MatMul", nil, b.Op("Softmax", nil, masked), b.Const(tensor.Of([]float32{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, 4, 4))))
+		})
+		in := func(mask float32) data.Batch {
+			x := tensor.Of([]float32{1, -2, 0.5, 3, -1, 2, 1, 0.25}, 2, 4)
+			return data.Batch{Inputs: map[string]*tensor.Tensor{"x": x, "mask": tensor.Of([]float32{0, 0, mask, 0}, 1, 4)}}
+		}
+		q := m.Clone()
+		ranges, err := Calibrate(context.Background(), m, data.Of(in(0)), CalibrateConfig{Values: Activations(m, StaticConfig{})})
+		require.NoError(t, err)
+		s, err := Static(q, ranges, StaticConfig{})
+		require.NoError(t, err)
+		require.Contains(t, reasonOf(t, s, "masked"), "masks what a Softmax reads")
+		require.Equal(t, "", reasonOf(t, s, "scores"))
+		session, err := runtime.New(q, runtime.Options{})
+		require.NoError(t, err)
+		out, err := session.Run(context.Background(), in(-1e6).Values())
+		require.NoError(t, err)
+		for _, v := range out {
+			y := tensor.Data[float32](v.(*tensor.Tensor))
+			require.Equal(t, []float32{0, 0}, []float32{y[2], y[6]}, op)
+			require.Positive(t, y[0])
+		}
+		require.NoError(t, session.Close())
+	}
 }

@@ -56,7 +56,8 @@ type WeightOnlyConfig struct {
 // MinElements; others stay and the Summary says why. MatMulNBits pads the last block
 // of a row, where K is no multiple of it, with codes that stand for 0. Weights that
 // several nodes read are stored once. Model-local functions are inlined;
-// below opset 21 the format Dequantize converts the model to it. On an error m
+// below opset 21 the format Dequantize converts the model to it. A quantised model
+// in which nothing is left to quantise is an error that wraps ErrQuantized. On an error m
 // is unchanged. m must not be used by others meanwhile.
 //
 // Sources: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits,

@@ -24,6 +24,15 @@ const models = "../../testdata/models"
 func modelOf(name string) string { return filepath.Join(models, name, "model.onnx") }
 func dataOf(name string) string  { return filepath.Join(models, name, "test_data_set_0") }
 
+// TestMain is also the program, for commands that start it anew: their first
+// argument is a command, where tests have flags only.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
 // result is what one call of the program gave.
 type result struct {
 	code     int

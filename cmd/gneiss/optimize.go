@@ -112,8 +112,14 @@ func optimizeCommand() *cobra.Command {
 }
 
 // openToRewrite opens the model at path, whose rewritten form goes to out. A
-// file that is mapped can be replaced, but not on Windows.
+// file that is mapped can be replaced, but not on Windows. Where out cannot be
+// written, that is said at once.
 func openToRewrite(path, out string) (*onnx.Model, error) {
+	if out != "" {
+		if err := checkOutput("-o", out); err != nil {
+			return nil, err
+		}
+	}
 	same := false
 	if a, err := os.Stat(path); err == nil {
 		if b, err := os.Stat(out); err == nil {

@@ -35,7 +35,7 @@ type quantizeFlags struct {
 	embeddings, skipHead, portable bool
 	sensitivity, fastest, noBench  bool
 	equalize, correct              bool
-	asJSON                         bool
+	noSearch, asJSON               bool
 	drop                           float64 // of maxDrop
 }
 
@@ -47,12 +47,15 @@ func quantizeCommand() *cobra.Command {
 		Long: "Quantises a model to int8 with calibrated ranges (--mode static), with ranges found at run time (dynamic), or its\n" +
 			"weights alone, to 4 or 8 bits in blocks (weight-only). It writes plain ONNX, and says what that did to size, speed,\n" +
 			"memory and outputs, and which nodes stayed as they were and why.\n\n" +
-			"With --max-drop it looks for the smallest (or --fastest) model that loses no more accuracy than that; exit code 3\n" +
-			"says that none does, and nothing is written then.",
+			"With --max-drop it looks for the smallest (or --fastest) model that loses no more accuracy than that, in the modes\n" +
+			"and with the methods that are given, or else all; with --no-search it makes only the one model that the flags ask for.\n" +
+			"Exit code 3 says that the bound was missed: nothing is written then. --json has ok, and the metric with its\n" +
+			"relative_drop, in both cases: where the bound was missed, those of the model that loses least.",
 		Example: "  gneiss quantize resnet50.onnx -o resnet50.int8.onnx --calibrate images/ --preprocess imagenet\n" +
 			"  gneiss quantize bert.onnx -o bert.int8.onnx --mode dynamic\n" +
 			"  gneiss quantize gpt2.onnx -o gpt2.int4.onnx --mode weight-only --bits 4 --block 32\n" +
-			"  gneiss quantize cnn.onnx -o cnn.int8.onnx --calibrate images/ --labels labels.csv --max-drop 1%",
+			"  gneiss quantize cnn.onnx -o cnn.int8.onnx --calibrate images/ --labels labels.csv --max-drop 1%\n" +
+			"  gneiss quantize cnn.onnx -o cnn.int8.onnx --calibrate images/ --labels labels.csv --max-drop 1% --no-search --json",
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(cmd); err != nil {
@@ -91,6 +94,7 @@ func quantizeCommand() *cobra.Command {
 	fl.StringVar(&f.labels, "labels", "", "CSV with the class of each sample: accuracy before and after")
 	fl.StringVar(&f.scores, "scores", "", "the output with the scores of classes (default: the first of floats)")
 	fl.StringVar(&f.maxDrop, "max-drop", "", "accuracy that may be lost, relative to the original's, such as 1%: search for the best model within it")
+	fl.BoolVar(&f.noSearch, "no-search", false, "with --max-drop: only see whether the model that the other flags give is within it")
 	fl.BoolVar(&f.fastest, "fastest", false, "with --max-drop: the fastest model instead of the smallest")
 	fl.StringVar(&f.state, "state", "", "with --max-drop: keep what was tried in this file, and go on from it")
 	fl.BoolVar(&f.sensitivity, "sensitivity", false, "quantise each node alone and say which hurt most")
@@ -129,8 +133,10 @@ func (f *quantizeFlags) check(cmd *cobra.Command) error {
 		return usageError("--max-drop needs the classes of the samples: give --labels FILE")
 	case (f.labels != "" || f.sensitivity) && f.calibrate == "":
 		return usageError("--labels and --sensitivity need samples: give --calibrate DIR")
-	case f.maxDrop == "" && (f.fastest || f.state != ""):
-		return usageError("--fastest and --state are for a search: give --max-drop")
+	case f.maxDrop == "" && (f.fastest || f.noSearch || f.state != ""):
+		return usageError("--fastest, --state and --no-search go with a bound: give --max-drop")
+	case f.noSearch && (f.fastest || f.state != ""):
+		return usageError("--fastest and --state are for a search: leave --no-search out")
 	case f.report != "" && filepath.Ext(f.report) != ".html" && filepath.Ext(f.report) != ".htm":
 		return usageError("--report %q: it is a page, call it .html", f.report)
 	}
@@ -215,8 +221,18 @@ func (f *quantizeFlags) run(cmd *cobra.Command, path string) error {
 		return err
 	}
 	defer m.Close()
+	for flag, name := range map[string]string{"--report": f.report, "--state": f.state} {
+		if name != "" {
+			if err := checkOutput(flag, name); err != nil {
+				return err
+			}
+		}
+	}
 	j := &quantizeJob{quantizeFlags: f, cmd: cmd, path: path, model: m, ranges: map[rangesKey]quantize.Ranges{}}
 	j.result = &quantizeResult{Model: path, Output: f.out, Mode: f.mode, OK: true}
+	if j.result.Before.FileBytes, err = fileBytes(path); err != nil { // now: OUT may be IN
+		return err
+	}
 	err = j.work(cmd.Context())
 	return named(path, err)
 }
@@ -274,9 +290,9 @@ func (j *quantizeJob) open(ctx context.Context) error {
 		j.src = data.First(src, j.samples)
 	}
 	o := quantize.BaselineOptions{Scores: j.scores}
+	var labels []data.Label
 	if j.labels != "" {
-		labels, err := data.Labels(j.labels)
-		if err != nil {
+		if labels, err = data.Labels(j.labels); err != nil {
 			return err
 		}
 		if o.Classes, err = data.Classes(labels); err != nil {
@@ -292,8 +308,28 @@ func (j *quantizeJob) open(ctx context.Context) error {
 	if j.labels == "" { // without labels some samples are enough
 		compared = data.First(j.src, 32)
 	}
-	j.base, err = quantize.NewBaseline(ctx, s, compared, o)
-	return err
+	if j.base, err = quantize.NewBaseline(ctx, s, compared, o); err != nil {
+		return err
+	}
+	// Labels without files go by the order: left over ones may mean that they are
+	// of other samples. Of a fixed size of batch samples are left over, too.
+	if n := len(labels); n > 0 && labels[0].File == "" && j.samples == 0 && j.base.All && n-j.base.Samples >= fixedBatch(j.model) {
+		return fmt.Errorf("%s: it has %d labels, but %s has %d samples", j.labels, n, j.calibrate, j.base.Samples)
+	}
+	return nil
+}
+
+// fixedBatch is the number of samples that m takes at a time, at least 1.
+func fixedBatch(m *onnx.Model) int {
+	n := 1
+	for _, in := range data.InputsOf(m) {
+		if len(in.Type.Dims) > 0 {
+			if k, ok := in.Type.Dims[0].Size(); ok {
+				n = max(n, k)
+			}
+		}
+	}
+	return n
 }
 
 // withGelu returns m in the opset that has Gelu, if it may be written out with Erf
@@ -441,6 +477,9 @@ func (j *quantizeJob) write(m *onnx.Model, s *quantize.Summary) error {
 		return err
 	}
 	r := j.result
+	if n := quantize.QuantizedNodes(j.model); n > 0 {
+		r.Warnings = []string{fmt.Sprintf("%s was quantised in part already: %d of its nodes quantise; what could be of the rest was quantised now", j.path, n)}
+	}
 	r.Changes, r.Before.WeightBytes, r.After.WeightBytes = s.Changes, s.Before, s.After
 	r.Equalized, r.Corrected = j.equalized, j.corrected
 	return nil
@@ -448,17 +487,9 @@ func (j *quantizeJob) write(m *onnx.Model, s *quantize.Summary) error {
 
 // search tries recipes; done says that a model was written.
 func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
-	var recipes []recipe
-	for _, method := range []quantize.Method{quantize.MinMax, quantize.Percentile, quantize.Entropy, quantize.MSE} {
-		recipes = append(recipes, recipe{mode: "static", method: method, equalize: j.equalize, correct: j.correct})
-	}
-	if !j.equalize && !j.correct { // asked for, they are part of all that is static
-		recipes = append(recipes, recipe{mode: "static", correct: true}, recipe{mode: "static", equalize: true, correct: true})
-	}
-	recipes = append(recipes, recipe{mode: "dynamic"}, recipe{mode: "weight-only", bits: 4}, recipe{mode: "weight-only", bits: 8})
 	var list []quantize.Recipe
 	by := map[string]recipe{}
-	for _, r := range recipes {
+	for _, r := range j.recipes() {
 		name := r.name()
 		by[name] = r
 		list = append(list, quantize.Recipe{Name: name, Make: func(ctx context.Context, m *onnx.Model, exclude []string) (*quantize.Summary, error) {
@@ -469,13 +500,13 @@ func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
 			return s, err
 		}})
 	}
-	info, err := os.Stat(j.path)
+	id, err := j.id()
 	if err != nil {
 		return false, err
 	}
 	best := quantize.Candidate{}
 	c := quantize.SearchConfig{MaxDrop: j.drop, Fastest: j.fastest, Runtime: j.options(), State: j.state,
-		ID: fmt.Sprint(info.Size(), info.ModTime().UnixNano(), j.calibrate, j.samples, j.labels, j.batch, j.preprocess, j.format, j.activations, j.weights, j.perTensor, j.block, j.symmetric, j.asymmetric, j.reduceRange, j.equalize, j.correct, j.exclude, j.include, j.ops),
+		ID: id,
 		Layers: func(ctx context.Context, r quantize.Recipe) ([]string, error) {
 			layers, err := j.layers(ctx, by[r.Name])
 			var names []string
@@ -495,6 +526,9 @@ func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
 			}
 			fmt.Fprintln(j.cmd.ErrOrStderr(), "tried", text)
 		}}
+	if j.noSearch {
+		c.Layers = nil
+	}
 	tried, i, err := quantize.Search(ctx, j.ready, list, j.base, c)
 	j.result.Tried = tried
 	if i >= 0 {
@@ -507,7 +541,7 @@ func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
 		return false, fmt.Errorf("no way to quantise works: %s: %s", tried[0].Recipe, tried[0].Error)
 	}
 	if i < 0 {
-		j.result.OK, j.result.Output, j.result.Mode = false, "", "search"
+		j.missed()
 		if err := j.print(); err != nil {
 			return false, err
 		}
@@ -515,6 +549,61 @@ func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
 	}
 	j.result.Mode = best.Recipe
 	return true, nil
+}
+
+// recipes lists what a search tries: what the flags leave open.
+func (j *quantizeJob) recipes() []recipe {
+	if j.noSearch {
+		return []recipe{j.recipe()}
+	}
+	given := j.cmd.Flags().Changed
+	var all []recipe
+	for _, method := range []quantize.Method{quantize.MinMax, quantize.Percentile, quantize.Entropy, quantize.MSE} {
+		all = append(all, recipe{mode: "static", method: method, equalize: j.equalize, correct: j.correct})
+	}
+	if !j.equalize && !j.correct { // asked for, they are part of all that is static
+		all = append(all, recipe{mode: "static", method: j.recipe().method, correct: true},
+			recipe{mode: "static", method: j.recipe().method, equalize: true, correct: true})
+	}
+	all = append(all, recipe{mode: "dynamic"}, recipe{mode: "weight-only", bits: 4}, recipe{mode: "weight-only", bits: 8})
+	if given("method") && j.recipe().method == quantize.MovingAverage {
+		all[0].method = quantize.MovingAverage
+	}
+	return slices.DeleteFunc(all, func(r recipe) bool {
+		return given("mode") && r.mode != j.mode || given("bits") && r.bits != j.bits ||
+			given("method") && r.mode == "static" && r.method != j.recipe().method
+	})
+}
+
+// id tells searches apart whose figures are not of the same things.
+func (j *quantizeJob) id() (string, error) {
+	var files []string
+	for _, path := range []string{j.path, j.labels} {
+		info, err := os.Stat(path)
+		if err != nil {
+			return "", err
+		}
+		files = append(files, fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano()))
+	}
+	f := j.quantizeFlags
+	return fmt.Sprintf("%q", []any{files, f.calibrate, f.samples, f.batch, f.preprocess, f.scores, f.format, f.activations, f.weights, f.percentile,
+		f.perTensor, f.symmetric, f.asymmetric, f.reduceRange, f.block, f.portable, f.accuracyLevel, f.embeddings, f.skipHead, f.equalize, f.correct,
+		f.exclude, f.include, f.ops}), nil
+}
+
+// missed notes that nothing is within the bound, with the figures of what loses least.
+func (j *quantizeJob) missed() {
+	r := j.result
+	r.OK, r.Output = false, ""
+	if !j.noSearch {
+		r.Mode = "search"
+	}
+	for _, c := range r.Tried {
+		if c.Error == "" && (r.Metric == nil || c.Drop < r.Metric.Drop) {
+			r.Metric = &metricFigures{"accuracy", j.base.Labelled, c.Before, c.Accuracy, c.Drop}
+			r.After.WeightBytes = c.Bytes
+		}
+	}
 }
 
 // layers quantises each node alone.

@@ -7,6 +7,7 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/onnx"
@@ -20,15 +21,9 @@ func runtimeThreads() int { return goruntime.GOMAXPROCS(0) }
 // tell compares the model that was written with the original, and prints.
 func (j *quantizeJob) tell(ctx context.Context) error {
 	r := j.result
-	for _, p := range []struct {
-		path string
-		f    *modelFigures
-	}{{j.path, &r.Before}, {j.out, &r.After}} {
-		n, err := fileBytes(p.path)
-		if err != nil {
-			return err
-		}
-		p.f.FileBytes = n
+	var err error
+	if r.After.FileBytes, err = fileBytes(j.out); err != nil {
+		return err
 	}
 	s, err := runtime.Open(j.out, j.options())
 	if err != nil {
@@ -99,7 +94,8 @@ func (j *quantizeJob) settings() {
 	}
 }
 
-// bench times both models on the same inputs, and warns if the new one is slower.
+// bench times both models on the same inputs, measures their memory, and warns if
+// the new one is slower.
 func (j *quantizeJob) bench(ctx context.Context, after *runtime.Session) error {
 	before, err := runtime.New(j.model, j.options())
 	if err != nil {
@@ -110,23 +106,26 @@ func (j *quantizeJob) bench(ctx context.Context, after *runtime.Session) error {
 	src := j.src
 	if src == nil {
 		src, err = randomSource(before)
-		if err == nil {
-			_, err = quantize.Latency(ctx, before, src)
-		}
-		if err != nil && ctx.Err() == nil {
-			r.Warnings = append(r.Warnings, "not timed, because the model does not take random inputs; give samples with --calibrate: "+err.Error())
-			return nil
-		}
 	}
-	for _, x := range []struct {
-		s *runtime.Session
-		f *modelFigures
-	}{{before, &r.Before}, {after, &r.After}} {
-		d, err := quantize.Latency(ctx, x.s, src)
-		if err != nil {
-			return err
-		}
-		x.f.LatencyNS = d.Nanoseconds()
+	var was, is time.Duration
+	if err == nil {
+		was, err = quantize.Latency(ctx, before, src)
+	}
+	if err != nil && j.src == nil && ctx.Err() == nil {
+		r.Warnings = append(r.Warnings, "not timed, because the model does not take random inputs; give samples with --calibrate: "+err.Error())
+		return nil
+	}
+	if err == nil {
+		is, err = quantize.Latency(ctx, after, src)
+	}
+	if err != nil {
+		return err
+	}
+	r.Before.LatencyNS, r.After.LatencyNS = was.Nanoseconds(), is.Nanoseconds()
+	if err := j.memory(ctx, before, src); ctx.Err() != nil {
+		return ctx.Err()
+	} else if err != nil {
+		r.Warnings = append(r.Warnings, "memory was not measured: "+err.Error())
 	}
 	if r.After.LatencyNS > r.Before.LatencyNS {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("the quantised model is slower on this machine: %.2f times the latency; what stayed float: %s",

@@ -19,23 +19,31 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
-// mnistSamples writes 4 files of 8 images, and the classes that the model gives them.
+// mnistSamples writes samples of one image, and the classes that the model gives them.
 func mnistSamples(t *testing.T) (dir, labels string) {
 	t.Helper()
-	s, err := runtime.Open(modelOf("mlp_mnist"), runtime.Options{})
+	return samplesOf(t, modelOf("mlp_mnist"), 1, 1, 28, 28)
+}
+
+// samplesOf writes 8 samples of shape, and the classes that the model gives them.
+func samplesOf(t *testing.T, model string, shape ...int) (dir, labels string) {
+	t.Helper()
+	s, err := runtime.Open(model, runtime.Options{})
 	require.NoError(t, err)
 	defer s.Close()
 	name := s.Inputs()[0].Name
 	dir, labels = filepath.Join(t.TempDir(), "samples"), filepath.Join(t.TempDir(), "labels.csv")
 	require.NoError(t, os.Mkdir(dir, 0o755))
 	rng := rand.New(rand.NewPCG(1, 2))
+	n, err := tensor.Count(shape)
+	require.NoError(t, err)
 	var classes strings.Builder
 	for i := range 8 {
-		x := make([]float32, 28*28)
+		x := make([]float32, n)
 		for k := range x {
 			x[k] = rng.Float32()
 		}
-		in := tensor.Of(x, 1, 1, 28, 28)
+		in := tensor.Of(x, shape...)
 		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%d.npz", i)))
 		require.NoError(t, err)
 		require.NoError(t, tensor.WriteNPZ(f, []tensor.Named{{Name: name, Tensor: in}}))
@@ -96,7 +104,7 @@ func TestQuantize(t *testing.T) {
 	}
 
 	r := ok(t, "quantize", m, "-o", out, "--calibrate", samples, "--labels", labels, "--sensitivity", "--report", filepath.Join(dir, "r.html"))
-	for _, want := range []string{"file ", "latency ", "accuracy ", " dB", "nodes quantised", "to leave out what hurts most: --exclude "} {
+	for _, want := range []string{"file ", "latency ", "memory ", "accuracy ", " dB", "nodes quantised", "to leave out what hurts most: --exclude "} {
 		assert.Contains(t, r.out, want)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "r.html"))
@@ -161,6 +169,18 @@ func TestQuantizeSearch(t *testing.T) {
 	assert.Contains(t, names, "static minmax, equalized, biases corrected")
 	r := ok(t, args...)
 	assert.Contains(t, r.out, "best")
+	r = gneiss(t, append(args, "--percentile", "99")...)
+	require.Equal(t, exitFailed, r.code)
+	assert.Contains(t, r.err, "state.json: it is not the state of this search")
+
+	// What is tried is what the flags leave open.
+	for want, flags := range map[string][]string{
+		"dynamic": {"--mode", "dynamic"}, "weight-only 8 bits": {"--mode", "weight-only", "--bits", "8"}, "static mse": {"--mode", "static", "--method", "mse"},
+	} {
+		v := ok(t, append([]string{"quantize", m, "-o", out, "--calibrate", samples, "--labels", labels, "--max-drop", "50%", "--no-bench", "--json"}, flags...)...).object(t)
+		require.Len(t, v["tried"], 1)
+		require.Equal(t, want, v["best"].(map[string]any)["recipe"])
+	}
 
 	// Each recipe fails.
 	require.NoError(t, os.Remove(out))
@@ -170,12 +190,61 @@ func TestQuantizeSearch(t *testing.T) {
 	require.NoFileExists(t, out)
 }
 
+// With --no-search a bound is a check of one model: exit code and JSON tell both ways.
+func TestQuantizeBound(t *testing.T) {
+	// What tells classes apart is far below a step of the weights.
+	fine := saveModel(t, func(g *onnx.Graph, b *ops.Builder) []*onnx.Value {
+		rng := rand.New(rand.NewPCG(3, 4))
+		w := make([]float32, 32*10)
+		for i := range w {
+			w[i] = 10 + 1e-3*rng.Float32()
+		}
+		x := g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Name("N"), onnx.Size(32)))
+		return []*onnx.Value{b.Op("MatMul", nil, x, b.Const(tensor.Of(w, 32, 10)))}
+	})
+	for model, shape := range map[string][]int{modelOf("mlp_mnist"): {1, 1, 28, 28}, fine: {1, 32}} {
+		samples, labels := samplesOf(t, model, shape...)
+		out := filepath.Join(t.TempDir(), "out.onnx")
+		r := gneiss(t, "quantize", model, "-o", out, "--calibrate", samples, "--labels", labels, "--max-drop", "1%", "--no-search", "--no-bench", "--json")
+		v := r.object(t)
+		keys(t, v, "model", "before", "tried", "metric", "ok")
+		metric := v["metric"].(map[string]any)
+		require.Len(t, v["tried"], 1)
+		if model != fine {
+			require.Equal(t, exitOK, r.code, r.err)
+			assert.Equal(t, true, v["ok"])
+			assert.LessOrEqual(t, metric["relative_drop"], 0.01)
+			require.FileExists(t, out)
+			continue
+		}
+		require.Equal(t, exitDiffers, r.code, r.err)
+		assert.Equal(t, false, v["ok"])
+		assert.NotContains(t, v, "output")
+		assert.Greater(t, metric["relative_drop"], 0.01)
+		assert.Equal(t, 1.0, metric["before"])
+		assert.Contains(t, r.err, "nothing is written")
+		entries, err := os.ReadDir(filepath.Dir(out))
+		require.NoError(t, err)
+		require.Empty(t, entries)
+	}
+}
+
 func TestQuantizeErrors(t *testing.T) {
 	samples, labels := mnistSamples(t)
 	m, dir := modelOf("mlp_mnist"), t.TempDir()
 	out := filepath.Join(dir, "out.onnx")
 	empty := filepath.Join(dir, "empty")
 	require.NoError(t, os.Mkdir(empty, 0o755))
+	write := func(name string, x *tensor.Tensor) string {
+		f, err := os.Create(filepath.Join(t.TempDir(), name))
+		require.NoError(t, err)
+		require.NoError(t, tensor.WriteNPZ(f, []tensor.Named{{Name: "x", Tensor: x}}))
+		require.NoError(t, f.Close())
+		return f.Name()
+	}
+	bad := make([]float32, 28*28)
+	bad[5] = float32(math.NaN())
+	nan, none := write("nan.npz", tensor.Of(bad, 1, 1, 28, 28)), write("none.npz", tensor.New(tensor.Float32, 0, 1, 28, 28))
 	for _, c := range []struct {
 		args []string
 		code int
@@ -195,6 +264,18 @@ func TestQuantizeErrors(t *testing.T) {
 		{[]string{m, "-o", out, "--calibrate", filepath.Join(dir, "none")}, exitFailed, "none"},
 		{[]string{m, "-o", out, "--calibrate", samples, "--labels", filepath.Join(dir, "none.csv")}, exitFailed, "none.csv"},
 		{[]string{m, "-o", out, "--calibrate", samples, "--exclude", "no such node"}, exitFailed, `no node "no such node"`},
+		{[]string{m, "-o", out, "--calibrate", samples, "--labels", writeFile(t, "many.csv", []byte(strings.Repeat("1\n", 9)))}, exitFailed, "it has 9 labels, but "},
+		{[]string{m, "-o", out, "--calibrate", samples, "--labels", writeFile(t, "few.csv", []byte("1\n2\n"))}, exitFailed, "there are 2 labels"},
+		{[]string{m, "-o", out, "--calibrate", samples, "--labels", writeFile(t, "text.csv", []byte("cat\n"))}, exitFailed, `label "cat"`},
+		{[]string{m, "-o", out, "--calibrate", nan}, exitFailed, `input "x" has an element that is NaN`},
+		{[]string{m, "-o", out, "--calibrate", nan, "--mode", "dynamic"}, exitFailed, "NaN throughout"},
+		{[]string{m, "-o", out, "--calibrate", none}, exitFailed, "no sample"},
+		{[]string{m, "-o", out, "--calibrate", samples, "--scores", "z"}, exitFailed, `no output "z"`},
+		{[]string{m, "-o", dir, "--calibrate", samples}, exitFailed, "it is a folder"},
+		{[]string{m, "-o", out, "--calibrate", samples, "--report", filepath.Join(dir, "none", "r.html")}, exitFailed, "no such file"},
+		{[]string{m, "-o", out, "--calibrate", samples, "--labels", labels, "--max-drop", "1%", "--state", dir}, exitFailed, "it is a folder"},
+		{[]string{m, "-o", out, "--calibrate", samples, "--labels", labels, "--max-drop", "1%", "--state", writeFile(t, "s.json", []byte("{"))}, exitFailed, "not the state of a search"},
+		{[]string{m, "-o", out, "--calibrate", samples, "--no-search"}, exitUsage, "--max-drop"},
 		{[]string{m, "-o", filepath.Join(dir, "none", "out.onnx"), "--mode", "dynamic"}, exitFailed, "none"},
 		{[]string{modelOf("sk_rf_zipmap"), "-o", out, "--mode", "dynamic"}, exitFailed, "no node of it can be quantised"},
 	} {
@@ -207,6 +288,14 @@ func TestQuantizeErrors(t *testing.T) {
 	r := gneiss(t, "quantize", out, "-o", filepath.Join(dir, "again.onnx"), "--calibrate", samples)
 	require.Equal(t, exitFailed, r.code)
 	assert.Contains(t, r.err, "quantised already")
+	for _, mode := range []string{"dynamic", "weight-only"} {
+		r := gneiss(t, "quantize", out, "-o", filepath.Join(dir, "again.onnx"), "--mode", mode)
+		require.Equal(t, exitFailed, r.code)
+		assert.Contains(t, r.err, "quantised already")
+	}
+	left, err := filepath.Glob(filepath.Join(dir, ".*"))
+	require.NoError(t, err)
+	require.Empty(t, left) // no temporary file
 }
 
 func TestConvertCompute(t *testing.T) {
