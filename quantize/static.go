@@ -115,6 +115,7 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //   - Softmax, Sigmoid, HardSigmoid and Tanh have the range of their results.
 //   - A bias is int32 in units of the scales of input and weights. Where it does
 //     not fit, the scale of the channel's weights is made wider.
+//   - Weights of a sum with one scale are rounded so that their errors cancel (SQuant).
 //   - What scales and shifts in normalizations stays in floating point.
 //
 // m is changed only if a node was quantised; its graph is then another one, and
