@@ -190,7 +190,7 @@ def measure(o, name):
     rng = np.random.default_rng(1)
     draw = lambda: {k: like(v, rng) for k, v in first.items()}
     batches = [first] + [draw() for _ in range(o.samples - 1)]
-    held = [draw() for _ in range(o.held or max(2, min(48, (64 << 20) // os.path.getsize(src))))]
+    held = [draw() for _ in range(o.held or max(2, min(12, (64 << 20) // os.path.getsize(src))))]
     with tempfile.TemporaryDirectory() as work:
         at = lambda n: os.path.join(work, n)
         os.mkdir(at("calib"))
@@ -335,7 +335,7 @@ def main():
     a.add_argument("--only", help="these models")
     a.add_argument("--forms", default=",".join(FORMS))
     a.add_argument("--samples", type=int, default=4, help="batches to calibrate with")
-    a.add_argument("--held", type=int, default=0, help="batches to compare with (0: 2 to 48, the more the smaller the model)")
+    a.add_argument("--held", type=int, default=0, help="batches to compare with (0: 2 to 12, the more the smaller the model)")
     a.add_argument("--timeout", type=int, default=900, help="seconds for one model")
     a.add_argument("--json", help="write every figure to this file")
     a.add_argument("--one", help=argparse.SUPPRESS)  # a model, in a process of its own
