@@ -14,7 +14,7 @@ type role uint8
 const (
 	computes role = iota // inputs and outputs have scales of their own
 	moves                // outputs hold elements of input 0: they have its scale
-	joins                // outputs hold elements of all inputs: all have one scale
+	joins                // outputs hold elements of all inputs: all have one scale if their ranges are alike
 	reads                // the output is no number to quantise
 )
 
