@@ -75,8 +75,11 @@ func (e *Evaluation) SNR() float64 {
 	return least
 }
 
+// ErrNoFloats says that a model has no outputs to compare.
+var ErrNoFloats = errors.New("no output of the model holds floats: there is nothing to compare")
+
 // NewBaseline runs the original model s on the samples of src and keeps its
-// outputs of floats.
+// outputs of floats. Without any the error is ErrNoFloats.
 func NewBaseline(ctx context.Context, s *runtime.Session, src data.Source, o BaselineOptions) (*Baseline, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 256 << 20
@@ -89,7 +92,7 @@ func NewBaseline(ctx context.Context, s *runtime.Session, src data.Source, o Bas
 	}
 	switch {
 	case len(b.names) == 0:
-		return nil, errors.New("no output of the model holds floats: there is nothing to compare")
+		return nil, ErrNoFloats
 	case b.scores == "":
 		b.scores = b.names[0]
 	}

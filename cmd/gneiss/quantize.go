@@ -278,6 +278,10 @@ func (j *quantizeJob) open(ctx context.Context) error {
 		compared = data.First(j.src, 32)
 	}
 	j.base, err = quantize.NewBaseline(ctx, s, compared, o)
+	if errors.Is(err, quantize.ErrNoFloats) && j.labels == "" && !j.sensitivity { // classes of pixels, say
+		j.result.Warnings = append(j.result.Warnings, "not compared: "+err.Error())
+		return nil
+	}
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -95,6 +96,27 @@ func TestQuantize(t *testing.T) {
 		assert.Contains(t, string(page), want)
 	}
 	assert.NotContains(t, string(page), "ZgotmplZ")
+}
+
+// A model whose outputs are integers is quantised, though there is nothing to compare.
+func TestQuantizeClasses(t *testing.T) {
+	samples, labels := mnistSamples(t)
+	m, err := onnx.Open(modelOf("mlp_mnist"), onnx.DecodeOptions{})
+	require.NoError(t, err)
+	defer m.Close()
+	n := m.Graph.NewNode("ArgMax", onnx.NewAttrs("axis", 1), m.Graph.Outputs, 1)
+	n.Out[0].Name, n.Out[0].Type = "class", onnx.TensorType(tensor.Int64, onnx.Sizes(1, 1)...)
+	m.Graph.Insert(nil, n)
+	m.Graph.Outputs = n.Out
+	path, out := filepath.Join(t.TempDir(), "classes.onnx"), filepath.Join(t.TempDir(), "out.onnx")
+	require.NoError(t, onnx.Save(m, path, onnx.SaveOptions{}))
+	v := ok(t, "quantize", path, "-o", out, "--calibrate", samples, "--json", "--no-bench").object(t)
+	assert.Contains(t, fmt.Sprint(v["warnings"]), "no output of the model holds floats")
+	assert.Nil(t, v["outputs"])
+	assert.FileExists(t, out)
+	r := gneiss(t, "quantize", path, "-o", out, "--calibrate", samples, "--labels", labels, "--no-bench")
+	assert.NotZero(t, r.code)
+	assert.Contains(t, r.err, "no output of the model holds floats")
 }
 
 func TestQuantizeSearch(t *testing.T) {
