@@ -119,10 +119,12 @@ func TestCorrectBias(t *testing.T) {
 				was, wasAll := meanError(t, before, plain, axis, on)
 				is, isAll := meanError(t, before, corrected, axis, on)
 				t.Logf("%s %v, samples %d: mean error %.4g, was %.4g; all %.4g, was %.4g", name, config.Format, i, is, was, isAll, wasAll)
-				if left == 0 { // else the last product is not corrected
+				if left == 0 {
 					require.Less(t, is, was/4, name)
+					require.Less(t, isAll, wasAll, name)
+				} else { // the last product is not corrected, and its errors may have been chance
+					require.Less(t, isAll, 1.1*wasAll, name)
 				}
-				require.Less(t, isAll, wasAll, name)
 			}
 		}
 	}

@@ -43,6 +43,8 @@ type DynamicConfig struct {
 //	              operator of integers for them, so they compute in float32
 //	Gather        rows of a table are gathered as bytes and scaled after that
 //
+// Weights are rounded so that the errors of each channel cancel (SQuant).
+//
 // An activation that several nodes read is quantised once, weights that several
 // nodes read are stored once. Weights that are not constant, have NaN or infinity,
 // or are small, stay, and the Summary says why; so does it of MatMul with weights

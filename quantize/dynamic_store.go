@@ -33,6 +33,9 @@ func (d *dynamic) weight(w *onnx.Value, axis int, transposed bool, g grid) *stor
 		return s
 	}
 	q, _ := g.bytes(d.p, w.Const, axis)
+	if axis >= 0 && slices.ContainsFunc(w.Users(), func(u *onnx.Node) bool { return u.Op != "Gather" }) {
+		q.balance(d.p, g, w.Const, axis)
+	}
 	s := &storedWeight{q: q, parts: map[string]*onnx.Value{}}
 	if transposed && w.Uses() == 1 {
 		s.q.codes, s.turned = transposeBytes(q.codes), true
@@ -142,6 +145,9 @@ func (d *dynamic) lstmWeight(w *onnx.Value, g grid) *storedWeight {
 		per = 1
 	}
 	q, _ := g.bytes(d.p, flat, 0)
+	if !d.c.PerTensor {
+		q.balance(d.p, g, flat, 0)
+	}
 	codes := tensor.New(g.dtype, dirs, rows, columns)
 	for i := range dirs {
 		part, _ := tensor.FromBytes(g.dtype, []int{columns, rows}, q.codes.Bytes()[i*rows*columns:(i+1)*rows*columns], nil)
@@ -196,6 +202,9 @@ func (d *dynamic) dequantized(b *ops.Builder, w *onnx.Value) *onnx.Value {
 	s := d.weights[k]
 	if s == nil {
 		q, _ := d.grid.bytes(d.p, t, axis)
+		if axis >= 0 {
+			q.balance(d.p, d.grid, t, axis)
+		}
 		s = &storedWeight{q: q, codes: d.keep(w, "_quantized", q.codes), parts: map[string]*onnx.Value{}}
 		d.weights[k] = s
 	}

@@ -61,6 +61,11 @@ func (g grid) bytes(p par.P, t *tensor.Tensor, axis int) (q bytesOf, ok bool) {
 	return q, true
 }
 
+// balance moves codes so that the errors of each channel cancel.
+func (q *bytesOf) balance(p par.P, g grid, t *tensor.Tensor, axis int) {
+	g.balance(p, tensor.Data[float32](t), q.codes, axis, func(c int) affine { return affine{q.scales[c], q.zeros[c]} })
+}
+
 // scaleTensor returns the scales, times by.
 func (q *bytesOf) scaleTensor(by float32, shape ...int) *tensor.Tensor {
 	s := make([]float32, len(q.scales))

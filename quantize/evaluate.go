@@ -92,9 +92,12 @@ func (e *Evaluation) worst() float64 {
 	return min(worst, math.MaxFloat64)
 }
 
+// ErrNoFloats says that a model has no outputs to compare.
+var ErrNoFloats = errors.New("no output of the model holds floats: there is nothing to compare")
+
 // NewBaseline runs the original model s on the samples of src and keeps its
-// outputs of floats. Outputs that are NaN throughout are an error: nothing can be
-// told from them.
+// outputs of floats. Without any the error is ErrNoFloats; outputs that are NaN throughout are
+// an error, too.
 func NewBaseline(ctx context.Context, s *runtime.Session, src data.Source, o BaselineOptions) (*Baseline, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 256 << 20
@@ -107,7 +110,7 @@ func NewBaseline(ctx context.Context, s *runtime.Session, src data.Source, o Bas
 	}
 	switch {
 	case len(b.names) == 0:
-		return nil, errors.New("no output of the model holds floats: there is nothing to compare")
+		return nil, ErrNoFloats
 	case b.scores == "":
 		b.scores = b.names[0]
 	case !slices.Contains(b.names, b.scores):

@@ -109,12 +109,14 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 // Integer-Arithmetic-Only Inference"; the formulas are those of ONNX's
 // QuantizeLinear).
 //
-//   - Operators that only move elements (Reshape, MaxPool, Concat, …) have one
-//     scale for what they read and write, with the range of all of it.
+//   - Operators that only move elements (Reshape, MaxPool, …) have one scale for
+//     what they read and write, with the range of all of it. So has Concat, but for
+//     inputs whose scale would more than double: they keep their own.
 //   - Sums that only a Relu or Clip reads are not rounded before it.
 //   - Softmax, Sigmoid, HardSigmoid and Tanh have the range of their results.
 //   - A bias is int32 in units of the scales of input and weights. Where it does
 //     not fit, the scale of the channel's weights is made wider.
+//   - Weights of a sum with one scale are rounded so that their errors cancel (SQuant).
 //   - What scales and shifts in normalizations stays in floating point, and so does
 //     what masks the input of a Softmax (Add or Sub of two activations, Where).
 //

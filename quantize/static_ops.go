@@ -15,7 +15,7 @@ type role uint8
 const (
 	computes role = iota // inputs and outputs have scales of their own
 	moves                // outputs hold elements of input 0: they have its scale
-	joins                // outputs hold elements of all inputs: all have one scale
+	joins                // outputs hold elements of all inputs: all have one scale if their ranges are alike
 	reads                // the output is no number to quantise
 )
 
@@ -34,6 +34,8 @@ type staticOp struct {
 	bias    int  // the input that is added in int32; 0: none
 	// bounded is the interval that no result leaves.
 	bounded *Range
+	// sums says that a result is a sum over all weights of one scale.
+	sums bool
 	// ends says that a Relu or Clip behind it works on its sums before they are rounded.
 	ends bool
 	// integer is the operator of format QOperator, in domain; "": there is none.
@@ -91,10 +93,10 @@ var (
 // scales and shifts in normalizations stays in floating point: it is small, and
 // no kernel computes it in integers.
 var staticOps = map[string]*staticOp{
-	"Conv":          {weights: table(0, 1), bias: 2, ends: true, integer: "QLinearConv"},
+	"Conv":          {weights: table(0, 1), bias: 2, sums: true, ends: true, integer: "QLinearConv"},
 	"ConvTranspose": {weights: table(1, 1), bias: 2, ends: true},
-	"Gemm":          {weights: gemmWeights, either: true, bias: 2, ends: true, domain: microsoft, integer: "QGemm"},
-	"MatMul":        {weights: matMulWeights, either: true, ends: true, integer: "QLinearMatMul"},
+	"Gemm":          {weights: gemmWeights, either: true, bias: 2, sums: true, ends: true, domain: microsoft, integer: "QGemm"},
+	"MatMul":        {weights: matMulWeights, either: true, sums: true, ends: true, integer: "QLinearMatMul"},
 
 	"Add":   {acts: []int{0, 1}, ends: true, domain: microsoft, integer: "QLinearAdd"},
 	"Mul":   {acts: []int{0, 1}, ends: true, domain: microsoft, integer: "QLinearMul"},

@@ -71,15 +71,45 @@ func (p *plan) decide() {
 				p.keep(v)
 			}
 		}
-		if d.role == moves || d.role == joins {
-			for _, i := range d.acts {
-				p.join(n.In[d.acts[0]], n.In[i])
-			}
+		if d.role == moves {
 			for _, v := range p.results(n, d) {
 				p.join(n.In[d.acts[0]], v)
 			}
 		}
 	}
+	if p.ranges != nil {
+		p.joinAlike()
+	}
+}
+
+// widest is how much wider a scale may become so that values are joined without
+// rounding them again. It costs one bit.
+const widest = 2
+
+// joinAlike gives what a node joins one scale, as far as none becomes much wider
+// by it: a narrow value beside a wide one would lose its precision for all of its
+// readers.
+func (p *plan) joinAlike() {
+	rs := p.groups()
+	for _, n := range p.order {
+		d := p.nodes[n]
+		if d.role != joins || d.reason != "" {
+			continue
+		}
+		for _, i := range d.acts {
+			a, b := p.root(n.Out[0]), p.root(n.In[i])
+			u := rs[a].union(rs[b])
+			if scale := p.acts.affine(u).scale; a != b && !p.narrower(rs[a], scale) && !p.narrower(rs[b], scale) {
+				p.join(a, b)
+				rs[a] = u
+			}
+		}
+	}
+}
+
+// narrower reports whether scale is much wider than r needs. What is 0 needs none.
+func (p *plan) narrower(r Range, scale float32) bool {
+	return r != Range{} && scale > widest*p.acts.affine(r).scale
 }
 
 // keep notes that v is kept as integers.
@@ -367,9 +397,8 @@ func (p *plan) needed() []string {
 	return names
 }
 
-// parameters returns the scale and zero point of each value that is kept as
-// integers, by the value that stands for all with the same ones.
-func (p *plan) parameters() map[*onnx.Value]affine {
+// groups returns the range of the values with one scale, by the value that stands for them.
+func (p *plan) groups() map[*onnx.Value]Range {
 	rs := map[*onnx.Value]Range{}
 	for _, v := range p.values {
 		if p.derived(v) {
@@ -387,8 +416,14 @@ func (p *plan) parameters() map[*onnx.Value]affine {
 			rs[p.root(n.In[0])] = rs[p.root(n.In[0])].union(Range{c, c})
 		}
 	}
+	return rs
+}
+
+// parameters returns the scale and zero point of each value that is kept as
+// integers, by the value that stands for all with the same ones.
+func (p *plan) parameters() map[*onnx.Value]affine {
 	as := map[*onnx.Value]affine{}
-	for v, r := range rs {
+	for v, r := range p.groups() {
 		as[v] = p.acts.affine(r)
 	}
 	return as

@@ -2,6 +2,7 @@ package quantize
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -123,7 +124,7 @@ func TestStaticSharing(t *testing.T) {
 	m := newModel(t, 17, func(b *ops.Builder) []*onnx.Value {
 		x := input(b, "x", 2, 4)
 		h := named("h", b.Op("LeakyRelu", nil, x))
-		s := named("s", b.Op("Sigmoid", nil, h))
+		s := named("s", b.Op("Relu", nil, h))
 		c := named("c", b.Op("Concat", onnx.NewAttrs("axis", 1), h, s))
 		p := b.Ops("", "Split", onnx.NewAttrs("axis", 1), 2, c)
 		return []*onnx.Value{b.Op("Mul", nil, p[0], p[1]), p[1]}
@@ -142,6 +143,36 @@ func TestStaticSharing(t *testing.T) {
 	}
 	require.ElementsMatch(t, []int{1, 1, 5}, sizes) // x, the product, and the five in between
 	requireNear(t, m, q, optimize.Best, 0.1, 1, 2)
+}
+
+// What is narrow keeps its scale beside what is wide, in whatever order they are
+// joined, and what is 0 takes any.
+func TestStaticJoinsAlike(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2, 3}, {1, 0, 3, 2}, {3, 2, 1, 0}} {
+		m := newModel(t, 17, func(b *ops.Builder) []*onnx.Value {
+			h := named("h", b.Op("LeakyRelu", nil, input(b, "x", 2, 4)))
+			all := []*onnx.Value{h, named("narrow", b.Op("Sigmoid", nil, h)), named("alike", b.Op("Relu", nil, h)), named("zero", b.Op("Clip", nil, h, b.Float(tensor.Float32, 0), b.Float(tensor.Float32, 0)))}
+			var in []*onnx.Value
+			for _, i := range order {
+				in = append(in, all[i])
+			}
+			return []*onnx.Value{b.Op("Concat", onnx.NewAttrs("axis", 1), in...), b.Op("Mul", nil, all[1], all[1])}
+		})
+		for _, c := range []StaticConfig{{}, {Format: QOperator, Activations: tensor.Int8}} {
+			q, _ := quantised(t, m, c)
+			scales := map[string]float32{}
+			for _, v := range q.Graph.Consts {
+				if name, ok := strings.CutSuffix(v.Name, "_scale"); ok {
+					scales[name] = tensor.Data[float32](v.Const)[0]
+				}
+			}
+			require.InDelta(t, 1.0/255, scales["narrow"], 1e-6, scales)
+			for _, name := range []string{"alike", "zero"} {
+				require.NotContains(t, scales, name, "it has the scale of the result")
+			}
+			requireNear(t, m, q, optimize.Best, 0.05, 1, 2)
+		}
+	}
 }
 
 // Weights that are a table and a matrix are quantised for each use.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -199,7 +200,11 @@ func (w *staticWriter) product(n *onnx.Node, d *decision) {
 			// One scale for all would lose precision everywhere for one bias.
 			fixed := v.Uses() > 1 || key.by.axis < 0
 			fits = w.p.weights.fitScales(use.ps, rs, bias, unit, fixed)
-			use.out = w.dequantize(n, v.Name, w.p.weights.quantizeBy(v.Const, key.by, use.ps))
+			q := w.p.weights.quantizeBy(v.Const, key.by, use.ps)
+			if key.by.axis >= 0 && key.by.block == 0 && d.op.sums {
+				w.p.weights.balance(par.P{}, tensor.Data[float32](v.Const), q.codes, key.by.axis, func(c int) affine { return use.ps[c] })
+			}
+			use.out = w.dequantize(n, v.Name, q)
 			w.weights[key] = use
 		} else {
 			fits = w.p.weights.fitScales(use.ps, make([]Range, len(use.ps)), bias, unit, true)

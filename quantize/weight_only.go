@@ -39,7 +39,7 @@ type WeightOnlyConfig struct {
 	SkipHead bool
 	// MinElements is the size below which weights stay; 0: 256.
 	MinElements int
-	// Round chooses the codes; nil: RTN.
+	// Round chooses the codes; nil: Balanced.
 	Round Rounder
 	// Hessian returns XᵀX [k, k] of a node's inputs for Round, or nil. It may be nil.
 	Hessian func(node string) []float64
@@ -76,7 +76,7 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 		c.MinElements = 256
 	}
 	if c.Round == nil {
-		c.Round = RTN
+		c.Round = Balanced
 	}
 	g := BlockGrid{Bits: c.Bits, Block: c.Block, Symmetric: !c.Asymmetric, Positive: c.Format == Dequantize}
 	if err := g.check(); err != nil {

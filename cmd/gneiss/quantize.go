@@ -308,7 +308,12 @@ func (j *quantizeJob) open(ctx context.Context) error {
 	if j.labels == "" { // without labels some samples are enough
 		compared = data.First(j.src, 32)
 	}
-	if j.base, err = quantize.NewBaseline(ctx, s, compared, o); err != nil {
+	j.base, err = quantize.NewBaseline(ctx, s, compared, o)
+	if errors.Is(err, quantize.ErrNoFloats) && j.labels == "" && !j.sensitivity { // classes of pixels, say
+		j.result.Warnings = append(j.result.Warnings, "not compared: "+err.Error())
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	// Labels without files go by the order: left over ones may mean that they are
