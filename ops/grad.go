@@ -161,6 +161,16 @@ func (c *GradContext) Like(v, like *onnx.Value) *onnx.Value {
 	return c.Op("Reshape", onnx.NewAttrs("allowzero", 1), v, c.Op("Shape", nil, like))
 }
 
+// oneMinusSquare returns 1 - v².
+func (c *GradContext) oneMinusSquare(v *onnx.Value) *onnx.Value {
+	return c.Minus(c.Scalar(1), c.Times(v, v))
+}
+
+// onePlusSquare returns 1 + v².
+func (c *GradContext) onePlusSquare(v *onnx.Value) *onnx.Value {
+	return c.Plus(c.Scalar(1), c.Times(v, v))
+}
+
 // sameShape reports whether a and b are known to have one shape.
 func sameShape(a, b onnx.Type) bool {
 	if !a.Ranked || !b.Ranked || len(a.Dims) != len(b.Dims) {
