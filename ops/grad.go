@@ -171,6 +171,17 @@ func (c *GradContext) onePlusSquare(v *onnx.Value) *onnx.Value {
 	return c.Plus(c.Scalar(1), c.Times(v, v))
 }
 
+// Mask returns 1 where cond, a bool tensor, holds and else 0, in the gradients'
+// element type.
+func (c *GradContext) Mask(cond *onnx.Value) *onnx.Value {
+	return c.Op("Cast", onnx.NewAttrs("to", int(c.DType())), cond)
+}
+
+// Pick returns v where cond holds and else 0, whatever v is there.
+func (c *GradContext) Pick(cond, v *onnx.Value) *onnx.Value {
+	return c.Op("Where", nil, cond, v, c.Scalar(0))
+}
+
 // sameShape reports whether a and b are known to have one shape.
 func sameShape(a, b onnx.Type) bool {
 	if !a.Ranked || !b.Ranked || len(a.Dims) != len(b.Dims) {
