@@ -161,6 +161,20 @@ func (c *GradContext) Like(v, like *onnx.Value) *onnx.Value {
 	return c.Op("Reshape", onnx.NewAttrs("allowzero", 1), v, c.Op("Shape", nil, like))
 }
 
+// shapeOf returns v's shape, a constant where it is known: then v need not be kept
+// for it.
+func (c *GradContext) shapeOf(v *onnx.Value) *onnx.Value {
+	if dims, ok := v.Type.Static(); ok {
+		return c.Ints(dims...)
+	}
+	return c.Op("Shape", nil, v)
+}
+
+// Zeros returns zeros of v's shape.
+func (c *GradContext) Zeros(v *onnx.Value) *onnx.Value {
+	return c.Op("Expand", nil, c.Scalar(0), c.shapeOf(v))
+}
+
 // oneMinusSquare returns 1 - v².
 func (c *GradContext) oneMinusSquare(v *onnx.Value) *onnx.Value {
 	return c.Minus(c.Scalar(1), c.Times(v, v))
