@@ -25,11 +25,15 @@ func init() {
 
 // inferShaped gives output 0 the element type of input 0 and the shape that input
 // 1 holds.
-func inferShaped(c *InferContext) error {
+func inferShaped(c *InferContext) error { return inferShapedBy(c, 1) }
+
+// inferShapedBy gives output 0 the element type of input 0 and the shape that
+// input i holds.
+func inferShapedBy(c *InferContext, i int) error {
 	c.Out[0] = onnx.UnrankedType(c.In(0).DType)
-	if dims, ok := c.KnownInts(1); ok {
+	if dims, ok := c.KnownInts(i); ok {
 		c.Out[0] = onnx.TensorType(c.In(0).DType, dims...)
-	} else if n, ok := c.vectorLen(1); ok {
+	} else if n, ok := c.vectorLen(i); ok {
 		c.setRank(0, c.In(0).DType, n)
 	}
 	return nil
