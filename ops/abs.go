@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -24,5 +25,6 @@ func init() {
 				byType{tensor.Uint8: unaryKernel(absLoop[uint8]), tensor.Uint16: unaryKernel(absLoop[uint16]), tensor.Uint32: unaryKernel(absLoop[uint32]), tensor.Uint64: unaryKernel(absLoop[uint64])},
 			)
 		})),
+		Grad: gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value { return c.Op("Sign", nil, x) }),
 	})
 }

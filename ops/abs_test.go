@@ -35,3 +35,9 @@ func TestAbs(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestAbsGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Abs", In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+	})
+}

@@ -2,6 +2,8 @@ package ops
 
 import (
 	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Acos: output = acos(input), element-wise, in radians.
@@ -17,5 +19,8 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(7, buildTable(mathKernels(math.Acos))),
+		Grad: gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value {
+			return c.Negated(c.Op("Reciprocal", nil, c.Op("Sqrt", nil, c.oneMinusSquare(x))))
+		}),
 	})
 }

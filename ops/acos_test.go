@@ -30,3 +30,9 @@ func TestAcos(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestAcosGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Acos", In: Vals(Between(1, -0.9, 0.9, 3, 4))},
+	})
+}

@@ -2,6 +2,8 @@ package ops
 
 import (
 	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Acosh: output = acosh(input), element-wise.
@@ -17,5 +19,8 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(9, buildTable(mathKernels(math.Acosh))),
+		Grad: gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value {
+			return c.Op("Reciprocal", nil, c.Op("Sqrt", nil, c.Negated(c.oneMinusSquare(x))))
+		}),
 	})
 }

@@ -30,3 +30,9 @@ func TestAcosh(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestAcoshGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Acosh", In: Vals(Between(1, 1.2, 4, 3, 4))},
+	})
+}

@@ -30,3 +30,9 @@ func TestAsin(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestAsinGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Asin", In: Vals(Between(1, -0.9, 0.9, 3, 4))},
+	})
+}

@@ -30,3 +30,9 @@ func TestAsinh(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestAsinhGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Asinh", In: Vals(Normal(1, 3, 4))},
+	})
+}

@@ -30,3 +30,9 @@ func TestAtan(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestAtanGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Atan", In: Vals(Normal(1, 3, 4))},
+	})
+}

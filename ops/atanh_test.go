@@ -30,3 +30,9 @@ func TestAtanh(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestAtanhGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Atanh", In: Vals(Between(1, -0.9, 0.9, 3, 4))},
+	})
+}

@@ -17,6 +17,7 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(12, buildCelu),
+		Grad:     gradActivation("Celu", alphaOnly("alpha", 1)),
 	})
 }
 

@@ -31,3 +31,10 @@ func TestCelu(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestCeluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Celu", In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+		{Op: "Celu", Attrs: onnx.NewAttrs("alpha", float32(0.5)), In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+	})
+}

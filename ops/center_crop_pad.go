@@ -18,6 +18,7 @@ func init() {
 	register(&Op{
 		Name:     "CenterCropPad",
 		Versions: []Version{{Since: 18, In: N(2), Out: N(1), Infer: inferCenterCropPad, Build: buildCenterCropPad}},
+		Grad:     gradCenterCropPad,
 	})
 }
 
@@ -97,4 +98,15 @@ func buildCenterCropPad(b *BuildContext) (Kernel, error) {
 		}
 		return nil
 	}, 0), nil
+}
+
+// gradCenterCropPad: cutting is undone by padding and padding by cutting, as both
+// leave the smaller part of an odd number of elements at the front.
+func gradCenterCropPad(c *GradContext) []*onnx.Value {
+	size := c.shapeOf(c.X(0))
+	if !c.Attr.HasAttr("axes") {
+		return []*onnx.Value{c.Op("CenterCropPad", nil, c.DOut[0], size)}
+	}
+	axes := c.Attr.Ints("axes", nil)
+	return []*onnx.Value{c.Op("CenterCropPad", onnx.NewAttrs("axes", axes), c.DOut[0], c.Op("Gather", nil, size, c.Ints(axes...)))}
 }

@@ -20,3 +20,10 @@ func TestCenterCropPad(t *testing.T) {
 		{Op: "CenterCropPad", In: Vals(x, I64(nil, -1, 2)), Want: Vals(x), Err: "dimension -1"},
 	})
 }
+
+func TestCenterCropPadGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "CenterCropPad", In: Vals(Normal(1, 5, 4), I64([]int{2}, 2, 7))},
+		{Op: "CenterCropPad", Attrs: onnx.NewAttrs("axes", []int{-1}), In: Vals(Normal(1, 3, 4), I64([]int{1}, 7))},
+	})
+}

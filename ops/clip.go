@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -28,6 +29,7 @@ func init() {
 			// 12 and 13 only widen the types.
 			{Since: 11, In: Arity{1, 3}, Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildClip},
 		},
+		Grad: gradClip,
 	})
 }
 
@@ -99,4 +101,30 @@ func clipLoop[T number](d, x []T, lo, hi T) {
 		}
 		return v
 	})
+}
+
+// gradClip: what is inside passes, as in PyTorch's clamp, whose bounds belong to the
+// inside. min gets what lies below it where it is below max, max what lies above
+// it, or everything where it is below min.
+func gradClip(c *GradContext) []*onnx.Value {
+	x, lo, hi, d := c.X(0), c.X(1), c.X(2), c.DOut[0]
+	out := make([]*onnx.Value, 3)
+	if c.Needs(0) {
+		out[0] = c.Ops(Private, "ClipGrad", nil, 1, d, x, lo, hi)[0]
+	}
+	if c.Needs(1) {
+		at := c.Op("Less", nil, x, lo)
+		if hi != nil {
+			at = c.Op("And", nil, at, c.Op("Less", nil, lo, hi))
+		}
+		out[1] = c.SumTo(c.Pick(at, d), lo)
+	}
+	if c.Needs(2) {
+		at := c.Op("Greater", nil, x, hi)
+		if lo != nil {
+			at = c.Op("Or", nil, at, c.Op("Less", nil, hi, lo))
+		}
+		out[2] = c.SumTo(c.Pick(at, d), hi)
+	}
+	return out
 }

@@ -29,3 +29,13 @@ func TestClip(t *testing.T) {
 		{Op: "Clip", In: Vals(x, nil, F64([]int{}, 1)), Want: Vals(x), Err: "max is float64, want float32"},
 	})
 }
+
+func TestClipGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Clip", In: Vals(Normal(1, 4, 5), F64([]int{}, -0.5), F64([]int{}, 0.8))},
+		{Op: "Clip", In: Vals(Normal(1, 4, 5), F64([]int{}, -0.5))},
+		{Op: "Clip", In: Vals(Normal(1, 4, 5), nil, F64([]int{1}, 0.5))},
+		{Op: "Clip", In: Vals(Normal(1, 4, 5))},
+		{Op: "Clip", In: Vals(Normal(1, 4, 5), F64([]int{}, 4), F64([]int{}, -4))},
+	})
+}

@@ -15,6 +15,7 @@ func init() {
 	register(&Op{
 		Name:     "Compress",
 		Versions: []Version{{Since: 9, In: N(2), Out: N(1), Infer: inferCompress, Build: buildCompress}},
+		Grad:     gradCompress,
 	})
 }
 
@@ -66,4 +67,20 @@ func buildCompress(b *BuildContext) (Kernel, error) {
 		moverOf(x.DType()).gather(c.P, y, x, idx, outer, n, inner)
 		return nil
 	}, 0), nil
+}
+
+// gradCompress: zeros with dY where condition holds.
+func gradCompress(c *GradContext) []*onnx.Value {
+	x, axis := c.X(0), 0
+	shape := c.shapeOf(x)
+	if c.Attr.HasAttr("axis") {
+		axis = c.Attr.Int("axis", 0)
+	} else {
+		shape = c.Op("Reshape", nil, c.Op("Size", nil, x), c.Ints(1))
+	}
+	size := c.Op("Gather", nil, shape, c.Ints(axis))
+	given := c.Op("Slice", nil, c.X(1), c.Ints(0), size) // what is longer than the dimension says nothing
+	at := c.Op("Reshape", nil, c.Op("NonZero", nil, given), c.Ints(-1))
+	d := c.Ops(Private, "GatherGrad", onnx.NewAttrs("axis", axis), 1, c.DOut[0], shape, at)[0]
+	return []*onnx.Value{c.Like(d, x)}
 }

@@ -20,3 +20,10 @@ func TestCompress(t *testing.T) {
 		{Op: "Compress", In: Vals(x, F32([]int{1}, 1)), Want: Vals(x), Err: "element type float32 of input 1"},
 	})
 }
+
+func TestCompressGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Compress", Attrs: onnx.NewAttrs("axis", -1), In: Vals(Normal(1, 2, 4), Of([]int{3}, true, false, true))},
+		{Op: "Compress", In: Vals(Normal(1, 2, 3), Of([]int{7}, true, false, false, false, true, false, true))},
+	})
+}

@@ -20,6 +20,7 @@ func init() {
 			{Since: 1, In: Arity{1, Many}, Out: N(1), Infer: inferConcat1, Build: buildConcat1},
 			{Since: 4, In: Arity{1, Many}, Out: N(1), Infer: inferConcat, Build: buildConcat},
 		},
+		Grad: gradConcat,
 	})
 }
 
@@ -154,4 +155,32 @@ func concatTensors(c *Call, ts []*tensor.Tensor, axis int) error {
 		at += n
 	}
 	return nil
+}
+
+// gradConcat: each input gets its piece.
+func gradConcat(c *GradContext) []*onnx.Value {
+	axis, d := c.Attr.Int("axis", 0), c.DOut[0]
+	n := len(c.Node().In)
+	if n == 1 {
+		return []*onnx.Value{d}
+	}
+	sizes := make([]*onnx.Value, n)
+	for i := range sizes {
+		if dims, ok := c.X(i).Type.Static(); ok {
+			a, err := tensor.Axis(axis, len(dims))
+			if err != nil {
+				c.Fail(err)
+				return nil
+			}
+			sizes[i] = c.Ints(dims[a])
+			continue
+		}
+		as := onnx.NewAttrs("start", axis)
+		if axis != -1 {
+			as = as.Set("end", int64(axis+1))
+		}
+		sizes[i] = c.Op("Shape", as, c.X(i))
+	}
+	at := c.Op("Concat", onnx.NewAttrs("axis", 0), sizes...)
+	return c.Ops("", "Split", onnx.NewAttrs("axis", axis), n, d, at)
 }

@@ -31,3 +31,12 @@ func TestConcat(t *testing.T) {
 		{Op: "Concat", Attrs: a("axis", 0), In: Vals(x, I64([]int{1, 2}, 1, 2)), Want: Vals(x), Err: "int64"},
 	})
 }
+
+func TestConcatGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Concat", Attrs: onnx.NewAttrs("axis", 1), In: Vals(Normal(1, 2, 3), Normal(2, 2, 1), Normal(3, 2, 2))},
+		{Op: "Concat", Attrs: onnx.NewAttrs("axis", -1), In: Vals(Normal(1, 2, 3), Normal(2, 2, 1))},
+		{Op: "Concat", Attrs: onnx.NewAttrs("axis", -2), In: Vals(Normal(1, 2, 3), Normal(2, 1, 3))},
+		{Op: "Concat", Attrs: onnx.NewAttrs("axis", 0), In: Vals(Normal(1, 2, 3))},
+	})
+}

@@ -2,6 +2,8 @@ package ops
 
 import (
 	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Cos: output = cos(input), element-wise, in radians.
@@ -17,5 +19,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(7, buildTable(mathKernels(math.Cos))),
+		Grad:     gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value { return c.Negated(c.Op("Sin", nil, x)) }),
 	})
 }

@@ -30,3 +30,9 @@ func TestCos(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestCosGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Cos", In: Vals(Normal(1, 3, 4))},
+	})
+}

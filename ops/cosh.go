@@ -2,6 +2,8 @@ package ops
 
 import (
 	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Cosh: output = cosh(input), element-wise.
@@ -17,5 +19,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(9, buildTable(mathKernels(math.Cosh))),
+		Grad:     gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value { return c.Op("Sinh", nil, x) }),
 	})
 }

@@ -30,3 +30,9 @@ func TestCosh(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestCoshGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Cosh", In: Vals(Normal(1, 3, 4))},
+	})
+}

@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // CumSum: y[k] = sum of x[0] … x[k] along axis; with exclusive, without x[k];
 // with reverse, from the other end. Floats accumulate in float64.
 //
@@ -13,9 +15,17 @@ func init() {
 		Name:     "CumSum",
 		Numerics: Rounding,
 		Versions: []Version{{Since: 11, In: N(2), Out: N(1), Infer: inferFirst, Build: buildCumSum}},
+		Grad:     gradCumSum,
 	})
 }
 
 func buildCumSum(b *BuildContext) (Kernel, error) {
 	return cumulativeTypes(b, 0, func(acc, v float64) float64 { return acc + v })
+}
+
+// gradCumSum: the sum from the other end.
+func gradCumSum(c *GradContext) []*onnx.Value {
+	reverse := 1 - c.Attr.Int("reverse", 0)
+	as := onnx.NewAttrs("exclusive", c.Attr.Int("exclusive", 0), "reverse", reverse)
+	return []*onnx.Value{c.Op("CumSum", as, c.DOut[0], c.X(1))}
 }

@@ -31,3 +31,11 @@ func TestCumSum(t *testing.T) {
 		{Op: "CumSum", In: Vals(Of([]int{1}, true), ax(0)), Want: Vals(x), Err: "element type bool"},
 	})
 }
+
+func TestCumSumGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "CumSum", In: Vals(Normal(1, 3, 4), I64([]int{}, 1))},
+		{Op: "CumSum", Attrs: onnx.NewAttrs("exclusive", 1), In: Vals(Normal(1, 3, 4), I64([]int{}, 0))},
+		{Op: "CumSum", Attrs: onnx.NewAttrs("reverse", 1), In: Vals(Normal(1, 3, 4), I64([]int{}, 1))},
+	})
+}

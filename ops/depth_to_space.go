@@ -18,6 +18,7 @@ func init() {
 		Name: "DepthToSpace",
 		// 11 added mode; before, it is DCR.
 		Versions: []Version{{Since: 1, In: N(1), Out: N(1), Infer: inferDepthToSpace, Build: buildDepthToSpace}},
+		Grad:     gradDepthToSpace,
 	})
 }
 
@@ -73,4 +74,18 @@ func buildDepthToSpace(bc *BuildContext) (Kernel, error) {
 		moverOf(x.DType()).copy(c.P, y, x, strided{shape: shape, ds: c.strides(shape), ss: c.list(s[1]*plane, k, w, i, 1, j)})
 		return nil
 	}, 0), nil
+}
+
+// gradDepthToSpace: the inverse rearrangement. SpaceToDepth orders the channels of
+// its result as DCR does, [b, b, C']; CRD has them as [C', b, b].
+func gradDepthToSpace(c *GradContext) []*onnx.Value {
+	b := blockSize(&c.Attr)
+	d := c.Op("SpaceToDepth", onnx.NewAttrs("blocksize", b), c.DOut[0])
+	if c.Attr.OneOf("mode", "DCR", "CRD") == "DCR" {
+		return []*onnx.Value{d}
+	}
+	size := func(from, to int) *onnx.Value { return c.Op("Shape", onnx.NewAttrs("start", from, "end", to), d) }
+	apart := c.Op("Concat", onnx.NewAttrs("axis", 0), size(0, 1), c.Ints(b, b, -1), size(2, 4))
+	d = c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 3, 1, 2, 4, 5}), c.Op("Reshape", nil, d, apart))
+	return []*onnx.Value{c.Like(d, c.X(0))}
 }

@@ -19,3 +19,10 @@ func TestDepthToSpace(t *testing.T) {
 		{Op: "DepthToSpace", Attrs: a("blocksize", 2), In: Vals(I64(nil, 1)), Want: Vals(x), Err: "4"},
 	})
 }
+
+func TestDepthToSpaceGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "DepthToSpace", Attrs: onnx.NewAttrs("blocksize", 2), In: Vals(Normal(1, 2, 8, 2, 3))},
+		{Op: "DepthToSpace", Attrs: onnx.NewAttrs("blocksize", 2, "mode", "CRD"), In: Vals(Normal(1, 2, 8, 2, 3))},
+	})
+}

@@ -31,6 +31,7 @@ func init() {
 			{Since: 12, In: Arity{1, 3}, Out: Arity{1, 2}, InPlace: []int{0}, Infer: inferDropout, Build: buildDropout},
 			// 13 and 22 only widen the types.
 		},
+		Grad: gradDropout,
 	})
 }
 
@@ -150,4 +151,18 @@ func dropInto[T tensor.Element](c *Call, keep []bool, scale func(T) T) {
 			dst[i] = zero
 		}
 	}
+}
+
+// gradDropout: dX = dY·mask / (1 - ratio) while training, else dY.
+func gradDropout(c *GradContext) []*onnx.Value {
+	d, mode := c.DOut[0], c.X(2)
+	if mode == nil || mode.Const != nil && mode.Const.DType() == tensor.Bool && mode.Const.Len() == 1 && !tensor.Data[bool](mode.Const)[0] {
+		return []*onnx.Value{d}
+	}
+	one, ratio := c.Scalar(1), c.Scalar(0.5)
+	if r := c.X(1); r != nil {
+		ratio = c.Op("Cast", onnx.NewAttrs("to", int(c.DType())), r)
+	}
+	scale := c.Op("Where", nil, mode, c.Over(one, c.Minus(one, ratio)), one)
+	return []*onnx.Value{c.Pick(c.Save(1), c.Times(d, scale))}
 }

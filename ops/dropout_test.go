@@ -31,3 +31,12 @@ func TestDropout(t *testing.T) {
 		{Op: "Dropout", In: Vals(x, F32([]int{}, 0), F32([]int{}, 1)), Want: Vals(x), Err: "training_mode is float32, want bool"},
 	})
 }
+
+func TestDropoutGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Dropout", Attrs: onnx.NewAttrs("seed", 3), Outs: 2, In: Vals(Normal(1, 3, 4), F32([]int{}, 0.25), Of([]int{}, true)), Flat: []int{1}},
+		{Op: "Dropout", Attrs: onnx.NewAttrs("seed", 3), Outs: 2, In: Vals(Normal(1, 3, 4), nil, Of([]int{}, true))},
+		{Op: "Dropout", Outs: 2, In: Vals(Normal(1, 3, 4), F32([]int{}, 0.25), Of([]int{}, false)), Flat: []int{1}},
+		{Op: "Dropout", In: Vals(Normal(1, 3, 4))},
+	})
+}

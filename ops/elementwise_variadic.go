@@ -82,3 +82,37 @@ func halfThrough(m byType) byType {
 	m[tensor.Float16], m[tensor.BFloat16] = k, k
 	return m
 }
+
+// sumToEach returns d as the gradient of each input, summed over what was broadcast.
+func (c *GradContext) sumToEach(d *onnx.Value) []*onnx.Value {
+	out := make([]*onnx.Value, len(c.Node().In))
+	for i := range out {
+		if c.Needs(i) {
+			out[i] = c.SumTo(d, c.X(i))
+		}
+	}
+	return out
+}
+
+// gradExtreme is the Grad of Max and Min: each input gets the gradient where it is
+// the result. Inputs that tie share it equally, as in PyTorch's maximum and minimum.
+func gradExtreme(c *GradContext) []*onnx.Value {
+	out := make([]*onnx.Value, len(c.Node().In))
+	if len(out) == 1 {
+		return []*onnx.Value{c.DOut[0]}
+	}
+	var ties *onnx.Value
+	for i := range out {
+		out[i] = c.Mask(c.Op("Equal", nil, c.X(i), c.Y(0)))
+		if ties == nil {
+			ties = out[i]
+		} else {
+			ties = c.Plus(ties, out[i])
+		}
+	}
+	share := c.Over(c.DOut[0], ties)
+	for i := range out {
+		out[i] = c.SumTo(c.Times(out[i], share), c.X(i))
+	}
+	return out
+}

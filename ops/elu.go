@@ -17,6 +17,7 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, buildElu),
+		Grad:     gradActivation("Elu", alphaOnly("alpha", 1)),
 	})
 }
 

@@ -37,3 +37,10 @@ func TestElu(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestEluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Elu", In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+		{Op: "Elu", Attrs: onnx.NewAttrs("alpha", float32(0.5)), In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+	})
+}

@@ -26,5 +26,6 @@ func init() {
 				byType{tensor.Uint8: unaryKernel(toFloat[uint8](math.Erf)), tensor.Uint16: unaryKernel(toFloat[uint16](math.Erf)), tensor.Uint32: unaryKernel(toFloat[uint32](math.Erf)), tensor.Uint64: unaryKernel(toFloat[uint64](math.Erf))},
 			)
 		})),
+		Grad: gradActivation("Erf", nil),
 	})
 }

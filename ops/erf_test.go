@@ -31,3 +31,9 @@ func TestErf(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestErfGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Erf", In: Vals(Normal(1, 3, 4))},
+	})
+}

@@ -20,3 +20,10 @@ func TestExpand(t *testing.T) {
 	})
 	Run(t, []Case{{Op: "Expand", In: Vals(x, I64(nil, 1<<62, 1, 1<<62)), Want: Vals(x), Err: "overflow", Const: []int{}}})
 }
+
+func TestExpandGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Expand", In: Vals(Normal(1, 3, 1), I64([]int{3}, 2, 1, 4))},
+		{Op: "Expand", In: Vals(Normal(1), I64([]int{1}, 4))},
+	})
+}

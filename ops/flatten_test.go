@@ -21,3 +21,9 @@ func TestFlatten(t *testing.T) {
 		{Op: "Flatten", Attrs: a("axis", 4), In: Vals(x), Want: Vals(x), Err: "axis 4 is not in [-3, 3]"},
 	})
 }
+
+func TestFlattenGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Flatten", Attrs: onnx.NewAttrs("axis", 2), In: Vals(Normal(1, 2, 3, 4))},
+	})
+}

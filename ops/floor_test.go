@@ -32,3 +32,9 @@ func TestFloor(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestFloorGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Floor", In: Vals(F64([]int{2, 3}, -2.4, -0.7, -0.1, 0.2, 0.9, 3.7)), Flat: []int{0}},
+	})
+}

@@ -18,6 +18,7 @@ func init() {
 		Name: "Gather",
 		// 11 allowed negative axes and indices, which are errors before.
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1), Infer: inferGather, Build: buildGather}},
+		Grad:     gradGather,
 	})
 }
 
@@ -114,4 +115,10 @@ func buildGather(b *BuildContext) (Kernel, error) {
 		moverOf(x.DType()).gather(c.P, y, x, idx, sizeOf(s[:a]), s[a], sizeOf(s[a+1:]))
 		return nil
 	}, 0), nil
+}
+
+// gradGather: what was taken several times gets the sum.
+func gradGather(c *GradContext) []*onnx.Value {
+	as := onnx.NewAttrs("axis", c.Attr.Int("axis", 0))
+	return []*onnx.Value{c.Ops(Private, "GatherGrad", as, 1, c.DOut[0], c.shapeOf(c.X(0)), c.X(1))[0]}
 }

@@ -15,6 +15,9 @@ func init() {
 	register(&Op{
 		Name:     "GatherElements",
 		Versions: []Version{{Since: 11, In: N(2), Out: N(1), Infer: inferGatherElements, Build: buildGatherElements}},
+		Grad: func(c *GradContext) []*onnx.Value {
+			return []*onnx.Value{c.scatteredAdd(c.X(0), c.X(1), c.DOut[0], c.Attr.Int("axis", 0))}
+		},
 	})
 }
 
@@ -49,4 +52,10 @@ func buildGatherElements(b *BuildContext) (Kernel, error) {
 		moverOf(x.DType()).blocks(c.P, y, nil, x, from, 1, len(from))
 		return nil
 	}, 0), nil
+}
+
+// scatteredAdd returns zeros of like's shape to which v is added at indices along
+// axis, as ScatterElements does.
+func (c *GradContext) scatteredAdd(like, indices, v *onnx.Value, axis int) *onnx.Value {
+	return c.Op("ScatterElements", onnx.NewAttrs("axis", axis, "reduction", "add"), c.Zeros(like), indices, v)
 }

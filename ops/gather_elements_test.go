@@ -22,3 +22,9 @@ func TestGatherElements(t *testing.T) {
 		{Op: "GatherElements", In: Vals(y, I64([]int{1, 1}, 3)), Want: Vals(y), Err: "index 3 is not in [-3, 2]"},
 	})
 }
+
+func TestGatherElementsGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "GatherElements", Attrs: onnx.NewAttrs("axis", 1), In: Vals(Normal(1, 3, 4), I64([]int{2, 3}, 1, -1, 1, 0, 2, 0))},
+	})
+}

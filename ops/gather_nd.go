@@ -17,6 +17,7 @@ func init() {
 	register(&Op{
 		Name:     "GatherND",
 		Versions: []Version{{Since: 11, In: N(2), Out: N(1), Infer: inferGatherND, Build: buildGatherND}},
+		Grad:     gradGatherND,
 	})
 }
 
@@ -65,4 +66,10 @@ func buildGatherND(b *BuildContext) (Kernel, error) {
 		moverOf(x.DType()).blocks(c.P, y, nil, x, from, n, len(from))
 		return nil
 	}, 0), nil
+}
+
+// gradGatherND: what was taken several times gets the sum.
+func gradGatherND(c *GradContext) []*onnx.Value {
+	as := onnx.NewAttrs("batch_dims", batchDims(&c.Attr))
+	return []*onnx.Value{c.Ops(Private, "GatherNDGrad", as, 1, c.DOut[0], c.X(1), c.shapeOf(c.X(0)))[0]}
 }

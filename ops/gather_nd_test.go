@@ -23,3 +23,11 @@ func TestGatherND(t *testing.T) {
 		{Op: "GatherND", Attrs: a("batch_dims", 2), In: Vals(y, I64([]int{2, 1}, 1, 0)), Want: Vals(x), Err: "batch_dims is 2"},
 	})
 }
+
+func TestGatherNDGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "GatherND", In: Vals(Normal(1, 3, 4), I64([]int{3, 2}, 1, 2, 0, -1, 1, 2))},
+		{Op: "GatherND", In: Vals(Normal(1, 3, 4), I64([]int{2, 1}, 2, 2))},
+		{Op: "GatherND", Attrs: onnx.NewAttrs("batch_dims", 1), In: Vals(Normal(1, 2, 3, 2), I64([]int{2, 1}, 1, 0))},
+	})
+}

@@ -24,3 +24,11 @@ func TestGather(t *testing.T) {
 		{Op: "Gather", In: Vals(x, F32([]int{1}, 0)), Want: Vals(x), Err: "want int32 or int64"},
 	})
 }
+
+func TestGatherGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Gather", In: Vals(Normal(1, 4, 3), I64([]int{2, 2}, 1, -1, 1, 0))},
+		{Op: "Gather", Attrs: onnx.NewAttrs("axis", -1), In: Vals(Normal(1, 2, 4), I64([]int{}, 2))},
+		{Op: "Gather", Attrs: onnx.NewAttrs("axis", 1), In: Vals(Normal(1, 2, 3, 70), I64([]int{4}, 2, 0, 2, 2))},
+	})
+}

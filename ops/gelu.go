@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Gelu: Y = X/2 * (1 + erf(X/sqrt(2))), element-wise; approximate "tanh": Y = X/2 * (1 + tanh(sqrt(2/pi) * (X + 0.044715*X^3))).
@@ -17,6 +18,7 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(20, buildGelu),
+		Grad:     gradGelu,
 	})
 }
 
@@ -25,4 +27,12 @@ func buildGelu(b *BuildContext) (Kernel, error) {
 		return b.need(0, floatKernels(vec.Best().GeluTanh, mapLoop(geluTanh64)))
 	}
 	return b.need(0, floatKernels(vec.Best().Gelu, mapLoop(gelu64)))
+}
+
+// gradGelu: Φ(x) + x·φ(x), or the slope of the approximation by tanh.
+func gradGelu(c *GradContext) []*onnx.Value {
+	if c.Attr.OneOf("approximate", "none", "tanh") == "tanh" {
+		return gradActivation("GeluTanh", nil)(c)
+	}
+	return gradActivation("Gelu", nil)(c)
 }

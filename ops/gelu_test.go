@@ -33,3 +33,10 @@ func TestGelu(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestGeluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Gelu", In: Vals(Normal(1, 3, 4))},
+		{Op: "Gelu", Attrs: onnx.NewAttrs("approximate", "tanh"), In: Vals(Normal(1, 3, 4))},
+	})
+}

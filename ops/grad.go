@@ -161,6 +161,41 @@ func (c *GradContext) Like(v, like *onnx.Value) *onnx.Value {
 	return c.Op("Reshape", onnx.NewAttrs("allowzero", 1), v, c.Op("Shape", nil, like))
 }
 
+// shapeOf returns v's shape, a constant where it is known: then v need not be kept
+// for it.
+func (c *GradContext) shapeOf(v *onnx.Value) *onnx.Value {
+	if dims, ok := v.Type.Static(); ok {
+		return c.Ints(dims...)
+	}
+	return c.Op("Shape", nil, v)
+}
+
+// Zeros returns zeros of v's shape.
+func (c *GradContext) Zeros(v *onnx.Value) *onnx.Value {
+	return c.Op("Expand", nil, c.Scalar(0), c.shapeOf(v))
+}
+
+// oneMinusSquare returns 1 - v².
+func (c *GradContext) oneMinusSquare(v *onnx.Value) *onnx.Value {
+	return c.Minus(c.Scalar(1), c.Times(v, v))
+}
+
+// onePlusSquare returns 1 + v².
+func (c *GradContext) onePlusSquare(v *onnx.Value) *onnx.Value {
+	return c.Plus(c.Scalar(1), c.Times(v, v))
+}
+
+// Mask returns 1 where cond, a bool tensor, holds and else 0, in the gradients'
+// element type.
+func (c *GradContext) Mask(cond *onnx.Value) *onnx.Value {
+	return c.Op("Cast", onnx.NewAttrs("to", int(c.DType())), cond)
+}
+
+// Pick returns v where cond holds and else 0, whatever v is there.
+func (c *GradContext) Pick(cond, v *onnx.Value) *onnx.Value {
+	return c.Op("Where", nil, cond, v, c.Scalar(0))
+}
+
 // sameShape reports whether a and b are known to have one shape.
 func sameShape(a, b onnx.Type) bool {
 	if !a.Ranked || !b.Ranked || len(a.Dims) != len(b.Dims) {

@@ -15,6 +15,7 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, buildHardSigmoid),
+		Grad:     gradActivation("HardSigmoid", func(c *GradContext) (float32, float32) { return c.Attr.Float("alpha", 0.2), c.Attr.Float("beta", 0.5) }),
 	})
 }
 

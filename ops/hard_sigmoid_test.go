@@ -32,3 +32,10 @@ func TestHardSigmoid(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestHardSigmoidGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "HardSigmoid", In: Vals(F64([]int{2, 3}, -2.6, -0.7, -0.1, 0.2, 0.9, 3.7))},
+		{Op: "HardSigmoid", Attrs: onnx.NewAttrs("alpha", float32(0.5), "beta", float32(0.25)), In: Vals(F64([]int{2, 3}, -2.6, -0.7, -0.1, 0.2, 0.9, 3.7))},
+	})
+}

@@ -15,5 +15,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(14, vecTable(func(t *vec.Table) byType { return floatKernels(t.HardSwish, hardSwishLoop[float64]) })),
+		Grad:     gradActivation("HardSwish", nil),
 	})
 }

@@ -30,3 +30,9 @@ func TestHardSwish(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestHardSwishGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "HardSwish", In: Vals(F64([]int{2, 3}, -3.5, -2, -0.1, 0.2, 2.9, 3.7))},
+	})
+}

@@ -26,3 +26,9 @@ func TestHardmax(t *testing.T) {
 		{Op: "Hardmax", In: Vals(F32([]int{3}, 1, float32(math.NaN()), 3)), Want: Vals(F32([]int{3}, 0, 1, 0))},
 	})
 }
+
+func TestHardmaxGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Hardmax", In: Vals(Distinct(1, -2, 0.3, 3, 4)), Flat: []int{0}},
+	})
+}

@@ -15,6 +15,7 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, buildLeakyRelu),
+		Grad:     gradActivation("LeakyRelu", alphaOnly("alpha", 0.01)),
 	})
 }
 

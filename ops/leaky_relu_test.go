@@ -37,3 +37,10 @@ func TestLeakyRelu(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestLeakyReluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "LeakyRelu", In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+		{Op: "LeakyRelu", Attrs: onnx.NewAttrs("alpha", float32(0.25)), In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // LogSoftmax: output = input - log Σ exp(input), the sum along axis.
@@ -16,7 +17,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LogSoftmax.html
 func init() {
-	register(&Op{Name: "LogSoftmax", Numerics: Rounding, Versions: softmaxVersions(logSoftmaxLines, logSoftmaxRow[float64], nil)})
+	register(&Op{Name: "LogSoftmax", Numerics: Rounding, Versions: softmaxVersions(logSoftmaxLines, logSoftmaxRow[float64], nil), Grad: gradLogSoftmax})
 }
 
 // logSoftmaxLines is logSoftmaxRow for all lines, by vectors.
@@ -51,4 +52,11 @@ func logSoftmaxRow[T floating](dst, src []T) {
 	for i, v := range src {
 		dst[i] = T(float64(v) - float64(m) - l)
 	}
+}
+
+// gradLogSoftmax: dX = dY - e^Y·Σ dY, the sum along axis.
+func gradLogSoftmax(c *GradContext) []*onnx.Value {
+	d := c.DOut[0]
+	sum := c.Op("ReduceSum", nil, d, c.Ints(c.Attr.Int("axis", -1)))
+	return []*onnx.Value{c.Minus(d, c.Times(c.Op("Exp", nil, c.Y(0)), sum))}
 }

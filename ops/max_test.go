@@ -27,3 +27,12 @@ func TestMax(t *testing.T) {
 		{Op: "Max", In: Vals(F32([]int{2}, 1, 2), I32([]int{1}, 1)), Want: Vals(F32([]int{1}, 0)), Err: "input 1 is int32, want float32"},
 	})
 }
+
+func TestMaxGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Max", In: Vals(Distinct(1, -3, 0.3, 3, 4), Distinct(2, -3.1, 0.3, 3, 4))},
+		{Op: "Max", In: Vals(Distinct(1, -3, 0.3, 2, 3), Distinct(2, -2.9, 0.3, 3), Distinct(3, -2.83, 0.71, 2, 1))},
+		{Op: "Max", In: Vals(Normal(1, 3))},
+		{Op: "Max", In: Vals(F64([]int{2}, 1, 2), F64([]int{2}, 1, 3))}, // a tie: the mean of the slopes of both sides
+	})
+}

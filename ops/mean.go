@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -24,6 +25,7 @@ func init() {
 				tensor.Float64: variadicKernel(addPair[float64](), divideBy[float64]),
 			})
 		})),
+		Grad: gradMean,
 	})
 }
 
@@ -31,4 +33,9 @@ func divideBy[T float](x []T, n int) {
 	for i := range x {
 		x[i] /= T(n)
 	}
+}
+
+func gradMean(c *GradContext) []*onnx.Value {
+	n := len(c.Node().In)
+	return c.sumToEach(c.Scaled(c.DOut[0], 1/float64(n)))
 }

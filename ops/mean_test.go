@@ -21,3 +21,10 @@ func TestMean(t *testing.T) {
 		{Op: "Mean", In: Vals(I32([]int{1}, 1), I32([]int{1}, 1)), Want: Vals(I32([]int{1}, 0)), Err: "not supported"},
 	})
 }
+
+func TestMeanGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Mean", In: Vals(Normal(1, 2, 3), Normal(2, 3), Normal(3, 2, 1))},
+		{Op: "Mean", In: Vals(Normal(1, 2))},
+	})
+}

@@ -27,3 +27,11 @@ func TestMin(t *testing.T) {
 		{Op: "Min", In: Vals(F32([]int{2}, 1, 2), I32([]int{1}, 1)), Want: Vals(F32([]int{1}, 0)), Err: "input 1 is int32, want float32"},
 	})
 }
+
+func TestMinGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Min", In: Vals(Distinct(1, -3, 0.3, 3, 4), Distinct(2, -3.1, 0.3, 3, 4))},
+		{Op: "Min", In: Vals(Distinct(1, -3, 0.3, 2, 3), Distinct(2, -2.9, 0.3, 3), Distinct(3, -2.83, 0.71, 2, 1))},
+		{Op: "Min", In: Vals(F64([]int{2}, 1, 2), F64([]int{2}, 1, 3))}, // a tie: the mean of the slopes of both sides
+	})
+}

@@ -17,5 +17,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(18, vecTable(func(t *vec.Table) byType { return floatKernels(t.Mish, mapLoop(mish64)) })),
+		Grad:     gradActivation("Mish", nil),
 	})
 }

@@ -30,3 +30,9 @@ func TestMish(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestMishGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Mish", In: Vals(Normal(1, 3, 4))},
+	})
+}

@@ -3,6 +3,8 @@ package ops
 import (
 	"fmt"
 	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Mod: C = the remainder of A / B, element-wise with broadcasting.
@@ -24,6 +26,7 @@ func init() {
 			// 13 widens the types, 28 says what holds for special values.
 			{Since: 10, In: N(2), Out: N(1), InPlace: []int{0, 1}, Infer: inferArith, Build: buildMod},
 		},
+		Grad: gradMod,
 	})
 }
 
@@ -44,4 +47,17 @@ func buildMod(b *BuildContext) (Kernel, error) {
 	default:
 		return nil, fmt.Errorf("attribute \"fmod\" is %d, want 0 or 1", fmod)
 	}
+}
+
+// gradMod: with C = A - q·B, dA = dC and dB = -dC·q; the quotient q, a whole
+// number, is constant almost everywhere.
+func gradMod(c *GradContext) []*onnx.Value {
+	a, b, d := c.X(0), c.X(1), c.DOut[0]
+	c.Attr.Int("fmod", 0) // either way of rounding q
+	out := []*onnx.Value{c.SumTo(d, a), nil}
+	if c.Needs(1) {
+		q := c.Op("Round", nil, c.Over(c.Minus(a, c.Y(0)), b))
+		out[1] = c.Negated(c.SumTo(c.Times(d, q), b))
+	}
+	return out
 }

@@ -28,3 +28,10 @@ func TestMod(t *testing.T) {
 		{Op: "Mod", Attrs: onnx.NewAttrs("fmod", 2), In: Vals(F32([]int{1}, 1), F32([]int{1}, 1)), Want: Vals(F32([]int{1}, 1)), Err: "want 0 or 1"},
 	})
 }
+
+func TestModGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Mod", Attrs: onnx.NewAttrs("fmod", 1), In: Vals(F64([]int{2, 3}, 5.3, -5.3, 7.1, 0.4, -0.4, 9.9), F64([]int{3}, 2.1, 2.3, -3.2))},
+		{Op: "Mod", In: Vals(F64([]int{2, 3}, 5.3, -5.3, 7.1, 0.4, -0.4, 9.9), F64([]int{3}, 2.1, 2.3, -3.2))},
+	})
+}

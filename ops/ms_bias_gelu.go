@@ -13,6 +13,7 @@ func init() {
 		Versions: []Version{
 			{Since: 1, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildBiasGelu},
 		},
+		Grad: gradBiasGelu("Gelu"),
 	})
 }
 

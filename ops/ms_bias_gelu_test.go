@@ -18,3 +18,9 @@ func TestMsBiasGelu(t *testing.T) {
 		{Domain: "com.microsoft", Op: "BiasGelu", In: Vals(x, F32([]int{3}, 1, 2, 3)), Want: Vals(x), Err: "B has shape [3], want the last dimension of [2 2]"},
 	})
 }
+
+func TestMSBiasGeluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Domain: "com.microsoft", Opset: 1, Op: "BiasGelu", In: Vals(Normal(1, 2, 3, 4), Normal(2, 4))},
+	})
+}

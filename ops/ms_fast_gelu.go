@@ -14,6 +14,7 @@ func init() {
 		Versions: []Version{
 			{Since: 1, In: Arity{1, 2}, Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildFastGelu},
 		},
+		Grad: gradBiasGelu("GeluTanh"),
 	})
 }
 

@@ -20,3 +20,10 @@ func TestMsFastGelu(t *testing.T) {
 		{Domain: "com.microsoft", Op: "FastGelu", In: Vals(x, F64([]int{2}, 1, 2)), Want: Vals(x), Err: "bias is float64, want float32"},
 	})
 }
+
+func TestMSFastGeluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Domain: "com.microsoft", Opset: 1, Op: "FastGelu", In: Vals(Normal(1, 2, 3, 4), Normal(2, 4))},
+		{Domain: "com.microsoft", Opset: 1, Op: "FastGelu", In: Vals(Normal(1, 2, 3))},
+	})
+}

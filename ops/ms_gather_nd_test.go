@@ -16,3 +16,9 @@ func TestMicrosoftGatherND(t *testing.T) {
 		{Op: "GatherND", Domain: "com.microsoft", Attrs: onnx.NewAttrs("batch_dims", 1), In: Vals(x, I64([]int{2, 1}, 0, 0)), Want: Vals(x), Err: "batch_dims"},
 	})
 }
+
+func TestMSGatherNDGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Domain: "com.microsoft", Opset: 1, Op: "GatherND", In: Vals(Normal(1, 3, 4), I64([]int{2, 1}, 2, 2))},
+	})
+}

@@ -15,5 +15,6 @@ func init() {
 		Versions: []Version{
 			{Since: 1, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: vecTable(func(t *vec.Table) byType { return floatKernels(t.Gelu, mapLoop(gelu64)) })},
 		},
+		Grad: gradActivation("Gelu", nil),
 	})
 }

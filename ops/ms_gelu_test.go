@@ -17,3 +17,9 @@ func TestMsGelu(t *testing.T) {
 		{Domain: "com.microsoft", Op: "Gelu", In: Vals(I32([]int{1}, 1)), Want: Vals(I32([]int{1}, 1)), Err: "not supported"},
 	})
 }
+
+func TestMSGeluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Domain: "com.microsoft", Opset: 1, Op: "Gelu", In: Vals(Normal(1, 3, 4))},
+	})
+}

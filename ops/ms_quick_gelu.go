@@ -13,6 +13,7 @@ func init() {
 		Versions: []Version{
 			{Since: 1, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildQuickGelu},
 		},
+		Grad: gradActivation("Swish", alphaOnly("alpha", 1.702)),
 	})
 }
 

@@ -16,3 +16,10 @@ func TestMsQuickGelu(t *testing.T) {
 		{Domain: "com.microsoft", Op: "QuickGelu", Attrs: onnx.NewAttrs("alpha", 0.5), In: Vals(F32([]int{2}, 1, -2)), Want: Vals(F32([]int{2}, f(1, 0.5), f(-2, 0.5))), Tol: tensor.Tolerance{Rel: 1e-6}},
 	})
 }
+
+func TestMSQuickGeluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Domain: "com.microsoft", Opset: 1, Op: "QuickGelu", In: Vals(Normal(1, 3, 4))},
+		{Domain: "com.microsoft", Opset: 1, Op: "QuickGelu", Attrs: onnx.NewAttrs("alpha", float32(0.5)), In: Vals(Normal(1, 3, 4))},
+	})
+}

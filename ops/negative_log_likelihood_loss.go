@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // NegativeLogLikelihoodLoss: loss = -weight[target]·input[n, target, ...].
 //
 //	input: T[n, c, ...] of log-probabilities    target: int32 or int64[n, ...]    weight (optional): T[c]
@@ -12,6 +14,8 @@ func init() {
 	register(&Op{Name: "NegativeLogLikelihoodLoss", Numerics: Rounding, Versions: []Version{
 		// 13 and 22 changed wording and types.
 		{Since: 12, In: Arity{2, 3}, Out: N(1), Infer: inferLoss, Build: buildNegativeLogLikelihoodLoss},
+	}, Grad: func(c *GradContext) []*onnx.Value {
+		return []*onnx.Value{c.crossEntropyGrad(c.X(0), c.DOut[0], 0)}
 	}})
 }
 

@@ -56,3 +56,11 @@ func TestNegativeLogLikelihoodLoss(t *testing.T) {
 		{Op: "NegativeLogLikelihoodLoss", In: Vals(X, T), Attrs: onnx.NewAttrs("reduction", "max"), Want: Vals(scalar(0)), Err: "\"reduction\" is \"max\""},
 	})
 }
+
+func TestNegativeLogLikelihoodLossGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "NegativeLogLikelihoodLoss", In: Vals(Normal(1, 4, 5), I64([]int{4}, 1, 0, 4, 1))},
+		{Op: "NegativeLogLikelihoodLoss", Attrs: onnx.NewAttrs("reduction", "none", "ignore_index", 0), In: Vals(Normal(1, 2, 3, 2), I64([]int{2, 2}, 1, 0, 2, 1))},
+		{Op: "NegativeLogLikelihoodLoss", Attrs: onnx.NewAttrs("reduction", "sum"), In: Vals(Normal(1, 4, 3), I64([]int{4}, 1, 0, 2, 1))},
+	})
+}

@@ -20,6 +20,7 @@ func init() {
 		Name: "OneHot",
 		// 11 allowed negative axes and indices.
 		Versions: []Version{{Since: 9, In: N(3), Out: N(1), Infer: inferOneHot, Build: buildOneHot}},
+		Grad:     gradOneHot,
 	})
 }
 
@@ -115,4 +116,15 @@ func buildOneHot(b *BuildContext) (Kernel, error) {
 		}
 		return nil
 	}, 0), nil
+}
+
+// gradOneHot: values[1] gets the sum of dY where the ones are, values[0] the rest.
+func gradOneHot(c *GradContext) []*onnx.Value {
+	d, all := c.DOut[0], onnx.NewAttrs("keepdims", 0)
+	unit := c.Op("Concat", onnx.NewAttrs("axis", 0), c.Op("Reshape", nil, c.Scalar(0), c.Ints(1)), c.Op("Reshape", nil, c.Scalar(1), c.Ints(1)))
+	ones := c.Op("OneHot", onnx.NewAttrs("axis", c.Attr.Int("axis", -1)), c.X(0), c.X(1), unit)
+	on := c.Op("ReduceSum", all, c.Times(d, ones))
+	off := c.Minus(c.Op("ReduceSum", all, d), on)
+	axis := c.Ints(0)
+	return []*onnx.Value{nil, nil, c.Op("Concat", onnx.NewAttrs("axis", 0), c.Op("Unsqueeze", nil, off, axis), c.Op("Unsqueeze", nil, on, axis))}
 }

@@ -21,3 +21,9 @@ func TestOneHot(t *testing.T) {
 		{Op: "OneHot", Attrs: a("axis", 2), In: Vals(I64(nil, 0), I64([]int{}, 2), v), Want: Vals(v), Err: "axis 2 is not in [-2, 1]"},
 	})
 }
+
+func TestOneHotGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "OneHot", Attrs: onnx.NewAttrs("axis", 1), In: Vals(I64([]int{3}, 1, -1, 7), I64([]int{}, 4), Normal(1, 2))},
+	})
+}

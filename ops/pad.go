@@ -28,6 +28,7 @@ func init() {
 			// 18 added axes, 19 wrap.
 			{Since: 18, In: Arity{2, 4}, Out: N(1), Infer: inferPad, Build: buildPad},
 		},
+		Grad: gradPad,
 	})
 }
 
@@ -147,27 +148,54 @@ func buildPad(b *BuildContext) (Kernel, error) {
 	}, 0), nil
 }
 
-func padTensor(c *Call, mode string, pads, axes []int, value *tensor.Tensor) error {
-	x := c.T(0)
-	s := x.Shape()
-	axes, err := padAxes(len(s), len(pads), axes)
-	if err != nil {
-		return err
+// padSpans returns the shape of a tensor of shape s with its pads, and these for
+// every dimension, valid until the call ends.
+func padSpans(c *Call, s, pads, axes []int) (shape, before, after []int, err error) {
+	if axes, err = padAxes(len(s), len(pads), axes); err != nil {
+		return nil, nil, nil, err
 	}
-	shape := c.list(s...)
-	before, after := c.Dims(len(s)), c.Dims(len(s))
+	shape = c.list(s...)
+	before, after = c.Dims(len(s)), c.Dims(len(s))
 	clear(before)
 	clear(after)
 	for i, a := range axes {
 		lo, hi := pads[i], pads[i+len(axes)]
 		const most = math.MaxInt / 4 // so that the sum with a dimension does not overflow
 		if lo > most || hi > most || lo < -most || hi < -most || s[a] > most {
-			return fmt.Errorf("%w: pads %d and %d", tensor.ErrSize, lo, hi)
+			return nil, nil, nil, fmt.Errorf("%w: pads %d and %d", tensor.ErrSize, lo, hi)
 		}
 		if shape[a] = s[a] + lo + hi; shape[a] < 0 {
-			return fmt.Errorf("pads %d and %d of dimension %d, which is %d, leave less than nothing", lo, hi, a, s[a])
+			return nil, nil, nil, fmt.Errorf("pads %d and %d of dimension %d, which is %d, leave less than nothing", lo, hi, a, s[a])
 		}
 		before[a], after[a] = lo, hi
+	}
+	return shape, before, after, nil
+}
+
+// padMaps returns, for each dimension and index of the padded tensor, the offset
+// in the other of what a mode repeats there.
+func padMaps(mode string, s, shape, before, after []int) ([][]int, error) {
+	strides := tensor.Strides(s)
+	maps := make([][]int, len(s))
+	for i, n := range s {
+		first := max(0, -before[i]) // what negative pads cut is not repeated
+		if n -= first + max(0, -after[i]); n <= 0 {
+			return nil, fmt.Errorf("pads %d and %d of dimension %d, which is %d: mode %s has nothing to repeat", before[i], after[i], i, s[i], mode)
+		}
+		maps[i] = make([]int, shape[i])
+		for k := range maps[i] {
+			maps[i][k] = (first + padIndex(mode, k-max(0, before[i]), n)) * strides[i]
+		}
+	}
+	return maps, nil
+}
+
+func padTensor(c *Call, mode string, pads, axes []int, value *tensor.Tensor) error {
+	x := c.T(0)
+	s := x.Shape()
+	shape, before, after, err := padSpans(c, s, pads, axes)
+	if err != nil {
+		return err
 	}
 	y := c.Output(0, x.DType(), shape...)
 	if y.Len() == 0 {
@@ -192,20 +220,31 @@ func padTensor(c *Call, mode string, pads, axes []int, value *tensor.Tensor) err
 		}
 		return nil
 	}
-	strides := tensor.Strides(s)
-	maps := make([][]int, len(s))
-	for i, n := range s {
-		first := max(0, -before[i]) // what negative pads cut is not repeated
-		if n -= first + max(0, -after[i]); n <= 0 {
-			return fmt.Errorf("pads %d and %d of dimension %d, which is %d: mode %s has nothing to repeat", before[i], after[i], i, s[i], mode)
-		}
-		maps[i] = make([]int, shape[i])
-		for k := range maps[i] {
-			maps[i][k] = (first + padIndex(mode, k-max(0, before[i]), n)) * strides[i]
-		}
+	maps, err := padMaps(mode, s, shape, before, after)
+	if err != nil {
+		return err
 	}
 	m.mapped(c.P, y, x, maps)
 	return nil
+}
+
+// gradPad: what was repeated gets the sum over its places; constant_value gets
+// what lies outside of the data.
+func gradPad(c *GradContext) []*onnx.Value {
+	x, d := c.X(0), c.DOut[0]
+	mode := c.Attr.OneOf("mode", padModes...)
+	back := func(v *onnx.Value) *onnx.Value {
+		return c.Ops(Private, "PadGrad", onnx.NewAttrs("mode", mode), 1, v, c.shapeOf(x), c.X(1), c.X(3))[0]
+	}
+	out := make([]*onnx.Value, 3)
+	if c.Needs(0) {
+		out[0] = back(d)
+	}
+	if c.Needs(2) && mode == "constant" {
+		all := onnx.NewAttrs("keepdims", 0)
+		out[2] = c.Like(c.Minus(c.Op("ReduceSum", all, d), c.Op("ReduceSum", all, back(d))), c.X(2))
+	}
+	return out
 }
 
 // padIndex maps an index outside of [0, n) to the one whose element it repeats.

@@ -38,3 +38,13 @@ func TestPad(t *testing.T) {
 		{Op: "Pad", Attrs: a("mode", "edge"), In: Vals(F32([]int{0}), I64(nil, 1, 1)), Want: Vals(v), Err: "nothing to repeat"},
 	})
 }
+
+func TestPadGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Pad", In: Vals(Normal(1, 3, 4), I64([]int{4}, 1, 0, 2, -1), F64([]int{}, 0.5))},
+		{Op: "Pad", Attrs: onnx.NewAttrs("mode", "reflect"), In: Vals(Normal(1, 3, 4, 5), I64([]int{4}, 2, 1, 1, 2), nil, I64([]int{2}, 1, 2))},
+		{Op: "Pad", Attrs: onnx.NewAttrs("mode", "edge"), In: Vals(Normal(1, 3, 4, 5), I64([]int{4}, 2, 1, 1, 2), nil, I64([]int{2}, 1, 2))},
+		{Op: "Pad", Attrs: onnx.NewAttrs("mode", "wrap"), In: Vals(Normal(1, 3, 4, 5), I64([]int{4}, 2, 1, 1, 2), nil, I64([]int{2}, 1, 2))},
+		{Op: "Pad", Attrs: onnx.NewAttrs("mode", "edge"), In: Vals(Normal(1, 3, 4), I64([]int{4}, -1, 1, 2, -2))},
+	})
+}

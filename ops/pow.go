@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -26,6 +27,7 @@ func init() {
 		Numerics: Rounding,
 		// Before opset 7 broadcasting is by attributes; 12 allows two types; 13 and 15 only widen them.
 		Versions: binaryVersions(1, tensor.Undefined, buildPow),
+		Grad:     gradPow,
 	})
 }
 
@@ -189,4 +191,41 @@ func cutOff(x float64) int64 {
 		return int64(x)
 	}
 	return math.MinInt64
+}
+
+// gradPow: dX = dZ·Y·X^(Y-1), 0 where Y is 0; dY = dZ·Z·ln X, 0 where X is 0 and Y
+// is not negative, as in PyTorch.
+func gradPow(c *GradContext) []*onnx.Value {
+	x, y, d := c.X(0), c.X(1), c.DOut[0]
+	zero := c.Scalar(0)
+	out := make([]*onnx.Value, 2)
+	if y.Type.DType != c.DType() {
+		y = c.Op("Cast", onnx.NewAttrs("to", int(c.DType())), y)
+	}
+	if c.Needs(0) {
+		v := c.Times(c.Times(d, y), c.Op("Pow", nil, x, c.Minus(y, c.Scalar(1))))
+		if k, ok := scalarConst(y); !ok || k == 0 {
+			v = c.Op("Where", nil, c.Op("Equal", nil, y, zero), zero, v)
+		}
+		out[0] = c.SumTo(v, x)
+	}
+	if c.Needs(1) {
+		v := c.Times(c.Times(d, c.Y(0)), c.Op("Log", nil, x))
+		flat := c.Op("And", nil, c.Op("Equal", nil, x, zero), c.Op("GreaterOrEqual", nil, y, zero))
+		v = c.SumTo(c.Op("Where", nil, flat, zero, v), y)
+		if to := c.X(1).Type.DType; to != c.DType() {
+			v = c.Op("Cast", onnx.NewAttrs("to", int(to)), v)
+		}
+		out[1] = v
+	}
+	return out
+}
+
+// scalarConst returns the only element of a constant of a real type.
+func scalarConst(v *onnx.Value) (float64, bool) {
+	if v.Const == nil || v.Const.Len() != 1 {
+		return 0, false
+	}
+	x, err := tensor.Float64s(v.Const)
+	return x[0], err == nil
 }

@@ -34,3 +34,14 @@ func TestPow(t *testing.T) {
 		{Op: "Pow", In: Vals(Of([]int{1}, true), F32([]int{1}, 2)), Want: Vals(x), Err: "not supported"},
 	})
 }
+
+func TestPowGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Pow", In: Vals(Between(1, 0.2, 3, 3, 4), Normal(2, 4))},
+		{Op: "Pow", In: Vals(Normal(1, 3, 4), I64([]int{}, 3))},
+		{Op: "Pow", In: Vals(Normal(1, 3, 4), I64([]int{4}, 0, 1, 2, 3))},
+		{Op: "Pow", In: Vals(F64([]int{3}, 0, 0, 0), I64([]int{3}, 0, 1, 2))},
+		{Op: "Pow", In: Vals(Between(1, 0.2, 3, 4, 1), Normal(2, 4))},
+		{Op: "Pow", In: Vals(Normal(1, 3, 4), I64([]int{}, 2)), Const: []int{1}},
+	})
+}

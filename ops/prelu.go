@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -25,6 +26,7 @@ func init() {
 			{Since: 7, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildPRelu},
 			// 9 and 16 only widen the types.
 		},
+		Grad: gradPRelu,
 	})
 }
 
@@ -90,4 +92,17 @@ func preluOf[T number](x, slope T) T {
 		return x * slope
 	}
 	return x
+}
+
+// gradPRelu: dX = dY above 0 and else slope·dY, dslope = Σ min(X, 0)·dY.
+func gradPRelu(c *GradContext) []*onnx.Value {
+	x, slope, d := c.X(0), c.X(1), c.DOut[0]
+	out := make([]*onnx.Value, 2)
+	if c.Needs(0) {
+		out[0] = c.Op("Where", nil, c.Op("Greater", nil, x, c.Scalar(0)), d, c.Times(d, slope))
+	}
+	if c.Needs(1) {
+		out[1] = c.SumTo(c.Times(d, c.Op("Min", nil, x, c.Scalar(0))), slope)
+	}
+	return out
 }

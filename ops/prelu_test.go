@@ -19,3 +19,11 @@ func TestPRelu(t *testing.T) {
 		{Op: "PRelu", In: Vals(F32([]int{2}, 1, 2), F32([]int{2, 2}, 1, 1, 1, 1)), Want: Vals(x), Err: "want one that broadcasts to X's shape [2]"},
 	})
 }
+
+func TestPReluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "PRelu", In: Vals(Normal(1, 2, 3, 4), Normal(2, 3, 1))},
+		{Op: "PRelu", In: Vals(Normal(1, 2, 3), Normal(2, 1))},
+		{Op: "PRelu", In: Vals(Normal(1, 2, 3), Normal(2, 2, 3))},
+	})
+}

@@ -27,3 +27,9 @@ func TestRange(t *testing.T) {
 		{Op: "Range", Attrs: onnx.NewAttrs("stash_type", 10), In: Vals(f(0), f(1), f(1)), Want: Vals(i(0)), Err: "stash_type"},
 	})
 }
+
+func TestRangeGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Range", In: Vals(F64([]int{}, 0), F64([]int{}, 1), F64([]int{}, 0.3)), Flat: []int{0, 1, 2}, Silent: []int{0}},
+	})
+}

@@ -1,6 +1,9 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // Reciprocal: Y = 1 / X, element-wise.
 //
@@ -15,5 +18,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Reciprocal, reciprocalLoop[float64]) })),
+		Grad:     gradUnary(func(c *GradContext, _, y *onnx.Value) *onnx.Value { return c.Negated(c.Times(y, y)) }),
 	})
 }

@@ -32,3 +32,9 @@ func TestReciprocal(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestReciprocalGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Reciprocal", In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+	})
+}

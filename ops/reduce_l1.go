@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -14,7 +15,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceL1.html
 func init() {
-	register(&Op{Name: "ReduceL1", Numerics: Rounding, Versions: reduceVersions(18, buildReduceL1, nil)})
+	register(&Op{Name: "ReduceL1", Numerics: Rounding, Versions: reduceVersions(18, buildReduceL1, nil), Grad: gradReduceL1})
 }
 
 func buildReduceL1(b *BuildContext, p reduceParams) (Kernel, error) {
@@ -26,4 +27,9 @@ func buildReduceL1(b *BuildContext, p reduceParams) (Kernel, error) {
 		with(tensor.Int64, reduceKernel(p, reduceAbs(reduceDone[int64, int64]))).
 		with(tensor.Uint32, reduceKernel(p, reduceAbs(reduceDone[uint64, uint32]))).
 		with(tensor.Uint64, reduceKernel(p, reduceAbs(reduceDone[uint64, uint64]))))
+}
+
+// gradReduceL1: dX = sign(X)·dY.
+func gradReduceL1(c *GradContext) []*onnx.Value {
+	return []*onnx.Value{c.Times(c.Op("Sign", nil, c.X(0)), c.unreduced(c.DOut[0]))}
 }

@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -16,7 +17,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceL2.html
 func init() {
-	register(&Op{Name: "ReduceL2", Numerics: Rounding, Versions: reduceVersions(18, buildReduceL2, nil)})
+	register(&Op{Name: "ReduceL2", Numerics: Rounding, Versions: reduceVersions(18, buildReduceL2, nil), Grad: gradReduceL2})
 }
 
 func buildReduceL2(b *BuildContext, p reduceParams) (Kernel, error) {
@@ -31,3 +32,10 @@ func buildReduceL2(b *BuildContext, p reduceParams) (Kernel, error) {
 }
 
 func reduceRoot[A, T reduceReal](a A, _ int) T { return T(math.Sqrt(float64(a))) }
+
+// gradReduceL2: dX = X·dY/Y, 0 where Y is 0.
+func gradReduceL2(c *GradContext) []*onnx.Value {
+	y, zero := c.Y(0), c.Scalar(0)
+	d := c.Op("Where", nil, c.Op("Equal", nil, y, zero), zero, c.Over(c.DOut[0], y))
+	return []*onnx.Value{c.Times(c.X(0), c.unreduced(d))}
+}

@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -17,7 +18,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceLogSum.html
 func init() {
-	register(&Op{Name: "ReduceLogSum", Numerics: Rounding, Versions: reduceVersions(18, buildReduceLogSum, nil)})
+	register(&Op{Name: "ReduceLogSum", Numerics: Rounding, Versions: reduceVersions(18, buildReduceLogSum, nil), Grad: gradReduceLogSum})
 }
 
 func buildReduceLogSum(b *BuildContext, p reduceParams) (Kernel, error) {
@@ -32,3 +33,9 @@ func buildReduceLogSum(b *BuildContext, p reduceParams) (Kernel, error) {
 }
 
 func reduceLog[A, T reduceReal](a A, _ int) T { return T(math.Log(float64(a))) }
+
+// gradReduceLogSum: dX = dY·e^-Y.
+func gradReduceLogSum(c *GradContext) []*onnx.Value {
+	d := c.Times(c.DOut[0], c.Op("Exp", nil, c.Negated(c.Y(0))))
+	return []*onnx.Value{c.Expanded(c.unreduced(d), c.X(0))}
+}

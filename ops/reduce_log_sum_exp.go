@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -16,7 +17,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceLogSumExp.html
 func init() {
-	register(&Op{Name: "ReduceLogSumExp", Numerics: Rounding, Versions: reduceVersions(18, buildReduceLogSumExp, nil)})
+	register(&Op{Name: "ReduceLogSumExp", Numerics: Rounding, Versions: reduceVersions(18, buildReduceLogSumExp, nil), Grad: gradReduceLogSumExp})
 }
 
 func buildReduceLogSumExp(b *BuildContext, p reduceParams) (Kernel, error) {
@@ -31,3 +32,9 @@ func buildReduceLogSumExp(b *BuildContext, p reduceParams) (Kernel, error) {
 }
 
 func reduceLogOf[T reduceReal](a reduceLSE, _ int) T { return T(a.log()) }
+
+// gradReduceLogSumExp: dX = dY·e^(X - Y).
+func gradReduceLogSumExp(c *GradContext) []*onnx.Value {
+	p := c.Op("Exp", nil, c.Minus(c.X(0), c.unreduced(c.Y(0))))
+	return []*onnx.Value{c.Times(p, c.unreduced(c.DOut[0]))}
+}

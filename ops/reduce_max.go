@@ -19,7 +19,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceMax.html
 func init() {
-	register(&Op{Name: "ReduceMax", Versions: reduceVersions(18, buildReduceMax, onnx.Dim.Max)})
+	register(&Op{Name: "ReduceMax", Versions: reduceVersions(18, buildReduceMax, onnx.Dim.Max), Grad: gradReduceMax})
 }
 
 func buildReduceMax(b *BuildContext, p reduceParams) (Kernel, error) {
@@ -34,4 +34,12 @@ func buildReduceMax(b *BuildContext, p reduceParams) (Kernel, error) {
 		with(tensor.Uint32, reduceKernel(p, reduceLargest[uint32](0))).
 		with(tensor.Uint64, reduceKernel(p, reduceLargest[uint64](0))).
 		with(tensor.Bool, reduceKernel(p, reduceBool(true))))
+}
+
+// gradReduceMax: the gradient of an extreme goes to the elements that are the
+// result, in equal shares, as in PyTorch's amax and amin.
+func gradReduceMax(c *GradContext) []*onnx.Value {
+	y := c.unreduced(c.Y(0))
+	at := c.Mask(c.Op("Equal", nil, c.X(0), y))
+	return []*onnx.Value{c.Times(at, c.Over(c.unreduced(c.DOut[0]), c.SumTo(at, y)))}
 }

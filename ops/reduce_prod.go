@@ -15,7 +15,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceProd.html
 func init() {
-	register(&Op{Name: "ReduceProd", Numerics: Rounding, Versions: reduceVersions(18, buildReduceProd, onnx.Dim.Mul)})
+	register(&Op{Name: "ReduceProd", Numerics: Rounding, Versions: reduceVersions(18, buildReduceProd, onnx.Dim.Mul), Grad: gradReduceProd})
 }
 
 func buildReduceProd(b *BuildContext, p reduceParams) (Kernel, error) {
@@ -27,4 +27,17 @@ func buildReduceProd(b *BuildContext, p reduceParams) (Kernel, error) {
 		with(tensor.Int64, reduceKernel(p, reduceProduct(reduceDone[int64, int64]))).
 		with(tensor.Uint32, reduceKernel(p, reduceProduct(reduceDone[uint64, uint32]))).
 		with(tensor.Uint64, reduceKernel(p, reduceProduct(reduceDone[uint64, uint64]))))
+}
+
+// gradReduceProd: dX = dY times the product of the other elements. That is
+// the product of all that are not 0 divided by the element, if there is no zero among
+// the others: if there is none, or a single one which is the element itself.
+func gradReduceProd(c *GradContext) []*onnx.Value {
+	x := c.X(0)
+	isZero := c.Op("Equal", nil, x, c.Scalar(0))
+	y, zeros := c.unreduced(c.Y(0)), c.Mask(isZero)
+	rest := c.Op("Where", nil, isZero, c.Scalar(1), x)
+	product := c.Op("ReduceProd", onnx.NewAttrs("noop_with_empty_axes", c.Attr.Int("noop_with_empty_axes", 0)), rest, c.X(1))
+	alone := c.Op("Equal", nil, zeros, c.SumTo(zeros, y))
+	return []*onnx.Value{c.Pick(alone, c.Times(c.Over(product, rest), c.unreduced(c.DOut[0])))}
 }

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -14,7 +15,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceSumSquare.html
 func init() {
-	register(&Op{Name: "ReduceSumSquare", Numerics: Rounding, Versions: reduceVersions(18, buildReduceSumSquare, nil)})
+	register(&Op{Name: "ReduceSumSquare", Numerics: Rounding, Versions: reduceVersions(18, buildReduceSumSquare, nil), Grad: gradReduceSumSquare})
 }
 
 func buildReduceSumSquare(b *BuildContext, p reduceParams) (Kernel, error) {
@@ -26,4 +27,9 @@ func buildReduceSumSquare(b *BuildContext, p reduceParams) (Kernel, error) {
 		with(tensor.Int64, reduceKernel(p, reduceSquares(reduceDone[int64, int64]))).
 		with(tensor.Uint32, reduceKernel(p, reduceSquares(reduceDone[uint64, uint32]))).
 		with(tensor.Uint64, reduceKernel(p, reduceSquares(reduceDone[uint64, uint64]))))
+}
+
+// gradReduceSumSquare: dX = 2·X·dY.
+func gradReduceSumSquare(c *GradContext) []*onnx.Value {
+	return []*onnx.Value{c.Times(c.X(0), c.unreduced(c.Scaled(c.DOut[0], 2)))}
 }

@@ -2,7 +2,6 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
-	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -24,6 +23,6 @@ func init() {
 				byType{tensor.Int8: unaryKernel(reluLoop[int8]), tensor.Int16: unaryKernel(reluLoop[int16]), tensor.Int32: unaryKernel(reluLoop[int32]), tensor.Int64: unaryKernel(reluLoop[int64])},
 			)
 		})),
-		Grad: gradUnary(func(c *GradContext, _, y *onnx.Value) *onnx.Value { return c.Op("Sign", nil, y) }), // 0 at 0
+		Grad: gradActivation("Relu", nil),
 	})
 }

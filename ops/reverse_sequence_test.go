@@ -19,3 +19,9 @@ func TestReverseSequence(t *testing.T) {
 		{Op: "ReverseSequence", Attrs: a("batch_axis", 0), In: Vals(x, I64(nil, 3)), Want: Vals(x), Err: "want 0 and 1"},
 	})
 }
+
+func TestReverseSequenceGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "ReverseSequence", In: Vals(Normal(1, 4, 3, 2), I64([]int{3}, 4, 1, 3))},
+	})
+}

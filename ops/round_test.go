@@ -30,3 +30,9 @@ func TestRound(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestRoundGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Round", In: Vals(F64([]int{2, 3}, -2.4, -0.7, -0.1, 0.2, 0.9, 3.7)), Flat: []int{0}},
+	})
+}

@@ -225,3 +225,51 @@ func realTypes(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64 Kernel) byType {
 		tensor.Float16: half, tensor.BFloat16: half,
 	}
 }
+
+// gradScatter is the Grad of ScatterElements and ScatterND. gather takes from a
+// tensor of data's shape what lies at the indices, scatter combines updates with it.
+//
+// Of equal indices with reduction none only one update counts; which gets the
+// gradient is as undefined there as the result (here all of them do, as in PyTorch). With max and min,
+// what ties shares equally.
+func (c *GradContext) gradScatter(gather func(v *onnx.Value) *onnx.Value, scatter func(data, updates *onnx.Value, reduction string) *onnx.Value) []*onnx.Value {
+	x, u, d := c.X(0), c.X(2), c.DOut[0]
+	out := make([]*onnx.Value, 3)
+	switch c.Attr.OneOf("reduction", reductions...) {
+	case "none":
+		if c.Needs(0) {
+			out[0] = scatter(d, c.Zeros(u), "none")
+		}
+		if c.Needs(2) {
+			out[2] = gather(d)
+		}
+	case "add":
+		out[0] = d
+		if c.Needs(2) {
+			out[2] = gather(d)
+		}
+	case "mul":
+		// Each factor of a product gets that of the others: that of all which are not
+		// 0, divided by the factor, if there is no zero among the others (see gradReduceProd).
+		zero, one := c.Scalar(0), c.Scalar(1)
+		zeroX, zeroU := c.Op("Equal", nil, x, zero), c.Op("Equal", nil, u, zero)
+		x1, u1 := c.Op("Where", nil, zeroX, one, x), c.Op("Where", nil, zeroU, one, u)
+		maskX, maskU := c.Mask(zeroX), c.Mask(zeroU)
+		product, zeros := c.Times(d, scatter(x1, u1, "mul")), scatter(maskX, maskU, "add")
+		if c.Needs(0) {
+			out[0] = c.Pick(c.Op("Equal", nil, zeros, maskX), c.Over(product, x1))
+		}
+		if c.Needs(2) {
+			out[2] = c.Pick(c.Op("Equal", nil, gather(zeros), maskU), c.Over(gather(product), u1))
+		}
+	default: // max, min
+		atX := c.Mask(c.Op("Equal", nil, x, c.Y(0)))
+		atU := c.Mask(c.Op("Equal", nil, u, gather(c.Y(0))))
+		share := c.Over(d, scatter(atX, atU, "add"))
+		out[0] = c.Times(atX, share)
+		if c.Needs(2) {
+			out[2] = c.Times(atU, gather(share))
+		}
+	}
+	return out
+}

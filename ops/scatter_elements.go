@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -20,6 +21,7 @@ func init() {
 		Numerics: Rounding,
 		// 16 added reduction, 18 its min and max.
 		Versions: []Version{{Since: 11, In: N(3), Out: N(1), InPlace: []int{0}, Infer: inferScatterElements, Build: buildScatterElements}},
+		Grad:     gradScatterElements,
 	})
 }
 
@@ -58,4 +60,13 @@ func scatterElements(b *BuildContext, reduction string) Kernel {
 		return bytewise(k, 0)
 	}
 	return k
+}
+
+func gradScatterElements(c *GradContext) []*onnx.Value {
+	axis := c.Attr.Int("axis", 0)
+	return c.gradScatter(func(v *onnx.Value) *onnx.Value {
+		return c.Op("GatherElements", onnx.NewAttrs("axis", axis), v, c.X(1))
+	}, func(data, updates *onnx.Value, reduction string) *onnx.Value {
+		return c.Op("ScatterElements", onnx.NewAttrs("axis", axis, "reduction", reduction), data, c.X(1), updates)
+	})
 }

@@ -38,3 +38,14 @@ func TestScatterElements(t *testing.T) {
 		{Op: "ScatterElements", Attrs: a("reduction", "sum"), In: Vals(x, idx, u), Want: Vals(x), Err: "sum"},
 	})
 }
+
+func TestScatterElementsGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "ScatterElements", Attrs: onnx.NewAttrs("reduction", "none", "axis", 1), In: Vals(Normal(1, 3, 4), I64([]int{2, 2}, 1, 0, 2, -1), Normal(2, 2, 2))},
+		{Op: "ScatterElements", Attrs: onnx.NewAttrs("reduction", "add", "axis", 1), In: Vals(Normal(1, 3, 4), I64([]int{2, 2}, 1, 1, 2, -1), Normal(2, 2, 2))},
+		{Op: "ScatterElements", Attrs: onnx.NewAttrs("reduction", "mul", "axis", 1), In: Vals(Normal(1, 3, 4), I64([]int{2, 2}, 1, 1, 2, -1), Normal(2, 2, 2))},
+		{Op: "ScatterElements", Attrs: onnx.NewAttrs("reduction", "mul", "axis", 1), In: Vals(F64([]int{3, 4}, 0, 2, 0, 4, 5, 0, 7, 8, 9, 1, 2, 3), I64([]int{2, 2}, 1, 1, 2, -1), F64([]int{2, 2}, 3, 0, 0, 2))},
+		{Op: "ScatterElements", Attrs: onnx.NewAttrs("reduction", "max", "axis", 1), In: Vals(Distinct(1, -2, 0.3, 3, 4), I64([]int{2, 2}, 1, 1, 2, -1), Distinct(2, -2.1, 0.9, 2, 2))},
+		{Op: "ScatterElements", Attrs: onnx.NewAttrs("reduction", "min", "axis", 1), In: Vals(Distinct(1, -2, 0.3, 3, 4), I64([]int{2, 2}, 1, 1, 2, -1), Distinct(2, -2.1, 0.9, 2, 2))},
+	})
+}

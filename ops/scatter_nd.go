@@ -3,6 +3,8 @@ package ops
 import (
 	"fmt"
 	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // ScatterND: a copy of data in which each block that a tuple of indices names
@@ -17,6 +19,7 @@ func init() {
 		Numerics: Rounding,
 		// 16 added reduction, 18 its min and max.
 		Versions: []Version{{Since: 11, In: N(3), Out: N(1), InPlace: []int{0}, Infer: inferFirst, Build: buildScatterND}},
+		Grad:     gradScatterND,
 	})
 }
 
@@ -39,4 +42,12 @@ func buildScatterND(b *BuildContext) (Kernel, error) {
 		return bytewise(k, 0), nil
 	}
 	return k, nil
+}
+
+func gradScatterND(c *GradContext) []*onnx.Value {
+	return c.gradScatter(func(v *onnx.Value) *onnx.Value {
+		return c.Op("GatherND", nil, v, c.X(1))
+	}, func(data, updates *onnx.Value, reduction string) *onnx.Value {
+		return c.Op("ScatterND", onnx.NewAttrs("reduction", reduction), data, c.X(1), updates)
+	})
 }

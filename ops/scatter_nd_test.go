@@ -25,3 +25,14 @@ func TestScatterND(t *testing.T) {
 		{Op: "ScatterND", In: Vals(x, I64([]int{1, 2}, 0, 0), I64(nil, 9)), Want: Vals(x), Err: "tuples of 2"},
 	})
 }
+
+func TestScatterNDGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "ScatterND", Attrs: onnx.NewAttrs("reduction", "none"), In: Vals(Normal(1, 3, 4), I64([]int{2, 1}, 1, 0), Normal(2, 2, 4))},
+		{Op: "ScatterND", Attrs: onnx.NewAttrs("reduction", "add"), In: Vals(Normal(1, 3, 4), I64([]int{2, 1}, 1, 1), Normal(2, 2, 4))},
+		{Op: "ScatterND", Attrs: onnx.NewAttrs("reduction", "mul"), In: Vals(Normal(1, 3, 4), I64([]int{2, 1}, 1, 1), Normal(2, 2, 4))},
+		{Op: "ScatterND", Attrs: onnx.NewAttrs("reduction", "mul"), In: Vals(F64([]int{3, 4}, 0, 2, 0, 4, 5, 0, 7, 8, 9, 1, 2, 3), I64([]int{2, 1}, 1, 1), F64([]int{2, 4}, 3, 0, 0, 2, 1, 2, 0, 3))},
+		{Op: "ScatterND", Attrs: onnx.NewAttrs("reduction", "max"), In: Vals(Distinct(1, -2, 0.3, 3, 4), I64([]int{2, 1}, 1, 1), Distinct(2, -2.1, 0.7, 2, 4))},
+		{Op: "ScatterND", Attrs: onnx.NewAttrs("reduction", "min"), In: Vals(Distinct(1, -2, 0.3, 3, 4), I64([]int{2, 1}, 1, 1), Distinct(2, -2.1, 0.7, 2, 4))},
+	})
+}

@@ -21,6 +21,9 @@ func init() {
 			// 6 gave the defaults more digits.
 			{Since: 6, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildSelu(1.67326319217681884765625, 1.05070102214813232421875)},
 		},
+		Grad: gradActivation("Selu", func(c *GradContext) (float32, float32) {
+			return c.Attr.Float("alpha", 1.67326319217681884765625), c.Attr.Float("gamma", 1.05070102214813232421875)
+		}),
 	})
 }
 

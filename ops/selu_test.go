@@ -38,3 +38,10 @@ func TestSelu(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestSeluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Selu", In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+		{Op: "Selu", Attrs: onnx.NewAttrs("alpha", float32(0.5), "gamma", float32(2)), In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+	})
+}

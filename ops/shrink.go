@@ -13,6 +13,7 @@ func init() {
 		Name:     "Shrink",
 		Numerics: Rounding,
 		Versions: unaryVersions(9, buildShrink),
+		Grad:     gradActivation("Shrink", alphaOnly("lambd", 0.5)),
 	})
 }
 

@@ -20,3 +20,10 @@ func TestShrink(t *testing.T) {
 		{Op: "Shrink", In: Vals(Of([]int{1}, "a")), Want: Vals(I32([]int{1}, 0)), Err: "not supported"},
 	})
 }
+
+func TestShrinkGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Shrink", Attrs: onnx.NewAttrs("bias", float32(0.25)), In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+		{Op: "Shrink", Attrs: onnx.NewAttrs("lambd", float32(0.8)), In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+	})
+}

@@ -2,7 +2,6 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
-	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Sigmoid: Y = 1 / (1 + e^-X), element-wise.
@@ -18,6 +17,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Sigmoid, mapLoop(sigmoid64)) })),
-		Grad:     gradUnary(func(c *GradContext, _, y *onnx.Value) *onnx.Value { return c.Times(y, c.Minus(c.Scalar(1), y)) }),
+		Grad:     gradActivation("Sigmoid", nil),
 	})
 }

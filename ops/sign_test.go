@@ -39,3 +39,9 @@ func TestSign(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestSignGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Sign", In: Vals(F64([]int{2, 3}, -2.4, -0.7, -0.1, 0.2, 0.9, 3.7)), Flat: []int{0}},
+	})
+}

@@ -2,6 +2,8 @@ package ops
 
 import (
 	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Sin: output = sin(input), element-wise, in radians.
@@ -17,5 +19,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(7, buildTable(mathKernels(math.Sin))),
+		Grad:     gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value { return c.Op("Cos", nil, x) }),
 	})
 }

@@ -30,3 +30,9 @@ func TestSin(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestSinGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Sin", In: Vals(Normal(1, 3, 4))},
+	})
+}

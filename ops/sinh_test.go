@@ -30,3 +30,9 @@ func TestSinh(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestSinhGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Sinh", In: Vals(Normal(1, 3, 4))},
+	})
+}

@@ -23,6 +23,7 @@ func init() {
 			// 10 made starts, ends and axes inputs and added steps; 11 allowed negative axes.
 			{Since: 10, In: Arity{3, 5}, Out: N(1), Infer: inferSlice, Build: buildSlice},
 		},
+		Grad: gradSlice,
 	})
 }
 
@@ -212,26 +213,33 @@ func inferSliceOf(c *InferContext, starts, ends []onnx.Dim, axes, steps []int) e
 	return nil
 }
 
-func sliceTensor(c *Call, starts, ends, axes, steps []int) error {
-	x := c.T(0)
-	s := x.Shape()
-	axes, steps, err := sliceArgs(c.Dims, len(s), starts, ends, axes, steps)
+// sliceSpan returns the shape of a slice of a tensor of shape s, the strides with
+// which it lies there, and where it begins, valid until the call ends.
+func sliceSpan(c *Call, s, starts, ends, axes, steps []int) (shape, strides []int, from int, err error) {
+	axes, steps, err = sliceArgs(c.Dims, len(s), starts, ends, axes, steps)
 	if err != nil {
-		return err
+		return nil, nil, 0, err
 	}
-	shape := c.list(s...)
-	ss := c.strides(s)
-	from := 0
+	shape, strides = c.list(s...), c.strides(s)
 	for i, a := range axes {
 		at, k := sliceDim(s[a], starts[i], ends[i], steps[i])
 		shape[a] = k
 		if k == 0 {
 			continue
 		}
-		from += at * ss[a]
+		from += at * strides[a]
 		if k > 1 {
-			ss[a] *= steps[i]
+			strides[a] *= steps[i]
 		}
+	}
+	return shape, strides, from, nil
+}
+
+func sliceTensor(c *Call, starts, ends, axes, steps []int) error {
+	x := c.T(0)
+	shape, ss, from, err := sliceSpan(c, x.Shape(), starts, ends, axes, steps)
+	if err != nil {
+		return err
 	}
 	y := c.Output(0, x.DType(), shape...)
 	if y.Len() > 0 {
@@ -257,4 +265,9 @@ func buildSlice(*BuildContext) (Kernel, error) {
 		}
 		return sliceTensor(c, args[0], args[1], args[2], args[3])
 	}, 0), nil
+}
+
+// gradSlice: zeros with dY where the slice is.
+func gradSlice(c *GradContext) []*onnx.Value {
+	return []*onnx.Value{c.Ops(Private, "SliceGrad", nil, 1, c.DOut[0], c.shapeOf(c.X(0)), c.X(1), c.X(2), c.X(3), c.X(4))[0]}
 }

@@ -33,3 +33,10 @@ func TestSlice(t *testing.T) {
 		{Op: "Slice", In: Vals(v, I64(nil, 0, 0), I64(nil, 1, 1)), Want: Vals(v), Err: "data has rank 1"},
 	})
 }
+
+func TestSliceGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Slice", In: Vals(Normal(1, 4, 5), I64([]int{2}, 1, 0), I64([]int{2}, 3, 9))},
+		{Op: "Slice", In: Vals(Normal(1, 4, 5), I64([]int{1}, -1), I64([]int{1}, -9), I64([]int{1}, 1), I64([]int{1}, -2))},
+	})
+}

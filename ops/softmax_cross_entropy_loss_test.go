@@ -35,3 +35,13 @@ func TestSoftmaxCrossEntropyLoss(t *testing.T) {
 		{Op: "SoftmaxCrossEntropyLoss", In: Vals(X, T), Want: Vals(scalar(0)), Err: "target has class 5, want 0 to 2"},
 	})
 }
+
+func TestSoftmaxCrossEntropyLossGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "SoftmaxCrossEntropyLoss", In: Vals(Normal(1, 4, 5), I64([]int{4}, 1, 0, 4, 1))},
+		{Op: "SoftmaxCrossEntropyLoss", Outs: 2, Attrs: onnx.NewAttrs("reduction", "none", "ignore_index", -100), In: Vals(Normal(1, 4, 3), I64([]int{4}, 1, 0, -100, 1))},
+		{Op: "SoftmaxCrossEntropyLoss", Outs: 2, Silent: []int{0}, In: Vals(Normal(1, 4, 3), I64([]int{4}, 1, 0, 2, 1))},
+		{Op: "SoftmaxCrossEntropyLoss", Attrs: onnx.NewAttrs("reduction", "sum"), In: Vals(Normal(1, 2, 3, 4), I64([]int{2, 4}, 1, 0, 2, 1, 0, 0, 1, 2))},
+		{Op: "SoftmaxCrossEntropyLoss", Attrs: onnx.NewAttrs("ignore_index", 1), In: Vals(Normal(1, 4, 3), I64([]int{4}, 1, 0, 2, 1))},
+	})
+}

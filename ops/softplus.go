@@ -17,5 +17,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: plainVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Softplus, mapLoop(softplus64)) })),
+		Grad:     gradActivation("Softplus", nil),
 	})
 }

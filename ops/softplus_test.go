@@ -30,3 +30,9 @@ func TestSoftplus(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestSoftplusGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Softplus", In: Vals(Normal(1, 3, 4))},
+	})
+}

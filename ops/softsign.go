@@ -13,5 +13,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: plainVersions(1, buildTable(floatKernels(softsignLoop[float32], softsignLoop[float64]))),
+		Grad:     gradActivation("Softsign", nil),
 	})
 }

@@ -30,3 +30,9 @@ func TestSoftsign(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestSoftsignGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Softsign", In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+	})
+}

@@ -18,3 +18,9 @@ func TestSpaceToDepth(t *testing.T) {
 		{Op: "SpaceToDepth", Attrs: a("blocksize", -1), In: Vals(x), Want: Vals(x), Err: "blocksize"},
 	})
 }
+
+func TestSpaceToDepthGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "SpaceToDepth", Attrs: onnx.NewAttrs("blocksize", 2), In: Vals(Normal(1, 2, 3, 4, 6))},
+	})
+}

@@ -26,6 +26,7 @@ func init() {
 			{Since: 13, In: Arity{1, 2}, Out: Arity{1, Many}, Infer: inferSplit13, Build: buildSplit13},
 			{Since: 18, In: Arity{1, 2}, Out: Arity{1, Many}, Infer: inferSplit18, Build: buildSplit18},
 		},
+		Grad: gradSplit,
 	})
 }
 
@@ -204,4 +205,15 @@ func splitKernel(b *BuildContext, attr []int, uneven bool) Kernel {
 		}
 		return nil
 	}, all...)
+}
+
+// gradSplit: the pieces joined again, with zeros for those without a gradient.
+func gradSplit(c *GradContext) []*onnx.Value {
+	pieces := make([]*onnx.Value, len(c.DOut))
+	for i, d := range c.DOut {
+		if pieces[i] = d; d == nil {
+			pieces[i] = c.Zeros(c.Save(i))
+		}
+	}
+	return []*onnx.Value{c.Op("Concat", onnx.NewAttrs("axis", c.Attr.Int("axis", 0)), pieces...)}
 }

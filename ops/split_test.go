@@ -29,3 +29,10 @@ func TestSplit(t *testing.T) {
 		{Op: "Split", Attrs: a("num_outputs", 3), In: Vals(v), Want: Vals(v, v), Err: "2 outputs"},
 	})
 }
+
+func TestSplitGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Split", Attrs: onnx.NewAttrs("axis", -1), Outs: 3, In: Vals(Normal(1, 2, 6), I64([]int{3}, 1, 3, 2))},
+		{Op: "Split", Attrs: onnx.NewAttrs("num_outputs", 2), Outs: 2, Silent: []int{0}, In: Vals(Normal(1, 5, 2))},
+	})
+}

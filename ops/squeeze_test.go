@@ -22,3 +22,10 @@ func TestSqueeze(t *testing.T) {
 		{Op: "Squeeze", In: Vals(x, I64(nil, 0, -3)), Want: Vals(x), Err: "given twice"},
 	})
 }
+
+func TestSqueezeGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Squeeze", In: Vals(Normal(1, 2, 1, 3), I64([]int{1}, 1))},
+		{Op: "Squeeze", In: Vals(Normal(1, 2, 1, 3))},
+	})
+}

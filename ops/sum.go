@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -24,5 +25,6 @@ func init() {
 				tensor.Float64: variadicKernel(addPair[float64](), nil),
 			})
 		})),
+		Grad: func(c *GradContext) []*onnx.Value { return c.sumToEach(c.DOut[0]) },
 	})
 }

@@ -21,3 +21,10 @@ func TestSum(t *testing.T) {
 		{Op: "Sum", In: Vals(I32([]int{1}, 1), I32([]int{1}, 1)), Want: Vals(I32([]int{1}, 0)), Err: "not supported"},
 	})
 }
+
+func TestSumGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Sum", In: Vals(Normal(1, 2, 3), Normal(2, 3), Normal(3, 2, 1))},
+		{Op: "Sum", In: Vals(Normal(1, 2))},
+	})
+}

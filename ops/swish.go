@@ -17,6 +17,7 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(24, buildSwish),
+		Grad:     gradActivation("Swish", alphaOnly("alpha", 1)),
 	})
 }
 

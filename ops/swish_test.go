@@ -31,3 +31,10 @@ func TestSwish(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestSwishGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Swish", In: Vals(Normal(1, 3, 4))},
+		{Op: "Swish", Attrs: onnx.NewAttrs("alpha", float32(1.5)), In: Vals(Normal(1, 3, 4))},
+	})
+}

@@ -2,6 +2,8 @@ package ops
 
 import (
 	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Tan: output = tan(input), element-wise, in radians.
@@ -17,5 +19,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(7, buildTable(mathKernels(math.Tan))),
+		Grad:     gradUnary(func(c *GradContext, _, y *onnx.Value) *onnx.Value { return c.onePlusSquare(y) }),
 	})
 }

@@ -30,3 +30,9 @@ func TestTan(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestTanGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Tan", In: Vals(Between(1, -1.2, 1.2, 3, 4))},
+	})
+}

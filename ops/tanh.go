@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
-	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Tanh: output = tanh(input), element-wise.
@@ -20,6 +19,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Tanh, mapLoop(math.Tanh)) })),
-		Grad:     gradUnary(func(c *GradContext, _, y *onnx.Value) *onnx.Value { return c.Minus(c.Scalar(1), c.Times(y, y)) }),
+		Grad:     gradActivation("Tanh", nil),
 	})
 }

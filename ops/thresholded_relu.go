@@ -13,6 +13,7 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(10, buildThresholdedRelu),
+		Grad:     gradActivation("ThresholdedRelu", alphaOnly("alpha", 1)),
 	})
 }
 

@@ -37,3 +37,9 @@ func TestThresholdedRelu(t *testing.T) {
 	})
 	_ = math.Pi
 }
+
+func TestThresholdedReluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "ThresholdedRelu", Attrs: onnx.NewAttrs("alpha", float32(0.5)), In: Vals(F64([]int{2, 3}, -2.5, -0.7, -0.1, 0.2, 0.9, 3.7))},
+	})
+}

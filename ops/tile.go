@@ -21,6 +21,7 @@ func init() {
 			{Since: 1, In: N(3), Out: N(1), Infer: inferTile1, Build: buildTile1},
 			{Since: 6, In: N(2), Out: N(1), Infer: inferTile, Build: buildTile},
 		},
+		Grad: gradTile,
 	})
 }
 
@@ -153,4 +154,25 @@ func tileTensor(c *Call, rep []int) error {
 	}
 	moverOf(x.DType()).copy(c.P, y, x, l)
 	return nil
+}
+
+// gradTile: the sum over the repetitions, which are dimensions of their own in
+// [repeats[0], d0, repeats[1], d1, …].
+func gradTile(c *GradContext) []*onnx.Value {
+	x := c.X(0)
+	if !x.Type.Ranked {
+		c.Fail(fmt.Errorf("input is %v, want a known rank", x.Type))
+		return nil
+	}
+	if len(x.Type.Dims) == 0 {
+		return []*onnx.Value{c.DOut[0]}
+	}
+	last := c.Ints(-1)
+	pairs := c.Op("Concat", onnx.NewAttrs("axis", 1), c.Op("Unsqueeze", nil, c.X(1), last), c.Op("Unsqueeze", nil, c.shapeOf(x), last))
+	apart := c.Op("Reshape", onnx.NewAttrs("allowzero", 1), c.DOut[0], c.Op("Reshape", nil, pairs, last))
+	axes := make([]int, len(x.Type.Dims))
+	for i := range axes {
+		axes[i] = 2 * i
+	}
+	return []*onnx.Value{c.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), apart, c.Ints(axes...))}
 }

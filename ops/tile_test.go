@@ -21,3 +21,10 @@ func TestTile(t *testing.T) {
 		{Op: "Tile", In: Vals(x, I64(nil, 1<<62, 1<<62)), Want: Vals(x), Err: "impossible size", Const: []int{}},
 	})
 }
+
+func TestTileGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Tile", In: Vals(Normal(1, 2, 3), I64([]int{2}, 3, 2))},
+		{Op: "Tile", In: Vals(Normal(1, 3), I64([]int{1}, 1))},
+	})
+}

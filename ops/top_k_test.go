@@ -94,3 +94,10 @@ func TestTopKLong(t *testing.T) {
 		}
 	}
 }
+
+func TestTopKGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "TopK", Outs: 2, In: Vals(Distinct(1, -2, 0.3, 3, 4), I64([]int{1}, 2))},
+		{Op: "TopK", Outs: 2, Attrs: onnx.NewAttrs("axis", 0, "largest", 0), In: Vals(Distinct(1, -2, 0.3, 3, 4), I64([]int{1}, 2))},
+	})
+}

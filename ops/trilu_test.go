@@ -24,3 +24,10 @@ func TestTrilu(t *testing.T) {
 		{Op: "Trilu", In: Vals(I64(nil, 1)), Want: Vals(x), Err: "at least 2"},
 	})
 }
+
+func TestTriluGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Trilu", In: Vals(Normal(1, 2, 3, 4))},
+		{Op: "Trilu", Attrs: onnx.NewAttrs("upper", 0), In: Vals(Normal(1, 4, 3), I64([]int{}, 1))},
+	})
+}

@@ -19,6 +19,7 @@ func init() {
 			// 11 allowed negative axes, 13 made axes an input.
 			{Since: 13, In: N(2), Out: N(1), Infer: inferUnsqueeze, Build: buildUnsqueeze},
 		},
+		Grad: func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Like(c.DOut[0], c.X(0))} },
 	})
 }
 

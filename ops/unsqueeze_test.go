@@ -21,3 +21,9 @@ func TestUnsqueeze(t *testing.T) {
 		{Op: "Unsqueeze", In: Vals(x, I64(nil, 0, 0)), Want: Vals(x), Err: "given twice"},
 	})
 }
+
+func TestUnsqueezeGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Unsqueeze", In: Vals(Normal(1, 2, 3), I64([]int{2}, 0, -1))},
+	})
+}

@@ -25,3 +25,10 @@ func TestWhere(t *testing.T) {
 		{Op: "Where", In: Vals(cond, F32([]int{3}, 1, 2, 3), F32([]int{1}, 2)), Want: Vals(cond), Err: "3"},
 	})
 }
+
+func TestWhereGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Where", In: Vals(Of([]int{2, 2}, true, false, false, true), Normal(1, 2, 2), Normal(2, 2))},
+		{Op: "Where", In: Vals(Of([]int{2}, true, false), Normal(1, 3, 1), Normal(2))},
+	})
+}
