@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -25,6 +26,7 @@ func init() {
 	register(&Op{
 		Name:     "AveragePool",
 		Numerics: Rounding,
+		Grad:     gradAveragePool,
 		Versions: []Version{
 			version(1, func(a *attrs) averageParams { return averageParams{windowParams: readWindow(a)} }),
 			version(7, func(a *attrs) averageParams {
@@ -87,4 +89,8 @@ func (w *window) padded() [][]int {
 		}
 	}
 	return counts
+}
+
+func gradAveragePool(c *GradContext) []*onnx.Value {
+	return c.Ops(Private, "AveragePoolGrad", c.Node().Attrs, 1, c.DOut[0], c.X(0))
 }

@@ -32,3 +32,13 @@ func TestAveragePool(t *testing.T) {
 		{Op: "AveragePool", Attrs: at("kernel_shape", []int{2}), In: Vals(I64([]int{1, 1, 2}, 1, 2)), Want: Vals(x), Err: "element type int64"},
 	})
 }
+
+func TestAveragePoolGradient(t *testing.T) {
+	at := onnx.NewAttrs
+	Gradients(t, []GradCase{
+		{Op: "AveragePool", Attrs: at("kernel_shape", []int{2}), In: Vals(Normal(1, 2, 3, 7))},
+		{Op: "AveragePool", Attrs: at("kernel_shape", []int{3, 3}, "strides", []int{2, 2}, "pads", []int{1, 1, 1, 1}), In: Vals(Normal(2, 2, 2, 6, 5))},
+		{Op: "AveragePool", Attrs: at("kernel_shape", []int{3, 3}, "strides", []int{2, 2}, "pads", []int{1, 0, 1, 2}, "count_include_pad", 1, "ceil_mode", 1), In: Vals(Normal(3, 2, 2, 6, 5))},
+		{Op: "AveragePool", Attrs: at("kernel_shape", []int{2, 2, 2}, "dilations", []int{1, 2, 1}, "auto_pad", "SAME_LOWER"), In: Vals(Normal(4, 1, 2, 3, 4, 3))},
+	})
+}

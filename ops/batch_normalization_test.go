@@ -60,3 +60,20 @@ func TestBatchNormalization(t *testing.T) {
 		{Op: "BatchNormalization", In: Vals(F32([]int{0, 2, 4}), p[1], p[2], p[3], p[4]), Want: Vals(F32([]int{0, 2, 4}))},
 	})
 }
+
+func TestBatchNormalizationGradient(t *testing.T) {
+	at := onnx.NewAttrs
+	stats := func(x *tensor.Tensor) []tensor.Value {
+		c := x.Dim(1)
+		return Vals(x, Normal(2, c), Normal(3, c), Normal(4, c), Between(5, 0.5, 2, c))
+	}
+	big := Normal(9, 2, 2, 35, 31) // more than one block of elements
+	Gradients(t, []GradCase{
+		{Name: "inference", Op: "BatchNormalization", Attrs: at("epsilon", 0.01), In: stats(Normal(1, 2, 3, 2, 5))},
+		{Name: "training", Op: "BatchNormalization", Attrs: at("training_mode", 1, "epsilon", 0.01), In: stats(Normal(1, 2, 3, 2, 5)), Flat: []int{3, 4}},
+		{Name: "training, vectors", Op: "BatchNormalization", Attrs: at("training_mode", 1), In: stats(Normal(1, 7, 3)), Flat: []int{3, 4}},
+		{Name: "training, blocks", Op: "BatchNormalization", Attrs: at("training_mode", 1), In: stats(big), Flat: []int{3, 4}},
+		{Name: "running statistics", Op: "BatchNormalization", Attrs: at("training_mode", 1, "momentum", 0.3), In: stats(Normal(1, 3, 2, 4)), Outs: 3},
+		{Name: "running statistics alone", Op: "BatchNormalization", Attrs: at("training_mode", 1, "momentum", 0.3), In: stats(Normal(1, 3, 2, 4)), Outs: 3, Silent: []int{0}},
+	})
+}

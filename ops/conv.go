@@ -30,6 +30,7 @@ func init() {
 				return buildConv(b, readConv(&b.attrs))
 			}},
 		},
+		Grad: gradConv(false),
 	})
 }
 
@@ -124,7 +125,10 @@ func convKernel[T conv.Float](p convParams) Kernel {
 
 // convWindow checks the shapes of X and W.
 func (p *convParams) convWindow(x, w *tensor.Tensor) (window, error) {
-	xs, ws := x.Shape(), w.Shape()
+	return p.convShapes(x.Shape(), w.Shape())
+}
+
+func (p *convParams) convShapes(xs, ws []int) (window, error) {
 	if len(xs) < 3 || len(ws) != len(xs) {
 		return window{}, fmt.Errorf("X has shape %v and W has shape %v, want [n c d…] and [m c/group k…]", xs, ws)
 	}

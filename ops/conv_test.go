@@ -79,3 +79,21 @@ func TestConv(t *testing.T) {
 		{Op: "Conv", In: Vals(ones(2, 2), ones(2, 2)), Want: Vals(x), Err: "want [n c d…]"},
 	})
 }
+
+func TestConvGradient(t *testing.T) {
+	at := onnx.NewAttrs
+	Gradients(t, []GradCase{
+		{Name: "1-D", Op: "Conv", Attrs: at("pads", []int{1, 0}, "strides", []int{2}), In: Vals(Normal(1, 2, 3, 8), Normal(2, 4, 3, 3), Normal(3, 4))},
+		{Name: "2-D", Op: "Conv", Attrs: at("pads", []int{1, 1, 1, 1}), In: Vals(Normal(1, 2, 4, 5, 6), Normal(2, 5, 4, 3, 3), Normal(3, 5))},
+		{Name: "3-D", Op: "Conv", Attrs: at("pads", []int{0, 1, 0, 1, 0, 1}), In: Vals(Normal(1, 1, 2, 3, 4, 3), Normal(2, 4, 2, 2, 3, 2))},
+		{Name: "4-D", Op: "Conv", In: Vals(Normal(1, 1, 2, 3, 2, 3, 2), Normal(2, 4, 2, 2, 1, 2, 2))},
+		{Name: "strides and dilations", Op: "Conv", Attrs: at("strides", []int{2, 3}, "dilations", []int{2, 1}, "pads", []int{2, 0, 1, 1}),
+			In: Vals(Normal(1, 2, 5, 9, 8), Normal(2, 6, 5, 3, 2))},
+		{Name: "groups", Op: "Conv", Attrs: at("group", 2, "pads", []int{1, 1, 1, 1}), In: Vals(Normal(1, 2, 8, 4, 4), Normal(2, 8, 4, 3, 3), Normal(3, 8))},
+		{Name: "depthwise", Op: "Conv", Attrs: at("group", 4, "strides", []int{2, 2}, "pads", []int{1, 1, 1, 1}), In: Vals(Normal(1, 2, 4, 5, 5), Normal(2, 8, 1, 3, 3))},
+		{Name: "same upper", Op: "Conv", Attrs: at("auto_pad", "SAME_UPPER", "strides", []int{2, 2}), In: Vals(Normal(1, 1, 4, 6, 7), Normal(2, 4, 4, 3, 2))},
+		{Name: "same lower", Op: "Conv", Attrs: at("auto_pad", "SAME_LOWER"), In: Vals(Normal(1, 1, 2, 4, 4), Normal(2, 2, 2, 2, 2))},
+		{Name: "cropped", Op: "Conv", Attrs: at("pads", []int{-1, 0, 0, -1}), In: Vals(Normal(1, 2, 4, 5, 5), Normal(2, 4, 4, 2, 2))},
+		{Name: "rest at the end", Op: "Conv", Attrs: at("strides", []int{3, 3}), In: Vals(Normal(1, 1, 4, 6, 7), Normal(2, 4, 4, 2, 2))},
+	})
+}

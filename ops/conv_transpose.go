@@ -31,6 +31,7 @@ func init() {
 			// 11 says what the defaults are, 22 added bfloat16.
 			{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: inferConvTranspose, Build: buildConvTranspose},
 		},
+		Grad: gradConv(true),
 	})
 }
 

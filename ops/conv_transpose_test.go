@@ -57,3 +57,14 @@ func TestConvTranspose(t *testing.T) {
 		{Op: "ConvTranspose", Attrs: at("output_shape", []int{9, 9}), In: Vals(x, w), Want: Vals(x), Err: "output_shape is [9 9]"},
 	})
 }
+
+func TestConvTransposeGradient(t *testing.T) {
+	at := onnx.NewAttrs
+	Gradients(t, []GradCase{
+		{Name: "1-D", Op: "ConvTranspose", Attrs: at("strides", []int{2}, "pads", []int{1, 0}), In: Vals(Normal(1, 2, 4, 5), Normal(2, 4, 3, 3), Normal(3, 3))},
+		{Name: "2-D", Op: "ConvTranspose", Attrs: at("strides", []int{2, 1}, "output_padding", []int{1, 0}), In: Vals(Normal(1, 2, 5, 3, 4), Normal(2, 5, 4, 3, 2), Normal(3, 4))},
+		{Name: "groups", Op: "ConvTranspose", Attrs: at("group", 2, "dilations", []int{2, 1}), In: Vals(Normal(1, 1, 4, 3, 4), Normal(2, 4, 2, 2, 2), Normal(3, 4))},
+		{Name: "output_shape", Op: "ConvTranspose", Attrs: at("output_shape", []int{7, 6}, "strides", []int{3, 2}), In: Vals(Normal(1, 1, 4, 2, 3), Normal(2, 4, 2, 3, 3))},
+		{Name: "same upper", Op: "ConvTranspose", Attrs: at("auto_pad", "SAME_UPPER", "strides", []int{2}), In: Vals(Normal(1, 1, 2, 4), Normal(2, 2, 2, 3))},
+	})
+}

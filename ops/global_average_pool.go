@@ -1,6 +1,9 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/internal/kernels/conv"
+import (
+	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // GlobalAveragePool: Y[n,c] is the mean of the plane X[n,c].
 //
@@ -13,6 +16,7 @@ func init() {
 	register(&Op{
 		Name:     "GlobalAveragePool",
 		Numerics: Rounding,
+		Grad:     gradGlobalAveragePool,
 		Versions: []Version{
 			// 22 added bfloat16.
 			{Since: 1, In: N(1), Out: N(1), Infer: inferGlobalPool, Build: func(b *BuildContext) (Kernel, error) {
@@ -36,4 +40,9 @@ func mean[T conv.Float](x []T) T {
 		s0 += float64(v)
 	}
 	return T((s0 + s1 + s2 + s3) / n)
+}
+
+// gradGlobalAveragePool: every element of a plane gets dY divided by their number.
+func gradGlobalAveragePool(c *GradContext) []*onnx.Value {
+	return []*onnx.Value{c.Expanded(c.Over(c.DOut[0], c.ratio(c.X(0), c.Y(0))), c.X(0))}
 }

@@ -16,3 +16,7 @@ func TestGlobalAveragePool(t *testing.T) {
 		{Op: "GlobalAveragePool", In: Vals(F32([]int{1, 1, 0})), Want: Vals(F32([]int{1}, 1)), Err: "want elements to pool"},
 	})
 }
+
+func TestGlobalAveragePoolGradient(t *testing.T) {
+	Gradients(t, []GradCase{{Op: "GlobalAveragePool", In: Vals(Normal(1, 2, 3, 4, 5))}, {Op: "GlobalAveragePool", In: Vals(Normal(1, 2, 3, 4))}})
+}

@@ -1,6 +1,9 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/internal/kernels/conv"
+import (
+	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // GlobalLpPool: Y[n,c] = (Σ |x|^p)^(1/p) over the plane X[n,c].
 //
@@ -19,6 +22,7 @@ func init() {
 	register(&Op{
 		Name:     "GlobalLpPool",
 		Numerics: Rounding,
+		Grad:     gradGlobalLpPool,
 		Versions: []Version{
 			{Since: 1, In: N(1), Out: N(1), Infer: inferGlobalPool, Build: func(b *BuildContext) (Kernel, error) {
 				return build(b, float64(b.Float("p", 2)))
@@ -29,4 +33,10 @@ func init() {
 			}},
 		},
 	})
+}
+
+// gradGlobalLpPool: dX = dY·Y^(1-p)·sign(x)·|x|^(p-1).
+func gradGlobalLpPool(c *GradContext) []*onnx.Value {
+	f, slope := c.normSlope(c.DOut[0], c.X(0), c.Y(0), c.Attr.Int("p", 2))
+	return []*onnx.Value{c.Times(f, slope)}
 }

@@ -16,3 +16,10 @@ func TestGlobalLpPool(t *testing.T) {
 		{Op: "GlobalLpPool", Attrs: onnx.NewAttrs("p", 0), In: Vals(x), Want: Vals(x), Err: "p is 0"},
 	})
 }
+
+func TestGlobalLpPoolGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "GlobalLpPool", In: Vals(Normal(1, 2, 3, 4))},
+		{Op: "GlobalLpPool", Attrs: onnx.NewAttrs("p", 3), In: Vals(Normal(2, 2, 3, 2, 2))},
+	})
+}

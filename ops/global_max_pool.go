@@ -1,6 +1,9 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/internal/kernels/conv"
+import (
+	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // GlobalMaxPool: Y[n,c] is the largest element of the plane X[n,c], NaN if it
 // has one.
@@ -13,6 +16,7 @@ import "github.com/gneiss-run/gneiss/internal/kernels/conv"
 func init() {
 	register(&Op{
 		Name: "GlobalMaxPool",
+		Grad: gradGlobalMaxPool,
 		Versions: []Version{
 			// 22 added bfloat16.
 			{Since: 1, In: N(1), Out: N(1), Infer: inferGlobalPool, Build: func(b *BuildContext) (Kernel, error) {
@@ -30,4 +34,11 @@ func largest[T conv.Float](x []T) T {
 		}
 	}
 	return m
+}
+
+// gradGlobalMaxPool: the elements of a plane that equal the largest share dY.
+func gradGlobalMaxPool(c *GradContext) []*onnx.Value {
+	x, d := c.X(0), c.DOut[0]
+	largest := c.Op("CastLike", nil, c.Op("Equal", nil, x, c.Y(0)), d)
+	return []*onnx.Value{c.Times(largest, c.Over(d, c.SumTo(largest, d)))}
 }

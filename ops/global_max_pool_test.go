@@ -14,3 +14,7 @@ func TestGlobalMaxPool(t *testing.T) {
 		{Op: "GlobalMaxPool", In: Vals(F32([]int{2}, 1, 2)), Want: Vals(F32([]int{1}, 1)), Err: "want [n c d…]"},
 	})
 }
+
+func TestGlobalMaxPoolGradient(t *testing.T) {
+	Gradients(t, []GradCase{{Op: "GlobalMaxPool", In: Vals(Distinct(1, -3, 0.1, 2, 3, 4, 2))}})
+}

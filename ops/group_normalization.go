@@ -11,7 +11,7 @@ import "fmt"
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__GroupNormalization.html (18, 21)
 func init() {
-	register(&Op{Name: "GroupNormalization", Numerics: Rounding, Versions: []Version{
+	register(&Op{Name: "GroupNormalization", Numerics: Rounding, Grad: gradGroupNorm(true), Versions: []Version{
 		{Since: 18, In: N(3), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildGroupNormalization(true)},
 		{Since: 21, In: N(3), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildGroupNormalization(false)},
 	}})

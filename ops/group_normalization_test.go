@@ -24,3 +24,10 @@ func TestGroupNormalization(t *testing.T) {
 		{Op: "GroupNormalization", In: Vals(F32(shape, x...), F32([]int{4}, s...), F32([]int{4}, b...)), Want: Vals(F32(shape, x...)), Err: "\"num_groups\" is 0"},
 	})
 }
+
+func TestGroupNormalizationGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "GroupNormalization", Attrs: onnx.NewAttrs("num_groups", 2), In: Vals(Normal(1, 2, 4, 3, 2), Normal(2, 4), Normal(3, 4))},
+		{Op: "GroupNormalization", Attrs: onnx.NewAttrs("num_groups", 2), In: Vals(Normal(1, 3, 6), Normal(2, 6), Normal(3, 6))},
+	})
+}

@@ -7,7 +7,7 @@ package ops
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__InstanceNormalization.html
 func init() {
-	register(&Op{Name: "InstanceNormalization", Numerics: Rounding, Versions: []Version{
+	register(&Op{Name: "InstanceNormalization", Numerics: Rounding, Grad: gradGroupNorm(false), Versions: []Version{
 		// 6 dropped consumed_inputs, 22 added bfloat16.
 		{Since: 1, In: N(3), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildInstanceNormalization},
 	}})

@@ -23,3 +23,7 @@ func TestInstanceNormalization(t *testing.T) {
 		{Op: "InstanceNormalization", In: Vals(F32(shape, x...), F32([]int{2}, 1, 2), F32([]int{3}, b...)), Want: Vals(F32(shape, x...)), Err: "scale has shape [2], want [3]"},
 	})
 }
+
+func TestInstanceNormalizationGradient(t *testing.T) {
+	Gradients(t, []GradCase{{Op: "InstanceNormalization", Attrs: onnx.NewAttrs("epsilon", 0.01), In: Vals(Normal(1, 2, 3, 4, 2), Normal(2, 3), Normal(3, 3))}})
+}

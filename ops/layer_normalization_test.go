@@ -5,6 +5,7 @@ import (
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 func TestLayerNormalization(t *testing.T) {
@@ -37,5 +38,18 @@ func TestLayerNormalization(t *testing.T) {
 		{Op: "LayerNormalization", In: Vals(F32([]int{0, 4}), F32([]int{4}, s...)), Want: Vals(F32([]int{0, 4}))},
 		{Op: "LayerNormalization", In: Vals(F32(shape, x...), F32([]int{3}, 1, 2, 3)), Want: Vals(F32(shape, x...)), Err: "Scale has shape [3], want one that broadcasts to [2 3 4]"},
 		{Op: "LayerNormalization", In: Vals(F32(shape, x...), F32([]int{4}, s...)), Attrs: onnx.NewAttrs("axis", 3), Want: Vals(F32(shape, x...), nil), Err: "axis 3 is not in [-3, 2]"},
+	})
+}
+
+func TestLayerNormalizationGradient(t *testing.T) {
+	at := onnx.NewAttrs
+	stash := int(tensor.Float64)
+	Gradients(t, []GradCase{
+		{Op: "LayerNormalization", In: Vals(Normal(1, 4, 9), Normal(2, 9), Normal(3, 9))},
+		{Op: "LayerNormalization", Attrs: at("axis", 1, "epsilon", 0.01), In: Vals(Normal(1, 4, 3, 5), Normal(2, 3, 5))},
+		{Name: "broadcast scale", Op: "LayerNormalization", Attrs: at("axis", -2), In: Vals(Normal(1, 4, 3, 5), Normal(2, 5), Normal(3, 3, 1))},
+		{Name: "scale by row", Op: "LayerNormalization", In: Vals(Normal(1, 4, 5), Normal(2, 4, 1), Normal(3, 4, 5))},
+		{Name: "many rows", Op: "LayerNormalization", In: Vals(Normal(1, 900, 40), Normal(2, 40), Normal(3, 40))},
+		{Name: "statistics", Op: "LayerNormalization", Attrs: at("stash_type", stash), In: Vals(Normal(1, 3, 6), Normal(2, 6)), Outs: 3, Only64: true},
 	})
 }

@@ -3,6 +3,8 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/onnx"
+
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -13,7 +15,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LpNormalization.html
 func init() {
-	register(&Op{Name: "LpNormalization", Numerics: Rounding, Versions: []Version{
+	register(&Op{Name: "LpNormalization", Numerics: Rounding, Grad: gradLpNormalization, Versions: []Version{
 		// 22 added bfloat16.
 		{Since: 1, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildLpNormalization},
 	}})
@@ -60,4 +62,19 @@ func lpNormKernel[T floating](axis, p int) Kernel {
 		done()
 		return nil
 	}
+}
+
+// gradLpNormalization: with n the norm and y = x/n, dX = (dY - s·Σ dY·y) / n
+// where s is the slope of n: y for p 2, sign(x) for p 1; 0 where n is 0.
+func gradLpNormalization(c *GradContext) []*onnx.Value {
+	x, d := c.X(0), c.DOut[0]
+	axis, keep := c.Ints(c.Attr.Int("axis", -1)), onnx.NewAttrs("keepdims", 1)
+	reduce, slope := "ReduceL2", c.Y(0)
+	if c.Attr.Int("p", 2) == 1 {
+		reduce, slope = "ReduceL1", c.Op("Sign", nil, x)
+	}
+	n := c.Op(reduce, keep, x, axis)
+	sum := c.Op("ReduceSum", keep, c.Times(d, c.Y(0)), axis)
+	dx := c.Over(c.Minus(d, c.Times(slope, sum)), n)
+	return []*onnx.Value{c.Op("Where", nil, c.Op("Equal", nil, n, c.Scalar(0)), c.Scalar(0), dx)}
 }

@@ -17,3 +17,10 @@ func TestLpNormalization(t *testing.T) {
 		{Op: "LpNormalization", In: Vals(x), Attrs: onnx.NewAttrs("axis", 2), Want: Vals(x), Err: "axis 2"},
 	})
 }
+
+func TestLpNormalizationGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "LpNormalization", In: Vals(Normal(1, 3, 4))},
+		{Op: "LpNormalization", Attrs: onnx.NewAttrs("p", 1, "axis", 1), In: Vals(Normal(2, 2, 4, 3))},
+	})
+}

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -22,6 +23,7 @@ func init() {
 	register(&Op{
 		Name:     "LpPool",
 		Numerics: Rounding,
+		Grad:     gradLpPool,
 		Versions: []Version{
 			version(1, func(a *attrs) lpPoolParams { return lpPoolParams{readWindow(a), float64(a.Float("p", 2))} }),
 			// 11 says what the defaults are.
@@ -61,4 +63,11 @@ func lpPoolKernel[T conv.Float](p lpPoolParams) Kernel {
 		conv.LpPool(c.P, x.Dim(0)*x.Dim(1), &w.Window, tensor.Data[T](x), tensor.Data[T](y), p.p)
 		return nil
 	}
+}
+
+// gradLpPool: dX = sign(x)·|x|^(p-1) · Σ dY·Y^(1-p) over the windows that see x.
+func gradLpPool(c *GradContext) []*onnx.Value {
+	f, slope := c.normSlope(c.DOut[0], c.X(0), c.Y(0), c.Attr.Int("p", 2))
+	as := c.Node().Attrs.Without("p").Set("sum", int64(1))
+	return []*onnx.Value{c.Times(slope, c.Ops(Private, "AveragePoolGrad", as, 1, f, c.X(0))[0])}
 }

@@ -21,3 +21,12 @@ func TestLpPool(t *testing.T) {
 		{Op: "LpPool", Attrs: at("kernel_shape", []int{2}, "p", 0), In: Vals(x), Want: Vals(x), Err: "p is 0"},
 	})
 }
+
+func TestLpPoolGradient(t *testing.T) {
+	at := onnx.NewAttrs
+	Gradients(t, []GradCase{
+		{Op: "LpPool", Attrs: at("kernel_shape", []int{3}, "strides", []int{2}), In: Vals(Normal(1, 2, 3, 7))},
+		{Op: "LpPool", Attrs: at("kernel_shape", []int{2, 2}, "pads", []int{1, 0, 0, 1}, "p", 1), In: Vals(Normal(2, 1, 2, 4, 5))},
+		{Op: "LpPool", Attrs: at("kernel_shape", []int{3, 2}, "dilations", []int{1, 2}, "p", 3), In: Vals(Normal(3, 1, 2, 4, 5))},
+	})
+}

@@ -3,6 +3,8 @@ package ops
 import (
 	"fmt"
 	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // LRN: Y = X / (bias + alpha/size * Σ X²)^beta, the sum over the channels from
@@ -14,7 +16,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LRN.html
 func init() {
-	register(&Op{Name: "LRN", Numerics: Rounding, Versions: []Version{
+	register(&Op{Name: "LRN", Numerics: Rounding, Grad: gradLRN, Versions: []Version{
 		// 13 added bfloat16.
 		{Since: 1, In: N(1), Out: N(1), Infer: inferSame, Build: buildLRN},
 	}})
@@ -79,4 +81,25 @@ func lrnKernel[T floating](l lrn) Kernel {
 		done()
 		return nil
 	}
+}
+
+// gradLRN: with s = bias + alpha/size·ΣX² over the channels around each,
+// dX = dY·s^-beta - 2·alpha·beta/size · X · Σ dY·X·s^(-beta-1) over the channels
+// whose sums have X's. Sums over channels are means with zeros for padding.
+func gradLRN(c *GradContext) []*onnx.Value {
+	x, d := c.X(0), c.DOut[0]
+	size := c.Attr.Int("size", 1)
+	alpha, beta, bias := float64(c.Attr.Float("alpha", 1e-4)), float64(c.Attr.Float("beta", 0.75)), float64(c.Attr.Float("bias", 1))
+	shape := func(start, end int) *onnx.Value { return c.Op("Shape", onnx.NewAttrs("start", start, "end", end), x) }
+	planes := c.Op("Concat", onnx.NewAttrs("axis", 0), shape(0, 1), c.Ints(1), shape(1, 2), c.Ints(-1))
+	mean := func(v *onnx.Value, before, after int) *onnx.Value {
+		m := c.Op("AveragePool", onnx.NewAttrs("kernel_shape", []int{size, 1}, "pads", []int{before, 0, after, 0}, "count_include_pad", 1),
+			c.Op("Reshape", nil, v, planes))
+		return c.Like(m, x)
+	}
+	before, after := (size-1)/2, size/2
+	s := c.Plus(c.Scaled(mean(c.Times(x, x), before, after), alpha), c.Scalar(bias))
+	direct := c.Times(d, c.Op("Pow", nil, s, c.Scalar(-beta)))
+	around := mean(c.Over(c.Times(direct, x), s), after, before)
+	return []*onnx.Value{c.Minus(direct, c.Times(x, c.Scaled(around, 2*alpha*beta)))}
 }

@@ -34,3 +34,10 @@ func TestLRN(t *testing.T) {
 		{Op: "LRN", In: Vals(F32([]int{1, 1}, 2)), Want: Vals(F32([]int{1}, 1)), Err: "\"size\" is 0"},
 	})
 }
+
+func TestLRNGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "LRN", Attrs: onnx.NewAttrs("size", 3, "alpha", 0.5), In: Vals(Normal(1, 2, 5, 2, 3))},
+		{Op: "LRN", Attrs: onnx.NewAttrs("size", 4, "alpha", 0.3, "beta", 0.5, "bias", 2.0), In: Vals(Normal(2, 2, 6, 3))},
+	})
+}

@@ -26,6 +26,7 @@ func init() {
 	}
 	register(&Op{
 		Name: "MaxPool",
+		Grad: gradMaxPool,
 		Versions: []Version{
 			version(1, 1, func(a *attrs) maxPoolParams { return maxPoolParams{windowParams: readWindow(a)} }),
 			version(8, 2, func(a *attrs) maxPoolParams {
@@ -81,4 +82,10 @@ func maxPoolKernel[T conv.Pooled](p maxPoolParams, least T) Kernel {
 		conv.MaxPool(c.P, x.Dim(0)*x.Dim(1), &w.Window, tensor.Data[T](x), tensor.Data[T](y), index, p.columns, least)
 		return nil
 	}
+}
+
+// gradMaxPool: each element of dY goes to the first of the largest elements.
+func gradMaxPool(c *GradContext) []*onnx.Value {
+	as := onnx.NewAttrs("storage_order", c.Attr.Int("storage_order", 0))
+	return c.Ops(Private, "MaxPoolGrad", as, 1, c.DOut[0], c.Save(1), c.X(0))
 }

@@ -35,3 +35,13 @@ func TestMaxPool(t *testing.T) {
 		{Op: "MaxPool", Opset: 1, Attrs: at("kernel_shape", []int{2}), In: Vals(x), Want: Vals(x, x), Err: "2 outputs, want 1"},
 	})
 }
+
+func TestMaxPoolGradient(t *testing.T) {
+	at := onnx.NewAttrs
+	Gradients(t, []GradCase{
+		{Op: "MaxPool", Attrs: at("kernel_shape", []int{2}), In: Vals(Distinct(1, -3, 0.1, 2, 3, 7))},
+		{Op: "MaxPool", Attrs: at("kernel_shape", []int{3, 3}, "strides", []int{2, 2}, "pads", []int{1, 1, 1, 1}), In: Vals(Distinct(2, -6, 0.1, 2, 2, 6, 5))},
+		{Op: "MaxPool", Attrs: at("kernel_shape", []int{2, 3}, "storage_order", 1, "ceil_mode", 1, "strides", []int{2, 2}), In: Vals(Distinct(3, -6, 0.1, 2, 2, 5, 6)), Outs: 2, Silent: []int{1}},
+		{Op: "MaxPool", Attrs: at("kernel_shape", []int{2, 2, 2}, "dilations", []int{1, 2, 1}, "auto_pad", "SAME_UPPER"), In: Vals(Distinct(4, -6, 0.1, 1, 2, 3, 4, 3))},
+	})
+}

@@ -3,6 +3,8 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/onnx"
+
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
@@ -14,7 +16,7 @@ import (
 // Spec: https://onnx.ai/onnx/operators/onnx__MeanVarianceNormalization.html; the
 // epsilon is that of its function body.
 func init() {
-	register(&Op{Name: "MeanVarianceNormalization", Numerics: Rounding, Versions: []Version{
+	register(&Op{Name: "MeanVarianceNormalization", Numerics: Rounding, Grad: gradMeanVarianceNormalization, Versions: []Version{
 		// 13 added bfloat16.
 		{Since: 9, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildMeanVarianceNormalization},
 	}})
@@ -70,4 +72,15 @@ func meanVariance[T floating](p par.P, y, x []T, shape []int, mask []bool) {
 			k.next()
 		}
 	})
+}
+
+// gradMeanVarianceNormalization: dX = (dY - mean(dY) - Y·mean(dY·Y)) / (sqrt(var)+ε).
+// That takes Y for (X - mean) / sqrt(var), as which it differs by ε only.
+func gradMeanVarianceNormalization(c *GradContext) []*onnx.Value {
+	x, y, d := c.X(0), c.Y(0), c.DOut[0]
+	axes, keep := c.Ints(c.Attr.Ints("axes", []int{0, 2, 3})...), onnx.NewAttrs("keepdims", 1)
+	mean := func(v *onnx.Value) *onnx.Value { return c.Op("ReduceMean", keep, v, axes) }
+	centered := c.Minus(x, mean(x))
+	dev := c.Plus(c.Op("Sqrt", nil, mean(c.Times(centered, centered))), c.Scalar(1e-9))
+	return []*onnx.Value{c.Over(c.Minus(c.Minus(d, mean(d)), c.Times(y, mean(c.Times(d, y)))), dev)}
 }

@@ -31,3 +31,10 @@ func TestMeanVarianceNormalization(t *testing.T) {
 		{Op: "MeanVarianceNormalization", In: Vals(F32([]int{2}, 1, 5)), Want: Vals(F32([]int{2}, 1, 5)), Err: "axis 2 is not in [-1, 0]"},
 	})
 }
+
+func TestMeanVarianceNormalizationGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "MeanVarianceNormalization", In: Vals(Normal(1, 2, 3, 2, 3))},
+		{Op: "MeanVarianceNormalization", Attrs: onnx.NewAttrs("axes", []int{1}), In: Vals(Normal(2, 3, 4))},
+	})
+}

@@ -19,7 +19,7 @@ import (
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
-	register(&Op{Domain: "com.microsoft", Name: "SkipLayerNormalization", Numerics: Rounding, Versions: []Version{
+	register(&Op{Domain: "com.microsoft", Name: "SkipLayerNormalization", Numerics: Rounding, Grad: gradSkipLayerNorm(true), Versions: []Version{
 		{Since: 1, In: Arity{3, 5}, Out: Arity{1, 4}, Infer: inferSkipLayerNorm, Build: func(b *BuildContext) (Kernel, error) {
 			return buildSkipLayerNorm(b, true)
 		}},

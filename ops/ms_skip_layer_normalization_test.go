@@ -28,3 +28,12 @@ func TestSkipLayerNormalization(t *testing.T) {
 		{Op: "SkipLayerNormalization", Domain: "com.microsoft", In: Vals(F32(shape, x...), F32(shape, skip...), F32([]int{1}, 1)), Want: Vals(F32(shape, yc...)), Err: "gamma has shape [1], want [4]"},
 	})
 }
+
+func TestSkipLayerNormalizationGradient(t *testing.T) {
+	ms := "com.microsoft"
+	Gradients(t, []GradCase{
+		{Domain: ms, Opset: 1, Op: "SkipLayerNormalization", In: Vals(Normal(1, 2, 3, 5), Normal(2, 2, 3, 5), Normal(3, 5), Normal(4, 5), Normal(5, 5))},
+		{Domain: ms, Opset: 1, Op: "SkipLayerNormalization", In: Vals(Normal(1, 2, 3, 5), Normal(2, 3, 5), Normal(3, 5))},
+		{Domain: ms, Opset: 1, Op: "SkipLayerNormalization", In: Vals(Normal(1, 2, 3, 5), Normal(2, 2, 3, 5), Normal(3, 5), Normal(4, 5)), Outs: 4, Silent: []int{1, 2}},
+	})
+}

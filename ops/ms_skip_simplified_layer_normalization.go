@@ -9,7 +9,7 @@ package ops
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
-	register(&Op{Domain: "com.microsoft", Name: "SkipSimplifiedLayerNormalization", Numerics: Rounding, Versions: []Version{
+	register(&Op{Domain: "com.microsoft", Name: "SkipSimplifiedLayerNormalization", Numerics: Rounding, Grad: gradSkipLayerNorm(false), Versions: []Version{
 		{Since: 1, In: Arity{3, 4}, Out: Arity{1, 4}, Infer: inferSkipLayerNorm, Build: func(b *BuildContext) (Kernel, error) {
 			return buildSkipLayerNorm(b, false)
 		}},

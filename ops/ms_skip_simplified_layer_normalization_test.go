@@ -21,3 +21,9 @@ func TestSkipSimplifiedLayerNormalization(t *testing.T) {
 		{Op: "SkipSimplifiedLayerNormalization", Domain: "com.microsoft", In: Vals(F32([]int{4}, g...), F32([]int{4}, g...), F32([]int{4}, g...)), Want: Vals(F32([]int{4}, g...)), Err: "input has shape [4]"},
 	})
 }
+
+func TestSkipSimplifiedLayerNormalizationGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Domain: "com.microsoft", Opset: 1, Op: "SkipSimplifiedLayerNormalization", In: Vals(Normal(1, 2, 3, 5), Normal(2, 2, 3, 5), Normal(3, 5), Normal(4, 5))},
+	})
+}

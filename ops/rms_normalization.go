@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // RMSNormalization: Y = X / sqrt(mean(X²) + epsilon) * scale, the mean over the
 // dimensions from axis on.
 //
@@ -9,7 +11,7 @@ package ops
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__RMSNormalization.html (23)
 func init() {
-	register(&Op{Name: "RMSNormalization", Numerics: Rounding, Versions: []Version{
+	register(&Op{Name: "RMSNormalization", Numerics: Rounding, Grad: gradRMSNormalization, Versions: []Version{
 		{Since: 23, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferRMSNormalization, Build: buildSimplifiedLayerNorm},
 	}})
 }
@@ -19,4 +21,9 @@ func inferRMSNormalization(c *InferContext) error {
 	c.Out[0] = c.In(0)
 	c.Out[0].DType = c.In(1).DType
 	return nil
+}
+
+func gradRMSNormalization(c *GradContext) []*onnx.Value {
+	g := c.rowNormGrads(c.DOut[0], c.X(0), c.X(1), nil, c.Attr.Int("axis", -1), float64(c.Attr.Float("epsilon", 1e-5)), false, [3]bool{c.Needs(0), c.Needs(1)})
+	return g[:2]
 }

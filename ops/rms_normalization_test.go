@@ -21,3 +21,12 @@ func TestRMSNormalization(t *testing.T) {
 		{Op: "RMSNormalization", In: Vals(F32(shape, x...), F32([]int{2}, 1, 2)), Attrs: onnx.NewAttrs("stash_type", 6), Want: Vals(F32(shape, x...)), Err: "not supported"},
 	})
 }
+
+func TestRMSNormalizationGradient(t *testing.T) {
+	at := onnx.NewAttrs
+	Gradients(t, []GradCase{
+		{Op: "RMSNormalization", In: Vals(Normal(1, 4, 9), Normal(2, 9))},
+		{Op: "RMSNormalization", Attrs: at("axis", 1, "epsilon", 0.01), In: Vals(Normal(1, 4, 3, 5), Normal(2, 3, 5))},
+		{Op: "RMSNormalization", In: Vals(Normal(1, 4, 5), Normal(2, 4, 1))},
+	})
+}
