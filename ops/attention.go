@@ -33,7 +33,7 @@ func init() {
 	v24, v25 := v, v
 	v24.Since, v24.In.Max = 24, 7
 	v25.Since, v25.In.Max = 25, 7
-	register(&Op{Name: "Attention", Numerics: Rounding, Versions: []Version{v, v24, v25}})
+	register(&Op{Name: "Attention", Numerics: Rounding, Versions: []Version{v, v24, v25}, Grad: gradAttention})
 }
 
 func inferAttention(c *InferContext) error {
@@ -88,27 +88,35 @@ type attentionAttrs struct {
 }
 
 func buildAttention(b *BuildContext) (Kernel, error) {
+	a, err := readAttention(b)
+	if err != nil {
+		return nil, err
+	}
+	return b.realKernels(0, attentionKernel[float32](a), attentionKernel[float64](a))
+}
+
+func readAttention(b *BuildContext) (attentionAttrs, error) {
 	a := attentionAttrs{
 		causal: b.Bool("is_causal", false), hq: b.Int("q_num_heads", 0), hk: b.Int("kv_num_heads", 0),
 		qkMode: b.Int("qk_matmul_output_mode", 0), softcap: float64(b.Float("softcap", 0)),
 		scale: float64(b.Float("scale", 0)), left: -1, right: -1,
 	}
 	if d := b.DType("softmax_precision", tensor.Float32); !d.IsFloat() {
-		return nil, fmt.Errorf("attribute \"softmax_precision\" is %v, want a floating-point type", d)
+		return a, fmt.Errorf("attribute \"softmax_precision\" is %v, want a floating-point type", d)
 	}
 	if b.HasAttr("scale") && a.scale == 0 {
-		return nil, fmt.Errorf("%w: attribute \"scale\" is 0", ErrUnsupported)
+		return a, fmt.Errorf("%w: attribute \"scale\" is 0", ErrUnsupported)
 	}
 	if a.qkMode < 0 || a.qkMode > 3 {
-		return nil, fmt.Errorf("attribute \"qk_matmul_output_mode\" is %d, want 0 to 3", a.qkMode)
+		return a, fmt.Errorf("attribute \"qk_matmul_output_mode\" is %d, want 0 to 3", a.qkMode)
 	}
-	if b.Opset() >= 25 {
+	if b.Node.Domain == Private || b.Opset() >= 25 {
 		a.left, a.right = b.Int("left_window_size", -1), b.Int("right_window_size", -1)
 		if a.left < -1 || a.right < -1 {
-			return nil, fmt.Errorf("window sizes are %d and %d, want -1 or more", a.left, a.right)
+			return a, fmt.Errorf("window sizes are %d and %d, want -1 or more", a.left, a.right)
 		}
 	}
-	return b.realKernels(0, attentionKernel[float32](a), attentionKernel[float64](a))
+	return a, nil
 }
 
 // keyRange gives the keys that may be attended by position.
@@ -168,50 +176,72 @@ func (s *attentionState[T]) clear() {
 	s.attention, s.maskOf, s.keys.lens = attention[T]{}, attentionMask[T]{}, nil
 }
 
+// sizes reads the shapes of Q, K and V, and returns their rank and the length of K.
+func (s *attentionState[T]) sizes(c *Call, at attentionAttrs) (rank, kl int, err error) {
+	qt, kt, vt := c.T(0), c.T(1), c.T(2)
+	a := &s.attention
+	a.softcap, a.scale, a.qkMode = at.softcap, at.scale, at.qkMode
+	s.keys.attentionAttrs = at
+	if qt == nil {
+		return 0, 0, errors.New("Q is absent")
+	}
+	rank = qt.Rank()
+	if a.batch, a.heads, a.lq, a.d, err = splitHeads(qt, "Q", rank, at.hq); err != nil {
+		return 0, 0, err
+	}
+	kb, kh, kl, kd, err := splitHeads(kt, "K", rank, at.hk)
+	if err != nil {
+		return 0, 0, err
+	}
+	vb, vh, vl, dv, err := splitHeads(vt, "V", rank, at.hk)
+	if err != nil {
+		return 0, 0, err
+	}
+	if kb != a.batch || vb != a.batch || kd != a.d || vh != kh || vl != kl {
+		return 0, 0, fmt.Errorf("shapes of Q, K, V are %v, %v, %v: they do not fit", qt.Shape(), kt.Shape(), vt.Shape())
+	}
+	if kh == 0 || a.heads%kh != 0 {
+		return 0, 0, fmt.Errorf("Q has %d heads, want a multiple of the %d of K", a.heads, kh)
+	}
+	a.kvHeads, a.dv = kh, dv
+	if a.scale == 0 {
+		a.scale = 1 / math.Sqrt(float64(a.d))
+	}
+	return rank, kl, nil
+}
+
+// masks sets what may be attended, once the number of keys is known.
+func (s *attentionState[T]) masks(c *Call, past int) error {
+	if err := s.bounds(c, past); err != nil {
+		return err
+	}
+	a := &s.attention
+	if t := c.T(3); t != nil {
+		if err := s.maskOf.read(t, "attn_mask", a.batch, a.heads, a.lq, a.lk); err != nil {
+			return err
+		}
+		a.mask = &s.maskOf
+	}
+	return nil
+}
+
 func attentionKernel[T floating](at attentionAttrs) Kernel {
 	return func(c *Call) error {
-		qt, kt, vt := c.T(0), c.T(1), c.T(2)
 		st := State[attentionState[T]](c)
 		defer st.clear()
 		a := &st.attention
-		a.softcap, a.scale, a.qkMode = at.softcap, at.scale, at.qkMode
-		rank := qt.Rank()
-		var err error
-		if a.batch, a.heads, a.lq, a.d, err = splitHeads(qt, "Q", rank, at.hq); err != nil {
-			return err
-		}
-		kb, kh, kl, kd, err := splitHeads(kt, "K", rank, at.hk)
+		rank, kl, err := st.sizes(c, at)
 		if err != nil {
 			return err
 		}
-		vb, vh, vl, dv, err := splitHeads(vt, "V", rank, at.hk)
+		past, err := attentionCache(c, a, c.T(1), c.T(2), rank, kl)
 		if err != nil {
 			return err
 		}
-		if kb != a.batch || vb != a.batch || kd != a.d || vh != kh || vl != kl {
-			return fmt.Errorf("shapes of Q, K, V are %v, %v, %v: they do not fit", qt.Shape(), kt.Shape(), vt.Shape())
-		}
-		if kh == 0 || a.heads%kh != 0 {
-			return fmt.Errorf("Q has %d heads, want a multiple of the %d of K", a.heads, kh)
-		}
-		a.kvHeads, a.dv = kh, dv
-		if a.scale == 0 {
-			a.scale = 1 / math.Sqrt(float64(a.d))
-		}
-		past, err := attentionCache(c, a, kt, vt, rank, kl)
-		if err != nil {
+		if err := st.masks(c, past); err != nil {
 			return err
 		}
-		st.keys.attentionAttrs = at
-		if err := st.bounds(c, past); err != nil {
-			return err
-		}
-		if t := c.T(3); t != nil {
-			if err = st.maskOf.read(t, "attn_mask", a.batch, a.heads, a.lq, a.lk); err != nil {
-				return err
-			}
-			a.mask = &st.maskOf
-		}
+		qt, dv := c.T(0), a.dv
 		q, err := reals[T](c, 0)
 		if err != nil {
 			return err
@@ -341,4 +371,36 @@ func (s *attentionState[T]) bounds(c *Call, past int) error {
 		a.span = s.span
 	}
 	return nil
+}
+
+// gradAttention: by x.AttentionGrad. Caches, the scores and the mask have no gradient.
+func gradAttention(c *GradContext) []*onnx.Value {
+	for i := 3; i < 6; i++ {
+		if c.Needs(i) {
+			c.Fail(fmt.Errorf("%w: the gradient of input %d of Attention", ErrUnsupported, i))
+			return nil
+		}
+	}
+	if c.X(4) != nil || c.X(5) != nil {
+		c.Fail(fmt.Errorf("%w: the gradient of Attention with past_key and past_value", ErrUnsupported))
+		return nil
+	}
+	for i, d := range c.DOut[1:] {
+		if d != nil {
+			c.Fail(fmt.Errorf("%w: the gradient of output %d of Attention", ErrUnsupported, i+1))
+			return nil
+		}
+	}
+	in := make([]*onnx.Value, 8)
+	for i := range 7 {
+		in[i] = c.X(i)
+	}
+	in[7] = c.DOut[0]
+	n := c.G.NewNodeIn(Private, "AttentionGrad", c.Node().Attrs.Without("qk_matmul_output_mode"), in, 3)
+	for i := range n.Out {
+		if !c.Needs(i) {
+			n.Out[i] = nil
+		}
+	}
+	return c.Add(n)
 }

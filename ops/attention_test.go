@@ -125,3 +125,30 @@ func TestAttention(t *testing.T) {
 	)
 	Run(t, cases)
 }
+
+func TestGradientOfAttention(t *testing.T) {
+	four := func(lq, lk, heads, kv int) []tensor.Value {
+		return Vals(Normal(1, 2, heads, lq, 4), Normal(2, 2, kv, lk, 4), Normal(3, 2, kv, lk, 3))
+	}
+	with := func(in []tensor.Value, more ...tensor.Value) []tensor.Value { return append(in, more...) }
+	mask := wave(30, 4)
+	mask[3], mask[9] = float32(math.Inf(-1)), float32(math.Inf(-1))
+	half := Of([]int{5, 6}, to16(mask)...) // the gradient of a mask is not there, so the harness must not ask for it
+	keep := tensor.New(tensor.Bool, 2, 1, 5, 6)
+	for i := range tensor.Data[bool](keep) {
+		tensor.Data[bool](keep)[i] = i%3 != 0 && i/6 != 2 // query 2 attends nothing
+	}
+	Gradients(t, []GradCase{
+		{Name: "plain", Op: "Attention", In: four(5, 6, 3, 3)},
+		{Name: "grouped", Op: "Attention", In: four(3, 6, 4, 2), Attrs: onnx.NewAttrs("scale", 0.7)},
+		{Name: "causal", Op: "Attention", In: four(6, 6, 2, 1), Attrs: onnx.NewAttrs("is_causal", 1)},
+		{Name: "window", Op: "Attention", In: four(6, 6, 2, 1), Attrs: onnx.NewAttrs("left_window_size", 1, "right_window_size", 2)},
+		{Name: "softcap", Op: "Attention", In: four(5, 6, 2, 2), Attrs: onnx.NewAttrs("softcap", 1.5)},
+		{Name: "bool mask", Op: "Attention", In: with(four(5, 6, 2, 2), keep)},
+		{Name: "mask of numbers", Op: "Attention", In: with(four(5, 6, 2, 2), half)},
+		{Name: "number of keys", Op: "Attention", In: with(four(3, 6, 2, 2), nil, nil, nil, I64([]int{2}, 4, 0)), Attrs: onnx.NewAttrs("is_causal", 1)},
+		{Name: "three dimensions", Op: "Attention", In: Vals(Normal(1, 2, 5, 8), Normal(2, 2, 4, 4), Normal(3, 2, 4, 6)),
+			Attrs: onnx.NewAttrs("q_num_heads", 4, "kv_num_heads", 2)},
+		{Name: "blocks of queries", Op: "Attention", In: Vals(Normal(1, 1, 1, 300, 2), Normal(2, 1, 1, 7, 2), Normal(3, 1, 1, 7, 2))},
+	})
+}

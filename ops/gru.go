@@ -21,7 +21,7 @@ import "github.com/gneiss-run/gneiss/internal/kernels/gemm"
 func init() {
 	v := Version{Since: 1, In: Arity{3, 6}, Out: Arity{0, 2}, Infer: inferRecurrent, Build: buildGRU}
 	// 3 added linear_before_reset, 7 dropped output_sequence, 14 added layout, 22 bfloat16.
-	register(&Op{Name: "GRU", Numerics: Rounding, Versions: []Version{v}})
+	register(&Op{Name: "GRU", Numerics: Rounding, Versions: []Version{v}, Grad: gradRecurrent("GRUGrad")})
 }
 
 func buildGRU(b *BuildContext) (Kernel, error) {

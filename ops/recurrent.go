@@ -56,7 +56,7 @@ var recurrentActs = []struct {
 // are the activation functions of one direction.
 func readRecurrent(b *BuildContext, gates int, defaults ...string) (recurrent, error) {
 	r := recurrent{gates: gates, actsPer: len(defaults), clip: float64(b.Float("clip", 0)), hidden: b.Int("hidden_size", 0)}
-	if b.Node.Domain == "" { // com.microsoft has neither
+	if b.Node.Domain != "com.microsoft" { // which has neither
 		r.batchLead = b.Bool("layout", false)
 		b.Ignore("output_sequence") // whether Y is given is seen from the node
 	}

@@ -163,6 +163,21 @@ func recurrentKernel[T floating](r *recurrent, packs [2]any, newCell func() recu
 }
 
 func (q *recurrentCall[T]) call(c *Call, packs [2]any) error {
+	if err := q.inputs(c, packs); err != nil {
+		return err
+	}
+	if err := q.cell.start(c, q); err != nil {
+		return err
+	}
+	x, err := reals[T](c, 0)
+	if err != nil {
+		return err
+	}
+	return q.run(c, x)
+}
+
+// inputs sets the sizes and reads all inputs but X's elements and those that only one operator has.
+func (q *recurrentCall[T]) inputs(c *Call, packs [2]any) error {
 	q.c = c
 	if err := q.weights(c, packs); err != nil {
 		return err
@@ -190,14 +205,7 @@ func (q *recurrentCall[T]) call(c *Call, packs [2]any) error {
 			return err
 		}
 	}
-	if err := q.cell.start(c, q); err != nil {
-		return err
-	}
-	x, err := reals[T](c, 0)
-	if err != nil {
-		return err
-	}
-	return q.run(c, x)
+	return nil
 }
 
 // weights takes the packed weights, or packs the inputs W and R.

@@ -3,6 +3,8 @@ package ops
 import (
 	"fmt"
 	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // RotaryEmbedding turns pairs of elements of each head by angles that depend on
@@ -17,7 +19,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__RotaryEmbedding.html (23)
 func init() {
-	register(&Op{Name: "RotaryEmbedding", Numerics: Rounding, Versions: []Version{
+	register(&Op{Name: "RotaryEmbedding", Numerics: Rounding, Grad: gradRotaryEmbedding, Versions: []Version{
 		{Since: 23, In: Arity{3, 4}, Out: N(1), Infer: inferSame, Build: buildRotaryEmbedding},
 	}})
 }
@@ -65,4 +67,13 @@ func rotaryKernel[T floating](heads, dim int, inter bool) Kernel {
 		done()
 		return nil
 	}
+}
+
+// gradRotaryEmbedding turns dY back: by the negative angles. The tables have no gradient.
+func gradRotaryEmbedding(c *GradContext) []*onnx.Value {
+	if c.Needs(1) || c.Needs(2) {
+		c.Fail(fmt.Errorf("%w: the gradient of cos_cache and sin_cache", ErrUnsupported))
+		return nil
+	}
+	return []*onnx.Value{c.Op("RotaryEmbedding", slices.Clone(c.Node().Attrs), c.DOut[0], c.X(1), c.Negated(c.X(2)), c.X(3))}
 }

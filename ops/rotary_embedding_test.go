@@ -63,3 +63,14 @@ func TestRotaryEmbedding(t *testing.T) {
 		Case{Op: "RotaryEmbedding", In: Vals(X, cs, cs), Attrs: onnx.NewAttrs("rotary_embedding_dim", 10), Want: Vals(X), Err: "10 of the 8 elements"},
 	))
 }
+
+func TestGradientOfRotaryEmbedding(t *testing.T) {
+	// The tables have no gradient, so the harness must not ask for it: they have 16 bits.
+	cos, sin := Of([]int{6, 2}, to16(wave(12, 1))...), Of([]int{6, 2}, to16(wave(12, 2))...)
+	ids := I64([]int{2, 3}, 5, 0, 2, 1, 1, 4)
+	Gradients(t, []GradCase{
+		{Op: "RotaryEmbedding", In: Vals(Normal(1, 2, 2, 3, 5), cos, sin, ids), Attrs: onnx.NewAttrs("rotary_embedding_dim", 4)},
+		{Op: "RotaryEmbedding", In: Vals(Normal(1, 2, 3, 8), cos, sin, ids), Attrs: onnx.NewAttrs("num_heads", 2, "interleaved", 1)},
+		{Op: "RotaryEmbedding", In: Vals(Normal(1, 1, 2, 3, 4), Of([]int{1, 3, 2}, to16(wave(6, 1))...), Of([]int{1, 3, 2}, to16(wave(6, 2))...))},
+	})
+}

@@ -52,7 +52,7 @@ func gradient(m *onnx.Model, loss, seed *onnx.Value, wrt []*onnx.Value) ([]*onnx
 	}
 	g := m.Graph
 	m.Opsets[ops.Private], g.Opsets[ops.Private] = 1, 1
-	b := ops.NewBuilder(g)
+	b := newBuilder(g)
 	if seed == nil {
 		for _, d := range loss.Type.Dims {
 			if !d.Is(1) {
@@ -64,49 +64,80 @@ func gradient(m *onnx.Model, loss, seed *onnx.Value, wrt []*onnx.Value) ([]*onnx
 		}
 		seed = one(b, loss.Type)
 	}
-	p := newPath(g, loss, wrt)
-	sums := map[*onnx.Value]*onnx.Value{loss: seed}
-	nodes := slices.Clone(g.Nodes)
+	r := &reverse{b: b, path: newPath(g, []*onnx.Value{loss}, wrt), sums: map[*onnx.Value]*onnx.Value{loss: seed}}
+	if err := r.run(); err != nil {
+		return nil, err
+	}
+	b.Insert(nil)
+	out := make([]*onnx.Value, len(wrt))
+	for i, v := range wrt {
+		out[i] = r.sums[v]
+	}
+	return out, nil
+}
+
+// reverse builds the gradients of one graph.
+type reverse struct {
+	b    *ops.Builder
+	path *path
+	// sums are the gradients found so far, at first those of the results.
+	sums map[*onnx.Value]*onnx.Value
+}
+
+func (r *reverse) run() error {
+	nodes := slices.Clone(r.b.G.Nodes)
 	for i := len(nodes) - 1; i >= 0; i-- {
 		n := nodes[i]
-		if !p.nodes[n] {
+		if !r.path.nodes[n] {
 			continue
 		}
 		dOut, some := make([]*onnx.Value, len(n.Out)), false
 		for j, v := range n.Out {
-			if v != nil && sums[v] != nil {
-				dOut[j], some = sums[v], true
+			if v != nil && r.sums[v] != nil {
+				dOut[j], some = r.sums[v], true
 			}
 		}
 		if !some {
 			continue
 		}
-		need := make([]bool, len(n.In))
-		for j, v := range n.In {
-			need[j] = v != nil && p.active[v]
+		in, err := r.node(n, dOut)
+		if err == nil {
+			err = r.b.Err()
 		}
-		in, err := ops.Gradient(b, n, dOut, need)
 		if err != nil {
-			return nil, fmt.Errorf("%v: %w", n, err)
+			return fmt.Errorf("%v: %w", n, err)
 		}
-		for j, d := range in {
-			if d == nil {
-				continue
+		for _, c := range in {
+			if have := r.sums[c.to]; have != nil {
+				c.d = r.b.Op("Add", nil, have, c.d)
 			}
-			v := n.In[j]
-			if sums[v] != nil {
-				d = b.Op("Add", nil, sums[v], d)
-			}
-			sums[v] = d
+			r.sums[c.to] = c.d
 		}
-		if err := b.Err(); err != nil {
-			return nil, fmt.Errorf("%v: %w", n, err)
+		if err := r.b.Err(); err != nil {
+			return fmt.Errorf("%v: %w", n, err)
 		}
 	}
-	b.Insert(nil)
-	out := make([]*onnx.Value, len(wrt))
-	for i, v := range wrt {
-		out[i] = sums[v]
+	return nil
+}
+
+// node builds the gradients of what n reads.
+func (r *reverse) node(n *onnx.Node, dOut []*onnx.Value) ([]contribution, error) {
+	if f := control(n); f != nil {
+		return f(r, n, dOut)
+	}
+	need := make([]bool, len(n.In))
+	for j, v := range n.In {
+		need[j] = v != nil && r.path.active[v]
+	}
+	in, err := ops.Gradient(r.b, n, dOut, need)
+	if err != nil {
+		return nil, err
+	}
+	var out []contribution
+	for j, d := range in {
+		if d != nil {
+			out = append(out, contribution{n.In[j], d})
+		}
 	}
 	return out, nil
 }
@@ -135,13 +166,13 @@ func one(b *ops.Builder, t onnx.Type) *onnx.Value {
 	return b.Op("Reshape", nil, v, b.Ints(shape...))
 }
 
-// path is what lies between the values to differentiate by and the loss.
+// path is what lies between the values to differentiate by and the results.
 type path struct {
 	active map[*onnx.Value]bool // float values that depend on one of wrt
-	nodes  map[*onnx.Node]bool  // those with an active input on which the loss depends
+	nodes  map[*onnx.Node]bool  // those with an active input on which a result depends
 }
 
-func newPath(g *onnx.Graph, loss *onnx.Value, wrt []*onnx.Value) *path {
+func newPath(g *onnx.Graph, results, wrt []*onnx.Value) *path {
 	p := &path{active: map[*onnx.Value]bool{}, nodes: map[*onnx.Node]bool{}}
 	for _, v := range wrt {
 		p.active[v] = true
@@ -162,7 +193,10 @@ func newPath(g *onnx.Graph, loss *onnx.Value, wrt []*onnx.Value) *path {
 			}
 		}
 	}
-	wanted := map[*onnx.Value]bool{loss: true}
+	wanted := map[*onnx.Value]bool{}
+	for _, v := range results {
+		wanted[v] = true
+	}
 	for i := len(g.Nodes) - 1; i >= 0; i-- {
 		n := g.Nodes[i]
 		some := false
@@ -211,11 +245,17 @@ func expandPath(m *onnx.Model, loss *onnx.Value, wrt []*onnx.Value) (*onnx.Value
 	defer func() { g.Outputs = g.Outputs[:keep] }()
 	for {
 		loss, wrt = g.Outputs[keep], slices.Clone(g.Outputs[keep+1:])
-		p := newPath(g, loss, wrt)
+		p := newPath(g, []*onnx.Value{loss}, wrt)
+		inside := map[*onnx.Graph]bool{}
+		for n := range p.nodes {
+			for _, b := range n.Bodies() {
+				b.Walk(func(g *onnx.Graph) { inside[g] = p.nodes[n] })
+			}
+		}
 		var picked []*onnx.Node
 		err := optimize.Expand(m, func(n *onnx.Node) bool {
 			op := ops.Standard().Get(n.Domain, n.Op)
-			if !p.nodes[n] || op == nil || op.Grad != nil {
+			if !p.nodes[n] && !inside[n.Graph] || op == nil || op.Grad != nil || control(n) != nil {
 				return false
 			}
 			picked = append(picked, n)

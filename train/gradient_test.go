@@ -23,7 +23,7 @@ func graph(t *testing.T, in map[string]*tensor.Tensor, order []string, build fun
 	for _, n := range order {
 		m.Graph.AddInput(n, onnx.TypeOf(in[n]))
 	}
-	b := ops.NewBuilder(m.Graph)
+	b := newBuilder(m.Graph)
 	loss := build(b, m.Graph.Inputs)
 	require.NoError(t, b.Err())
 	b.Insert(nil)

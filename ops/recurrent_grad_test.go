@@ -1,0 +1,134 @@
+package ops_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+var recurrentGates = map[string]int{"RNN": 1, "GRU": 3, "LSTM": 4}
+
+// recurrentGrad makes a case of op over the optional inputs and attributes that bits choose.
+func recurrentGrad(op string, bits int, direction string, n, h int, names ...string) GradCase {
+	const s, i = 4, 3
+	gates, d := recurrentGates[op], 1
+	if direction == "bidirectional" {
+		d = 2
+	}
+	as := onnx.NewAttrs("direction", direction, "hidden_size", h)
+	c := GradCase{Name: fmt.Sprint(op, " ", direction, " ", bits, " ", names), Op: op, Outs: 2, In: make([]tensor.Value, 6)}
+	x, state := []int{s, n, i}, []int{d, n, h}
+	if bits&1 != 0 {
+		as, x, state = as.Set("layout", 1), []int{n, s, i}, []int{n, d, h}
+	}
+	c.In[0], c.In[1], c.In[2] = Normal(1, x...), Between(2, -0.7, 0.7, d, gates*h, i), Between(3, -0.7, 0.7, d, gates*h, h)
+	if bits&2 != 0 {
+		c.In[3] = Normal(4, d, 2*gates*h)
+	}
+	if bits&4 != 0 {
+		lens := make([]int32, n)
+		for b := range lens {
+			lens[b] = []int32{2, 4, 0, 1}[b%4]
+		}
+		c.In[4] = I32([]int{n}, lens...)
+	}
+	if bits&8 != 0 {
+		c.In[5] = Normal(5, state...)
+	}
+	if op == "LSTM" {
+		c.Outs, c.In = 3, append(c.In, nil, nil)
+		if bits&8 != 0 {
+			c.In[6] = Normal(6, state...)
+		}
+		if bits&16 != 0 {
+			c.In[7] = Normal(7, d, 3*h)
+		}
+		if bits&32 != 0 {
+			as = as.Set("input_forget", 1)
+		}
+	}
+	if op == "GRU" && bits&16 != 0 {
+		as = as.Set("linear_before_reset", 1)
+	}
+	if bits&64 != 0 {
+		c.Silent = []int{0}
+	}
+	if len(names) > 0 {
+		as = as.Set("activations", slices.Repeat(names, d)).Set("activation_alpha", []float64{0.3, 0.7, 0.4})
+	}
+	for len(c.In) > 0 && c.In[len(c.In)-1] == nil {
+		c.In = c.In[:len(c.In)-1]
+	}
+	c.Attrs = as
+	return c
+}
+
+func testRecurrentGrad(t *testing.T, op string) {
+	var cases []GradCase
+	for i, direction := range []string{"forward", "reverse", "bidirectional"} {
+		for _, bits := range []int{0, 1, 2 + 16, 4 + 8, 2 + 4 + 8 + 16, 1 + 2 + 4 + 8 + 16, 8 + 16 + 32, 1 + 2 + 32, 2 + 8 + 64} {
+			cases = append(cases, recurrentGrad(op, bits, direction, 3+2*i, 5-i))
+		}
+	}
+	// Each function in a gate, with its neighbours.
+	all := []string{"Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu", "Softsign", "Softplus", "Relu", "Sigmoid", "Tanh"}
+	for i := range all {
+		per := map[string]int{"RNN": 1, "GRU": 2, "LSTM": 3}[op]
+		cases = append(cases, recurrentGrad(op, 2+8, "forward", 2, 3, slices.Concat(all, all)[i:i+per]...))
+	}
+	Gradients(t, cases)
+	t.Run("nothing to do", func(t *testing.T) {
+		c := recurrentGrad(op, 2+8, "bidirectional", 2, 3)
+		c.In[0] = tensor.New(tensor.Float64, 0, 2, 3)
+		Gradients(t, []GradCase{c})
+	})
+}
+
+// testRecurrentGradErrors runs the private operator itself on sizes that do not fit.
+func testRecurrentGradErrors(t *testing.T, op string) {
+	gates := recurrentGates[op]
+	in := func() []tensor.Value {
+		return Vals(waveT(1, 4, 3, 5), waveT(2, 1, gates*6, 5), waveT(3, 1, gates*6, 6), nil, nil, nil, nil, nil,
+			waveT(4, 4, 1, 3, 6), waveT(5, 4, 1, 3, 6), waveT(6, 1, 3, 6))
+	}
+	for _, c := range []struct {
+		i    int
+		v    tensor.Value
+		want string
+	}{
+		{8, waveT(1, 4, 1, 2, 6), "Y has shape [4 1 2 6], want [4 1 3 6]"},
+		{9, waveT(1, 4, 3, 6), "dL/dY has shape [4 3 6], want [4 1 3 6]"},
+		{10, waveT(1, 1, 6), "dL/dY_h has shape [1 6], want [1 3 6]"},
+		{1, waveT(1, 1, gates*6, 4), "the last of size 4 as in W"},
+		{2, waveT(1, 1, gates*5, 5), "want"},
+		{4, I32([]int{3}, 1, 2, 5), "sequence_lens has 5, want 0 to 4"},
+	} {
+		args := in()
+		args[c.i] = c.v
+		g := onnx.NewGraph("g", map[string]int{"": Latest, ops.Private: 1})
+		vs := make([]*onnx.Value, len(args))
+		for i, v := range args {
+			if v != nil {
+				vs[i] = g.AddInput(fmt.Sprint("in", i), onnx.TypeOf(v))
+			}
+		}
+		n := g.NewNodeIn(ops.Private, op+"Grad", nil, vs, 3)
+		_, err := ops.Eval(par.P{Threads: 1}, n, args, ops.BuildEnv{})
+		require.ErrorContains(t, err, c.want)
+	}
+	g := onnx.NewGraph("g", map[string]int{"": Latest, ops.Private: 1})
+	n := g.NewNodeIn(ops.Private, op+"Grad", onnx.NewAttrs("clip", 1.0), []*onnx.Value{g.AddInput("x", onnx.TypeOf(waveT(1, 2, 3, 4)))}, 1)
+	for len(n.In) < 9 {
+		n.In = append(n.In, n.In[0])
+	}
+	_, _, err := ops.Build(n, ops.BuildEnv{})
+	require.ErrorContains(t, err, "the gradient of attribute \"clip\"")
+}

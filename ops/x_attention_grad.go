@@ -1,0 +1,201 @@
+package ops
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+// x.AttentionGrad: the gradients of Attention by Q, K and V. With P = softmax(S),
+// S = softcap(scale·Q·Kᵀ) + mask, of which a block of queries at a time is made again:
+//
+//	dV = Pᵀ·dY
+//	dS = P ⊙ (dP - Σ P ⊙ dP),  dP = dY·Vᵀ, the sum over the keys
+//	dQ = scale·dS'·K,  dK = scale·dS'ᵀ·Q,  dS' = dS ⊙ (1 - tanh²(scale·Q·Kᵀ/softcap))
+//
+//	inputs 0 to 6 and the attributes as of Attention, without past    7: dL/dY
+//	dL/dQ, dL/dK, dL/dV (each optional)
+//
+// Memory is that of a block of queries, not of all scores. A task is a head of
+// the keys with all its queries, so the sums over queries have one order.
+// This operator is private: the gradient of Attention writes it.
+//
+// Source: Dao, Fu, Ermon, Rudra and Ré, FlashAttention (2022), algorithm 4.
+func init() {
+	register(&Op{Domain: Private, Name: "AttentionGrad", Numerics: Rounding, Versions: []Version{
+		{Since: 1, In: N(8), Out: Arity{1, 3}, Infer: inferAttentionGrad, Build: buildAttentionGrad},
+	}})
+}
+
+func inferAttentionGrad(c *InferContext) error {
+	for i := range c.Out {
+		c.Out[i] = c.In(i)
+	}
+	return nil
+}
+
+func buildAttentionGrad(b *BuildContext) (Kernel, error) {
+	a, err := readAttention(b)
+	if err != nil {
+		return nil, err
+	}
+	var wants [3]bool
+	for i := range wants {
+		wants[i] = b.Wants(i)
+	}
+	return b.realKernels(0, attentionGradKernel[float32](a, wants), attentionGradKernel[float64](a, wants))
+}
+
+// attentionBack is one execution: y is dL/dY, and the views of gradients that
+// nobody asks for have no data.
+type attentionBack[T floating] struct {
+	attentionState[T]
+	p          par.P
+	dq, dk, dv headView[T]
+	run        func(lo, hi int)
+}
+
+func attentionGradKernel[T floating](at attentionAttrs, wants [3]bool) Kernel {
+	return func(c *Call) error {
+		g := State[attentionBack[T]](c)
+		if g.run == nil {
+			g.run = g.heads
+		}
+		defer func() {
+			g.clear()
+			g.p, g.dq, g.dk, g.dv = par.P{}, headView[T]{}, headView[T]{}, headView[T]{}
+		}()
+		a := &g.attention
+		rank, kl, err := g.sizes(c, at)
+		if err != nil {
+			return err
+		}
+		if c.Has(4) || c.Has(5) {
+			return errors.New("past_key and past_value are given")
+		}
+		a.lk = kl
+		if err := g.masks(c, -1); err != nil {
+			return err
+		}
+		shape := c.list(a.batch, a.heads, a.lq, a.dv)
+		if rank == 3 {
+			shape = c.list(a.batch, a.lq, a.heads*a.dv)
+		}
+		if t := c.T(7); t == nil || !slices.Equal(t.Shape(), shape) {
+			return fmt.Errorf("dL/dY is %v, want shape %v", t, slices.Clone(shape))
+		}
+		view := func(data []T, heads, l, size int) headView[T] {
+			if rank == 3 {
+				return headsLast(data, heads, l, size)
+			}
+			return headsFirst(data, heads, l, size)
+		}
+		for i, v := range [4]struct {
+			to       *headView[T]
+			in       int
+			heads, l int
+			size     int
+		}{{&a.q, 0, a.heads, a.lq, a.d}, {&a.k, 1, a.kvHeads, kl, a.d}, {&a.v, 2, a.kvHeads, kl, a.dv}, {&a.y, 7, a.heads, a.lq, a.dv}} {
+			data, err := reals[T](c, v.in)
+			if err != nil {
+				return err
+			}
+			*v.to = view(data, v.heads, v.l, v.size)
+			if i == 3 || !wants[i] {
+				continue
+			}
+			out, done := realsOut[T](c, i, c.T(i).DType(), c.T(i).Shape()...)
+			defer done()
+			clear(out)
+			*[3]*headView[T]{&g.dq, &g.dk, &g.dv}[i] = view(out, v.heads, v.l, v.size)
+		}
+		if a.lq*a.lk*a.d*a.dv > 0 {
+			g.p = c.P
+			c.P.For(a.batch*a.kvHeads, 1, g.run)
+		}
+		return c.Ctx().Err()
+	}
+}
+
+// heads computes the heads [lo, hi) of the keys of all batches.
+func (g *attentionBack[T]) heads(lo, hi int) {
+	a := &g.attention
+	const most = 1 << 17 // elements of a block of scores
+	rows := min(max(most/a.lk, 16), 256, a.lq)
+	group := a.heads / a.kvHeads
+	gemm.Scratch(3*rows*a.lk, func(s []T) {
+		for ; lo < hi; lo++ {
+			for h := lo % a.kvHeads * group; h < (lo%a.kvHeads+1)*group; h++ {
+				for i := 0; i < a.lq; i += rows {
+					g.block(s, lo/a.kvHeads, h, i, min(i+rows, a.lq))
+				}
+			}
+		}
+	})
+}
+
+// block adds what queries [i0, i1) of head h of batch b give.
+func (g *attentionBack[T]) block(s []T, b, h, i0, i1 int) {
+	a := &g.attention
+	lo, hi := 0, a.lk
+	if a.span != nil {
+		lo, hi = a.lk, 0
+		for i := i0; i < i1; i++ {
+			if l, r := a.span(b, i); l < r {
+				lo, hi = min(lo, l), max(hi, r)
+			}
+		}
+	}
+	if lo >= hi {
+		return
+	}
+	kv, m, n := h/(a.heads/a.kvHeads), i1-i0, hi-lo
+	p, dp := s[:m*n], s[m*n:2*m*n]
+	scores := gemm.Args[T]{M: m, N: n, K: a.d, A: a.q.at(b, h, i0), ARS: a.q.l, ACS: 1, B: a.k.at(b, kv, lo), BRS: 1, BCS: a.k.l, C: p, LDC: n}
+	gemm.Run(g.p, &scores)
+	var slopes []T
+	if a.softcap > 0 {
+		slopes = s[2*m*n : 3*m*n]
+		for j, v := range p {
+			t := math.Tanh(float64(v) * a.scale / a.softcap)
+			slopes[j] = T(1 - t*t)
+		}
+	}
+	for i := range m {
+		a.row(p[i*n:(i+1)*n], b, h, i0+i, lo)
+	}
+	dy := a.y.at(b, h, i0)
+	if g.dv.data != nil {
+		gemm.Run(g.p, &gemm.Args[T]{M: n, N: a.dv, K: m, A: p, ARS: 1, ACS: n, B: dy, BRS: a.y.l, BCS: 1,
+			C: g.dv.at(b, kv, lo), LDC: g.dv.l, Epilogue: gemm.Epilogue[T]{Acc: true}})
+	}
+	if g.dq.data == nil && g.dk.data == nil {
+		return
+	}
+	gemm.Run(g.p, &gemm.Args[T]{M: m, N: n, K: a.dv, A: dy, ARS: a.y.l, ACS: 1, B: a.v.at(b, kv, lo), BRS: 1, BCS: a.v.l, C: dp, LDC: n})
+	scale := T(a.scale)
+	for i := range m {
+		w, d := p[i*n:(i+1)*n], dp[i*n:(i+1)*n]
+		sum := T(0)
+		for j, v := range w {
+			sum += v * d[j]
+		}
+		for j, v := range w {
+			d[j] = scale * v * (d[j] - sum)
+		}
+	}
+	for j, v := range slopes {
+		dp[j] *= v
+	}
+	if g.dq.data != nil {
+		gemm.Run(g.p, &gemm.Args[T]{M: m, N: a.d, K: n, A: dp, ARS: n, ACS: 1, B: a.k.at(b, kv, lo), BRS: a.k.l, BCS: 1, C: g.dq.at(b, h, i0), LDC: g.dq.l})
+	}
+	if g.dk.data != nil {
+		gemm.Run(g.p, &gemm.Args[T]{M: n, N: a.d, K: m, A: dp, ARS: 1, ACS: n, B: a.q.at(b, h, i0), BRS: a.q.l, BCS: 1,
+			C: g.dk.at(b, kv, lo), LDC: g.dk.l, Epilogue: gemm.Epilogue[T]{Acc: true}})
+	}
+}

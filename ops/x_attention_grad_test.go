@@ -1,0 +1,46 @@
+package ops_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// What it computes is held against finite differences with Attention itself.
+func TestAttentionGradErrors(t *testing.T) {
+	run := func(threads int, in ...tensor.Value) ([]tensor.Value, error) {
+		g := onnx.NewGraph("g", map[string]int{"": Latest, ops.Private: 1})
+		vs := make([]*onnx.Value, len(in))
+		for i, v := range in {
+			if v != nil {
+				vs[i] = g.AddInput(fmt.Sprint("in", i), onnx.TypeOf(v))
+			}
+		}
+		return ops.Eval(par.P{Threads: threads}, g.NewNodeIn(ops.Private, "AttentionGrad", nil, vs, 3), in, ops.BuildEnv{})
+	}
+	q, k, v := waveT(1, 2, 3, 70, 8), waveT(2, 2, 3, 50, 8), waveT(3, 2, 3, 50, 5)
+	one, err := run(1, q, k, v, nil, nil, nil, nil, waveT(4, 2, 3, 70, 5))
+	require.NoError(t, err)
+	more, err := run(3, q, k, v, nil, nil, nil, nil, waveT(4, 2, 3, 70, 5))
+	require.NoError(t, err)
+	for i := range one {
+		require.Equal(t, tensor.Data[float32](one[i].(*tensor.Tensor)), tensor.Data[float32](more[i].(*tensor.Tensor)), "results depend on threads")
+	}
+	_, err = run(1, q, k, v, nil, nil, nil, nil, waveT(4, 2, 3, 70, 8))
+	require.ErrorContains(t, err, "want shape [2 3 70 5]")
+	_, err = run(1, q, waveT(2, 2, 3, 50, 7), v, nil, nil, nil, nil, waveT(4, 2, 3, 70, 5))
+	require.ErrorContains(t, err, "they do not fit")
+	_, err = run(1, q, k, v, nil, nil, nil, I64([]int{2}, 1, 51), waveT(4, 2, 3, 70, 5))
+	require.ErrorContains(t, err, "want 0 to 50")
+	_, err = run(1, q, k, v, nil, k, nil, nil, waveT(4, 2, 3, 70, 5))
+	require.ErrorContains(t, err, "past_key and past_value are given")
+	_, err = run(1, q, k, v, waveT(1, 70, 51), nil, nil, nil, waveT(4, 2, 3, 70, 5))
+	require.ErrorContains(t, err, "attn_mask has shape [70 51]")
+}
