@@ -25,7 +25,8 @@ import (
 //	dX = scale·r·(dY - dB/N - x̂·dScale/N) + dMean/N + 2·dVar·(X - mean)/N    for training
 //	dX = scale·r·dY                                                          for inference
 //
-// Spec: Ioffe and Szegedy, Batch Normalization, 2015, section 3.
+// Spec: https://arxiv.org/abs/1502.03167 (Ioffe and Szegedy, Batch Normalization,
+// 2015, section 3).
 func init() {
 	register(&Op{
 		Domain: Private, Name: "BatchNormalizationGrad", Numerics: Rounding,

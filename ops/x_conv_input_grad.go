@@ -22,8 +22,8 @@ import (
 //
 // T: float16, bfloat16 (both computed in float32), float32, float64.
 //
-// Spec: Dumoulin and Visin, A guide to convolution arithmetic for deep learning,
-// 2016, chapter 4.
+// Spec: https://arxiv.org/abs/1603.07285 (Dumoulin and Visin, A guide to convolution
+// arithmetic for deep learning, 2016, chapter 4).
 func init() {
 	register(&Op{
 		Domain: Private, Name: "ConvInputGrad", Numerics: Rounding,
@@ -122,7 +122,7 @@ func transposedLast[T conv.Float](c *Call, a *conv.Args[T]) {
 	swapPlanes(c.P, x, a.X, a.N, a.C, out)
 	nhwc.Transposed(c.P, &nhwc.Args[T]{
 		N: a.N, Window: a.Window, X: x, Y: y,
-		W:       nhwc.PackTransposed(a.W, a.M, a.C, a.Group, a.Kernel, a.Strides, a.Dilations),
+		W:       State[nhwc.Packer[T]](c).PackTransposed(c.P, a.W, a.M, a.C, a.Group, a.Kernel, a.Strides, a.Dilations),
 		Scratch: func(n int) []T { return Scratch[T](c, n) },
 	})
 	swapPlanes(c.P, a.Y, y, a.N, in, a.M)

@@ -16,8 +16,8 @@ import (
 //
 // T: float16, bfloat16 (both computed in float32), float32, float64.
 //
-// Spec: Dumoulin and Visin, A guide to convolution arithmetic for deep learning,
-// 2016, chapter 4.
+// Spec: https://arxiv.org/abs/1603.07285 (Dumoulin and Visin, A guide to convolution
+// arithmetic for deep learning, 2016, chapter 4).
 func init() {
 	register(&Op{
 		Domain: Private, Name: "ConvWeightGrad", Numerics: Rounding,

@@ -23,8 +23,11 @@ import (
 //
 //	dX = r·(g - mean(g) - x̂·mean(g·x̂))    dScale = Σ dY·x̂    dB = Σ dY
 //
-// with center 0 without mean(g). Spec: Ba, Kiros and Hinton, Layer Normalization, 2016;
-// Zhang and Sennrich, Root Mean Square Layer Normalization, 2019.
+// with center 0 without mean(g).
+//
+// Spec: https://arxiv.org/abs/1607.06450 (Ba, Kiros and Hinton, Layer Normalization,
+// 2016); https://arxiv.org/abs/1910.07467 (Zhang and Sennrich, Root Mean Square
+// Layer Normalization, 2019).
 func init() {
 	register(&Op{
 		Domain: Private, Name: "LayerNormalizationGrad", Numerics: Rounding,

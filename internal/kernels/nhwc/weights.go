@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/internal/par"
 )
 
 // Weights are the weights of a convolution as Conv reads them: for each group
@@ -29,18 +30,32 @@ func (w *Weights[T]) panels() int { return (w.M/w.Group + Panel - 1) / Panel }
 // Pack packs the weights w[m, c/group, kernel…] of a convolution for the
 // routines of t.
 func Pack[T Float](t *Table, w []T, m, c, group int, kernel []int) *Weights[T] {
+	return new(Packer[T]).Pack(par.P{}, t, w, m, c, group, kernel)
+}
+
+// Packer packs weights that change from run to run. What it returns is valid
+// until its next use: the memory is the same. The zero value is ready.
+type Packer[T Float] struct{ mem []T }
+
+// Pack is the function of that name.
+func (k *Packer[T]) Pack(p par.P, t *Table, w []T, m, c, group int, kernel []int) *Weights[T] {
 	taps, cg := product(kernel), c/group
 	if f, ok := any(w).([]float32); ok && group > 1 && cg == 1 && m == c && taps > 0 && t.lanes(c) > 0 {
 		n := t.lanes(c)
 		return &Weights[T]{M: m, C: c, Group: group, Kernel: append([]int(nil), kernel...), depthwise: packDepthwise(f, c, taps, n), lanes: n}
 	}
-	return pack(m, c, group, kernel, nil, source[T]{w, func(o int) int { return o * cg * taps }, taps})
+	return k.pack(p, m, c, group, kernel, nil, source[T]{w, func(o int) int { return o * cg * taps }, taps})
 }
 
 // PackTransposed packs the weights w[c, m/group, kernel…] of a transposed
 // convolution with the given strides and dilations: taps that the same
 // positions see are neighbours.
 func PackTransposed[T Float](w []T, m, c, group int, kernel, strides, dilations []int) *Weights[T] {
+	return new(Packer[T]).PackTransposed(par.P{}, w, m, c, group, kernel, strides, dilations)
+}
+
+// PackTransposed is the function of that name.
+func (k *Packer[T]) PackTransposed(p par.P, w []T, m, c, group int, kernel, strides, dilations []int) *Weights[T] {
 	taps, cg, mg := product(kernel), c/group, m/group
 	s := shapeOf(&conv.Window{In: kernel, Kernel: kernel, Out: kernel, Strides: strides, Dilations: dilations, Before: make([]int, len(kernel))})
 	order := make([]int, 0, taps)
@@ -61,7 +76,7 @@ func PackTransposed[T Float](w []T, m, c, group int, kernel, strides, dilations 
 			}
 		}
 	}
-	q := pack(m, c, group, kernel, order, source[T]{w, func(o int) int { return (o/mg*cg*mg + o%mg) * taps }, mg * taps})
+	q := k.pack(p, m, c, group, kernel, order, source[T]{w, func(o int) int { return (o/mg*cg*mg + o%mg) * taps }, mg * taps})
 	q.classes = l
 	return q
 }
@@ -84,35 +99,55 @@ type source[T Float] struct {
 }
 
 // pack fills panels. order lists the taps, nil for 0, 1, 2….
-func pack[T Float](m, c, group int, kernel, order []int, from source[T]) *Weights[T] {
+func (k *Packer[T]) pack(p par.P, m, c, group int, kernel, order []int, from source[T]) *Weights[T] {
 	w := &Weights[T]{M: m, C: c, Group: group, Kernel: append([]int(nil), kernel...)}
 	taps, cg, mg := product(kernel), c/group, m/group
-	w.data = aligned[T](group * w.panels() * taps * cg * Panel)
-	if order == nil {
-		for t := range taps {
-			order = append(order, t)
+	panels := w.panels()
+	if n := group * panels * taps * cg * Panel; n <= len(k.mem) {
+		w.data = k.mem[:n]
+		if mg%Panel != 0 {
+			clear(w.data)
 		}
+	} else {
+		w.data = aligned[T](n)
+		k.mem = w.data
 	}
-	const block = 64 // channels whose panel rows stay in the cache
-	panel := w.data
-	for g := range group {
-		for j := 0; j < mg; j += Panel {
-			for i0 := 0; i0 < cg; i0 += block {
-				i1 := min(i0+block, cg)
-				for o := range min(Panel, mg-j) {
-					src := from.w[from.base(g*mg+j+o):]
-					for pos, t := range order {
-						at, to := i0*from.channel+t, (pos*cg+i0)*Panel+o
-						for range i1 - i0 {
-							panel[to] = src[at]
-							at, to = at+from.channel, to+Panel
-						}
-					}
+	row := make([]int, taps) // where the rows of each tap begin
+	for t := range row {
+		row[t] = t * cg * Panel
+	}
+	for pos, t := range order {
+		row[t] = pos * cg * Panel
+	}
+	const block = 16 // channels whose panel rows stay in the cache
+	blocks := (cg + block - 1) / block
+	p.For(group*panels*blocks, max(1, (1<<15)/max(1, taps*block*Panel)), func(lo, hi int) {
+		for b := lo; b < hi; b++ {
+			gj, i0 := b/blocks, b%blocks*block
+			g, j := gj/panels, gj%panels*Panel
+			i1, width := min(i0+block, cg), min(Panel, mg-j)
+			panel := w.data[gj*taps*cg*Panel:][:taps*cg*Panel]
+			one := func(o, i int) {
+				dst := panel[i*Panel+o:]
+				for t, v := range from.w[from.base(g*mg+j+o)+i*from.channel:][:taps] {
+					dst[row[t]] = v
 				}
 			}
-			panel = panel[taps*cg*Panel:]
+			if from.channel > taps { // the weights of a channel lie together
+				for i := i0; i < i1; i++ {
+					for o := range width {
+						one(o, i)
+					}
+				}
+				continue
+			}
+			for o := range width {
+				for i := i0; i < i1; i++ {
+					one(o, i)
+				}
+			}
 		}
-	}
+	})
 	return w
 }
 
