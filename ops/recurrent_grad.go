@@ -25,8 +25,8 @@ import (
 // backwards and turn the gates into dL/d(what their functions were applied to), G.
 // What remains are products over all steps: dX = G·W, dW = Gᵀ·X, dR = Gᵀ·H.
 //
-// Source: Werbos, Backpropagation through time: what it does and how to do it,
-// Proceedings of the IEEE 78 (1990).
+// Spec: https://doi.org/10.1109/5.58337 (Werbos, Backpropagation through time: what
+// it does and how to do it, Proceedings of the IEEE 78, 1990).
 
 // recurrentGradOut gives the output of the gradient for each input of the operator; -1: none.
 var recurrentGradOut = [8]int{0, 1, 2, 3, -1, 4, 5, 6}

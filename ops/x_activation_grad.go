@@ -23,7 +23,7 @@ import (
 //
 // T: float16, bfloat16 (both computed in float32), float32, float64.
 //
-// Spec: the derivatives of the functions at https://onnx.ai/onnx/operators/
+// Spec: https://onnx.ai/onnx/operators/ (the derivatives of the functions there)
 func init() {
 	register(&Op{
 		Domain: Private, Name: "ActivationGrad", Numerics: Rounding,
