@@ -18,7 +18,7 @@ import (
 //
 // T: float16, bfloat16, float32.
 //
-// Source: Bengio, Léonard, Courville, Estimating or Propagating Gradients Through
+// Spec: https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html; Bengio, Léonard, Courville, Estimating or Propagating Gradients Through
 // Stochastic Neurons, 2013; PyTorch's fake_quantize_per_tensor_affine.
 func init() {
 	register(&Op{
