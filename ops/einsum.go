@@ -31,6 +31,7 @@ func init() {
 			// 28 added bfloat16.
 			{Since: 12, In: Arity{1, Many}, Out: N(1), Infer: inferEinsum, Build: buildEinsum},
 		},
+		Grad: gradEinsum,
 	})
 }
 
@@ -244,4 +245,105 @@ func einsumKernel[T gemm.Number](e *einEquation) Kernel {
 		acc.copyTo(c, tensor.Data[T](y), out, shape)
 		return nil
 	}
+}
+
+// gradEinsum: the gradient of an input is the sum of products of dY and the other
+// inputs over all labels that the input does not have. A label that only this input
+// has was summed up: dY goes to all of its elements. A label that it has twice took the
+// diagonal: the gradient lies there.
+func gradEinsum(c *GradContext) []*onnx.Value {
+	e, err := parseEinsum(c.Attr.Str("equation", ""))
+	if err != nil {
+		c.Fail(err)
+		return nil
+	}
+	n := len(c.Node().In)
+	ranks := make([]int, n)
+	for i := range ranks {
+		t := c.X(i).Type
+		if !t.Ranked {
+			c.Fail(fmt.Errorf("input %d is %v, want a known rank", i, t))
+			return nil
+		}
+		ranks[i] = len(t.Dims)
+	}
+	in, to, err := e.labels(ranks)
+	if err != nil {
+		c.Fail(err)
+		return nil
+	}
+	names := einNames{}
+	out := make([]*onnx.Value, n)
+	for i := range out {
+		if !c.Needs(i) {
+			continue
+		}
+		terms, args := []string{names.of(to)}, []*onnx.Value{c.DOut[0]}
+		have := slices.Clone(to)
+		for j, ls := range in {
+			if j != i {
+				terms, args, have = append(terms, names.of(ls)), append(args, c.X(j)), append(have, ls...)
+			}
+		}
+		var own []int      // the labels of the result
+		var missing []int  // dimensions without one
+		var diagonal []int // pairs of dimensions with the same label
+		for k, l := range in[i] {
+			first := slices.Index(in[i], l)
+			switch {
+			case first < k:
+				diagonal = append(diagonal, first, k)
+				missing = append(missing, k)
+			case slices.Contains(have, l):
+				own = append(own, l)
+			default:
+				missing = append(missing, k)
+			}
+		}
+		d := c.Op("Einsum", onnx.NewAttrs("equation", strings.Join(terms, ",")+"->"+names.of(own)), args...)
+		if len(missing) > 0 {
+			d = c.Op("Unsqueeze", nil, d, c.Ints(missing...))
+		}
+		d = c.SumTo(c.Expanded(d, c.X(i)), c.X(i))
+		for ; len(diagonal) > 0; diagonal = diagonal[2:] {
+			d = c.Pick(c.sameIndex(c.X(i), diagonal[0], diagonal[1]), d)
+		}
+		out[i] = d
+	}
+	return out
+}
+
+// sameIndex returns where the indices of two dimensions of v are equal: bools that
+// broadcast to v's shape.
+func (c *GradContext) sameIndex(v *onnx.Value, a, b int) *onnx.Value {
+	index := func(k int) *onnx.Value {
+		size := c.Op("Gather", nil, c.shapeOf(v), c.Const(tensor.Scalar(int64(k))))
+		r := c.Op("Range", nil, c.Const(tensor.Scalar(int64(0))), size, c.Const(tensor.Scalar(int64(1))))
+		var others []int
+		for j := range v.Type.Dims {
+			if j != k {
+				others = append(others, j)
+			}
+		}
+		return c.Op("Unsqueeze", nil, r, c.Ints(others...))
+	}
+	return c.Op("Equal", nil, index(a), index(b))
+}
+
+// einNames gives labels letters, those of the ellipsis included.
+type einNames map[int]rune
+
+func (m einNames) of(labels []int) string {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	var s strings.Builder
+	for _, l := range labels {
+		if m[l] == 0 {
+			m[l] = '?' // more labels than letters: Einsum refuses it
+			if len(m) <= len(letters) {
+				m[l] = rune(letters[len(m)-1])
+			}
+		}
+		s.WriteRune(m[l])
+	}
+	return s.String()
 }

@@ -66,3 +66,17 @@ func TestEinsum(t *testing.T) {
 		bad("ijk...->i", "want at least 3", m),
 	})
 }
+
+func TestEinsumGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Einsum", Attrs: onnx.NewAttrs("equation", "bij,bjk->bik"), In: Vals(Normal(1, 2, 3, 4), Normal(2, 2, 4, 2))},
+		{Op: "Einsum", Attrs: onnx.NewAttrs("equation", "ij,jk"), In: Vals(Normal(1, 3, 4), Normal(2, 4, 2))},
+		{Op: "Einsum", Attrs: onnx.NewAttrs("equation", "...ij,jk->...ik"), In: Vals(Normal(1, 2, 3, 4), Normal(2, 4, 2))},
+		{Op: "Einsum", Attrs: onnx.NewAttrs("equation", "...i,...i->..."), In: Vals(Normal(1, 2, 3), Normal(2, 3))},
+		{Op: "Einsum", Attrs: onnx.NewAttrs("equation", "ij->i"), In: Vals(Normal(1, 2, 3))},
+		{Op: "Einsum", Attrs: onnx.NewAttrs("equation", "ii->i"), In: Vals(Normal(1, 3, 3))},
+		{Op: "Einsum", Attrs: onnx.NewAttrs("equation", "iji->j"), In: Vals(Normal(1, 3, 2, 3))},
+		{Op: "Einsum", Attrs: onnx.NewAttrs("equation", "i,j,ik->jk"), In: Vals(Normal(1, 2), Normal(2, 3), Normal(3, 2, 2))},
+		{Op: "Einsum", Attrs: onnx.NewAttrs("equation", "ij,ij->j"), In: Vals(Normal(1, 1, 3), Normal(2, 4, 3))},
+	})
+}

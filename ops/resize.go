@@ -35,6 +35,7 @@ func init() {
 			// keep_aspect_ratio_policy, 19 half_pixel_symmetric.
 			{Since: 13, In: Arity{1, 4}, Out: N(1), Infer: inferResize, Build: buildResize},
 		},
+		Grad: gradResize,
 	})
 }
 
@@ -205,30 +206,40 @@ func (v *resizeAttrs) run(c *Call) error {
 	if x == nil {
 		return fmt.Errorf("X is absent")
 	}
-	at, err := v.axesOf(x.Rank())
+	axes, shape, err := v.plan(c, x.Shape())
 	if err != nil {
 		return err
 	}
-	shape := slices.Clone(x.Shape())
+	return v.resizeTo(c, axes, shape)
+}
+
+// plan returns how each axis of a tensor of shape in is resized by inputs 1 to 3,
+// and the shape that results.
+func (v *resizeAttrs) plan(c *Call, in []int) ([]resizeAxis, []int, error) {
+	at, err := v.axesOf(len(in))
+	if err != nil {
+		return nil, nil, err
+	}
+	shape := slices.Clone(in)
 	axes := make([]resizeAxis, len(shape))
 	for i, n := range shape {
 		axes[i] = resizeAxis{in: n, out: n, scale: 1, length: float64(n), end: 1}
 	}
 	scales, err := reals[float32](c, 2)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	sizes, err := c.Ints(3)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if v.coord == "tf_crop_and_resize" {
 		roi, err := reals[float64](c, 1)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		if len(roi) != 2*len(at) {
-			return fmt.Errorf("roi has %d elements, want %d", len(roi), 2*len(at))
+			return nil, nil, fmt.Errorf("roi has %d elements, want %d", len(roi), 2*len(at))
 		}
 		for i, a := range at {
 			axes[a].start, axes[a].end = roi[i], roi[len(at)+i]
@@ -236,14 +247,14 @@ func (v *resizeAttrs) run(c *Call) error {
 	}
 	switch {
 	case len(scales) > 0 && len(sizes) > 0:
-		return fmt.Errorf("both scales and sizes are given")
+		return nil, nil, fmt.Errorf("both scales and sizes are given")
 	case len(scales) > 0:
 		if len(scales) != len(at) {
-			return fmt.Errorf("scales have %d elements, want %d", len(scales), len(at))
+			return nil, nil, fmt.Errorf("scales have %d elements, want %d", len(scales), len(at))
 		}
 		for i, a := range at {
 			if err := checkScale(scales[i], shape[a]); err != nil {
-				return err
+				return nil, nil, err
 			}
 			shape[a] = scaledSize(shape[a], scales[i])
 			axes[a].out, axes[a].scale = shape[a], float64(scales[i])
@@ -251,12 +262,12 @@ func (v *resizeAttrs) run(c *Call) error {
 		}
 	case len(sizes) > 0:
 		if len(sizes) != len(at) {
-			return fmt.Errorf("sizes have %d elements, want %d", len(sizes), len(at))
+			return nil, nil, fmt.Errorf("sizes have %d elements, want %d", len(sizes), len(at))
 		}
 		one := 0.0
 		for i, a := range at {
 			if sizes[i] < 0 || sizes[i] > math.MaxInt32 {
-				return fmt.Errorf("sizes are %v, want 0 to 2^31-1", sizes)
+				return nil, nil, fmt.Errorf("sizes are %v, want 0 to 2^31-1", sizes)
 			}
 			s := float64(sizes[i]) / float64(shape[a])
 			if i == 0 || v.policy == "not_larger" && s < one || v.policy == "not_smaller" && s > one {
@@ -275,7 +286,17 @@ func (v *resizeAttrs) run(c *Call) error {
 		}
 	case len(at) == 0:
 	default:
-		return fmt.Errorf("neither scales nor sizes are given")
+		return nil, nil, fmt.Errorf("neither scales nor sizes are given")
 	}
-	return v.resizeTo(c, axes, shape)
+	return axes, shape, nil
+}
+
+// gradResize: the transposed of the same sampling.
+func gradResize(c *GradContext) []*onnx.Value {
+	var as onnx.Attrs
+	for _, a := range c.Node().Attrs {
+		as = as.Set(a.Name, a.Value)
+	}
+	parseResize(&c.Attr, c.Node().Opset)
+	return []*onnx.Value{c.Ops(Private, "ResizeGrad", as, 1, c.DOut[0], c.X(1), c.X(2), c.X(3), c.shapeOf(c.X(0)))[0]}
 }

@@ -67,3 +67,21 @@ func TestResize(t *testing.T) {
 		{Op: "Resize", Opset: 19, Attrs: onnx.NewAttrs("coordinate_transformation_mode", "tf_crop_and_resize"), In: Vals(F32([]int{1, 2, 4, 5}, -3.477, -2.673, -2.722, -0.703, -4.625, -0.378, -1.914, 1.787, 1.914, 2.785, 1.535, -0.106, 1.72, 3.011, -1.307, 1.221, -0.085, 2.88, -1.674, -0.603, 0.725, 0.516, -3.279, 0.72, -0.237, -0.479, -0.311, 0.438, -3.633, 3.105, -1.723, -4.483, -0.164, 2.915, -1.037, 3.103, 3.114, -1.725, -4.93, -2.47), nil, F32([]int{4}, 1, 1, 2, 2)), Want: Vals(nil), Err: "roi has 0 elements, want 8"},
 	})
 }
+
+func TestResizeGradient(t *testing.T) {
+	var cases []GradCase
+	for _, mode := range []string{"nearest", "linear", "cubic"} {
+		for _, coord := range []string{"half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel", "tf_crop_and_resize"} {
+			as := onnx.NewAttrs("mode", mode, "coordinate_transformation_mode", coord)
+			c := GradCase{Op: "Resize", Attrs: as, In: Vals(Normal(1, 2, 5, 4), nil, F32([]int{3}, 1, 1.7, 0.6)), Flat: []int{1, 2}}
+			if coord == "tf_crop_and_resize" {
+				c.In[1] = F32([]int{6}, 0, 0.1, -0.3, 1, 0.8, 1.2)
+			}
+			cases = append(cases, c)
+		}
+	}
+	cases = append(cases,
+		GradCase{Op: "Resize", Attrs: onnx.NewAttrs("mode", "linear", "antialias", 1), In: Vals(Normal(1, 1, 2, 8, 7), nil, nil, I64([]int{4}, 1, 2, 3, 4))},
+		GradCase{Op: "Resize", Attrs: onnx.NewAttrs("mode", "cubic", "exclude_outside", 1, "axes", []int{2, 1}), In: Vals(Normal(1, 2, 4, 5), nil, nil, I64([]int{2}, 7, 3))})
+	Gradients(t, cases)
+}

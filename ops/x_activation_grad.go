@@ -23,7 +23,7 @@ import (
 //
 // T: float16, bfloat16 (both computed in float32), float32, float64.
 //
-// Spec: https://onnx.ai/onnx/operators/ (the derivatives of the functions there)
+// Spec: https://onnx.ai/onnx/operators/onnx__Gelu.html and those of the other functions
 func init() {
 	register(&Op{
 		Domain: Private, Name: "ActivationGrad", Numerics: Rounding,

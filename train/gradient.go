@@ -20,7 +20,8 @@ import (
 // types; wrt are values of the main graph of a floating-point type, inputs and
 // initializers as well as results of nodes. Operators on the way whose gradient
 // follows from their definition are replaced by it. Gradients flow through values of
-// floating-point types only. An operator without a gradient on a path from wrt
+// floating-point types, and straight through the integers between QuantizeLinear and
+// DequantizeLinear. An operator without a gradient on a path from wrt
 // to loss is an error that wraps ops.ErrUnsupported and names the node.
 //
 // Method: reverse-mode differentiation; Griewank and Walther, Evaluating
@@ -168,8 +169,10 @@ func one(b *ops.Builder, t onnx.Type) *onnx.Value {
 
 // path is what lies between the values to differentiate by and the results.
 type path struct {
-	active map[*onnx.Value]bool // float values that depend on one of wrt
-	nodes  map[*onnx.Node]bool  // those with an active input on which a result depends
+	// active are the float values that depend on one of wrt, and what QuantizeLinear
+	// makes of such a value: its gradient is that of the real numbers it stands for.
+	active map[*onnx.Value]bool
+	nodes  map[*onnx.Node]bool // those with an active input on which a result depends
 }
 
 func newPath(g *onnx.Graph, results, wrt []*onnx.Value) *path {
@@ -188,7 +191,7 @@ func newPath(g *onnx.Graph, results, wrt []*onnx.Value) *path {
 		}
 		ahead[n] = true
 		for _, v := range n.Out {
-			if v != nil && (isFloat(v.Type.DType) || v.Type.Kind != onnx.TensorKind) {
+			if v != nil && (isFloat(v.Type.DType) || v.Type.Kind != onnx.TensorKind || n.Op == "QuantizeLinear") {
 				p.active[v] = true
 			}
 		}

@@ -132,3 +132,24 @@ func TestGradientOfNothing(t *testing.T) {
 	require.NotNil(t, d[0])
 	require.Nil(t, d[1])
 }
+
+// Quantised values pass the gradient straight through, but not where they are clipped.
+func TestGradientOfFakeQuantize(t *testing.T) {
+	x := tensor.Of([]float32{-200, -1.3, 0.4, 126.7, 300}, 5)
+	in := map[string]*tensor.Tensor{"x": x}
+	m, loss := graph(t, in, []string{"x"}, func(b *ops.Builder, in []*onnx.Value) *onnx.Value {
+		scale, zero := b.Const(tensor.Scalar(float32(0.5))), b.Const(tensor.Scalar(int8(-100)))
+		q := b.Op("DequantizeLinear", nil, b.Op("QuantizeLinear", nil, in[0], scale, zero), scale, zero)
+		return b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), b.Op("Mul", nil, q, b.Const(tensor.Of([]float32{1, 2, 3, 4, 5}, 5))))
+	})
+	d, err := Gradient(m, loss, nil, m.Graph.Inputs)
+	require.NoError(t, err)
+	require.NotNil(t, d[0])
+	m.Graph.Outputs = d
+	s, err := runtime.New(m, runtime.Options{Private: true, Threads: 1})
+	require.NoError(t, err)
+	defer s.Close()
+	out, err := s.Run(context.Background(), map[string]tensor.Value{"x": x})
+	require.NoError(t, err)
+	require.Equal(t, []float32{0, 2, 3, 0, 0}, tensor.Data[float32](out[s.Outputs()[0].Name].(*tensor.Tensor)))
+}
