@@ -20,10 +20,9 @@ type rnnBack[T floating] struct{}
 
 func newRNNBack[T floating]() recurrentBack[T] { return rnnBack[T]{} }
 
-func (rnnBack[T]) start(*Call, *recurrentGrad[T]) error  { return nil }
-func (rnnBack[T]) gates(*recurrentGrad[T], int)          {}
-func (rnnBack[T]) begin(*recurrentGrad[T], *backTask[T]) {}
-func (rnnBack[T]) finish(*recurrentGrad[T])              {}
+func (rnnBack[T]) start(*Call, *recurrentGrad[T]) error { return nil }
+func (rnnBack[T]) rows(*recurrentGrad[T], int)          {}
+func (rnnBack[T]) finish(*recurrentGrad[T])             {}
 
 func (rnnBack[T]) step(g *recurrentGrad[T], w *backTask[T], t int) {
 	h, slope := g.h, g.slope(w.d, 0)
