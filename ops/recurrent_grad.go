@@ -80,11 +80,9 @@ func gradRecurrent(name, forward string) func(*GradContext) []*onnx.Value {
 	}
 }
 
-// registerRecurrentTrain registers the private operator that also gives the gates.
-func registerRecurrentTrain(name string, in int, build func(*BuildContext) (Kernel, error)) {
-	register(&Op{Domain: Private, Name: name, Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: Arity{3, in}, Out: Arity{4, 5}, Infer: inferRecurrentTrain, Build: build},
-	}})
+// recurrentTrainVersions are the versions of a private operator that also gives the gates.
+func recurrentTrainVersions(in int, build func(*BuildContext) (Kernel, error)) []Version {
+	return []Version{{Since: 1, In: Arity{3, in}, Out: Arity{4, 5}, Infer: inferRecurrentTrain, Build: build}}
 }
 
 func inferRecurrentTrain(c *InferContext) error {
@@ -101,11 +99,9 @@ func inferRecurrentTrain(c *InferContext) error {
 	return nil
 }
 
-// registerRecurrentGrad registers the private operator.
-func registerRecurrentGrad(name string, build func(*BuildContext) (Kernel, error)) {
-	register(&Op{Domain: Private, Name: name, Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: Arity{9, 14}, Out: Arity{1, recurrentGradOuts}, Infer: inferRecurrentGrad, Build: build},
-	}})
+// recurrentGradVersions are the versions of a private operator of gradients.
+func recurrentGradVersions(build func(*BuildContext) (Kernel, error)) []Version {
+	return []Version{{Since: 1, In: Arity{9, 14}, Out: Arity{1, recurrentGradOuts}, Infer: inferRecurrentGrad, Build: build}}
 }
 
 func inferRecurrentGrad(c *InferContext) error {

@@ -18,7 +18,9 @@ import (
 // This operator is private: the gradient of GRU writes it.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__GRU.html
-func init() { registerRecurrentGrad("GRUGrad", buildGRUGrad) }
+func init() {
+	register(&Op{Domain: Private, Name: "GRUGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildGRUGrad)})
+}
 
 func buildGRUGrad(b *BuildContext) (Kernel, error) {
 	r, err := readRecurrent(b, 3, "Sigmoid", "Tanh")

@@ -10,5 +10,6 @@ package ops
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__GRU.html
 func init() {
-	registerRecurrentTrain("GRUTrain", 6, func(b *BuildContext) (Kernel, error) { return buildGRUAs(b, true) })
+	register(&Op{Domain: Private, Name: "GRUTrain", Numerics: Rounding,
+		Versions: recurrentTrainVersions(6, func(b *BuildContext) (Kernel, error) { return buildGRUAs(b, true) })})
 }

@@ -13,7 +13,9 @@ package ops
 // This operator is private: the gradient of LSTM writes it.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LSTM.html
-func init() { registerRecurrentGrad("LSTMGrad", buildLSTMGrad) }
+func init() {
+	register(&Op{Domain: Private, Name: "LSTMGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildLSTMGrad)})
+}
 
 func buildLSTMGrad(b *BuildContext) (Kernel, error) {
 	r, err := readRecurrent(b, 4, "Sigmoid", "Tanh", "Tanh")

@@ -10,5 +10,6 @@ package ops
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LSTM.html
 func init() {
-	registerRecurrentTrain("LSTMTrain", 8, func(b *BuildContext) (Kernel, error) { return buildLSTMAs(b, true) })
+	register(&Op{Domain: Private, Name: "LSTMTrain", Numerics: Rounding,
+		Versions: recurrentTrainVersions(8, func(b *BuildContext) (Kernel, error) { return buildLSTMAs(b, true) })})
 }

@@ -6,7 +6,9 @@ package ops
 // This operator is private: the gradient of RNN writes it.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__RNN.html
-func init() { registerRecurrentGrad("RNNGrad", buildRNNGrad) }
+func init() {
+	register(&Op{Domain: Private, Name: "RNNGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildRNNGrad)})
+}
 
 func buildRNNGrad(b *BuildContext) (Kernel, error) {
 	r, err := readRecurrent(b, 1, "Tanh")
