@@ -21,16 +21,18 @@ import "github.com/gneiss-run/gneiss/internal/kernels/gemm"
 func init() {
 	v := Version{Since: 1, In: Arity{3, 6}, Out: Arity{0, 2}, Infer: inferRecurrent, Build: buildGRU}
 	// 3 added linear_before_reset, 7 dropped output_sequence, 14 added layout, 22 bfloat16.
-	register(&Op{Name: "GRU", Numerics: Rounding, Versions: []Version{v}, Grad: gradRecurrent("GRUGrad")})
+	register(&Op{Name: "GRU", Numerics: Rounding, Versions: []Version{v}, Grad: gradRecurrent("GRUGrad", "GRUTrain")})
 }
 
-func buildGRU(b *BuildContext) (Kernel, error) {
+func buildGRU(b *BuildContext) (Kernel, error) { return buildGRUAs(b, false) }
+
+func buildGRUAs(b *BuildContext, keep bool) (Kernel, error) {
 	r, err := readRecurrent(b, 3, "Sigmoid", "Tanh")
 	if err != nil {
 		return nil, err
 	}
 	r.lateBias = b.Bool("linear_before_reset", false)
-	r.split = !r.lateBias
+	r.split, r.keep = !r.lateBias, keep
 	return buildRecurrent(b, &r, newGRUCell[float32], newGRUCell[float64])
 }
 

@@ -26,15 +26,17 @@ import (
 func init() {
 	v := Version{Since: 1, In: Arity{3, 8}, Out: Arity{0, 3}, Infer: inferRecurrent, Build: buildLSTM}
 	// 7 dropped output_sequence, 14 added layout, 22 bfloat16.
-	register(&Op{Name: "LSTM", Numerics: Rounding, Versions: []Version{v}, Grad: gradRecurrent("LSTMGrad")})
+	register(&Op{Name: "LSTM", Numerics: Rounding, Versions: []Version{v}, Grad: gradRecurrent("LSTMGrad", "LSTMTrain")})
 }
 
-func buildLSTM(b *BuildContext) (Kernel, error) {
+func buildLSTM(b *BuildContext) (Kernel, error) { return buildLSTMAs(b, false) }
+
+func buildLSTMAs(b *BuildContext, keep bool) (Kernel, error) {
 	r, err := readRecurrent(b, 4, "Sigmoid", "Tanh", "Tanh")
 	if err != nil {
 		return nil, err
 	}
-	r.hasCell = true
+	r.hasCell, r.keep = true, keep
 	couple := b.Bool("input_forget", false)
 	return buildRecurrent(b, &r, newLSTMCell[float32](couple), newLSTMCell[float64](couple))
 }
@@ -86,22 +88,15 @@ func (l *lstmCell[T]) finishStep(q *recurrentCall[T], w *recurrentStep[T], t, fr
 		default:
 			addTo(pre, rec)
 			l.finish(q, w.d, pre, next, c)
+			if q.cells != nil {
+				copy(q.cells[(w.d*q.s*q.n+q.rowOf(w, t, b))*q.h:][:q.h], c)
+			}
 		}
 	}
 }
 
 // finish computes a row of the state from the gates before their functions.
 func (l *lstmCell[T]) finish(q *recurrentCall[T], d int, gates, h, c []T) {
-	l.advance(q, d, gates, c)
-	copy(h, c)
-	q.act(d, 2)(h)
-	for j, v := range gates[q.h : 2*q.h] {
-		h[j] *= v
-	}
-}
-
-// advance applies the functions to a row of the gates and computes the cell state.
-func (l *lstmCell[T]) advance(q *recurrentCall[T], d int, gates, c []T) {
 	k := q.h
 	i, o, f, g := gates[:k], gates[k:2*k], gates[2*k:3*k], gates[3*k:4*k]
 	act := q.act(d, 0)
@@ -132,5 +127,10 @@ func (l *lstmCell[T]) advance(q *recurrentCall[T], d int, gates, c []T) {
 			o[j] += po[j] * v
 		}
 		act(o)
+	}
+	copy(h, c)
+	q.act(d, 2)(h)
+	for j, v := range o {
+		h[j] *= v
 	}
 }

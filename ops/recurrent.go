@@ -29,6 +29,8 @@ type recurrent struct {
 	lateBias bool
 	// together says that a step is one task for all sequences of a direction.
 	together bool
+	// keep says that the gates and cell states of all steps are outputs.
+	keep bool
 	// plain says that the functions are the operator's own, and nothing is clipped.
 	plain bool
 }
@@ -130,7 +132,7 @@ func inferRecurrent(c *InferContext) error {
 		s, n = x.Dims[0], x.Dims[1]
 	}
 	y, state := onnx.TensorType(x.DType, s, d, n, h), onnx.TensorType(x.DType, d, n, h)
-	if c.Node.Domain == "" && c.Bool("layout", false) {
+	if c.Node.Domain != "com.microsoft" && c.Bool("layout", false) {
 		s, n = n, s
 		y, state = onnx.TensorType(x.DType, n, s, d, h), onnx.TensorType(x.DType, n, d, h)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // Backpropagation through time of RNN, GRU and LSTM: x.RNNGrad, x.GRUGrad and
@@ -16,14 +17,17 @@ import (
 //
 //	0 X    1 W    2 R    3 B    4 sequence_lens    5 initial_h    6 initial_c    7 P
 //	8 Y    9 dL/dY (optional)    10 dL/dY_h (optional)    11 dL/dY_c (optional)
+//	12 gates [rows of X, d*g*h] and 13 cells [d, rows of X, h] of x.LSTMTrain and x.GRUTrain
 //
 // Outputs, each only where it is asked for: dL/dX, dL/dW, dL/dR, dL/dB,
 // dL/dinitial_h, dL/dinitial_c, dL/dP.
 //
-// The states before all steps are in Y, so the gates of all steps are found
-// again by one product of X with W and one of the states with R. Then the steps run
-// backwards and turn the gates into dL/d(what their functions were applied to), G.
-// What remains are products over all steps: dX = G·W, dW = Gᵀ·X, dR = Gᵀ·H.
+// The gradient makes an LSTM or GRU a private operator, which is the same with the
+// results of all gates, and the cell states of all steps, as outputs 3 and 4: to
+// compute them again would take two of the six large products once more. The states before
+// all steps are in Y. The steps run backwards and turn the gates into dL/d(what
+// their functions were applied to), G. What remains are products over all steps:
+// dX = G·W, dW = Gᵀ·X, dR = Gᵀ·H.
 //
 // Spec: https://doi.org/10.1109/5.58337 (Werbos, Backpropagation through time: what
 // it does and how to do it, Proceedings of the IEEE 78, 1990).
@@ -33,15 +37,24 @@ var recurrentGradOut = [8]int{0, 1, 2, 3, -1, 4, 5, 6}
 
 const recurrentGradOuts = 7
 
-// gradRecurrent makes the Grad of RNN, GRU or LSTM, by the private operator of the given name.
-func gradRecurrent(name string) func(*GradContext) []*onnx.Value {
+// gradRecurrent makes the Grad of RNN, GRU or LSTM, by the private operator of the given name. forward is the
+// one that the node becomes, if any.
+func gradRecurrent(name, forward string) func(*GradContext) []*onnx.Value {
 	return func(c *GradContext) []*onnx.Value {
-		in := make([]*onnx.Value, 12)
+		in := make([]*onnx.Value, 14)
 		for i := range 8 {
 			in[i] = c.X(i)
 		}
 		in[8] = c.Save(0)
-		copy(in[9:], c.DOut)
+		copy(in[9:12], c.DOut)
+		if n := c.Node(); forward != "" {
+			n.Attrs = n.Attrs.Without("output_sequence")
+			n.Domain, n.Op, n.Opset = Private, forward, 1
+			in[12] = c.Save(3)
+			if forward == "LSTMTrain" {
+				in[13] = c.Save(4)
+			}
+		}
 		as := c.Node().Attrs.Without("output_sequence")
 		n := c.G.NewNodeIn(Private, name, as, in, recurrentGradOuts)
 		n.TrimInputs()
@@ -67,11 +80,28 @@ func gradRecurrent(name string) func(*GradContext) []*onnx.Value {
 	}
 }
 
-// registerRecurrentGrad registers the private operator.
-func registerRecurrentGrad(name string, build func(*BuildContext) (Kernel, error)) {
-	register(&Op{Domain: Private, Name: name, Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: Arity{9, 12}, Out: Arity{1, recurrentGradOuts}, Infer: inferRecurrentGrad, Build: build},
-	}})
+// recurrentTrainVersions are the versions of a private operator that also gives the gates.
+func recurrentTrainVersions(in int, build func(*BuildContext) (Kernel, error)) []Version {
+	return []Version{{Since: 1, In: Arity{3, in}, Out: Arity{4, 5}, Infer: inferRecurrentTrain, Build: build}}
+}
+
+func inferRecurrentTrain(c *InferContext) error {
+	if err := inferRecurrent(c); err != nil {
+		return err
+	}
+	d := c.In(0).DType
+	if d != tensor.Float64 {
+		d = tensor.Float32
+	}
+	for i := 3; i < len(c.Out); i++ {
+		c.Out[i] = onnx.TensorType(d, make([]onnx.Dim, i-1)...)
+	}
+	return nil
+}
+
+// recurrentGradVersions are the versions of a private operator of gradients.
+func recurrentGradVersions(build func(*BuildContext) (Kernel, error)) []Version {
+	return []Version{{Since: 1, In: Arity{9, 14}, Out: Arity{1, recurrentGradOuts}, Infer: inferRecurrentGrad, Build: build}}
 }
 
 func inferRecurrentGrad(c *InferContext) error {
@@ -87,10 +117,8 @@ func inferRecurrentGrad(c *InferContext) error {
 type recurrentBack[T floating] interface {
 	// start reads the inputs that only this operator has.
 	start(c *Call, g *recurrentGrad[T]) error
-	// gates fills in the gates of all rows of direction d, as far as that needs no
-	// order; where it does, begin does the rest for the sequences of a task.
-	gates(g *recurrentGrad[T], d int)
-	begin(g *recurrentGrad[T], w *backTask[T])
+	// rows does what needs no order of steps, for all rows of direction d.
+	rows(g *recurrentGrad[T], d int)
 	// step has in w.dh, for each sequence that is in step t, dL/d(state after t),
 	// and leaves there dL/d(state before t). It turns the gates of the step into G.
 	step(g *recurrentGrad[T], w *backTask[T], t int)
@@ -98,7 +126,7 @@ type recurrentBack[T floating] interface {
 	finish(g *recurrentGrad[T])
 }
 
-// recurrentGrad is one execution of a gradient. pre holds the gates and later G.
+// recurrentGrad is one execution of a gradient. pre is G; a step begins with its gates there.
 type recurrentGrad[T floating] struct {
 	recurrentCall[T]
 	wants  [recurrentGradOuts]bool
@@ -106,6 +134,7 @@ type recurrentGrad[T floating] struct {
 	slopes []func(d, y []T) // by activation function: d *= f'(x), for y = f(x)
 	// byR is R by direction and part as it is, [part of g*h, h].
 	byR    [][]*gemm.Packed[T]
+	kept   []T // the gates
 	yState []T // Y
 	prev   []T // the states before each step: [d, rows of X, h]
 	dY     []T // nil: 0
@@ -160,7 +189,7 @@ func recurrentGradKernel[T floating](r *recurrent, wants [recurrentGradOuts]bool
 // clear drops what belongs to a call.
 func (g *recurrentGrad[T]) clear() {
 	g.c, g.lens, g.pre, g.state, g.w, g.r, g.byR, g.bias, g.late = nil, nil, nil, [2][]T{}, nil, nil, nil, nil, nil
-	g.yState, g.prev, g.dY, g.dh, g.dc, g.compact, g.prod, g.dR, g.dB, g.dP = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
+	g.kept, g.yState, g.prev, g.dY, g.dh, g.dc, g.compact, g.prod, g.dR, g.dB, g.dP = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
 	g.product = gemm.Args[T]{}
 }
 
@@ -196,6 +225,11 @@ func (g *recurrentGrad[T]) call(c *Call) error {
 			return err
 		}
 	}
+	if g.gates > 1 { // RNN's gate is its state
+		if g.kept, err = g.saved(c, 12, "gates", g.s*g.n, len(g.dirs)*g.gates*g.h); err != nil {
+			return err
+		}
+	}
 	if err := g.back.start(c, g); err != nil {
 		return err
 	}
@@ -211,7 +245,7 @@ func (g *recurrentGrad[T]) call(c *Call) error {
 	if err != nil {
 		return err
 	}
-	g.allSteps(c, x, r)
+	g.allSteps(c, r)
 	if err := c.Ctx().Err(); err != nil {
 		return err
 	}
@@ -219,8 +253,16 @@ func (g *recurrentGrad[T]) call(c *Call) error {
 	return nil
 }
 
+// saved reads input i, which the forward operator saved.
+func (g *recurrentGrad[T]) saved(c *Call, i int, name string, shape ...int) ([]T, error) {
+	if t := c.T(i); t == nil || t.DType() != tensor.DTypeOf[T]() || !slices.Equal(t.Shape(), shape) {
+		return nil, fmt.Errorf("%s is %v, want shape %v", name, t, shape)
+	}
+	return tensor.Data[T](c.T(i)), nil
+}
+
 // allSteps sets pre to G, and dh and dc to the gradients of the initial states.
-func (g *recurrentGrad[T]) allSteps(c *Call, x, r []T) {
+func (g *recurrentGrad[T]) allSteps(c *Call, r []T) {
 	d, rows, h, gh := len(g.dirs), g.s*g.n, g.h, g.gates*g.h
 	g.blocks = 0
 	g.pre, g.prev = Scratch[T](c, rows*d*gh), Scratch[T](c, d*rows*h)
@@ -228,11 +270,8 @@ func (g *recurrentGrad[T]) allSteps(c *Call, x, r []T) {
 		return
 	}
 	c.P.For(d*g.n, 1+(1<<14)/(g.s*h), g.fill)
-	if g.gates > 1 { // RNN's gate is its state
-		g.multiply(&gemm.Args[T]{M: rows, N: d * gh, K: g.i, A: x, ARS: g.i, ACS: 1, Packed: g.w, C: g.pre, LDC: d * gh, Epilogue: gemm.Epilogue[T]{Col: g.bias}})
-	}
 	for k := range d {
-		g.back.gates(g, k)
+		g.back.rows(g, k)
 		part := r[k*gh*h : (k+1)*gh*h]
 		if g.split {
 			at := gh - h
@@ -304,10 +343,16 @@ func (g *recurrentGrad[T]) before(lo, hi int) {
 	}
 }
 
-// row returns the gates, and later G, of a row of X in direction d.
+// row returns G of a row of X in direction d.
 func (g *recurrentGrad[T]) row(d, row int) []T {
 	gh := g.gates * g.h
 	return g.pre[(row*len(g.dirs)+d)*gh:][:gh]
+}
+
+// keptRow returns the gates of a row of X in direction d.
+func (g *recurrentGrad[T]) keptRow(d, row int) []T {
+	gh := g.gates * g.h
+	return g.kept[(row*len(g.dirs)+d)*gh:][:gh]
 }
 
 // prevRow returns the state before the step of a row of X in direction d.
@@ -327,7 +372,6 @@ func (g *recurrentGrad[T]) runTasks(lo, hi int) {
 		if g.hasCell {
 			w.dc = g.dc[from*h : to*h]
 		}
-		g.back.begin(g, &w)
 		for t := g.s - 1; t >= 0; t-- {
 			if t%16 == 0 && g.c.Ctx().Err() != nil {
 				return
@@ -337,7 +381,12 @@ func (g *recurrentGrad[T]) runTasks(lo, hi int) {
 				if t >= g.length(b) {
 					clear(g.row(w.d, row))
 					clear(w.compact[(b-w.b0)*gh:][:gh])
-				} else if g.dY != nil {
+					continue
+				}
+				if g.kept != nil {
+					copy(g.row(w.d, row), g.keptRow(w.d, row))
+				}
+				if g.dY != nil {
 					addTo(w.dh[(b-w.b0)*h:][:h], g.dY[g.inY(w.d, row):][:h])
 				}
 			}

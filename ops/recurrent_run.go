@@ -108,6 +108,7 @@ type recurrentCall[T floating] struct {
 	pre        []T   // the input products of all steps, in the order of X, rows of d*g*h
 	state      [2][]T
 	y          []T
+	cells      []T // the cell states after all steps, [d, rows of X, h]; nil: not wanted
 	rec, spare []T // by task: recWidth and h for each sequence
 	per        int // sequences of a task
 
@@ -144,7 +145,7 @@ func recurrentKernel[T floating](r *recurrent, packs [2]any, newCell func() recu
 		q, _ := pool.Get().(*recurrentCall[T])
 		if q == nil {
 			q = &recurrentCall[T]{recurrent: r, gemm: table, cell: newCell()}
-			if single && r.plain {
+			if single && r.plain && !r.keep { // in vectors the gates stay in registers
 				q.vec = vectors
 			}
 			for i := range r.acts {
@@ -154,7 +155,7 @@ func recurrentKernel[T floating](r *recurrent, packs [2]any, newCell func() recu
 		}
 		err := q.call(c, packs)
 		// What belongs to this call must not outlive it.
-		q.c, q.lens, q.pre, q.state, q.y, q.rec, q.spare = nil, nil, nil, [2][]T{}, nil, nil, nil
+		q.c, q.lens, q.pre, q.state, q.y, q.cells, q.rec, q.spare = nil, nil, nil, [2][]T{}, nil, nil, nil, nil
 		q.w, q.r, q.input = nil, nil, gemm.Args[T]{}
 		clear(q.steps)
 		pool.Put(q)
@@ -337,8 +338,13 @@ func (q *recurrentCall[T]) run(c *Call, x []T) error {
 			clear(q.y)
 		}
 	}
+	if q.keep {
+		q.keepAll(c)
+	}
 	if s*n*h > 0 {
-		q.pre = Scratch[T](c, s*n*q.w.N)
+		if !q.keep {
+			q.pre = Scratch[T](c, s*n*q.w.N)
+		}
 		q.input = gemm.Args[T]{M: s * n, N: q.w.N, K: q.i, A: x, ARS: q.i, ACS: 1, Packed: q.w, C: q.pre, LDC: q.w.N,
 			Epilogue: gemm.Epilogue[T]{Col: q.bias}}
 		gemm.Run(c.P, &q.input)
@@ -372,6 +378,19 @@ func (q *recurrentCall[T]) run(c *Call, x []T) error {
 		done()
 	}
 	return nil
+}
+
+// keepAll makes the outputs that the gradient needs: the gates, which the steps leave in pre, and
+// the cell states.
+func (q *recurrentCall[T]) keepAll(c *Call) {
+	dtype := tensor.DTypeOf[T]()
+	q.pre = tensor.Data[T](c.Output(3, dtype, q.s*q.n, q.w.N))
+	if q.hasCell {
+		q.cells = tensor.Data[T](c.Output(4, dtype, len(q.dirs), q.s*q.n, q.h))
+		if q.lens != nil {
+			clear(q.cells)
+		}
+	}
 }
 
 // recWidth is the distance of rows of products of the state: each part has
@@ -481,6 +500,14 @@ func (q *recurrentCall[T]) at(w *recurrentStep[T], t, b int) int {
 	return q.s - 1 - t
 }
 
+// rowOf returns the row of X that step t takes of sequence b.
+func (q *recurrentCall[T]) rowOf(w *recurrentStep[T], t, b int) int {
+	if q.batchLead {
+		return b*q.s + q.at(w, t, b)
+	}
+	return q.at(w, t, b)*q.n + b
+}
+
 // row returns what step t has of sequence b: the input products, which may be
 // changed, the products of the state, the state, where the new one goes and the cell
 // state. live is false if the sequence has ended.
@@ -488,13 +515,8 @@ func (q *recurrentCall[T]) row(w *recurrentStep[T], t, b int) (pre, rec, h, next
 	if q.lens != nil && t >= q.lens[b] {
 		return nil, nil, nil, nil, nil, false
 	}
-	at, gh, width := q.at(w, t, b), q.gates*q.h, len(w.rec)/(w.b1-w.b0)
-	if q.batchLead {
-		at += b * q.s
-	} else {
-		at = at*q.n + b
-	}
-	pre = q.pre[at*q.w.N+w.d*gh:][:gh]
+	gh, width := q.gates*q.h, len(w.rec)/(w.b1-w.b0)
+	pre = q.pre[q.rowOf(w, t, b)*q.w.N+w.d*gh:][:gh]
 	rec = w.rec[(b-w.b0)*width:][:width]
 	h, next = w.h[b*q.h:(b+1)*q.h], w.next[b*q.h:(b+1)*q.h]
 	if w.c != nil {

@@ -24,8 +24,9 @@ import (
 // the keys with all its queries, so the sums over queries have one order.
 // This operator is private: the gradient of Attention writes it.
 //
-// Spec: https://arxiv.org/abs/2205.14135 (Dao, Fu, Ermon, Rudra and Ré,
-// FlashAttention, 2022, algorithm 4).
+// Source: Dao, Fu, Ermon, Rudra and Ré, FlashAttention (2022), algorithm 4.
+//
+// Spec: https://onnx.ai/onnx/operators/onnx__Attention.html
 func init() {
 	register(&Op{Domain: Private, Name: "AttentionGrad", Numerics: Rounding, Versions: []Version{
 		{Since: 1, In: N(8), Out: Arity{1, 3}, Infer: inferAttentionGrad, Build: buildAttentionGrad},

@@ -18,7 +18,9 @@ import (
 // This operator is private: the gradient of GRU writes it.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__GRU.html
-func init() { registerRecurrentGrad("GRUGrad", buildGRUGrad) }
+func init() {
+	register(&Op{Domain: Private, Name: "GRUGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildGRUGrad)})
+}
 
 func buildGRUGrad(b *BuildContext) (Kernel, error) {
 	r, err := readRecurrent(b, 3, "Sigmoid", "Tanh")
@@ -48,63 +50,32 @@ func (u *gruBack[T]) others(g *recurrentGrad[T], d int) []T {
 	return u.other[d*size : (d+1)*size]
 }
 
-func (u *gruBack[T]) gates(g *recurrentGrad[T], d int) {
-	rows, h, all := g.s*g.n, g.h, len(g.dirs)*3*g.h
-	prev, pre := g.prev[d*rows*h:], g.pre[d*3*h:]
-	g.multiply(&gemm.Args[T]{M: rows, N: 2 * h, K: h, A: prev, ARS: h, ACS: 1, Packed: g.r[d][0], C: pre, LDC: all, Epilogue: gemm.Epilogue[T]{Acc: true}})
-	late := gemm.Args[T]{M: rows, N: h, K: h, A: prev, ARS: h, ACS: 1, Packed: g.r[d][1], C: u.others(g, d), LDC: h}
+func (u *gruBack[T]) rows(g *recurrentGrad[T], d int) {
+	rows, h := g.s*g.n, g.h
 	if g.lateBias {
-		late.Col = g.late[d*h : (d+1)*h]
-		g.multiply(&late)
+		g.multiply(&gemm.Args[T]{M: rows, N: h, K: h, A: g.prev[d*rows*h:], ARS: h, ACS: 1, Packed: g.r[d][1], C: u.others(g, d), LDC: h,
+			Epilogue: gemm.Epilogue[T]{Col: g.late[d*h : (d+1)*h]}})
+		return
 	}
-	u.rows(g, d, (*gruBack[T]).reset)
-	if !g.lateBias {
-		late.A, late.C, late.LDC, late.Acc = u.others(g, d), pre[2*h:], all, true
-		g.multiply(&late)
-		u.rows(g, d, (*gruBack[T]).candidate)
-	}
+	par.Run(g.c.P, rows, par.Grain(rows, 2*float64(h)), gruRows[T]{u, g, d})
 }
 
-// rows calls f for all rows of X.
-func (u *gruBack[T]) rows(g *recurrentGrad[T], d int, f func(u *gruBack[T], g *recurrentGrad[T], d, row int)) {
-	rows := g.s * g.n
-	par.Run(g.c.P, rows, par.Grain(rows, 8*float64(g.h)), gruRows[T]{u, g, d, f})
-}
-
+// gruRows computes r ⊙ H of rows of X in direction d.
 type gruRows[T floating] struct {
 	u *gruBack[T]
 	g *recurrentGrad[T]
 	d int
-	f func(u *gruBack[T], g *recurrentGrad[T], d, row int)
 }
 
 func (a *gruRows[T]) Chunk(lo, hi int) {
-	for ; lo < hi; lo++ {
-		a.f(a.u, a.g, a.d, lo)
-	}
-}
-
-// reset completes gates z and r, and what follows from r.
-func (u *gruBack[T]) reset(g *recurrentGrad[T], d, row int) {
-	h, gates := g.h, g.row(d, row)
-	g.act(d, 0)(gates[:2*h])
-	other := u.others(g, d)[row*h:][:h]
-	r := gates[h : 2*h]
-	if g.lateBias {
-		for j, v := range r {
-			gates[2*h+j] += v * other[j]
+	g, h := a.g, a.g.h
+	for row := lo; row < hi; row++ {
+		r, to := g.keptRow(a.d, row)[h:2*h], a.u.others(g, a.d)[row*h:][:h]
+		for j, v := range g.prevRow(a.d, row) {
+			to[j] = r[j] * v
 		}
-		u.candidate(g, d, row)
-		return
-	}
-	for j, v := range g.prevRow(d, row) {
-		other[j] = r[j] * v
 	}
 }
-
-func (*gruBack[T]) candidate(g *recurrentGrad[T], d, row int) { g.act(d, 1)(g.row(d, row)[2*g.h:]) }
-
-func (*gruBack[T]) begin(*recurrentGrad[T], *backTask[T]) {}
 
 func (u *gruBack[T]) step(g *recurrentGrad[T], w *backTask[T], t int) {
 	h, width := g.h, g.rowWidth()

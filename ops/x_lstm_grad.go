@@ -1,7 +1,5 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/internal/kernels/gemm"
-
 // x.LSTMGrad: the gradients of LSTM (see recurrent_grad.go). With dh and dc of the
 // states after a step, and G of a gate what its function was applied to:
 //
@@ -15,7 +13,9 @@ import "github.com/gneiss-run/gneiss/internal/kernels/gemm"
 // This operator is private: the gradient of LSTM writes it.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LSTM.html
-func init() { registerRecurrentGrad("LSTMGrad", buildLSTMGrad) }
+func init() {
+	register(&Op{Domain: Private, Name: "LSTMGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildLSTMGrad)})
+}
 
 func buildLSTMGrad(b *BuildContext) (Kernel, error) {
 	r, err := readRecurrent(b, 4, "Sigmoid", "Tanh", "Tanh")
@@ -40,7 +40,11 @@ func newLSTMBack[T floating](couple bool) func() recurrentBack[T] {
 
 func (l *lstmBack[T]) start(c *Call, g *recurrentGrad[T]) error {
 	d, h := len(g.dirs), g.h
-	l.cells, l.temp, l.sums = Scratch[T](c, d*g.s*g.n*h), Scratch[T](c, d*g.n*2*h), nil
+	var err error
+	if l.cells, err = g.saved(c, 13, "cells", d, g.s*g.n, h); err != nil {
+		return err
+	}
+	l.temp, l.sums = Scratch[T](c, d*g.n*2*h), nil
 	if err := l.lstmCell.start(c, &g.recurrentCall); err != nil {
 		return err
 	}
@@ -51,11 +55,7 @@ func (l *lstmBack[T]) start(c *Call, g *recurrentGrad[T]) error {
 	return nil
 }
 
-func (l *lstmBack[T]) gates(g *recurrentGrad[T], d int) {
-	rows, h, gh := g.s*g.n, g.h, 4*g.h
-	g.multiply(&gemm.Args[T]{M: rows, N: gh, K: h, A: g.prev[d*rows*h:], ARS: h, ACS: 1, Packed: g.r[d][0], C: g.pre[d*gh:], LDC: len(g.dirs) * gh,
-		Epilogue: gemm.Epilogue[T]{Acc: true}})
-}
+func (l *lstmBack[T]) rows(*recurrentGrad[T], int) {}
 
 // cell returns the cell state after the step of a row of X.
 func (l *lstmBack[T]) cell(g *recurrentGrad[T], d, row int) []T {
@@ -68,18 +68,6 @@ func (l *lstmBack[T]) before(g *recurrentGrad[T], d, t, b int) []T {
 		return g.state[1][(d*g.n+b)*g.h:][:g.h]
 	}
 	return l.cell(g, d, g.place(d, t-1, b))
-}
-
-// begin computes the cell states.
-func (l *lstmBack[T]) begin(g *recurrentGrad[T], w *backTask[T]) {
-	for b := w.b0; b < w.b1; b++ {
-		for t := range g.length(b) {
-			row := g.place(w.d, t, b)
-			c := l.cell(g, w.d, row)
-			copy(c, l.before(g, w.d, t, b))
-			l.advance(&g.recurrentCall, w.d, g.row(w.d, row), c)
-		}
-	}
 }
 
 func (l *lstmBack[T]) step(g *recurrentGrad[T], w *backTask[T], t int) {

@@ -6,7 +6,9 @@ package ops
 // This operator is private: the gradient of RNN writes it.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__RNN.html
-func init() { registerRecurrentGrad("RNNGrad", buildRNNGrad) }
+func init() {
+	register(&Op{Domain: Private, Name: "RNNGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildRNNGrad)})
+}
 
 func buildRNNGrad(b *BuildContext) (Kernel, error) {
 	r, err := readRecurrent(b, 1, "Tanh")
@@ -20,10 +22,9 @@ type rnnBack[T floating] struct{}
 
 func newRNNBack[T floating]() recurrentBack[T] { return rnnBack[T]{} }
 
-func (rnnBack[T]) start(*Call, *recurrentGrad[T]) error  { return nil }
-func (rnnBack[T]) gates(*recurrentGrad[T], int)          {}
-func (rnnBack[T]) begin(*recurrentGrad[T], *backTask[T]) {}
-func (rnnBack[T]) finish(*recurrentGrad[T])              {}
+func (rnnBack[T]) start(*Call, *recurrentGrad[T]) error { return nil }
+func (rnnBack[T]) rows(*recurrentGrad[T], int)          {}
+func (rnnBack[T]) finish(*recurrentGrad[T])             {}
 
 func (rnnBack[T]) step(g *recurrentGrad[T], w *backTask[T], t int) {
 	h, slope := g.h, g.slope(w.d, 0)

@@ -1,0 +1,5 @@
+package ops_test
+
+import "testing"
+
+func TestGRUTrain(t *testing.T) { testRecurrentTrain(t, "GRU") }
