@@ -163,7 +163,7 @@ func rootCommand(stdout io.Writer) *cobra.Command {
 	root.SetOut(stdout) // before the completion command is made, which keeps it
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(runCommand(), inspectCommand(), checkCommand(), benchCommand(), optimizeCommand(), quantizeCommand(), pruneCommand(), convertCommand(), trainCommand(), evalCommand(),
+	root.AddCommand(runCommand(), inspectCommand(), checkCommand(), benchCommand(), optimizeCommand(), quantizeCommand(), pruneCommand(), convertCommand(), trainCommand(), evalCommand(), distillCommand(),
 		conformanceCommand(), versionCommand(), knobsCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()

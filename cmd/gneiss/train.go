@@ -14,26 +14,57 @@ import (
 
 	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 	"github.com/gneiss-run/gneiss/train"
 )
 
 func trainCommand() *cobra.Command {
+	cmd := trainingCommand(func(c *trainConfig, path string) error {
+		if c.Teacher != nil {
+			return fmt.Errorf("%s: it has a teacher: gneiss distill learns from one", path)
+		}
+		return nil
+	})
+	cmd.Use = "train CONFIG.yaml"
+	cmd.Short = "Train a model: an imported one, a ready one or a stack of layers"
+	cmd.Long = "Trains what the configuration describes and writes it as ONNX. Interrupted, it leaves a checkpoint, where the\n" +
+		"configuration names a folder for them, from which --resume goes on as if nothing had happened."
+	cmd.Example = "  gneiss train digits.yaml\n" +
+		"  gneiss train digits.yaml --set optimizer.lr=0.01 --set epochs=20\n" +
+		"  gneiss train digits.yaml --resume run/"
+	return cmd
+}
+
+func distillCommand() *cobra.Command {
+	cmd := trainingCommand(func(c *trainConfig, path string) error {
+		if c.Teacher == nil {
+			return fmt.Errorf("%s: there is no teacher: {model: big.onnx, temperature: 4, alpha: 0.7}", path)
+		}
+		return nil
+	})
+	cmd.Use = "distill CONFIG.yaml"
+	cmd.Short = "Train a model to give the logits of a teacher"
+	cmd.Long = "Trains as gneiss train does, with a teacher, a model that takes the same inputs: alpha of the loss is how far the\n" +
+		"logits, softened by the temperature, are from the teacher's, the rest is the loss on the targets. Without a loss in\n" +
+		"the configuration the data needs no targets."
+	cmd.Example = "  gneiss distill student.yaml --set teacher.model=big.onnx"
+	return cmd
+}
+
+// trainingCommand is train or distill; check looks at the configuration.
+func trainingCommand(check func(c *trainConfig, path string) error) *cobra.Command {
 	var set []string
 	var resume string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "train CONFIG.yaml",
-		Short: "Train a model: an imported one, a ready one or a stack of layers",
-		Long: "Trains what the configuration describes and writes it as ONNX. Interrupted, it leaves a checkpoint, where the\n" +
-			"configuration names a folder for them, from which --resume goes on as if nothing had happened.",
-		Example: "  gneiss train digits.yaml\n" +
-			"  gneiss train digits.yaml --set optimizer.lr=0.01 --set epochs=20\n" +
-			"  gneiss train digits.yaml --resume run/",
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := readTrainConfig(args[0], set)
 			if err != nil {
+				return err
+			}
+			if err := check(c, args[0]); err != nil {
 				return err
 			}
 			return c.run(cmd, resume, asJSON)
@@ -182,8 +213,13 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	cfg := train.Config{Freeze: c.Model.Freeze, Only: c.Model.Only, Target: c.Data.Target, ClipNorm: c.ClipNorm, ClipValue: c.ClipValue,
 		Accumulate: c.Accumulate, EMA: c.EMA, Seed: c.Seed, Threads: c.Threads}
 	var err error
-	if cfg.Loss, err = c.loss(); err != nil {
-		return fail(err)
+	if c.Loss.Name != "" {
+		if cfg.Loss, err = c.loss(); err != nil {
+			return fail(err)
+		}
+	}
+	if t := c.Teacher; t != nil {
+		cfg.Loss = train.Distillation{Hard: cfg.Loss, Temperature: t.Temperature, Alpha: t.Alpha}
 	}
 	if cfg.Optimizer, err = c.optimizer(); err != nil {
 		return fail(err)
@@ -241,7 +277,9 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	}
 	want := data.InputsOf(m)
 	for _, t := range tr.Targets() {
-		want = append(want, data.Input{Name: t.Name, Type: t.Type})
+		if c.Teacher == nil || t.Name != train.TeacherInput {
+			want = append(want, data.Input{Name: t.Name, Type: t.Type})
+		}
 	}
 	read := func(path string) (train.Arrays, error) {
 		a, err := readSamples(ctx, path, want)
@@ -263,11 +301,36 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 			}
 		}
 	}
+	if err == nil && c.Teacher != nil {
+		err = c.teach(&sets)
+	}
 	if err != nil {
 		tr.Close()
 		return fail(err)
 	}
 	return tr, sets, nil
+}
+
+// teach adds the teacher's logits to the data sets. The teacher's session lives
+// as long as the process.
+func (c *trainConfig) teach(sets *[2]train.Dataset) error {
+	s, err := runtime.Open(c.Teacher.Model, runtime.Options{Threads: c.Threads})
+	if err != nil {
+		return fmt.Errorf("teacher: %w", err)
+	}
+	output := c.Teacher.Output
+	if output == "" {
+		output = s.Outputs()[0].Name
+	}
+	for i, d := range sets {
+		if d == nil {
+			continue
+		}
+		if sets[i], err = train.WithTeacher(d, s, map[string]string{output: train.TeacherInput}); err != nil {
+			return fmt.Errorf("%s: %w", c.Teacher.Model, err)
+		}
+	}
+	return nil
 }
 
 // readSamples reads a file or folder of samples whole. want is what a table's

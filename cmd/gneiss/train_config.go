@@ -14,25 +14,26 @@ import (
 
 // trainConfig is a file of gneiss train.
 type trainConfig struct {
-	Model      modelConfig   `yaml:"model"`
-	Data       dataConfig    `yaml:"data"`
-	Loss       partConfig    `yaml:"loss"`
-	Optimizer  partConfig    `yaml:"optimizer"`
-	Schedule   partConfig    `yaml:"schedule"`
-	Metrics    []string      `yaml:"metrics"`
-	Groups     []groupConfig `yaml:"groups"`
-	Epochs     int           `yaml:"epochs"`
-	Seed       uint64        `yaml:"seed"`
-	Output     string        `yaml:"output"`
-	Opset      int           `yaml:"opset"`
-	Checkpoint string        `yaml:"checkpoint"`
-	Patience   int           `yaml:"patience"`
-	Monitor    string        `yaml:"monitor"`
-	ClipNorm   float64       `yaml:"clip_norm"`
-	ClipValue  float64       `yaml:"clip_value"`
-	Accumulate int           `yaml:"accumulate"`
-	EMA        float64       `yaml:"ema"`
-	Threads    int           `yaml:"threads"`
+	Model      modelConfig    `yaml:"model"`
+	Data       dataConfig     `yaml:"data"`
+	Loss       partConfig     `yaml:"loss"`
+	Optimizer  partConfig     `yaml:"optimizer"`
+	Schedule   partConfig     `yaml:"schedule"`
+	Metrics    []string       `yaml:"metrics"`
+	Groups     []groupConfig  `yaml:"groups"`
+	Teacher    *teacherConfig `yaml:"teacher"`
+	Epochs     int            `yaml:"epochs"`
+	Seed       uint64         `yaml:"seed"`
+	Output     string         `yaml:"output"`
+	Opset      int            `yaml:"opset"`
+	Checkpoint string         `yaml:"checkpoint"`
+	Patience   int            `yaml:"patience"`
+	Monitor    string         `yaml:"monitor"`
+	ClipNorm   float64        `yaml:"clip_norm"`
+	ClipValue  float64        `yaml:"clip_value"`
+	Accumulate int            `yaml:"accumulate"`
+	EMA        float64        `yaml:"ema"`
+	Threads    int            `yaml:"threads"`
 }
 
 type modelConfig struct {
@@ -59,6 +60,14 @@ type dataConfig struct {
 	Shuffle    bool     `yaml:"shuffle"`
 	DropLast   bool     `yaml:"drop_last"`
 	Split      float64  `yaml:"split"` // the share of train that is for validation, without a file for it
+}
+
+// teacherConfig is what gneiss distill learns from.
+type teacherConfig struct {
+	Model       string  `yaml:"model"`
+	Output      string  `yaml:"output"` // its logits; "": its first output
+	Temperature float64 `yaml:"temperature"`
+	Alpha       float64 `yaml:"alpha"` // the share of the teacher in the loss
 }
 
 type groupConfig struct {
@@ -235,6 +244,11 @@ func checkTree(root *yaml.Node, c *trainConfig) error {
 			}
 		}
 	}
+	if n := child(root, "teacher"); n != nil {
+		if err := checkKeys(n, "teacher", keysOf(&teacherConfig{})); err != nil {
+			return err
+		}
+	}
 	if n := child(root, "groups"); n != nil {
 		for _, g := range n.Content {
 			if err := checkKeys(g, "groups", keysOf(&groupConfig{})); err != nil {
@@ -298,7 +312,9 @@ func (c *trainConfig) check() error {
 		return fmt.Errorf("data: batch_size is %d, want at least 1", c.Data.BatchSize)
 	case !(c.Data.Split >= 0 && c.Data.Split < 1):
 		return fmt.Errorf("data: split is %g, want a share below 1", c.Data.Split)
-	case c.Loss.Name == "":
+	case c.Teacher != nil && c.Teacher.Model == "":
+		return fmt.Errorf("teacher: model is missing")
+	case c.Loss.Name == "" && c.Teacher == nil:
 		return fmt.Errorf("loss is missing")
 	case c.Optimizer.Name == "":
 		return fmt.Errorf("optimizer is missing")

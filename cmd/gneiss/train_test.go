@@ -128,3 +128,35 @@ opset: 17
 	r = gneiss(t, "eval", model, "--data", filepath.Join(dir, "val.npz"), "--target", "z")
 	assert.Contains(t, r.err, `has no "z"`)
 }
+
+// A student learns from a model and samples without targets.
+func TestDistill(t *testing.T) {
+	dir := t.TempDir()
+	saveSamples(t, filepath.Join(dir, "train.npz"), 1000)
+	saveSamples(t, filepath.Join(dir, "val.npz"), 300)
+	config := filepath.Join(dir, "c.yaml")
+	write := func(text string) {
+		require.NoError(t, os.WriteFile(config, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644))
+	}
+	two := strings.NewReplacer("{linear: 1}", "{linear: 2}", "bce_with_logits", "cross_entropy", ", auc", "", "checkpoint: DIR/run\n", "").Replace(ringConfig)
+	write(two)
+	ok(t, "train", config)
+	teacher := "teacher: {model: DIR/model.onnx, temperature: 2, alpha: 0.7}\n"
+	student := strings.ReplaceAll(two, "DIR/model.onnx", "DIR/student.onnx") + teacher
+	write(student)
+	r := ok(t, "distill", config)
+	assert.Contains(t, r.out, "accuracy 0.9")
+	write(strings.NewReplacer("loss: cross_entropy\n", "", "metrics: [accuracy]\n", "", ", alpha: 0.7", "").Replace(student))
+	ok(t, "distill", config)
+	e := ok(t, "eval", filepath.Join(dir, "student.onnx"), "--data", filepath.Join(dir, "val.npz"), "--target", "y")
+	assert.Regexp(t, `accuracy +0\.9`, e.out)
+
+	r = gneiss(t, "train", config)
+	assert.Contains(t, r.err, "gneiss distill")
+	write(two)
+	r = gneiss(t, "distill", config)
+	assert.Contains(t, r.err, "there is no teacher")
+	write(strings.Replace(student, "model: DIR/model.onnx", "model: DIR/none.onnx", 1))
+	r = gneiss(t, "distill", config)
+	assert.Contains(t, r.err, "none.onnx")
+}
