@@ -14,6 +14,7 @@ import (
 
 	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/optimize"
 	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 	"github.com/gneiss-run/gneiss/train"
@@ -158,7 +159,14 @@ func (c *trainConfig) write(cmd *cobra.Command, tr *train.Trainer, samples train
 	if err != nil {
 		return err
 	}
-	m, err := tr.Export(cmd.Context(), train.ExportOptions{Opset: c.Opset, Inputs: batch})
+	var m *onnx.Model
+	if c.qat != nil {
+		if m, err = c.qat.integers(tr.Model()); err == nil && c.Opset > 0 {
+			err = optimize.ConvertOpset(m, "", c.Opset)
+		}
+	} else {
+		m, err = tr.Export(cmd.Context(), train.ExportOptions{Opset: c.Opset, Inputs: batch})
+	}
 	if err != nil {
 		return err
 	}
@@ -271,11 +279,23 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 			return fail(err)
 		}
 	}
+	want := data.InputsOf(m)
+	if c.QAT != nil {
+		have, err := readSamples(ctx, c.Data.Train, want)
+		if err != nil {
+			return fail(err)
+		}
+		if have, err = fitted(c.Data.Train, have, want); err != nil {
+			return fail(err)
+		}
+		if c.qat, m, err = newQAT(ctx, m, c.QAT, have, c.Threads); err != nil {
+			return fail(err)
+		}
+	}
 	tr, err := train.New(m, cfg)
 	if err != nil {
 		return fail(err)
 	}
-	want := data.InputsOf(m)
 	for _, t := range tr.Targets() {
 		if c.Teacher == nil || t.Name != train.TeacherInput {
 			want = append(want, data.Input{Name: t.Name, Type: t.Type})

@@ -22,6 +22,7 @@ type trainConfig struct {
 	Metrics    []string       `yaml:"metrics"`
 	Groups     []groupConfig  `yaml:"groups"`
 	Teacher    *teacherConfig `yaml:"teacher"`
+	QAT        *qatConfig     `yaml:"qat"`
 	Epochs     int            `yaml:"epochs"`
 	Seed       uint64         `yaml:"seed"`
 	Output     string         `yaml:"output"`
@@ -34,6 +35,8 @@ type trainConfig struct {
 	Accumulate int            `yaml:"accumulate"`
 	EMA        float64        `yaml:"ema"`
 	Threads    int            `yaml:"threads"`
+
+	qat *qat // where QAT is asked for
 }
 
 type modelConfig struct {
@@ -246,6 +249,11 @@ func checkTree(root *yaml.Node, c *trainConfig) error {
 	}
 	if n := child(root, "teacher"); n != nil {
 		if err := checkKeys(n, "teacher", keysOf(&teacherConfig{})); err != nil {
+			return err
+		}
+	}
+	if n := child(root, "qat"); n != nil {
+		if err := checkKeys(n, "qat", keysOf(&qatConfig{})); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -159,4 +160,37 @@ func TestDistill(t *testing.T) {
 	write(strings.Replace(student, "model: DIR/model.onnx", "model: DIR/none.onnx", 1))
 	r = gneiss(t, "distill", config)
 	assert.Contains(t, r.err, "none.onnx")
+}
+
+// Quantisation-aware training writes integers, which are about as good as floats.
+func TestTrainQAT(t *testing.T) {
+	dir := t.TempDir()
+	saveSamples(t, filepath.Join(dir, "train.npz"), 1000)
+	saveSamples(t, filepath.Join(dir, "val.npz"), 300)
+	config := filepath.Join(dir, "c.yaml")
+	write := func(text string) {
+		require.NoError(t, os.WriteFile(config, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644))
+	}
+	write(strings.Replace(ringConfig, "checkpoint: DIR/run\n", "", 1))
+	ok(t, "train", config)
+	tune := strings.NewReplacer("{layers: [{linear: 24}, tanh, {dropout: 0.05}, {linear: 1}]}", "{import: DIR/model.onnx}", "checkpoint: DIR/run\n", "",
+		"epochs: 15", "epochs: 10", "output: DIR/model.onnx", "output: DIR/int.onnx", "lr: 0.02", "lr: 0.01").Replace(ringConfig)
+	write(tune + "qat: {weights: int4, activations: uint8}\n")
+	ok(t, "train", config)
+	m, err := onnx.Open(filepath.Join(dir, "int.onnx"), onnx.DecodeOptions{})
+	require.NoError(t, err)
+	defer m.Close()
+	codes := 0
+	for _, v := range m.Graph.Consts {
+		if v.Const.DType() == tensor.Int4 && v.Const.Rank() == 2 {
+			codes++
+		}
+	}
+	require.Equal(t, 2, codes)
+	e := ok(t, "eval", filepath.Join(dir, "int.onnx"), "--data", filepath.Join(dir, "val.npz"), "--target", "y")
+	assert.Regexp(t, `accuracy +0\.9`, e.out)
+	write(tune + "qat: {weights: int3}\n")
+	assert.Contains(t, gneiss(t, "train", config).err, `there are no integers "int3"`)
+	write(tune + "qat: {weight: int8}\n")
+	assert.Contains(t, gneiss(t, "train", config).err, `did you mean "weights"?`)
 }
