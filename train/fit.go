@@ -117,6 +117,9 @@ func (t *Trainer) Fit(ctx context.Context, o FitOptions) ([]Epoch, error) {
 	return p.History, nil
 }
 
+// History returns the records of the epochs that Fit has finished, those before Resume included.
+func (t *Trainer) History() []Epoch { return slices.Clone(t.at.History) }
+
 func (t *Trainer) progress(o *FitOptions, loss float64) *Progress {
 	p := &t.at
 	return &Progress{Epoch: p.Epoch, Epochs: o.Epochs, Batch: p.Batch, Batches: o.Train.Len(), Step: t.step, Loss: loss,

@@ -170,3 +170,19 @@ func TestFitErrors(t *testing.T) {
 	d = rings(t, 40, 1)
 	require.ErrorIs(t, fit(FitOptions{Train: &Loader{Dataset: d}, Epochs: 1, OnStep: func(*Progress) error { return stop }}), stop)
 }
+
+func TestFindRate(t *testing.T) {
+	tr := ringTrainer(t, func(c *Config) { c.Optimizer = SGD{LR: 0.1} })
+	before := tr.Model()
+	points, rate, err := tr.FindRate(context.Background(), &Loader{Dataset: rings(t, 300, 1), Shuffle: true}, 1e-4, 100, 120)
+	require.NoError(t, err)
+	require.Greater(t, len(points), 40)
+	require.Greater(t, rate, 0.01)
+	require.Less(t, rate, 30.0)
+	require.Equal(t, 0, tr.Steps())
+	for i, v := range before.Graph.Consts {
+		require.Equal(t, v.Const.Bytes(), tr.Model().Graph.Consts[i].Const.Bytes())
+	}
+	_, _, err = tr.FindRate(context.Background(), &Loader{Dataset: rings(t, 300, 1)}, 1, 0.1, 100)
+	require.ErrorContains(t, err, "0 < lo < hi")
+}

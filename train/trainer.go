@@ -31,6 +31,7 @@ type Trainer struct {
 	loss        *tensor.Tensor
 	results     []result // of the forward pass
 	at          position // in the data of Fit
+	fixedRate   float64  // while FindRate runs; else 0
 	best        map[string]*tensor.Tensor
 	test        *runtime.Session // inference and the loss; nil until it is needed
 	scores      string           // the output of test that metrics get
@@ -161,6 +162,9 @@ func (t *Trainer) settings(in map[string]tensor.Value) {
 
 // LearningRate is that of the next step.
 func (t *Trainer) LearningRate() float64 {
+	if t.fixedRate > 0 {
+		return t.fixedRate
+	}
 	f := 1.0
 	if t.cfg.Schedule != nil {
 		f = t.cfg.Schedule.Factor(t.step, t.cfg.Steps)

@@ -109,12 +109,19 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 	} else if len(c.Metrics) > 0 {
 		return fmt.Errorf("metrics %q need validation data: give data.validation or data.split", c.Metrics)
 	}
+	var events *train.Events
+	if c.TensorBoard != "" {
+		if events, err = train.NewEvents(c.TensorBoard); err != nil {
+			return err
+		}
+		defer events.Close()
+	}
 	mean := 0.0
 	var bar *progress
 	start := func(epoch int) {
 		bar = newProgress(errs, fmt.Sprintf("epoch %d/%d", epoch, c.Epochs), o.Train.Len(), func() string { return fmt.Sprintf("loss %.4f", mean) })
 	}
-	printed := 0
+	printed := len(tr.History())
 	o.OnStep = func(p *train.Progress) error {
 		if bar == nil {
 			start(p.Epoch + 1)
@@ -130,6 +137,11 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 		for _, e := range p.History[printed:] {
 			if err := tellEpoch(out, e, c.Epochs, asJSON); err != nil {
 				return err
+			}
+			if events != nil {
+				if err := events.Epoch(p.Step, e); err != nil {
+					return err
+				}
 			}
 		}
 		printed = len(p.History)

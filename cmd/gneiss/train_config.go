@@ -14,27 +14,28 @@ import (
 
 // trainConfig is a file of gneiss train.
 type trainConfig struct {
-	Model      modelConfig    `yaml:"model"`
-	Data       dataConfig     `yaml:"data"`
-	Loss       partConfig     `yaml:"loss"`
-	Optimizer  partConfig     `yaml:"optimizer"`
-	Schedule   partConfig     `yaml:"schedule"`
-	Metrics    []string       `yaml:"metrics"`
-	Groups     []groupConfig  `yaml:"groups"`
-	Teacher    *teacherConfig `yaml:"teacher"`
-	QAT        *qatConfig     `yaml:"qat"`
-	Epochs     int            `yaml:"epochs"`
-	Seed       uint64         `yaml:"seed"`
-	Output     string         `yaml:"output"`
-	Opset      int            `yaml:"opset"`
-	Checkpoint string         `yaml:"checkpoint"`
-	Patience   int            `yaml:"patience"`
-	Monitor    string         `yaml:"monitor"`
-	ClipNorm   float64        `yaml:"clip_norm"`
-	ClipValue  float64        `yaml:"clip_value"`
-	Accumulate int            `yaml:"accumulate"`
-	EMA        float64        `yaml:"ema"`
-	Threads    int            `yaml:"threads"`
+	Model       modelConfig    `yaml:"model"`
+	Data        dataConfig     `yaml:"data"`
+	Loss        partConfig     `yaml:"loss"`
+	Optimizer   partConfig     `yaml:"optimizer"`
+	Schedule    partConfig     `yaml:"schedule"`
+	Metrics     []string       `yaml:"metrics"`
+	Groups      []groupConfig  `yaml:"groups"`
+	Teacher     *teacherConfig `yaml:"teacher"`
+	QAT         *qatConfig     `yaml:"qat"`
+	Epochs      int            `yaml:"epochs"`
+	Seed        uint64         `yaml:"seed"`
+	Output      string         `yaml:"output"`
+	Opset       int            `yaml:"opset"`
+	Checkpoint  string         `yaml:"checkpoint"`
+	TensorBoard string         `yaml:"tensorboard"` // a folder for event files
+	Patience    int            `yaml:"patience"`
+	Monitor     string         `yaml:"monitor"`
+	ClipNorm    float64        `yaml:"clip_norm"`
+	ClipValue   float64        `yaml:"clip_value"`
+	Accumulate  int            `yaml:"accumulate"`
+	EMA         float64        `yaml:"ema"`
+	Threads     int            `yaml:"threads"`
 
 	qat *qat // where QAT is asked for
 }

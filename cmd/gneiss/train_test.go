@@ -42,6 +42,7 @@ epochs: 15
 seed: 1
 output: DIR/model.onnx
 checkpoint: DIR/run
+tensorboard: DIR/events
 `
 
 func TestTrain(t *testing.T) {
@@ -56,6 +57,9 @@ func TestTrain(t *testing.T) {
 	r := ok(t, "train", config, "--json")
 	lines := strings.Split(strings.TrimSpace(r.out), "\n")
 	require.Len(t, lines, 15)
+	events, err := filepath.Glob(filepath.Join(dir, "events", "events.out.tfevents.*"))
+	require.NoError(t, err)
+	require.Len(t, events, 1)
 	var last struct {
 		Epoch   int                `json:"epoch"`
 		Train   float64            `json:"train_loss"`
@@ -79,6 +83,7 @@ func TestTrain(t *testing.T) {
 	// It goes on from its last checkpoint, here with more epochs to do.
 	r = ok(t, "train", config, "--set", "epochs=16", "--resume", filepath.Join(dir, "run"))
 	assert.Contains(t, r.out, "epoch 16/16: loss ")
+	assert.NotContains(t, r.out, "epoch 15/16", "what was done before is told again")
 	assert.Contains(t, r.out, "opset 20")
 
 	// Fine-tuning what was written, with a new head.

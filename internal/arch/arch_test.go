@@ -52,7 +52,7 @@ var rules = map[string]rule{
 	"data":                 {words("onnx tensor"), words("golang.org/x/image/draw")},
 	"data/parquet":         {words("data"), words("github.com/parquet-go/parquet-go/...")},
 	"quantize/...":         {words("data onnx onnx/schema ops optimize runtime tensor internal/kernels/vec internal/par quantize/..."), numeric},
-	"train/...":            {words("data onnx onnx/schema ops optimize runtime tensor quantize/... internal/par train/..."), numeric},
+	"train/...":            {words("data onnx onnx/schema ops optimize runtime tensor quantize/... internal/par train/..."), append(proto, numeric...)},
 	"conformance":          {words("onnx ops runtime optimize tensor"), words("github.com/ulikunitz/xz")},
 	"internal/optest":      {words("onnx ops tensor internal/par"), nil},
 	"internal/shared":      {nil, nil},
