@@ -1,11 +1,12 @@
 package optimize
 
 import (
+	"math"
+	"slices"
+
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
-	"math"
-	"slices"
 )
 
 // maxFolded is how large, in bytes, the results of a folded node may be when

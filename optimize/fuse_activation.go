@@ -93,7 +93,7 @@ var activationForms = []*Rule{
 				Op("Mul", x, Op("Div", clip, Near(6))), Chain("Mul", x, clip, Near(1.0/6)))
 		}(),
 		Where: func(m *Match) bool {
-			if n := m.Node("gate"); n != nil && (!near(floatAttr(n, "alpha", 0.2), 1.0/6) || !near(floatAttr(n, "beta", 0.5), 0.5)) {
+			if n := m.Node("gate"); n != nil && (!closeTo(floatAttr(n, "alpha", 0.2), 1.0/6) || !closeTo(floatAttr(n, "beta", 0.5), 0.5)) {
 				return false
 			}
 			if n := m.Node("clip"); n != nil && !clipsTo(n, 0, 6) {
@@ -226,8 +226,8 @@ func scalar(t *tensor.Tensor) (float64, bool) {
 	return first, t.Len() == 1 || allEqual(t, first, 0)
 }
 
-// near reports whether a is b but for rounding.
-func near(a float32, b float64) bool { return math.Abs(float64(a)-b) <= 2e-6*math.Abs(b) }
+// closeTo reports whether a is b but for rounding.
+func closeTo(a float32, b float64) bool { return math.Abs(float64(a)-b) <= 2e-6*math.Abs(b) }
 
 // clipsTo reports whether n, a Clip, has these limits.
 func clipsTo(n *onnx.Node, lo, hi float64) bool {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gneiss-run/gneiss/internal/near"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
@@ -357,7 +358,7 @@ func disabled(names []string) (map[string]bool, error) {
 	for _, n := range names {
 		best, dist := "", 1<<30
 		for _, k := range known {
-			if d := distance(n, k.Name); d < dist {
+			if d := near.Distance(n, k.Name); d < dist {
 				best, dist = k.Name, d
 			}
 		}
@@ -367,24 +368,4 @@ func disabled(names []string) (map[string]bool, error) {
 		off[n] = true
 	}
 	return off, nil
-}
-
-// distance is the number of letters to insert, delete or change to get from a to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diag
-			if a[i] != b[j] {
-				d = 1 + min(diag, row[j], row[j+1])
-			}
-			diag, row[j+1] = row[j+1], d
-		}
-	}
-	return row[len(b)]
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/gneiss-run/gneiss/data"
+	"github.com/gneiss-run/gneiss/internal/near"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/optimize"
@@ -198,7 +200,7 @@ func instrument(m *onnx.Model, c *CalibrateConfig) (*onnx.Model, []*observer, er
 	asked := map[string]bool{}
 	for _, name := range c.Values {
 		if !names[name] {
-			return nil, nil, fmt.Errorf("quantize: calibrate: the model has no value %q%s", name, like(name, names))
+			return nil, nil, fmt.Errorf("quantize: calibrate: the model has no value %q%s", name, near.Hint(name, slices.Collect(maps.Keys(names))))
 		}
 		asked[name] = true
 	}

@@ -2,9 +2,10 @@ package quantize
 
 import (
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
+	"github.com/gneiss-run/gneiss/internal/near"
 	"github.com/gneiss-run/gneiss/onnx"
 )
 
@@ -51,65 +52,16 @@ func (s *Selection) Check(g *onnx.Graph) error {
 	for what, names := range map[string][]string{"exclude": s.Exclude, "include": s.Include} {
 		for _, name := range names {
 			if !known[name] {
-				return fmt.Errorf("%s: the model has no node %q%s", what, name, like(name, known))
+				return fmt.Errorf("%s: the model has no node %q%s", what, name, near.Hint(name, slices.Collect(maps.Keys(known))))
 			}
 		}
 	}
 	for _, op := range s.Ops {
 		if !ops[op] {
-			return fmt.Errorf("operators: the model has no %q%s", op, like(op, ops))
+			return fmt.Errorf("operators: the model has no %q%s", op, near.Hint(op, slices.Collect(maps.Keys(ops))))
 		}
 	}
 	return nil
-}
-
-// like suggests up to three of the known names.
-func like(name string, known map[string]bool) string {
-	type near struct {
-		name string
-		far  int
-	}
-	var all []near
-	for k := range known {
-		if d := distance(strings.ToLower(name), strings.ToLower(k)); d <= max(2, len(name)/3) {
-			all = append(all, near{k, d})
-		}
-	}
-	if len(all) == 0 {
-		return ""
-	}
-	slices.SortFunc(all, func(a, b near) int {
-		if a.far != b.far {
-			return a.far - b.far
-		}
-		return strings.Compare(a.name, b.name)
-	})
-	var names []string
-	for _, n := range all[:min(3, len(all))] {
-		names = append(names, fmt.Sprintf("%q", n.name))
-	}
-	return "; did you mean " + strings.Join(names, " or ") + "?"
-}
-
-// distance is the number of bytes to insert, remove or replace that make a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := corner
-			if a[i] != b[j] {
-				cost++
-			}
-			corner = row[j+1]
-			row[j+1] = min(cost, row[j]+1, corner+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // Allows reports whether n may be changed, and if not, why.

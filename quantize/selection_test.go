@@ -44,13 +44,3 @@ func TestSelection(t *testing.T) {
 	require.ErrorContains(t, (&Selection{Ops: []string{"MatMul"}}).Check(g), `no "MatMul"`)
 	require.Error(t, (&Selection{Exclude: []string{""}}).Check(g))
 }
-
-func TestDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}} {
-		require.Equal(t, c.want, distance(c.a, c.b), c)
-		require.Equal(t, c.want, distance(c.b, c.a), c)
-	}
-}

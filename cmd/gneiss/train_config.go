@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gneiss-run/gneiss/internal/near"
 	"github.com/gneiss-run/gneiss/onnx/schema"
 	"github.com/gneiss-run/gneiss/train"
 )
@@ -136,40 +137,12 @@ func checkKeys(n *yaml.Node, where string, allowed []string) error {
 	return nil
 }
 
-// didYouMean names the nearest of names, as the end of a message.
+// didYouMean names the nearest of names, or all of them, as the end of a message.
 func didYouMean(name string, names []string) string {
-	best, at := len(name)/2+2, ""
-	for _, n := range names {
-		if d := editDistance(name, n); d < best {
-			best, at = d, n
-		}
+	if hint := near.Hint(name, names); hint != "" {
+		return hint
 	}
-	if at == "" {
-		return "; there are " + strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("; did you mean %q?", at)
-}
-
-// editDistance is the number of insertions, deletions and replacements between
-// two strings (Levenshtein, 1966).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return "; there are " + strings.Join(names, ", ")
 }
 
 // readTrainConfig reads the file and applies key=value settings.

@@ -105,7 +105,7 @@ opset: 17
 	for want, text := range map[string]string{
 		`line 3: data: unknown key "bach_size"; did you mean "batch_size"?`: strings.Replace(ringConfig, "batch_size", "bach_size", 1),
 		`did you mean "optimizer"?`:                                         strings.Replace(ringConfig, "optimizer:", "optimiser:", 1),
-		`there is no "adamm"; did you mean "adam"?`:                         strings.Replace(ringConfig, "adam", "adamm", 1),
+		`there is no "adamm"; did you mean "adam" or "adamw"?`:              strings.Replace(ringConfig, "adam", "adamm", 1),
 		`unknown key "warmupp"`:                                             strings.Replace(ringConfig, "warmup", "warmupp", 1),
 		`there is no layer "tnah"; did you mean "tanh"?`:                    strings.Replace(ringConfig, "tanh", "tnah", 1),
 		`layer linear needs a size`:                                         strings.Replace(ringConfig, "{linear: 24}", "linear", 1),
