@@ -90,6 +90,21 @@ func (o *Objective) classes(axis int) (scores, target *onnx.Value) {
 	return y, o.Op("Reshape", nil, target, o.Ints(-1))
 }
 
+// classLoss adds a loss of scores and classes, the mean over samples, and returns it with
+// what it reads: [samples, classes] and [samples].
+func (o *Objective) classLoss(op string, axis, ignoreIndex int, ignore bool, weights []float32) (loss, scores, target *onnx.Value) {
+	scores, target = o.classes(axisOr(axis))
+	as := onnx.NewAttrs("reduction", "mean")
+	if ignore {
+		as = as.Set("ignore_index", ignoreIndex)
+	}
+	in := []*onnx.Value{scores, target}
+	if weights != nil {
+		in = append(in, o.Const(floatsAs(o.DTypeOf(scores), weights)))
+	}
+	return o.Ops("", op, as, 1, in...)[0], scores, target
+}
+
 // CrossEntropy is the cross entropy of logits and classes (int64, the shape of
 // the output without the dimension of classes): -log softmax(logits)[target], the
 // mean over all samples whose target is not IgnoreIndex, weighted by Weights.
@@ -107,19 +122,10 @@ type CrossEntropy struct {
 // Build adds the loss. Szegedy et al., Rethinking the Inception architecture for
 // computer vision, 2016, section 7, has the smoothing.
 func (l CrossEntropy) Build(o *Objective) *onnx.Value {
-	y, target := o.classes(axisOr(l.Axis))
-	as := onnx.NewAttrs("reduction", "mean")
-	if l.Ignore {
-		as = as.Set("ignore_index", l.IgnoreIndex)
-	}
-	in := []*onnx.Value{y, target}
-	if l.Weights != nil {
-		in = append(in, o.Const(floatsAs(o.DTypeOf(y), l.Weights)))
-	}
+	loss, y, target := o.classLoss("SoftmaxCrossEntropyLoss", l.Axis, l.IgnoreIndex, l.Ignore, l.Weights)
 	if o.Err() != nil {
 		return nil
 	}
-	loss := o.Ops("", "SoftmaxCrossEntropyLoss", as, 1, in...)[0]
 	if l.LabelSmoothing == 0 {
 		return loss
 	}
@@ -178,16 +184,8 @@ type NLL struct {
 
 // Build adds the loss.
 func (l NLL) Build(o *Objective) *onnx.Value {
-	y, target := o.classes(axisOr(l.Axis))
-	as := onnx.NewAttrs("reduction", "mean")
-	if l.Ignore {
-		as = as.Set("ignore_index", l.IgnoreIndex)
-	}
-	in := []*onnx.Value{y, target}
-	if l.Weights != nil {
-		in = append(in, o.Const(floatsAs(o.DTypeOf(y), l.Weights)))
-	}
-	return o.Ops("", "NegativeLogLikelihoodLoss", as, 1, in...)[0]
+	loss, _, _ := o.classLoss("NegativeLogLikelihoodLoss", l.Axis, l.IgnoreIndex, l.Ignore, l.Weights)
+	return loss
 }
 
 // BCEWithLogits is the binary cross entropy of logits x and targets y in [0, 1],
