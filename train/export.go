@@ -90,7 +90,7 @@ func tidy(m *onnx.Model, fold bool) error {
 	var off []string
 	for _, n := range optimize.Names() {
 		switch n.Name {
-		case "identities", "dce", "drop-dropout", "drop-identity", "fold":
+		case "identities", "dce", "drop-dropout", "drop-identity", "drop-cast", "shapes", "fold":
 		case "channels", "fold-batch-norm":
 			if !fold {
 				off = append(off, n.Name)

@@ -271,8 +271,9 @@ def silence():
             os.close(saved[1])
 
 
-def export(module, sample, path, dynamo, fold_free):
+def export(module, sample, path, dynamo, fold_free, opset=None):
     names = list(sample)
+    version = {} if opset is None else {"opset_version": opset}
     args = tuple(torch.from_numpy(v) for v in sample.values())
     if dynamo:
         kwargs = {"dynamo": True, "dynamic_shapes": tuple({0: torch.export.Dim("batch")} for _ in names), "external_data": False,
@@ -281,7 +282,7 @@ def export(module, sample, path, dynamo, fold_free):
         # The mode is preserved: else this exporter, too, folds BatchNorm into convolutions.
         kwargs = {"dynamo": False, "dynamic_axes": {n: {0: "batch"} for n in names}, "training": torch.onnx.TrainingMode.PRESERVE}
     with silence():
-        torch.onnx.export(module, args, str(path), input_names=names, output_names=["y"], **kwargs)
+        torch.onnx.export(module, args, str(path), input_names=names, output_names=["y"], **kwargs, **version)
 
 
 def loss_of(module, batch, target):
@@ -442,9 +443,26 @@ def round_trips(table, name, exporter, opts, work, places, where, sample, export
         except NotImplementedError as err:
             table.note(name, exporter, what + "onnx2torch", first_line(err))
         except Exception as err:
-            table.row(name, exporter, what + "onnx2torch", None, note=first_line(err))
+            own = own_export(other, sample, work / "own.onnx", exporter, int(opset))
+            if own:
+                table.note(name, exporter, what + "onnx2torch", f"{first_line(err)}; of PyTorch's own file for this opset: {own}")
+            else:
+                table.row(name, exporter, what + "onnx2torch", None, note=first_line(err))
         else:
             table.row(name, exporter, what + "onnx2torch", difference(y, want), 1e-4)
+
+
+def own_export(module, sample, path, exporter, opset):
+    """Why onnx2torch does not take what PyTorch itself exports for an opset, "" if it does."""
+    import onnx2torch
+    try:
+        export(module, sample, path, exporter == "dynamo", False, opset)
+        with torch.no_grad():
+            t = onnx2torch.convert(onnx.load(path)).eval()
+            t(*(torch.from_numpy(v) for v in sample.values()))
+    except Exception as err:
+        return first_line(err)
+    return ""
 
 
 def main():
