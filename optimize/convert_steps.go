@@ -2,6 +2,7 @@ package optimize
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
@@ -33,7 +34,7 @@ var steps = map[string][]step{
 	"Gemm":               {{7, without("broadcast"), gemmBroadcast}, {11, keep, gemmDown}},
 	"GlobalLpPool":       {{2, pToInt, pToFloat}},
 	"GridSample":         {{20, renamed("mode", "bilinear", map[string]string{"bilinear": "linear", "bicubic": "cubic"}), renamed("mode", "linear", map[string]string{"linear": "bilinear", "cubic": "bicubic"})}},
-	"GroupNormalization": {{21, groupNormUp, nil}},
+	"GroupNormalization": {{21, groupNormUp, defineGroupNorm}},
 	"Hardmax":            {axes11, {13, softmaxUp, softmaxDown}},
 	"LSTM":               {{7, without("output_sequence"), keep}, added(14, "layout", 0)},
 	"LogSoftmax":         {axes11, {13, softmaxUp, softmaxDown}},
@@ -47,7 +48,7 @@ var steps = map[string][]step{
 	"RNN":                {{7, without("output_sequence"), keep}, added(14, "layout", 0)},
 	"Range":              {added(27, "stash_type", 1)},
 	"ReduceSum":          {axes11, {13, intsToInput("axes", 1), reduceDown}},
-	"Reshape":            {{5, reshapeUp, inputToInts("shape", 1)}, added(14, "allowzero", 0)},
+	"Reshape":            {{5, reshapeUp, inputToInts("shape", 1)}, {14, keep, allowZeroDown}},
 	"Resize":             {{10, keep, resizeToUpsample}, {11, resize11Up, resize11Down}, {13, keep, resize13Down}, {18, keep, resize18Down}, {19, keep, resize19Down}},
 	"RoiAlign":           {{16, setDefault("coordinate_transformation_mode", "output_half_pixel"), roiAlignDown}},
 	"Scan":               {{9, scanUp, scanUp}, axes11},
@@ -339,6 +340,24 @@ func shapeDown(c *converter, n *onnx.Node) error {
 		}
 	})
 	return c.instead(n, out, err)
+}
+
+// allowZeroDown drops allowzero where no element of the shape can be 0.
+func allowZeroDown(_ *converter, n *onnx.Node) error {
+	if intAttr(n, "allowzero", 0) != 0 {
+		shape, ok := n.Out[0].Type.Static()
+		if k := constOf(n.In[1]); k != nil && k.DType() == tensor.Int64 {
+			shape, ok = nil, true
+			for _, v := range tensor.Data[int64](k) {
+				shape = append(shape, int(v))
+			}
+		}
+		if !ok || slices.Contains(shape, 0) {
+			return need("allowzero is 1, and the shape has or may have 0")
+		}
+	}
+	n.Attrs = n.Attrs.Without("allowzero")
+	return nil
 }
 
 func roiAlignDown(_ *converter, n *onnx.Node) error {

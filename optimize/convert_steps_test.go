@@ -121,7 +121,6 @@ func TestConvertStepsRefuse(t *testing.T) {
 		{"norm of a fraction", 1, 2, single("GlobalLpPool", 1, a("p", 2.5), image), "p is 2.5"},
 		{"wrapping pad", 19, 18, single("Pad", 1, a("mode", "wrap"), []int{3}, ints(1, 1)), `mode is "wrap"`},
 		{"tile to 1", 6, 1, single("Tile", 1, nil, []int{3}, ints(2)), "version 1 takes tiles"},
-		{"deprecated group normalization", 21, 18, single("GroupNormalization", 1, a("num_groups", 1), []int{1, 2, 3}, f32(1, 2), f32(0, 0)), "no conversion across opset 21"},
 		{"upsampled channels", 7, 1, single("Upsample", 1, a("scales", []float64{1, 2, 2, 2}), image), "are not for height and width alone"},
 		{"resize that shrinks to 9", 10, 9, single("Resize", 1, nil, image, f32(1, 1, 0.5, 0.5)), "not known to enlarge"},
 		{"resize both ways", 10, 11, single("Resize", 1, nil, image, f32(1, 1, 2, 0.5)), "enlarge and shrink"},

@@ -173,9 +173,20 @@ func TestConvertRefuses(t *testing.T) {
 		{"computed axes", 13, 11, func(b *ops.Builder) {
 			ret(b, b.Op("Squeeze", nil, in(b, "x", 1, 2), inOf(b, tensor.Int64, "axes", 1)))
 		}, "axes is computed, and the older version wants it as an attribute"},
-		{"unknown operator", 17, 13, func(b *ops.Builder) {
-			ret(b, b.Op("NonZero", nil, in(b, "x", 2)), b.Op("Trilu", nil, in(b, "y", 2, 2)))
-		}, "not there before opset 14"},
+		{"unknown operator", 18, 13, func(b *ops.Builder) {
+			ret(b, b.Op("NonZero", nil, in(b, "x", 2)), b.Op("BitwiseNot", nil, inOf(b, tensor.Int64, "y", 2)))
+		}, "not there before opset 18"},
+		{"a size of 0", 14, 13, func(b *ops.Builder) {
+			ret(b, b.Op("Reshape", onnx.NewAttrs("allowzero", 1), in(b, "x", 0, 2), b.Ints(2, 0)))
+		}, "the shape has or may have 0"},
+		{"scores of attention", 23, 17, func(b *ops.Builder) {
+			x := in(b, "x", 1, 2, 3, 4)
+			ret(b, b.Ops("", "Attention", nil, 4, x, x, x)...)
+		}, "qk_matmul_output is read"},
+		{"a mask for some keys", 23, 17, func(b *ops.Builder) {
+			x := in(b, "x", 1, 2, 3, 4)
+			ret(b, b.Op("Attention", nil, x, x, x, in(b, "mask", 3, 2)))
+		}, "attn_mask is float32[3,2] for 3 keys"},
 		{"element type", 13, 12, func(b *ops.Builder) {
 			ret(b, b.Op("Neg", nil, inOf(b, tensor.BFloat16, "x", 2)))
 		}, "X of type bfloat16[2]"},

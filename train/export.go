@@ -55,6 +55,7 @@ func export(m *onnx.Model, o ExportOptions) (*onnx.Model, error) {
 	if err := tidy(m, o.FoldBatchNorm); err != nil {
 		return nil, err
 	}
+	plainReshapes(m.Graph)
 	var err error
 	if o.Opset != 0 {
 		err = optimize.ConvertOpset(m, "", o.Opset)
@@ -68,6 +69,7 @@ func export(m *onnx.Model, o ExportOptions) (*onnx.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	nameNodes(m.Graph)
 	m.ProducerName = "gneiss"
 	for _, p := range o.Metadata {
 		i := slices.IndexFunc(m.Metadata, func(q onnx.Prop) bool { return q.Key == p.Key })
@@ -88,7 +90,7 @@ func tidy(m *onnx.Model, fold bool) error {
 	var off []string
 	for _, n := range optimize.Names() {
 		switch n.Name {
-		case "identities", "dce", "drop-dropout", "drop-identity":
+		case "identities", "dce", "drop-dropout", "drop-identity", "drop-cast", "shapes", "fold":
 		case "channels", "fold-batch-norm":
 			if !fold {
 				off = append(off, n.Name)
@@ -97,8 +99,94 @@ func tidy(m *onnx.Model, fold bool) error {
 			off = append(off, n.Name)
 		}
 	}
+	if fold {
+		if _, err := optimize.Run(m, optimize.Portable, optimize.Options{Disable: append(off, "fold")}); err != nil {
+			return err
+		}
+	}
+	// Sizes and axes that are computed from constants become constants, which older
+	// opsets may want. What is computed from parameters stays: they keep their names.
+	g := m.Graph
+	inputs, consts, hidden := g.Inputs, g.Consts, map[*onnx.Value]*tensor.Tensor{}
+	g.Inputs, g.Consts = slices.Clone(inputs), nil
+	for _, v := range consts {
+		if v.Const == nil || !isFloat(v.Const.DType()) || v.Const.Len() == 1 {
+			g.Consts = append(g.Consts, v)
+			continue
+		}
+		hidden[v], v.Type, v.Const = v.Const, onnx.TypeOf(v.Const), nil
+		g.Inputs = append(g.Inputs, v)
+	}
 	_, err := optimize.Run(m, optimize.Portable, optimize.Options{Disable: off})
+	for v, t := range hidden {
+		v.Const = t
+	}
+	consts = slices.DeleteFunc(consts, func(v *onnx.Value) bool { return hidden[v] == nil && !slices.Contains(g.Consts, v) })
+	for _, v := range g.Consts {
+		if !slices.Contains(consts, v) {
+			consts = append(consts, v)
+		}
+	}
+	g.Inputs, g.Consts = inputs, consts
+	g.Prune()
 	return err
+}
+
+// nameNodes names the nodes without a name after their results. Some importers
+// give them numbers, which must not meet the names that others have.
+func nameNodes(g *onnx.Graph) {
+	g.Walk(func(g *onnx.Graph) {
+		for _, n := range g.Nodes {
+			if i := slices.IndexFunc(n.Out, func(v *onnx.Value) bool { return v != nil }); n.Name == "" && i >= 0 {
+				n.Name = "node/" + n.Out[i].Name
+			}
+		}
+	})
+}
+
+// plainReshapes drops allowzero, which opsets below 14 and some runtimes do not
+// know, where the shape holds no constant 0. An element that is computed is a
+// size, 0 for an empty batch alone.
+func plainReshapes(g *onnx.Graph) {
+	g.Walk(func(g *onnx.Graph) {
+		for _, n := range g.Nodes {
+			if n.Op == "Reshape" && n.Domain == "" && !slices.ContainsFunc(elementsOf(n.In[1], 8), func(v int64) bool { return v == 0 }) {
+				n.Attrs = n.Attrs.Without("allowzero")
+			}
+		}
+	})
+}
+
+// elementsOf returns the elements that v is made of, as far as they are constant;
+// 0 among them if that cannot be told.
+func elementsOf(v *onnx.Value, depth int) []int64 {
+	switch {
+	case v == nil || depth == 0:
+		return []int64{0}
+	case v.Const != nil && v.Const.DType() == tensor.Int64:
+		return tensor.Data[int64](v.Const)
+	case v.From == nil:
+		return []int64{0}
+	}
+	switch n := v.From; n.Op {
+	case "Shape", "Size", "Add", "Sub", "Mul", "Div":
+		return nil
+	case "Constant":
+		if a := n.Attrs.Get("value"); a != nil {
+			if t, ok := a.Value.(*tensor.Tensor); ok && t.DType() == tensor.Int64 {
+				return tensor.Data[int64](t)
+			}
+		}
+	case "Concat":
+		var out []int64
+		for _, x := range n.In {
+			out = append(out, elementsOf(x, depth-1)...)
+		}
+		return out
+	case "Gather", "Slice", "Unsqueeze", "Squeeze", "Reshape", "Identity", "Cast":
+		return elementsOf(n.In[0], depth-1)
+	}
+	return []int64{0}
 }
 
 // compare runs m and the trained model on the same inputs.
