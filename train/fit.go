@@ -60,6 +60,7 @@ type Epoch struct {
 // position is where in its data a training run stands.
 type position struct {
 	Epoch, Batch int
+	Batches      int     // of an epoch
 	LossSum      float64 // over samples of this epoch
 	Samples      float64
 	Seconds      float64 // of this epoch before an interruption
@@ -90,6 +91,10 @@ func (t *Trainer) Fit(ctx context.Context, o FitOptions) ([]Epoch, error) {
 	}
 	t.cfg.Steps = o.Epochs * o.Train.Len() / t.cfg.Accumulate
 	p := &t.at
+	if n := o.Train.Len(); p.Batch > 0 && p.Batches != n {
+		return p.History, fmt.Errorf("train: training stands at batch %d of an epoch of %d batches: these data have %d, so they are not those it began with", p.Batch, p.Batches, n)
+	}
+	p.Batches = o.Train.Len()
 	for p.Epoch < o.Epochs && !p.Ended {
 		err := t.epoch(ctx, &o)
 		if err != nil {

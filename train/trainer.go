@@ -300,6 +300,9 @@ func (t *Trainer) Model() *onnx.Model {
 // Steps is how many updates have been made.
 func (t *Trainer) Steps() int { return t.step }
 
+// History returns the records of the epochs that Fit has finished.
+func (t *Trainer) History() []Epoch { return slices.Clone(t.at.History) }
+
 // Names returns the names of the parameters that are trained.
 func (t *Trainer) Names() []string { return slices.Clone(t.names) }
 
