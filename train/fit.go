@@ -54,7 +54,7 @@ type Epoch struct {
 	ValidationLoss *float64           `json:"validation_loss"` // nil without validation
 	Metrics        map[string]float64 `json:"metrics"`
 	Seconds        float64            `json:"seconds"`
-	Rate           float64            `json:"learning_rate"`
+	Rate           float64            `json:"learning_rate"` // of the last step
 }
 
 // position is where in its data a training run stands.
@@ -155,7 +155,7 @@ func (t *Trainer) epoch(ctx context.Context, o *FitOptions) error {
 			}
 		}
 	}
-	e := Epoch{Epoch: p.Epoch + 1, TrainLoss: p.LossSum / p.Samples, Metrics: map[string]float64{}, Rate: t.LearningRate()}
+	e := Epoch{Epoch: p.Epoch + 1, TrainLoss: p.LossSum / p.Samples, Metrics: map[string]float64{}, Rate: t.rate(max(t.step-1, 0))}
 	monitor := e.TrainLoss
 	if o.Validation != nil {
 		loss, err := t.Validate(ctx, o.Validation, o.Metrics)

@@ -55,6 +55,8 @@ func TestFit(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, h, 12)
 	require.Equal(t, 12*19, steps)
+	require.Equal(t, 0.03*Cosine{Warmup: 0.1}.Factor(12*19-1, 12*19), h[11].Rate)
+	require.Positive(t, h[11].Rate)
 	require.Greater(t, h[11].Metrics["accuracy"], 0.93)
 	require.Greater(t, h[11].Metrics["f1"], 0.9)
 	require.Less(t, h[11].TrainLoss, h[0].TrainLoss/2)

@@ -160,10 +160,13 @@ func (t *Trainer) settings(in map[string]tensor.Value) {
 }
 
 // LearningRate is that of the next step.
-func (t *Trainer) LearningRate() float64 {
+func (t *Trainer) LearningRate() float64 { return t.rate(t.step) }
+
+// rate is the learning rate of a step, counted from 0.
+func (t *Trainer) rate(step int) float64 {
 	f := 1.0
 	if t.cfg.Schedule != nil {
-		f = t.cfg.Schedule.Factor(t.step, t.cfg.Steps)
+		f = t.cfg.Schedule.Factor(step, t.cfg.Steps)
 	}
 	return t.cfg.Optimizer.Rate() * f
 }
