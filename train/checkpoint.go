@@ -151,6 +151,16 @@ func (t *Trainer) checkpoint(dir string, keep int) error {
 	if keep == 0 {
 		keep = 3
 	}
+	// What a killed process has left half written.
+	left, err := filepath.Glob(filepath.Join(globEscape(dir), ".step-*"+checkpointExt+".*"))
+	if err != nil {
+		return fmt.Errorf("train: checkpoint: %w", err)
+	}
+	for _, f := range left {
+		if err := os.Remove(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("train: checkpoint: %w", err)
+		}
+	}
 	name := fmt.Sprintf("step-%09d-%06d%s", t.step, t.at.Epoch, checkpointExt)
 	if err := t.Save(filepath.Join(dir, name)); err != nil {
 		return err

@@ -54,12 +54,13 @@ type Epoch struct {
 	ValidationLoss *float64           `json:"validation_loss"` // nil without validation
 	Metrics        map[string]float64 `json:"metrics"`
 	Seconds        float64            `json:"seconds"`
-	Rate           float64            `json:"learning_rate"`
+	Rate           float64            `json:"learning_rate"` // of the last step
 }
 
 // position is where in its data a training run stands.
 type position struct {
 	Epoch, Batch int
+	Batches      int     // of an epoch
 	LossSum      float64 // over samples of this epoch
 	Samples      float64
 	Seconds      float64 // of this epoch before an interruption
@@ -90,6 +91,10 @@ func (t *Trainer) Fit(ctx context.Context, o FitOptions) ([]Epoch, error) {
 	}
 	t.cfg.Steps = o.Epochs * o.Train.Len() / t.cfg.Accumulate
 	p := &t.at
+	if n := o.Train.Len(); p.Batch > 0 && p.Batches != n {
+		return p.History, fmt.Errorf("train: training stands at batch %d of an epoch of %d batches: these data have %d, so they are not those it began with", p.Batch, p.Batches, n)
+	}
+	p.Batches = o.Train.Len()
 	for p.Epoch < o.Epochs && !p.Ended {
 		err := t.epoch(ctx, &o)
 		if err != nil {
@@ -116,9 +121,6 @@ func (t *Trainer) Fit(ctx context.Context, o FitOptions) ([]Epoch, error) {
 	}
 	return p.History, nil
 }
-
-// History returns the records of the epochs that Fit has finished, those before Resume included.
-func (t *Trainer) History() []Epoch { return slices.Clone(t.at.History) }
 
 func (t *Trainer) progress(o *FitOptions, loss float64) *Progress {
 	p := &t.at
@@ -153,7 +155,7 @@ func (t *Trainer) epoch(ctx context.Context, o *FitOptions) error {
 			}
 		}
 	}
-	e := Epoch{Epoch: p.Epoch + 1, TrainLoss: p.LossSum / p.Samples, Metrics: map[string]float64{}, Rate: t.LearningRate()}
+	e := Epoch{Epoch: p.Epoch + 1, TrainLoss: p.LossSum / p.Samples, Metrics: map[string]float64{}, Rate: t.rate(max(t.step-1, 0))}
 	monitor := e.TrainLoss
 	if o.Validation != nil {
 		loss, err := t.Validate(ctx, o.Validation, o.Metrics)

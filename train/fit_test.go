@@ -55,6 +55,8 @@ func TestFit(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, h, 12)
 	require.Equal(t, 12*19, steps)
+	require.Equal(t, 0.03*Cosine{Warmup: 0.1}.Factor(12*19-1, 12*19), h[11].Rate)
+	require.Positive(t, h[11].Rate)
 	require.Greater(t, h[11].Metrics["accuracy"], 0.93)
 	require.Greater(t, h[11].Metrics["f1"], 0.9)
 	require.Less(t, h[11].TrainLoss, h[0].TrainLoss/2)
@@ -132,6 +134,16 @@ func TestCheckpoints(t *testing.T) {
 	list, err := checkpoints(dir)
 	require.NoError(t, err)
 	require.Len(t, list, 3)
+	require.Len(t, tr.History(), 6)
+
+	// What a killed process left goes with the next checkpoint; nothing else does.
+	left, other := filepath.Join(dir, ".step-000000007-000002.safetensors.123"), filepath.Join(dir, ".keep")
+	for _, f := range []string{left, other} {
+		require.NoError(t, os.WriteFile(f, nil, 0o644))
+	}
+	require.NoError(t, tr.checkpoint(dir, 3))
+	require.NoFileExists(t, left)
+	require.FileExists(t, other)
 
 	// A file that was cut off is passed over for the one before it.
 	b, err := os.ReadFile(list[2])
@@ -166,7 +178,14 @@ func TestFitErrors(t *testing.T) {
 	tensor.Data[int64](d["target"])[33] = 2
 	err := fit(FitOptions{Train: &Loader{Dataset: d}, Epochs: 1})
 	require.ErrorContains(t, err, "epoch 1, batch 2")
+	stopped := ringTrainer(t, nil)
 	stop := errors.New("enough")
+	o := FitOptions{Train: &Loader{Dataset: rings(t, 100, 1)}, Epochs: 1, OnStep: func(*Progress) error { return stop }}
+	_, err = stopped.Fit(context.Background(), o)
+	require.ErrorIs(t, err, stop)
+	o.Train = &Loader{Dataset: rings(t, 40, 1)}
+	_, err = stopped.Fit(context.Background(), o)
+	require.ErrorContains(t, err, "batch 1 of an epoch of 4 batches: these data have 2")
 	d = rings(t, 40, 1)
 	require.ErrorIs(t, fit(FitOptions{Train: &Loader{Dataset: d}, Epochs: 1, OnStep: func(*Progress) error { return stop }}), stop)
 }

@@ -161,13 +161,16 @@ func (t *Trainer) settings(in map[string]tensor.Value) {
 }
 
 // LearningRate is that of the next step.
-func (t *Trainer) LearningRate() float64 {
+func (t *Trainer) LearningRate() float64 { return t.rate(t.step) }
+
+// rate is the learning rate of a step, counted from 0.
+func (t *Trainer) rate(step int) float64 {
 	if t.fixedRate > 0 {
 		return t.fixedRate
 	}
 	f := 1.0
 	if t.cfg.Schedule != nil {
-		f = t.cfg.Schedule.Factor(t.step, t.cfg.Steps)
+		f = t.cfg.Schedule.Factor(step, t.cfg.Steps)
 	}
 	return t.cfg.Optimizer.Rate() * f
 }
@@ -303,6 +306,9 @@ func (t *Trainer) Model() *onnx.Model {
 
 // Steps is how many updates have been made.
 func (t *Trainer) Steps() int { return t.step }
+
+// History returns the records of the epochs that Fit has finished.
+func (t *Trainer) History() []Epoch { return slices.Clone(t.at.History) }
 
 // Names returns the names of the parameters that are trained.
 func (t *Trainer) Names() []string { return slices.Clone(t.names) }

@@ -97,6 +97,14 @@ func (p *progress) step() {
 	}
 }
 
+// skip counts n that were done before.
+func (p *progress) skip(n int) {
+	if p.bar != nil && n > 0 {
+		p.bar.SetRefill(int64(n))
+		p.bar.IncrBy(n)
+	}
+}
+
 // printf writes a line above the bar.
 func (p *progress) printf(format string, args ...any) {
 	if p.bars != nil {

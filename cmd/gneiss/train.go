@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -92,10 +93,13 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 		if err := tr.Resume(resume); err != nil {
 			return err
 		}
+		if !asJSON {
+			fmt.Fprintf(errs, "gneiss: goes on behind step %d; %d of %d epochs are done\n", tr.Steps(), len(tr.History()), c.Epochs)
+		}
 	}
 	o := train.FitOptions{
 		Train:  &train.Loader{Dataset: sets[0], BatchSize: c.Data.BatchSize, Shuffle: c.Data.Shuffle, DropLast: c.Data.DropLast, Seed: c.Seed},
-		Epochs: c.Epochs, Checkpoint: c.Checkpoint, Patience: c.Patience, Monitor: c.Monitor,
+		Epochs: c.Epochs, Checkpoint: c.Checkpoint, CheckpointSteps: c.Every, Keep: c.Keep, Patience: c.Patience, Monitor: c.Monitor,
 	}
 	if sets[1] != nil {
 		o.Validation = &train.Loader{Dataset: sets[1], BatchSize: max(c.Data.BatchSize, 64)}
@@ -121,10 +125,11 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 	start := func(epoch int) {
 		bar = newProgress(errs, fmt.Sprintf("epoch %d/%d", epoch, c.Epochs), o.Train.Len(), func() string { return fmt.Sprintf("loss %.4f", mean) })
 	}
-	printed := len(tr.History())
+	printed := len(tr.History()) // the interrupted run has told of these
 	o.OnStep = func(p *train.Progress) error {
 		if bar == nil {
 			start(p.Epoch + 1)
+			bar.skip(p.Batch - 1)
 		}
 		bar.update(func() { mean = p.MeanLoss })
 		return nil
@@ -152,7 +157,7 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 		bar.end()
 	}
 	if err != nil {
-		if ctx.Err() != nil && c.Checkpoint != "" {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) && c.Checkpoint != "" {
 			fmt.Fprintf(errs, "gneiss: interrupted; --resume %s goes on from here\n", c.Checkpoint)
 			return &exitError{code: exitFailed}
 		}

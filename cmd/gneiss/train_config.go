@@ -29,7 +29,9 @@ type trainConfig struct {
 	Output      string         `yaml:"output"`
 	Opset       int            `yaml:"opset"`
 	Checkpoint  string         `yaml:"checkpoint"`
-	TensorBoard string         `yaml:"tensorboard"` // a folder for event files
+	Every       int            `yaml:"checkpoint_steps"` // between checkpoints within an epoch; 0: none
+	Keep        int            `yaml:"keep"`             // checkpoints; 0: 3
+	TensorBoard string         `yaml:"tensorboard"`      // a folder for event files
 	Patience    int            `yaml:"patience"`
 	Monitor     string         `yaml:"monitor"`
 	ClipNorm    float64        `yaml:"clip_norm"`
@@ -304,6 +306,10 @@ func (c *trainConfig) check() error {
 		return fmt.Errorf("epochs is %d, want at least 1", c.Epochs)
 	case c.Output == "":
 		return fmt.Errorf("output is missing: the file to write")
+	case c.Every < 0 || c.Keep < 0:
+		return fmt.Errorf("checkpoint_steps is %d and keep %d, want at least 0", c.Every, c.Keep)
+	case c.Every > 0 && c.Checkpoint == "":
+		return fmt.Errorf("checkpoint_steps needs checkpoint: a folder to write to")
 	case c.Patience < 0:
 		return fmt.Errorf("patience is %d, want at least 0", c.Patience)
 	case c.Opset != 0 && (c.Opset < 13 || c.Opset > schema.Newest("")):

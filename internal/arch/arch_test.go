@@ -63,6 +63,8 @@ var rules = map[string]rule{
 	"interop/onnxgo":       {words(". runtime onnx ops tensor"), words("github.com/owulveryck/onnx-go/... gorgonia.org/tensor gonum.org/v1/gonum/...")},
 	"cmd/...":              {words("..."), words("...")},
 	"examples/...":         {words(". tensor onnx"), nil},
+
+	"examples/textclassifier": {words(". tensor onnx train/..."), nil},
 }
 
 // allowed reports whether one of the patterns names p.

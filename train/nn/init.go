@@ -144,6 +144,20 @@ func Orthogonal(gain float64) Init {
 	}
 }
 
+// Eye makes a square matrix gain times the identity. As the first recurrent
+// weight it has an RNN keep what it has seen, whenever that was. Le, Jaitly and
+// Hinton, A simple way to initialize recurrent networks of rectified linear units, 2015.
+func Eye(gain float64) Init {
+	return func(_ *rand.Rand, data []float32, shape []int) {
+		clear(data)
+		if n := shape[len(shape)-1]; n > 0 {
+			for i := 0; i < len(data); i += n + 1 {
+				data[i] = float32(gain)
+			}
+		}
+	}
+}
+
 // byFan is PyTorch's choice for weights and biases of linear layers,
 // convolutions and, with the hidden size, recurrent layers: ±1/sqrt(n).
 func byFan(n int) Init {

@@ -187,6 +187,15 @@ func TestInit(t *testing.T) {
 			}
 		}
 	}
+	eye, _, _, _ := draw(Eye(0.5), 3, 3)
+	require.Equal(t, []float32{0.5, 0, 0, 0, 0.5, 0, 0, 0, 0.5}, eye)
+	m, _ := build(t, Floats("x", 6, 8), Recurrent{Kind: "LSTM", Hidden: 3, Bidirectional: true, HiddenInit: Eye(1)}, 2)
+	for _, v := range m.Graph.Consts {
+		if v.Name == "net.0.weight_hh" { // 2 directions of 4 gates
+			require.Equal(t, slices.Repeat([]float32{1, 0, 0, 0, 1, 0, 0, 0, 1}, 8), tensor.Data[float32](v.Const))
+		}
+	}
+	require.Contains(t, params(m), "net.0.weight_hh")
 	a, _, _, _ := draw(Normal(0, 1), 5)
 	b, _, _, _ := draw(Normal(0, 1), 5)
 	require.True(t, slices.Equal(a, b))

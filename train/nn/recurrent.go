@@ -2,6 +2,8 @@ package nn
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 )
@@ -27,6 +29,22 @@ type Recurrent struct {
 	Last bool
 	// ResetAfter has a GRU apply the reset gate behind the product, as PyTorch does.
 	ResetAfter bool
+	// HiddenInit gives the first values of weight_hh, for each direction's and each gate's
+	// matrix [Hidden, Hidden] by itself. nil: uniform in ±1/sqrt(Hidden). Orthogonal(1) keeps the
+	// gradients of long sequences from vanishing.
+	HiddenInit Init
+}
+
+// hiddenInit returns the first values of weight_hh.
+func (l Recurrent) hiddenInit() Init {
+	if l.HiddenInit == nil {
+		return byFan(l.Hidden)
+	}
+	return func(r *rand.Rand, data []float32, _ []int) {
+		for gate := range slices.Chunk(data, l.Hidden*l.Hidden) {
+			l.HiddenInit(r, gate, []int{l.Hidden, l.Hidden})
+		}
+	}
 }
 
 // Forward implements Layer.
@@ -53,7 +71,7 @@ func (l Recurrent) Forward(s *Scope, x *onnx.Value) *onnx.Value {
 			as = as.Set("linear_before_reset", 1)
 		}
 		w := part.Param("weight_ih", byFan(l.Hidden), dirs, gates*l.Hidden, in)
-		r := part.Param("weight_hh", byFan(l.Hidden), dirs, gates*l.Hidden, l.Hidden)
+		r := part.Param("weight_hh", l.hiddenInit(), dirs, gates*l.Hidden, l.Hidden)
 		b := part.Param("bias", byFan(l.Hidden), dirs, 2*gates*l.Hidden)
 		out := s.Ops("", l.Kind, as, 2, x, w, r, b) // y: [time, d, batch, hidden], last: [d, batch, hidden]
 		if k == layers-1 && l.Last {

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gneiss-run/gneiss/train"
+)
+
+// A process that is killed while it trains, at whatever point, and started again
+// with --resume until it is done, writes the very model of one that was left alone.
+func TestTrainKilled(t *testing.T) {
+	dir := t.TempDir()
+	saveSamples(t, filepath.Join(dir, "train.npz"), 300)
+	saveSamples(t, filepath.Join(dir, "val.npz"), 60)
+	text := strings.Replace(ringConfig, "epochs: 15", "epochs: 4\nema: 0.9\npatience: 3\nmonitor: accuracy", 1)
+	config := filepath.Join(dir, "ring.yaml")
+	require.NoError(t, os.WriteFile(config, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644))
+	whole := filepath.Join(dir, "whole.onnx")
+	ok(t, "train", config, "--set", "output="+whole, "--set", "checkpoint="+filepath.Join(dir, "whole"))
+	want, err := os.ReadFile(whole)
+	require.NoError(t, err)
+
+	r := rand.New(rand.NewPCG(6, 6))
+	run, model := filepath.Join(dir, "run"), filepath.Join(dir, "model.onnx")
+	began := false // there is a checkpoint
+	killed := 0
+	var epochs []int
+	for attempt := 0; ; attempt++ {
+		require.Less(t, attempt, 30, "it makes no progress")
+		args := []string{"train", config, "--json", "--set", "checkpoint_steps=1"}
+		if began {
+			args = append(args, "--resume", run)
+		}
+		var out, errs strings.Builder
+		cmd := exec.Command(os.Args[0], args...)
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		require.NoError(t, cmd.Start())
+		done := make(chan error, 1)
+		go func() { done <- cmd.Wait() }()
+		var ended error
+		// A step is a millisecond or so: the time counts from the first new
+		// checkpoint, or the kill would hit the start of the process alone.
+		if killed < 5 {
+			before := newest(run)
+			for deadline := time.Now().Add(20 * time.Second); newest(run) == before && time.Now().Before(deadline) && len(done) == 0; {
+				time.Sleep(time.Millisecond / 2)
+			}
+			time.Sleep(time.Duration(r.IntN(8000)) * time.Microsecond)
+			cmd.Process.Kill()
+		}
+		ended = <-done
+		for line := range strings.Lines(out.String()) {
+			var e train.Epoch
+			if json.Unmarshal([]byte(line), &e) == nil { // the last line may be cut off
+				epochs = append(epochs, e.Epoch)
+			}
+		}
+		if ended == nil {
+			break
+		}
+		require.Empty(t, errs.String())
+		killed++
+		began = newest(run) != ""
+	}
+	require.GreaterOrEqual(t, killed, 2)
+	t.Logf("killed %d times; epochs told of: %v", killed, epochs)
+	got, err := os.ReadFile(model)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	left, err := filepath.Glob(filepath.Join(run, ".*"))
+	require.NoError(t, err)
+	require.Empty(t, left, "half written checkpoints")
+	for i := 1; i < len(epochs); i++ {
+		require.Greater(t, epochs[i], epochs[i-1], "an epoch is told of once")
+	}
+}
+
+// newest is the name of the newest checkpoint in dir, "" if there is none.
+func newest(dir string) string {
+	files, _ := filepath.Glob(filepath.Join(dir, "step-*"))
+	if len(files) == 0 {
+		return ""
+	}
+	return filepath.Base(files[len(files)-1])
+}
