@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 var codeBlock = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```")
@@ -48,6 +49,8 @@ func TestREADME(t *testing.T) {
 	require.NoError(t, err)
 	run(root, "go", "build", "-o", bin, "./cmd/gneiss")
 	require.NoError(t, os.Symlink(filepath.Join(root, "testdata"), filepath.Join(dir, "testdata")))
+	writeSamples(t, filepath.Join(dir, "train.npz"), 200)
+	writeSamples(t, filepath.Join(dir, "val.npz"), 50)
 	programs, commands := 0, 0
 	for _, m := range codeBlock.FindAllStringSubmatch(text, -1) {
 		switch m[1] {
@@ -56,6 +59,8 @@ func TestREADME(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "main.go")
 			require.NoError(t, os.WriteFile(file, []byte(m[2]), 0o644))
 			run(root, "go", "run", file)
+		case "yaml":
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "net.yaml"), []byte(m[2]), 0o644))
 		case "sh":
 			for _, line := range strings.Split(strings.TrimSpace(m[2]), "\n") {
 				f := strings.Fields(line)
@@ -74,6 +79,21 @@ func TestREADME(t *testing.T) {
 	}
 	require.Greater(t, programs, 0)
 	require.Greater(t, commands, 5)
+}
+
+// writeSamples writes what the README's configuration trains on: images x whose
+// class y is where they are bright.
+func writeSamples(t *testing.T, path string, n int) {
+	t.Helper()
+	x, y := make([]float32, n*64), make([]int64, n)
+	for i := range y {
+		y[i] = int64(i % 10)
+		x[i*64+int(y[i])*6] = 1
+	}
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	require.NoError(t, tensor.WriteNPZ(f, []tensor.Named{{Name: "x", Tensor: tensor.Of(x, n, 1, 8, 8)}, {Name: "y", Tensor: tensor.Of(y, n)}}))
+	require.NoError(t, f.Close())
 }
 
 // operatorTable lists the registry by domain.

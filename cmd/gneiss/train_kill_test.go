@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"math/rand/v2"
 	"os"
@@ -91,4 +92,60 @@ func newest(dir string) string {
 		return ""
 	}
 	return filepath.Base(files[len(files)-1])
+}
+
+// cancelAfter ends a run when so many lines were written to it.
+type cancelAfter struct {
+	strings.Builder
+	lines  int
+	cancel context.CancelFunc
+}
+
+func (w *cancelAfter) Write(p []byte) (int, error) {
+	n, err := w.Builder.Write(p)
+	if strings.Count(w.String(), "\n") >= w.lines {
+		w.cancel()
+	}
+	return n, err
+}
+
+// Interrupted by a signal, training says how it goes on, and does: with the
+// epochs that were not told of, to the same model.
+func TestTrainInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	saveSamples(t, filepath.Join(dir, "train.npz"), 300)
+	saveSamples(t, filepath.Join(dir, "val.npz"), 60)
+	config, run1 := filepath.Join(dir, "ring.yaml"), filepath.Join(dir, "run")
+	require.NoError(t, os.WriteFile(config, []byte(strings.ReplaceAll(strings.Replace(ringConfig, "epochs: 15", "epochs: 4", 1), "DIR", dir)), 0o644))
+	model := filepath.Join(dir, "model.onnx")
+	ok(t, "train", config, "--set", "checkpoint="+filepath.Join(dir, "other"))
+	want, err := os.ReadFile(model)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(model))
+
+	interrupt := func(lines int, args ...string) (string, string) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		out, errs := &cancelAfter{lines: lines, cancel: cancel}, &strings.Builder{}
+		require.Equal(t, exitFailed, run(ctx, append([]string{"train", config}, args...), strings.NewReader(""), out, errs))
+		return out.String(), errs.String()
+	}
+	out, errs := interrupt(2)
+	require.Equal(t, 2, strings.Count(out, "\n"))
+	require.Equal(t, "gneiss: interrupted; --resume "+run1+" goes on from here\n", errs)
+	require.NoFileExists(t, model)
+	out, errs = interrupt(1, "--resume", run1, "--set", "checkpoint_steps=3")
+	require.Regexp(t, `^epoch 3/4: loss [^\n]*\n$`, out)
+	require.Regexp(t, `^gneiss: goes on behind step \d+; 2 of 4 epochs are done\ngneiss: interrupted; `, errs)
+	r := ok(t, "train", config, "--resume", run1)
+	require.Regexp(t, `^epoch 4/4: loss [^\n]*\n[^\n]*model.onnx: opset 20`, r.out)
+	got, err := os.ReadFile(model)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+
+	// Without a folder for checkpoints there is nothing to go on from.
+	_, errs = interrupt(1, "--set", "checkpoint=''")
+	require.Equal(t, "gneiss: interrupted\n", errs)
+	r = gneiss(t, "train", config, "--set", "checkpoint_steps=1", "--set", "checkpoint=''")
+	require.Contains(t, r.err, "checkpoint_steps needs checkpoint")
 }
