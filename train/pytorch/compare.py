@@ -510,7 +510,7 @@ def main():
     p.add_argument("--model", action="append", choices=[*MODELS, "none"], help="only this one (repeatable), or none")
     p.add_argument("--family", action="append", choices=[*FAMILIES, "none"], help="only this network of Gneiss's own (repeatable), or none")
     p.add_argument("--exporter", action="append", choices=["dynamo", "script"])
-    p.add_argument("--opsets", default="13,17,20,26", help="opsets to export")
+    p.add_argument("--opsets", default="13,17,20,28", help="opsets to export")
     p.add_argument("--keep", help="a folder for the models that PyTorch exported")
     p.add_argument("--verbose", action="store_true", help="print every parameter")
     opts = p.parse_args()

@@ -57,7 +57,7 @@ func TestFamilies(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, tensor.WriteNPZ(file, all))
 			require.NoError(t, file.Close())
-			j := job{family: name, batches: file.Name(), optimizer: "adam", rate: 0.01, opsets: "13,17,20,26", out: dir}
+			j := job{family: name, batches: file.Name(), optimizer: "adam", rate: 0.01, opsets: "13,17,20,28", out: dir}
 			require.NoError(t, j.run(context.Background()))
 			text, err := os.ReadFile(filepath.Join(dir, "result.json"))
 			require.NoError(t, err)
