@@ -168,7 +168,7 @@ func (a *attentionParts) causal(q, k *onnx.Value) *onnx.Value {
 	if past := input(a.n, 4); past != nil {
 		rows = a.Op("Add", nil, rows, length(past))
 	}
-	return a.Op("GreaterOrEqual", nil, a.Op("Reshape", nil, rows, a.Ints(-1, 1)), count(k))
+	return a.Op("Not", nil, a.Op("Less", nil, a.Op("Reshape", nil, rows, a.Ints(-1, 1)), count(k)))
 }
 
 // lowest is a number far below all scores whose sum with them is finite.

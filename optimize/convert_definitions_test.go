@@ -47,7 +47,7 @@ func TestConvertWritesOutAttention(t *testing.T) {
 		tensor.Data[bool](hide)[i] = true
 	}
 	const products, end = "Gather Gather Mul Transpose MatMul ", "Softmax MatMul"
-	const causal = "Shape Gather Range Reshape Shape Gather Range GreaterOrEqual "
+	const causal = "Shape Gather Range Reshape Shape Gather Range Less Not "
 	converts(t, []conversion{
 		{"shared heads", 23, 13, heads(nil, nil), products + end},
 		{"scale and softcap", 23, 17, heads(a("scale", 0.3, "softcap", 0.7), nil), products + "Div Tanh Mul " + end},
@@ -62,6 +62,6 @@ func TestConvertWritesOutAttention(t *testing.T) {
 		{"past keys", 23, 17, func(b *ops.Builder) {
 			ret(b, b.Ops("", "Attention", a("is_causal", 1), 3, in(b, "q", 1, 2, 3, 4), in(b, "k", 1, 2, 3, 4), in(b, "v", 1, 2, 3, 4), nil,
 				in(b, "pk", 1, 2, 2, 4), in(b, "pv", 1, 2, 2, 4))...)
-		}, "Concat Concat Mul Transpose MatMul Shape Gather Range Shape Gather Add Reshape Shape Gather Range GreaterOrEqual Where Softmax Where MatMul"},
+		}, "Concat Concat Mul Transpose MatMul Shape Gather Range Shape Gather Add Reshape Shape Gather Range Less Not Where Softmax Where MatMul"},
 	})
 }

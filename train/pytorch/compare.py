@@ -12,6 +12,8 @@ step/ and by PyTorch on the same batches, and written back:
              relative to the largest output, from Gneiss's own: of ONNX Runtime, of
              onnx2torch, and of the PyTorch module with the exported weights; limit 1e-4
 
+Networks that Gneiss builds go through the same exports.
+
 Parameters are matched element by element, by value: all values are made
 distinct before the export, so transposed, split, joined and reordered weights
 are found wherever an exporter puts them.
@@ -398,6 +400,22 @@ def compare(table, name, exporter, opts, work):
     round_trips(table, name, exporter, opts, work, places, where, {n: v[0] for n, v in data.items()}, result["exports"])
 
 
+def torch_weights(table, name, exporter, what, model, places, where, sample, want):
+    """Loads the weights of a written model into the PyTorch module."""
+    weights = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
+    flat, hit = places.gather(where, weights, False)
+    other = MODELS[name]().eval()
+    lost = []
+    with torch.no_grad():
+        for n, p in tensors(other).items():
+            ok = places.part(hit, n)
+            if not ok.any():
+                lost.append(n)
+            p.copy_(torch.from_numpy(np.where(ok, places.part(flat, n), p.numpy()).astype(np.float32)))
+        y = other(*(torch.from_numpy(v) for v in sample.values())).numpy()
+    table.row(name, exporter, what + "torch weights", difference(y, want), 1e-4, f"lost: {lost[:4]}" if lost else "")
+
+
 def round_trips(table, name, exporter, opts, work, places, where, sample, exports):
     import onnxruntime
     import onnx2torch
@@ -421,18 +439,8 @@ def round_trips(table, name, exporter, opts, work, places, where, sample, export
             table.row(name, exporter, what + "onnxruntime", difference(y, want), 1e-4)
         except Exception as err:
             table.row(name, exporter, what + "onnxruntime", None, note=first_line(err))
-        weights = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
-        flat, hit = places.gather(where, weights, False)
-        other = MODELS[name]().eval()
-        lost = []
-        with torch.no_grad():
-            for n, p in tensors(other).items():
-                ok = places.part(hit, n)
-                if not ok.any():
-                    lost.append(n)
-                p.copy_(torch.from_numpy(np.where(ok, places.part(flat, n), p.numpy()).astype(np.float32)))
-            y = other(*(torch.from_numpy(v) for v in sample.values())).numpy()
-        table.row(name, exporter, what + "torch weights", difference(y, want), 1e-4, f"lost: {lost[:4]}" if lost else "")
+        if places is not None:
+            torch_weights(table, name, exporter, what, model, places, where, sample, want)
         if int(opset) > 17:
             continue
         try:
@@ -443,13 +451,44 @@ def round_trips(table, name, exporter, opts, work, places, where, sample, export
         except NotImplementedError as err:
             table.note(name, exporter, what + "onnx2torch", first_line(err))
         except Exception as err:
-            own = own_export(other, sample, work / "own.onnx", exporter, int(opset))
+            own = places is not None and own_export(MODELS[name]().eval(), sample, work / "own.onnx", exporter, int(opset))
             if own:
                 table.note(name, exporter, what + "onnx2torch", f"{first_line(err)}; of PyTorch's own file for this opset: {own}")
             else:
                 table.row(name, exporter, what + "onnx2torch", None, note=first_line(err))
         else:
             table.row(name, exporter, what + "onnx2torch", difference(y, want), 1e-4)
+
+
+# The inputs of the networks that Gneiss builds, and the classes or, for other losses, the shape of the target.
+FAMILIES = {
+    "mlp": ((20,), 5), "cnn": ((3, 16, 16), 5), "resnet": ((3, 16, 16), 5), "text-rnn": (12, 5), "text-gru": (12, 5), "text-lstm": (12, 5),
+    "bert": (12, 5), "bert-masked": (12, 5), "gpt": (12, 60), "vit": ((3, 16, 16), 5), "autoencoder": ((20,), None), "dlrm": ((5,), (1,)), "norms": ((8, 16), 5),
+}
+
+
+def family(table, name, opts, work):
+    """Trains a network that Gneiss builds, and holds what it writes against other runtimes."""
+    rng = np.random.default_rng(11)
+    shape, classes = FAMILIES[name]
+    data = {"x": floats(rng, 6, *shape) if isinstance(shape, tuple) else rng.integers(0, 60, (STEPS, 6, shape))}
+    if name == "dlrm":
+        data["categories"] = rng.integers(0, 5, (STEPS, 6, 3))
+        target = rng.integers(0, 2, (STEPS, 6, 1)).astype(np.float32)
+    elif name == "autoencoder":
+        target = data["x"]
+    else:
+        target = rng.integers(0, classes, (STEPS, 6, 12) if name == "gpt" else (STEPS, 6))
+    data, target = repeated(data, target)
+    np.savez(work / "batches.npz", target=target, **data)
+    p = subprocess.run([opts.step, "-family", name, "-batches", work / "batches.npz", "-out", work, "-lr", str(RATE), "-opsets", opts.opsets],
+                       capture_output=True, text=True)
+    if p.returncode:
+        return table.row(name, "gneiss", "gneiss", None, note=p.stderr.strip()[:300])
+    result = json.loads((work / "result.json").read_text())
+    first, last = result["losses"][0], result["losses"][-1]
+    table.row(name, "gneiss", f"last of {STEPS} losses", last, first, f"{first:.4f} to {last:.4f}")
+    round_trips(table, name, "gneiss", opts, work, None, None, {n: v[0] for n, v in data.items()}, result["exports"])
 
 
 def own_export(module, sample, path, exporter, opset):
@@ -468,9 +507,10 @@ def own_export(module, sample, path, exporter, opset):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--step", required=True, help="the program built from train/pytorch/step")
-    p.add_argument("--model", action="append", choices=list(MODELS), help="only this one (repeatable)")
+    p.add_argument("--model", action="append", choices=[*MODELS, "none"], help="only this one (repeatable), or none")
+    p.add_argument("--family", action="append", choices=[*FAMILIES, "none"], help="only this network of Gneiss's own (repeatable), or none")
     p.add_argument("--exporter", action="append", choices=["dynamo", "script"])
-    p.add_argument("--opsets", default="13,17,20,26", help="opsets to export")
+    p.add_argument("--opsets", default="13,17,20,28", help="opsets to export")
     p.add_argument("--keep", help="a folder for the models that PyTorch exported")
     p.add_argument("--verbose", action="store_true", help="print every parameter")
     opts = p.parse_args()
@@ -482,8 +522,14 @@ def main():
     table = Table()
     for name in opts.model or MODELS:
         for exporter in opts.exporter or ["dynamo", "script"]:
+            if name == "none":
+                continue
             with tempfile.TemporaryDirectory() as work:
                 compare(table, name, exporter, opts, pathlib.Path(work))
+    for name in opts.family or FAMILIES:
+        if name != "none":
+            with tempfile.TemporaryDirectory() as work:
+                family(table, name, opts, pathlib.Path(work))
     print(f"{table.failed} failed")
     sys.exit(table.failed > 0)
 

@@ -1,4 +1,4 @@
-// Command step trains an ONNX model on batches that compare.py gives, and writes
+// Command step trains an ONNX model, or a network that it builds, on batches that compare.py gives, and writes
 // what compare.py holds against PyTorch: the gradients of the first batch, the
 // losses of all steps, and the trained model in several opsets.
 package main
@@ -21,6 +21,7 @@ import (
 func main() {
 	var j job
 	flag.StringVar(&j.model, "model", "", "the ONNX `file` to train")
+	flag.StringVar(&j.family, "family", "", "the `name` of a network to build and train, in place of -model")
 	flag.StringVar(&j.batches, "batches", "", "an .npz `file` of the inputs and the target, with all batches along the first dimension")
 	flag.StringVar(&j.loss, "loss", "cross_entropy", "cross_entropy, bce_with_logits or mse")
 	flag.StringVar(&j.optimizer, "optimizer", "adam", "adam, adamw or sgd")
@@ -36,8 +37,8 @@ func main() {
 
 // job is one run of the command.
 type job struct {
-	model, batches, loss, optimizer, opsets, out string
-	rate                                         float64
+	model, family, batches, loss, optimizer, opsets, out string
+	rate                                                 float64
 }
 
 // report is what result.json holds.
@@ -48,7 +49,13 @@ type report struct {
 }
 
 func (j *job) run(ctx context.Context) error {
-	m, err := onnx.Open(j.model, onnx.DecodeOptions{})
+	var m *onnx.Model
+	var err error
+	if j.family != "" {
+		m, j.loss, err = build(j.family)
+	} else {
+		m, err = onnx.Open(j.model, onnx.DecodeOptions{})
+	}
 	if err != nil {
 		return err
 	}
