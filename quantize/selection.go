@@ -15,7 +15,8 @@ type Selection struct {
 	Exclude []string
 	// Include lists the nodes that may be quantised; empty: all.
 	Include []string
-	// Ops lists the operators that may be quantised; empty: all that can be.
+	// Ops lists the operators that may be quantised; empty: all that can be, but
+	// for those that Static leaves in transformers.
 	Ops []string
 }
 

@@ -119,6 +119,14 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //   - Weights of a sum with one scale are rounded so that their errors cancel (SQuant).
 //   - What scales and shifts in normalizations stays in floating point, and so does
 //     what masks the input of a Softmax (Add or Sub of two activations, Where).
+//   - In a transformer (a Softmax weighs a computed matrix, and more of the weights
+//     are of matrix products than of convolutions) only products with weights and
+//     look-ups in tables are quantised, and with QDQ what they compute stays in
+//     floating point until a product reads it. Few channels of the residual sums
+//     are far wider than all others (Bondarenko et al. 2021, "Understanding and
+//     Overcoming the Challenges of Efficient Transformer Quantization"), and one
+//     scale for both would leave these few bits. Selection.Ops switches that off:
+//     the operators that it lists are quantised wherever they can be.
 //
 // m is changed only if a node was quantised; its graph is then another one, and
 // its opset is raised to what the integers need. Nodes that stay as they were are

@@ -27,6 +27,8 @@ type plan struct {
 	parent map[*onnx.Value]*onnx.Value // of values with one scale
 	consts map[*onnx.Value]constRange
 	inputs map[*onnx.Value]bool // of the graph, which a caller may give
+	// transformer says that products with weights alone are quantised.
+	transformer bool
 }
 
 // constRange is the range of a constant, which has one if it is finite.
@@ -56,6 +58,7 @@ func newPlan(g *onnx.Graph, ranges Ranges, c StaticConfig, acts, weights grid) *
 
 // decide looks at all nodes in order.
 func (p *plan) decide() {
+	p.transformer = len(p.c.Selection.Ops) == 0 && p.isTransformer()
 	for _, n := range p.order {
 		d := &decision{op: opOf(n)}
 		p.names[n] = NodeName(n)
@@ -137,7 +140,7 @@ func (p *plan) join(a, b *onnx.Value) {
 
 // results are the outputs of n that are quantised with it.
 func (p *plan) results(n *onnx.Node, d *decision) (out []*onnx.Value) {
-	if d.role == reads {
+	if d.role == reads || p.wide(n, d.op) {
 		return nil
 	}
 	for i, v := range n.Out {
@@ -148,9 +151,10 @@ func (p *plan) results(n *onnx.Node, d *decision) (out []*onnx.Value) {
 	return out
 }
 
-// quantized reports whether v is computed by a node that is quantised.
+// quantized reports whether v is rounded by the node that computes it.
 func (p *plan) quantized(v *onnx.Value) bool {
-	return v.From != nil && p.nodes[v.From] != nil && p.nodes[v.From].reason == ""
+	d := p.nodes[v.From]
+	return v.From != nil && d != nil && d.reason == "" && !p.wide(v.From, d.op)
 }
 
 // constant reports whether v is an initializer that no caller can replace.
@@ -172,6 +176,9 @@ func (p *plan) examine(n *onnx.Node, d *decision) string {
 	if len(n.In) == 0 || len(n.Out) == 0 || n.Out[0] == nil {
 		return "it has no output"
 	}
+	if why := p.spared(n, op); why != "" {
+		return why
+	}
 	if why := p.refuses(n, op); why != "" {
 		return why
 	}
@@ -187,7 +194,7 @@ func (p *plan) examine(n *onnx.Node, d *decision) string {
 	if t := n.Out[0].Type.DType; t != tensor.Float32 {
 		return fmt.Sprintf("its results are %v, not float32", t)
 	}
-	if d.role == moves || p.inner[n.Out[0]] {
+	if d.role == moves || p.inner[n.Out[0]] || p.wide(n, d.op) {
 		return ""
 	}
 	end, why := p.end(n, d)

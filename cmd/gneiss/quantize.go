@@ -90,7 +90,7 @@ func quantizeCommand() *cobra.Command {
 	fl.BoolVar(&f.skipHead, "skip-head", false, "weight-only: leave the product that gives the logits")
 	fl.StringArrayVar(&f.exclude, "exclude", nil, "leave this node as it is (repeatable)")
 	fl.StringArrayVar(&f.include, "include", nil, "quantise this node and no others (repeatable)")
-	fl.StringArrayVar(&f.ops, "op", nil, "quantise this operator and no others (repeatable)")
+	fl.StringArrayVar(&f.ops, "op", nil, "quantise this operator and no others (repeatable); static: also where it stays in floating point by default, as in transformers all but what reads weights")
 	fl.StringVar(&f.labels, "labels", "", "CSV with the class of each sample: accuracy before and after")
 	fl.StringVar(&f.scores, "scores", "", "the output with the scores of classes (default: the first of floats)")
 	fl.StringVar(&f.maxDrop, "max-drop", "", "accuracy that may be lost, relative to the original's, such as 1%: search for the best model within it")

@@ -1,0 +1,70 @@
+package quantize
+
+import (
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+)
+
+// attentionOps are the operators that are attention as a whole.
+var attentionOps = nameSet("Attention MultiHeadAttention GroupQueryAttention PackedAttention PackedMultiHeadAttention DecoderMaskedMultiHeadAttention")
+
+// isTransformer reports whether g computes attention, and has more of its weights
+// in matrix products than in convolutions.
+func (p *plan) isTransformer() bool {
+	attends, products, convolutions := false, 0, 0
+	for _, n := range p.order {
+		switch domain := ops.NormalDomain(n.Domain); {
+		case domain != "" && domain != microsoft:
+		case attentionOps[n.Op], n.Op == "Softmax" && p.weighs(n.Out[0]):
+			attends = true
+		case len(n.In) > 1 && n.In[1] != nil && p.constant(n.In[1]):
+			switch n.Op {
+			case "MatMul", "Gemm":
+				products += n.In[1].Const.Len()
+			case "Conv", "ConvTranspose":
+				convolutions += n.In[1].Const.Len()
+			}
+		}
+	}
+	return attends && products > convolutions
+}
+
+// weighs reports whether v, as it is or after its elements have been moved or
+// masked, is multiplied by another matrix that is computed.
+func (p *plan) weighs(v *onnx.Value) bool {
+	return slices.ContainsFunc(v.Users(), func(u *onnx.Node) bool {
+		switch u.Op {
+		case "MatMul":
+			return !slices.ContainsFunc(u.In, func(x *onnx.Value) bool { return x == nil || p.constant(x) })
+		case "Cast", "Dropout", "Identity", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Where", "Mul":
+			return u.Graph == p.g && p.weighs(u.Out[0])
+		}
+		return false
+	})
+}
+
+// spared says why n stays in floating point because the model is a transformer,
+// "" if it does not: it reads weights, or was asked for by name.
+func (p *plan) spared(n *onnx.Node, op *staticOp) string {
+	named := len(p.c.Selection.Include) > 0 // and n is among them
+	if !p.transformer || named || p.readsWeights(n, op) {
+		return ""
+	}
+	return "in a transformer only what multiplies or looks up weights is quantised, unless operators are chosen"
+}
+
+// wide reports whether the results of n stay in floating point. What reads them
+// as integers rounds them for itself.
+func (p *plan) wide(n *onnx.Node, op *staticOp) bool {
+	return p.transformer && p.c.Format == QDQ && p.readsWeights(n, op)
+}
+
+// readsWeights reports whether n multiplies by constant weights or looks up rows
+// of a constant table.
+func (p *plan) readsWeights(n *onnx.Node, op *staticOp) bool {
+	return n.Op == "Gather" && p.constant(n.In[0]) || slices.ContainsFunc(op.weights, func(s weightSlot) bool {
+		return s.input < len(n.In) && n.In[s.input] != nil && p.constant(n.In[s.input])
+	})
+}
