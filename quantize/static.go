@@ -120,8 +120,8 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //   - What scales and shifts in normalizations stays in floating point, and so does
 //     what masks the input of a Softmax (Add or Sub of two activations, Where).
 //   - In a transformer (a Softmax weighs a computed matrix, and more of the weights
-//     are of matrix products than of convolutions) only products with weights and
-//     look-ups in tables are quantised, and with QDQ what they compute stays in
+//     are of matrix products than of convolutions) only products with weights,
+//     look-ups in tables and tables that are added are quantised, and with QDQ what they compute stays in
 //     floating point until a product reads it. Few channels of the residual sums
 //     are far wider than all others (Bondarenko et al. 2021, "Understanding and
 //     Overcoming the Challenges of Efficient Transformer Quantization"), and one

@@ -222,6 +222,9 @@ func (p *plan) slots(n *onnx.Node, d *decision) string {
 		d.acts = []int{0}
 	}
 	d.acts = slices.Clone(d.acts)
+	if i := p.tableOf(n); i >= 0 {
+		d.acts = []int{i}
+	}
 	for _, s := range d.op.weights {
 		if s.input >= len(n.In) || n.In[s.input] == nil {
 			continue
@@ -265,7 +268,7 @@ func (p *plan) operands(n *onnx.Node, d *decision) string {
 		}
 	}
 	switch {
-	case len(d.acts) > 0 && constants == len(d.acts) && n.Op != "Gather":
+	case len(d.acts) > 0 && constants == len(d.acts) && n.Op != "Gather" && p.tableOf(n) < 0:
 		return "it reads constants alone"
 	case (d.role == moves || d.role == joins) && integers == 0 && constants < len(d.acts):
 		return "it only moves elements, and what it reads is not quantised"

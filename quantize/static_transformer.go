@@ -61,10 +61,30 @@ func (p *plan) wide(n *onnx.Node, op *staticOp) bool {
 	return p.transformer && p.c.Format == QDQ && p.readsWeights(n, op)
 }
 
-// readsWeights reports whether n multiplies by constant weights or looks up rows
-// of a constant table.
+// readsWeights reports whether n multiplies by constant weights, looks up rows
+// of a constant table or adds one.
 func (p *plan) readsWeights(n *onnx.Node, op *staticOp) bool {
-	return n.Op == "Gather" && p.constant(n.In[0]) || slices.ContainsFunc(op.weights, func(s weightSlot) bool {
+	return n.Op == "Gather" && p.constant(n.In[0]) || p.tableOf(n) >= 0 || slices.ContainsFunc(op.weights, func(s weightSlot) bool {
 		return s.input < len(n.In) && n.In[s.input] != nil && p.constant(n.In[s.input])
+	})
+}
+
+// tableOf returns which input of an Add in a transformer is a constant table, such
+// as that of positions, which is large enough to be stored as integers; -1: none.
+func (p *plan) tableOf(n *onnx.Node) int {
+	if !p.transformer || p.c.Format != QDQ || n.Op != "Add" {
+		return -1
+	}
+	return slices.IndexFunc(n.In, func(v *onnx.Value) bool {
+		if v == nil || !p.constant(v) {
+			return false
+		}
+		dims := 0
+		for _, d := range v.Const.Shape() {
+			if d > 1 {
+				dims++
+			}
+		}
+		return dims > 1
 	})
 }

@@ -24,7 +24,7 @@ func encoder(t *testing.T, outlier float32) *onnx.Model {
 		table := param(b, "table", 8, d)
 		ids := b.Const(tensor.Of([]int64{1, 5, 2, 7}, 4))
 		words := named("words", b.Op("Gather", nil, table, ids))
-		x := named("x0", b.Op("Add", nil, words, input(b, "x", 4, d)))
+		x := named("x0", b.Op("Add", nil, named("placed", b.Op("Add", nil, words, param(b, "positions", 4, d))), input(b, "x", 4, d)))
 		product := func(name string, x *onnx.Value, n, m int) *onnx.Value {
 			weights++
 			return named(name, b.Op("MatMul", nil, x, param(b, strings.Repeat("w", weights), n, m)))
@@ -58,10 +58,10 @@ func TestStaticTransformer(t *testing.T) {
 			require.Contains(t, c.Reason, "in a transformer only", c.Node)
 		}
 	}
-	require.ElementsMatch(t, []string{"words", "q", "k", "v", "o", "up", "down"}, changed)
+	require.ElementsMatch(t, []string{"words", "placed", "q", "k", "v", "o", "up", "down"}, changed)
 	require.Len(t, strings.Split(opsOf(q), " QuantizeLinear"), 5)
 	for _, v := range q.Graph.Consts {
-		require.NotEqual(t, "table", v.Name) // it is stored in 8 bits
+		require.NotContains(t, []string{"table", "positions"}, v.Name) // they are stored in 8 bits
 	}
 	r, err := optimize.Run(q.Clone(), optimize.Machine, optimize.Options{})
 	require.NoError(t, err)
