@@ -201,13 +201,13 @@ func (t *Trainer) addGradients(ctx context.Context, in map[string]tensor.Value) 
 		}
 		in[name+sumSuffix] = x
 	}
-	// The sums and statistics are written at the end, by RunInto's rule for shared memory.
+	// The sums are written at the end, by RunInto's rule for shared memory.
 	out := map[string]tensor.Value{lossName: t.loss}
 	for name, x := range t.sums {
 		out[name+sumSuffix+nextSuffix] = x
 	}
 	for _, name := range t.statistics() {
-		out[name+nextSuffix] = t.state[name]
+		out[name+nextSuffix] = t.next[name]
 	}
 	if err := t.gather.RunInto(ctx, in, out); err != nil {
 		return 0, err
@@ -216,6 +216,9 @@ func (t *Trainer) addGradients(ctx context.Context, in map[string]tensor.Value) 
 	if math.IsNaN(l) || math.IsInf(l, 0) {
 		t.batches = 0
 		return l, t.notFinite(ctx, t.gather, in, l)
+	}
+	for _, name := range t.statistics() {
+		t.state[name], t.next[name] = t.next[name], t.state[name]
 	}
 	t.batches++
 	return l, nil

@@ -141,3 +141,30 @@ func TestConfigErrors(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+// A batch whose loss is no number leaves the statistics of BatchNormalization
+// as they were, with and without accumulation; others change them.
+func TestStatistics(t *testing.T) {
+	for _, accumulate := range []int{1, 2} {
+		m := perceptron(t, nn.Linear{Out: 3}, nn.BatchNorm{}, nn.Op{Name: "Exp"}, nn.Linear{Out: 1})
+		tr, err := New(m, Config{Loss: MSE{}, Optimizer: Adam{LR: 0.01}, Accumulate: accumulate, Threads: 1})
+		require.NoError(t, err)
+		defer tr.Close()
+		mean := func() []float32 { return append([]float32(nil), tensor.Data[float32](tr.state["net.1.running_mean"])...) }
+		first := mean()
+		_, err = tr.Step(context.Background(), xor())
+		require.NoError(t, err)
+		second := mean()
+		require.NotEqual(t, first, second)
+		bad := xor()
+		tensor.Data[float32](bad["target"])[0] = float32(math.Inf(1))
+		_, err = tr.Step(context.Background(), bad)
+		require.ErrorContains(t, err, "the loss is +Inf")
+		require.Equal(t, second, mean())
+		for range 4 {
+			_, err = tr.Step(context.Background(), xor())
+			require.NoError(t, err)
+		}
+		require.Equal(t, map[int]int{1: 5, 2: 2}[accumulate], tr.Steps())
+	}
+}
