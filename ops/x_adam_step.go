@@ -1,6 +1,10 @@
 package ops
 
-import "math"
+import (
+	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+)
 
 // x.AdamStep: one step of Adam, or of AdamW with decoupled. With G' = scale·G +
 // weight_decay·W (Adam) or scale·G (AdamW):
@@ -28,7 +32,7 @@ type adamParams struct {
 func buildAdamStep(b *BuildContext) (Kernel, error) {
 	p := adamParams{beta1: float64(b.Float("beta1", 0.9)), beta2: float64(b.Float("beta2", 0.999)), eps: float64(b.Float("epsilon", 1e-8)),
 		decay: float64(b.Float("weight_decay", 0)), decoupled: b.Bool("decoupled", false)}
-	return stepFor(b, adamStep[float32](p), adamStep[float64](p))
+	return stepFor(b, adamVectors(p, vec.Best()), adamStep[float64](p))
 }
 
 func adamStep[T float32 | float64](p adamParams) Kernel {
@@ -51,6 +55,42 @@ func adamStep[T float32 | float64](p adamParams) Kernel {
 				m1n[i], v1n[i] = a, v
 				w2[i] = x*keep - rate*a/(sqrtOf(v)*correct+eps)
 			}
+		}
+	})
+}
+
+// adamVectors is adamStep for float32, by vectors.
+func adamVectors(p adamParams, t *vec.Table) Kernel {
+	return stepKernel(2, func(lr float64, n int) func(w2, w, g []float32, m2, m *[2][]float32, scale float32) {
+		rate := float32(lr / (1 - math.Pow(p.beta1, float64(n))))
+		correct := float32(1 / math.Sqrt(1-math.Pow(p.beta2, float64(n))))
+		b1, b2, a1, a2, eps := float32(p.beta1), float32(p.beta2), float32(1-p.beta1), float32(1-p.beta2), float32(p.eps)
+		keep, decay := float32(1), float32(p.decay)
+		if p.decoupled {
+			keep, decay = float32(1-lr*p.decay), 0
+		}
+		return func(w2, w, g []float32, m2, m *[2][]float32, scale float32) {
+			buf, pool := borrow[[2 * stepChunk]float32]()
+			defer pool.Put(buf)
+			d, e := buf[:len(w)], buf[stepChunk:][:len(w)]
+			t.MulScalar(d, g, scale)
+			if decay != 0 {
+				t.MulScalar(e, w, decay)
+				t.Add(d, d, e)
+			}
+			t.MulScalar(m2[0], m[0], b1)
+			t.MulScalar(e, d, a1)
+			t.Add(m2[0], m2[0], e)
+			t.Square(d, d)
+			t.MulScalar(d, d, a2)
+			t.MulScalar(m2[1], m[1], b2)
+			t.Add(m2[1], m2[1], d)
+			t.Sqrt(d, m2[1])
+			t.Affine(d, d, correct, eps)
+			t.Div(d, m2[0], d)
+			t.MulScalar(d, d, rate)
+			t.MulScalar(e, w, keep)
+			t.Sub(w2, e, d)
 		}
 	})
 }
