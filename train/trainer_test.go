@@ -150,7 +150,9 @@ func TestStatistics(t *testing.T) {
 		tr, err := New(m, Config{Loss: MSE{}, Optimizer: Adam{LR: 0.01}, Accumulate: accumulate, Threads: 1})
 		require.NoError(t, err)
 		defer tr.Close()
-		mean := func() []float32 { return append([]float32(nil), tensor.Data[float32](tr.state["net.1.running_mean"])...) }
+		mean := func() []float32 {
+			return append([]float32(nil), tensor.Data[float32](tr.state["net.1.running_mean"])...)
+		}
 		first := mean()
 		_, err = tr.Step(context.Background(), xor())
 		require.NoError(t, err)
