@@ -1,14 +1,13 @@
 package onnx
 
 import (
-	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"unsafe"
 
+	"github.com/gneiss-run/gneiss/internal/atomicfile"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -138,36 +137,9 @@ func (w *externalWriter) WriteTo(to io.Writer) (int64, error) {
 }
 
 // writeFile replaces the file at path by what w writes, or leaves it alone.
-func writeFile(path string, w io.WriterTo) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
+func writeFile(path string, w io.WriterTo) error {
+	return atomicfile.Write(path, func(f io.Writer) error {
+		_, err := w.WriteTo(f)
 		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close() // of no interest beside err
-			_ = os.Remove(f.Name())
-		}
-	}()
-	mode := os.FileMode(0o644)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
-	b := bufio.NewWriterSize(f, 1<<16)
-	if _, err = w.WriteTo(b); err != nil {
-		return err
-	}
-	if err = b.Flush(); err != nil {
-		return err
-	}
-	if err = f.Chmod(mode); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	})
 }

@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -92,5 +91,3 @@ func stepVersions(memories int, build func(*BuildContext) (Kernel, error)) []Ver
 func stepFor(b *BuildContext, f32, f64 Kernel) (Kernel, error) {
 	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: f64})
 }
-
-func sqrtOf[T float32 | float64](x T) T { return T(math.Sqrt(float64(x))) }

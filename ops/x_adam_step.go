@@ -30,67 +30,72 @@ type adamParams struct {
 }
 
 func buildAdamStep(b *BuildContext) (Kernel, error) {
-	p := adamParams{beta1: float64(b.Float("beta1", 0.9)), beta2: float64(b.Float("beta2", 0.999)), eps: float64(b.Float("epsilon", 1e-8)),
+	p := &adamParams{beta1: float64(b.Float("beta1", 0.9)), beta2: float64(b.Float("beta2", 0.999)), eps: float64(b.Float("epsilon", 1e-8)),
 		decay: float64(b.Float("weight_decay", 0)), decoupled: b.Bool("decoupled", false)}
-	return stepFor(b, adamVectors(p, vec.Best()), adamStep[float64](p))
+	return stepFor(b, adamStep32(p), adamStep64(p))
 }
 
-func adamStep[T float32 | float64](p adamParams) Kernel {
-	return stepKernel(2, func(lr float64, t int) func(w2, w, g []T, m2, m *[2][]T, scale T) {
-		rate := T(lr / (1 - math.Pow(p.beta1, float64(t))))
-		correct := T(1 / math.Sqrt(1-math.Pow(p.beta2, float64(t))))
-		b1, b2, a1, a2, eps := T(p.beta1), T(p.beta2), T(1-p.beta1), T(1-p.beta2), T(p.eps)
-		keep, decay := T(1), T(p.decay)
-		if p.decoupled {
-			keep, decay = T(1-lr*p.decay), 0
-		}
-		return func(w2, w, g []T, m2, m *[2][]T, scale T) {
-			n := len(w)
-			w2, g = w2[:n], g[:n]
-			m1, v1, m1n, v1n := m[0][:n], m[1][:n], m2[0][:n], m2[1][:n]
+// adamRates are the numbers of one step.
+type adamRates[T float32 | float64] struct {
+	rate, correct  T // lr/(1-beta1^t), 1/sqrt(1-beta2^t)
+	b1, a1, b2, a2 T // beta1, 1-beta1, beta2, 1-beta2
+	eps            T
+	keep, decay    T // what of W stays, and what of it counts as gradient
+}
+
+func adamRatesAt[T float32 | float64](p *adamParams, lr float64, t int) adamRates[T] {
+	r := adamRates[T]{
+		rate: T(lr / (1 - math.Pow(p.beta1, float64(t)))), correct: T(1 / math.Sqrt(1-math.Pow(p.beta2, float64(t)))),
+		b1: T(p.beta1), a1: T(1 - p.beta1), b2: T(p.beta2), a2: T(1 - p.beta2), eps: T(p.eps), keep: 1, decay: T(p.decay),
+	}
+	if p.decoupled {
+		r.keep, r.decay = T(1-lr*p.decay), 0
+	}
+	return r
+}
+
+func adamStep64(p *adamParams) Kernel {
+	return stepKernel(2, func(lr float64, t int) func(w2, w, g []float64, m2, m *[2][]float64, scale float64) {
+		r := adamRatesAt[float64](p, lr, t)
+		return func(w2, w, g []float64, m2, m *[2][]float64, scale float64) {
 			for i, x := range w {
-				d := g[i]*scale + decay*x
-				a := b1*m1[i] + a1*d
-				v := b2*v1[i] + a2*d*d
-				m1n[i], v1n[i] = a, v
-				w2[i] = x*keep - rate*a/(sqrtOf(v)*correct+eps)
+				d := g[i]*scale + r.decay*x
+				a := r.b1*m[0][i] + r.a1*d
+				v := r.b2*m[1][i] + r.a2*d*d
+				m2[0][i], m2[1][i] = a, v
+				w2[i] = x*r.keep - r.rate*a/(math.Sqrt(v)*r.correct+r.eps)
 			}
 		}
 	})
 }
 
-// adamVectors is adamStep for float32, by vectors.
-func adamVectors(p adamParams, t *vec.Table) Kernel {
-	return stepKernel(2, func(lr float64, n int) func(w2, w, g []float32, m2, m *[2][]float32, scale float32) {
-		rate := float32(lr / (1 - math.Pow(p.beta1, float64(n))))
-		correct := float32(1 / math.Sqrt(1-math.Pow(p.beta2, float64(n))))
-		b1, b2, a1, a2, eps := float32(p.beta1), float32(p.beta2), float32(1-p.beta1), float32(1-p.beta2), float32(p.eps)
-		keep, decay := float32(1), float32(p.decay)
-		if p.decoupled {
-			keep, decay = float32(1-lr*p.decay), 0
-		}
+// adamStep32 works by vectors.
+func adamStep32(p *adamParams) Kernel {
+	v := vec.Best()
+	return stepKernel(2, func(lr float64, t int) func(w2, w, g []float32, m2, m *[2][]float32, scale float32) {
+		r := adamRatesAt[float32](p, lr, t)
 		return func(w2, w, g []float32, m2, m *[2][]float32, scale float32) {
 			buf, pool := borrow[[2 * stepChunk]float32]()
 			defer pool.Put(buf)
 			d, e := buf[:len(w)], buf[stepChunk:][:len(w)]
-			t.MulScalar(d, g, scale)
-			if decay != 0 {
-				t.MulScalar(e, w, decay)
-				t.Add(d, d, e)
+			v.MulScalar(d, g, scale)
+			if r.decay != 0 {
+				v.MulScalar(e, w, r.decay)
+				v.Add(d, d, e)
 			}
-			t.MulScalar(m2[0], m[0], b1)
-			t.MulScalar(e, d, a1)
-			t.Add(m2[0], m2[0], e)
-			t.Square(d, d)
-			t.MulScalar(d, d, a2)
-			t.MulScalar(m2[1], m[1], b2)
-			t.Add(m2[1], m2[1], d)
-			t.Sqrt(d, m2[1])
-			t.Affine(d, d, correct, eps)
-			t.Div(d, m2[0], d)
-			t.MulScalar(d, d, rate)
-			t.MulScalar(e, w, keep)
-			t.Sub(w2, e, d)
+			v.MulScalar(m2[0], m[0], r.b1)
+			v.MulScalar(e, d, r.a1)
+			v.Add(m2[0], m2[0], e)
+			v.Square(d, d)
+			v.MulScalar(d, d, r.a2)
+			v.MulScalar(m2[1], m[1], r.b2)
+			v.Add(m2[1], m2[1], d)
+			v.Sqrt(d, m2[1])
+			v.Affine(d, d, r.correct, r.eps)
+			v.Div(d, m2[0], d)
+			v.MulScalar(d, d, r.rate)
+			v.MulScalar(e, w, r.keep)
+			v.Sub(w2, e, d)
 		}
 	})
 }

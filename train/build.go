@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/onnx/schema"
@@ -48,12 +47,11 @@ func (t *Trainer) buildSteps() error {
 	if err != nil {
 		return err
 	}
-	statNames := make([]string, 0, len(stats))
 	for v := range stats {
-		statNames = append(statNames, v.Name)
+		t.stats = append(t.stats, v.Name)
 	}
-	slices.Sort(statNames)
-	current := t.asInputs(g, statNames)
+	slices.Sort(t.stats)
+	current := t.asInputs(g, t.stats)
 
 	if o.Outputs, err = t.outputs(g); err != nil {
 		return err
@@ -100,10 +98,11 @@ func (t *Trainer) buildSteps() error {
 		t.updates(b, params, grads, next)
 		return t.finish(m, b, outs, &t.apply)
 	}
-	t.sums = map[string]*tensor.Tensor{}
+	t.sums, t.nextSums = map[string]*tensor.Tensor{}, map[string]*tensor.Tensor{}
 	for i, p := range params {
 		s := g.AddInput(p.Name+sumSuffix, p.Type)
-		t.sums[p.Name] = tensor.New(p.Type.DType, t.state[p.Name].Shape()...)
+		shape := t.state[p.Name].Shape()
+		t.sums[p.Name], t.nextSums[p.Name] = tensor.New(p.Type.DType, shape...), tensor.New(p.Type.DType, shape...)
 		next(b.Op("Add", nil, s, grads[i]), s.Name)
 	}
 	if err := t.finish(m, b, outs, &t.gather); err != nil {
@@ -292,20 +291,6 @@ func clipScale(b *ops.Builder, grads []*onnx.Value, most float64) *onnx.Value {
 	}
 	norm := b.Op("Add", nil, b.Op("Sqrt", nil, sum), b.Float(tensor.Float32, 1e-6))
 	return b.Op("Min", nil, b.Float(tensor.Float32, 1), b.Op("Div", nil, b.Float(tensor.Float32, most), norm))
-}
-
-// statistics returns the names of the state that the forward pass changes.
-func (t *Trainer) statistics() []string {
-	if t.gather == nil {
-		return nil
-	}
-	var out []string
-	for _, p := range t.gather.Outputs() {
-		if name, ok := strings.CutSuffix(p.Name, nextSuffix); ok && t.state[name] != nil {
-			out = append(out, name)
-		}
-	}
-	return out
 }
 
 // buildEval builds the session of inference, whose parameters are inputs.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gneiss-run/gneiss/internal/atomicfile"
 	"github.com/gneiss-run/gneiss/tensor"
 	"github.com/gneiss-run/gneiss/train/safetensors"
 )
@@ -152,7 +153,7 @@ func (t *Trainer) checkpoint(dir string, keep int) error {
 		keep = 3
 	}
 	// What a killed process has left half written.
-	left, err := filepath.Glob(filepath.Join(globEscape(dir), ".step-*"+checkpointExt+".*"))
+	left, err := filepath.Glob(filepath.Join(globEscape(dir), atomicfile.Pattern("step-*"+checkpointExt)))
 	if err != nil {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}

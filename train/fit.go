@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/runtime"
@@ -141,7 +142,7 @@ func (t *Trainer) epoch(ctx context.Context, o *FitOptions) error {
 		if err != nil {
 			return fmt.Errorf("epoch %d, batch %d: %w", p.Epoch+1, p.Batch+1, err)
 		}
-		n := float64(samples(batch))
+		n := float64(data.Batch{Inputs: batch}.Size())
 		p.Batch, p.LossSum, p.Samples = p.Batch+1, p.LossSum+n*loss, p.Samples+n
 		if o.OnStep != nil {
 			if err := o.OnStep(t.progress(o, loss)); err != nil {
@@ -188,17 +189,6 @@ func (t *Trainer) epoch(ctx context.Context, o *FitOptions) error {
 	}
 	before, start = 0, time.Now() // of the next epoch
 	return nil
-}
-
-// samples returns the number of samples of a batch: the most frequent first dimension.
-func samples(batch map[string]*tensor.Tensor) int {
-	n := 1
-	for _, x := range batch {
-		if x.Rank() > 0 {
-			n = max(n, x.Dim(0))
-		}
-	}
-	return n
 }
 
 // keepBest copies what inference uses.
@@ -256,7 +246,7 @@ func (t *Trainer) Validate(ctx context.Context, l *Loader, metrics []Metric) (fl
 		if err != nil {
 			return 0, err
 		}
-		k := float64(samples(batch))
+		k := float64(data.Batch{Inputs: batch}.Size())
 		sum, n = sum+k*loss[0], n+k
 		for _, m := range metrics {
 			y, target := out[t.scores].(*tensor.Tensor), batch[t.cfg.Target]

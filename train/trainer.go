@@ -24,17 +24,19 @@ type Trainer struct {
 	// state is parameters, statistics, memories and averages by name; next has
 	// the storage for what they become, and changes places with state after a step.
 	state, next map[string]*tensor.Tensor
-	sums        map[string]*tensor.Tensor // of gradients, by name of parameter
-	batches     int                       // in sums
-	step        int                       // updates so far
-	targets     []runtime.ValueInfo       // inputs of the training graph that the model lacks
-	loss        *tensor.Tensor
-	results     []result // of the forward pass
-	at          position // in the data of Fit
-	fixedRate   float64  // while FindRate runs; else 0
-	best        map[string]*tensor.Tensor
-	test        *runtime.Session // inference and the loss; nil until it is needed
-	scores      string           // the output of test that metrics get
+	// sums of gradients, by name of parameter, and the storage for the next ones.
+	sums, nextSums map[string]*tensor.Tensor
+	stats          []string            // what the forward pass changes of the state
+	batches        int                 // in sums
+	step           int                 // updates so far
+	targets        []runtime.ValueInfo // inputs of the training graph that the model lacks
+	loss           *tensor.Tensor
+	results        []result // of the forward pass
+	at             position // in the data of Fit
+	fixedRate      float64  // while FindRate runs; else 0
+	best           map[string]*tensor.Tensor
+	test           *runtime.Session // inference and the loss; nil until it is needed
+	scores         string           // the output of test that metrics get
 }
 
 // New returns a Trainer for a model as it is used for inference, which stays
@@ -139,7 +141,11 @@ func (t *Trainer) Step(ctx context.Context, batch map[string]*tensor.Tensor) (fl
 		if err != nil || t.batches < t.cfg.Accumulate {
 			return loss, err
 		}
-		return loss, t.applySums(ctx)
+		if err := t.applySums(ctx); err != nil {
+			t.swapGathered(-1) // the batch has not been
+			return 0, err
+		}
+		return loss, nil
 	}
 	if err := t.update(ctx, in); err != nil {
 		return 0, err
@@ -195,18 +201,14 @@ func (t *Trainer) update(ctx context.Context, in map[string]tensor.Value) error 
 
 // addGradients runs forward and backward, and adds the gradients to the sums.
 func (t *Trainer) addGradients(ctx context.Context, in map[string]tensor.Value) (float64, error) {
+	out := map[string]tensor.Value{lossName: t.loss}
 	for name, x := range t.sums {
 		if t.batches == 0 {
 			clear(x.Bytes())
 		}
-		in[name+sumSuffix] = x
+		in[name+sumSuffix], out[name+sumSuffix+nextSuffix] = x, t.nextSums[name]
 	}
-	// The sums are written at the end, by RunInto's rule for shared memory.
-	out := map[string]tensor.Value{lossName: t.loss}
-	for name, x := range t.sums {
-		out[name+sumSuffix+nextSuffix] = x
-	}
-	for _, name := range t.statistics() {
+	for _, name := range t.stats {
 		out[name+nextSuffix] = t.next[name]
 	}
 	if err := t.gather.RunInto(ctx, in, out); err != nil {
@@ -214,14 +216,20 @@ func (t *Trainer) addGradients(ctx context.Context, in map[string]tensor.Value) 
 	}
 	l := t.lossValue()
 	if math.IsNaN(l) || math.IsInf(l, 0) {
-		t.batches = 0
 		return l, t.notFinite(ctx, t.gather, in, l)
 	}
-	for _, name := range t.statistics() {
+	t.swapGathered(1)
+	return l, nil
+}
+
+// swapGathered takes over what gather has made of one batch, or with -1 goes back
+// to what was before.
+func (t *Trainer) swapGathered(batches int) {
+	t.sums, t.nextSums = t.nextSums, t.sums
+	for _, name := range t.stats {
 		t.state[name], t.next[name] = t.next[name], t.state[name]
 	}
-	t.batches++
-	return l, nil
+	t.batches += batches
 }
 
 // applySums updates from the sums of gradients.
@@ -244,10 +252,8 @@ func (t *Trainer) applySums(ctx context.Context) error {
 	if err := t.apply.RunInto(ctx, in, out); err != nil {
 		return err
 	}
-	for _, name := range t.statistics() { // gather has changed them already
-		if err := t.next[name].CopyFrom(t.state[name]); err != nil {
-			return err
-		}
+	for _, name := range t.stats { // gather has changed them already
+		t.state[name], t.next[name] = t.next[name], t.state[name]
 	}
 	t.state, t.next = t.next, t.state
 	t.step, t.batches = t.step+1, 0

@@ -170,3 +170,51 @@ func TestStatistics(t *testing.T) {
 		require.Equal(t, map[int]int{1: 5, 2: 2}[accumulate], tr.Steps())
 	}
 }
+
+// countdown is a context that has ended when it has been asked often enough.
+type countdown struct {
+	context.Context
+	left *int
+}
+
+func (c countdown) Err() error {
+	if *c.left--; *c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A step that is cancelled anywhere has not been: done again, it gives what it
+// would have given, also where it is the last of those that are accumulated.
+func TestCancelledStep(t *testing.T) {
+	for _, accumulate := range []int{1, 2} {
+		train := func() *Trainer {
+			m := perceptron(t, nn.Linear{Out: 3}, nn.BatchNorm{}, nn.Tanh, nn.Linear{Out: 1})
+			tr, err := New(m, Config{Loss: MSE{}, Optimizer: Adam{LR: 0.01}, Accumulate: accumulate, ClipNorm: 1, Threads: 1})
+			require.NoError(t, err)
+			t.Cleanup(tr.Close)
+			return tr
+		}
+		whole, broken := train(), train()
+		cancelled := 0
+		for range 4 {
+			want, err := whole.Step(context.Background(), xor())
+			require.NoError(t, err)
+			for polls := 0; ; polls++ {
+				left := polls
+				got, err := broken.Step(countdown{context.Background(), &left}, xor())
+				if err == nil {
+					require.Equal(t, want, got)
+					break
+				}
+				require.ErrorIs(t, err, context.Canceled)
+				cancelled++
+			}
+		}
+		require.Greater(t, cancelled, 20)
+		require.Equal(t, 4/accumulate, broken.Steps())
+		for name, x := range whole.state {
+			require.Equal(t, x.Bytes(), broken.state[name].Bytes(), name)
+		}
+	}
+}

@@ -5,11 +5,10 @@ import (
 	"html/template"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/gneiss-run/gneiss/internal/atomicfile"
 	"github.com/gneiss-run/gneiss/quantize"
 )
 
@@ -190,21 +189,7 @@ func shellWord(s string) string {
 
 // writeReport writes the report as a page of HTML that needs nothing else.
 func (r *quantizeResult) writeReport(path string) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("--report: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	err = reportPage.Execute(tmp, r)
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Chmod(tmp.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
+	err := atomicfile.Write(path, func(w io.Writer) error { return reportPage.Execute(w, r) })
 	if err != nil {
 		return fmt.Errorf("--report: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -81,7 +82,7 @@ func trainingCommand(check func(c *trainConfig, path string) error) *cobra.Comma
 // run trains and writes the model.
 func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error {
 	ctx, out, errs := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-	if err := writable(c.Output); err != nil {
+	if err := checkOutput("output", c.Output); err != nil { // now, not after hours of training
 		return err
 	}
 	tr, sets, err := c.trainer(ctx)
@@ -200,17 +201,7 @@ func (c *trainConfig) write(cmd *cobra.Command, tr *train.Trainer, samples train
 	return nil
 }
 
-// writable reports at once what would otherwise fail after hours of training.
-func writable(path string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".gneiss-*")
-	if err != nil {
-		return fmt.Errorf("output: %w", err)
-	}
-	f.Close()
-	return os.Remove(f.Name())
-}
-
-func tellEpoch(w interface{ Write([]byte) (int, error) }, e train.Epoch, epochs int, asJSON bool) error {
+func tellEpoch(w io.Writer, e train.Epoch, epochs int, asJSON bool) error {
 	if asJSON {
 		b, err := json.Marshal(e)
 		if err != nil {
@@ -258,51 +249,14 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	if cfg.Target == "" {
 		cfg.Target = "target"
 	}
-	var m *onnx.Model
-	var samples train.Arrays
-	if c.Model.Import != "" {
-		if m, err = onnx.Open(c.Model.Import, onnx.DecodeOptions{}); err != nil {
-			return fail(err)
-		}
-		if h := c.Model.Head; h != nil {
-			if cfg.Outputs = nil; h.Output != "" {
-				cfg.Outputs = []string{h.Output}
-			}
-			if err := train.ReplaceHead(m, h.Output, h.Classes, c.Seed); err != nil {
-				return fail(fmt.Errorf("%s: %w", c.Model.Import, err))
-			}
-		}
-	} else {
-		if samples, err = readSamples(ctx, c.Data.Train, nil); err != nil {
-			return fail(err)
-		}
-		inputs := c.Data.Inputs
-		if inputs == nil {
-			for _, name := range slices.Sorted(maps.Keys(samples)) {
-				if name != cfg.Target {
-					inputs = append(inputs, name)
-				}
-			}
-		}
-		for _, name := range inputs {
-			if samples[name] == nil {
-				return fail(fmt.Errorf("%s has no %q: it has %s", c.Data.Train, name, strings.Join(slices.Sorted(maps.Keys(samples)), ", ")))
-			}
-			if samples[name], err = single(samples[name]); err != nil {
-				return fail(fmt.Errorf("%s: %q: %w", c.Data.Train, name, err))
-			}
-		}
-		if m, err = c.build(samples, inputs); err != nil {
-			return fail(err)
-		}
+	m, err := c.model(ctx, &cfg)
+	if err != nil {
+		return fail(err)
 	}
 	want := data.InputsOf(m)
 	if c.QAT != nil {
-		have, err := readSamples(ctx, c.Data.Train, want)
+		have, err := c.samples(ctx, c.Data.Train, want)
 		if err != nil {
-			return fail(err)
-		}
-		if have, err = fitted(c.Data.Train, have, want); err != nil {
 			return fail(err)
 		}
 		if c.qat, m, err = newQAT(ctx, m, c.QAT, have, c.Threads); err != nil {
@@ -318,34 +272,97 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 			want = append(want, data.Input{Name: t.Name, Type: t.Type})
 		}
 	}
-	read := func(path string) (train.Arrays, error) {
-		a, err := readSamples(ctx, path, want)
+	if sets, err = c.sets(ctx, want); err != nil {
+		tr.Close()
+		return fail(err)
+	}
+	return tr, sets, nil
+}
+
+// model opens or builds the model, and has cfg name the output that a new head is for.
+func (c *trainConfig) model(ctx context.Context, cfg *train.Config) (*onnx.Model, error) {
+	if c.Model.Import != "" {
+		m, err := onnx.Open(c.Model.Import, onnx.DecodeOptions{})
 		if err != nil {
 			return nil, err
 		}
-		return fitted(path, a, want)
-	}
-	trainSet, err := read(c.Data.Train)
-	if err == nil {
-		sets[0] = trainSet
-		switch {
-		case c.Data.Validation != "":
-			sets[1], err = read(c.Data.Validation)
-		case c.Data.Split > 0:
-			var parts []train.Dataset
-			if parts, err = train.Split(trainSet, c.Seed, nil, 1-c.Data.Split, c.Data.Split); err == nil {
-				sets[0], sets[1] = parts[0], parts[1]
+		if h := c.Model.Head; h != nil {
+			if h.Output != "" {
+				cfg.Outputs = []string{h.Output}
 			}
+			if err := train.ReplaceHead(m, h.Output, h.Classes, c.Seed); err != nil {
+				return nil, fmt.Errorf("%s: %w", c.Model.Import, err)
+			}
+		}
+		return m, nil
+	}
+	samples, err := c.file(ctx, c.Data.Train, nil)
+	if err != nil {
+		return nil, err
+	}
+	inputs := c.Data.Inputs
+	if inputs == nil {
+		for _, name := range slices.Sorted(maps.Keys(samples)) {
+			if name != cfg.Target {
+				inputs = append(inputs, name)
+			}
+		}
+	}
+	for _, name := range inputs {
+		if samples[name] == nil {
+			return nil, fmt.Errorf("%s has no %q: it has %s", c.Data.Train, name, strings.Join(slices.Sorted(maps.Keys(samples)), ", "))
+		}
+		if samples[name], err = single(samples[name]); err != nil {
+			return nil, fmt.Errorf("%s: %q: %w", c.Data.Train, name, err)
+		}
+	}
+	return c.build(samples, inputs)
+}
+
+// sets reads the data sets of training and validation; the latter may be nil.
+func (c *trainConfig) sets(ctx context.Context, want []data.Input) (sets [2]train.Dataset, err error) {
+	all, err := c.samples(ctx, c.Data.Train, want)
+	if err != nil {
+		return sets, err
+	}
+	sets[0] = all
+	switch {
+	case c.Data.Validation != "":
+		sets[1], err = c.samples(ctx, c.Data.Validation, want)
+	case c.Data.Split > 0:
+		var parts []train.Dataset
+		if parts, err = train.Split(all, c.Seed, nil, 1-c.Data.Split, c.Data.Split); err == nil {
+			sets[0], sets[1] = parts[0], parts[1]
 		}
 	}
 	if err == nil && c.Teacher != nil {
 		err = c.teach(&sets)
 	}
+	return sets, err
+}
+
+// samples reads what want names from a file.
+func (c *trainConfig) samples(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
+	a, err := c.file(ctx, path, want)
 	if err != nil {
-		tr.Close()
-		return fail(err)
+		return nil, err
 	}
-	return tr, sets, nil
+	return fitted(path, a, want)
+}
+
+// file is readSamples, which reads a file of named tensors once.
+func (c *trainConfig) file(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
+	if a := c.files[path]; a != nil {
+		return a, nil
+	}
+	a, err := readSamples(ctx, path, want)
+	if err == nil && filepath.Ext(path) == ".npz" {
+		if c.files == nil {
+			c.files = map[string]train.Arrays{}
+		}
+		c.files[path] = a
+	}
+	return a, err
 }
 
 // teach adds the teacher's logits to the data sets. The teacher's session lives
@@ -449,23 +466,20 @@ func castTo(x *tensor.Tensor, d tensor.DType) (*tensor.Tensor, error) {
 	case tensor.Float64:
 		copy(tensor.Data[float64](y), v)
 	case tensor.Int64:
-		for i, e := range v {
-			n := int64(e)
-			if float64(n) != e {
-				return nil, fmt.Errorf("element %d is %g, want an integer", i, e)
-			}
-			tensor.Data[int64](y)[i] = n
-		}
+		err = toIntegers(tensor.Data[int64](y), v)
 	case tensor.Int32:
-		for i, e := range v {
-			n := int32(e)
-			if float64(n) != e {
-				return nil, fmt.Errorf("element %d is %g, want an integer of 32 bits", i, e)
-			}
-			tensor.Data[int32](y)[i] = n
-		}
+		err = toIntegers(tensor.Data[int32](y), v)
 	default:
 		return nil, fmt.Errorf("%v, want %v", x, d)
 	}
-	return y, nil
+	return y, err
+}
+
+func toIntegers[T int32 | int64](dst []T, v []float64) error {
+	for i, e := range v {
+		if dst[i] = T(e); float64(dst[i]) != e {
+			return fmt.Errorf("element %d is %g, want an %T", i, e, dst[i])
+		}
+	}
+	return nil
 }

@@ -40,7 +40,8 @@ type trainConfig struct {
 	EMA         float64        `yaml:"ema"`
 	Threads     int            `yaml:"threads"`
 
-	qat *qat // where QAT is asked for
+	qat   *qat                    // where QAT is asked for
+	files map[string]train.Arrays // that were read
 }
 
 type modelConfig struct {

@@ -114,7 +114,7 @@ opset: 17
 		"epochs is 0":                                                       strings.Replace(ringConfig, "epochs: 15", "epochs: 0", 1),
 		"want one of import, name and layers":                               strings.Replace(ringConfig, "{layers: [{linear: 24}, tanh, {dropout: 0.05}, {linear: 1}]}", "{}", 1),
 		"loss is missing":                                                   strings.Replace(ringConfig, "loss: bce_with_logits\n", "", 1),
-		"output: ":                                                          strings.Replace(ringConfig, "DIR/model.onnx", "DIR/none/model.onnx", 1),
+		"none/model.onnx: folder ":                                          strings.Replace(ringConfig, "DIR/model.onnx", "DIR/none/model.onnx", 1),
 		"no.npz":                                                            strings.Replace(ringConfig, "DIR/train.npz", "DIR/no.npz", 1),
 		"it is empty":                                                       "",
 	} {

@@ -13,8 +13,11 @@ import (
 // beside it.
 func TestWords(t *testing.T) {
 	as, err := exec.LookPath("aarch64-linux-gnu-as")
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skip("no assembler for arm64: the Debian package binutils-aarch64-linux-gnu has one")
+	}
 	if err != nil {
-		t.Skip("no assembler for arm64")
+		t.Fatal(err)
 	}
 	files, _ := filepath.Glob("../kernels/*/*_arm64.s")
 	word := regexp.MustCompile(`WORD \$0x([0-9a-f]{8}) // (.*)`)

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -29,10 +30,9 @@ func TestForce(t *testing.T) {
 }
 
 func TestLose(t *testing.T) {
+	defer func(old []string) { found = old }(found)
+	found = append(slices.Clip(found), "test") // a machine may have one level alone
 	top := len(found) - 1
-	if top == 0 {
-		t.Skip("this machine has one level")
-	}
 	defer limit.Store(limit.Load())
 	defer lost.Store(nil)
 	limit.Store(int32(len(found)))
