@@ -86,9 +86,6 @@ func (g grid) code(x float32, a affine) int {
 	return int(q)
 }
 
-// value returns what the integer q stands for.
-func (a affine) value(q int) float32 { return float32(q-a.zero) * a.scale }
-
 // finiteRange returns the least and greatest of x, (0, 0) of none; ok is false
 // if one is NaN or infinite.
 func finiteRange(x []float32) (r Range, ok bool) {
@@ -226,20 +223,6 @@ func (g grid) quantizeBy(x *tensor.Tensor, by granularity, ps []affine) integers
 	}
 	s.each(func(i, p int) { setCode(q.codes, i, g.code(data[i], ps[p])) })
 	return q
-}
-
-// quantize is quantizeBy with parameters from the ranges of x's own elements.
-// ok is false if an element is NaN or infinite.
-func (g grid) quantize(x *tensor.Tensor, by granularity) (q integers, ok bool) {
-	rs, ok := by.parts(x.Shape()).ranges(tensor.Data[float32](x))
-	if !ok {
-		return integers{}, false
-	}
-	ps := make([]affine, len(rs))
-	for i, r := range rs {
-		ps[i] = g.affine(r)
-	}
-	return g.quantizeBy(x, by, ps), true
 }
 
 // setCode makes element i of t, a tensor of integers of up to 32 bits, be v.

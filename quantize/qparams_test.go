@@ -103,3 +103,20 @@ func TestIntegers(t *testing.T) {
 	_, ok := g.quantize(x, perTensor)
 	require.False(t, ok)
 }
+
+// value returns what the integer q stands for.
+func (a affine) value(q int) float32 { return float32(q-a.zero) * a.scale }
+
+// quantize is quantizeBy with parameters from the ranges of x's own elements.
+// ok is false if an element is NaN or infinite.
+func (g grid) quantize(x *tensor.Tensor, by granularity) (q integers, ok bool) {
+	rs, ok := by.parts(x.Shape()).ranges(tensor.Data[float32](x))
+	if !ok {
+		return integers{}, false
+	}
+	ps := make([]affine, len(rs))
+	for i, r := range rs {
+		ps[i] = g.affine(r)
+	}
+	return g.quantizeBy(x, by, ps), true
+}
