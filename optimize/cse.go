@@ -14,7 +14,7 @@ import (
 
 const (
 	maxCompared = 1 << 10 // bytes of a tensor that stand for it as they are
-	maxListed   = 1 << 12 // elements of an attribute; a node with more stays by itself
+	maxListed   = 1 << 8  // elements of an attribute; a node with more stays by itself
 )
 
 // cse makes nodes that compute the same from the same inputs one node, and
