@@ -136,17 +136,46 @@ func (f *fields) texts(to []string) []string {
 // same: elements of a repeated field follow each other.
 func (f *fields) again() []byte {
 	_, n := protowire.ConsumeVarint(f.raw)
-	if tag := f.raw[:max(n, 0)]; n > 0 && bytes.HasPrefix(f.rest, tag) {
+	if tag := f.raw[:max(n, 0)]; n > 0 && starts(f.rest, tag) {
 		return tag
 	}
 	return nil
 }
 
+// starts is bytes.HasPrefix for tags, which are mostly one byte.
+func starts(b, tag []byte) bool {
+	return len(b) > 0 && b[0] == tag[0] && (len(tag) == 1 || bytes.HasPrefix(b, tag))
+}
+
+// repeats counts the elements with this tag that follow, so that they find room
+// at once: appending alone copies what there is again and again.
+func (f *fields) repeats(tag []byte) (n int) {
+	if tag == nil {
+		return 0
+	}
+	for b := f.rest; starts(b, tag); n++ {
+		b = b[len(tag):]
+		size := 4
+		if f.typ == protowire.VarintType {
+			size = 1
+			for size < len(b) && b[size-1] >= 0x80 {
+				size++
+			}
+		}
+		if len(b) < size {
+			break
+		}
+		b = b[size:]
+	}
+	return n
+}
+
 // ints appends a repeated int64 field, packed or not.
 func (f *fields) ints(to []int64) []int64 {
 	if f.typ == protowire.VarintType {
-		to = append(to, int64(f.x))
-		for tag := f.again(); tag != nil; {
+		tag := f.again()
+		to = append(slices.Grow(to, 1+f.repeats(tag)), int64(f.x))
+		for tag != nil {
 			b := f.rest[len(tag):]
 			if len(b) > 0 && b[0] < 0x80 {
 				to, f.rest = append(to, int64(b[0])), b[1:]
@@ -158,7 +187,7 @@ func (f *fields) ints(to []int64) []int64 {
 				}
 				to, f.rest = append(to, int64(x)), b[m:]
 			}
-			if !bytes.HasPrefix(f.rest, tag) {
+			if !starts(f.rest, tag) {
 				break
 			}
 		}
@@ -181,14 +210,15 @@ func (f *fields) ints(to []int64) []int64 {
 // floats appends a repeated float field, packed or not.
 func (f *fields) floats(to []float32) []float32 {
 	if f.typ == protowire.Fixed32Type {
-		to = append(to, math.Float32frombits(uint32(f.x)))
-		for tag := f.again(); tag != nil; {
+		tag := f.again()
+		to = append(slices.Grow(to, 1+f.repeats(tag)), math.Float32frombits(uint32(f.x)))
+		for tag != nil {
 			b := f.rest[len(tag):]
 			if len(b) < 4 {
 				break // the error is next's
 			}
 			to, f.rest = append(to, math.Float32frombits(binary.LittleEndian.Uint32(b))), b[4:]
-			if !bytes.HasPrefix(f.rest, tag) {
+			if !starts(f.rest, tag) {
 				break
 			}
 		}
