@@ -27,7 +27,6 @@ type table struct {
 	// a step has products multiply-adds.
 	float, bytes       func(n int, x, y, out unsafe.Pointer)
 	floatOps, bytesOps int
-	wide               bool // the loop over bytes takes words
 	// read stores the sum of n*block bytes as words of 64 bits.
 	read  func(n int, src, out unsafe.Pointer)
 	block int

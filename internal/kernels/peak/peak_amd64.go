@@ -30,8 +30,8 @@ func read512(n int, src, out unsafe.Pointer)
 
 func archTables() []*table {
 	l := []*table{
-		{name: cpu.AVX2, float: fma2, floatOps: chains * 8, bytes: dot2, bytesOps: chains * 16, wide: true, read: read2, block: 16 * 32},
-		{name: cpu.AVX512, float: fma512, floatOps: chains * 16, bytes: dot2, bytesOps: chains * 16, wide: true, read: read512, block: 16 * 64},
+		{name: cpu.AVX2, float: fma2, floatOps: chains * 8, bytes: dot2, bytesOps: chains * 32, read: read2, block: 16 * 32},
+		{name: cpu.AVX512, float: fma512, floatOps: chains * 16, bytes: dot2, bytesOps: chains * 32, read: read512, block: 16 * 64},
 		{name: cpu.VNNI, float: fma512, floatOps: chains * 16, bytes: dot512, bytesOps: chains * 64, read: read512, block: 16 * 64},
 	}
 	return l

@@ -152,6 +152,7 @@ func packFours(p par.P, w []byte, m, cg, taps int, signed bool) *qgemm.Right {
 		}
 		r.SumPanels(lo, hi)
 	})
+	r.Narrow()
 	return r
 }
 
@@ -475,7 +476,7 @@ func (r *runner) lines(p par.P, scratch func(n int) []byte) {
 			l0, q0 := i%blocks*high, i/blocks*wide
 			l1, q1 := min(l0+high, total), min(q0+wide, panels)
 			each := q1 - q0
-			if l1-l0 > 1 && f.Zeros == nil && right.K*qgemm.Width > 8<<10 && t.Widen == nil {
+			if l1-l0 > 1 && f.Zeros == nil && right.K*qgemm.Width > 8<<10 && (t.Widen == nil || right.IsNarrow()) {
 				each = 1 // while a panel is in the cache
 			}
 			for q := q0; q < q1; q += each {

@@ -113,7 +113,9 @@ func TestRun(t *testing.T) {
 	eachTable(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(3, 4))
 		for _, s := range cases {
-			for kind := range 6 {
+			for kind := range 12 {
+				few := kind >= 6
+				kind := kind % 6
 				a := s.args()
 				m, taps := s.mg*s.group, product(s.kernel)
 				a.Zero = byte(rng.IntN(256))
@@ -123,7 +125,9 @@ func TestRun(t *testing.T) {
 					a.X[i] = byte(rng.IntN(256))
 				}
 				for i := range w {
-					w[i] = byte(rng.IntN(256))
+					if w[i] = byte(rng.IntN(256)); few {
+						w[i] = byte(int8(w[i]) >> 1) // as reduce_range makes them
+					}
 				}
 				for i := range bias {
 					bias[i], scale[i] = int32(rng.IntN(3000)), rng.Float32()/100/float32(s.cg*taps)
@@ -199,7 +203,9 @@ func TestFloats(t *testing.T) {
 		rng := rand.New(rand.NewPCG(3, 9))
 		var round Round
 		for _, s := range cases {
-			for kind := range 4 {
+			for kind := range 8 {
+				few := kind >= 4
+				kind := kind % 4
 				a := s.args()
 				m, taps := s.mg*s.group, product(s.kernel)
 				a.Zero = byte(rng.IntN(256))
@@ -209,7 +215,9 @@ func TestFloats(t *testing.T) {
 					a.X[i] = byte(rng.IntN(256))
 				}
 				for i := range w {
-					w[i] = byte(rng.IntN(256))
+					if w[i] = byte(rng.IntN(256)); few {
+						w[i] = byte(int8(w[i]) >> 1) // as reduce_range makes them
+					}
 				}
 				for i := range scale {
 					scale[i], shift[i] = 1./128, float32(rng.IntN(30))

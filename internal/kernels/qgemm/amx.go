@@ -213,5 +213,5 @@ var noSums [Width]int32
 // enough rows, and bytes behind the panels that tiles see but do not count.
 func (t *tilesOf) takes(a *View, b *Right, q1 int) bool {
 	_, groups := a.segments()
-	return t != nil && a.M >= leastRows && groups > 0 && (groups%16 == 0 || q1*PanelSize(b.K)+slack <= len(b.Data))
+	return t != nil && b.fixes == nil && a.M >= leastRows && groups > 0 && (groups%16 == 0 || q1*PanelSize(b.K)+slack <= len(b.Data))
 }

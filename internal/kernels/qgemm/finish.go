@@ -184,7 +184,11 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 		fused = t.Ints
 	}
 	byTiles := t.tiles.takes(a, b, q1) && (to != asBytes || f.Small)
-	if kg == 0 || b.K > 4*kBlock || to == asBytes && !f.Small {
+	thin := b.narrow && t.Thin != nil
+	if thin {
+		fused = [...]fusedTile{t.Thin.Bytes, t.Thin.Floats, t.Thin.Ints}[to]
+	}
+	if kg == 0 || b.K > 4*kBlock || to == asBytes && !f.Small || b.fixes != nil && !thin {
 		fused = nil
 	}
 	wk := works.Get().(*work)
@@ -199,8 +203,11 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 		t.tiles.run(f, a, b, q0, q1, dst, ldd, to, &wk.words, false)
 		return
 	}
-	p := product{f: f, t: t, a: a, b: b, wk: wk, fused: fused, to: to, elem: elem, dst: dst, ldd: ldd, kg: kg, stride: a.Stride, segments: segments}
-	if fused == nil || t.Widen == nil {
+	p := product{f: f, t: t, a: a, b: b, wk: wk, fused: fused, to: to, elem: elem, dst: dst, ldd: ldd, kg: kg, stride: a.Stride, segments: segments, mr: t.MR}
+	if thin && fused != nil {
+		p.mr = t.Thin.MR
+	}
+	if fused == nil || thin || t.Widen == nil {
 		p.data = a.Data
 		p.rows(0, a.M, q0, q1)
 	} else {
@@ -219,6 +226,9 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 // wideBytes is what widened rows take at most.
 const wideBytes = 128 << 10
 
+// fusedTile is Table.Bytes, Floats or Ints.
+type fusedTile = func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
+
 // product is a call of run.
 type product struct {
 	f         *Finish
@@ -226,7 +236,8 @@ type product struct {
 	a         *View
 	b         *Right
 	wk        *work
-	fused     func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
+	fused     fusedTile
+	mr        int
 	to        kind
 	elem, ldd int
 	dst       unsafe.Pointer
@@ -238,7 +249,7 @@ type product struct {
 // rows computes n rows from row i0 on, which p.data begins with, of panels [q0, q1).
 func (p *product) rows(i0, n, q0, q1 int) {
 	f, a, b := p.f, p.a, p.b
-	tiles := (n + p.t.MR - 1) / p.t.MR
+	tiles := (n + p.mr - 1) / p.mr
 	step, size := (n+tiles-1)/tiles, PanelSize(b.K)
 	for q := q0; q < q1; q++ {
 		j := q * Width
@@ -251,7 +262,7 @@ func (p *product) rows(i0, n, q0, q1 int) {
 			}
 			bias = &p.wk.bias[0]
 		}
-		e.Bias, e.Scale, e.More, e.Segments, e.Step = unsafe.Pointer(bias), nil, nil, p.segments, a.Step-p.kg*4
+		e.Bias, e.Apart, e.Scale, e.More, e.Segments, e.Step = unsafe.Pointer(bias), 0, nil, nil, p.segments, a.Step-p.kg*4
 		if p.to != asInts {
 			e.Scale = unsafe.Pointer(&f.Scale[j])
 		}
@@ -269,6 +280,13 @@ func (p *product) rows(i0, n, q0, q1 int) {
 			}
 			tile := a.Before + i/step
 			e.Next = unsafe.Pointer(&b.Data[min(q+1, b.Panels()-1)*size+min(tile, 1)*p.kg*p.segments*2*Width])
+			if b.fixes != nil && len(b.fixes[q]) > 0 {
+				for x := range r {
+					copy(p.wk.sums[x*Width:(x+1)*Width], f.Bias[j:j+Width])
+				}
+				b.fix(a, i0+i, i0+i+r, q, 0, p.wk.sums[:], Width)
+				e.Bias, e.Apart = unsafe.Pointer(&p.wk.sums), Width*4
+			}
 			if f.Zeros != nil {
 				e.Sums, e.Zeros = unsafe.Pointer(&a.Sums[i0+i]), unsafe.Pointer(&f.Zeros[j])
 			}
@@ -328,8 +346,10 @@ var (
 func pair(v int32) uint32 { return uint32(uint16(v)) | uint32(uint16(v))<<16 }
 
 // Ends are the pointers of Finish for the columns of a tile, the segments of the
-// rows, and the bytes between the end of one and the next.
+// rows, and the bytes between the end of one and the next. The bias of a row is
+// Apart bytes behind that of the row before, 0 but for tiles of narrow panels.
 type Ends struct {
+	Apart                          int
 	Bias, Sums, Zeros, Scale, More unsafe.Pointer
 	Segments, Step                 int
 	// Next is half a panel that may be fetched into the cache.
@@ -357,6 +377,7 @@ func (f *Finish) slow(t *Table, a *View, b *Right, wk *work, i0, r, q int, dst u
 			}
 		}
 	}
+	b.fix(a, i0, i0+r, q, t.Less, wk.sums[:], Width)
 	segments, groups := a.segments()
 	for s := range segments {
 		for k := 0; k < groups*4; k += kBlock {

@@ -18,11 +18,16 @@ func TestFinish(t *testing.T) {
 		rng := rand.New(rand.NewPCG(7, 7))
 		for _, d := range [][3]int{{1, 1, 1}, {3, 4, 5}, {14, 16, 32}, {15, 27, 33}, {29, 64, 100}, {2, 5000, 7}, {17, 33, 64}, {4, 0, 3}, {37, 1500, 40}, {70, 100, 33}} {
 			for _, signed := range []bool{true, false} {
-				for kind := range 4 {
+				for kind := range 8 {
+					mild := kind >= 4
+					kind := kind % 4
 					m, k, n := d[0], d[1], d[2]
 					stride := (k+3)&^3 + kind
 					data := randomBytes(rng, m*stride+4)
 					bs := randomBytes(rng, k*n)
+					if mild {
+						bs = mildBytes(rng, k, n, signed)
+					}
 					b := Pack(par.P{}, bs, k, n, n, 1, signed)
 					za := int32(rng.IntN(256))
 					zb, bias := make([]int32, n), make([]int32, n)
@@ -114,13 +119,17 @@ func TestSegments(t *testing.T) {
 		rng := rand.New(rand.NewPCG(8, 8))
 		const m, n, k, runs, stride, step = 20, 40, 6, 3, 5, 200
 		data := randomBytes(rng, (m-1)*stride+(runs-1)*step+8)
-		w := make([]byte, runs*8*n)
+		w := mildBytes(rng, runs*8, n, true)
 		for i := range w {
-			if i/n%8 < k {
-				w[i] = byte(rng.IntN(256))
+			if i/n%8 >= k {
+				w[i] = 0
 			}
 		}
+		w[13*n+20], w[12*n+20] = 120, 90
 		b := Pack(par.P{}, w, runs*8, n, n, 1, true)
+		if thin := Best().Thin != nil; b.narrow != thin || (len(b.fixes) > 0) != thin {
+			t.Fatalf("narrow: %v, %d panels of fixes", b.narrow, len(b.fixes))
+		}
 		f := &Finish{Hi: 255}
 		f.SetScale([]float32{0.01}, n, 1)
 		f.SetZeros(b, runs*k, 7, []int32{3}, nil)

@@ -50,6 +50,8 @@ type Table struct {
 	// apart, combined with four bytes by exclusive or, and adds to sums. Nil: a
 	// loop does it.
 	Pack func(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64)
+	// Thin, if there is one, computes tiles of narrow panels (Right.Narrow).
+	Thin *Thin
 	// tiles do instead what they take. Nil: none do.
 	tiles *tilesOf
 }
@@ -138,6 +140,11 @@ type Right struct {
 	Data []byte
 	// Sums has the sum of each column of Data, Panels()*Width of them.
 	Sums []int32
+
+	// narrow says that Data makes no pair of products leave 16 bits; fixes has what
+	// its columns then lack, by panel, nil if none lacks anything.
+	narrow bool
+	fixes  [][]fix
 }
 
 // PanelBytes returns the length of Right.Data for a k by n matrix. Tiles may look
@@ -169,6 +176,7 @@ func Pack(p par.P, b []byte, k, n, rowStride, colStride int, signed bool) *Right
 	r := &Right{K: k, N: n, Signed: signed, Data: make([]byte, PanelBytes(k, n))}
 	r.Sums = make([]int32, r.Panels()*Width)
 	r.Fill(p, b, rowStride, colStride)
+	r.Narrow()
 	return r
 }
 
@@ -323,7 +331,8 @@ func Block(a *Rows, i0, i1 int, b *Right, zero []int32, q0, q1 int, c []int32, l
 
 func block(t *Table, a *Rows, i0, i1 int, b *Right, zero []int32, q0, q1 int, c []int32, ldc int) {
 	size := PanelSize(b.K)
-	if v := (View{M: i1 - i0, K: a.K, Stride: a.stride, Data: a.data[min(i0*a.stride, len(a.data)):]}); t.tiles.takes(&v, b, q1) {
+	v := View{M: i1 - i0, K: a.K, Stride: a.stride, Data: a.data[min(i0*a.stride, len(a.data)):]}
+	if t.tiles.takes(&v, b, q1) {
 		for q := q0; q < q1; q++ {
 			a.start(i0, i1, b, zero, q*Width, min(Width, b.N-q*Width), 0, c, ldc)
 		}
@@ -341,6 +350,7 @@ func block(t *Table, a *Rows, i0, i1 int, b *Right, zero []int32, q0, q1 int, c 
 		j0 := q * Width
 		w := min(Width, b.N-j0)
 		a.start(i0, i1, b, zero, j0, w, t.Less, c, ldc)
+		b.fix(&v, 0, v.M, q, t.Less, c[i0*ldc+j0:], ldc)
 		for k := 0; k < a.K; k += kBlock {
 			kg := (min(kBlock, a.K-k) + 3) / 4
 			panel := unsafe.Pointer(&b.Data[q*size+k*Width])

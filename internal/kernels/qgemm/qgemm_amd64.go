@@ -28,7 +28,8 @@ func avx2Widen(dst, src unsafe.Pointer, n int)
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, MR: 5, Tile: tile2, Pack: avx2Pack, Bytes: bytesAVX2, Floats: floatsAVX2, Ints: intsAVX2, Widen: avx2Widen})
+		l = append(l, &Table{Name: cpu.AVX2, MR: 5, Tile: tile2, Pack: avx2Pack, Bytes: bytesAVX2, Floats: floatsAVX2, Ints: intsAVX2, Widen: avx2Widen,
+			Thin: &Thin{MR: len(thinBytes) - 1, Bytes: thinBytesAVX2, Floats: thinFloatsAVX2, Ints: thinIntsAVX2}})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
 		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI, Ints: intsVNNI, Pack: avx2Pack})
@@ -86,10 +87,32 @@ func intsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc,
 	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, avx2Ints[rows], 0, e)
 }
 
+func thinBytesAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	halves(rows, kg, a, lda, b, c, ldc, w, 1, e.thin(thinBytes[rows]), 0, e)
+}
+
+func thinFloatsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, e.thin(thinFloats[rows]), 4, e)
+}
+
+func thinIntsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, e.thin(thinInts[rows]), 0, e)
+}
+
+// thin gives f what halves does not.
+func (e *Ends) thin(f func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)) halfTile {
+	return func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer) {
+		f(kg, a, lda, b, c, ldc, bias, e.Apart, sums, zeros, scale, more, e.Segments, e.Step)
+	}
+}
+
+// halfTile computes a tile of 16 columns.
+type halfTile = func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
 // halves calls f for each 16 columns of a tile, elements of size bytes; More moves
 // on by more bytes for each. What has fewer columns goes by way of e.tail.
 func halves(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w, size int,
-	f func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer), more int, e *Ends) {
+	f halfTile, more int, e *Ends) {
 	at := func(p unsafe.Pointer, n int) unsafe.Pointer {
 		if p == nil {
 			return nil

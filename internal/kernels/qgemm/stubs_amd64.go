@@ -337,3 +337,87 @@ var avx2Ints = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer,
 	avx2Ints4,
 	avx2Ints5,
 }
+
+//go:noescape
+func thinBytes1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinBytes2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinBytes3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinBytes4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinBytes5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinBytes6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+var thinBytes = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int){
+	nil,
+	thinBytes1,
+	thinBytes2,
+	thinBytes3,
+	thinBytes4,
+	thinBytes5,
+	thinBytes6,
+}
+
+//go:noescape
+func thinFloats1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinFloats2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinFloats3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinFloats4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinFloats5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinFloats6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+var thinFloats = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int){
+	nil,
+	thinFloats1,
+	thinFloats2,
+	thinFloats3,
+	thinFloats4,
+	thinFloats5,
+	thinFloats6,
+}
+
+//go:noescape
+func thinInts1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinInts2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinInts3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinInts4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinInts5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+//go:noescape
+func thinInts6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
+
+var thinInts = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int){
+	nil,
+	thinInts1,
+	thinInts2,
+	thinInts3,
+	thinInts4,
+	thinInts5,
+	thinInts6,
+}

@@ -17,9 +17,10 @@ func main() {
 		sums(a, "fma"+v.name, v.reg, func(acc, x, y string) { a.P("VFMADD231PS %s, %s, %s", y, x, acc) }, "VADDPS")
 	}
 	sums(a, "dot512", "Z", func(acc, x, y string) { a.P("VPDPBUSD %s, %s, %s", y, x, acc) }, "VPADDD")
-	// Bytes without VNNI: widened products of words, exact.
+	// Bytes without VNNI: exact if no two products beside each other leave 16 bits.
 	sums(a, "dot2", "Y", func(acc, x, y string) {
-		a.P("VPMADDWD %s, %s, Y15", y, x)
+		a.P("VPMADDUBSW %s, %s, Y15", y, x)
+		a.P("VPMADDWD Y12, Y15, Y15")
 		a.P("VPADDD Y15, %s, %s", acc, acc)
 	}, "VPADDD")
 	read(a, "read2", "Y", 32)
@@ -42,6 +43,8 @@ func sums(a *asm.File, name, reg string, step func(acc, x, y string), add string
 	for i := range chains {
 		a.P("VXORPS Y%d, Y%d, Y%d", i, i, i)
 	}
+	a.P("VPCMPEQW Y12, Y12, Y12")
+	a.P("VPSRLW $15, Y12, Y12") // words of 1
 	a.P("PCALIGN $32")
 	a.L("loop")
 	for i := range chains {

@@ -28,6 +28,7 @@ const (
 	vnniSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64"
 	avx2Sig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer"
 	wideSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer"
+	thinSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int"
 	outSig  = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer"
 )
 
@@ -59,6 +60,12 @@ func main() {
 			avx2Out(a, mr, name)
 		}
 		table(name, 5, wideSig)
+	}
+	for _, name := range []string{"thinBytes", "thinFloats", "thinInts"} {
+		for mr := 1; mr <= thinRows; mr++ {
+			thin(a, mr, name)
+		}
+		table(name, thinRows, thinSig)
 	}
 	widen(a)
 	pack(a)
@@ -520,16 +527,18 @@ func avx2Out(a *asm.File, mr int, name string) {
 	a.L("store")
 	a.P("MOVQ scale+72(FP), R10")
 	a.P("MOVQ more+80(FP), R11")
-	switch name {
-	case "avx2Bytes":
-		a.P("VMOVUPS (R10), Y10")
-		a.P("VMOVUPS 32(R10), Y11")
+	avx2End(a, mr, strings.TrimPrefix(name, "avx2"))
+}
+
+// avx2End writes sums as to says, R10 pointing to scales and R11 to what vnniOut
+// calls more, and returns.
+func avx2End(a *asm.File, mr int, to string) {
+	switch to {
+	case "Bytes":
 		for i := range 3 {
 			a.P("VPBROADCASTD %d(R11), Y%d", 4*i, 12+i)
 		}
-	case "avx2Floats":
-		a.P("VMOVUPS (R10), Y10")
-		a.P("VMOVUPS 32(R10), Y11")
+	case "Floats":
 		a.P("VPXOR Y12, Y12, Y12")
 		a.P("VPXOR Y13, Y13, Y13")
 		a.P("TESTQ R11, R11")
@@ -541,20 +550,20 @@ func avx2Out(a *asm.File, mr int, name string) {
 	for i := range mr {
 		x, y := 2*i, 2*i+1
 		for h, z := range []int{x, y} {
-			if name != "avx2Ints" {
+			if to != "Ints" {
 				a.P("VCVTDQ2PS Y%d, Y%d", z, z)
-				a.P("VMULPS Y%d, Y%d, Y%d", 10+h, z, z)
+				a.P("VMULPS %d(R10), Y%d, Y%d", 32*h, z, z)
 			}
-			switch name {
-			case "avx2Bytes":
+			switch to {
+			case "Bytes":
 				a.P("VCVTPS2DQ Y%d, Y%d", z, z)
 				continue
-			case "avx2Floats":
+			case "Floats":
 				a.P("VADDPS Y%d, Y%d, Y%d", 12+h, z, z)
 			}
 			a.P("VMOVUPS Y%d, %d(DX)", z, 32*h)
 		}
-		if name == "avx2Bytes" {
+		if to == "Bytes" {
 			a.P("VPACKSSDW Y%d, Y%d, Y%d", y, x, x)
 			a.P("VPERMQ $0xd8, Y%d, Y%d", x, x)
 			a.P("VPADDSW Y12, Y%d, Y%d", x, x)
@@ -570,6 +579,62 @@ func avx2Out(a *asm.File, mr int, name string) {
 	}
 	a.P("VZEROUPPER")
 	a.P("RET")
+}
+
+// thinRows is how many rows tiles of narrow panels have at most.
+const thinRows = 6
+
+// thin writes a tile of mr rows and 16 columns like avx2Out, of a panel of whose
+// pairs of bytes none makes VPMADDUBSW saturate: the bytes of A are read as they
+// are. The first sums of a row are apart bytes behind those of the row before.
+func thin(a *asm.File, mr int, name string) {
+	a.Func(fmt.Sprintf("%s%d", name, mr), 112)
+	start(a, mr, func() {
+		a.P("MOVQ bias+48(FP), R13")
+		a.P("MOVQ apart+56(FP), R14")
+		for i := range mr {
+			a.P("VMOVDQU (R13), Y%d", 2*i)
+			a.P("VMOVDQU 32(R13), Y%d", 2*i+1)
+			if i < mr-1 {
+				a.P("ADDQ R14, R13")
+			}
+		}
+		a.P("MOVQ sums+64(FP), R13")
+		a.P("TESTQ R13, R13")
+		a.P("JZ begin")
+		a.P("MOVQ zeros+72(FP), R14")
+		a.P("VMOVDQU (R14), Y12")
+		a.P("VMOVDQU 32(R14), Y13")
+		for i := range mr {
+			a.P("VPBROADCASTD %d(R13), Y14", 4*i)
+			for h := range 2 {
+				a.P("VPMULLD Y%d, Y14, Y15", 12+h)
+				a.P("VPSUBD Y15, Y%d, Y%d", 2*i+h, 2*i+h)
+			}
+		}
+		a.L("begin")
+		a.P("MOVQ segments+96(FP), R13")
+		a.P("MOVQ step+104(FP), R14")
+		a.P("VPCMPEQW Y13, Y13, Y13")
+		a.P("VPSRLW $15, Y13, Y13") // words of 1
+	}, func(u int, at func(i, disp int) string) {
+		a.P("PREFETCHT0 %d(DI)", u*128+1024)
+		for i := range mr {
+			a.P("VPBROADCASTD %s, Y12", at(i, u*4))
+			for v := range 2 {
+				a.P("VPMADDUBSW %d(DI), Y12, Y%d", u*128+32*v, 14+v)
+			}
+			for v := range 2 {
+				a.P("VPMADDWD Y13, Y%d, Y%d", 14+v, 14+v)
+			}
+			for v := range 2 {
+				a.P("VPADDD Y%d, Y%d, Y%d", 14+v, 2*i+v, 2*i+v)
+			}
+		}
+	}, true)
+	a.P("MOVQ scale+80(FP), R10")
+	a.P("MOVQ more+88(FP), R11")
+	avx2End(a, mr, strings.TrimPrefix(name, "thin"))
 }
 
 // widen writes bytes as words, those of each group of four in the order 0, 2, 1, 3,
