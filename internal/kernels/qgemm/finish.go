@@ -305,6 +305,9 @@ func (wk *work) widen(t *Table, a *View, i0, n, kg int) []byte {
 	}
 	wide := wk.wide[:size+slack]
 	dst := wide
+	if segments == 1 && a.Stride == 4*kg { // one run of bytes
+		n, kg = 1, n*kg
+	}
 	for i := range n {
 		for s := range segments {
 			src := a.Data[(i0+i)*a.Stride+s*a.Step:]
