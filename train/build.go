@@ -9,6 +9,7 @@ import (
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/onnx/schema"
 	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/optimize"
 	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -142,8 +143,16 @@ func (t *Trainer) finish(m *onnx.Model, b *ops.Builder, outs []*onnx.Value, s **
 	b.Insert(nil)
 	m.Graph.Outputs = outs
 	m.Graph.Prune()
+	o := runtime.Options{Threads: t.cfg.Threads, MaxMemory: t.cfg.MaxMemory, Private: true}
+	if r := t.cfg.Recompute; r != nil && slices.ContainsFunc(outs, func(v *onnx.Value) bool { return v.Name == lossName }) {
+		t.plain = m.Clone()
+		if err := r.optimised(m, t.cfg.Threads); err != nil {
+			return err
+		}
+		o.Level = optimize.None
+	}
 	var err error
-	*s, err = runtime.New(m, runtime.Options{Threads: t.cfg.Threads, MaxMemory: t.cfg.MaxMemory, Private: true})
+	*s, err = runtime.New(m, o)
 	return err
 }
 
@@ -329,6 +338,14 @@ func (t *Trainer) culprit(ctx context.Context, s *runtime.Session, in map[string
 		if x, ok := in[p.Name].(*tensor.Tensor); ok && some(x, func(v float64) bool { return v-v != 0 }) {
 			return fmt.Sprintf("; input %q has values that are not finite", p.Name)
 		}
+	}
+	if t.plain != nil { // s has other values
+		plain, err := runtime.New(t.plain, runtime.Options{Threads: t.cfg.Threads, MaxMemory: t.cfg.MaxMemory, Private: true})
+		if err != nil {
+			return ""
+		}
+		defer plain.Close()
+		s = plain
 	}
 	// Scores that a mask hides are -Inf, by right: they are looked at last.
 	for _, bad := range []func(x float64) bool{

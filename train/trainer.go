@@ -31,9 +31,10 @@ type Trainer struct {
 	step           int                 // updates so far
 	targets        []runtime.ValueInfo // inputs of the training graph that the model lacks
 	loss           *tensor.Tensor
-	results        []result // of the forward pass
-	at             position // in the data of Fit
-	fixedRate      float64  // while FindRate runs; else 0
+	results        []result    // of the forward pass
+	plain          *onnx.Model // with Config.Recompute: the training graph before it
+	at             position    // in the data of Fit
+	fixedRate      float64     // while FindRate runs; else 0
 	best           map[string]*tensor.Tensor
 	test           *runtime.Session // inference and the loss; nil until it is needed
 	scores         string           // the output of test that metrics get
