@@ -73,7 +73,7 @@ func (t *Trainer) buildSteps() error {
 	g.Prune()
 	t.forward(g)
 
-	grads, err := gradient(m, loss, nil, params)
+	grads, err := t.gradients(m, loss, params)
 	if err != nil {
 		return err
 	}
@@ -251,11 +251,26 @@ func (t *Trainer) updates(b *ops.Builder, params, grads []*onnx.Value, next func
 			break
 		}
 		shape := t.state[p.Name].Shape()
+		rows := t.tables[p.Name]
 		memory := func(name string) *onnx.Value {
 			if t.state[name] == nil {
-				t.state[name], t.next[name] = tensor.New(p.Type.DType, shape...), tensor.New(p.Type.DType, shape...)
+				t.state[name] = tensor.New(p.Type.DType, shape...)
+				if rows == nil {
+					t.next[name] = tensor.New(p.Type.DType, shape...)
+				}
 			}
-			return b.G.AddInput(name, p.Type)
+			v := b.G.AddInput(name, p.Type)
+			if rows != nil {
+				rows.state = append(rows.state, name)
+				v = rows.taken(b, v)
+			}
+			return v
+		}
+		if rows != nil {
+			delete(t.next, p.Name)
+			rows.state = append(rows.state, p.Name)
+			u.Param = rows.taken(b, p)
+			next(rows.rows, p.Name+rowsSuffix)
 		}
 		names := make([]string, t.cfg.Optimizer.Memories())
 		for k := range names {

@@ -26,6 +26,7 @@ type Trainer struct {
 	state, next map[string]*tensor.Tensor
 	// sums of gradients, by name of parameter, and the storage for the next ones.
 	sums, nextSums map[string]*tensor.Tensor
+	tables         map[string]*table   // parameters that are updated by rows
 	stats          []string            // what the forward pass changes of the state
 	batches        int                 // in sums
 	step           int                 // updates so far
@@ -185,17 +186,17 @@ func (t *Trainer) rate(step int) float64 {
 // update runs forward, backward and update as one graph.
 func (t *Trainer) update(ctx context.Context, in map[string]tensor.Value) error {
 	t.settings(in)
-	out := map[string]tensor.Value{lossName: t.loss}
-	for name, x := range t.next {
-		out[name+nextSuffix] = x
-	}
+	out := t.wants()
 	if err := t.apply.RunInto(ctx, in, out); err != nil {
 		return err
 	}
 	if l := t.lossValue(); math.IsNaN(l) || math.IsInf(l, 0) {
 		return t.notFinite(ctx, t.apply, in, l)
 	}
-	t.state, t.next = t.next, t.state
+	if err := t.writeRows(out); err != nil {
+		return err
+	}
+	t.swap()
 	t.step++
 	return nil
 }
