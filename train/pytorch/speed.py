@@ -7,9 +7,9 @@
 Each round times steps of Adam (forward, backward, update) of the same networks in turn: Gneiss by `go test -bench
 BenchmarkStep ./train`, PyTorch in eager mode. The table has the medians of the rounds and their ratio.
 
-With --memory each side runs in a process of its own, and the table has peak resident memory: all of it, and what is above that of a
-process that only loads the library (for PyTorch: imports it and runs a small backward pass). "recompute" is Gneiss with
-Config.Recompute. Times of steps are from the same processes.
+With --memory each side runs in a process of its own, and the table has its peak resident memory, and what is above that of the library
+alone (a process that does nothing; for PyTorch, after the import and a small step). "recompute" is Gneiss with Config.Recompute. Times
+of steps are from the same processes. Linux only.
 
 Needs: Go, pip install torch
 """
@@ -132,31 +132,32 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def child(name, threads, steps):
-    """One side of --memory: PyTorch alone, or steps of a model."""
-    if name == "nothing":
-        torch.set_num_threads(threads)
-        layer = nn.Linear(8, 8)
-        layer(torch.randn(4, 8)).sum().backward()
-        torch.optim.Adam(layer.parameters()).step()
-    else:
-        print(pytorch(name, threads, 0, steps))
+    """PyTorch's side of --memory: prints the time of a step, and the resident and the peak memory before and after in KB."""
+    torch.set_num_threads(threads)
+    layer = nn.Linear(8, 8)
+    layer(torch.randn(4, 8)).sum().backward()
+    torch.optim.Adam(layer.parameters()).step()
+    with open("/proc/self/clear_refs", "w") as f:
+        f.write("5")  # the peak, which importing has raised, begins anew
+    status = lambda key: int(re.search(key + r":\s*(\d+)", open("/proc/self/status").read())[1])
+    alone = status("VmRSS")
+    print(pytorch(name, threads, 0, steps), alone, status("VmHWM"))
 
 
 def memory(binary, models, threads, steps):
     args = lambda name: [sys.executable, os.path.abspath(__file__), "--child", name, "--threads", str(threads), "--steps", str(steps)]
     bench = lambda name: [binary, "-test.run=^$", f"-test.bench=^BenchmarkStep$/^{name}$", f"-test.benchtime={steps}x"]
     _, empty = peak(bench("nothing"))
-    _, torch_alone = peak(args("nothing"))
-    print(f"alone: gneiss {empty:.0f} MB, pytorch {torch_alone:.0f} MB")
-    print(f"{'model':10} {'side':10} {'peak MB':>8} {'above MB':>9} {'step ms':>8} {'above/pytorch':>14}")
+    print(f"{'model':10} {'side':10} {'alone MB':>9} {'peak MB':>8} {'above MB':>9} {'step ms':>8} {'above/pytorch':>14}")
     for name in models:
-        out, rss = peak(args(name))
-        theirs = rss - torch_alone
-        print(f"{name:10} {'pytorch':10} {rss:8.0f} {theirs:9.0f} {float(out) * 1e3:8.1f} {1:14.2f}", flush=True)
+        out, _ = peak(args(name))
+        seconds, alone, rss = map(float, out.split())
+        theirs = (rss - alone) / 1024
+        print(f"{name:10} {'pytorch':10} {alone / 1024:9.0f} {rss / 1024:8.0f} {theirs:9.0f} {seconds * 1e3:8.1f} {1:14.2f}", flush=True)
         for side, again in (("gneiss", "0"), ("recompute", "1")):
             out, rss = peak(bench(name), GNEISS_BENCH_THREADS=str(threads), GNEISS_BENCH_RECOMPUTE=again)
             ms = float(re.search(r"(\d[\d.]*) ns/op", out)[1]) / 1e6
-            print(f"{name:10} {side:10} {rss:8.0f} {rss - empty:9.0f} {ms:8.1f} {(rss - empty) / theirs:14.2f}", flush=True)
+            print(f"{name:10} {side:10} {empty:9.0f} {rss:8.0f} {rss - empty:9.0f} {ms:8.1f} {(rss - empty) / theirs:14.2f}", flush=True)
 
 
 def main():
