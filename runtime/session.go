@@ -253,8 +253,11 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 		return nil, err
 	}
 	if r.rec != nil {
-		s.plans.put(f.key, makePlan(r.rec, s.prog.results))
-		r.free = nil
+		pl := makePlan(r.rec, s.prog.results)
+		s.plans.put(f.key, pl)
+		if r.free = nil; pl.size >= minReturned {
+			debug.FreeOSMemory() // the slab comes in the place of what the lists held
+		}
 	}
 	s.reuse.ran(r.given)
 	if sl != nil {
@@ -353,6 +356,10 @@ func (f *frame) results(want []port) (map[string]tensor.Value, error) {
 	}
 	return res, nil
 }
+
+// minReturned is the size of a plan from which on it pays to return the memory of
+// the runs before it, which takes some milliseconds.
+const minReturned = 32 << 20
 
 // fill hands out the values of the outputs that dest has nil for.
 func (f *frame) fill(dest map[string]tensor.Value) error {

@@ -140,8 +140,12 @@ func (t *Trainer) finish(m *onnx.Model, b *ops.Builder, outs []*onnx.Value, s **
 	if err := b.Err(); err != nil {
 		return err
 	}
-	b.Insert(nil)
 	m.Graph.Outputs = outs
+	if t.cfg.ClipNorm > 0 { // which needs all gradients before the first update
+		b.Insert(nil)
+	} else {
+		insertEarly(m.Graph, b)
+	}
 	m.Graph.Prune()
 	o := runtime.Options{Threads: t.cfg.Threads, MaxMemory: t.cfg.MaxMemory, Private: true}
 	if r := t.cfg.Recompute; r != nil && slices.ContainsFunc(outs, func(v *onnx.Value) bool { return v.Name == lossName }) {
@@ -389,4 +393,30 @@ func some(x *tensor.Tensor, f func(float64) bool) bool {
 		return slices.ContainsFunc(tensor.Data[float64](x), f)
 	}
 	return false
+}
+
+// insertEarly inserts b's nodes each behind the last that it reads from, so that a
+// gradient is used, and its memory free, as soon as it is there.
+func insertEarly(g *onnx.Graph, b *ops.Builder) {
+	nodes, own := slices.Clone(g.Nodes), b.Nodes
+	at := map[*onnx.Node]int{} // place among nodes; of new ones that behind which they go
+	for i, n := range nodes {
+		at[n] = i
+	}
+	behind := make([][]*onnx.Node, len(nodes)+1)
+	for _, n := range own {
+		last := -1
+		for _, v := range reads(n) {
+			if i, ok := at[v.From]; ok {
+				last = max(last, i)
+			}
+		}
+		at[n] = last
+		behind[last+1] = append(behind[last+1], n)
+	}
+	b.Insert(nil)
+	g.Nodes = append(g.Nodes[:0], behind[0]...)
+	for i, n := range nodes {
+		g.Nodes = append(append(g.Nodes, n), behind[i+1]...)
+	}
 }
