@@ -255,7 +255,9 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 	if r.rec != nil {
 		pl := makePlan(r.rec, s.prog.results)
 		s.plans.put(f.key, pl)
-		if r.free = nil; pl.size >= minReturned {
+		clear(f.vals)
+		clear(f.heads) // and what they are tensors over
+		if r.free, r.rec = nil, nil; pl.size >= minReturned {
 			debug.FreeOSMemory() // the slab comes in the place of what the lists held
 		}
 	}
