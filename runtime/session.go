@@ -361,7 +361,7 @@ func (f *frame) results(want []port) (map[string]tensor.Value, error) {
 
 // minReturned is the size of a plan from which on it pays to return the memory of
 // the runs before it, which takes some milliseconds.
-const minReturned = 32 << 20
+const minReturned = 8 << 20
 
 // fill hands out the values of the outputs that dest has nil for.
 func (f *frame) fill(dest map[string]tensor.Value) error {
