@@ -373,34 +373,88 @@ func (s *attentionState[T]) bounds(c *Call, past int) error {
 	return nil
 }
 
-// gradAttention: by x.AttentionGrad. Caches, the scores and the mask have no gradient.
+// gradAttention: by x.AttentionGrad. The scores have no gradient.
 func gradAttention(c *GradContext) []*onnx.Value {
-	for i := 3; i < 6; i++ {
-		if c.Needs(i) {
-			c.Fail(fmt.Errorf("%w: the gradient of input %d of Attention", ErrUnsupported, i))
-			return nil
-		}
-	}
-	if c.X(4) != nil || c.X(5) != nil {
-		c.Fail(fmt.Errorf("%w: the gradient of Attention with past_key and past_value", ErrUnsupported))
+	if len(c.DOut) > 3 && c.DOut[3] != nil {
+		c.Fail(fmt.Errorf("%w: the gradient of output 3 of Attention", ErrUnsupported))
 		return nil
 	}
-	for i, d := range c.DOut[1:] {
-		if d != nil {
-			c.Fail(fmt.Errorf("%w: the gradient of output %d of Attention", ErrUnsupported, i+1))
-			return nil
+	past, rank := c.X(4) != nil, len(c.X(0).Type.Dims)
+	if rank == 0 {
+		c.Fail(fmt.Errorf("Q is %v, want a known rank", c.X(0).Type))
+		return nil
+	}
+	var present [2]*onnx.Value // what the gradients of the outputs 1 and 2 give K and V
+	for i := range present {
+		if len(c.DOut) > 1+i && c.DOut[1+i] != nil && (c.Needs(1+i) || c.Needs(4+i)) {
+			present[i] = c.DOut[1+i]
 		}
 	}
-	in := make([]*onnx.Value, 8)
-	for i := range 7 {
-		in[i] = c.X(i)
+	// With a past, all has the heads first, as the joined keys and values have.
+	first := func(v *onnx.Value, heads int) *onnx.Value {
+		if rank == 4 {
+			return v
+		}
+		split := c.Op("Reshape", nil, v, c.Op("Concat", onnx.NewAttrs("axis", 0), c.Ints(0, 0, heads),
+			c.Op("Div", nil, c.Op("Shape", onnx.NewAttrs("start", 2), v), c.Ints(heads))))
+		return c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), split)
 	}
-	in[7] = c.DOut[0]
-	n := c.G.NewNodeIn(Private, "AttentionGrad", c.Node().Attrs.Without("qk_matmul_output_mode"), in, 3)
-	for i := range n.Out {
-		if !c.Needs(i) {
+	last := func(v *onnx.Value, like *onnx.Value) *onnx.Value {
+		if rank == 4 {
+			return v
+		}
+		return c.Like(c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), v), like)
+	}
+	in := []*onnx.Value{c.X(0), c.X(1), c.X(2), c.X(3), nil, nil, c.X(6), c.DOut[0]}
+	if in[7] == nil {
+		in[7] = c.Zeros(c.Y(0))
+	}
+	if past {
+		hq := c.Attr.Int("q_num_heads", 0)
+		in[0], in[1], in[2], in[4], in[7] = first(in[0], hq), c.Save(1), c.Save(2), c.X(4), first(in[7], hq)
+	}
+	n := c.G.NewNodeIn(Private, "AttentionGrad", c.Node().Attrs.Without("qk_matmul_output_mode"), in, 4)
+	wants := [4]bool{c.Needs(0), c.Needs(1) || c.Needs(4), c.Needs(2) || c.Needs(5), c.Needs(3)}
+	some := false
+	for i, w := range wants {
+		some = some || w
+		if !w {
 			n.Out[i] = nil
 		}
 	}
-	return c.Add(n)
+	out := make([]*onnx.Value, 6)
+	if !some {
+		return out
+	}
+	d := c.Add(n)
+	if c.Err() != nil {
+		return nil
+	}
+	if out[0] = d[0]; past && d[0] != nil {
+		out[0] = last(d[0], c.X(0))
+	}
+	for i, p := range present {
+		g := d[1+i]
+		switch {
+		case g == nil:
+		case past:
+			if p != nil {
+				g = c.Plus(g, p)
+			}
+			at := c.Op("Shape", onnx.NewAttrs("start", 2, "end", 3), c.X(4+i))
+			out[1+i] = last(c.Op("Slice", nil, g, at, c.Ints(math.MaxInt32), c.Ints(2)), c.X(1+i))
+			out[4+i] = c.Op("Slice", nil, g, c.Ints(0), at, c.Ints(2))
+		case p != nil:
+			out[1+i] = c.Plus(g, last(p, c.X(1+i)))
+		default:
+			out[1+i] = g
+		}
+	}
+	if m := c.X(3); d[3] != nil { // keys that the mask does not reach have no part in it
+		g := c.Op("Slice", nil, d[3], c.Ints(0), c.Op("Shape", onnx.NewAttrs("start", -1), m), c.Ints(-1))
+		if out[3] = c.SumTo(g, m); m.Type.DType != g.Type.DType {
+			out[3] = c.Op("CastLike", nil, out[3], m)
+		}
+	}
+	return out
 }

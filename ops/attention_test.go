@@ -149,6 +149,17 @@ func TestGradientOfAttention(t *testing.T) {
 		{Name: "number of keys", Op: "Attention", In: with(four(3, 6, 2, 2), nil, nil, nil, I64([]int{2}, 4, 0)), Attrs: onnx.NewAttrs("is_causal", 1)},
 		{Name: "three dimensions", Op: "Attention", In: Vals(Normal(1, 2, 5, 8), Normal(2, 2, 4, 4), Normal(3, 2, 4, 6)),
 			Attrs: onnx.NewAttrs("q_num_heads", 4, "kv_num_heads", 2)},
+		{Name: "mask", Op: "Attention", In: with(four(5, 6, 3, 3), Normal(5, 2, 1, 5, 6))},
+		{Name: "mask of heads", Op: "Attention", In: with(four(5, 6, 4, 2), Normal(5, 4, 1, 6)), Attrs: onnx.NewAttrs("softcap", 1.5, "is_causal", 1)},
+		{Name: "short mask", Op: "Attention", In: with(four(5, 6, 2, 2), Normal(5, 5, 4))},
+		{Name: "past", Op: "Attention", In: with(four(3, 4, 4, 2), nil, Normal(5, 2, 2, 2, 4), Normal(6, 2, 2, 2, 3)), Attrs: onnx.NewAttrs("is_causal", 1)},
+		{Name: "past and present", Op: "Attention", In: with(four(3, 4, 2, 2), Normal(7, 3, 6), Normal(5, 2, 2, 2, 4), Normal(6, 2, 2, 2, 3)), Outs: 3},
+		{Name: "present", Op: "Attention", In: four(3, 4, 2, 2), Outs: 3},
+		{Name: "present alone", Op: "Attention", In: four(3, 4, 2, 2), Outs: 3, Silent: []int{0}},
+		{Name: "past of three dimensions", Op: "Attention", In: Vals(Normal(1, 2, 5, 8), Normal(2, 2, 4, 4), Normal(3, 2, 4, 6), nil, Normal(5, 2, 2, 3, 2), Normal(6, 2, 2, 3, 3)),
+			Attrs: onnx.NewAttrs("q_num_heads", 4, "kv_num_heads", 2, "is_causal", 1), Outs: 3},
+		{Name: "present of three dimensions", Op: "Attention", In: Vals(Normal(1, 2, 5, 8), Normal(2, 2, 4, 4), Normal(3, 2, 4, 6)),
+			Attrs: onnx.NewAttrs("q_num_heads", 4, "kv_num_heads", 2), Outs: 2},
 		{Name: "blocks of queries", Op: "Attention", In: Vals(Normal(1, 1, 1, 300, 2), Normal(2, 1, 1, 7, 2), Normal(3, 1, 1, 7, 2))},
 	})
 }

@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // CumProd: y[k] = product of x[0] … x[k] along axis; with exclusive, without x[k];
 // with reverse, from the other end. Floats accumulate in float64.
 //
@@ -13,6 +15,10 @@ func init() {
 		Name:     "CumProd",
 		Numerics: Rounding,
 		Versions: []Version{{Since: 26, In: N(2), Out: N(1), Infer: inferFirst, Build: buildCumProd}},
+		Grad: func(c *GradContext) []*onnx.Value {
+			as := onnx.NewAttrs("exclusive", c.Attr.Int("exclusive", 0), "reverse", c.Attr.Int("reverse", 0))
+			return []*onnx.Value{c.Ops(Private, "CumProdGrad", as, 1, c.DOut[0], c.X(0), c.X(1))[0]}
+		},
 	})
 }
 

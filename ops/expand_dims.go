@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // ExpandDims: X with a new dimension of size 1 at axis, in [-rank-1, rank].
@@ -15,7 +16,7 @@ func init() {
 	register(&Op{
 		Domain:   "com.microsoft",
 		Name:     "ExpandDims",
-		Versions: []Version{{Since: 1, In: N(2), Out: N(1), Infer: inferExpandDims, Build: buildExpandDims}},
+		Versions: []Version{{Since: 1, In: N(2), Out: N(1), Infer: inferExpandDims, Build: buildExpandDims, Expand: expandExpandDims}},
 	})
 }
 
@@ -42,4 +43,10 @@ func buildExpandDims(*BuildContext) (Kernel, error) {
 		}
 		return unsqueeze(c, axes)
 	}, nil
+}
+
+// expandExpandDims: Unsqueeze.
+func expandExpandDims(c *ExpandContext) ([]*onnx.Value, error) {
+	axis := c.Op("Reshape", nil, c.Op("Cast", onnx.NewAttrs("to", int(tensor.Int64)), c.value(1)), c.Builder.Ints(1))
+	return []*onnx.Value{c.Op("Unsqueeze", nil, c.value(0), axis)}, nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // activation is what a fused operator does to its result. The zero activation
@@ -165,4 +166,28 @@ func activation64(a activation) func(float64) float64 {
 		return mish64
 	}
 	return func(x float64) float64 { return min(max(x, p[0]), p[1]) } // Clip
+}
+
+// expand adds the operator that the activation stands for.
+func (a activation) expand(b *Builder, x *onnx.Value) *onnx.Value {
+	p := a.params
+	switch a.name {
+	case "":
+		return x
+	case "LeakyRelu", "ThresholdedRelu", "Elu", "Swish":
+		return b.Op(a.name, onnx.NewAttrs("alpha", p[0]), x)
+	case "HardSigmoid":
+		return b.Op(a.name, onnx.NewAttrs("alpha", p[0], "beta", p[1]), x)
+	case "Selu":
+		return b.Op(a.name, onnx.NewAttrs("alpha", p[0], "gamma", p[1]), x)
+	case "Clip":
+		return b.Op(a.name, nil, x, b.Float(x.Type.DType, float64(p[0])), b.Float(x.Type.DType, float64(p[1])))
+	case "Gelu":
+		if p[0] == 1 {
+			return b.Op(a.name, onnx.NewAttrs("approximate", "tanh"), x)
+		}
+	case "QuickGelu":
+		return b.Op("Swish", onnx.NewAttrs("alpha", p[0]), x)
+	}
+	return b.Op(a.name, nil, x)
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
-	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // GridSample: Y[n, c, o…] is X[n, c] interpolated at the place grid[n, o…],
@@ -26,6 +25,7 @@ func init() {
 			// 20 names the modes anew and allows any number of dimensions; 22 adds bfloat16.
 			{Since: 16, In: N(2), Out: N(1), Infer: inferGridSample, Build: buildGridSample},
 		},
+		Grad: gradGridSample,
 	})
 }
 
@@ -76,30 +76,13 @@ func gridSample[T floating](c *Call, v *gridSampler) error {
 	if !c.Has(1) {
 		return fmt.Errorf("grid is absent")
 	}
-	xs, gs := c.T(0).Shape(), c.T(1).Shape()
-	d := len(xs) - 2
-	if d < 1 || len(gs) != len(xs) || gs[0] != xs[0] || gs[len(gs)-1] != d {
-		return fmt.Errorf("X has shape %v and grid %v, want [n c d…] and [n o… %d]", xs, gs, max(d, 1))
+	xs := c.T(0).Shape()
+	g, err := gridShapeOf(v, xs, c.T(1).Shape())
+	if err != nil {
+		return err
 	}
-	if v.mode == "cubic" && d != 2 {
-		return fmt.Errorf("%w: mode cubic for %d spatial dimensions", ErrUnsupported, d)
-	}
-	y, done := realsOut[T](c, 0, c.T(0).DType(), slices.Concat(xs[:2], gs[1:len(gs)-1])...)
-	in, size, places := xs[2:], 1, 1
-	for _, n := range in {
-		size *= n
-	}
-	for _, n := range gs[1 : len(gs)-1] {
-		places *= n
-	}
-	if size > math.MaxInt32 {
-		return fmt.Errorf("%w: images of %d elements", ErrUnsupported, size)
-	}
-	if size == 0 && len(y) > 0 {
-		return fmt.Errorf("X has shape %v, which has nothing to sample", xs)
-	}
-	ch := xs[1]
-	st := tensor.Strides(in)
+	d, ch, in, st, size, places := len(g.in), g.channels, g.in, g.st, g.size, g.places
+	y, done := realsOut[T](c, 0, c.T(0).DType(), g.out()...)
 	// Places are taken together, so that all of a channel's are computed at once.
 	const some = 256
 	pieces := (places + some - 1) / some
@@ -194,10 +177,7 @@ func (s *gridTaps[T]) place(g []T) {
 	for i := range d {
 		n := s.in[i]
 		u := float64(g[d-1-i]) // the last coordinate first
-		x := ((u+1)*float64(n) - 1) / 2
-		if s.v.align {
-			x = (u + 1) / 2 * float64(n-1)
-		}
+		x, _ := s.pixel(u, n)
 		if s.v.mode != "cubic" {
 			x = s.border(x, n)
 		}
@@ -216,7 +196,7 @@ func (s *gridTaps[T]) place(g []T) {
 			s.pos[i][0], s.pos[i][1] = int(first), int(first)+1
 			s.wt[i][0], s.wt[i][1] = T(1-f), T(f)
 		default:
-			r := resampler{mode: "cubic", cubicA: -0.75}
+			r := resampler{mode: "cubic", cubicA: gridCubic}
 			for j := range 4 {
 				s.pos[i][j], s.wt[i][j] = int(first)-1+j, T(r.weight(f+1-float64(j)))
 			}
@@ -286,16 +266,32 @@ func (s *gridTaps[T]) places(grid []T, at []int32, w []T) {
 	}
 }
 
+// gridCubic is the parameter of cubic convolution.
+const gridCubic = -0.75
+
+// pixel returns the place of coordinate u among n pixels, and its derivative.
+func (s *gridTaps[T]) pixel(u float64, n int) (x, slope float64) {
+	if s.v.align {
+		return (u + 1) / 2 * float64(n-1), float64(n-1) / 2
+	}
+	return ((u+1)*float64(n) - 1) / 2, float64(n) / 2
+}
+
+// mirrors returns where reflection turns.
+func (s *gridTaps[T]) mirrors(n int) (lo, hi float64) {
+	if s.v.align {
+		return 0, float64(n - 1)
+	}
+	return -0.5, float64(n) - 0.5
+}
+
 // border moves a coordinate outside to where the padding mode says.
 func (s *gridTaps[T]) border(x float64, n int) float64 {
 	switch s.v.padding {
 	case "border":
 		return min(max(x, 0), float64(n-1))
 	case "reflection":
-		lo, hi := -0.5, float64(n)-0.5
-		if s.v.align {
-			lo, hi = 0, float64(n-1)
-		}
+		lo, hi := s.mirrors(n)
 		return reflect(x, lo, hi)
 	}
 	return x
@@ -307,10 +303,7 @@ func (s *gridTaps[T]) inside(p, n int) int {
 	case "border":
 		return min(max(p, 0), n-1)
 	case "reflection":
-		lo, hi := -0.5, float64(n)-0.5
-		if s.v.align {
-			lo, hi = 0, float64(n-1)
-		}
+		lo, hi := s.mirrors(n)
 		return min(max(int(math.Round(reflect(float64(p), lo, hi))), 0), n-1)
 	}
 	return -1

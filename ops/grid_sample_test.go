@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"fmt"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -40,4 +41,23 @@ func TestGridSample(t *testing.T) {
 		{Op: "GridSample", Opset: 20, Attrs: onnx.NewAttrs("mode", "cubic"), In: Vals(F32([]int{1, 1, 2, 3, 4}, -3.561, 0.675, 0.89, 1.301, -1.853, 0.473, -1.768, -0.958, -0.157, 2.585, -0.881, 0.348, -1.695, -1.147, -1.41, -0.326, 1.524, -2.223, 1.425, -1.918, 0.654, -1.122, -0.624, -0.804), F32([]int{1, 1, 1, 1, 3}, 2.174, 0.479, 2.112)), Want: Vals(nil), Err: "mode cubic for 3"},
 		{Op: "GridSample", Opset: 20, Attrs: onnx.NewAttrs("mode", "bilinear"), In: Vals(F32([]int{1, 2, 3, 4}, -3.477, -2.673, -2.722, -0.703, -4.625, -0.378, -1.914, 1.787, 1.914, 2.785, 1.535, -0.106, 1.72, 3.011, -1.307, 1.221, -0.085, 2.88, -1.674, -0.603, 0.725, 0.516, -3.279, 0.72), F32([]int{1, 2, 3, 2}, -1.45, -0.955, -0.316, -0.32, 0.35, -0.143, 0.322, -0.831, -1.098, -0.512, -1.212, -0.402)), Want: Vals(nil), Err: "want one of"},
 	})
+}
+
+func TestGridSampleGradient(t *testing.T) {
+	var cases []GradCase
+	for _, mode := range []string{"linear", "nearest", "cubic"} {
+		for _, padding := range []string{"zeros", "border", "reflection"} {
+			for align := range 2 {
+				as := onnx.NewAttrs("mode", mode, "padding_mode", padding, "align_corners", align)
+				name := fmt.Sprint(mode, " ", padding, " ", align)
+				// Coordinates up to 1.9 are outside, and reflected once or twice.
+				cases = append(cases, GradCase{Name: name + " 2-D", Op: "GridSample", Attrs: as, In: Vals(Normal(1, 2, 3, 4, 5), Between(2, -1.9, 1.9, 2, 3, 3, 2))})
+				if mode != "cubic" {
+					cases = append(cases, GradCase{Name: name + " 3-D", Op: "GridSample", Attrs: as, In: Vals(Normal(1, 2, 2, 3, 4, 2), Between(3, -1.9, 1.9, 2, 2, 2, 2, 3))})
+				}
+				cases = append(cases, GradCase{Name: name + " empty", Op: "GridSample", Attrs: as, In: Vals(Normal(1, 0, 3, 4, 5), Normal(2, 0, 3, 3, 2))})
+			}
+		}
+	}
+	Gradients(t, cases)
 }

@@ -29,5 +29,6 @@ func TestGroupNormalizationGradient(t *testing.T) {
 	Gradients(t, []GradCase{
 		{Op: "GroupNormalization", Attrs: onnx.NewAttrs("num_groups", 2), In: Vals(Normal(1, 2, 4, 3, 2), Normal(2, 4), Normal(3, 4))},
 		{Op: "GroupNormalization", Attrs: onnx.NewAttrs("num_groups", 2), In: Vals(Normal(1, 3, 6), Normal(2, 6), Normal(3, 6))},
+		{Name: "empty batch", Op: "GroupNormalization", Attrs: onnx.NewAttrs("num_groups", 2), In: Vals(Normal(1, 0, 4, 3, 2), Normal(2, 4), Normal(3, 4))},
 	})
 }

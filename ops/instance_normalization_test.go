@@ -25,5 +25,9 @@ func TestInstanceNormalization(t *testing.T) {
 }
 
 func TestInstanceNormalizationGradient(t *testing.T) {
-	Gradients(t, []GradCase{{Op: "InstanceNormalization", Attrs: onnx.NewAttrs("epsilon", 0.01), In: Vals(Normal(1, 2, 3, 4, 2), Normal(2, 3), Normal(3, 3))}})
+	as := onnx.NewAttrs("epsilon", 0.01)
+	Gradients(t, []GradCase{
+		{Op: "InstanceNormalization", Attrs: as, In: Vals(Normal(1, 2, 3, 4, 2), Normal(2, 3), Normal(3, 3))},
+		{Name: "empty batch", Op: "InstanceNormalization", Attrs: as, In: Vals(Normal(1, 0, 3, 4, 2), Normal(2, 3), Normal(3, 3))},
+	})
 }

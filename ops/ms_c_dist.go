@@ -20,7 +20,7 @@ import (
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.CDist
 func init() {
 	register(&Op{Domain: "com.microsoft", Name: "CDist", Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: N(2), Out: N(1), Infer: inferCDist, Build: buildCDist},
+		{Since: 1, In: N(2), Out: N(1), Infer: inferCDist, Build: buildCDist, Expand: expandCDist},
 	}})
 }
 
@@ -86,4 +86,15 @@ func squaredDistance[T floating](x, y []T) T {
 		s[0] += d * d
 	}
 	return s[0] + s[1] + (s[2] + s[3])
+}
+
+// expandCDist: the sum of squares of all differences.
+func expandCDist(c *ExpandContext) ([]*onnx.Value, error) {
+	metric := c.OneOf("metric", "sqeuclidean", "euclidean")
+	diff := c.Op("Sub", nil, c.Op("Unsqueeze", nil, c.value(0), c.Builder.Ints(1)), c.Op("Unsqueeze", nil, c.value(1), c.Builder.Ints(0)))
+	y := c.Op("ReduceSumSquare", onnx.NewAttrs("keepdims", 0), diff, c.Builder.Ints(2))
+	if metric == "euclidean" {
+		y = c.Op("Sqrt", nil, y)
+	}
+	return []*onnx.Value{y}, nil
 }

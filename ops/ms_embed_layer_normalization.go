@@ -21,7 +21,7 @@ import (
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
 	register(&Op{Domain: "com.microsoft", Name: "EmbedLayerNormalization", Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: Arity{7, 9}, Out: Arity{1, 3}, Infer: inferEmbedLayerNorm, Build: buildEmbedLayerNorm},
+		{Since: 1, In: Arity{7, 9}, Out: Arity{1, 3}, Infer: inferEmbedLayerNorm, Build: buildEmbedLayerNorm, Expand: expandEmbedLayerNorm},
 	}})
 }
 
@@ -181,4 +181,30 @@ func maskIndex(c *Call, b, t int) error {
 		}
 	}
 	return nil
+}
+
+// expandEmbedLayerNorm: LayerNormalization of the sum of what Gather takes.
+func expandEmbedLayerNorm(c *ExpandContext) ([]*onnx.Value, error) {
+	ids := c.value(0)
+	positions := c.value(8)
+	if positions == nil {
+		zero, one := c.Const(tensor.Scalar(int64(0))), c.Const(tensor.Scalar(int64(1)))
+		positions = c.Op("Range", nil, zero, c.Op("Squeeze", nil, c.sizeAt(ids, 1)), one)
+	}
+	sum := c.Op("Add", nil, c.Op("Gather", nil, c.value(2), ids), c.Op("Gather", nil, c.value(3), positions))
+	if c.Has(1) {
+		if !c.Has(4) {
+			return nil, fmt.Errorf("segment_ids is given without segment_embedding")
+		}
+		sum = c.Op("Add", nil, sum, c.Op("Gather", nil, c.value(4), c.value(1)))
+	}
+	c.Ignore("mask_index_type")
+	y := c.Op("LayerNormalization", onnx.NewAttrs("epsilon", c.attrs.Float("epsilon", 1e-12)), sum, c.value(5), c.value(6))
+	to := onnx.NewAttrs("to", int(tensor.Int32))
+	ones := c.Op("Cast", to, c.Op("Expand", nil, c.Const(tensor.Scalar(int64(0))), c.sizeAt(ids, 0)))
+	if mask := c.value(7); mask != nil {
+		one := c.Op("Cast", to, c.Op("Equal", nil, mask, c.Const(tensor.Scalar(int32(1)))))
+		ones = c.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), one, c.Builder.Ints(1))
+	}
+	return []*onnx.Value{y, ones, sum}, nil
 }

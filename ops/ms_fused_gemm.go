@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // FusedGemm: Y = activation(alpha·A'·B' + beta·C); see Gemm.
 //
 // The function's parameters are activation_alpha and activation_beta in the
@@ -11,24 +13,41 @@ func init() {
 		Domain:   "com.microsoft",
 		Name:     "FusedGemm",
 		Numerics: Rounding,
-		Versions: []Version{{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: inferGemm, Build: buildFusedGemm}},
+		Versions: []Version{{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: inferGemm, Build: buildFusedGemm, Expand: expandFusedGemm}},
 	})
 }
 
 func buildFusedGemm(b *BuildContext) (Kernel, error) {
 	p := readGemm(&b.attrs)
-	name := b.Str("activation", "")
+	var err error
+	if p.act, err = fusedGemmActivation(&b.attrs); err != nil {
+		return nil, err
+	}
+	return buildGemm(b, p)
+}
+
+func fusedGemmActivation(a *attrs) (activation, error) {
+	name := a.Str("activation", "")
 	var params []float32
 	def := activationDefaults[name]
 	for i, attr := range []string{"activation_alpha", "activation_beta"} {
 		if i < len(def) {
-			params = append(params, b.Float(attr, def[i]))
+			params = append(params, a.Float(attr, def[i]))
 		}
 	}
-	b.Ignore("activation_alpha", "activation_beta", "activation_gamma")
-	var err error
-	if p.act, err = newActivation(name, params); err != nil {
+	a.Ignore("activation_alpha", "activation_beta", "activation_gamma")
+	return newActivation(name, params)
+}
+
+// expandFusedGemm: Gemm, then the activation.
+func expandFusedGemm(c *ExpandContext) ([]*onnx.Value, error) {
+	act, err := fusedGemmActivation(&c.attrs)
+	if err != nil {
 		return nil, err
 	}
-	return buildGemm(b, p)
+	as := c.node.Attrs
+	for _, name := range []string{"activation", "activation_alpha", "activation_beta", "activation_gamma"} {
+		as = as.Without(name)
+	}
+	return []*onnx.Value{act.expand(c.Builder, c.Op("Gemm", as, c.node.In...))}, nil
 }

@@ -1,5 +1,11 @@
 package ops
 
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
 // FusedMatMul: Y = alpha·A'·B' on the last two dimensions, which transA and
 // transB exchange. transBatchA and transBatchB read a stack stored as
 // [m, batch…, k] as [batch…, m, k].
@@ -13,8 +19,9 @@ func init() {
 		Name:     "FusedMatMul",
 		Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1),
-			Infer: func(c *InferContext) error { return inferMat(c, readFusedMatMul(&c.attrs)) },
-			Build: func(b *BuildContext) (Kernel, error) { return buildMat(b, readFusedMatMul(&b.attrs)) },
+			Infer:  func(c *InferContext) error { return inferMat(c, readFusedMatMul(&c.attrs)) },
+			Build:  func(b *BuildContext) (Kernel, error) { return buildMat(b, readFusedMatMul(&b.attrs)) },
+			Expand: expandFusedMatMul,
 		}},
 	})
 }
@@ -25,4 +32,47 @@ func readFusedMatMul(a *attrs) matParams {
 		transBatchA: a.Bool("transBatchA", false), transBatchB: a.Bool("transBatchB", false),
 		alpha: a.Float("alpha", 1),
 	}
+}
+
+// expandFusedMatMul: MatMul of transposed matrices, times alpha.
+func expandFusedMatMul(c *ExpandContext) ([]*onnx.Value, error) {
+	p := readFusedMatMul(&c.attrs)
+	turned := func(i int, batch, trans bool) (*onnx.Value, error) {
+		v := c.value(i)
+		if !batch && !trans {
+			return v, nil
+		}
+		if !c.In(i).Ranked {
+			return nil, fmt.Errorf("%w: the expansion with input %d, %v, of unknown rank", ErrUnsupported, i, c.In(i))
+		}
+		n := len(c.In(i).Dims)
+		if n < 2 {
+			return v, nil
+		}
+		perm := make([]int, n)
+		for k := range perm {
+			perm[k] = k
+		}
+		if batch {
+			copy(perm, perm[1:n-1])
+			perm[n-2] = 0
+		}
+		if trans {
+			perm[n-2], perm[n-1] = perm[n-1], perm[n-2]
+		}
+		return c.Op("Transpose", onnx.NewAttrs("perm", perm), v), nil
+	}
+	a, err := turned(0, p.transBatchA, p.transA)
+	if err != nil {
+		return nil, err
+	}
+	b, err := turned(1, p.transBatchB, p.transB)
+	if err != nil {
+		return nil, err
+	}
+	y := c.Op("MatMul", nil, a, b)
+	if p.alpha != 1 {
+		y = c.Op("Mul", nil, y, c.Builder.Float(c.In(0).DType, float64(p.alpha)))
+	}
+	return []*onnx.Value{y}, nil
 }

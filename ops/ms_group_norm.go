@@ -3,6 +3,8 @@ package ops
 import (
 	"fmt"
 	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // GroupNorm (com.microsoft): Y = gamma * (X - mean) / sqrt(var + epsilon) + beta,
@@ -14,7 +16,7 @@ import (
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
 	register(&Op{Domain: "com.microsoft", Name: "GroupNorm", Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: N(3), Out: N(1), Infer: inferSame, Build: buildGroupNorm},
+		{Since: 1, In: N(3), Out: N(1), Infer: inferSame, Build: buildGroupNorm, Expand: expandGroupNorm},
 	}})
 }
 
@@ -101,4 +103,36 @@ func groupNormLast[T floating](c *Call, y, x []T, n, ch, d, groups int, eps floa
 			}
 		}
 	})
+}
+
+// expandGroupNorm: GroupNormalization with the channels first, then the activation.
+func expandGroupNorm(c *ExpandContext) ([]*onnx.Value, error) {
+	x, act, rank := c.value(0), c.Int("activation", 0), len(c.In(0).Dims)
+	if rank < 2 || act != 0 && act != 1 {
+		return nil, fmt.Errorf("%w: the expansion with X %v and activation %d", ErrUnsupported, c.In(0), act)
+	}
+	first, last := []int{0, rank - 1}, []int{0}
+	for i := 1; i < rank-1; i++ {
+		first, last = append(first, i), append(last, i+1)
+	}
+	last = append(last, 1)
+	channelsLast := c.Bool("channels_last", true)
+	if channelsLast {
+		x = c.Op("Transpose", onnx.NewAttrs("perm", first), x)
+	}
+	as := onnx.NewAttrs("num_groups", c.Int("groups", 0), "epsilon", c.attrs.Float("epsilon", 1e-5))
+	in := []*onnx.Value{x, c.value(1), c.value(2)}
+	for i, v := range in[1:] {
+		if v.Type.DType != x.Type.DType {
+			in[1+i] = c.Op("CastLike", nil, v, x)
+		}
+	}
+	y := c.Op("GroupNormalization", as, in...)
+	if act == 1 {
+		y = c.Op("Swish", nil, y)
+	}
+	if channelsLast {
+		y = c.Op("Transpose", onnx.NewAttrs("perm", last), y)
+	}
+	return []*onnx.Value{y}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // GroupQueryAttention (com.microsoft): causal attention with a cache of keys and
@@ -27,7 +28,7 @@ import (
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
 	register(&Op{Domain: "com.microsoft", Name: "GroupQueryAttention", Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: Arity{7, 17}, Out: Arity{1, 4}, Infer: inferGroupQueryAttention, Build: buildGroupQueryAttention},
+		{Since: 1, In: Arity{7, 17}, Out: Arity{1, 4}, Infer: inferGroupQueryAttention, Build: buildGroupQueryAttention, Expand: expandGroupQueryAttention},
 	}})
 }
 
@@ -275,4 +276,80 @@ func groupQueryCache[T floating](c *Call, a *attention[T], k, v headView[T], tot
 	}
 	a.lk = size
 	return finish, nil
+}
+
+// expandGroupQueryAttention: causal Attention of the whole sequence, as in training.
+// A cache of past keys, which has its own length per sequence, has no expansion.
+func expandGroupQueryAttention(c *ExpandContext) ([]*onnx.Value, error) {
+	if err := plainGroupQuery(&BuildContext{attrs: c.attrs, Node: c.node}); err != nil {
+		return nil, err
+	}
+	for _, i := range []int{3, 4} {
+		if t := c.In(i); c.Has(i) && (len(t.Dims) != 4 || !t.Dims[2].Is(0)) {
+			return nil, fmt.Errorf("%w: the expansion with a past of %v, want no past or one of length 0", ErrUnsupported, t)
+		}
+	}
+	heads, kv, window := c.Int("num_heads", 0), c.Int("kv_num_heads", 0), c.Int("local_window_size", -1)
+	if heads < 1 || kv < 1 || c.Has(1) != c.Has(2) || window == 0 {
+		return nil, fmt.Errorf("%w: the expansion with %d heads, %d of keys, a window of %d", ErrUnsupported, heads, kv, window)
+	}
+	q, k, v := c.value(0), c.value(1), c.value(2)
+	if k == nil {
+		unit := c.Op("Div", nil, c.sizeAt(q, 2), c.Builder.Ints(heads+2*kv))
+		parts := c.Ops("", "Split", onnx.NewAttrs("axis", 2), 3, q, c.Op("Mul", nil, unit, c.Builder.Ints(heads, kv, kv)))
+		q, k, v = parts[0], parts[1], parts[2]
+	}
+	// The shape refuses keys of another number than total_sequence_length.
+	total := c.Op("Reshape", nil, c.Op("Cast", onnx.NewAttrs("to", int(tensor.Int64)), c.value(6)), c.Builder.Ints(1))
+	k = c.Op("Reshape", nil, k, c.Op("Concat", onnx.NewAttrs("axis", 0), c.Builder.Ints(0), total, c.sizeAt(k, 2)))
+	if c.Int("do_rotary", 0) != 0 {
+		cos, sin := c.value(7), c.value(8)
+		if cos == nil || sin == nil {
+			return nil, fmt.Errorf("do_rotary is 1 without cos_cache and sin_cache")
+		}
+		ids := c.value(9)
+		if ids == nil {
+			ids = c.positions(q, nil)
+		}
+		turn := func(x *onnx.Value, heads int) (*onnx.Value, error) {
+			return c.rotate(x, cos, sin, ids, heads, c.Int("rotary_interleaved", 0))
+		}
+		var err error
+		if q, err = turn(q, heads); err != nil {
+			return nil, err
+		}
+		if k, err = turn(k, kv); err != nil {
+			return nil, err
+		}
+	}
+	as := onnx.NewAttrs("q_num_heads", heads, "kv_num_heads", kv, "is_causal", 1, "softcap", c.attrs.Float("softcap", 0))
+	if s := c.attrs.Float("scale", 0); s != 0 {
+		as = as.Set("scale", s)
+	}
+	if window > 0 {
+		as = as.Set("left_window_size", window-1)
+	}
+	return append(c.Ops("", "Attention", as, 3, q, k, v, c.value(10)), nil), nil
+}
+
+// positions returns 0, 1, … for each of v's [b, l, …] sequences, plus first (nil: 0).
+func (c *ExpandContext) positions(v, first *onnx.Value) *onnx.Value {
+	zero, one := c.Const(tensor.Scalar(int64(0))), c.Const(tensor.Scalar(int64(1)))
+	at := c.Op("Range", nil, zero, c.Op("Squeeze", nil, c.sizeAt(v, 1)), one)
+	if first != nil {
+		at = c.Op("Add", nil, at, first)
+	}
+	return c.Op("Expand", nil, at, c.Op("Shape", onnx.NewAttrs("start", 0, "end", 2), v))
+}
+
+// rotate returns RotaryEmbedding of x [b, l, heads*d] with all of the tables' columns.
+func (c *ExpandContext) rotate(x, cos, sin, ids *onnx.Value, heads, interleaved int) (*onnx.Value, error) {
+	if len(cos.Type.Dims) != 2 {
+		return nil, fmt.Errorf("%w: the expansion with cos_cache of %v, want two known dimensions", ErrUnsupported, cos.Type)
+	}
+	half, ok := cos.Type.Dims[1].Size()
+	if !ok {
+		return nil, fmt.Errorf("%w: the expansion with cos_cache of %v, want two known dimensions", ErrUnsupported, cos.Type)
+	}
+	return c.Op("RotaryEmbedding", onnx.NewAttrs("num_heads", heads, "interleaved", interleaved, "rotary_embedding_dim", 2*half), x, cos, sin, ids), nil
 }

@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -24,7 +25,7 @@ import (
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
 	register(&Op{Domain: "com.microsoft", Name: "MultiHeadAttention", Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: Arity{1, 10}, Out: Arity{1, 4}, Infer: inferMultiHeadAttention, Build: buildMultiHeadAttention},
+		{Since: 1, In: Arity{1, 10}, Out: Arity{1, 4}, Infer: inferMultiHeadAttention, Build: buildMultiHeadAttention, Expand: expandMultiHeadAttention},
 	}})
 }
 
@@ -166,4 +167,97 @@ func multiHeadKernel[T floating](m multiHead) Kernel {
 		qkDone()
 		return nil
 	}
+}
+
+// expandMultiHeadAttention: Attention, with the masks as one that is added.
+func expandMultiHeadAttention(c *ExpandContext) ([]*onnx.Value, error) {
+	q, k, v := c.value(0), c.value(1), c.value(2)
+	heads, rank := c.Int("num_heads", 0), c.In(1)
+	if k == nil || v == nil || c.Has(8) || c.Has(9) || heads < 1 || !rank.Ranked {
+		return nil, fmt.Errorf("%w: the expansion with key %v, %d heads, or a past_sequence_length", ErrUnsupported, rank, heads)
+	}
+	if bias := c.value(3); bias != nil {
+		n := c.sizeAt(q, 2)
+		two, zero, end := c.Op("Add", nil, n, n), c.Builder.Ints(0), c.Builder.Ints(math.MaxInt32)
+		part := func(x, from, to *onnx.Value) *onnx.Value {
+			return c.Op("Add", nil, x, c.Op("Slice", nil, bias, from, to, zero))
+		}
+		q, k, v = part(q, zero, n), part(k, n, two), part(v, two, end)
+	}
+	keys := c.sizeAt(k, 1)
+	if len(rank.Dims) == 4 {
+		keys = c.sizeAt(k, 2)
+		q = c.headsFirst(q, heads)
+	}
+	if past := c.value(6); past != nil {
+		keys = c.Op("Add", nil, keys, c.sizeAt(past, 2))
+	}
+	mask, err := c.paddingBias(4, q, keys, float64(c.attrs.Float("mask_filter_value", -10000)))
+	if err != nil {
+		return nil, err
+	}
+	if b := c.value(5); b != nil && mask != nil {
+		mask = c.Op("Add", nil, mask, b)
+	} else if b != nil {
+		mask = b
+	}
+	as := onnx.NewAttrs("q_num_heads", heads, "kv_num_heads", heads, "is_causal", c.Int("unidirectional", 0))
+	if s := c.attrs.Float("scale", 0); s != 0 {
+		as = as.Set("scale", s)
+	}
+	out := slices.Clone(c.Ops("", "Attention", as, 3, q, k, v, mask, c.value(6), c.value(7)))
+	if len(rank.Dims) == 4 {
+		out[0] = c.Op("Reshape", nil, c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), out[0]), c.Builder.Ints(0, 0, -1))
+	}
+	return append(out, nil), nil
+}
+
+// sizeAt returns dimension i of v, int64[1].
+func (c *ExpandContext) sizeAt(v *onnx.Value, i int) *onnx.Value {
+	return c.Op("Shape", onnx.NewAttrs("start", i, "end", i+1), v)
+}
+
+// headsFirst returns v [b, l, heads*d] as [b, heads, l, d].
+func (c *ExpandContext) headsFirst(v *onnx.Value, heads int) *onnx.Value {
+	return c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), c.Op("Reshape", nil, v, c.Builder.Ints(0, 0, heads, -1)))
+}
+
+// paddingBias returns what the padding mask of input i adds to scores of that many
+// keys: filter where it says no; see paddingMask. Nil without the input.
+func (c *ExpandContext) paddingBias(i int, q, keys *onnx.Value, filter float64) (*onnx.Value, error) {
+	mask := c.value(i)
+	if mask == nil {
+		return nil, nil
+	}
+	mask = c.Op("Cast", onnx.NewAttrs("to", int(tensor.Int64)), mask)
+	d, batch := c.In(i).Dims, c.In(0).Dims
+	var keep *onnx.Value
+	switch {
+	case len(d) == 2 || len(d) == 3:
+		axes := []int{1, 2}[:4-len(d)]
+		keep = c.Op("Unsqueeze", nil, c.Op("Cast", onnx.NewAttrs("to", int(tensor.Bool)), mask), c.Builder.Ints(axes...))
+	case len(d) == 1 && len(batch) > 0:
+		zero, one := c.Const(tensor.Scalar(int64(0))), c.Const(tensor.Scalar(int64(1)))
+		at := c.Op("Range", nil, zero, c.Op("Squeeze", nil, keys), one)
+		ends := mask
+		two := d[0].Equal(batch[0].Add(batch[0])) && !d[0].Equal(batch[0])
+		if !two && !d[0].Equal(batch[0]) {
+			return nil, fmt.Errorf("%w: the expansion with a mask of shape %v for a batch of %v", ErrUnsupported, d, batch[0])
+		}
+		column := func(v *onnx.Value) *onnx.Value { return c.Op("Reshape", nil, v, c.Builder.Ints(-1, 1, 1, 1)) }
+		if two {
+			n := c.sizeAt(q, 0)
+			ends = c.Op("Slice", nil, mask, c.Builder.Ints(0), n)
+			keep = c.Op("GreaterOrEqual", nil, at, column(c.Op("Slice", nil, mask, n, c.Builder.Ints(math.MaxInt32))))
+		}
+		before := c.Op("Less", nil, at, column(ends))
+		if keep == nil {
+			keep = before
+		} else {
+			keep = c.Op("And", nil, keep, before)
+		}
+	default:
+		return nil, fmt.Errorf("%w: the expansion with a mask of %v", ErrUnsupported, c.In(i))
+	}
+	return c.Op("Where", nil, keep, c.Builder.Float(q.Type.DType, 0), c.Builder.Float(q.Type.DType, filter)), nil
 }

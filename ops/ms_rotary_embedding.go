@@ -2,6 +2,8 @@ package ops
 
 import (
 	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // RotaryEmbedding (com.microsoft) turns pairs of elements of each head as
@@ -17,7 +19,7 @@ import (
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
 	register(&Op{Domain: "com.microsoft", Name: "RotaryEmbedding", Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: N(4), Out: N(1), Infer: inferSame, Build: buildMSRotaryEmbedding},
+		{Since: 1, In: N(4), Out: N(1), Infer: inferSame, Build: buildMSRotaryEmbedding, Expand: expandMSRotaryEmbedding},
 	}})
 }
 
@@ -75,4 +77,32 @@ func msRotaryKernel[T floating](heads, dim int, inter bool) Kernel {
 		done()
 		return nil
 	}
+}
+
+// expandMSRotaryEmbedding: RotaryEmbedding, with a position for every element.
+func expandMSRotaryEmbedding(c *ExpandContext) ([]*onnx.Value, error) {
+	x, ids, cos := c.value(0), c.value(1), c.In(2)
+	if c.attrs.Float("scale", 1) != 1 || c.Int("is_packed_batching", 0) != 0 {
+		return nil, fmt.Errorf("%w: attribute \"scale\" or \"is_packed_batching\"", ErrUnsupported)
+	}
+	heads := c.Int("num_heads", 0)
+	if rank := len(c.In(0).Dims); rank == 3 && heads == 0 && len(cos.Dims) == 2 {
+		n, ok := c.In(0).Dims[2].Size()
+		half, ok2 := cos.Dims[1].Size()
+		if !ok || !ok2 || half == 0 {
+			return nil, fmt.Errorf("%w: the expansion of input %v with cos_cache %v: the heads are not known", ErrUnsupported, c.In(0), cos)
+		}
+		heads = n / (2 * half)
+	} else if rank != 3 && rank != 4 || !c.In(1).Ranked {
+		return nil, fmt.Errorf("%w: the expansion of input %v with position_ids %v, want known ranks", ErrUnsupported, c.In(0), c.In(1))
+	}
+	if len(c.In(1).Dims) < 2 {
+		like := x
+		if len(c.In(0).Dims) == 4 { // [b, h, l, d]
+			like = c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), x)
+		}
+		ids = c.positions(like, ids)
+	}
+	as := onnx.NewAttrs("num_heads", heads, "interleaved", c.Int("interleaved", 0), "rotary_embedding_dim", c.Int("rotary_embedding_dim", 0))
+	return []*onnx.Value{c.Op("RotaryEmbedding", as, x, c.value(2), c.value(3), ids)}, nil
 }

@@ -41,8 +41,9 @@ type Version struct {
 	// ISA table read here, once. Nil: the operator runs by expansion only.
 	Build func(*BuildContext) (Kernel, error)
 	// Expand builds the operator from others, for an operator that is defined
-	// as a function of its context. Nil: it has a kernel, or its function body
-	// is in the table of the standard.
+	// as a function of its context, and for one with a kernel whose gradient is that
+	// of its expansion. Nil: it has a kernel, or its function body is in the table of
+	// the standard.
 	Expand func(*ExpandContext) ([]*onnx.Value, error)
 }
 

@@ -1,6 +1,10 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/onnx"
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // RMSNormalization: Y = X / sqrt(mean(X²) + epsilon) * scale, the mean over the
 // dimensions from axis on.
@@ -23,7 +27,13 @@ func inferRMSNormalization(c *InferContext) error {
 	return nil
 }
 
+// gradRMSNormalization is also the gradient of SimplifiedLayerNormalization, whose
+// statistics have none.
 func gradRMSNormalization(c *GradContext) []*onnx.Value {
+	if c.DOut[0] == nil || len(c.DOut) > 1 && c.DOut[1] != nil {
+		c.Fail(fmt.Errorf("%w: the gradient of the statistics of %s", ErrUnsupported, c.Node().Op))
+		return nil
+	}
 	g := c.rowNormGrads(c.DOut[0], c.X(0), c.X(1), nil, c.Attr.Int("axis", -1), float64(c.Attr.Float("epsilon", 1e-5)), false, [3]bool{c.Needs(0), c.Needs(1)})
 	return g[:2]
 }

@@ -16,9 +16,7 @@ func init() {
 	register(&Op{
 		Name:     "Trilu",
 		Versions: []Version{{Since: 14, In: Arity{1, 2}, Out: N(1), Infer: inferTrilu, Build: buildTrilu}},
-		Grad: func(c *GradContext) []*onnx.Value {
-			return []*onnx.Value{c.Op("Trilu", onnx.NewAttrs("upper", c.Attr.Int("upper", 1)), c.DOut[0], c.X(1))}
-		},
+		Grad:     gradTrilu,
 	})
 }
 
@@ -68,4 +66,9 @@ func buildTrilu(b *BuildContext) (Kernel, error) {
 		})
 		return nil
 	}, 0), nil
+}
+
+// gradTrilu: the same triangle.
+func gradTrilu(c *GradContext) []*onnx.Value {
+	return []*onnx.Value{c.Op("Trilu", onnx.NewAttrs("upper", c.Attr.Int("upper", 1)), c.DOut[0], c.X(1))}
 }

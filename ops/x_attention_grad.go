@@ -8,19 +8,21 @@ import (
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
-// x.AttentionGrad: the gradients of Attention by Q, K and V. With P = softmax(S),
+// x.AttentionGrad: the gradients of Attention by Q, K, V and the mask. With P = softmax(S),
 // S = softcap(scale·Q·Kᵀ) + mask, of which a block of queries at a time is made again:
 //
 //	dV = Pᵀ·dY
 //	dS = P ⊙ (dP - Σ P ⊙ dP),  dP = dY·Vᵀ, the sum over the keys
 //	dQ = scale·dS'·K,  dK = scale·dS'ᵀ·Q,  dS' = dS ⊙ (1 - tanh²(scale·Q·Kᵀ/softcap))
 //
-//	inputs 0 to 6 and the attributes as of Attention, without past    7: dL/dY
-//	dL/dQ, dL/dK, dL/dV (each optional)
+//	inputs 0 to 6 and the attributes as of Attention, but K and V hold the past,
+//	of which past_key only tells the length, and past_value is absent    7: dL/dY
+//	dL/dQ, dL/dK, dL/dV, dS: Q's type [b, hq, lq, lk] (each optional)
 //
-// Memory is that of a block of queries, not of all scores. A task is a head of
+// Memory is that of a block of queries, not of all scores, unless dS is asked for. A task is a head of
 // the keys with all its queries, so the sums over queries have one order.
 // This operator is private: the gradient of Attention writes it.
 //
@@ -29,13 +31,19 @@ import (
 // Spec: https://onnx.ai/onnx/operators/onnx__Attention.html
 func init() {
 	register(&Op{Domain: Private, Name: "AttentionGrad", Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: N(8), Out: Arity{1, 3}, Infer: inferAttentionGrad, Build: buildAttentionGrad},
+		{Since: 1, In: N(8), Out: Arity{1, 4}, Infer: inferAttentionGrad, Build: buildAttentionGrad},
 	}})
 }
 
 func inferAttentionGrad(c *InferContext) error {
-	for i := range c.Out {
-		c.Out[i] = c.In(i)
+	copy(c.Out, []onnx.Type{c.In(0), c.In(1), c.In(2)})
+	if len(c.Out) < 4 {
+		return nil
+	}
+	q, k := c.In(0), c.In(1)
+	c.Out[3] = onnx.TensorType(q.DType, onnx.Dim{}, onnx.Dim{}, onnx.Dim{}, onnx.Dim{})
+	if len(q.Dims) == 4 && len(k.Dims) == 4 {
+		c.Out[3] = onnx.TensorType(q.DType, q.Dims[0], q.Dims[1], q.Dims[2], k.Dims[2])
 	}
 	return nil
 }
@@ -45,7 +53,7 @@ func buildAttentionGrad(b *BuildContext) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	var wants [3]bool
+	var wants [4]bool
 	for i := range wants {
 		wants[i] = b.Wants(i)
 	}
@@ -58,10 +66,11 @@ type attentionBack[T floating] struct {
 	attentionState[T]
 	p          par.P
 	dq, dk, dv headView[T]
+	ds         []T // [batch, heads, lq, lk]
 	run        func(lo, hi int)
 }
 
-func attentionGradKernel[T floating](at attentionAttrs, wants [3]bool) Kernel {
+func attentionGradKernel[T floating](at attentionAttrs, wants [4]bool) Kernel {
 	return func(c *Call) error {
 		g := State[attentionBack[T]](c)
 		if g.run == nil {
@@ -69,18 +78,27 @@ func attentionGradKernel[T floating](at attentionAttrs, wants [3]bool) Kernel {
 		}
 		defer func() {
 			g.clear()
-			g.p, g.dq, g.dk, g.dv = par.P{}, headView[T]{}, headView[T]{}, headView[T]{}
+			g.p, g.dq, g.dk, g.dv, g.ds = par.P{}, headView[T]{}, headView[T]{}, headView[T]{}, nil
 		}()
 		a := &g.attention
 		rank, kl, err := g.sizes(c, at)
 		if err != nil {
 			return err
 		}
-		if c.Has(4) || c.Has(5) {
-			return errors.New("past_key and past_value are given")
+		past := -1
+		if t := c.T(4); t != nil {
+			if past = 0; t.Rank() == 4 {
+				past = t.Dim(2)
+			}
+			if past > kl {
+				return fmt.Errorf("past_key has shape %v, want at most the %d keys of K", t.Shape(), kl)
+			}
+		}
+		if c.Has(5) {
+			return errors.New("past_value is given")
 		}
 		a.lk = kl
-		if err := g.masks(c, -1); err != nil {
+		if err := g.masks(c, past); err != nil {
 			return err
 		}
 		shape := c.list(a.batch, a.heads, a.lq, a.dv)
@@ -114,6 +132,12 @@ func attentionGradKernel[T floating](at attentionAttrs, wants [3]bool) Kernel {
 			defer done()
 			clear(out)
 			*[3]*headView[T]{&g.dq, &g.dk, &g.dv}[i] = view(out, v.heads, v.l, v.size)
+		}
+		if wants[3] {
+			out, done := realsOut[T](c, 3, c.T(0).DType(), a.batch, a.heads, a.lq, a.lk)
+			defer done()
+			clear(out)
+			g.ds = out
 		}
 		if a.lq*a.lk*a.d*a.dv > 0 {
 			g.p = c.P
@@ -175,7 +199,7 @@ func (g *attentionBack[T]) block(s []T, b, h, i0, i1 int) {
 		gemm.Run(g.p, &gemm.Args[T]{M: n, N: a.dv, K: m, A: p, ARS: 1, ACS: n, B: dy, BRS: a.y.l, BCS: 1,
 			C: g.dv.at(b, kv, lo), LDC: g.dv.l, Epilogue: gemm.Epilogue[T]{Acc: true}})
 	}
-	if g.dq.data == nil && g.dk.data == nil {
+	if g.dq.data == nil && g.dk.data == nil && g.ds == nil {
 		return
 	}
 	gemm.Run(g.p, &gemm.Args[T]{M: m, N: n, K: a.dv, A: dy, ARS: a.y.l, ACS: 1, B: a.v.at(b, kv, lo), BRS: 1, BCS: a.v.l, C: dp, LDC: n})
@@ -185,6 +209,12 @@ func (g *attentionBack[T]) block(s []T, b, h, i0, i1 int) {
 		sum := T(0)
 		for j, v := range w {
 			sum += v * d[j]
+		}
+		if g.ds != nil {
+			ds := g.ds[((b*a.heads+h)*a.lq+i0+i)*a.lk+lo:][:n]
+			for j, v := range w {
+				ds[j] = v * (d[j] - sum)
+			}
 		}
 		for j, v := range w {
 			d[j] = scale * v * (d[j] - sum)

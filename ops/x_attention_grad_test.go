@@ -39,8 +39,10 @@ func TestAttentionGradErrors(t *testing.T) {
 	require.ErrorContains(t, err, "they do not fit")
 	_, err = run(1, q, k, v, nil, nil, nil, I64([]int{2}, 1, 51), waveT(4, 2, 3, 70, 5))
 	require.ErrorContains(t, err, "want 0 to 50")
-	_, err = run(1, q, k, v, nil, k, nil, nil, waveT(4, 2, 3, 70, 5))
-	require.ErrorContains(t, err, "past_key and past_value are given")
+	_, err = run(1, q, k, v, nil, k, v, nil, waveT(4, 2, 3, 70, 5))
+	require.ErrorContains(t, err, "past_value is given")
+	_, err = run(1, q, k, v, nil, waveT(2, 2, 3, 51, 8), nil, nil, waveT(4, 2, 3, 70, 5))
+	require.ErrorContains(t, err, "want at most the 50 keys")
 	_, err = run(1, q, k, v, waveT(1, 70, 51), nil, nil, nil, waveT(4, 2, 3, 70, 5))
 	require.ErrorContains(t, err, "attn_mask has shape [70 51]")
 }

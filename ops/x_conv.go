@@ -106,7 +106,7 @@ func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.
 			if len(ws) != len(in)+2 || p.kernel != nil && !slices.Equal(p.kernel, ws[2:]) || ch%p.group != 0 || ch/p.group != ws[1] || ws[0]%p.group != 0 {
 				return fmt.Errorf("X has shape %v and W has shape %v, want channels in %d groups and a kernel of %v", x.Shape(), ws, p.group, p.kernel)
 			}
-			w = State[nhwc.Packer[T]](c).Pack(c.P, table, tensor.Data[T](wt), ws[0], ch, p.group, ws[2:])
+			w = lastPacker[T](c).Pack(c.P, table, tensor.Data[T](wt), ws[0], ch, p.group, ws[2:])
 		} else if x.DType() != d || w.C != ch || len(w.Kernel) != len(in) {
 			return fmt.Errorf("X is %v, want %d channels and %d spatial dimensions of %v", x, w.C, len(w.Kernel), d)
 		}
@@ -137,6 +137,12 @@ func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.
 		s.end()
 		return nil
 	}
+}
+
+// lastPacker packs weights that are no constants into memory of the call: every
+// instruction keeping its own would hold all weights once more.
+func lastPacker[T nhwc.Float](c *Call) *nhwc.Packer[T] {
+	return &nhwc.Packer[T]{Memory: func(n int) []T { return Scratch[T](c, n) }}
 }
 
 // lastConvState is what a convolution keeps from run to run: its window over

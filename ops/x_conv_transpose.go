@@ -93,7 +93,7 @@ func lastConvTransposeKernel[T nhwc.Float](p convTransposeParams, table *nhwc.Ta
 			return err
 		}
 		if w == nil {
-			w = State[nhwc.Packer[T]](c).PackTransposed(c.P, tensor.Data[T](wt), wt.Dim(1)*p.group, ch, p.group, kernel, a.Strides, a.Dilations)
+			w = lastPacker[T](c).PackTransposed(c.P, tensor.Data[T](wt), wt.Dim(1)*p.group, ch, p.group, kernel, a.Strides, a.Dilations)
 		}
 		a.N, a.W, a.X, a.Epilogue, a.Table = n, w, tensor.Data[T](x), end, table
 		if bias != nil {

@@ -275,7 +275,8 @@ func gradGroupNorm(groups bool) func(*GradContext) []*onnx.Value {
 		if groups {
 			g = c.Attr.Int("num_groups", 0)
 		}
-		rows := func(v *onnx.Value) *onnx.Value { return c.Op("Reshape", nil, v, c.Ints(0, g, -1)) }
+		shape := c.groupRows(x, g)
+		rows := func(v *onnx.Value) *onnx.Value { return c.Op("Reshape", nil, v, shape) }
 		out := make([]*onnx.Value, 3)
 		if c.Needs(0) {
 			s := scale
@@ -298,6 +299,32 @@ func gradGroupNorm(groups bool) func(*GradContext) []*onnx.Value {
 		}
 		return out
 	}
+}
+
+// groupRows is the shape [n, groups, elements of a group] of x [n, c, d…] for
+// Reshape, with groups 0 for as many as channels. It has no -1, which a batch of 0
+// leaves open.
+func (c *GradContext) groupRows(x *onnx.Value, groups int) *onnx.Value {
+	per, known := 1, true
+	for i, d := range x.Type.Dims[1:] {
+		n, ok := d.Size()
+		known = known && ok
+		if i > 0 || groups > 0 {
+			per *= n
+		}
+	}
+	if known {
+		return c.Ints(0, groups, per/max(groups, 1))
+	}
+	first := 1
+	if groups == 0 {
+		first = 2
+	}
+	size := c.Op("ReduceProd", onnx.NewAttrs("keepdims", 1), c.Op("Shape", onnx.NewAttrs("start", first), x))
+	if groups > 0 {
+		size = c.Op("Div", nil, size, c.Ints(groups))
+	}
+	return c.Op("Concat", onnx.NewAttrs("axis", 0), c.Ints(0, groups), size)
 }
 
 // gradSkipLayerNorm is the Grad of SkipLayerNormalization, and without center of

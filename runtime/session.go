@@ -169,14 +169,15 @@ func (s *Session) Run(ctx context.Context, in map[string]tensor.Value, outputs .
 
 // RunInto is Run with the results written to the caller's tensors: out maps
 // output names to tensors of the right element type and shape. Outputs that
-// out does not name are not returned. An output tensor may share memory with
+// out does not name are not returned; where it names one with nil, such as one
+// whose shape is not known before, it gets a new value. An output tensor may share memory with
 // an input: it is then written when the run is done.
 func (s *Session) RunInto(ctx context.Context, in, out map[string]tensor.Value) error {
 	if len(out) == 0 {
 		return fmt.Errorf("runtime: RunInto without outputs")
 	}
 	for name, v := range out {
-		if t, ok := v.(*tensor.Tensor); !ok || t == nil {
+		if t, ok := v.(*tensor.Tensor); v != nil && (!ok || t == nil) {
 			return fmt.Errorf("runtime: output %q: RunInto writes tensors, not %v", name, v)
 		}
 	}
@@ -242,7 +243,9 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 		return nil, err // the frame and its buffers are left to the garbage collector
 	}
 	if dest != nil {
-		err = f.deliver(dest)
+		if err = f.deliver(dest); err == nil {
+			err = f.fill(dest)
+		}
 	} else {
 		res, err = f.results(want)
 	}
@@ -250,8 +253,13 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 		return nil, err
 	}
 	if r.rec != nil {
-		s.plans.put(f.key, makePlan(r.rec, s.prog.results))
-		r.free = nil
+		pl := makePlan(r.rec, s.prog.results)
+		s.plans.put(f.key, pl)
+		clear(f.vals)
+		clear(f.heads) // and what they are tensors over
+		if r.free, r.rec = nil, nil; pl.size >= minReturned {
+			debug.FreeOSMemory() // the slab comes in the place of what the lists held
+		}
 	}
 	s.reuse.ran(r.given)
 	if sl != nil {
@@ -349,6 +357,26 @@ func (f *frame) results(want []port) (map[string]tensor.Value, error) {
 		res[p.name] = v
 	}
 	return res, nil
+}
+
+// minReturned is the size of a plan from which on it pays to return the memory of
+// the runs before it, which takes some milliseconds.
+const minReturned = 8 << 20
+
+// fill hands out the values of the outputs that dest has nil for.
+func (f *frame) fill(dest map[string]tensor.Value) error {
+	var want []port
+	for i := range f.prog.outputs {
+		if v, ok := dest[f.prog.outputs[i].name]; ok && v == nil {
+			want = append(want, f.prog.outputs[i])
+		}
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	res, err := f.results(want)
+	maps.Copy(dest, res)
+	return err
 }
 
 // deliver copies to the caller's tensors what kernels have not written there.

@@ -9,6 +9,7 @@ import (
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/onnx/schema"
 	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/optimize"
 	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -72,7 +73,7 @@ func (t *Trainer) buildSteps() error {
 	g.Prune()
 	t.forward(g)
 
-	grads, err := gradient(m, loss, nil, params)
+	grads, err := t.gradients(m, loss, params)
 	if err != nil {
 		return err
 	}
@@ -139,11 +140,23 @@ func (t *Trainer) finish(m *onnx.Model, b *ops.Builder, outs []*onnx.Value, s **
 	if err := b.Err(); err != nil {
 		return err
 	}
-	b.Insert(nil)
 	m.Graph.Outputs = outs
+	if t.cfg.ClipNorm > 0 { // which needs all gradients before the first update
+		b.Insert(nil)
+	} else {
+		insertEarly(m.Graph, b)
+	}
 	m.Graph.Prune()
+	o := runtime.Options{Threads: t.cfg.Threads, MaxMemory: t.cfg.MaxMemory, Private: true}
+	if r := t.cfg.Recompute; r != nil && slices.ContainsFunc(outs, func(v *onnx.Value) bool { return v.Name == lossName }) {
+		t.plain = m.Clone()
+		if err := r.optimised(m, t.cfg.Threads); err != nil {
+			return err
+		}
+		o.Level = optimize.None
+	}
 	var err error
-	*s, err = runtime.New(m, runtime.Options{Threads: t.cfg.Threads, MaxMemory: t.cfg.MaxMemory, Private: true})
+	*s, err = runtime.New(m, o)
 	return err
 }
 
@@ -242,11 +255,26 @@ func (t *Trainer) updates(b *ops.Builder, params, grads []*onnx.Value, next func
 			break
 		}
 		shape := t.state[p.Name].Shape()
+		rows := t.tables[p.Name]
 		memory := func(name string) *onnx.Value {
 			if t.state[name] == nil {
-				t.state[name], t.next[name] = tensor.New(p.Type.DType, shape...), tensor.New(p.Type.DType, shape...)
+				t.state[name] = tensor.New(p.Type.DType, shape...)
+				if rows == nil {
+					t.next[name] = tensor.New(p.Type.DType, shape...)
+				}
 			}
-			return b.G.AddInput(name, p.Type)
+			v := b.G.AddInput(name, p.Type)
+			if rows != nil {
+				rows.state = append(rows.state, name)
+				v = rows.taken(b, v)
+			}
+			return v
+		}
+		if rows != nil {
+			delete(t.next, p.Name)
+			rows.state = append(rows.state, p.Name)
+			u.Param = rows.taken(b, p)
+			next(rows.rows, p.Name+rowsSuffix)
 		}
 		names := make([]string, t.cfg.Optimizer.Memories())
 		for k := range names {
@@ -330,6 +358,14 @@ func (t *Trainer) culprit(ctx context.Context, s *runtime.Session, in map[string
 			return fmt.Sprintf("; input %q has values that are not finite", p.Name)
 		}
 	}
+	if t.plain != nil { // s has other values
+		plain, err := runtime.New(t.plain, runtime.Options{Threads: t.cfg.Threads, MaxMemory: t.cfg.MaxMemory, Private: true})
+		if err != nil {
+			return ""
+		}
+		defer plain.Close()
+		s = plain
+	}
 	// Scores that a mask hides are -Inf, by right: they are looked at last.
 	for _, bad := range []func(x float64) bool{
 		func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 1) },
@@ -357,4 +393,30 @@ func some(x *tensor.Tensor, f func(float64) bool) bool {
 		return slices.ContainsFunc(tensor.Data[float64](x), f)
 	}
 	return false
+}
+
+// insertEarly inserts b's nodes each behind the last that it reads from, so that a
+// gradient is used, and its memory free, as soon as it is there.
+func insertEarly(g *onnx.Graph, b *ops.Builder) {
+	nodes, own := slices.Clone(g.Nodes), b.Nodes
+	at := map[*onnx.Node]int{} // place among nodes; of new ones that behind which they go
+	for i, n := range nodes {
+		at[n] = i
+	}
+	behind := make([][]*onnx.Node, len(nodes)+1)
+	for _, n := range own {
+		last := -1
+		for _, v := range reads(n) {
+			if i, ok := at[v.From]; ok {
+				last = max(last, i)
+			}
+		}
+		at[n] = last
+		behind[last+1] = append(behind[last+1], n)
+	}
+	b.Insert(nil)
+	g.Nodes = append(g.Nodes[:0], behind[0]...)
+	for i, n := range nodes {
+		g.Nodes = append(append(g.Nodes, n), behind[i+1]...)
+	}
 }

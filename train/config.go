@@ -36,6 +36,9 @@ type Config struct {
 	// 0.999, which Model returns and evaluation uses then. 0: none.
 	EMA float64
 
+	// Recompute makes activations twice to use less memory. Nil: all are kept.
+	Recompute *Recompute
+
 	// Seed decides everything that is random. The same seed, data and configuration
 	// give the same parameters, bit by bit, at any number of threads.
 	Seed uint64
@@ -64,8 +67,17 @@ func (c *Config) check() error {
 		return fmt.Errorf("train: Config.ClipNorm is %g and ClipValue %g, want numbers of at least 0", c.ClipNorm, c.ClipValue)
 	case c.Accumulate < 0 || c.Steps < 0:
 		return fmt.Errorf("train: Config.Accumulate is %d and Steps %d, want at least 0", c.Accumulate, c.Steps)
+	case c.lazy() && (c.Accumulate > 1 || c.EMA > 0):
+		return fmt.Errorf("train: the optimizer is lazy with Config.Accumulate %d and EMA %g: both need all rows in every step", c.Accumulate, c.EMA)
+	case c.Recompute != nil && c.Recompute.Auto == (len(c.Recompute.Patterns) > 0):
+		return fmt.Errorf("train: Config.Recompute has Auto %v and %d patterns, want one of both", c.Recompute.Auto, len(c.Recompute.Patterns))
 	case !(c.EMA >= 0 && c.EMA < 1):
 		return fmt.Errorf("train: Config.EMA is %g, want a number in [0, 1)", c.EMA)
 	}
 	return nil
+}
+
+func (c *Config) lazy() bool {
+	o, ok := c.Optimizer.(Lazy)
+	return ok && o.IsLazy()
 }

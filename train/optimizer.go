@@ -64,6 +64,18 @@ func (u *Update) norm(v *onnx.Value) *onnx.Value {
 	return u.Op("ReduceL2", onnx.NewAttrs("keepdims", 0), v)
 }
 
+// Lazy is what SGD, Adam, AdamW and Adagrad implement. With it, a step changes only
+// those rows of an embedding that its batch has read, and their memories: neither
+// momentum nor weight decay moves the others, unlike in the dense default. The
+// gradient of such a table is kept as indices and rows, and the table is not
+// copied, so a step's time and memory do not depend on its size. That is for
+// parameters that only Gather along axis 0 reads; others are updated as ever.
+// Named LazyAdam in TensorFlow Addons and SparseAdam in PyTorch.
+type Lazy interface {
+	Optimizer
+	IsLazy() bool
+}
+
 // SGD is stochastic gradient descent: with momentum, and Nesterov's if asked for.
 type SGD struct {
 	LR          float64
@@ -71,7 +83,11 @@ type SGD struct {
 	Dampening   float64
 	Nesterov    bool
 	WeightDecay float64 // times the parameter is added to the gradient
+	Lazy        bool    // see Lazy
 }
+
+// IsLazy returns Lazy.
+func (o SGD) IsLazy() bool { return o.Lazy }
 
 // Rate returns LR.
 func (o SGD) Rate() float64 { return o.LR }
@@ -95,7 +111,11 @@ type Adam struct {
 	Beta1, Beta2 float64 // 0: 0.9 and 0.999
 	Epsilon      float64 // 0: 1e-8
 	WeightDecay  float64 // times the parameter is added to the gradient
+	Lazy         bool    // see Lazy
 }
+
+// IsLazy returns Lazy.
+func (o Adam) IsLazy() bool { return o.Lazy }
 
 // Rate returns LR.
 func (o Adam) Rate() float64 { return o.LR }
@@ -129,7 +149,11 @@ type AdamW struct {
 	Beta1, Beta2 float64 // 0: 0.9 and 0.999
 	Epsilon      float64 // 0: 1e-8
 	WeightDecay  float64
+	Lazy         bool // see Lazy
 }
+
+// IsLazy returns Lazy.
+func (o AdamW) IsLazy() bool { return o.Lazy }
 
 // Rate returns LR.
 func (o AdamW) Rate() float64 { return o.LR }
@@ -149,7 +173,11 @@ type Adagrad struct {
 	LR          float64
 	Epsilon     float64 // 0: 1e-10
 	WeightDecay float64
+	Lazy        bool // see Lazy
 }
+
+// IsLazy returns Lazy.
+func (o Adagrad) IsLazy() bool { return o.Lazy }
 
 // Rate returns LR.
 func (o Adagrad) Rate() float64 { return o.LR }

@@ -13,7 +13,8 @@ import (
 )
 
 // BenchmarkStep times steps of Adam of the networks that train/pytorch/speed.py
-// has for PyTorch. GNEISS_BENCH_THREADS sets the threads (default 1).
+// has for PyTorch. GNEISS_BENCH_THREADS sets the threads (default 1), and
+// GNEISS_BENCH_RECOMPUTE=1 recomputes activations.
 func BenchmarkStep(b *testing.B) {
 	threads := 1
 	if n, err := strconv.Atoi(os.Getenv("GNEISS_BENCH_THREADS")); err == nil {
@@ -46,6 +47,7 @@ func BenchmarkStep(b *testing.B) {
 		{"LSTM", nn.TextRNN{Kind: "LSTM", Vocab: 10000, Embedding: 128, Hidden: 256, Classes: 1}, func() (nn.Input, *tensor.Tensor) { return time(32, 100, 10000) }, 1},
 		{"RNN", nn.TextRNN{Vocab: 10000, Embedding: 128, Hidden: 128, Classes: 1}, func() (nn.Input, *tensor.Tensor) { return time(32, 100, 10000) }, 1},
 		{"BERT", nn.BERT{Transformer: nn.Transformer{Vocab: 10000, Max: 128, Dim: 256, Layers: 4, Heads: 4}, Classes: 2}, func() (nn.Input, *tensor.Tensor) { return time(8, 128, 10000) }, 2},
+		{"BERT12", nn.BERT{Transformer: nn.Transformer{Vocab: 10000, Max: 256, Dim: 256, Layers: 12, Heads: 4}, Classes: 2}, func() (nn.Input, *tensor.Tensor) { return time(8, 256, 10000) }, 2},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			in, x := c.in()
@@ -63,7 +65,11 @@ func BenchmarkStep(b *testing.B) {
 			} else {
 				batch["target"] = tensor.New(tensor.Int64, x.Dim(0))
 			}
-			tr, err := New(m, Config{Loss: loss, Optimizer: Adam{LR: 1e-4}, Threads: threads})
+			cfg := Config{Loss: loss, Optimizer: Adam{LR: 1e-4}, Threads: threads}
+			if os.Getenv("GNEISS_BENCH_RECOMPUTE") == "1" {
+				cfg.Recompute = &Recompute{Auto: true}
+			}
+			tr, err := New(m, cfg)
 			if err != nil {
 				b.Fatal(err)
 			}

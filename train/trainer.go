@@ -26,14 +26,16 @@ type Trainer struct {
 	state, next map[string]*tensor.Tensor
 	// sums of gradients, by name of parameter, and the storage for the next ones.
 	sums, nextSums map[string]*tensor.Tensor
+	tables         map[string]*table   // parameters that are updated by rows
 	stats          []string            // what the forward pass changes of the state
 	batches        int                 // in sums
 	step           int                 // updates so far
 	targets        []runtime.ValueInfo // inputs of the training graph that the model lacks
 	loss           *tensor.Tensor
-	results        []result // of the forward pass
-	at             position // in the data of Fit
-	fixedRate      float64  // while FindRate runs; else 0
+	results        []result    // of the forward pass
+	plain          *onnx.Model // with Config.Recompute: the training graph before it
+	at             position    // in the data of Fit
+	fixedRate      float64     // while FindRate runs; else 0
 	best           map[string]*tensor.Tensor
 	test           *runtime.Session // inference and the loss; nil until it is needed
 	scores         string           // the output of test that metrics get
@@ -184,17 +186,17 @@ func (t *Trainer) rate(step int) float64 {
 // update runs forward, backward and update as one graph.
 func (t *Trainer) update(ctx context.Context, in map[string]tensor.Value) error {
 	t.settings(in)
-	out := map[string]tensor.Value{lossName: t.loss}
-	for name, x := range t.next {
-		out[name+nextSuffix] = x
-	}
+	out := t.wants()
 	if err := t.apply.RunInto(ctx, in, out); err != nil {
 		return err
 	}
 	if l := t.lossValue(); math.IsNaN(l) || math.IsInf(l, 0) {
 		return t.notFinite(ctx, t.apply, in, l)
 	}
-	t.state, t.next = t.next, t.state
+	if err := t.writeRows(out); err != nil {
+		return err
+	}
+	t.swap()
 	t.step++
 	return nil
 }

@@ -227,7 +227,7 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	var sets [2]train.Dataset
 	fail := func(err error) (*train.Trainer, [2]train.Dataset, error) { return nil, sets, err }
 	cfg := train.Config{Freeze: c.Model.Freeze, Only: c.Model.Only, Target: c.Data.Target, ClipNorm: c.ClipNorm, ClipValue: c.ClipValue,
-		Accumulate: c.Accumulate, EMA: c.EMA, Seed: c.Seed, Threads: c.Threads}
+		Accumulate: c.Accumulate, EMA: c.EMA, Recompute: c.Recompute.Recompute, Seed: c.Seed, Threads: c.Threads}
 	var err error
 	if c.Loss.Name != "" {
 		if cfg.Loss, err = c.loss(); err != nil {

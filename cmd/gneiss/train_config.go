@@ -38,6 +38,7 @@ type trainConfig struct {
 	ClipValue   float64        `yaml:"clip_value"`
 	Accumulate  int            `yaml:"accumulate"`
 	EMA         float64        `yaml:"ema"`
+	Recompute   recompute      `yaml:"recompute"`
 	Threads     int            `yaml:"threads"`
 
 	qat   *qat                    // where QAT is asked for
@@ -108,6 +109,21 @@ func (p *partConfig) UnmarshalYAML(n *yaml.Node) error {
 		return fmt.Errorf("line %d: there is no name", n.Line)
 	}
 	p.node = n
+	return nil
+}
+
+// recompute is "auto", or a list of patterns of names of nodes.
+type recompute struct{ *train.Recompute }
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (r *recompute) UnmarshalYAML(n *yaml.Node) error {
+	r.Recompute = &train.Recompute{Auto: n.Kind == yaml.ScalarNode && n.Value == "auto"}
+	if r.Auto {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode || n.Decode(&r.Patterns) != nil || len(r.Patterns) == 0 {
+		return fmt.Errorf("line %d: recompute: want auto, or a list of patterns of names of nodes", n.Line)
+	}
 	return nil
 }
 

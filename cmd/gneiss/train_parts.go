@@ -82,6 +82,7 @@ func (c *trainConfig) optimizer() (train.Optimizer, error) {
 		Dampening   float64   `yaml:"dampening"`
 		Nesterov    bool      `yaml:"nesterov"`
 		Alpha       float64   `yaml:"alpha"`
+		Lazy        bool      `yaml:"lazy"`
 	}{LR: 0.001}
 	if err := p.settings("optimizer", &s); err != nil {
 		return nil, err
@@ -91,10 +92,10 @@ func (c *trainConfig) optimizer() (train.Optimizer, error) {
 	}
 	s.Betas = append(s.Betas, 0, 0)
 	all := map[string]train.Optimizer{
-		"sgd":     train.SGD{LR: s.LR, Momentum: s.Momentum, Dampening: s.Dampening, Nesterov: s.Nesterov, WeightDecay: s.WeightDecay},
-		"adam":    train.Adam{LR: s.LR, Beta1: s.Betas[0], Beta2: s.Betas[1], Epsilon: s.Epsilon, WeightDecay: s.WeightDecay},
-		"adamw":   train.AdamW{LR: s.LR, Beta1: s.Betas[0], Beta2: s.Betas[1], Epsilon: s.Epsilon, WeightDecay: s.WeightDecay},
-		"adagrad": train.Adagrad{LR: s.LR, Epsilon: s.Epsilon, WeightDecay: s.WeightDecay},
+		"sgd":     train.SGD{LR: s.LR, Momentum: s.Momentum, Dampening: s.Dampening, Nesterov: s.Nesterov, WeightDecay: s.WeightDecay, Lazy: s.Lazy},
+		"adam":    train.Adam{LR: s.LR, Beta1: s.Betas[0], Beta2: s.Betas[1], Epsilon: s.Epsilon, WeightDecay: s.WeightDecay, Lazy: s.Lazy},
+		"adamw":   train.AdamW{LR: s.LR, Beta1: s.Betas[0], Beta2: s.Betas[1], Epsilon: s.Epsilon, WeightDecay: s.WeightDecay, Lazy: s.Lazy},
+		"adagrad": train.Adagrad{LR: s.LR, Epsilon: s.Epsilon, WeightDecay: s.WeightDecay, Lazy: s.Lazy},
 		"rmsprop": train.RMSprop{LR: s.LR, Alpha: s.Alpha, Epsilon: s.Epsilon, Momentum: s.Momentum, WeightDecay: s.WeightDecay},
 		"lion":    train.Lion{LR: s.LR, Beta1: s.Betas[0], Beta2: s.Betas[1], WeightDecay: s.WeightDecay},
 		"lamb":    train.LAMB{LR: s.LR, Beta1: s.Betas[0], Beta2: s.Betas[1], Epsilon: s.Epsilon, WeightDecay: s.WeightDecay},
@@ -102,6 +103,9 @@ func (c *trainConfig) optimizer() (train.Optimizer, error) {
 	o, ok := all[p.Name]
 	if !ok {
 		return nil, fmt.Errorf("optimizer: there is no %q%s", p.Name, didYouMean(p.Name, namesOf(all)))
+	}
+	if l, ok := o.(train.Lazy); s.Lazy && !(ok && l.IsLazy()) {
+		return nil, fmt.Errorf("optimizer: lazy is for adam, adamw, adagrad and sgd, not %s", p.Name)
 	}
 	return o, nil
 }

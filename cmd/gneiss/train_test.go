@@ -98,7 +98,7 @@ output: DIR/tuned.onnx
 opset: 17
 `
 	write(tuned)
-	r = ok(t, "train", config, "--set", "optimizer.nesterov=true")
+	r = ok(t, "train", config, "--set", "optimizer.nesterov=true", "--set", "optimizer.lazy=true", "--set", "recompute=auto")
 	assert.Contains(t, r.out, "epoch 3/3")
 	assert.Contains(t, r.out, "opset 17")
 
@@ -117,6 +117,9 @@ opset: 17
 		"none/model.onnx: folder ":                                          strings.Replace(ringConfig, "DIR/model.onnx", "DIR/none/model.onnx", 1),
 		"no.npz":                                                            strings.Replace(ringConfig, "DIR/train.npz", "DIR/no.npz", 1),
 		"it is empty":                                                       "",
+		"recompute: want auto, or a list":                                   ringConfig + "recompute: always\n",
+		`pattern "layer9*" is no node's name`:                               ringConfig + "recompute: [\"layer9*\"]\n",
+		"lazy is for adam, adamw, adagrad and sgd, not lion":                strings.Replace(ringConfig, "{name: adam,", "{name: lion, lazy: true,", 1),
 	} {
 		write(text)
 		r := gneiss(t, "train", config)

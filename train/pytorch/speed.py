@@ -2,9 +2,14 @@
 """Times of training steps beside PyTorch on the same CPU.
 
   speed.py [--threads 1,2] [--rounds 3] [--seconds 1] [--models MLP,RNN] [--json FILE]
+  speed.py --memory [--threads 1] [--steps 4] [--models ResNet18,BERT12]
 
 Each round times steps of Adam (forward, backward, update) of the same networks in turn: Gneiss by `go test -bench
 BenchmarkStep ./train`, PyTorch in eager mode. The table has the medians of the rounds and their ratio.
+
+With --memory each side runs in a process of its own, and the table has its peak resident memory, and what is above that of the library
+alone (a process that does nothing; for PyTorch, after the import and a small step). "recompute" is Gneiss with Config.Recompute. Times
+of steps are from the same processes. Linux only.
 
 Needs: Go, pip install torch
 """
@@ -28,12 +33,12 @@ class Text(nn.Module):
 
 
 class Bert(nn.Module):
-    def __init__(self):
+    def __init__(self, layers=4, length=128):
         super().__init__()
-        self.tokens, self.positions = nn.Embedding(10000, 256), nn.Parameter(torch.randn(128, 256) * 0.02)
+        self.tokens, self.positions = nn.Embedding(10000, 256), nn.Parameter(torch.randn(length, 256) * 0.02)
         self.norm = nn.LayerNorm(256)
         layer = nn.TransformerEncoderLayer(256, 4, 1024, 0.0, "gelu", batch_first=True)
-        self.layers = nn.TransformerEncoder(layer, 4, enable_nested_tensor=False)
+        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
         self.pooler, self.classifier = nn.Linear(256, 256), nn.Linear(256, 2)
 
     def forward(self, x):
@@ -69,10 +74,11 @@ MODELS = {
     "LSTM": (lambda: Text(nn.LSTM, 256), lambda: ids(32, 100), 1),
     "RNN": (lambda: Text(nn.RNN, 128), lambda: ids(32, 100), 1),
     "BERT": (Bert, lambda: ids(8, 128), 2),
+    "BERT12": (lambda: Bert(12, 256), lambda: ids(8, 256), 2),
 }
 
 
-def pytorch(name, threads, seconds):
+def pytorch(name, threads, seconds, least=3):
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     build, data, classes = MODELS[name]
@@ -89,7 +95,7 @@ def pytorch(name, threads, seconds):
     for _ in range(3):
         step()
     times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 3:
+    while time.perf_counter() < end or len(times) < least:
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
@@ -105,18 +111,74 @@ def gneiss(binary, name, threads, seconds):
     return float(m[1]) / 1e9
 
 
+def peak(command, **env):
+    """Runs command in a process of its own; returns its output and peak resident memory in MB.
+
+    A process begins with the peak of the one it was forked from, so a small one is between this one and it.
+    """
+    p = subprocess.run([sys.executable, "-c", LAUNCHER, *command], cwd=os.path.join(ROOT, "train"), env={**os.environ, **env}, capture_output=True, text=True)
+    if p.returncode:
+        sys.exit(f"{command}: {p.stdout}{p.stderr}")
+    return p.stdout, int(p.stderr.split()[-1]) / 1024
+
+
+LAUNCHER = """
+import os, subprocess, sys
+p = subprocess.Popen(sys.argv[1:])
+_, status, usage = os.wait4(p.pid, 0)
+print(usage.ru_maxrss, file=sys.stderr)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def child(name, threads, steps):
+    """PyTorch's side of --memory: prints the time of a step, and the resident and the peak memory before and after in KB."""
+    torch.set_num_threads(threads)
+    layer = nn.Linear(8, 8)
+    layer(torch.randn(4, 8)).sum().backward()
+    torch.optim.Adam(layer.parameters()).step()
+    with open("/proc/self/clear_refs", "w") as f:
+        f.write("5")  # the peak, which importing has raised, begins anew
+    status = lambda key: int(re.search(key + r":\s*(\d+)", open("/proc/self/status").read())[1])
+    alone = status("VmRSS")
+    print(pytorch(name, threads, 0, steps), alone, status("VmHWM"))
+
+
+def memory(binary, models, threads, steps):
+    args = lambda name: [sys.executable, os.path.abspath(__file__), "--child", name, "--threads", str(threads), "--steps", str(steps)]
+    bench = lambda name: [binary, "-test.run=^$", f"-test.bench=^BenchmarkStep$/^{name}$", f"-test.benchtime={steps}x"]
+    _, empty = peak(bench("nothing"))
+    print(f"{'model':10} {'side':10} {'alone MB':>9} {'peak MB':>8} {'above MB':>9} {'step ms':>8} {'above/pytorch':>14}")
+    for name in models:
+        out, _ = peak(args(name))
+        seconds, alone, rss = map(float, out.split())
+        theirs = (rss - alone) / 1024
+        print(f"{name:10} {'pytorch':10} {alone / 1024:9.0f} {rss / 1024:8.0f} {theirs:9.0f} {seconds * 1e3:8.1f} {1:14.2f}", flush=True)
+        for side, again in (("gneiss", "0"), ("recompute", "1")):
+            out, rss = peak(bench(name), GNEISS_BENCH_THREADS=str(threads), GNEISS_BENCH_RECOMPUTE=again)
+            ms = float(re.search(r"(\d[\d.]*) ns/op", out)[1]) / 1e6
+            print(f"{name:10} {side:10} {empty:9.0f} {rss:8.0f} {rss - empty:9.0f} {ms:8.1f} {(rss - empty) / theirs:14.2f}", flush=True)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--threads", default="1,2")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--seconds", type=float, default=1)
-    p.add_argument("--models", default=",".join(MODELS))
+    p.add_argument("--models", default=",".join(m for m in MODELS if m != "BERT12"))
+    p.add_argument("--memory", action="store_true")
+    p.add_argument("--steps", type=int, default=4)
+    p.add_argument("--child", help=argparse.SUPPRESS)
     p.add_argument("--json")
     a = p.parse_args()
+    if a.child:
+        return child(a.child, int(a.threads), a.steps)
     rows = []
     with tempfile.TemporaryDirectory() as dir:
         binary = os.path.join(dir, "train.test")
         subprocess.run(["go", "test", "-c", "-o", binary, "./train"], cwd=ROOT, check=True)
+        if a.memory:
+            return memory(binary, a.models.split(","), int(a.threads.split(",")[0]), a.steps)
         print(f"{'model':10} {'threads':>7} {'gneiss ms':>10} {'pytorch ms':>10} {'ratio':>6}")
         for threads in map(int, a.threads.split(",")):
             for name in a.models.split(","):

@@ -33,9 +33,9 @@ func Pack[T Float](t *Table, w []T, m, c, group int, kernel []int) *Weights[T] {
 	return new(Packer[T]).Pack(par.P{}, t, w, m, c, group, kernel)
 }
 
-// Packer packs weights that change from run to run. What it returns is valid
-// until its next use: the memory is the same. The zero value is ready.
-type Packer[T Float] struct{ mem []T }
+// Packer packs weights that change from run to run, into what Memory gives: n
+// elements, whatever is in them. Nil: new memory.
+type Packer[T Float] struct{ Memory func(n int) []T }
 
 // Pack is the function of that name.
 func (k *Packer[T]) Pack(p par.P, t *Table, w []T, m, c, group int, kernel []int) *Weights[T] {
@@ -103,14 +103,10 @@ func (k *Packer[T]) pack(p par.P, m, c, group int, kernel, order []int, from sou
 	w := &Weights[T]{M: m, C: c, Group: group, Kernel: append([]int(nil), kernel...)}
 	taps, cg, mg := product(kernel), c/group, m/group
 	panels := w.panels()
-	if n := group * panels * taps * cg * Panel; n <= len(k.mem) {
-		w.data = k.mem[:n]
-		if mg%Panel != 0 {
-			clear(w.data)
-		}
-	} else {
+	if n := group * panels * taps * cg * Panel; k.Memory == nil {
 		w.data = aligned[T](n)
-		k.mem = w.data
+	} else if w.data = k.Memory(n); mg%Panel != 0 {
+		clear(w.data)
 	}
 	row := make([]int, taps) // where the rows of each tap begin
 	for t := range row {
