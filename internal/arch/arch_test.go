@@ -65,6 +65,7 @@ var rules = map[string]rule{
 	"cmd/...":              {words("..."), words("...")},
 	"examples/...":         {words(". tensor onnx"), nil},
 
+	"examples/chargpt":        {words(". tensor onnx internal/atomicfile train/..."), nil},
 	"examples/textclassifier": {words(". tensor onnx train/..."), nil},
 }
 
