@@ -67,6 +67,7 @@ var rules = map[string]rule{
 
 	"examples/chargpt":        {words(". tensor onnx internal/atomicfile train/..."), nil},
 	"examples/textclassifier": {words(". tensor onnx train/..."), nil},
+	"examples/vae":            {words(". data onnx tensor internal/atomicfile train/..."), nil},
 }
 
 // allowed reports whether one of the patterns names p.
