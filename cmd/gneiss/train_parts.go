@@ -269,6 +269,7 @@ func readyNames() []string { return namesOf(readyModels) }
 var activations = map[string]nn.Layer{
 	"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU, "silu": nn.SiLU, "mish": nn.Mish, "elu": nn.ELU, "selu": nn.SELU, "softplus": nn.Softplus,
 	"softmax": nn.Softmax, "flatten": nn.Flatten{}, "batch_norm": nn.BatchNorm{}, "layer_norm": nn.LayerNorm{}, "rms_norm": nn.RMSNorm{}, "global_avg_pool": nn.GlobalAvgPool,
+	"global_max_pool": nn.GlobalMaxPool,
 }
 
 // layers with one number, or a mapping of settings.
@@ -299,6 +300,29 @@ var sized = map[string]func(n *yaml.Node) (nn.Layer, error){
 		err := decodeSized(n, nil, &s)
 		return nn.Conv{Out: s.Out, Kernel: s.Kernel, Stride: s.Stride, Pad: s.Pad, Dilation: s.Dilation, Groups: s.Groups, NoBias: s.NoBias}, err
 	},
+	"conv_transpose": func(n *yaml.Node) (nn.Layer, error) {
+		var s struct {
+			Out, Kernel, Stride, Pad, Groups int
+			OutputPad                        int  `yaml:"output_pad"`
+			NoBias                           bool `yaml:"no_bias"`
+		}
+		err := decodeSized(n, nil, &s)
+		return nn.ConvTranspose{Out: s.Out, Kernel: s.Kernel, Stride: s.Stride, Pad: s.Pad, OutputPad: s.OutputPad, Groups: s.Groups, NoBias: s.NoBias}, err
+	},
+	"embedding_bag": func(n *yaml.Node) (nn.Layer, error) {
+		var s struct {
+			Num, Dim int
+			Mode     string
+			Pad      *int
+		}
+		err := decodeSized(n, nil, &s)
+		l := nn.EmbeddingBag{Num: s.Num, Dim: s.Dim, Mode: s.Mode}
+		if s.Pad != nil {
+			l.Padded, l.Pad = true, *s.Pad
+		}
+		return l, err
+	},
+	"adaptive_avg_pool": adaptivePool(true), "adaptive_max_pool": adaptivePool(false),
 	"max_pool": func(n *yaml.Node) (nn.Layer, error) {
 		var s struct{ Kernel, Stride, Pad int }
 		err := decodeSized(n, &s.Kernel, &s)
@@ -330,6 +354,14 @@ var sized = map[string]func(n *yaml.Node) (nn.Layer, error){
 		err := decodeSized(n, nil, &s)
 		return nn.TransformerLayer{Heads: s.Heads, Hidden: s.Hidden, Causal: s.Causal, Dropout: s.Dropout, NormFirst: s.NormFirst}, err
 	},
+}
+
+func adaptivePool(mean bool) func(n *yaml.Node) (nn.Layer, error) {
+	return func(n *yaml.Node) (nn.Layer, error) {
+		var out int
+		err := n.Decode(&out)
+		return nn.AdaptivePool{Out: out, Mean: mean}, err
+	}
 }
 
 func recurrentLayer(kind string) func(n *yaml.Node) (nn.Layer, error) {

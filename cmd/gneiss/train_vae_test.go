@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/train/nn"
 )
 
 const vaeConfig = `
@@ -59,5 +61,23 @@ func TestTrainVAE(t *testing.T) {
 		r := gneiss(t, "train", config)
 		require.Equal(t, exitFailed, r.code, want)
 		require.Contains(t, r.err, want)
+	}
+}
+
+// Entries of model.layers make the layers that they name.
+func TestLayerOf(t *testing.T) {
+	for text, want := range map[string]nn.Layer{
+		"global_max_pool":                                      nn.GlobalMaxPool,
+		"{adaptive_avg_pool: 2}":                               nn.AdaptivePool{Out: 2, Mean: true},
+		"{adaptive_max_pool: 3}":                               nn.AdaptivePool{Out: 3},
+		"{embedding_bag: {num: 9, dim: 4}}":                    nn.EmbeddingBag{Num: 9, Dim: 4},
+		"{embedding_bag: {num: 9, dim: 4, mode: max, pad: 0}}": nn.EmbeddingBag{Num: 9, Dim: 4, Mode: "max", Padded: true},
+		"{conv_transpose: {out: 8, kernel: 4, stride: 2, pad: 1, output_pad: 1}}": nn.ConvTranspose{Out: 8, Kernel: 4, Stride: 2, Pad: 1, OutputPad: 1},
+	} {
+		var doc yaml.Node
+		require.NoError(t, yaml.Unmarshal([]byte(text), &doc))
+		l, err := layerOf(doc.Content[0])
+		require.NoError(t, err, text)
+		require.Equal(t, want, l, text)
 	}
 }

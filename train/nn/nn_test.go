@@ -126,6 +126,16 @@ func TestBuildErrors(t *testing.T) {
 		"in 3 heads":                  MultiHeadAttention{Heads: 3},
 		`two parameters "net.weight"`: Func(func(s *Scope, x *onnx.Value) *onnx.Value { return LayerNorm{}.Forward(s, LayerNorm{}.Forward(s, x)) }),
 		"Dropout.P is 1":              Dropout{1},
+		`Mode is "sums"`:              EmbeddingBag{Num: 2, Dim: 2, Mode: "sums"},
+		"takes no weights": Func(func(s *Scope, x *onnx.Value) *onnx.Value {
+			return EmbeddingBag{Num: 2, Dim: 2, Weights: x}.Forward(s, x)
+		}),
+		"EmbeddingBag of float32":    EmbeddingBag{Num: 2, Dim: 2},
+		"VAE with a code of 2 of":    Func(func(s *Scope, x *onnx.Value) *onnx.Value { VAE{Code: 2}.Apply(s, x); return nil }),
+		"AdaptivePool to 3":          AdaptivePool{Out: 3},
+		"Pool with kernel 2, stride": Pool{Kernel: 2, Mean: true, Norm: 2},
+		"want an even size":          MultiHeadAttention{Heads: 8, Rotary: &Rotary{Max: 8}},
+		"Rotary for 0 positions":     MultiHeadAttention{Heads: 2, Rotary: &Rotary{}},
 	} {
 		_, err := Build(1, []Input{Floats("x", 4, 8, 8)}, func(s *Scope, x []*onnx.Value) []Output { return []Output{{"y", s.Apply("net", l, x[0])}} })
 		require.ErrorContains(t, err, want)
