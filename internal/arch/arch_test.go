@@ -66,6 +66,7 @@ var rules = map[string]rule{
 	"examples/...":         {words(". tensor onnx"), nil},
 
 	"examples/chargpt":        {words(". tensor onnx internal/atomicfile train/..."), nil},
+	"examples/dlrm":           {words("onnx tensor train/..."), nil},
 	"examples/textclassifier": {words(". tensor onnx train/..."), nil},
 	"examples/vae":            {words(". data onnx tensor internal/atomicfile train/..."), nil},
 }
