@@ -68,15 +68,18 @@ func (l Rotary) build(s *Scope, x *onnx.Value, size, heads int) func(q *onnx.Val
 			cos[p*half+i], sin[p*half+i] = float32(x), float32(y)
 		}
 	}
-	table := func(v []float32) *onnx.Value {
-		return s.Op("Constant", onnx.NewAttrs("value", tensor.Of(v, l.Max, half)))
+	time := s.Op("Shape", onnx.NewAttrs("start", 1, "end", 2), x)
+	table := func(v []float32) *onnx.Value { // [time, 1, half]
+		t := s.Op("Constant", onnx.NewAttrs("value", tensor.Of(v, l.Max, 1, half)))
+		return s.Op("Slice", nil, t, s.Ints(0), time, s.Ints(0))
 	}
 	cosines, sines := table(cos), table(sin)
-	shape := s.Op("Shape", onnx.NewAttrs("end", 2), x)
-	time := s.Op("Gather", nil, shape, s.Const(tensor.Scalar(int64(1))))
-	at := s.Op("Range", nil, s.Const(tensor.Scalar(int64(0))), time, s.Const(tensor.Scalar(int64(1))))
-	at = s.Op("Expand", nil, at, shape)
 	return func(q *onnx.Value) *onnx.Value {
-		return s.Op("RotaryEmbedding", onnx.NewAttrs("num_heads", heads), q, cosines, sines, at)
+		parts := s.Ops("", "Split", onnx.NewAttrs("axis", -1, "num_outputs", 2), 2, s.Op("Reshape", nil, q, s.Ints(0, 0, heads, size)))
+		a, b := parts[0], parts[1]
+		y := s.Op("Concat", onnx.NewAttrs("axis", -1),
+			s.Op("Sub", nil, s.Op("Mul", nil, a, cosines), s.Op("Mul", nil, b, sines)),
+			s.Op("Add", nil, s.Op("Mul", nil, b, cosines), s.Op("Mul", nil, a, sines)))
+		return s.Op("Reshape", nil, y, s.Ints(0, 0, heads*size))
 	}
 }
