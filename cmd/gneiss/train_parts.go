@@ -344,15 +344,25 @@ var sized = map[string]func(n *yaml.Node) (nn.Layer, error){
 		err := n.Decode(&most)
 		return nn.Positions{Max: most}, err
 	},
+	"sinusoids": func(n *yaml.Node) (nn.Layer, error) {
+		var most int
+		err := n.Decode(&most)
+		return nn.Sinusoids{Max: most}, err
+	},
 	"transformer": func(n *yaml.Node) (nn.Layer, error) {
 		var s struct {
 			Heads, Hidden int
 			Causal        bool
 			Dropout       float64
 			NormFirst     bool `yaml:"norm_first"`
+			Rotary        int  // positions
 		}
 		err := decodeSized(n, nil, &s)
-		return nn.TransformerLayer{Heads: s.Heads, Hidden: s.Hidden, Causal: s.Causal, Dropout: s.Dropout, NormFirst: s.NormFirst}, err
+		l := nn.TransformerLayer{Heads: s.Heads, Hidden: s.Hidden, Causal: s.Causal, Dropout: s.Dropout, NormFirst: s.NormFirst}
+		if s.Rotary > 0 {
+			l.Rotary = &nn.Rotary{Max: s.Rotary}
+		}
+		return l, err
 	},
 }
 

@@ -67,11 +67,13 @@ func TestTrainVAE(t *testing.T) {
 // Entries of model.layers make the layers that they name.
 func TestLayerOf(t *testing.T) {
 	for text, want := range map[string]nn.Layer{
-		"global_max_pool":                                      nn.GlobalMaxPool,
-		"{adaptive_avg_pool: 2}":                               nn.AdaptivePool{Out: 2, Mean: true},
-		"{adaptive_max_pool: 3}":                               nn.AdaptivePool{Out: 3},
-		"{embedding_bag: {num: 9, dim: 4}}":                    nn.EmbeddingBag{Num: 9, Dim: 4},
-		"{embedding_bag: {num: 9, dim: 4, mode: max, pad: 0}}": nn.EmbeddingBag{Num: 9, Dim: 4, Mode: "max", Padded: true},
+		"global_max_pool": nn.GlobalMaxPool,
+		"{sinusoids: 9}":  nn.Sinusoids{Max: 9},
+		"{transformer: {heads: 2, hidden: 8, rotary: 9}}":                         nn.TransformerLayer{Heads: 2, Hidden: 8, Rotary: &nn.Rotary{Max: 9}},
+		"{adaptive_avg_pool: 2}":                                                  nn.AdaptivePool{Out: 2, Mean: true},
+		"{adaptive_max_pool: 3}":                                                  nn.AdaptivePool{Out: 3},
+		"{embedding_bag: {num: 9, dim: 4}}":                                       nn.EmbeddingBag{Num: 9, Dim: 4},
+		"{embedding_bag: {num: 9, dim: 4, mode: max, pad: 0}}":                    nn.EmbeddingBag{Num: 9, Dim: 4, Mode: "max", Padded: true},
 		"{conv_transpose: {out: 8, kernel: 4, stride: 2, pad: 1, output_pad: 1}}": nn.ConvTranspose{Out: 8, Kernel: 4, Stride: 2, Pad: 1, OutputPad: 1},
 	} {
 		var doc yaml.Node
