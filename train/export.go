@@ -23,8 +23,12 @@ type ExportOptions struct {
 	FoldBatchNorm bool
 	// Metadata is added to the model's metadata: classes, metrics, configuration.
 	Metadata []onnx.Prop
+	// From and To name values between which a part of the model is exported, such as the code
+	// and the output of an autoencoder: inputs and outputs of what is written. To
+	// nil: the whole model.
+	From, To []string
 	// Inputs are samples to compare the written model with the trained one on, in
-	// this runtime. Nil: no comparison.
+	// this runtime: values of From where it is given. Nil: no comparison.
 	Inputs map[string]*tensor.Tensor
 }
 
@@ -35,16 +39,34 @@ const defaultOpset = 20
 // Dropout, in the opset asked for, checked against the standard, and compared
 // with what t computes where samples are given.
 func (t *Trainer) Export(ctx context.Context, o ExportOptions) (*onnx.Model, error) {
-	m, err := export(t.Model(), o)
+	m, err := t.exported(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("train: export: %w", err)
 	}
-	if o.Inputs != nil {
-		if err := t.compare(ctx, m, o.Inputs); err != nil {
-			return nil, fmt.Errorf("train: export: %w", err)
-		}
-	}
 	return m, nil
+}
+
+func (t *Trainer) exported(ctx context.Context, o ExportOptions) (*onnx.Model, error) {
+	m := t.Model()
+	want := map[string]*tensor.Tensor{}
+	var err error
+	if o.To != nil {
+		if m, err = onnx.Extract(m, o.From, o.To); err != nil {
+			return nil, err
+		}
+		if o.Inputs != nil {
+			want, err = t.outputsOf(ctx, m.Clone(), o.Inputs)
+		}
+	} else if o.Inputs != nil {
+		want, err = t.Evaluate(ctx, o.Inputs)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if m, err = export(m, o); err != nil || o.Inputs == nil {
+		return m, err
+	}
+	return m, t.compare(ctx, m, o.Inputs, want)
 }
 
 func export(m *onnx.Model, o ExportOptions) (*onnx.Model, error) {
@@ -52,6 +74,7 @@ func export(m *onnx.Model, o ExportOptions) (*onnx.Model, error) {
 	if o.Opset != 0 && (o.Opset < 13 || o.Opset > newest) {
 		return nil, fmt.Errorf("opset %d: want 13 to %d", o.Opset, newest)
 	}
+	dropTrainingNoise(m.Graph)
 	if err := tidy(m, o.FoldBatchNorm); err != nil {
 		return nil, err
 	}
@@ -189,15 +212,11 @@ func elementsOf(v *onnx.Value, depth int) []int64 {
 	return []int64{0}
 }
 
-// compare runs m and the trained model on the same inputs.
-func (t *Trainer) compare(ctx context.Context, m *onnx.Model, inputs map[string]*tensor.Tensor) error {
-	want, err := t.Evaluate(ctx, inputs)
-	if err != nil {
-		return err
-	}
+// outputsOf runs m on those of inputs that it has.
+func (t *Trainer) outputsOf(ctx context.Context, m *onnx.Model, inputs map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error) {
 	s, err := runtime.New(m, runtime.Options{Threads: t.cfg.Threads})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer s.Close()
 	in := map[string]tensor.Value{}
@@ -206,13 +225,22 @@ func (t *Trainer) compare(ctx context.Context, m *onnx.Model, inputs map[string]
 			in[p.Name] = x
 		}
 	}
-	got, err := s.Run(ctx, in)
+	res, err := s.Run(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return tensors(res)
+}
+
+// compare runs m on inputs and holds its outputs against want.
+func (t *Trainer) compare(ctx context.Context, m *onnx.Model, inputs, want map[string]*tensor.Tensor) error {
+	got, err := t.outputsOf(ctx, m, inputs)
 	if err != nil {
 		return err
 	}
 	for name, w := range want {
-		g, ok := got[name].(*tensor.Tensor)
-		if !ok || !slices.Equal(g.Shape(), w.Shape()) {
+		g := got[name]
+		if g == nil || !slices.Equal(g.Shape(), w.Shape()) {
 			return fmt.Errorf("output %q is %v, it was %v in training", name, got[name], w)
 		}
 		if d := distance(g, w); !(d <= 1e-4) {

@@ -129,18 +129,53 @@ func (l CrossEntropy) Build(o *Objective) *onnx.Value {
 	if l.LabelSmoothing == 0 {
 		return loss
 	}
-	if l.Weights != nil {
-		o.Fail(fmt.Errorf("label smoothing with weights of classes is not supported"))
-		return nil
-	}
 	logs := o.Op("LogSoftmax", nil, y)
+	if l.Weights != nil {
+		logs = o.mul(logs, o.Const(floatsAs(o.DTypeOf(y), l.Weights)))
+	}
 	each := o.Op("ReduceMean", onnx.NewAttrs("keepdims", 0), logs, o.Ints(-1))
-	even := o.Mean(each)
-	if l.Ignore {
-		counts := o.Op("Cast", onnx.NewAttrs("to", int(o.DTypeOf(y))), o.Op("Not", nil, o.Op("Equal", nil, target, o.Const(tensor.Scalar(int64(l.IgnoreIndex))))))
-		even = o.Op("Div", nil, sumAll(o, o.mul(each, counts)), sumAll(o, counts))
+	counts := l.counts(o, target, o.DTypeOf(y))
+	var even *onnx.Value
+	if counts == nil {
+		even = o.Mean(each)
+	} else {
+		if l.Ignore {
+			each = o.mul(each, o.counted(target, l.IgnoreIndex, o.DTypeOf(y)))
+		}
+		even = o.Op("Div", nil, sumAll(o, each), sumAll(o, counts))
 	}
 	return o.sub(o.mul(loss, o.Scalar(1-l.LabelSmoothing)), o.mul(even, o.Scalar(l.LabelSmoothing)))
+}
+
+// counts returns how much each target counts, nil if all count the same.
+func (l CrossEntropy) counts(o *Objective, target *onnx.Value, d tensor.DType) *onnx.Value {
+	if l.Weights == nil && !l.Ignore {
+		return nil
+	}
+	var w *onnx.Value
+	if l.Ignore {
+		w = o.counted(target, l.IgnoreIndex, d)
+	}
+	if l.Weights == nil {
+		return w
+	}
+	if l.Ignore { // what is ignored may be no class
+		target = o.Op("Where", nil, o.isIndex(target, l.IgnoreIndex), o.Const(tensor.Scalar(int64(0))), target)
+	}
+	each := o.Op("Gather", nil, o.Const(floatsAs(d, l.Weights)), target)
+	if w != nil {
+		each = o.mul(each, w)
+	}
+	return each
+}
+
+func (o *Objective) isIndex(target *onnx.Value, index int) *onnx.Value {
+	return o.Op("Equal", nil, target, o.Const(tensor.Scalar(int64(index))))
+}
+
+// counted returns 1 for targets other than ignore, else 0.
+func (o *Objective) counted(target *onnx.Value, ignore int, d tensor.DType) *onnx.Value {
+	return o.Op("Cast", onnx.NewAttrs("to", int(d)), o.Op("Not", nil, o.isIndex(target, ignore)))
 }
 
 // DTypeOf returns the element type of v.
@@ -192,6 +227,9 @@ func (l NLL) Build(o *Objective) *onnx.Value {
 // of the output's type and shape: (1-y)·x + (1 + (PosWeight-1)·y)·softplus(-x).
 type BCEWithLogits struct {
 	PosWeight float64 // of positive targets. 0: 1
+	// PosWeights are those of each class, along the output's last dimension, in the place of
+	// PosWeight. nil: PosWeight for all.
+	PosWeights []float32
 }
 
 // Build adds the loss.
@@ -199,8 +237,19 @@ func (l BCEWithLogits) Build(o *Objective) *onnx.Value {
 	x := o.Outputs[0]
 	y := o.Target(x.Type)
 	soft := o.Op("Softplus", nil, o.Op("Neg", nil, x))
-	if l.PosWeight != 0 && l.PosWeight != 1 {
-		soft = o.mul(soft, o.add(o.Scalar(1), o.mul(y, o.Scalar(l.PosWeight-1))))
+	var more *onnx.Value // than 1 for positive targets
+	switch {
+	case l.PosWeights != nil:
+		if k := len(x.Type.Dims); k == 0 || x.Type.Dims[k-1].Known() && !x.Type.Dims[k-1].Is(len(l.PosWeights)) {
+			o.Fail(fmt.Errorf("%d weights of positive targets for the classes of %v", len(l.PosWeights), x.Type))
+			return nil
+		}
+		more = o.sub(o.Const(floatsAs(o.DTypeOf(x), l.PosWeights)), o.Scalar(1))
+	case l.PosWeight != 0 && l.PosWeight != 1:
+		more = o.Scalar(l.PosWeight - 1)
+	}
+	if more != nil {
+		soft = o.mul(soft, o.add(o.Scalar(1), o.mul(y, more)))
 	}
 	return o.Mean(o.add(o.mul(o.sub(o.Scalar(1), y), x), soft))
 }
@@ -257,9 +306,7 @@ func (KLDiv) Build(o *Objective) *onnx.Value {
 	x := o.Outputs[0]
 	y := o.Target(x.Type)
 	logs := o.Op("Log", nil, o.Op("Max", nil, y, o.Scalar(1e-30))) // y·log y is 0 at 0
-	first := o.Op("Shape", onnx.NewAttrs("end", 1), x)
-	n := o.Op("Squeeze", nil, o.Op("Cast", onnx.NewAttrs("to", int(x.Type.DType)), first))
-	return o.Op("Div", nil, sumAll(o, o.mul(y, o.sub(logs, x))), n)
+	return o.Op("Div", nil, sumAll(o, o.mul(y, o.sub(logs, x))), o.batch(x))
 }
 
 // Focal is the focal loss of binary logits x and targets y in [0, 1]: the cross
@@ -277,7 +324,7 @@ func (l Focal) Build(o *Objective) *onnx.Value {
 	}
 	x := o.Outputs[0]
 	y := o.Target(x.Type)
-	ce := o.add(o.mul(o.sub(o.Scalar(1), y), x), o.Op("Softplus", nil, o.Op("Neg", nil, x)))
+	ce := o.binaryCrossEntropy(x, y)
 	// 1-p = y·σ(-x) + (1-y)·σ(x)
 	miss := o.add(o.mul(y, o.Op("Sigmoid", nil, o.Op("Neg", nil, x))), o.mul(o.sub(o.Scalar(1), y), o.Op("Sigmoid", nil, x)))
 	loss := o.mul(ce, o.Op("Pow", nil, miss, o.Scalar(l.Gamma)))

@@ -204,3 +204,28 @@ func TestSchedules(t *testing.T) {
 	near([]float64{1, 0.55, 0.1}, at(Cosine{Min: 0.1}, 0, 50, 100))
 	near([]float64{1.0 / 25, 1, 1.0 / 25e4}, at(OneCycle{}, 0, 30, 100))
 }
+
+// As PyTorch has it: torch.nn.functional.cross_entropy(x, y, weight=[0.5, 1, 2], label_smoothing=0.1,
+// ignore_index=…): the smoothing is over weighted classes, and all is divided by the weights of the targets.
+func TestClassWeights(t *testing.T) {
+	logits := tensor.Of([]float64{0.5, -1, 2, 1, 0, -0.5, -2, 0.25, 1, 0.75, 0.1, -1.5}, 4, 3)
+	w := []float32{0.5, 1, 2}
+	for want, l := range map[float64]CrossEntropy{
+		1.337991959234: {},
+		1.330222226916: {LabelSmoothing: 0.1},
+		1.383949320742: {LabelSmoothing: 0.1, Ignore: true, IgnoreIndex: -100},
+	} {
+		target := tensor.Of([]int64{2, 0, 1, 2}, 4)
+		if l.Ignore {
+			target = tensor.Of([]int64{2, -100, 1, 2}, 4)
+		}
+		l.Weights = w
+		require.InDelta(t, want, lossOf(t, l, target, logits), 1e-9)
+	}
+	y := tensor.Of([]float64{0, 1, 0.5, 1, 0, 1, 1, 1, 0, 0, 0, 1}, 4, 3)
+	require.InDelta(t, 1.665860879282, lossOf(t, BCEWithLogits{PosWeights: []float32{0.5, 1, 4}}, y, logits), 1e-9)
+	o := &Objective{Builder: ops.NewBuilder(onnx.NewGraph("g", map[string]int{"": 20})), target: "t", inputs: map[string]*onnx.Value{}}
+	o.Outputs = []*onnx.Value{o.G.AddInput("x", onnx.TypeOf(logits))}
+	BCEWithLogits{PosWeights: []float32{1, 2}}.Build(o)
+	require.ErrorContains(t, o.Err(), "2 weights of positive targets")
+}

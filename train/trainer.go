@@ -283,11 +283,20 @@ func (t *Trainer) Evaluate(ctx context.Context, inputs map[string]*tensor.Tensor
 	if err != nil {
 		return nil, err
 	}
+	out, err := tensors(res)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return out, nil
+}
+
+// tensors returns the outputs of a run, which must be tensors.
+func tensors(res map[string]tensor.Value) (map[string]*tensor.Tensor, error) {
 	out := make(map[string]*tensor.Tensor, len(res))
 	for name, v := range res {
 		x, ok := v.(*tensor.Tensor)
 		if !ok {
-			return nil, fmt.Errorf("train: output %q is a %v, want a tensor", name, v)
+			return nil, fmt.Errorf("output %q is a %v, want a tensor", name, v)
 		}
 		out[name] = x
 	}

@@ -188,16 +188,30 @@ func (c *trainConfig) write(cmd *cobra.Command, tr *train.Trainer, samples train
 	if err != nil {
 		return err
 	}
-	if err := onnx.Save(m, c.Output, onnx.SaveOptions{}); err != nil {
+	if err := tellSaved(cmd, m, c.Output, asJSON); err != nil {
 		return err
 	}
-	if !asJSON {
-		st, err := os.Stat(c.Output)
-		if err != nil {
+	for _, p := range c.parts {
+		if m, err = tr.Export(cmd.Context(), train.ExportOptions{Opset: c.Opset, From: p.from, To: p.to}); err != nil {
+			return fmt.Errorf("%s: %w", p.path, err)
+		}
+		if err := tellSaved(cmd, m, p.path, asJSON); err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s: opset %d, %s\n", c.Output, m.Opsets[""], bytesText(st.Size()))
 	}
+	return nil
+}
+
+// tellSaved writes m, and says so unless asJSON.
+func tellSaved(cmd *cobra.Command, m *onnx.Model, path string, asJSON bool) error {
+	if err := onnx.Save(m, path, onnx.SaveOptions{}); err != nil || asJSON {
+		return err
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: opset %d, %s\n", path, m.Opsets[""], bytesText(st.Size()))
 	return nil
 }
 
@@ -316,7 +330,7 @@ func (c *trainConfig) model(ctx context.Context, cfg *train.Config) (*onnx.Model
 			return nil, fmt.Errorf("%s: %q: %w", c.Data.Train, name, err)
 		}
 	}
-	return c.build(samples, inputs)
+	return c.build(samples, inputs, cfg)
 }
 
 // sets reads the data sets of training and validation; the latter may be nil.

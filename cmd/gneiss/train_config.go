@@ -43,6 +43,13 @@ type trainConfig struct {
 
 	qat   *qat                    // where QAT is asked for
 	files map[string]train.Arrays // that were read
+	parts []modelPart             // that are written besides the model
+}
+
+// modelPart is what lies between values of the model, for a file of its own.
+type modelPart struct {
+	path     string
+	from, to []string
 }
 
 type modelConfig struct {

@@ -48,6 +48,9 @@ func (c *trainConfig) loss() (train.Loss, error) {
 		Gamma       float64   `yaml:"gamma"`
 		Alpha       float64   `yaml:"alpha"`
 		Margin      float64   `yaml:"margin"`
+		Beta        float64   `yaml:"beta"`
+		Lost        string    `yaml:"reconstruction"`
+		PosWeights  []float32 `yaml:"pos_weights"`
 	}
 	if err := p.settings("loss", &s); err != nil {
 		return nil, err
@@ -59,9 +62,13 @@ func (c *trainConfig) loss() (train.Loss, error) {
 	all := map[string]train.Loss{
 		"cross_entropy":   train.CrossEntropy{Axis: s.Axis, LabelSmoothing: s.Smoothing, IgnoreIndex: ignore, Ignore: s.IgnoreIndex != nil, Weights: s.Weights},
 		"nll":             train.NLL{Axis: s.Axis, IgnoreIndex: ignore, Ignore: s.IgnoreIndex != nil, Weights: s.Weights},
-		"bce_with_logits": train.BCEWithLogits{PosWeight: s.PosWeight},
+		"bce_with_logits": train.BCEWithLogits{PosWeight: s.PosWeight, PosWeights: s.PosWeights},
+		"vae":             train.VAE{Beta: s.Beta, Real: s.Lost == "mse"},
 		"mse":             train.MSE{}, "mae": train.MAE{}, "hinge": train.Hinge{}, "kl_div": train.KLDiv{},
 		"huber": train.Huber{Delta: s.Delta}, "focal": train.Focal{Gamma: s.Gamma, Alpha: s.Alpha}, "triplet": train.Triplet{Margin: s.Margin},
+	}
+	if s.Lost != "" && s.Lost != "bce" && s.Lost != "mse" {
+		return nil, fmt.Errorf("loss: reconstruction is %q, want bce or mse", s.Lost)
 	}
 	l, ok := all[p.Name]
 	if !ok {
@@ -143,8 +150,11 @@ func (c *trainConfig) schedule() (train.Schedule, error) {
 	return v, nil
 }
 
-// ready is a ready model with its settings.
-type ready interface{ layer() nn.Layer }
+// ready is a ready model with its settings: a layered or a *readyVAE.
+type ready any
+
+// layered is a ready model of one output.
+type layered interface{ layer() nn.Layer }
 
 type (
 	readyText struct {
@@ -186,6 +196,11 @@ type (
 		Hidden []int
 		Code   int
 	}
+	readyVAE struct {
+		Hidden           []int
+		Code             int
+		Encoder, Decoder string // files for these parts of the model
+	}
 )
 
 func (m *readyText) layer() nn.Layer {
@@ -217,13 +232,39 @@ func (m *readyAutoencoder) layer() nn.Layer {
 	return nn.Autoencoder{Hidden: m.Hidden, Code: m.Code}
 }
 
+// prepare names the outputs that the loss is for and the parts to write, and returns
+// the network's outputs for x.
+func (m *readyVAE) prepare(c *trainConfig, cfg *train.Config, input string) (func(s *nn.Scope, x *onnx.Value) []nn.Output, error) {
+	l, ok := cfg.Loss.(train.VAE)
+	if !ok {
+		return nil, fmt.Errorf("model vae: the loss is %q, want vae", c.Loss.Name)
+	}
+	cfg.Outputs = []string{nn.VAELogits, nn.VAEMean, nn.VAELogVariance}
+	if l.Real {
+		cfg.Outputs[0] = nn.VAEOutput
+	}
+	for _, p := range []modelPart{
+		{m.Encoder, []string{input}, []string{nn.VAEMean, nn.VAELogVariance}},
+		{m.Decoder, []string{nn.VAECode}, []string{nn.VAEOutput}},
+	} {
+		if p.path == "" {
+			continue
+		}
+		if err := checkOutput("model", p.path); err != nil {
+			return nil, err
+		}
+		c.parts = append(c.parts, p)
+	}
+	return nn.VAE{Hidden: m.Hidden, Code: m.Code, Real: l.Real}.Apply, nil
+}
+
 // readyModels make ready models of their names, for settings to be read into.
 var readyModels = map[string]func() ready{
 	"text-rnn": func() ready { return &readyText{kind: "RNN"} }, "text-gru": func() ready { return &readyText{kind: "GRU"} },
 	"text-lstm": func() ready { return &readyText{kind: "LSTM"} },
 	"mlp":       func() ready { return &readyMLP{} }, "cnn": func() ready { return &readyCNN{} }, "resnet": func() ready { return &readyResNet{} },
 	"bert": func() ready { return &readyBERT{} }, "gpt": func() ready { return &readyGPT{} }, "vit": func() ready { return &readyViT{} },
-	"autoencoder": func() ready { return &readyAutoencoder{} },
+	"autoencoder": func() ready { return &readyAutoencoder{} }, "vae": func() ready { return &readyVAE{} },
 }
 
 func readyNames() []string { return namesOf(readyModels) }
@@ -232,6 +273,7 @@ func readyNames() []string { return namesOf(readyModels) }
 var activations = map[string]nn.Layer{
 	"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU, "silu": nn.SiLU, "mish": nn.Mish, "elu": nn.ELU, "selu": nn.SELU, "softplus": nn.Softplus,
 	"softmax": nn.Softmax, "flatten": nn.Flatten{}, "batch_norm": nn.BatchNorm{}, "layer_norm": nn.LayerNorm{}, "rms_norm": nn.RMSNorm{}, "global_avg_pool": nn.GlobalAvgPool,
+	"global_max_pool": nn.GlobalMaxPool,
 }
 
 // layers with one number, or a mapping of settings.
@@ -262,6 +304,29 @@ var sized = map[string]func(n *yaml.Node) (nn.Layer, error){
 		err := decodeSized(n, nil, &s)
 		return nn.Conv{Out: s.Out, Kernel: s.Kernel, Stride: s.Stride, Pad: s.Pad, Dilation: s.Dilation, Groups: s.Groups, NoBias: s.NoBias}, err
 	},
+	"conv_transpose": func(n *yaml.Node) (nn.Layer, error) {
+		var s struct {
+			Out, Kernel, Stride, Pad, Groups int
+			OutputPad                        int  `yaml:"output_pad"`
+			NoBias                           bool `yaml:"no_bias"`
+		}
+		err := decodeSized(n, nil, &s)
+		return nn.ConvTranspose{Out: s.Out, Kernel: s.Kernel, Stride: s.Stride, Pad: s.Pad, OutputPad: s.OutputPad, Groups: s.Groups, NoBias: s.NoBias}, err
+	},
+	"embedding_bag": func(n *yaml.Node) (nn.Layer, error) {
+		var s struct {
+			Num, Dim int
+			Mode     string
+			Pad      *int
+		}
+		err := decodeSized(n, nil, &s)
+		l := nn.EmbeddingBag{Num: s.Num, Dim: s.Dim, Mode: s.Mode}
+		if s.Pad != nil {
+			l.Padded, l.Pad = true, *s.Pad
+		}
+		return l, err
+	},
+	"adaptive_avg_pool": adaptivePool(true), "adaptive_max_pool": adaptivePool(false),
 	"max_pool": func(n *yaml.Node) (nn.Layer, error) {
 		var s struct{ Kernel, Stride, Pad int }
 		err := decodeSized(n, &s.Kernel, &s)
@@ -283,16 +348,34 @@ var sized = map[string]func(n *yaml.Node) (nn.Layer, error){
 		err := n.Decode(&most)
 		return nn.Positions{Max: most}, err
 	},
+	"sinusoids": func(n *yaml.Node) (nn.Layer, error) {
+		var most int
+		err := n.Decode(&most)
+		return nn.Sinusoids{Max: most}, err
+	},
 	"transformer": func(n *yaml.Node) (nn.Layer, error) {
 		var s struct {
 			Heads, Hidden int
 			Causal        bool
 			Dropout       float64
 			NormFirst     bool `yaml:"norm_first"`
+			Rotary        int  // positions
 		}
 		err := decodeSized(n, nil, &s)
-		return nn.TransformerLayer{Heads: s.Heads, Hidden: s.Hidden, Causal: s.Causal, Dropout: s.Dropout, NormFirst: s.NormFirst}, err
+		l := nn.TransformerLayer{Heads: s.Heads, Hidden: s.Hidden, Causal: s.Causal, Dropout: s.Dropout, NormFirst: s.NormFirst}
+		if s.Rotary > 0 {
+			l.Rotary = &nn.Rotary{Max: s.Rotary}
+		}
+		return l, err
 	},
+}
+
+func adaptivePool(mean bool) func(n *yaml.Node) (nn.Layer, error) {
+	return func(n *yaml.Node) (nn.Layer, error) {
+		var out int
+		err := n.Decode(&out)
+		return nn.AdaptivePool{Out: out, Mean: mean}, err
+	}
 }
 
 func recurrentLayer(kind string) func(n *yaml.Node) (nn.Layer, error) {
@@ -343,8 +426,12 @@ func layerOf(n *yaml.Node) (nn.Layer, error) {
 }
 
 // build makes the model of the configuration for samples like these.
-func (c *trainConfig) build(samples train.Arrays, inputs []string) (*onnx.Model, error) {
+func (c *trainConfig) build(samples train.Arrays, inputs []string, cfg *train.Config) (*onnx.Model, error) {
+	if len(inputs) != 1 {
+		return nil, fmt.Errorf("data: inputs are %q, a model that is built takes one", inputs)
+	}
 	var l nn.Layer
+	var network func(s *nn.Scope, x *onnx.Value) []nn.Output
 	if c.Model.Name != "" {
 		r := readyModels[c.Model.Name]()
 		m := c.Model.named
@@ -358,7 +445,15 @@ func (c *trainConfig) build(samples train.Arrays, inputs []string) (*onnx.Model,
 		if err := m.Decode(r); err != nil {
 			return nil, fmt.Errorf("model: %w", err)
 		}
-		l = r.layer()
+		switch r := r.(type) {
+		case layered:
+			l = r.layer()
+		case *readyVAE:
+			var err error
+			if network, err = r.prepare(c, cfg, inputs[0]); err != nil {
+				return nil, err
+			}
+		}
 	} else {
 		var list nn.Sequential
 		for i := range c.Model.Layers {
@@ -370,15 +465,15 @@ func (c *trainConfig) build(samples train.Arrays, inputs []string) (*onnx.Model,
 		}
 		l = list
 	}
-	if len(inputs) != 1 {
-		return nil, fmt.Errorf("data: inputs are %q, a model that is built takes one", inputs)
-	}
 	x := samples[inputs[0]]
 	in := nn.Input{Name: inputs[0], DType: x.DType(), Dims: append([]onnx.Dim{onnx.Name("batch")}, onnx.Sizes(x.Shape()[1:]...)...)}
 	if in.DType == tensor.Int64 && x.Rank() == 2 {
 		in.Dims[1] = onnx.Name("length")
 	}
 	return nn.Build(c.Seed, []nn.Input{in}, func(s *nn.Scope, v []*onnx.Value) []nn.Output {
+		if network != nil {
+			return network(s.Sub("model"), v[0])
+		}
 		return []nn.Output{{Name: "output", Value: s.Apply("model", l, v[0])}}
 	})
 }

@@ -108,6 +108,34 @@ func TestLayers(t *testing.T) {
 	}
 }
 
+// Vaswani et al., section 3.5, and learned positions, added to zeros.
+func TestPositions(t *testing.T) {
+	after := func(l Layer) Layer {
+		return Func(func(s *Scope, x *onnx.Value) *onnx.Value {
+			return l.Forward(s, s.Op("Mul", nil, x, s.Float(tensor.Float32, 0)))
+		})
+	}
+	_, y := build(t, Floats("x", 6, 8), after(Sinusoids{Max: 10}), 2)
+	for i, v := range tensor.Data[float32](y) {
+		p, k := float64(i/8%6), i%8
+		angle := p / math.Pow(10000, float64(k-k%2)/8)
+		want := math.Sin(angle)
+		if k%2 == 1 {
+			want = math.Cos(angle)
+		}
+		require.InDelta(t, want, float64(v), 1e-6, "position %g, element %d", p, k)
+	}
+	m, y := build(t, Floats("x", 6, 8), after(Positions{Max: 10}), 2)
+	for _, v := range m.Graph.Consts {
+		if v.Name == "net.weight" {
+			w := tensor.Data[float32](v.Const)[:48]
+			require.Equal(t, slices.Concat(w, w), tensor.Data[float32](y))
+			return
+		}
+	}
+	t.Fatal("there is no weight")
+}
+
 func TestDLRM(t *testing.T) {
 	m, err := Build(1, []Input{Floats("numbers", 5), Ints("categories", 3)}, func(s *Scope, in []*onnx.Value) []Output {
 		return []Output{{"y", DLRM{Categories: []int{10, 20, 30}, Dim: 8, Bottom: []int{16}, Top: []int{16}}.Apply(s, in[0], in[1])}}
@@ -126,6 +154,16 @@ func TestBuildErrors(t *testing.T) {
 		"in 3 heads":                  MultiHeadAttention{Heads: 3},
 		`two parameters "net.weight"`: Func(func(s *Scope, x *onnx.Value) *onnx.Value { return LayerNorm{}.Forward(s, LayerNorm{}.Forward(s, x)) }),
 		"Dropout.P is 1":              Dropout{1},
+		`Mode is "sums"`:              EmbeddingBag{Num: 2, Dim: 2, Mode: "sums"},
+		"takes no weights": Func(func(s *Scope, x *onnx.Value) *onnx.Value {
+			return EmbeddingBag{Num: 2, Dim: 2, Weights: x}.Forward(s, x)
+		}),
+		"EmbeddingBag of float32":    EmbeddingBag{Num: 2, Dim: 2},
+		"VAE with a code of 2 of":    Func(func(s *Scope, x *onnx.Value) *onnx.Value { VAE{Code: 2}.Apply(s, x); return nil }),
+		"AdaptivePool to 3":          AdaptivePool{Out: 3},
+		"Pool with kernel 2, stride": Pool{Kernel: 2, Mean: true, Norm: 2},
+		"want an even size":          MultiHeadAttention{Heads: 8, Rotary: &Rotary{Max: 8}},
+		"Rotary for 0 positions":     MultiHeadAttention{Heads: 2, Rotary: &Rotary{}},
 	} {
 		_, err := Build(1, []Input{Floats("x", 4, 8, 8)}, func(s *Scope, x []*onnx.Value) []Output { return []Output{{"y", s.Apply("net", l, x[0])}} })
 		require.ErrorContains(t, err, want)

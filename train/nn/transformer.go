@@ -2,10 +2,8 @@ package nn
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/gneiss-run/gneiss/onnx"
-	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // MultiHeadAttention is scaled dot-product attention in Heads heads: of x to
@@ -25,6 +23,8 @@ type MultiHeadAttention struct {
 	Mask *onnx.Value
 	// Dropout is applied to the result, before it is added to anything.
 	Dropout float64
+	// Rotary turns queries and keys by their positions. nil: it does not.
+	Rotary *Rotary
 }
 
 // Forward implements Layer.
@@ -42,6 +42,14 @@ func (l MultiHeadAttention) Forward(s *Scope, x *onnx.Value) *onnx.Value {
 	} else {
 		one := Linear{Out: dim, Init: XavierUniform(1)}
 		q, k, v = s.Apply("q", one, x), s.Apply("k", one, l.Memory), s.Apply("v", one, l.Memory)
+	}
+	if l.Rotary != nil {
+		if l.Memory != nil || dim/l.Heads%2 != 0 {
+			s.Fail(fmt.Errorf("MultiHeadAttention.Rotary with heads of size %d, want an even size and no Memory", dim/l.Heads))
+			return nil
+		}
+		turn := l.Rotary.build(s, x, dim/l.Heads, l.Heads)
+		q, k = turn(q), turn(k)
 	}
 	as := onnx.NewAttrs("q_num_heads", l.Heads, "kv_num_heads", l.Heads, "is_causal", l.Causal)
 	y := s.Op("Attention", as, q, k, v, l.Mask)
@@ -80,6 +88,8 @@ type TransformerLayer struct {
 	Causal        bool
 	Memory        *onnx.Value
 	Mask          *onnx.Value // of x's attention to itself
+	MemoryMask    *onnx.Value // of its attention to Memory
+	Rotary        *Rotary     // of its attention to itself
 	Dropout       float64
 	// NormFirst puts the normalisations before the parts instead of behind the
 	// additions, which trains without a warm-up. Xiong et al., 2020.
@@ -97,49 +107,57 @@ func (l TransformerLayer) Forward(s *Scope, x *onnx.Value) *onnx.Value {
 			x = s.Apply(norm, LayerNorm{}, s.Op("Add", nil, x, s.Apply(name, body, x)))
 		}
 	}
-	part("self_attn", MultiHeadAttention{Heads: l.Heads, Causal: l.Causal, Mask: l.Mask, Dropout: l.Dropout})
+	part("self_attn", MultiHeadAttention{Heads: l.Heads, Causal: l.Causal, Mask: l.Mask, Rotary: l.Rotary, Dropout: l.Dropout})
 	if l.Memory != nil {
-		part("cross_attn", MultiHeadAttention{Heads: l.Heads, Memory: l.Memory, Dropout: l.Dropout})
+		part("cross_attn", MultiHeadAttention{Heads: l.Heads, Memory: l.Memory, Mask: l.MemoryMask, Dropout: l.Dropout})
 	}
 	part("ffn", FeedForward{Hidden: l.Hidden, Activation: l.Activation, Dropout: l.Dropout})
 	return x
 }
 
-// Positions adds a learned vector for each position, up to Max.
-//
-//	x: [batch, time, dim]    weight: [Max, dim]
-type Positions struct{ Max int }
-
-// Forward implements Layer.
-func (l Positions) Forward(s *Scope, x *onnx.Value) *onnx.Value {
-	w := s.Param("weight", Normal(0, 0.02), l.Max, s.Size(x, -1))
-	n := s.Op("Shape", onnx.NewAttrs("start", 1, "end", 2), x)
-	return s.Op("Add", nil, x, s.Op("Slice", nil, w, s.Ints(0), n, s.Ints(0)))
+// TransformerStack is an encoder, or with Memory a decoder: Layers layers, in parts called
+// "layers.0", …, and with Norm a normalisation behind them.
+type TransformerStack struct {
+	TransformerLayer
+	Layers int
+	Norm   bool
 }
 
-// Sinusoids adds sines and cosines of the position, up to Max, which are no parameters.
-// Vaswani et al., 2017, section 3.5.
-type Sinusoids struct{ Max int }
-
 // Forward implements Layer.
-func (l Sinusoids) Forward(s *Scope, x *onnx.Value) *onnx.Value {
-	dim := s.Size(x, -1)
-	if l.Max < 1 || dim < 1 {
-		s.Fail(fmt.Errorf("Sinusoids for %d positions of size %d", l.Max, dim))
+func (l TransformerStack) Forward(s *Scope, x *onnx.Value) *onnx.Value {
+	for i := range l.Layers {
+		x = s.Apply(fmt.Sprint("layers.", i), l.TransformerLayer, x)
+	}
+	if l.Norm {
+		x = s.Apply("norm", LayerNorm{}, x)
+	}
+	return x
+}
+
+// EncoderDecoder is PyTorch's nn.Transformer, with a normalisation behind the encoder and
+// one behind the decoder. Vaswani et al., Attention is all you need, 2017.
+type EncoderDecoder struct {
+	Heads, Hidden    int
+	Encoder, Decoder int  // layers
+	Causal           bool // a position of the target sees itself and those before it
+	// SourceMask, TargetMask and MemoryMask are bool values that broadcast to [batch, Heads, time,
+	// length], true where the source may attend to itself, the target to itself and the
+	// target to what was made of the source. nil: everywhere.
+	SourceMask, TargetMask, MemoryMask *onnx.Value
+	Dropout                            float64
+	NormFirst                          bool
+	Activation                         Layer // nil: GELU
+}
+
+// Apply builds the network on source [batch, length, dim] and target [batch, time,
+// dim] and returns [batch, time, dim].
+func (l EncoderDecoder) Apply(s *Scope, source, target *onnx.Value) *onnx.Value {
+	layer := TransformerLayer{Heads: l.Heads, Hidden: l.Hidden, Mask: l.SourceMask, Dropout: l.Dropout, NormFirst: l.NormFirst, Activation: l.Activation}
+	layerOf := func(n int) Layer { return TransformerStack{layer, n, true} }
+	memory := s.Apply("encoder", layerOf(l.Encoder), source)
+	if s.Err() != nil {
 		return nil
 	}
-	table := make([]float32, l.Max*dim)
-	for p := range l.Max {
-		for i := range dim {
-			a := float64(p) / math.Pow(10000, float64(i/2*2)/float64(dim))
-			if i%2 == 0 {
-				table[p*dim+i] = float32(math.Sin(a))
-			} else {
-				table[p*dim+i] = float32(math.Cos(a))
-			}
-		}
-	}
-	t := s.Op("Constant", onnx.NewAttrs("value", tensor.Of(table, l.Max, dim)))
-	n := s.Op("Shape", onnx.NewAttrs("start", 1, "end", 2), x)
-	return s.Op("Add", nil, x, s.Op("Slice", nil, t, s.Ints(0), n, s.Ints(0)))
+	layer.Mask, layer.Causal, layer.Memory, layer.MemoryMask = l.TargetMask, l.Causal, memory, l.MemoryMask
+	return s.Apply("decoder", layerOf(l.Decoder), target)
 }

@@ -464,6 +464,7 @@ def round_trips(table, name, exporter, opts, work, places, where, sample, export
 FAMILIES = {
     "mlp": ((20,), 5), "cnn": ((3, 16, 16), 5), "resnet": ((3, 16, 16), 5), "text-rnn": (12, 5), "text-gru": (12, 5), "text-lstm": (12, 5),
     "bert": (12, 5), "bert-masked": (12, 5), "gpt": (12, 60), "vit": ((3, 16, 16), 5), "autoencoder": ((20,), None), "dlrm": ((5,), (1,)), "norms": ((8, 16), 5),
+    "bag": (12, 5), "rotary": (12, 5), "encoder-decoder": (12, 5), "transposed": ((3, 16, 16), 5), "vae": ((20,), None),
 }
 
 
@@ -475,7 +476,7 @@ def family(table, name, opts, work):
     if name == "dlrm":
         data["categories"] = rng.integers(0, 5, (STEPS, 6, 3))
         target = rng.integers(0, 2, (STEPS, 6, 1)).astype(np.float32)
-    elif name == "autoencoder":
+    elif classes is None:
         target = data["x"]
     else:
         target = rng.integers(0, classes, (STEPS, 6, 12) if name == "gpt" else (STEPS, 6))

@@ -32,7 +32,24 @@ var families = map[string]family{
 	"dlrm":        {[]nn.Input{nn.Floats("x", 5), nn.Ints("categories", 3)}, nil, "bce_with_logits"},
 	"norms": {[]nn.Input{nn.Floats("x", 8, 16)}, nn.Sequential{nn.Conv{Out: 8, Kernel: 3}, nn.GroupNorm{Groups: 2}, nn.GELU, nn.RMSNorm{}, nn.Flatten{},
 		nn.Linear{Out: 5}}, "cross_entropy"},
+	"bag":    {[]nn.Input{nn.Ints("x", 12)}, nn.Sequential{nn.EmbeddingBag{Num: 60, Dim: 16, Padded: true}, nn.Linear{Out: 5}}, "cross_entropy"},
+	"rotary": {[]nn.Input{nn.Ints("x", 12)}, nn.Sequential{nn.Embedding{Num: 60, Dim: 16}, rotary, mean, nn.Linear{Out: 5}}, "cross_entropy"},
+	"encoder-decoder": {[]nn.Input{nn.Ints("x", 12)}, nn.Sequential{nn.Embedding{Num: 60, Dim: 16}, nn.Func(func(s *nn.Scope, x *onnx.Value) *onnx.Value {
+		return nn.EncoderDecoder{Heads: 2, Hidden: 32, Encoder: 1, Decoder: 1, Causal: true}.Apply(s, x, x)
+	}), mean, nn.Linear{Out: 5}}, "cross_entropy"},
+	"transposed": {[]nn.Input{nn.Floats("x", 3, 16, 16)}, nn.Sequential{nn.Conv{Out: 8, Kernel: 3, Stride: 2}, nn.ConvTranspose{Out: 4, Kernel: 4, Stride: 2}, nn.ReLU,
+		nn.AdaptivePool{Out: 4, Mean: true}, nn.AvgPool(2), nn.Flatten{}, nn.Linear{Out: 5}}, "cross_entropy"},
+	"vae": {[]nn.Input{nn.Floats("x", 20)}, nn.Func(func(s *nn.Scope, x *onnx.Value) *onnx.Value {
+		return nn.VAE{Hidden: []int{16}, Code: 4, Real: true}.Apply(s, x)[0].Value
+	}), "mse"},
 }
+
+var rotary = nn.TransformerLayer{Heads: 2, Hidden: 32, Rotary: &nn.Rotary{Max: 16}}
+
+// mean is the mean over time.
+var mean = nn.Func(func(s *nn.Scope, x *onnx.Value) *onnx.Value {
+	return s.Op("ReduceMean", onnx.NewAttrs("keepdims", 0), x, s.Ints(1))
+})
 
 func masked(t nn.Transformer) nn.Transformer {
 	t.Masked = true
