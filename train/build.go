@@ -64,6 +64,7 @@ func (t *Trainer) buildSteps() error {
 	if loss == nil || !isFloat(loss.Type.DType) || loss.Type.Rank() != 0 {
 		return fmt.Errorf("the loss is %v, want a scalar of a float type", describe(loss))
 	}
+	t.classCount = o.classCount
 	b.Insert(nil)
 	for _, v := range g.Inputs[model:] {
 		t.targets = append(t.targets, runtime.ValueInfo{Name: v.Name, Type: v.Type})

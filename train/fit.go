@@ -230,11 +230,15 @@ func (t *Trainer) Validate(ctx context.Context, l *Loader, metrics []Metric) (fl
 		if err != nil {
 			return 0, err
 		}
+		given, err := t.probabilities(batch)
+		if err != nil {
+			return 0, fmt.Errorf("train: %w", err)
+		}
 		in := make(map[string]tensor.Value, len(takes))
 		for _, p := range takes {
 			if x := t.parameter(p.Name); x != nil {
 				in[p.Name] = x
-			} else if x := batch[p.Name]; x != nil {
+			} else if x := given[p.Name]; x != nil {
 				in[p.Name] = x
 			}
 		}

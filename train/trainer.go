@@ -30,6 +30,7 @@ type Trainer struct {
 	batches        int                 // in sums
 	step           int                 // updates so far
 	targets        []runtime.ValueInfo // inputs of the training graph that the model lacks
+	classCount     int                 // of targets that are probabilities; else 0
 	loss           *tensor.Tensor
 	results        []result // of the forward pass
 	at             position // in the data of Fit
@@ -119,6 +120,10 @@ func few(names []string) string {
 // parameters are as they were. A loss that is no number is an error that names
 // the first node with such a result; the parameters stay as they were then, too.
 func (t *Trainer) Step(ctx context.Context, batch map[string]*tensor.Tensor) (float64, error) {
+	batch, err := t.probabilities(batch)
+	if err != nil {
+		return 0, fmt.Errorf("train: step %d: %w", t.step+1, err)
+	}
 	in := make(map[string]tensor.Value, len(batch)+2*len(t.state))
 	for name, x := range batch {
 		if t.state[name] != nil {
@@ -152,6 +157,15 @@ func (t *Trainer) Step(ctx context.Context, batch map[string]*tensor.Tensor) (fl
 	}
 	return t.lossValue(), nil
 }
+
+// probabilities returns batch with its target as the loss wants it.
+func (t *Trainer) probabilities(batch map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error) {
+	return hardTargets(batch, t.cfg.Target, t.classCount, t.loss.DType())
+}
+
+// TargetClasses is the number of classes that the targets have probabilities of, 0 where the loss
+// wants other targets. Steps and validation take classes, too, then.
+func (t *Trainer) TargetClasses() int { return t.classCount }
 
 func (t *Trainer) lossValue() float64 {
 	if t.loss.DType() == tensor.Float64 {
