@@ -172,13 +172,21 @@ func (p *Pipeline) check(c, h, w int) error {
 func (p *Pipeline) random(epoch int, index []int) []*rand.Rand {
 	out, seen := make([]*rand.Rand, len(index)), map[int]uint64{}
 	for i, k := range index {
-		// One round of a 64-bit mixing function keeps neighbours apart.
-		a := p.Seed ^ (uint64(epoch)+1)*0x9e3779b97f4a7c15
-		b := (uint64(k)+1)*0xbf58476d1ce4e5b9 ^ seen[k]<<32
+		a := scramble(p.Seed + scramble(uint64(epoch)))
+		b := scramble(a + scramble(uint64(k)+seen[k]<<40))
 		seen[k]++
 		out[i] = rand.New(rand.NewPCG(a, b))
 	}
 	return out
+}
+
+// scramble is the output function of SplitMix64: numbers near each other become unlike.
+// Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014.
+func scramble(z uint64) uint64 {
+	z += 0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
 }
 
 // target returns the targets as floats that may be mixed.

@@ -201,6 +201,34 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// The first numbers of neighbouring samples and epochs are as independent as those of one source.
+func TestRandom(t *testing.T) {
+	const n = 20000
+	index := make([]int, n)
+	for i := range index {
+		index[i] = i
+	}
+	first := func(epoch int) []float64 {
+		v := make([]float64, n)
+		for i, r := range (&Pipeline{Seed: 1}).random(epoch, index) {
+			v[i] = r.Float64()
+		}
+		return v
+	}
+	a, b := first(0), first(1)
+	bins, lag, cross := [10]int{}, 0.0, 0.0
+	for i := range n {
+		bins[int(a[i]*10)]++
+		lag += (a[i] - 0.5) * (a[(i+1)%n] - 0.5) * 12 / n
+		cross += (a[i] - 0.5) * (b[i] - 0.5) * 12 / n
+	}
+	for _, c := range bins {
+		require.InDelta(t, n/10, c, 200)
+	}
+	require.InDelta(t, 0, lag, 0.03)
+	require.InDelta(t, 0, cross, 0.03)
+}
+
 func batchOf(n int) map[string]*tensor.Tensor {
 	x, y := tensor.New(tensor.Float32, n, 3, 8, 8), tensor.New(tensor.Int64, n)
 	r := source(11)
@@ -280,7 +308,7 @@ func TestErrors(t *testing.T) {
 	b := batchOf(2)
 	for want, p := range map[string]*Pipeline{
 		`the batch has no "z"`:                        {Input: "z"},
-		`"target" is int64 [2], want float32 images`:   {Input: "target"},
+		`"target" is int64 [2], want float32 images`:  {Input: "target"},
 		"step 1: horizontal flip with probability 2":  {Steps: []Step{HorizontalFlip{2}}},
 		"step 2: crop of 40×8":                        {Steps: []Step{Noise{1}, Crop{Height: 40}}},
 		"resized crop: scale is [2 1]":                {Steps: []Step{ResizedCrop{Scale: [2]float64{2, 1}}}},
