@@ -114,6 +114,9 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 	} else if len(c.Metrics) > 0 {
 		return fmt.Errorf("metrics %q need validation data: give data.validation or data.split", c.Metrics)
 	}
+	if err := c.augmented(ctx, tr, o.Train, o.Validation); err != nil {
+		return err
+	}
 	var events *train.Events
 	if c.TensorBoard != "" {
 		if events, err = train.NewEvents(c.TensorBoard); err != nil {
@@ -269,6 +272,9 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	}
 	for _, t := range tr.Targets() {
 		if c.Teacher == nil || t.Name != train.TeacherInput {
+			if t.Name == cfg.Target {
+				t.Type = classTarget(tr, t.Type)
+			}
 			want = append(want, data.Input{Name: t.Name, Type: t.Type})
 		}
 	}

@@ -60,14 +60,15 @@ type headConfig struct {
 }
 
 type dataConfig struct {
-	Train      string   `yaml:"train"`
-	Validation string   `yaml:"validation"`
-	Inputs     []string `yaml:"inputs"`
-	Target     string   `yaml:"target"`
-	BatchSize  int      `yaml:"batch_size"`
-	Shuffle    bool     `yaml:"shuffle"`
-	DropLast   bool     `yaml:"drop_last"`
-	Split      float64  `yaml:"split"` // the share of train that is for validation, without a file for it
+	Train      string      `yaml:"train"`
+	Validation string      `yaml:"validation"`
+	Inputs     []string    `yaml:"inputs"`
+	Target     string      `yaml:"target"`
+	BatchSize  int         `yaml:"batch_size"`
+	Shuffle    bool        `yaml:"shuffle"`
+	DropLast   bool        `yaml:"drop_last"`
+	Augment    []yaml.Node `yaml:"augment"` // steps by name
+	Split      float64     `yaml:"split"`   // the share of train that is for validation, without a file for it
 }
 
 // teacherConfig is what gneiss distill learns from.
@@ -315,6 +316,9 @@ func (c *trainConfig) check() error {
 		return fmt.Errorf("patience is %d, want at least 0", c.Patience)
 	case c.Opset != 0 && (c.Opset < 13 || c.Opset > schema.Newest("")):
 		return fmt.Errorf("opset is %d, want 13 to %d", c.Opset, schema.Newest(""))
+	}
+	if _, err := c.augmentSteps(); err != nil {
+		return err
 	}
 	for _, m := range c.Metrics {
 		if _, err := train.ParseMetric(m); err != nil {

@@ -52,12 +52,16 @@ func (c *trainConfig) loss() (train.Loss, error) {
 	if err := p.settings("loss", &s); err != nil {
 		return nil, err
 	}
+	steps, err := c.augmentSteps()
+	if err != nil {
+		return nil, err
+	}
 	ignore := 0
 	if s.IgnoreIndex != nil {
 		ignore = *s.IgnoreIndex
 	}
 	all := map[string]train.Loss{
-		"cross_entropy":   train.CrossEntropy{Axis: s.Axis, LabelSmoothing: s.Smoothing, IgnoreIndex: ignore, Ignore: s.IgnoreIndex != nil, Weights: s.Weights},
+		"cross_entropy":   train.CrossEntropy{Axis: s.Axis, LabelSmoothing: s.Smoothing, IgnoreIndex: ignore, Ignore: s.IgnoreIndex != nil, Weights: s.Weights, Soft: mixes(steps)},
 		"nll":             train.NLL{Axis: s.Axis, IgnoreIndex: ignore, Ignore: s.IgnoreIndex != nil, Weights: s.Weights},
 		"bce_with_logits": train.BCEWithLogits{PosWeight: s.PosWeight},
 		"mse":             train.MSE{}, "mae": train.MAE{}, "hinge": train.Hinge{}, "kl_div": train.KLDiv{},
@@ -66,6 +70,9 @@ func (c *trainConfig) loss() (train.Loss, error) {
 	l, ok := all[p.Name]
 	if !ok {
 		return nil, fmt.Errorf("loss: there is no %q%s", p.Name, didYouMean(p.Name, namesOf(all)))
+	}
+	if p.Name == "nll" && mixes(steps) {
+		return nil, fmt.Errorf("loss: nll takes classes, which data.augment mixes: use cross_entropy on logits")
 	}
 	return l, nil
 }
