@@ -82,14 +82,22 @@ func trainingCommand(check func(c *trainConfig, path string) error) *cobra.Comma
 // run trains and writes the model.
 func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error {
 	ctx, out, errs := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-	if err := checkOutput("output", c.Output); err != nil { // now, not after hours of training
-		return err
+	for key, path := range map[string]string{"output": c.Output, "save_weights": c.SaveWeights} {
+		if path == "" {
+			continue
+		}
+		if err := checkOutput(key, path); err != nil { // now, not after hours of training
+			return err
+		}
 	}
 	tr, sets, err := c.trainer(ctx)
 	if err != nil {
 		return err
 	}
 	defer tr.Close()
+	if c.loaded != "" && !asJSON {
+		fmt.Fprintf(errs, "gneiss: %s\n", c.loaded)
+	}
 	if resume != "" {
 		if err := tr.Resume(resume); err != nil {
 			return err
@@ -194,6 +202,11 @@ func (c *trainConfig) write(cmd *cobra.Command, tr *train.Trainer, samples train
 	if err := onnx.Save(m, c.Output, onnx.SaveOptions{}); err != nil {
 		return err
 	}
+	if c.SaveWeights != "" {
+		if err := train.SaveWeights(c.SaveWeights, tr.Model(), train.WeightOptions{Lenient: true}); err != nil {
+			return err
+		}
+	}
 	if !asJSON {
 		st, err := os.Stat(c.Output)
 		if err != nil {
@@ -254,6 +267,9 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	}
 	m, err := c.model(ctx, &cfg)
 	if err != nil {
+		return fail(err)
+	}
+	if c.loaded, err = c.Model.load(m); err != nil {
 		return fail(err)
 	}
 	want := data.InputsOf(m)

@@ -31,6 +31,7 @@ type trainConfig struct {
 	Checkpoint  string         `yaml:"checkpoint"`
 	Every       int            `yaml:"checkpoint_steps"` // between checkpoints within an epoch; 0: none
 	Keep        int            `yaml:"keep"`             // checkpoints; 0: 3
+	SaveWeights string         `yaml:"save_weights"`     // a .safetensors or .npz file for PyTorch
 	TensorBoard string         `yaml:"tensorboard"`      // a folder for event files
 	Patience    int            `yaml:"patience"`
 	Monitor     string         `yaml:"monitor"`
@@ -40,8 +41,9 @@ type trainConfig struct {
 	EMA         float64        `yaml:"ema"`
 	Threads     int            `yaml:"threads"`
 
-	qat   *qat                    // where QAT is asked for
-	files map[string]train.Arrays // that were read
+	loaded string                  // what was loaded of model.weights, in words
+	qat    *qat                    // where QAT is asked for
+	files  map[string]train.Arrays // that were read
 }
 
 type modelConfig struct {
@@ -51,7 +53,10 @@ type modelConfig struct {
 	Head   *headConfig `yaml:"head"`
 	Layers []yaml.Node `yaml:"layers"`
 	Name   string      `yaml:"name"`
-	named  yaml.Node   // of a ready model, with its sizes
+
+	weightsConfig `yaml:",inline"`
+
+	named yaml.Node // of a ready model, with its sizes
 }
 
 type headConfig struct {
@@ -214,7 +219,7 @@ func checkTree(root *yaml.Node, c *trainConfig) error {
 			if !ok {
 				return fmt.Errorf("line %d: model: there is no model %q%s", name.Line, name.Value, didYouMean(name.Value, readyNames()))
 			}
-			allowed = append(keysOf(r()), "name")
+			allowed = slices.Concat(keysOf(r()), keysOf(&c.Model.weightsConfig), []string{"name"})
 		}
 		if err := checkKeys(n, "model", allowed); err != nil {
 			return err
@@ -316,6 +321,9 @@ func (c *trainConfig) check() error {
 		return fmt.Errorf("patience is %d, want at least 0", c.Patience)
 	case c.Opset != 0 && (c.Opset < 13 || c.Opset > schema.Newest("")):
 		return fmt.Errorf("opset is %d, want 13 to %d", c.Opset, schema.Newest(""))
+	}
+	if err := c.Model.weightsConfig.check(); err != nil {
+		return err
 	}
 	if _, err := c.augmentSteps(); err != nil {
 		return err

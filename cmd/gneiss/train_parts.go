@@ -21,6 +21,10 @@ func structKeys(v any) []string {
 	t := reflect.TypeOf(v).Elem()
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous {
+			out = append(out, structKeys(reflect.New(f.Type).Interface())...)
+			continue
+		}
 		if !f.IsExported() {
 			continue
 		}
@@ -305,9 +309,10 @@ func recurrentLayer(kind string) func(n *yaml.Node) (nn.Layer, error) {
 			Bidirectional  bool
 			Dropout        float64
 			Last           bool
+			ResetAfter     bool `yaml:"reset_after"`
 		}
 		err := decodeSized(n, &s.Hidden, &s)
-		return nn.Recurrent{Kind: kind, Hidden: s.Hidden, Layers: s.Layers, Bidirectional: s.Bidirectional, Dropout: s.Dropout, Last: s.Last}, err
+		return nn.Recurrent{Kind: kind, Hidden: s.Hidden, Layers: s.Layers, Bidirectional: s.Bidirectional, Dropout: s.Dropout, Last: s.Last, ResetAfter: s.ResetAfter}, err
 	}
 }
 
@@ -353,7 +358,7 @@ func (c *trainConfig) build(samples train.Arrays, inputs []string) (*onnx.Model,
 		m := c.Model.named
 		var rest []*yaml.Node
 		for i := 0; i+1 < len(m.Content); i += 2 {
-			if m.Content[i].Value != "name" {
+			if key := m.Content[i].Value; key != "name" && !slices.Contains(keysOf(&c.Model.weightsConfig), key) {
 				rest = append(rest, m.Content[i], m.Content[i+1])
 			}
 		}
