@@ -32,9 +32,11 @@ type Trainer struct {
 	targets        []runtime.ValueInfo // inputs of the training graph that the model lacks
 	classCount     int                 // of targets that are probabilities; else 0
 	loss           *tensor.Tensor
-	results        []result // of the forward pass
-	at             position // in the data of Fit
-	fixedRate      float64  // while FindRate runs; else 0
+	norm           *tensor.Tensor // of the gradients, with Config.GradNorm
+	normKnown      bool           // an update of this process has written it
+	results        []result       // of the forward pass
+	at             position       // in the data of Fit
+	fixedRate      float64        // while FindRate runs; else 0
 	best           map[string]*tensor.Tensor
 	test           *runtime.Session // inference and the loss; nil until it is needed
 	scores         string           // the output of test that metrics get
@@ -202,6 +204,9 @@ func (t *Trainer) update(ctx context.Context, in map[string]tensor.Value) error 
 	for name, x := range t.next {
 		out[name+nextSuffix] = x
 	}
+	if t.norm != nil {
+		out[normName+nextSuffix] = t.norm
+	}
 	if err := t.apply.RunInto(ctx, in, out); err != nil {
 		return err
 	}
@@ -210,6 +215,7 @@ func (t *Trainer) update(ctx context.Context, in map[string]tensor.Value) error 
 	}
 	t.state, t.next = t.next, t.state
 	t.step++
+	t.normKnown = true
 	return nil
 }
 
@@ -261,7 +267,9 @@ func (t *Trainer) applySums(ctx context.Context) error {
 	out := map[string]tensor.Value{}
 	for _, p := range t.apply.Outputs() {
 		name := p.Name[:len(p.Name)-len(nextSuffix)]
-		out[p.Name] = t.next[name]
+		if out[p.Name] = t.next[name]; name == normName {
+			out[p.Name] = t.norm
+		}
 	}
 	if err := t.apply.RunInto(ctx, in, out); err != nil {
 		return err
@@ -270,7 +278,7 @@ func (t *Trainer) applySums(ctx context.Context) error {
 		t.state[name], t.next[name] = t.next[name], t.state[name]
 	}
 	t.state, t.next = t.next, t.state
-	t.step, t.batches = t.step+1, 0
+	t.step, t.batches, t.normKnown = t.step+1, 0, true
 	return nil
 }
 
