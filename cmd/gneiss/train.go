@@ -58,7 +58,7 @@ func distillCommand() *cobra.Command {
 // trainingCommand is train or distill; check looks at the configuration.
 func trainingCommand(check func(c *trainConfig, path string) error) *cobra.Command {
 	var set []string
-	var resume string
+	var resume, report string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Args: exactArgs(1),
@@ -70,19 +70,20 @@ func trainingCommand(check func(c *trainConfig, path string) error) *cobra.Comma
 			if err := check(c, args[0]); err != nil {
 				return err
 			}
-			return c.run(cmd, resume, asJSON)
+			return c.run(cmd, resume, report, asJSON)
 		},
 	}
 	cmd.Flags().StringArrayVar(&set, "set", nil, "KEY=VALUE: set a key of the configuration, such as optimizer.lr=0.01 (repeatable)")
 	cmd.Flags().StringVar(&resume, "resume", "", "go on from this checkpoint, or the newest in this folder")
+	cmd.Flags().StringVar(&report, "report", "", "write a page of HTML about the run to this file")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for each epoch")
 	return cmd
 }
 
 // run trains and writes the model.
-func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error {
+func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool) error {
 	ctx, out, errs := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-	for key, path := range map[string]string{"output": c.Output, "save_weights": c.SaveWeights} {
+	for key, path := range map[string]string{"output": c.Output, "save_weights": c.SaveWeights, "history": c.History, "--report": report} {
 		if path == "" {
 			continue
 		}
@@ -90,6 +91,7 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 			return err
 		}
 	}
+	c.recorded = report != "" || c.History != "" || c.Plots != ""
 	tr, sets, err := c.trainer(ctx)
 	if err != nil {
 		return err
@@ -121,6 +123,9 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 		}
 	} else if len(c.Metrics) > 0 {
 		return fmt.Errorf("metrics %q need validation data: give data.validation or data.split", c.Metrics)
+	}
+	if c.recorded {
+		o.History = &train.History{Epochs: tr.History()}
 	}
 	if err := c.augmented(ctx, tr, o.Train, o.Validation); err != nil {
 		return err
@@ -175,7 +180,10 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 		}
 		return err
 	}
-	return c.write(cmd, tr, sets[0], asJSON)
+	if err := c.write(cmd, tr, sets[0], asJSON); err != nil {
+		return err
+	}
+	return c.tell(ctx, tr, &o, report)
 }
 
 // write exports the model, compared with the trained one on some samples.
@@ -217,6 +225,31 @@ func (c *trainConfig) write(cmd *cobra.Command, tr *train.Trainer, samples train
 	return nil
 }
 
+// tell writes what was recorded.
+func (c *trainConfig) tell(ctx context.Context, tr *train.Trainer, o *train.FitOptions, report string) error {
+	if c.History != "" {
+		if err := o.History.WriteFile(c.History); err != nil {
+			return err
+		}
+	}
+	if report == "" && c.Plots == "" {
+		return nil
+	}
+	r, err := c.report(ctx, tr, o)
+	if err != nil {
+		return fmt.Errorf("--report: %w", err)
+	}
+	if c.Plots != "" {
+		if err := r.writePlots(c.Plots); err != nil {
+			return err
+		}
+	}
+	if report == "" {
+		return nil
+	}
+	return r.writeReport(report)
+}
+
 func tellEpoch(w io.Writer, e train.Epoch, epochs int, asJSON bool) error {
 	if asJSON {
 		b, err := json.Marshal(e)
@@ -243,7 +276,7 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	var sets [2]train.Dataset
 	fail := func(err error) (*train.Trainer, [2]train.Dataset, error) { return nil, sets, err }
 	cfg := train.Config{Freeze: c.Model.Freeze, Only: c.Model.Only, Target: c.Data.Target, ClipNorm: c.ClipNorm, ClipValue: c.ClipValue,
-		Accumulate: c.Accumulate, EMA: c.EMA, Seed: c.Seed, Threads: c.Threads}
+		GradNorm: c.recorded, Accumulate: c.Accumulate, EMA: c.EMA, Seed: c.Seed, Threads: c.Threads}
 	var err error
 	if c.Loss.Name != "" {
 		if cfg.Loss, err = c.loss(); err != nil {

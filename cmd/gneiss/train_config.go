@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -32,6 +33,8 @@ type trainConfig struct {
 	Every       int            `yaml:"checkpoint_steps"` // between checkpoints within an epoch; 0: none
 	Keep        int            `yaml:"keep"`             // checkpoints; 0: 3
 	SaveWeights string         `yaml:"save_weights"`     // a .safetensors or .npz file for PyTorch
+	History     string         `yaml:"history"`          // a .json or .csv file
+	Plots       string         `yaml:"plots"`            // a folder for SVG files
 	TensorBoard string         `yaml:"tensorboard"`      // a folder for event files
 	Patience    int            `yaml:"patience"`
 	Monitor     string         `yaml:"monitor"`
@@ -41,9 +44,11 @@ type trainConfig struct {
 	EMA         float64        `yaml:"ema"`
 	Threads     int            `yaml:"threads"`
 
-	loaded string                  // what was loaded of model.weights, in words
-	qat    *qat                    // where QAT is asked for
-	files  map[string]train.Arrays // that were read
+	text     string                  // of the file, with what was set
+	recorded bool                    // the history, for a file or a report
+	loaded   string                  // what was loaded of model.weights, in words
+	qat      *qat                    // where QAT is asked for
+	files    map[string]train.Arrays // that were read
 }
 
 type modelConfig struct {
@@ -184,15 +189,20 @@ func readTrainConfig(path string, set []string) (*trainConfig, error) {
 	if m := child(root, "model"); m != nil {
 		c.Model.named = *m
 	}
+	text, err := yaml.Marshal(root)
+	if err != nil {
+		return fail(err)
+	}
+	c.text = string(text)
 	if err := c.check(); err != nil {
 		return fail(err)
 	}
 	return &c, nil
 }
 
-// child returns the value of a key of mapping n.
+// child returns the value of a key of mapping n, nil where n is none.
 func child(n *yaml.Node, key string) *yaml.Node {
-	if n.Kind == yaml.MappingNode {
+	if n != nil && n.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if n.Content[i].Value == key {
 				return n.Content[i+1]
@@ -327,6 +337,12 @@ func (c *trainConfig) check() error {
 	}
 	if _, err := c.augmentSteps(); err != nil {
 		return err
+	}
+	if ext := filepath.Ext(c.History); c.History != "" && ext != ".json" && ext != ".csv" {
+		return fmt.Errorf("history is %q, want a name that ends in .json or .csv", c.History)
+	}
+	if ext := filepath.Ext(c.SaveWeights); c.SaveWeights != "" && ext != ".safetensors" && ext != ".npz" {
+		return fmt.Errorf("save_weights is %q, want a name that ends in .safetensors or .npz", c.SaveWeights)
 	}
 	for _, m := range c.Metrics {
 		if _, err := train.ParseMetric(m); err != nil {
