@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -137,10 +138,11 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 		}
 		defer events.Close()
 	}
-	mean := 0.0
+	var state trainState
 	var bar *progress
 	start := func(epoch int) {
-		bar = newProgress(errs, fmt.Sprintf("epoch %d/%d", epoch, c.Epochs), o.Train.Len(), func() string { return fmt.Sprintf("loss %.4f", mean) })
+		state.begin(time.Now())
+		bar = newProgress(errs, fmt.Sprintf("epoch %d/%d", epoch, c.Epochs), o.Train.Len(), func() string { return state.text(time.Now()) })
 	}
 	printed := len(tr.History()) // the interrupted run has told of these
 	o.OnStep = func(p *train.Progress) error {
@@ -148,7 +150,7 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 			start(p.Epoch + 1)
 			bar.skip(p.Batch - 1)
 		}
-		bar.update(func() { mean = p.MeanLoss })
+		bar.update(func() { state.step(p, c.Data.size(), time.Now()) })
 		return nil
 	}
 	o.OnEpoch = func(p *train.Progress) error {

@@ -81,6 +81,14 @@ type dataConfig struct {
 	Split      float64     `yaml:"split"`   // the share of train that is for validation, without a file for it
 }
 
+// size is the batch size that loaders take.
+func (d *dataConfig) size() int {
+	if d.BatchSize == 0 {
+		return 32
+	}
+	return d.BatchSize
+}
+
 // teacherConfig is what gneiss distill learns from.
 type teacherConfig struct {
 	Model       string  `yaml:"model"`

@@ -57,7 +57,7 @@ func (c *trainConfig) report(ctx context.Context, tr *train.Trainer, o *train.Fi
 	add := func(name, format string, v ...any) {
 		r.Data = append(r.Data, namedText{name, fmt.Sprintf(format, v...)})
 	}
-	add("training samples", "%d, %d batches of %d an epoch", o.Train.Dataset.Len(), o.Train.Len(), o.Train.BatchSize)
+	add("training samples", "%d, %d batches of %d an epoch", o.Train.Dataset.Len(), o.Train.Len(), c.Data.size())
 	if o.Validation != nil {
 		add("validation samples", "%d", o.Validation.Dataset.Len())
 	}
@@ -86,7 +86,7 @@ func (c *trainConfig) report(ctx context.Context, tr *train.Trainer, o *train.Fi
 // dimsText writes the shape of a sample.
 func dimsText(shape []int) string {
 	if len(shape) == 0 {
-		return "one number"
+		return ""
 	}
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(shape), "[]"), " ", "×")
 }
