@@ -22,7 +22,7 @@ var curveColours = []string{plotInk, plotOther, "#2a8f5b", "#8a5a9e", "#c98a1b",
 // most points of a curve that are drawn; of more, bins' lowest and highest are.
 const curvePoints = 600
 
-// curves draws lines over one scale, with a legend above. It is empty if no curve has points.
+// curves draws lines over one scale, x being counts, with a legend above. It is empty if no curve has points.
 func curves(list []curve, xName, yName string) template.HTML {
 	var xs, ys []float64
 	shown := 0
@@ -44,6 +44,7 @@ func curves(list []curve, xName, yName string) template.HTML {
 		low = max(low, 0)
 	}
 	f := newFigure(470, 290, x0, x1, low, y1+pad)
+	f.whole = true
 	if f.left = 60; shown > 1 {
 		f.top = 26
 	}

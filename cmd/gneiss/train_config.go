@@ -34,7 +34,7 @@ type trainConfig struct {
 	Keep        int            `yaml:"keep"`             // checkpoints; 0: 3
 	SaveWeights string         `yaml:"save_weights"`     // a .safetensors or .npz file for PyTorch
 	History     string         `yaml:"history"`          // a .json or .csv file
-	Plots       string         `yaml:"plots"`            // a folder for SVG files
+	Plots       string         `yaml:"plots"`            // a folder for SVG and PNG files
 	TensorBoard string         `yaml:"tensorboard"`      // a folder for event files
 	Patience    int            `yaml:"patience"`
 	Monitor     string         `yaml:"monitor"`

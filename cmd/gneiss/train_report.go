@@ -269,7 +269,7 @@ func (r *trainReport) writeReport(path string) error {
 	return nil
 }
 
-// writePlots writes the curves as SVG files in dir.
+// writePlots writes the curves as SVG and PNG files in dir.
 func (r *trainReport) writePlots(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("plots: %w", err)
@@ -279,6 +279,9 @@ func (r *trainReport) writePlots(dir string) error {
 			_, err := io.WriteString(w, string(p.Plot))
 			return err
 		})
+		if err == nil {
+			err = atomicfile.Write(filepath.Join(dir, p.Name+".png"), func(w io.Writer) error { return writePNG(w, string(p.Plot)) })
+		}
 		if err != nil {
 			return fmt.Errorf("plots: %w", err)
 		}

@@ -67,6 +67,10 @@ func TestTrainReport(t *testing.T) {
 		assert.Equal(t, "svg", v.XMLName.Local)
 	}
 
+	images, err := filepath.Glob(filepath.Join(dir, "plots", "*.png"))
+	require.NoError(t, err)
+	assert.Len(t, images, 7)
+
 	// Numbers instead of classes, and no validation data.
 	saveSamples(t, filepath.Join(dir, "points.npz"), 200)
 	points := strings.NewReplacer("DIR/train.npz", "DIR/points.npz", "DIR/val.npz", "DIR/points.npz", "checkpoint: DIR/run\n", "").Replace(ringConfig)
