@@ -63,8 +63,8 @@ func weightSlots(m *onnx.Model, lenient bool) ([]*slot, error) {
 			continue
 		}
 		if n.Op == "BatchNormalization" {
-			for _, i := range []int{3, 4} {
-				if v := n.In[i]; v != nil && v.Const != nil {
+			for _, v := range n.In[min(3, len(n.In)):] {
+				if v != nil && v.Const != nil {
 					weights[v] = true
 				}
 			}

@@ -30,10 +30,11 @@ type example struct {
 type sampleErrors struct {
 	classes bool // targets are classes
 	all     []example
+	unfit   bool // outputs and targets do not have a sample's errors
 }
 
 func (m *sampleErrors) Name() string   { return "errors" }
-func (m *sampleErrors) Reset()         { m.all = nil }
+func (m *sampleErrors) Reset()         { m.all, m.unfit = nil, false }
 func (m *sampleErrors) Greater() bool  { return false }
 func (m *sampleErrors) Value() float64 { return math.NaN() }
 
@@ -52,8 +53,9 @@ func (m *sampleErrors) Add(output, target *tensor.Tensor) error {
 	}
 	samples := target.Dim(0)
 	positions := len(z) / samples
-	if len(y)%len(z) != 0 || !m.classes && len(y) != len(z) {
-		return fmt.Errorf("an output %v for targets %v", output, target)
+	if m.unfit || len(y)%len(z) != 0 || !m.classes && len(y) != len(z) {
+		m.all, m.unfit = nil, true // a loss may broadcast them
+		return nil
 	}
 	width := len(y) / len(z)
 	for i := range samples {
@@ -109,6 +111,7 @@ type analysis struct {
 	Worst     []example
 	Classify  bool
 	Single    bool // a sample has one target
+	Part      bool // the validation data are a part of the training file, where samples have their numbers
 }
 
 type classFigures struct {
@@ -116,7 +119,7 @@ type classFigures struct {
 	Precision, Recall, F1 float64
 }
 
-// analyse evaluates the trained model. split is what the validation data were cut from, if they were.
+// analyse evaluates the trained model.
 func (c *trainConfig) analyse(ctx context.Context, tr *train.Trainer, l *train.Loader, metrics []train.Metric) (*analysis, error) {
 	batch, err := l.Dataset.Batch(ctx, []int{0})
 	if err != nil {
@@ -155,6 +158,12 @@ func (c *trainConfig) analyse(ctx context.Context, tr *train.Trainer, l *train.L
 		a.Metrics = append(a.Metrics, namedText{m.Name(), fmt.Sprintf("%.5g", m.Value())})
 	}
 	a.Worst, a.Confusion = errs.worst(20), confusion.M
+	if part, ok := l.Dataset.(interface{ Index() []int }); ok {
+		a.Part = true
+		for i := range a.Worst {
+			a.Worst[i].Index = part.Index()[a.Worst[i].Index]
+		}
+	}
 	a.Single = len(a.Worst) > 0 && a.Worst[0].Positions == 1
 	a.Classes = perClass(confusion.M)
 	return a, nil

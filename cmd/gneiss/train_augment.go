@@ -126,6 +126,11 @@ func (c *trainConfig) augmentSteps() ([]augment.Step, error) {
 // mixes reports whether targets are mixed, so that the loss gets probabilities.
 func mixes(steps []augment.Step) bool { return (&augment.Pipeline{Steps: steps}).Mixes() }
 
+func isNormalize(s augment.Step) bool {
+	_, ok := s.(augment.Normalize)
+	return ok
+}
+
 // classTarget returns the type of the classes that stand in files for a target of probabilities.
 func classTarget(tr *train.Trainer, t onnx.Type) onnx.Type {
 	if tr.TargetClasses() == 0 {
@@ -147,8 +152,8 @@ func (c *trainConfig) augmented(ctx context.Context, tr *train.Trainer, loaders 
 	target := c.Data.Target
 	var fixed []augment.Step // validation has what is not random
 	for _, s := range steps {
-		if n, ok := s.(augment.Normalize); ok {
-			fixed = append(fixed, n)
+		if isNormalize(s) {
+			fixed = append(fixed, s)
 		}
 	}
 	for i, l := range loaders {

@@ -343,8 +343,14 @@ func (c *trainConfig) check() error {
 	if err := c.Model.weightsConfig.check(); err != nil {
 		return err
 	}
-	if _, err := c.augmentSteps(); err != nil {
+	steps, err := c.augmentSteps()
+	switch {
+	case err != nil:
 		return err
+	case c.Teacher != nil && mixes(steps):
+		return fmt.Errorf("data: augment: mixup and cutmix do not mix what a teacher says of samples: leave them out")
+	case c.QAT != nil && slices.ContainsFunc(steps, isNormalize):
+		return fmt.Errorf("data: augment: normalize comes behind what qat calibrates on: normalise the data themselves")
 	}
 	if ext := filepath.Ext(c.History); c.History != "" && ext != ".json" && ext != ".csv" {
 		return fmt.Errorf("history is %q, want a name that ends in .json or .csv", c.History)

@@ -84,6 +84,8 @@ func TestTrainImages(t *testing.T) {
 		`transpose is "maybe"`:                                 strings.Replace(loaded, `"model."}`, `{to: "model.", transpose: maybe}}`, 1),
 		"names and strict are for weights":                     strings.Replace(loaded, "weights: DIR/w.safetensors, ", "", 1),
 		`4 missing: ["model.0.weight"`:                         strings.Replace(loaded, `"model."}`, `"net."}`, 1),
+		"mixup and cutmix do not mix what a teacher":           stripesConfig + "teacher: {model: DIR/model.onnx}\n",
+		"normalize comes behind what qat calibrates":           strings.Replace(stripesConfig, ", {mixup: 0.2}", "", 1) + "qat: {weights: int8}\n",
 		"has 0 inputs of images":                               strings.NewReplacer("DIR/train", "DIR/points", "DIR/val", "DIR/points", "{layers: [{conv: {out: 8, kernel: 3, pad: 1}}, relu, {max_pool: 2}, flatten, ", "{layers: [").Replace(stripesConfig),
 	} {
 		saveSamples(t, filepath.Join(dir, "points.npz"), 50)

@@ -120,7 +120,10 @@ func (r *trainReport) summarise(tr *train.Trainer) error {
 		for _, v := range n.In {
 			if v != nil && sizes[v] > 0 {
 				if row.Params == 0 {
-					row.Name = v.Name[:max(strings.LastIndexByte(v.Name, '.'), 0)]
+					row.Name = v.Name
+					if dot := strings.LastIndexByte(v.Name, '.'); dot > 0 {
+						row.Name = v.Name[:dot]
+					}
 				}
 				row.Params += sizes[v]
 				delete(sizes, v) // a weight that is shared counts once

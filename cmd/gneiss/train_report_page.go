@@ -48,7 +48,7 @@ h2 + .wide + .wide { margin-top: 1em; }
 {{end}}
 {{with .Result}}{{if .Worst}}
 <h2>Samples with the largest errors</h2>
-<p>Numbers of samples count from 0, in the order of the validation data.</p>
+<p>Numbers of samples count from 0, in the order of {{if .Part}}the file that validation data were split from{{else}}the validation data{{end}}.</p>
 <div class="wide"><table>
 <tr><th class="n">sample</th><th class="n">{{if .Classify}}cross entropy</th>{{if .Single}}<th class="n">class</th><th class="n">taken for</th>{{else}}<th class="n">right</th>{{end}}{{else}}squared error</th>{{end}}</tr>
 {{range .Worst}}<tr><td class="n">{{.Index}}</td><td class="n">{{g .Loss}}</td>{{if $.Result.Classify}}{{if $.Result.Single}}<td class="n">{{.Target}}</td><td class="n">{{.Guess}}</td>{{else}}<td class="n">{{.Hits}} of {{.Positions}}</td>{{end}}{{end}}</tr>

@@ -86,6 +86,18 @@ func TestTrainReport(t *testing.T) {
 	ok(t, "train", config, "--report", page, "--set", "epochs=1")
 	assert.NotContains(t, read(), "largest errors")
 
+	write(strings.Replace(points, "validation: DIR/points.npz", "split: 0.1", 1))
+	ok(t, "train", config, "--report", page, "--set", "epochs=1")
+	html = read()
+	assert.Contains(t, html, "split from")
+	most := 0
+	for _, m := range regexp.MustCompile(`<tr><td class="n">(\d+)</td><td class="n">[^<]*</td><td class="n">[01]</td><td class="n">[01]</td></tr>`).FindAllStringSubmatch(html, -1) {
+		n := 0
+		require.NoError(t, json.Unmarshal([]byte(m[1]), &n))
+		most = max(most, n)
+	}
+	assert.Greater(t, most, 20, "numbers in the file, not in its part of 20 samples")
+
 	write(points + "history: DIR/h.txt\n")
 	assert.Contains(t, gneiss(t, "train", config).err, `h.txt", want a name that ends in .json or .csv`)
 	write(points)
@@ -108,7 +120,8 @@ func TestSampleErrors(t *testing.T) {
 	r := &sampleErrors{}
 	require.NoError(t, r.Add(tensor.Of([]float32{1, 2, 3, 4}, 2, 2), tensor.Of([]float32{1, 4, 3, 4}, 2, 2)))
 	require.InDelta(t, 2, r.all[0].Loss, 1e-9)
-	require.Error(t, r.Add(tensor.Of([]float32{1, 2, 3}, 3), tensor.Of([]float32{1, 4}, 2)))
+	require.NoError(t, r.Add(tensor.Of([]float32{1, 2, 3}, 3), tensor.Of([]float32{1, 4}, 2)))
+	require.Empty(t, r.worst(9))
 
 	c := perClass([][]int{{3, 1}, {2, 4}})
 	require.Equal(t, classFigures{0, 4, 0.6, 0.75, 6. / 9}, c[0])
