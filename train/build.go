@@ -21,6 +21,7 @@ const (
 	rateName      = "train.rate"  // float32: the learning rate
 	countName     = "train.count" // int64: updates with this one
 	lossName      = "train.loss"
+	normName      = "train.norm" // float32: of the gradients, with Config.GradNorm
 	nextSuffix    = "/next"
 	sumSuffix     = "/sum"     // of gradients
 	averageSuffix = "/average" // with Config.EMA
@@ -65,6 +66,7 @@ func (t *Trainer) buildSteps() error {
 	if loss == nil || !isFloat(loss.Type.DType) || loss.Type.Rank() != 0 {
 		return fmt.Errorf("the loss is %v, want a scalar of a float type", describe(loss))
 	}
+	t.classCount = o.classCount
 	b.Insert(nil)
 	for _, v := range g.Inputs[model:] {
 		t.targets = append(t.targets, runtime.ValueInfo{Name: v.Name, Type: v.Type})
@@ -233,8 +235,15 @@ func (t *Trainer) updates(b *ops.Builder, params, grads []*onnx.Value, next func
 		}
 	}
 	scale := b.Float(tensor.Float32, 1)
-	if t.cfg.ClipNorm > 0 {
-		scale = clipScale(b, grads, t.cfg.ClipNorm)
+	if t.cfg.ClipNorm > 0 || t.cfg.GradNorm {
+		norm := gradNorm(b, grads)
+		if t.cfg.GradNorm {
+			t.norm = tensor.New(tensor.Float32)
+			next(norm, normName)
+		}
+		if t.cfg.ClipNorm > 0 {
+			scale = clipScale(b, norm, t.cfg.ClipNorm)
+		}
 	}
 	matchers := make([]func(string) bool, len(t.cfg.Groups))
 	for i, group := range t.cfg.Groups {
@@ -303,10 +312,8 @@ func (t *Trainer) updates(b *ops.Builder, params, grads []*onnx.Value, next func
 	}
 }
 
-// clipScale returns the factor that keeps the norm of all gradients below most.
-// Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural
-// networks, 2013, algorithm 1.
-func clipScale(b *ops.Builder, grads []*onnx.Value, most float64) *onnx.Value {
+// gradNorm returns the L2 norm of all gradients.
+func gradNorm(b *ops.Builder, grads []*onnx.Value) *onnx.Value {
 	var sum *onnx.Value
 	for _, d := range grads {
 		s := b.Op("ReduceSumSquare", onnx.NewAttrs("keepdims", 0), d)
@@ -317,7 +324,14 @@ func clipScale(b *ops.Builder, grads []*onnx.Value, most float64) *onnx.Value {
 			sum = b.Op("Add", nil, sum, s)
 		}
 	}
-	norm := b.Op("Add", nil, b.Op("Sqrt", nil, sum), b.Float(tensor.Float32, 1e-6))
+	return b.Op("Sqrt", nil, sum)
+}
+
+// clipScale returns the factor that keeps the norm of all gradients below most.
+// Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural
+// networks, 2013, algorithm 1.
+func clipScale(b *ops.Builder, norm *onnx.Value, most float64) *onnx.Value {
+	norm = b.Op("Add", nil, norm, b.Float(tensor.Float32, 1e-6))
 	return b.Op("Min", nil, b.Float(tensor.Float32, 1), b.Op("Div", nil, b.Float(tensor.Float32, most), norm))
 }
 

@@ -30,6 +30,8 @@ type Config struct {
 	// ClipNorm bounds the L2 norm of all gradients together, 0: no bound. ClipValue
 	// bounds the magnitude of each element.
 	ClipNorm, ClipValue float64
+	// GradNorm has updates compute the L2 norm of all gradients, for Trainer.GradNorm and History.
+	GradNorm bool
 	// Accumulate adds the gradients of that many batches before each update. 0: 1.
 	Accumulate int
 	// EMA is the rate of an exponential moving average of the parameters, such as

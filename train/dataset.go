@@ -138,10 +138,15 @@ type subset struct {
 	index []int
 }
 
-// Subset returns the samples of d at index, in that order.
+// Subset returns the samples of d at index, in that order. Its method Index, as that of the parts that Split and
+// KFold return, gives index back.
 func Subset(d Dataset, index []int) Dataset { return subset{d, index} }
 
 func (s subset) Len() int { return len(s.index) }
+
+// Index returns the numbers of the samples in the data set that s is a part of; the caller must not
+// change it.
+func (s subset) Index() []int { return s.index }
 
 func (s subset) Batch(ctx context.Context, index []int) (map[string]*tensor.Tensor, error) {
 	at := make([]int, len(index))

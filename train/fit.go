@@ -33,6 +33,8 @@ type FitOptions struct {
 	// Monitor is what better means: a metric's name, or "loss" on Validation (on Train
 	// without one). "": "loss".
 	Monitor string
+	// History, if not nil, gets the records of epochs and batches.
+	History *History
 	// OnStep and OnEpoch are told of what was done. An error ends training, and is Fit's.
 	OnStep, OnEpoch func(*Progress) error
 }
@@ -133,6 +135,7 @@ func (t *Trainer) progress(o *FitOptions, loss float64) *Progress {
 func (t *Trainer) epoch(ctx context.Context, o *FitOptions) error {
 	p := &t.at
 	start, before := time.Now(), p.Seconds
+	begun := start // of the batch
 	defer func() { p.Seconds = before + time.Since(start).Seconds() }()
 	for batch, err := range o.Train.Epoch(ctx, p.Epoch, p.Batch) {
 		if err != nil {
@@ -144,6 +147,14 @@ func (t *Trainer) epoch(ctx context.Context, o *FitOptions) error {
 		}
 		n := float64(data.Batch{Inputs: batch}.Size())
 		p.Batch, p.LossSum, p.Samples = p.Batch+1, p.LossSum+n*loss, p.Samples+n
+		if h := o.History; h != nil {
+			now := time.Now()
+			r := Record{Step: t.step, Epoch: p.Epoch + 1, Loss: loss, Rate: t.rate(max(t.step-1, 0)), Samples: int(n), Seconds: now.Sub(begun).Seconds()}
+			if norm := t.GradNorm(); norm-norm == 0 {
+				r.GradNorm = &norm
+			}
+			h.Batches, begun = append(h.Batches, r), now
+		}
 		if o.OnStep != nil {
 			if err := o.OnStep(t.progress(o, loss)); err != nil {
 				return err
@@ -178,6 +189,9 @@ func (t *Trainer) epoch(ctx context.Context, o *FitOptions) error {
 	}
 	e.Seconds = before + time.Since(start).Seconds()
 	p.History = append(p.History, e)
+	if o.History != nil {
+		o.History.Epochs = slices.Clone(p.History)
+	}
 	p.Epoch, p.Batch, p.LossSum, p.Samples = p.Epoch+1, 0, 0, 0
 	if o.Patience > 0 {
 		if p.BestEpoch == 0 || monitor < p.Best {
@@ -230,11 +244,15 @@ func (t *Trainer) Validate(ctx context.Context, l *Loader, metrics []Metric) (fl
 		if err != nil {
 			return 0, err
 		}
+		given, err := t.probabilities(batch)
+		if err != nil {
+			return 0, fmt.Errorf("train: %w", err)
+		}
 		in := make(map[string]tensor.Value, len(takes))
 		for _, p := range takes {
 			if x := t.parameter(p.Name); x != nil {
 				in[p.Name] = x
-			} else if x := batch[p.Name]; x != nil {
+			} else if x := given[p.Name]; x != nil {
 				in[p.Name] = x
 			}
 		}

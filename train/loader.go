@@ -26,6 +26,10 @@ type Loader struct {
 	// Lengths has batches made of samples of similar length, which padding then
 	// costs little; one for each sample. Batches keep a random order.
 	Lengths []int
+	// Augment, if not nil, changes each batch; index has its samples' numbers in Dataset. It is
+	// called by several goroutines at once, and should give the same results for the same
+	// epoch and index, as augment.Pipeline does: else training cannot be resumed exactly.
+	Augment func(ctx context.Context, batch map[string]*tensor.Tensor, epoch int, index []int) (map[string]*tensor.Tensor, error)
 	// Prefetch is how many batches are made ahead by as many goroutines. 0: 2.
 	Prefetch int
 }
@@ -149,6 +153,9 @@ func (l *Loader) Epoch(ctx context.Context, epoch, from int) iter.Seq2[map[strin
 				}
 				wg.Go(func() {
 					b, err := l.Dataset.Batch(ctx, index)
+					if err == nil && l.Augment != nil {
+						b, err = l.Augment(ctx, b, epoch, index)
+					}
 					c <- result{b, err}
 				})
 			}

@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
@@ -24,6 +25,8 @@ type Objective struct {
 	Outputs []*onnx.Value
 	target  string
 	inputs  map[string]*onnx.Value
+	// classCount is how many classes the target has probabilities of; 0: it has none.
+	classCount int
 }
 
 // Target returns the input of the training graph with the targets; t is what
@@ -117,11 +120,18 @@ type CrossEntropy struct {
 	IgnoreIndex int
 	Ignore      bool
 	Weights     []float32 // of classes; nil: 1 each
+	// Soft has targets that are probabilities of the classes, of the output's type and shape: the
+	// loss is -Σ weight·target·log softmax(logits), the mean over the samples. For an output [batch, classes] the
+	// Trainer takes classes, too, which stand for a probability of 1.
+	Soft bool
 }
 
 // Build adds the loss. Szegedy et al., Rethinking the Inception architecture for
 // computer vision, 2016, section 7, has the smoothing.
 func (l CrossEntropy) Build(o *Objective) *onnx.Value {
+	if l.Soft {
+		return l.soft(o)
+	}
 	loss, y, target := o.classLoss("SoftmaxCrossEntropyLoss", l.Axis, l.IgnoreIndex, l.Ignore, l.Weights)
 	if o.Err() != nil {
 		return nil
@@ -176,6 +186,89 @@ func (o *Objective) isIndex(target *onnx.Value, index int) *onnx.Value {
 // counted returns 1 for targets other than ignore, else 0.
 func (o *Objective) counted(target *onnx.Value, ignore int, d tensor.DType) *onnx.Value {
 	return o.Op("Cast", onnx.NewAttrs("to", int(d)), o.Op("Not", nil, o.isIndex(target, ignore)))
+}
+
+// soft adds the loss for targets that are probabilities.
+func (l CrossEntropy) soft(o *Objective) *onnx.Value {
+	y := o.Outputs[0]
+	if !y.Type.Ranked || len(y.Type.Dims) < 2 {
+		o.Fail(fmt.Errorf("output %q is %v, want scores of classes, [batch, …, classes]", y.Name, y.Type))
+		return nil
+	}
+	rank := len(y.Type.Dims)
+	at, err := tensor.Axis(axisOr(l.Axis), rank)
+	if err != nil {
+		o.Fail(fmt.Errorf("output %q: the axis of classes: %w", y.Name, err))
+		return nil
+	}
+	n, known := y.Type.Dims[at].Size()
+	switch {
+	case !known || n < 1:
+		o.Fail(fmt.Errorf("output %q is %v: the number of classes is not known", y.Name, y.Type))
+	case l.Ignore:
+		o.Fail(fmt.Errorf("targets that are probabilities have no index to ignore"))
+	case l.Weights != nil && len(l.Weights) != n:
+		o.Fail(fmt.Errorf("%d weights for %d classes", len(l.Weights), n))
+	}
+	if o.Err() != nil {
+		return nil
+	}
+	target := o.Target(y.Type)
+	if rank == 2 && at == 1 {
+		o.classCount = n
+	}
+	if s := l.LabelSmoothing; s != 0 {
+		target = o.add(o.mul(target, o.Scalar(1-s)), o.Scalar(s/float64(n)))
+	}
+	if l.Weights != nil {
+		shape := make([]int, rank)
+		for i := range shape {
+			shape[i] = 1
+		}
+		shape[at] = n
+		target = o.mul(target, o.Op("Reshape", nil, o.Const(floatsAs(o.DTypeOf(y), l.Weights)), o.Ints(shape...)))
+	}
+	logs := o.Op("LogSoftmax", onnx.NewAttrs("axis", at), y)
+	each := o.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), o.mul(target, logs), o.Ints(at))
+	return o.Op("Neg", nil, o.Mean(each))
+}
+
+// hardTargets returns batch with classes, where the loss wants probabilities of n classes, as these.
+func hardTargets(batch map[string]*tensor.Tensor, target string, n int, d tensor.DType) (map[string]*tensor.Tensor, error) {
+	y := batch[target]
+	if n == 0 || y == nil || y.DType() != tensor.Int64 || y.Rank() != 1 {
+		return batch, nil
+	}
+	p, err := OneHot(y, n, d)
+	if err != nil {
+		return nil, fmt.Errorf("target %q: %w", target, err)
+	}
+	out := maps.Clone(batch)
+	out[target] = p
+	return out, nil
+}
+
+// OneHot returns classes, int64 [batch], as probabilities, d [batch, classes]; d is Float32
+// or Float64.
+func OneHot(y *tensor.Tensor, classes int, d tensor.DType) (*tensor.Tensor, error) {
+	if y.DType() != tensor.Int64 || y.Rank() != 1 {
+		return nil, fmt.Errorf("%v, want classes as int64 [batch]", y)
+	}
+	if _, err := tensor.ByteSize(d, []int{y.Len(), classes}); err != nil {
+		return nil, err
+	}
+	p := tensor.New(d, y.Len(), classes)
+	for i, c := range tensor.Data[int64](y) {
+		if c < 0 || c >= int64(classes) {
+			return nil, fmt.Errorf("sample %d of the batch is %d, want a class below %d", i, c, classes)
+		}
+		if d == tensor.Float64 {
+			tensor.Data[float64](p)[i*classes+int(c)] = 1
+		} else {
+			tensor.Data[float32](p)[i*classes+int(c)] = 1
+		}
+	}
+	return p, nil
 }
 
 // DTypeOf returns the element type of v.

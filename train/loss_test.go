@@ -96,6 +96,30 @@ func TestLosses(t *testing.T) {
 	require.InDelta(t, 0.9*mean+0.1*even, lossOf(t, CrossEntropy{LabelSmoothing: 0.1}, classes, logits), 1e-12)
 	require.InDelta(t, (each(1)+each(2))/2, lossOf(t, CrossEntropy{Ignore: true, IgnoreIndex: 2}, classes, logits), 1e-12)
 	require.InDelta(t, (2*each(0)+0.5*each(1)+each(2)+2*each(3))/5.5, lossOf(t, CrossEntropy{Weights: []float32{0.5, 1, 2}}, classes, logits), 1e-12)
+	// Targets that are probabilities: alone, weighted, and along another dimension.
+	q := tensor.Of([]float64{0.2, 0.8, 0, 1, 0, 0, 0.1, 0.3, 0.6, 0.3, 0.3, 0.4}, 4, 3)
+	softSum := func(smoothing float64, w ...float64) (s float64) {
+		for i, v := range tensor.Data[float64](q) {
+			s -= w[i%3] * (v*(1-smoothing) + smoothing/3) * math.Log(soft(x[i/3*3 : i/3*3+3])[i%3]) / 4
+		}
+		return s
+	}
+	require.InDelta(t, softSum(0, 1, 1, 1), lossOf(t, CrossEntropy{Soft: true}, q, logits), 1e-12)
+	require.InDelta(t, softSum(0.1, 0.5, 1, 2), lossOf(t, CrossEntropy{Soft: true, LabelSmoothing: 0.1, Weights: []float32{0.5, 1, 2}}, q, logits), 1e-12)
+	across := func(v *tensor.Tensor) *tensor.Tensor { // [4, 3] as [1, 3, 4]
+		y := tensor.New(tensor.Float64, 1, 3, 4)
+		for i, e := range tensor.Data[float64](v) {
+			tensor.Data[float64](y)[i%3*4+i/3] = e
+		}
+		return y
+	}
+	require.InDelta(t, softSum(0, 2, 1, 3), lossOf(t, CrossEntropy{Soft: true, Axis: 1, Weights: []float32{2, 1, 3}}, across(q), across(logits)), 1e-12)
+	hard, err := OneHot(classes, 3, tensor.Float64)
+	require.NoError(t, err)
+	require.InDelta(t, mean, lossOf(t, CrossEntropy{Soft: true}, hard, logits), 1e-12)
+	_, err = OneHot(classes, 2, tensor.Float32)
+	require.ErrorContains(t, err, "sample 0 of the batch is 2, want a class below 2")
+
 	// Classes along the second of three dimensions, as images have them, and along the last, as texts.
 	images, pixels := optest.Normal(2, 2, 3, 4), tensor.Of([]int64{0, 1, 2, 0, 1, 2, 0, 1}, 2, 4)
 	want := 0.0

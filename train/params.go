@@ -58,6 +58,9 @@ func singleParameter(n *onnx.Node, i int) bool {
 		"GroupNormalization", "RMSNormalization":
 		return i > 0
 	case "Add": // the bias of a product
+		if len(n.In) != 2 {
+			return false
+		}
 		other := n.In[1-i]
 		return other != nil && other.From != nil && other.From.Op == "MatMul"
 	}

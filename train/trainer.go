@@ -31,11 +31,14 @@ type Trainer struct {
 	batches        int                 // in sums
 	step           int                 // updates so far
 	targets        []runtime.ValueInfo // inputs of the training graph that the model lacks
+	classCount     int                 // of targets that are probabilities; else 0
 	loss           *tensor.Tensor
-	results        []result    // of the forward pass
-	plain          *onnx.Model // with Config.Recompute: the training graph before it
-	at             position    // in the data of Fit
-	fixedRate      float64     // while FindRate runs; else 0
+	norm           *tensor.Tensor // of the gradients, with Config.GradNorm
+	normKnown      bool           // an update of this process has written it
+	results        []result       // of the forward pass
+	plain          *onnx.Model    // with Config.Recompute: the training graph before it
+	at             position       // in the data of Fit
+	fixedRate      float64        // while FindRate runs; else 0
 	best           map[string]*tensor.Tensor
 	test           *runtime.Session // inference and the loss; nil until it is needed
 	scores         string           // the output of test that metrics get
@@ -121,6 +124,10 @@ func few(names []string) string {
 // parameters are as they were. A loss that is no number is an error that names
 // the first node with such a result; the parameters stay as they were then, too.
 func (t *Trainer) Step(ctx context.Context, batch map[string]*tensor.Tensor) (float64, error) {
+	batch, err := t.probabilities(batch)
+	if err != nil {
+		return 0, fmt.Errorf("train: step %d: %w", t.step+1, err)
+	}
 	in := make(map[string]tensor.Value, len(batch)+2*len(t.state))
 	for name, x := range batch {
 		if t.state[name] != nil {
@@ -155,6 +162,15 @@ func (t *Trainer) Step(ctx context.Context, batch map[string]*tensor.Tensor) (fl
 	return t.lossValue(), nil
 }
 
+// probabilities returns batch with its target as the loss wants it.
+func (t *Trainer) probabilities(batch map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error) {
+	return hardTargets(batch, t.cfg.Target, t.classCount, t.loss.DType())
+}
+
+// TargetClasses is the number of classes that the targets have probabilities of, 0 where the loss
+// wants other targets. Steps and validation take classes, too, then.
+func (t *Trainer) TargetClasses() int { return t.classCount }
+
 func (t *Trainer) lossValue() float64 {
 	if t.loss.DType() == tensor.Float64 {
 		return tensor.Data[float64](t.loss)[0]
@@ -187,6 +203,9 @@ func (t *Trainer) rate(step int) float64 {
 func (t *Trainer) update(ctx context.Context, in map[string]tensor.Value) error {
 	t.settings(in)
 	out := t.wants()
+	if t.norm != nil {
+		out[normName+nextSuffix] = t.norm
+	}
 	if err := t.apply.RunInto(ctx, in, out); err != nil {
 		return err
 	}
@@ -198,6 +217,7 @@ func (t *Trainer) update(ctx context.Context, in map[string]tensor.Value) error 
 	}
 	t.swap()
 	t.step++
+	t.normKnown = true
 	return nil
 }
 
@@ -249,7 +269,9 @@ func (t *Trainer) applySums(ctx context.Context) error {
 	out := map[string]tensor.Value{}
 	for _, p := range t.apply.Outputs() {
 		name := p.Name[:len(p.Name)-len(nextSuffix)]
-		out[p.Name] = t.next[name]
+		if out[p.Name] = t.next[name]; name == normName {
+			out[p.Name] = t.norm
+		}
 	}
 	if err := t.apply.RunInto(ctx, in, out); err != nil {
 		return err
@@ -258,7 +280,7 @@ func (t *Trainer) applySums(ctx context.Context) error {
 		t.state[name], t.next[name] = t.next[name], t.state[name]
 	}
 	t.state, t.next = t.next, t.state
-	t.step, t.batches = t.step+1, 0
+	t.step, t.batches, t.normKnown = t.step+1, 0, true
 	return nil
 }
 

@@ -20,6 +20,7 @@ type figure struct {
 	width, height            float64
 	x0, x1, y0, y1           float64 // what the axes span
 	left, right, top, bottom float64
+	whole                    bool // x has whole numbers
 }
 
 func newFigure(width, height, x0, x1, y0, y1 float64) *figure {
@@ -54,6 +55,9 @@ func (f *figure) axes(xName, yName string) {
 	}
 	xs := ticks(f.x0, f.x1, 6)
 	for _, v := range xs {
+		if f.whole && v != math.Round(v) {
+			continue
+		}
 		f.p(`<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" stroke="%s"/><text x="%.1f" y="%.1f" text-anchor="middle">%s</text>`,
 			f.x(v), f.x(v), f.height-f.bottom, f.height-f.bottom+4, plotMark, f.x(v), f.height-f.bottom+15, tickText(v))
 	}

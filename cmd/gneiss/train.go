@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -58,7 +59,7 @@ func distillCommand() *cobra.Command {
 // trainingCommand is train or distill; check looks at the configuration.
 func trainingCommand(check func(c *trainConfig, path string) error) *cobra.Command {
 	var set []string
-	var resume string
+	var resume, report string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Args: exactArgs(1),
@@ -70,26 +71,36 @@ func trainingCommand(check func(c *trainConfig, path string) error) *cobra.Comma
 			if err := check(c, args[0]); err != nil {
 				return err
 			}
-			return c.run(cmd, resume, asJSON)
+			return c.run(cmd, resume, report, asJSON)
 		},
 	}
 	cmd.Flags().StringArrayVar(&set, "set", nil, "KEY=VALUE: set a key of the configuration, such as optimizer.lr=0.01 (repeatable)")
 	cmd.Flags().StringVar(&resume, "resume", "", "go on from this checkpoint, or the newest in this folder")
+	cmd.Flags().StringVar(&report, "report", "", "write a page of HTML about the run to this file")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for each epoch")
 	return cmd
 }
 
 // run trains and writes the model.
-func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error {
+func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool) error {
 	ctx, out, errs := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-	if err := checkOutput("output", c.Output); err != nil { // now, not after hours of training
-		return err
+	for key, path := range map[string]string{"output": c.Output, "save_weights": c.SaveWeights, "history": c.History, "--report": report} {
+		if path == "" {
+			continue
+		}
+		if err := checkOutput(key, path); err != nil { // now, not after hours of training
+			return err
+		}
 	}
+	c.recorded = report != "" || c.History != "" || c.Plots != ""
 	tr, sets, err := c.trainer(ctx)
 	if err != nil {
 		return err
 	}
 	defer tr.Close()
+	if c.loaded != "" && !asJSON {
+		fmt.Fprintf(errs, "gneiss: %s\n", c.loaded)
+	}
 	if resume != "" {
 		if err := tr.Resume(resume); err != nil {
 			return err
@@ -114,6 +125,12 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 	} else if len(c.Metrics) > 0 {
 		return fmt.Errorf("metrics %q need validation data: give data.validation or data.split", c.Metrics)
 	}
+	if c.recorded {
+		o.History = &train.History{Epochs: tr.History()}
+	}
+	if err := c.augmented(ctx, tr, o.Train, o.Validation); err != nil {
+		return err
+	}
 	var events *train.Events
 	if c.TensorBoard != "" {
 		if events, err = train.NewEvents(c.TensorBoard); err != nil {
@@ -121,10 +138,11 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 		}
 		defer events.Close()
 	}
-	mean := 0.0
+	var state trainState
 	var bar *progress
 	start := func(epoch int) {
-		bar = newProgress(errs, fmt.Sprintf("epoch %d/%d", epoch, c.Epochs), o.Train.Len(), func() string { return fmt.Sprintf("loss %.4f", mean) })
+		state.begin(time.Now())
+		bar = newProgress(errs, fmt.Sprintf("epoch %d/%d", epoch, c.Epochs), o.Train.Len(), func() string { return state.text(time.Now()) })
 	}
 	printed := len(tr.History()) // the interrupted run has told of these
 	o.OnStep = func(p *train.Progress) error {
@@ -132,7 +150,7 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 			start(p.Epoch + 1)
 			bar.skip(p.Batch - 1)
 		}
-		bar.update(func() { mean = p.MeanLoss })
+		bar.update(func() { state.step(p, c.Data.size(), time.Now()) })
 		return nil
 	}
 	o.OnEpoch = func(p *train.Progress) error {
@@ -164,7 +182,10 @@ func (c *trainConfig) run(cmd *cobra.Command, resume string, asJSON bool) error 
 		}
 		return err
 	}
-	return c.write(cmd, tr, sets[0], asJSON)
+	if err := c.write(cmd, tr, sets[0], asJSON); err != nil {
+		return err
+	}
+	return c.tell(ctx, tr, &o, report)
 }
 
 // write exports the model, compared with the trained one on some samples.
@@ -199,6 +220,11 @@ func (c *trainConfig) write(cmd *cobra.Command, tr *train.Trainer, samples train
 			return err
 		}
 	}
+	if c.SaveWeights != "" {
+		if err := train.SaveWeights(c.SaveWeights, tr.Model(), train.WeightOptions{Lenient: true}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -213,6 +239,31 @@ func tellSaved(cmd *cobra.Command, m *onnx.Model, path string, asJSON bool) erro
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s: opset %d, %s\n", path, m.Opsets[""], bytesText(st.Size()))
 	return nil
+}
+
+// tell writes what was recorded.
+func (c *trainConfig) tell(ctx context.Context, tr *train.Trainer, o *train.FitOptions, report string) error {
+	if c.History != "" {
+		if err := o.History.WriteFile(c.History); err != nil {
+			return err
+		}
+	}
+	if report == "" && c.Plots == "" {
+		return nil
+	}
+	r, err := c.report(ctx, tr, o)
+	if err != nil {
+		return fmt.Errorf("--report: %w", err)
+	}
+	if c.Plots != "" {
+		if err := r.writePlots(c.Plots); err != nil {
+			return err
+		}
+	}
+	if report == "" {
+		return nil
+	}
+	return r.writeReport(report)
 }
 
 func tellEpoch(w io.Writer, e train.Epoch, epochs int, asJSON bool) error {
@@ -241,7 +292,7 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	var sets [2]train.Dataset
 	fail := func(err error) (*train.Trainer, [2]train.Dataset, error) { return nil, sets, err }
 	cfg := train.Config{Freeze: c.Model.Freeze, Only: c.Model.Only, Target: c.Data.Target, ClipNorm: c.ClipNorm, ClipValue: c.ClipValue,
-		Accumulate: c.Accumulate, EMA: c.EMA, Recompute: c.Recompute.Recompute, Seed: c.Seed, Threads: c.Threads}
+		GradNorm: c.recorded, Accumulate: c.Accumulate, EMA: c.EMA, Recompute: c.Recompute.Recompute, Seed: c.Seed, Threads: c.Threads}
 	var err error
 	if c.Loss.Name != "" {
 		if cfg.Loss, err = c.loss(); err != nil {
@@ -267,6 +318,9 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	if err != nil {
 		return fail(err)
 	}
+	if c.loaded, err = c.Model.load(m); err != nil {
+		return fail(err)
+	}
 	want := data.InputsOf(m)
 	if c.QAT != nil {
 		have, err := c.samples(ctx, c.Data.Train, want)
@@ -283,6 +337,9 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	}
 	for _, t := range tr.Targets() {
 		if c.Teacher == nil || t.Name != train.TeacherInput {
+			if t.Name == cfg.Target {
+				t.Type = classTarget(tr, t.Type)
+			}
 			want = append(want, data.Input{Name: t.Name, Type: t.Type})
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -31,6 +32,9 @@ type trainConfig struct {
 	Checkpoint  string         `yaml:"checkpoint"`
 	Every       int            `yaml:"checkpoint_steps"` // between checkpoints within an epoch; 0: none
 	Keep        int            `yaml:"keep"`             // checkpoints; 0: 3
+	SaveWeights string         `yaml:"save_weights"`     // a .safetensors or .npz file for PyTorch
+	History     string         `yaml:"history"`          // a .json or .csv file
+	Plots       string         `yaml:"plots"`            // a folder for SVG and PNG files
 	TensorBoard string         `yaml:"tensorboard"`      // a folder for event files
 	Patience    int            `yaml:"patience"`
 	Monitor     string         `yaml:"monitor"`
@@ -41,9 +45,12 @@ type trainConfig struct {
 	Recompute   recompute      `yaml:"recompute"`
 	Threads     int            `yaml:"threads"`
 
-	qat   *qat                    // where QAT is asked for
-	files map[string]train.Arrays // that were read
-	parts []modelPart             // that are written besides the model
+	text     string                  // of the file, with what was set
+	recorded bool                    // the history, for a file or a report
+	loaded   string                  // what was loaded of model.weights, in words
+	qat      *qat                    // where QAT is asked for
+	files    map[string]train.Arrays // that were read
+	parts    []modelPart             // that are written besides the model
 }
 
 // modelPart is what lies between values of the model, for a file of its own.
@@ -59,7 +66,10 @@ type modelConfig struct {
 	Head   *headConfig `yaml:"head"`
 	Layers []yaml.Node `yaml:"layers"`
 	Name   string      `yaml:"name"`
-	named  yaml.Node   // of a ready model, with its sizes
+
+	weightsConfig `yaml:",inline"`
+
+	named yaml.Node // of a ready model, with its sizes
 }
 
 type headConfig struct {
@@ -68,14 +78,23 @@ type headConfig struct {
 }
 
 type dataConfig struct {
-	Train      string   `yaml:"train"`
-	Validation string   `yaml:"validation"`
-	Inputs     []string `yaml:"inputs"`
-	Target     string   `yaml:"target"`
-	BatchSize  int      `yaml:"batch_size"`
-	Shuffle    bool     `yaml:"shuffle"`
-	DropLast   bool     `yaml:"drop_last"`
-	Split      float64  `yaml:"split"` // the share of train that is for validation, without a file for it
+	Train      string      `yaml:"train"`
+	Validation string      `yaml:"validation"`
+	Inputs     []string    `yaml:"inputs"`
+	Target     string      `yaml:"target"`
+	BatchSize  int         `yaml:"batch_size"`
+	Shuffle    bool        `yaml:"shuffle"`
+	DropLast   bool        `yaml:"drop_last"`
+	Augment    []yaml.Node `yaml:"augment"` // steps by name
+	Split      float64     `yaml:"split"`   // the share of train that is for validation, without a file for it
+}
+
+// size is the batch size that loaders take.
+func (d *dataConfig) size() int {
+	if d.BatchSize == 0 {
+		return 32
+	}
+	return d.BatchSize
 }
 
 // teacherConfig is what gneiss distill learns from.
@@ -201,15 +220,20 @@ func readTrainConfig(path string, set []string) (*trainConfig, error) {
 	if m := child(root, "model"); m != nil {
 		c.Model.named = *m
 	}
+	text, err := yaml.Marshal(root)
+	if err != nil {
+		return fail(err)
+	}
+	c.text = string(text)
 	if err := c.check(); err != nil {
 		return fail(err)
 	}
 	return &c, nil
 }
 
-// child returns the value of a key of mapping n.
+// child returns the value of a key of mapping n, nil where n is none.
 func child(n *yaml.Node, key string) *yaml.Node {
-	if n.Kind == yaml.MappingNode {
+	if n != nil && n.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if n.Content[i].Value == key {
 				return n.Content[i+1]
@@ -236,7 +260,7 @@ func checkTree(root *yaml.Node, c *trainConfig) error {
 			if !ok {
 				return fmt.Errorf("line %d: model: there is no model %q%s", name.Line, name.Value, didYouMean(name.Value, readyNames()))
 			}
-			allowed = append(keysOf(r()), "name")
+			allowed = slices.Concat(keysOf(r()), keysOf(&c.Model.weightsConfig), []string{"name"})
 		}
 		if err := checkKeys(n, "model", allowed); err != nil {
 			return err
@@ -338,6 +362,24 @@ func (c *trainConfig) check() error {
 		return fmt.Errorf("patience is %d, want at least 0", c.Patience)
 	case c.Opset != 0 && (c.Opset < 13 || c.Opset > schema.Newest("")):
 		return fmt.Errorf("opset is %d, want 13 to %d", c.Opset, schema.Newest(""))
+	}
+	if err := c.Model.weightsConfig.check(); err != nil {
+		return err
+	}
+	steps, err := c.augmentSteps()
+	switch {
+	case err != nil:
+		return err
+	case c.Teacher != nil && mixes(steps):
+		return fmt.Errorf("data: augment: mixup and cutmix do not mix what a teacher says of samples: leave them out")
+	case c.QAT != nil && slices.ContainsFunc(steps, isNormalize):
+		return fmt.Errorf("data: augment: normalize comes behind what qat calibrates on: normalise the data themselves")
+	}
+	if ext := filepath.Ext(c.History); c.History != "" && ext != ".json" && ext != ".csv" {
+		return fmt.Errorf("history is %q, want a name that ends in .json or .csv", c.History)
+	}
+	if ext := filepath.Ext(c.SaveWeights); c.SaveWeights != "" && ext != ".safetensors" && ext != ".npz" {
+		return fmt.Errorf("save_weights is %q, want a name that ends in .safetensors or .npz", c.SaveWeights)
 	}
 	for _, m := range c.Metrics {
 		if _, err := train.ParseMetric(m); err != nil {

@@ -21,6 +21,10 @@ func structKeys(v any) []string {
 	t := reflect.TypeOf(v).Elem()
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous {
+			out = append(out, structKeys(reflect.New(f.Type).Interface())...)
+			continue
+		}
 		if !f.IsExported() {
 			continue
 		}
@@ -55,12 +59,16 @@ func (c *trainConfig) loss() (train.Loss, error) {
 	if err := p.settings("loss", &s); err != nil {
 		return nil, err
 	}
+	steps, err := c.augmentSteps()
+	if err != nil {
+		return nil, err
+	}
 	ignore := 0
 	if s.IgnoreIndex != nil {
 		ignore = *s.IgnoreIndex
 	}
 	all := map[string]train.Loss{
-		"cross_entropy":   train.CrossEntropy{Axis: s.Axis, LabelSmoothing: s.Smoothing, IgnoreIndex: ignore, Ignore: s.IgnoreIndex != nil, Weights: s.Weights},
+		"cross_entropy":   train.CrossEntropy{Axis: s.Axis, LabelSmoothing: s.Smoothing, IgnoreIndex: ignore, Ignore: s.IgnoreIndex != nil, Weights: s.Weights, Soft: mixes(steps)},
 		"nll":             train.NLL{Axis: s.Axis, IgnoreIndex: ignore, Ignore: s.IgnoreIndex != nil, Weights: s.Weights},
 		"bce_with_logits": train.BCEWithLogits{PosWeight: s.PosWeight, PosWeights: s.PosWeights},
 		"vae":             train.VAE{Beta: s.Beta, Real: s.Lost == "mse"},
@@ -73,6 +81,9 @@ func (c *trainConfig) loss() (train.Loss, error) {
 	l, ok := all[p.Name]
 	if !ok {
 		return nil, fmt.Errorf("loss: there is no %q%s", p.Name, didYouMean(p.Name, namesOf(all)))
+	}
+	if p.Name == "nll" && mixes(steps) {
+		return nil, fmt.Errorf("loss: nll takes classes, which data.augment mixes: use cross_entropy on logits")
 	}
 	return l, nil
 }
@@ -385,9 +396,10 @@ func recurrentLayer(kind string) func(n *yaml.Node) (nn.Layer, error) {
 			Bidirectional  bool
 			Dropout        float64
 			Last           bool
+			ResetAfter     bool `yaml:"reset_after"`
 		}
 		err := decodeSized(n, &s.Hidden, &s)
-		return nn.Recurrent{Kind: kind, Hidden: s.Hidden, Layers: s.Layers, Bidirectional: s.Bidirectional, Dropout: s.Dropout, Last: s.Last}, err
+		return nn.Recurrent{Kind: kind, Hidden: s.Hidden, Layers: s.Layers, Bidirectional: s.Bidirectional, Dropout: s.Dropout, Last: s.Last, ResetAfter: s.ResetAfter}, err
 	}
 }
 
@@ -437,7 +449,7 @@ func (c *trainConfig) build(samples train.Arrays, inputs []string, cfg *train.Co
 		m := c.Model.named
 		var rest []*yaml.Node
 		for i := 0; i+1 < len(m.Content); i += 2 {
-			if m.Content[i].Value != "name" {
+			if key := m.Content[i].Value; key != "name" && !slices.Contains(keysOf(&c.Model.weightsConfig), key) {
 				rest = append(rest, m.Content[i], m.Content[i+1])
 			}
 		}
