@@ -120,3 +120,24 @@ func TestVAE(t *testing.T) {
 	require.InDelta(t, 100, first, 40)
 	require.Greater(t, plausible, 140)
 }
+
+// The noise follows from the step's number: what goes on from a checkpoint has the noise that it would have had.
+func TestVAEResumes(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	fit := func(tr *Trainer, set Arrays, epochs int, checkpoint string) {
+		_, err := tr.Fit(ctx, FitOptions{Train: &Loader{Dataset: set, Shuffle: true}, Epochs: epochs, Checkpoint: checkpoint})
+		require.NoError(t, err)
+	}
+	whole, set := vae(t, 1)
+	fit(whole, set, 3, "")
+	half, _ := vae(t, 2)
+	fit(half, set, 1, dir)
+	rest, _ := vae(t, 1)
+	require.NoError(t, rest.Resume(dir))
+	fit(rest, set, 3, "")
+	want, got := whole.Model().Graph.Consts, rest.Model().Graph.Consts
+	require.Len(t, got, len(want))
+	for i, v := range want {
+		require.Equal(t, v.Const.Bytes(), got[i].Const.Bytes(), v.Name)
+	}
+}
