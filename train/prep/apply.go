@@ -2,6 +2,7 @@ package prep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -81,8 +82,8 @@ func (s *source) Batches(ctx context.Context) iter.Seq2[data.Batch, error] {
 	}
 }
 
-// stop ends a reading that is wanted no more.
-var stop = fmt.Errorf("stop")
+// errStop ends a reading that is wanted no more.
+var errStop = errors.New("no more is wanted")
 
 func (s *source) read(ctx context.Context, yield func(data.Batch, error) bool) error {
 	p, err := s.p.place(s.t)
@@ -131,7 +132,7 @@ func (s *source) read(ctx context.Context, yield func(data.Batch, error) bool) e
 			b.Inputs[p.config.Target] = tensor.Of(targets, n)
 		}
 		if labels, targets = nil, nil; !yield(b, nil) {
-			return stop
+			return errStop
 		}
 		return nil
 	}
@@ -179,7 +180,7 @@ func (s *source) read(ctx context.Context, yield func(data.Batch, error) bool) e
 		inner = flush()
 	}
 	switch {
-	case inner == stop:
+	case inner == errStop:
 		return nil
 	case inner != nil:
 		return inner
