@@ -118,6 +118,9 @@ type Options struct {
 	Columns map[string][]string
 	// Ignore lists columns of a table that are not used, such as that of labels.
 	Ignore []string
+	// Missing has cells of a table that IsMissing be NaN for inputs of floats; else
+	// they are errors.
+	Missing bool
 }
 
 // input returns the input called name.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -36,7 +35,7 @@ func ReadFile(name, file string, o Options) (map[string]tensor.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	ext := strings.ToLower(filepath.Ext(file))
+	ext := kindOf(file)
 	if ext == ".npz" {
 		return readNPZ(name, f, size, &o)
 	}
@@ -47,6 +46,8 @@ func ReadFile(name, file string, o Options) (map[string]tensor.Value, error) {
 	switch {
 	case ext == ".npy":
 		v, err = tensor.ReadNPYAs(f, size, npyType(in.Type.DType))
+	case ext == ".idx":
+		v, err = readIDXFile(f, size)
 	case ext == ".pb":
 		var b []byte
 		if b, err = io.ReadAll(io.LimitReader(f, size)); err == nil {
@@ -57,7 +58,7 @@ func ReadFile(name, file string, o Options) (map[string]tensor.Value, error) {
 	case isImage(ext):
 		v, err = readImage(f, in.Type, &o)
 	default:
-		err = fmt.Errorf("unknown kind of file %q: want .npy, .npz, .pb, .json, .png, .jpg or .gif", ext)
+		err = fmt.Errorf("unknown kind of file %q: want .npy, .npz, .idx, .pb, .json, .png, .jpg or .gif", ext)
 	}
 	if err != nil {
 		return nil, err

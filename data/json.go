@@ -27,6 +27,39 @@ func readJSON(r io.Reader, typ onnx.Type) (*tensor.Tensor, error) {
 	if typ.Kind != onnx.TensorKind || typ.DType == tensor.Undefined {
 		return nil, fmt.Errorf("JSON is read for tensors, the input is %v: give a .pb", typ)
 	}
+	return jsonTensor(v, typ)
+}
+
+// jsonTensor returns decoded JSON, nested arrays, as a tensor of typ's element type.
+func jsonTensor(v any, typ onnx.Type) (*tensor.Tensor, error) {
+	shape, err := shapeOf(v)
+	if err != nil {
+		return nil, err
+	}
+	t := tensor.New(typ.DType, shape...)
+	i := 0
+	var set func(x any) error
+	set = func(x any) error {
+		a, ok := x.([]any)
+		if !ok {
+			if err := setJSON(t, i, x); err != nil {
+				return fmt.Errorf("element %d: %w", i, err)
+			}
+			i++
+			return nil
+		}
+		for _, y := range a {
+			if err := set(y); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return t, set(v)
+}
+
+// shapeOf returns the shape of nested arrays, which must not be ragged.
+func shapeOf(v any) ([]int, error) {
 	var shape []int
 	for x := v; ; {
 		a, ok := x.([]any)
@@ -41,16 +74,11 @@ func readJSON(r io.Reader, typ onnx.Type) (*tensor.Tensor, error) {
 		}
 		x = a[0]
 	}
-	var flat []any
 	var walk func(x any, depth int) error
 	walk = func(x any, depth int) error {
 		a, ok := x.([]any)
 		if ok != (depth < len(shape)) || ok && len(a) != shape[depth] {
 			return fmt.Errorf("ragged: the arrays at depth %d differ in length from the first ones, whose shape is %v", depth, shape)
-		}
-		if !ok {
-			flat = append(flat, x)
-			return nil
 		}
 		for _, y := range a {
 			if err := walk(y, depth+1); err != nil {
@@ -59,16 +87,7 @@ func readJSON(r io.Reader, typ onnx.Type) (*tensor.Tensor, error) {
 		}
 		return nil
 	}
-	if err := walk(v, 0); err != nil {
-		return nil, err
-	}
-	t := tensor.New(typ.DType, shape...)
-	for i, x := range flat {
-		if err := setJSON(t, i, x); err != nil {
-			return nil, fmt.Errorf("element %d: %w", i, err)
-		}
-	}
-	return t, nil
+	return shape, walk(v, 0)
 }
 
 func setJSON(t *tensor.Tensor, i int, x any) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -138,4 +139,47 @@ func readLabels(f io.Reader) ([]Label, error) {
 		return nil, errors.New("no labels in it")
 	}
 	return ls, nil
+}
+
+// ClassFolders lists the images of a folder that has a folder for each class: their
+// paths, in order, their classes, and what the classes are called, by the
+// folders, in order of names. Images in folders below count, too; what is hidden
+// (.git) does not.
+func ClassFolders(dir string) (files []string, classes []int, names []string, err error) {
+	fail := func(err error) ([]string, []int, []string, error) { return nil, nil, nil, fmt.Errorf("data: %w", err) }
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fail(err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			if isImage(kindOf(e.Name())) {
+				return fail(fmt.Errorf("%s: an image beside the folders of classes: which class is it of?", filepath.Join(dir, e.Name())))
+			}
+			continue
+		}
+		n := len(files)
+		err := filepath.WalkDir(filepath.Join(dir, e.Name()), func(p string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && strings.HasPrefix(d.Name(), "."):
+				return filepath.SkipDir
+			case !d.IsDir() && isImage(kindOf(p)):
+				files, classes = append(files, p), append(classes, len(names))
+			}
+			return nil
+		})
+		if err != nil {
+			return fail(err)
+		}
+		if len(files) == n {
+			return fail(fmt.Errorf("%s: there is no image of this class: want files .png, .jpg or .gif", filepath.Join(dir, e.Name())))
+		}
+		names = append(names, e.Name())
+	}
+	if len(names) == 0 {
+		return fail(fmt.Errorf("%s: there is no folder in it: want one for each class", dir))
+	}
+	return files, classes, names, nil
 }

@@ -22,7 +22,7 @@ type Format func(path string, o Options) (Source, error)
 
 var (
 	formatsMu sync.RWMutex
-	formats   = map[string]Format{".csv": openCSV}
+	formats   = map[string]Format{".csv": openCSV, ".jsonl": openJSONLines, ".ndjson": openJSONLines}
 )
 
 // Register has Open read files whose names end in ext, such as ".parquet", by
@@ -43,7 +43,7 @@ func formatOf(ext string) Format {
 func kinds() string {
 	formatsMu.RLock()
 	defer formatsMu.RUnlock()
-	all := []string{".npz", ".npy", ".pb", ".png", ".jpg", ".gif"}
+	all := []string{".npz", ".npy", ".idx", ".pb", ".png", ".jpg", ".gif"}
 	for ext := range formats {
 		all = append(all, ext)
 	}
@@ -59,11 +59,13 @@ var (
 // Open returns the batches that are at path, a file or a folder:
 //
 //   - .npz: a batch; the names of its arrays are those of inputs
-//   - .npy: a batch for a model with a single input
+//   - .npy, and IDX as of MNIST (train-images-idx3-ubyte.gz): a batch for a model with a single input
 //   - .pb: a TensorProto, a batch for the input of its name
 //   - .png, .jpg, .jpeg, .gif: an image for a model with a single input, prepared
 //     as Options says; BatchSize of them are a batch
 //   - .csv, with a header: BatchSize rows are a batch
+//   - .jsonl, .ndjson: so many objects are; an input is the field of its name, a number
+//     or an array
 //   - what Register has added
 //   - a folder with input_0.pb and so on, or with folders test_data_set_0 and so on
 //     of these, as ONNX's tests have them: each is a batch
@@ -133,7 +135,7 @@ func look(dir string) (files, sets []string, err error) {
 		if err != nil {
 			return err
 		}
-		ext := strings.ToLower(filepath.Ext(p))
+		ext := kindOf(p)
 		below := filepath.Dir(p) != filepath.Clean(dir)
 		switch {
 		case strings.HasPrefix(e.Name(), ".") && p != dir:
@@ -146,7 +148,7 @@ func look(dir string) (files, sets []string, err error) {
 		case below:
 		case e.Name() == "labels.csv":
 			labels = p
-		case ext == ".npz" || ext == ".npy" || ext == ".pb" || formatOf(ext) != nil:
+		case ext == ".npz" || ext == ".npy" || ext == ".idx" || ext == ".pb" || formatOf(ext) != nil:
 			files = append(files, p)
 		}
 		return nil
@@ -162,7 +164,7 @@ func units(files []string, o *Options) (chain, error) {
 	var c chain
 	var pictures *pictures
 	for _, path := range files {
-		ext := strings.ToLower(filepath.Ext(path))
+		ext := kindOf(path)
 		switch open := formatOf(ext); {
 		case isImage(ext):
 			if pictures == nil {
@@ -182,7 +184,7 @@ func units(files []string, o *Options) (chain, error) {
 				return nil, fmt.Errorf("%s: %w", path, err)
 			}
 			c = append(c, unit{src: src})
-		case ext == ".npz" || ext == ".npy" || ext == ".pb":
+		case ext == ".npz" || ext == ".npy" || ext == ".idx" || ext == ".pb":
 			c = append(c, unit{name: path, o: o, read: readOne})
 		default:
 			return nil, fmt.Errorf("%s: unknown kind of file %q: want %s", path, ext, kinds())
@@ -276,7 +278,7 @@ func (u *unit) batch(ctx context.Context) (Batch, error) {
 // readOne reads a file that is a batch.
 func readOne(path string, o *Options) (Batch, error) {
 	var name string
-	switch ext := strings.ToLower(filepath.Ext(path)); ext {
+	switch ext := kindOf(path); ext {
 	case ".pb":
 		i := 0
 		if len(o.Inputs) > 1 {
@@ -288,8 +290,8 @@ func readOne(path string, o *Options) (Batch, error) {
 			b.Inputs = map[string]*tensor.Tensor{name: t}
 		}
 		return b, err
-	case ".npy":
-		in, err := o.single("an .npy file")
+	case ".npy", ".idx":
+		in, err := o.single("a file of one array")
 		if err != nil {
 			return Batch{}, err
 		}

@@ -31,7 +31,7 @@ type Table interface {
 // columns of an input become its second and further dimensions. path is for
 // messages.
 func FromTable(path string, t Table, o Options) (Source, error) {
-	s := &tableSource{path: path, t: t, size: max(o.BatchSize, 1)}
+	s := &tableSource{path: path, t: t, size: max(o.BatchSize, 1), missing: o.Missing}
 	cols := t.Columns()
 	for i, c := range cols {
 		if slices.Contains(cols[:i], c) {
@@ -151,6 +151,8 @@ type tableSource struct {
 	plans []columnPlan
 	size  int
 	fixed bool // no smaller batches
+
+	missing bool // empty cells are NaN
 }
 
 func (s *tableSource) Len() int {
@@ -224,7 +226,11 @@ func (s *tableSource) put(b Batch, i int, cells []string) error {
 	for _, p := range s.plans {
 		t := b.Inputs[p.input]
 		for k, c := range p.cols {
-			if err := setText(t, i*len(p.cols)+k, strings.TrimSpace(cells[c])); err != nil {
+			text := strings.TrimSpace(cells[c])
+			if s.missing && IsMissing(text) && t.DType().IsFloat() {
+				text = "nan"
+			}
+			if err := setText(t, i*len(p.cols)+k, text); err != nil {
 				return fmt.Errorf("column %q: %w", s.t.Columns()[c], err)
 			}
 		}
@@ -281,8 +287,8 @@ type csvTable struct {
 	rows int
 }
 
-// openCSV reads the file once, to know its rows and that they are complete.
-func openCSV(path string, o Options) (Source, error) {
+// newCSVTable reads the file once, to know its rows and that they are complete.
+func newCSVTable(path string) (*csvTable, error) {
 	t := &csvTable{path: path}
 	f, err := os.Open(path)
 	if err != nil {
@@ -310,6 +316,14 @@ func openCSV(path string, o Options) (Source, error) {
 	}
 	if t.rows == 0 {
 		return nil, errors.New("it has a header and no rows")
+	}
+	return t, nil
+}
+
+func openCSV(path string, o Options) (Source, error) {
+	t, err := newCSVTable(path)
+	if err != nil {
+		return nil, err
 	}
 	return FromTable(path, t, o)
 }
@@ -360,3 +374,6 @@ func (t *csvTable) Rows(ctx context.Context) iter.Seq2[[]string, error] {
 		}
 	}
 }
+
+// Place implements Placed.
+func (t *csvTable) Place(i int) string { return fmt.Sprintf("%s, row %d", t.path, i+1) }

@@ -18,7 +18,7 @@ import (
 
 // FitOptions says what Fit trains on and for how long.
 type FitOptions struct {
-	Train      *Loader
+	Train      Feed    // a Loader or a Stream
 	Validation *Loader // nil: none
 	Epochs     int
 	Metrics    []Metric // of the first output, on Validation
@@ -80,8 +80,13 @@ func (t *Trainer) Fit(ctx context.Context, o FitOptions) ([]Epoch, error) {
 	if o.Train == nil {
 		return nil, fmt.Errorf("train: FitOptions.Train is nil")
 	}
-	if err := o.Train.check(); err != nil {
-		return nil, err
+	if l, ok := o.Train.(*Loader); ok {
+		if l == nil {
+			return nil, fmt.Errorf("train: FitOptions.Train is nil")
+		}
+		if err := l.check(); err != nil {
+			return nil, err
+		}
 	}
 	if o.Epochs < 1 {
 		return nil, fmt.Errorf("train: FitOptions.Epochs is %d, want at least 1", o.Epochs)

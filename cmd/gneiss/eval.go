@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -55,20 +58,9 @@ func evalCommand() *cobra.Command {
 			}
 			defer m.Close()
 			want := data.InputsOf(m)
-			samples, err := readSamples(cmd.Context(), file, append(slices.Clone(want), data.Input{Name: target, Type: onnx.UnrankedType(tensor.Float32)}))
+			batches, count, err := evalBatches(cmd.Context(), m, file, target, batch)
 			if err != nil {
 				return err
-			}
-			truth := samples[target]
-			if truth == nil {
-				return fmt.Errorf("%s has no %q: it has %s", file, target, strings.Join(slices.Sorted(maps.Keys(samples)), ", "))
-			}
-			inputs, err := fitted(file, samples, want)
-			if err != nil {
-				return err
-			}
-			if target != "" && inputs[target] == nil {
-				inputs[target] = truth
 			}
 			s, err := runtime.New(m, runtime.Options{Threads: threads})
 			if err != nil {
@@ -78,13 +70,14 @@ func evalCommand() *cobra.Command {
 			if output == "" {
 				output = s.Outputs()[0].Name
 			}
-			l := &train.Loader{Dataset: inputs, BatchSize: batch}
-			bar := newProgress(cmd.ErrOrStderr(), "eval", l.Len(), func() string { return "" })
+			bar := newProgress(cmd.ErrOrStderr(), "eval", count, func() string { return "" })
 			defer bar.end()
-			for b, err := range l.Epoch(cmd.Context(), 0, 0) {
+			samples := 0
+			for b, err := range batches {
 				if err != nil {
 					return err
 				}
+				samples += data.Batch{Inputs: b}.Size()
 				in := map[string]tensor.Value{}
 				for _, w := range want {
 					in[w.Name] = b[w.Name]
@@ -105,7 +98,7 @@ func evalCommand() *cobra.Command {
 				bar.step()
 			}
 			bar.end()
-			r := evalResult{Model: args[0], Samples: inputs.Len(), Metrics: map[string]float64{}}
+			r := evalResult{Model: args[0], Samples: samples, Metrics: map[string]float64{}}
 			for _, m := range metrics {
 				r.Metrics[m.Name()] = m.Value()
 			}
@@ -122,7 +115,7 @@ func evalCommand() *cobra.Command {
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&file, "data", "", "samples: a .npz file, or a folder or file as for quantize --calibrate")
+	fl.StringVar(&file, "data", "", "samples: a .npz file, a table with a column for each input, or a folder or file as for quantize --calibrate")
 	fl.StringVar(&target, "target", "", "the tensor or column with the truth")
 	fl.StringVar(&output, "output", "", "the model's output to measure (default: the first)")
 	fl.StringArrayVar(&names, "metric", []string{"accuracy"}, "accuracy, top5, precision, recall, f1, auc, perplexity, mse, mae or r2 (repeatable)")
@@ -130,4 +123,74 @@ func evalCommand() *cobra.Command {
 	fl.IntVar(&threads, "threads", 0, "threads of one run (0: one per CPU)")
 	fl.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
+}
+
+// evalBatches returns the samples of file by batches, and how many there are of these. A
+// table may be larger than memory, hold text, and miss numbers; its classes are
+// those that the model's metadata names.
+func evalBatches(ctx context.Context, m *onnx.Model, file, target string, size int) (iter.Seq2[map[string]*tensor.Tensor, error], int, error) {
+	want := data.InputsOf(m)
+	truth := data.Input{Name: target, Type: onnx.UnrankedType(tensor.Float32)}
+	if data.IsTable(file) {
+		classes := map[string]float32{}
+		if i := slices.IndexFunc(m.Metadata, func(p onnx.Prop) bool { return p.Key == classesKey }); i >= 0 {
+			var names []string
+			if json.Unmarshal([]byte(m.Metadata[i].Value), &names) == nil { // else it is somebody else's
+				for i, name := range names {
+					classes[name] = float32(i)
+				}
+				truth.Type.DType = tensor.String
+			}
+		}
+		o := data.Options{Inputs: want, BatchSize: size, Missing: true}
+		if !slices.ContainsFunc(want, func(in data.Input) bool { return in.Name == target }) {
+			o.Inputs = append(slices.Clone(want), truth)
+		}
+		src, err := data.Open(file, o)
+		if err != nil {
+			return nil, 0, err
+		}
+		return func(yield func(map[string]*tensor.Tensor, error) bool) {
+			for b, err := range src.Batches(ctx) {
+				if err == nil && truth.Type.DType == tensor.String {
+					b.Inputs[target], err = classesOf(b.Inputs[target], classes)
+					if err != nil {
+						err = fmt.Errorf("%s: of %s, column %q: %w", file, b.Name, target, err)
+					}
+				}
+				if !yield(b.Inputs, err) || err != nil {
+					return
+				}
+			}
+		}, src.Len(), nil
+	}
+	samples, err := readSamples(ctx, file, append(slices.Clone(want), truth))
+	if err != nil {
+		return nil, 0, err
+	}
+	if samples[target] == nil {
+		return nil, 0, fmt.Errorf("%s has no %q: it has %s", file, target, strings.Join(slices.Sorted(maps.Keys(samples)), ", "))
+	}
+	inputs, err := fitted(file, samples, want)
+	if err != nil {
+		return nil, 0, err
+	}
+	if inputs[target] == nil {
+		inputs[target] = samples[target]
+	}
+	l := &train.Loader{Dataset: inputs, BatchSize: size}
+	return l.Epoch(ctx, 0, 0), l.Len(), nil
+}
+
+// classesOf returns the numbers of the classes that x names.
+func classesOf(x *tensor.Tensor, classes map[string]float32) (*tensor.Tensor, error) {
+	var out []float32
+	for i, name := range tensor.Data[string](x) {
+		c, ok := classes[name]
+		if !ok {
+			return nil, fmt.Errorf("%q, the %d. of these, is no class of the model: these are %s", name, i+1, strings.Join(namesOf(classes), ", "))
+		}
+		out = append(out, c)
+	}
+	return tensor.Of(out, len(out)), nil
 }

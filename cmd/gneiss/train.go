@@ -93,6 +93,11 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 		}
 	}
 	c.recorded = report != "" || c.History != "" || c.Plots != ""
+	if c.tabular() {
+		if err := c.prepare(ctx, errs); err != nil {
+			return err
+		}
+	}
 	tr, sets, err := c.trainer(ctx)
 	if err != nil {
 		return err
@@ -109,9 +114,9 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 			fmt.Fprintf(errs, "gneiss: goes on behind step %d; %d of %d epochs are done\n", tr.Steps(), len(tr.History()), c.Epochs)
 		}
 	}
+	loader := &train.Loader{Dataset: sets[0], BatchSize: c.Data.BatchSize, Shuffle: c.Data.Shuffle, DropLast: c.Data.DropLast, Seed: c.Seed}
 	o := train.FitOptions{
-		Train:  &train.Loader{Dataset: sets[0], BatchSize: c.Data.BatchSize, Shuffle: c.Data.Shuffle, DropLast: c.Data.DropLast, Seed: c.Seed},
-		Epochs: c.Epochs, Checkpoint: c.Checkpoint, CheckpointSteps: c.Every, Keep: c.Keep, Patience: c.Patience, Monitor: c.Monitor,
+		Train: loader, Epochs: c.Epochs, Checkpoint: c.Checkpoint, CheckpointSteps: c.Every, Keep: c.Keep, Patience: c.Patience, Monitor: c.Monitor,
 	}
 	if sets[1] != nil {
 		o.Validation = &train.Loader{Dataset: sets[1], BatchSize: max(c.Data.BatchSize, 64)}
@@ -128,7 +133,7 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 	if c.recorded {
 		o.History = &train.History{Epochs: tr.History()}
 	}
-	if err := c.augmented(ctx, tr, o.Train, o.Validation); err != nil {
+	if err := c.augmented(ctx, tr, loader, o.Validation); err != nil {
 		return err
 	}
 	var events *train.Events
@@ -185,7 +190,7 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 	if err := c.write(cmd, tr, sets[0], asJSON); err != nil {
 		return err
 	}
-	return c.tell(ctx, tr, &o, report)
+	return c.tell(ctx, tr, &o, sets[0], report)
 }
 
 // write exports the model, compared with the trained one on some samples.
@@ -207,6 +212,9 @@ func (c *trainConfig) write(cmd *cobra.Command, tr *train.Trainer, samples train
 		m, err = tr.Export(cmd.Context(), train.ExportOptions{Opset: c.Opset, Inputs: batch})
 	}
 	if err != nil {
+		return err
+	}
+	if err := c.describe(m, tr.History()); err != nil {
 		return err
 	}
 	if err := tellSaved(cmd, m, c.Output, asJSON); err != nil {
@@ -242,7 +250,7 @@ func tellSaved(cmd *cobra.Command, m *onnx.Model, path string, asJSON bool) erro
 }
 
 // tell writes what was recorded.
-func (c *trainConfig) tell(ctx context.Context, tr *train.Trainer, o *train.FitOptions, report string) error {
+func (c *trainConfig) tell(ctx context.Context, tr *train.Trainer, o *train.FitOptions, samples train.Dataset, report string) error {
 	if c.History != "" {
 		if err := o.History.WriteFile(c.History); err != nil {
 			return err
@@ -251,7 +259,7 @@ func (c *trainConfig) tell(ctx context.Context, tr *train.Trainer, o *train.FitO
 	if report == "" && c.Plots == "" {
 		return nil
 	}
-	r, err := c.report(ctx, tr, o)
+	r, err := c.report(ctx, tr, o, samples)
 	if err != nil {
 		return fmt.Errorf("--report: %w", err)
 	}
@@ -381,10 +389,10 @@ func (c *trainConfig) model(ctx context.Context, cfg *train.Config) (*onnx.Model
 	}
 	for _, name := range inputs {
 		if samples[name] == nil {
-			return nil, fmt.Errorf("%s has no %q: it has %s", c.Data.Train, name, strings.Join(slices.Sorted(maps.Keys(samples)), ", "))
+			return nil, fmt.Errorf("%v has no %q: it has %s", c.Data.Train, name, strings.Join(slices.Sorted(maps.Keys(samples)), ", "))
 		}
 		if samples[name], err = single(samples[name]); err != nil {
-			return nil, fmt.Errorf("%s: %q: %w", c.Data.Train, name, err)
+			return nil, fmt.Errorf("%v: %q: %w", c.Data.Train, name, err)
 		}
 	}
 	return c.build(samples, inputs, cfg)
@@ -398,7 +406,11 @@ func (c *trainConfig) sets(ctx context.Context, want []data.Input) (sets [2]trai
 	}
 	sets[0] = all
 	switch {
-	case c.Data.Validation != "":
+	case c.prep != nil:
+		if a := c.prepared[1]; a != nil {
+			sets[1], err = fitted("validation", a, want)
+		}
+	case c.Data.Validation.given():
 		sets[1], err = c.samples(ctx, c.Data.Validation, want)
 	case c.Data.Split > 0:
 		var parts []train.Dataset
@@ -412,22 +424,36 @@ func (c *trainConfig) sets(ctx context.Context, want []data.Input) (sets [2]trai
 	return sets, err
 }
 
-// samples reads what want names from a file.
-func (c *trainConfig) samples(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
-	a, err := c.file(ctx, path, want)
+// samples reads what want names from files.
+func (c *trainConfig) samples(ctx context.Context, from sources, want []data.Input) (train.Arrays, error) {
+	a, err := c.file(ctx, from, want)
 	if err != nil {
 		return nil, err
 	}
-	return fitted(path, a, want)
+	return fitted(from.String(), a, want)
 }
 
-// file is readSamples, which reads a file of named tensors once.
-func (c *trainConfig) file(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
+// file is readSamples, which reads files of named tensors once. Of tables that
+// become features it returns the training part.
+func (c *trainConfig) file(ctx context.Context, from sources, want []data.Input) (train.Arrays, error) {
+	if c.prep != nil {
+		return c.prepared[0], nil
+	}
+	path := from.String()
 	if a := c.files[path]; a != nil {
 		return a, nil
 	}
-	a, err := readSamples(ctx, path, want)
-	if err == nil && filepath.Ext(path) == ".npz" {
+	var a train.Arrays
+	var err error
+	switch {
+	case from.arrays != nil:
+		a, err = readArrays(from.arrays)
+	case len(from.paths) != 1:
+		return nil, fmt.Errorf("%s: several files are read of tables that become features alone", path)
+	default:
+		a, err = readSamples(ctx, path, want)
+	}
+	if err == nil && (from.arrays != nil || filepath.Ext(path) == ".npz") {
 		if c.files == nil {
 			c.files = map[string]train.Arrays{}
 		}
@@ -463,8 +489,8 @@ func (c *trainConfig) teach(sets *[2]train.Dataset) error {
 func readSamples(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
 	o := data.Options{}
 	if filepath.Ext(path) != ".npz" {
-		if o.Inputs = want; want == nil {
-			return nil, fmt.Errorf("%s: a model that is built needs its samples in a .npz file", path)
+		if o.Inputs = want; want == nil && filepath.Ext(path) != ".jsonl" { // whose fields say what they are
+			return nil, fmt.Errorf("%s: a model that is built needs its samples in a .npz file, a table or arrays by name", path)
 		}
 	}
 	src, err := data.Open(path, o)

@@ -12,6 +12,7 @@ import (
 	"github.com/gneiss-run/gneiss/internal/near"
 	"github.com/gneiss-run/gneiss/onnx/schema"
 	"github.com/gneiss-run/gneiss/train"
+	"github.com/gneiss-run/gneiss/train/prep"
 )
 
 // trainConfig is a file of gneiss train.
@@ -46,11 +47,15 @@ type trainConfig struct {
 	Threads     int            `yaml:"threads"`
 
 	text     string                  // of the file, with what was set
+	settings string                  // that text without where files lie and how it runs
 	recorded bool                    // the history, for a file or a report
 	loaded   string                  // what was loaded of model.weights, in words
 	qat      *qat                    // where QAT is asked for
 	files    map[string]train.Arrays // that were read
 	parts    []modelPart             // that are written besides the model
+
+	prep     *prep.Prep      // where tables are made into features
+	prepared [2]train.Arrays // then: of training and validation
 }
 
 // modelPart is what lies between values of the model, for a file of its own.
@@ -78,8 +83,8 @@ type headConfig struct {
 }
 
 type dataConfig struct {
-	Train      string      `yaml:"train"`
-	Validation string      `yaml:"validation"`
+	Train      sources     `yaml:"train"`
+	Validation sources     `yaml:"validation"`
 	Inputs     []string    `yaml:"inputs"`
 	Target     string      `yaml:"target"`
 	BatchSize  int         `yaml:"batch_size"`
@@ -87,6 +92,15 @@ type dataConfig struct {
 	DropLast   bool        `yaml:"drop_last"`
 	Augment    []yaml.Node `yaml:"augment"` // steps by name
 	Split      float64     `yaml:"split"`   // the share of train that is for validation, without a file for it
+
+	// Of tables: see prep.Config.
+	Features    []string     `yaml:"features"`
+	Categorical []string     `yaml:"categorical"`
+	Numeric     []string     `yaml:"numeric"`
+	Clean       *cleanConfig `yaml:"clean"`
+	Normalize   string       `yaml:"normalize"`  // standard, minmax or robust
+	Encode      string       `yaml:"encode"`     // onehot or index
+	Preprocess  string       `yaml:"preprocess"` // export (default): it is part of the model that is written; or none
 }
 
 // size is the batch size that loaders take.
@@ -217,6 +231,10 @@ func readTrainConfig(path string, set []string) (*trainConfig, error) {
 	if err := root.Decode(&c); err != nil {
 		return fail(err)
 	}
+	if b, err = yaml.Marshal(without(root, "output", "checkpoint", "checkpoint_steps", "keep", "tensorboard", "threads")); err != nil {
+		return fail(err)
+	}
+	c.settings = string(b)
 	if m := child(root, "model"); m != nil {
 		c.Model.named = *m
 	}
@@ -243,6 +261,19 @@ func child(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
+// without returns the mapping n without some keys: what is written does not tell
+// where things are on a machine, nor how it went about its work.
+func without(n *yaml.Node, keys ...string) *yaml.Node {
+	c := *n
+	c.Content = nil
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if !slices.Contains(keys, n.Content[i].Value) {
+			c.Content = append(c.Content, n.Content[i], n.Content[i+1])
+		}
+	}
+	return &c
+}
+
 // checkTree reports unknown keys.
 func checkTree(root *yaml.Node, c *trainConfig) error {
 	if err := checkKeys(root, "the file", keysOf(c)); err != nil {
@@ -251,6 +282,11 @@ func checkTree(root *yaml.Node, c *trainConfig) error {
 	if n := child(root, "data"); n != nil {
 		if err := checkKeys(n, "data", keysOf(&c.Data)); err != nil {
 			return err
+		}
+		if k := child(n, "clean"); k != nil {
+			if err := checkKeys(k, "data: clean", keysOf(&cleanConfig{})); err != nil {
+				return err
+			}
 		}
 	}
 	if n := child(root, "model"); n != nil {
@@ -338,8 +374,10 @@ func (c *trainConfig) check() error {
 		return fmt.Errorf("model: want one of import, name and layers")
 	case c.Model.Import == "" && c.Model.Head != nil:
 		return fmt.Errorf("model: head is for imported models")
-	case c.Data.Train == "":
+	case !c.Data.Train.given():
 		return fmt.Errorf("data: train is missing: a file of samples")
+	case c.Data.Preprocess != "" && c.Data.Preprocess != "export" && c.Data.Preprocess != "none":
+		return fmt.Errorf("data: preprocess is %q, want export or none", c.Data.Preprocess)
 	case c.Data.BatchSize < 0:
 		return fmt.Errorf("data: batch_size is %d, want at least 1", c.Data.BatchSize)
 	case !(c.Data.Split >= 0 && c.Data.Split < 1):
@@ -380,6 +418,11 @@ func (c *trainConfig) check() error {
 	}
 	if ext := filepath.Ext(c.SaveWeights); c.SaveWeights != "" && ext != ".safetensors" && ext != ".npz" {
 		return fmt.Errorf("save_weights is %q, want a name that ends in .safetensors or .npz", c.SaveWeights)
+	}
+	if k := c.Data.Clean; k != nil {
+		if err := k.check(); err != nil {
+			return err
+		}
 	}
 	for _, m := range c.Metrics {
 		if _, err := train.ParseMetric(m); err != nil {

@@ -45,8 +45,8 @@ type layerRow struct {
 // reportLayers is how many layers a report lists.
 const reportLayers = 200
 
-// report gathers what the page shows. metrics are those of the run.
-func (c *trainConfig) report(ctx context.Context, tr *train.Trainer, o *train.FitOptions) (*trainReport, error) {
+// report gathers what the page shows of a run on samples.
+func (c *trainConfig) report(ctx context.Context, tr *train.Trainer, o *train.FitOptions, samples train.Dataset) (*trainReport, error) {
 	r := &trainReport{Output: c.Output, Config: c.text, History: *o.History}
 	for _, e := range r.History.Epochs {
 		r.Seconds += e.Seconds
@@ -57,11 +57,11 @@ func (c *trainConfig) report(ctx context.Context, tr *train.Trainer, o *train.Fi
 	add := func(name, format string, v ...any) {
 		r.Data = append(r.Data, namedText{name, fmt.Sprintf(format, v...)})
 	}
-	add("training samples", "%d, %d batches of %d an epoch", o.Train.Dataset.Len(), o.Train.Len(), c.Data.size())
+	add("training samples", "%d, %d batches of %d an epoch", samples.Len(), o.Train.Len(), c.Data.size())
 	if o.Validation != nil {
 		add("validation samples", "%d", o.Validation.Dataset.Len())
 	}
-	first, err := o.Train.Dataset.Batch(ctx, []int{0})
+	first, err := samples.Batch(ctx, []int{0})
 	if err != nil {
 		return nil, err
 	}

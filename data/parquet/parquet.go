@@ -25,13 +25,23 @@ import (
 	"github.com/gneiss-run/gneiss/data"
 )
 
-func init() { data.Register(".parquet", Open) }
+func init() {
+	data.RegisterTable(".parquet", func(path string) (data.Table, error) { return newTable(path) })
+}
 
 // Open returns the rows of the file at path as data.FromTable does. Columns are
 // read that hold one number, bool or text in each row; a field of a group is
 // called "group.field". Lists, decimals and binary values are passed over. An
 // empty cell is empty text, which is an error for a number.
 func Open(path string, o data.Options) (data.Source, error) {
+	t, err := newTable(path)
+	if err != nil {
+		return nil, err
+	}
+	return data.FromTable(path, t, o)
+}
+
+func newTable(path string) (*table, error) {
 	t := &table{path: path}
 	err := t.with(func(f *parquet.File) error {
 		if f.NumRows() <= 0 || f.NumRows() > math.MaxInt {
@@ -54,7 +64,7 @@ func Open(path string, o data.Options) (data.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return data.FromTable(path, t, o)
+	return t, nil
 }
 
 // readable reports whether values of a column are numbers, bools or text. What

@@ -1,0 +1,150 @@
+package data
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"image"
+	"image/png"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+func TestJSONLines(t *testing.T) {
+	dir := put(t, map[string][]byte{
+		"a.jsonl": []byte(`{"x": [[1, 2], [3, 4]], "y": 1}` + "\n\n" + `{"y": 0, "x": [[5, 6], [7, 8.5]], "z": "more"}` + "\n"),
+		"b.jsonl": []byte(`{"a": 1, "b": "red"}` + "\n" + `{"b": null, "a": 2.5}` + "\n" + `{"a": 3, "c": true}`),
+	})
+	bs := open(t, filepath.Join(dir, "a.jsonl"), inputs("x", onnx.TensorType(tensor.Float32, onnx.Name("N"), onnx.Size(2), onnx.Size(2)), "y", onnx.TensorType(tensor.Int64, onnx.Name("N"))))
+	require.Len(t, bs, 2)
+	require.Equal(t, []int{1, 2, 2}, bs[1].Inputs["x"].Shape())
+	require.Equal(t, []float32{5, 6, 7, 8.5}, tensor.Data[float32](bs[1].Inputs["x"]))
+	require.Equal(t, []int64{0}, tensor.Data[int64](bs[1].Inputs["y"]))
+
+	table, err := OpenTable(filepath.Join(dir, "b.jsonl"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b", "c"}, table.Columns())
+	require.Equal(t, [][]string{{"1", "red", ""}, {"2.5", "", ""}, {"3", "", "true"}}, rowsOf(t, table))
+
+	matrix := onnx.TensorType(tensor.Float32, onnx.Name("N"), onnx.Name("C"))
+	for text, want := range map[string]string{
+		"":                             "no object",
+		"{\"x\": [1]}\n[1]\n":          "line 2: want a JSON object",
+		"{\"x\": [1]}\n{\"x\": [1]":    "line 2: want a JSON object",
+		"{\"x\": [1]} 7\n":             "line 1: want a JSON object: something follows",
+		"{\"x\": [1]}\n\n{\"y\": 1}\n": `line 3: there is no "x"`,
+		"{\"x\": [1]}\n{\"x\": [1,2]}": `line 2: field "x" is of shape [2], in the first object it is [1]`,
+		"{\"x\": [[1],[1,2]]}":         `line 1: field "x": ragged`,
+		"{\"x\": [\"a\"]}":             `field "x": element 0: a string, want float32`,
+		"{\"y\": [1]}":                 `no field is called like input "x"; the fields are y`,
+	} {
+		path := filepath.Join(put(t, map[string][]byte{"t.jsonl": []byte(text)}), "t.jsonl")
+		err := readErr(path, inputs("x", matrix))
+		require.ErrorContains(t, err, want, text)
+		require.ErrorContains(t, err, path)
+	}
+}
+
+// rowsOf reads a table.
+func rowsOf(t *testing.T, table Table) (rows [][]string) {
+	t.Helper()
+	for row, err := range table.Rows(context.Background()) {
+		require.NoError(t, err)
+		rows = append(rows, slices.Clone(row))
+	}
+	return rows
+}
+
+func TestShards(t *testing.T) {
+	dir := put(t, map[string][]byte{
+		"p-1.csv": []byte("a,b\n1,2\n3,4\n"), "p-2.csv": []byte("b,a\n6,5\n"), "q.jsonl": []byte("\n{\"a\": 7}\n"),
+		"other.csv": []byte("a,c\n1,2\n"), "less.csv": []byte("a\n1\n"),
+	})
+	files, err := Glob(filepath.Join(dir, "p-*.csv"), filepath.Join(dir, "q.jsonl"))
+	require.NoError(t, err)
+	table, err := OpenTable(files...)
+	require.NoError(t, err)
+	require.Equal(t, 4, table.Len())
+	require.Equal(t, [][]string{{"1", "2"}, {"3", "4"}, {"5", "6"}, {"7", ""}}, rowsOf(t, table))
+	require.Equal(t, files[0]+", row 2", Place(table, 1))
+	require.Equal(t, files[1]+", row 1", Place(table, 2))
+	require.Equal(t, files[2]+", line 2", Place(table, 3))
+
+	_, err = OpenTable(files[0], filepath.Join(dir, "less.csv"))
+	require.ErrorContains(t, err, `less.csv: it has no column "b"`)
+	_, err = OpenTable(filepath.Join(dir, "less.csv"), filepath.Join(dir, "other.csv"))
+	require.ErrorContains(t, err, `other.csv: it has a column "c"`)
+	_, err = OpenTable(filepath.Join(dir, "none.csv"))
+	require.ErrorContains(t, err, "none.csv")
+	_, err = OpenTable("x.txt")
+	require.ErrorContains(t, err, "no kind of table")
+	_, err = Glob(filepath.Join(dir, "z*.csv"))
+	require.ErrorContains(t, err, "there is no such file")
+}
+
+func TestIDX(t *testing.T) {
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	_, err := w.Write([]byte{0, 0, 0x0b, 2, 0, 0, 0, 2, 0, 0, 0, 1, 0xff, 0xfe, 1, 0})
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	dir := put(t, map[string][]byte{
+		"x-idx2-short.gz": z.Bytes(),
+		"y.idx":           {0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9},
+		"f.idx1-float":    {0, 0, 0x0d, 1, 0, 0, 0, 1, 0x3f, 0x80, 0, 0},
+		"d.idx":           {0, 0, 0x0e, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0},
+	})
+	x, err := ReadArray(filepath.Join(dir, "x-idx2-short.gz"))
+	require.NoError(t, err)
+	require.Equal(t, []int{2, 1}, x.Shape())
+	require.Equal(t, []int16{-2, 256}, tensor.Data[int16](x))
+	f, err := ReadArray(filepath.Join(dir, "f.idx1-float"))
+	require.NoError(t, err)
+	require.Equal(t, []float32{1}, tensor.Data[float32](f))
+	d, err := ReadArray(filepath.Join(dir, "d.idx"))
+	require.NoError(t, err)
+	require.Equal(t, []float64{-2}, tensor.Data[float64](d))
+	bs := open(t, filepath.Join(dir, "y.idx"), inputs("y", onnx.TensorType(tensor.Uint8, onnx.Name("N"))))
+	require.Equal(t, []uint8{7, 8, 9}, tensor.Data[uint8](bs[0].Inputs["y"]))
+
+	for want, b := range map[string][]byte{
+		"begins with":              {0, 0, 7, 1, 0, 0, 0, 0},
+		"its head":                 {0, 0, 8},
+		"size 2 of 2":              {0, 0, 8, 2, 0, 0, 0, 1, 0},
+		"there are at most 12":     {0, 0, 8, 2, 0x7f, 0, 0, 0, 0, 0, 0, 9},
+		"at most 2147483647":       {0, 0, 8, 1, 0xff, 0, 0, 0},
+		"1 bytes, a uint8 of":      {0, 0, 8, 1, 0, 0, 0, 2, 5},
+		"behind the last element ": {0, 0, 8, 1, 0, 0, 0, 1, 5, 6},
+	} {
+		path := filepath.Join(put(t, map[string][]byte{"bad.idx": b}), "bad.idx")
+		_, err := ReadArray(path)
+		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, path)
+	}
+	_, err = ReadArray(filepath.Join(put(t, map[string][]byte{"cut.idx.gz": z.Bytes()[:z.Len()-4]}), "cut.idx.gz"))
+	require.Error(t, err, "a checksum that is cut off")
+}
+
+func TestClassFolders(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, png.Encode(&b, image.NewGray(image.Rect(0, 0, 1, 1))))
+	dir := put(t, map[string][]byte{"dog/1.png": b.Bytes(), "cat/b/2.png": b.Bytes(), "cat/1.png": b.Bytes(), "cat/notes.txt": nil, "README": nil, ".git/x.png": nil})
+	files, classes, names, err := ClassFolders(dir)
+	require.NoError(t, err)
+	require.Equal(t, []string{"cat", "dog"}, names)
+	require.Equal(t, []int{0, 0, 1}, classes)
+	require.True(t, strings.HasSuffix(files[2], filepath.Join("dog", "1.png")))
+	_, _, _, err = ClassFolders(put(t, map[string][]byte{"a/x.txt": nil}))
+	require.ErrorContains(t, err, "no image of this class")
+	_, _, _, err = ClassFolders(t.TempDir())
+	require.ErrorContains(t, err, "want one for each class")
+	_, _, _, err = ClassFolders(put(t, map[string][]byte{"a/x.png": nil, "y.png": nil}))
+	require.ErrorContains(t, err, "which class")
+}

@@ -1,0 +1,72 @@
+package train
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gneiss-run/gneiss/data"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// inOrder is a source of n samples, in batches of 7.
+func inOrder(n int) data.Source {
+	var all []data.Batch
+	for i := 0; i < n; i += 7 {
+		k := min(7, n-i)
+		x, y := tensor.New(tensor.Float32, k, 2), tensor.New(tensor.Int64, k)
+		for j := range k {
+			tensor.Data[float32](x)[2*j], tensor.Data[int64](y)[j] = float32(i+j), int64(i+j)
+		}
+		all = append(all, data.Batch{Name: "numbers", Inputs: map[string]*tensor.Tensor{"x": x, "y": y}})
+	}
+	return data.Of(all...)
+}
+
+func TestStream(t *testing.T) {
+	ctx := context.Background()
+	read := func(s *Stream, epoch, from int) (ids []int64) {
+		for b, err := range s.Epoch(ctx, epoch, from) {
+			require.NoError(t, err)
+			for i, y := range tensor.Data[int64](b["y"]) {
+				require.Equal(t, float32(y), tensor.Data[float32](b["x"])[2*i], "what belongs together stays so")
+			}
+			ids = append(ids, tensor.Data[int64](b["y"])...)
+		}
+		return ids
+	}
+	s, err := NewStream(ctx, inOrder(100), StreamOptions{BatchSize: 8, Buffer: 20, Seed: 3})
+	require.NoError(t, err)
+	require.Equal(t, 13, s.Len())
+	ids := read(s, 0, 0)
+	require.Equal(t, ids, read(s, 0, 0))
+	require.Equal(t, ids[5*8:], read(s, 0, 5), "it goes on from a batch")
+	require.NotEqual(t, ids, read(s, 1, 0))
+	for i, id := range ids[:80] {
+		require.LessOrEqual(t, int(id), i+20, "the buffer is bounded")
+	}
+	all := slices.Sorted(slices.Values(ids))
+	require.NotEqual(t, all, ids)
+	for i, id := range all {
+		require.EqualValues(t, i, id)
+	}
+	require.Len(t, all, 100)
+
+	s, err = NewStream(ctx, inOrder(100), StreamOptions{BatchSize: 8, Buffer: 1, DropLast: true})
+	require.NoError(t, err)
+	require.Equal(t, 12, s.Len())
+	require.Equal(t, all[:96], read(s, 0, 0))
+
+	_, err = NewStream(ctx, inOrder(3), StreamOptions{BatchSize: 8, DropLast: true})
+	require.ErrorContains(t, err, "3 samples make no batch of 8")
+	odd := data.Of(data.Batch{Name: "a", Inputs: map[string]*tensor.Tensor{"x": tensor.New(tensor.Float32, 1, 2)}},
+		data.Batch{Name: "b", Inputs: map[string]*tensor.Tensor{"x": tensor.New(tensor.Float32, 1, 3)}})
+	_, err = NewStream(ctx, odd, StreamOptions{})
+	require.ErrorContains(t, err, `b: tensor "x" is float32 [1 3], in the first batch it is float32 [1 2]`)
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	_, err = NewStream(cancelled, inOrder(3), StreamOptions{})
+	require.ErrorIs(t, err, context.Canceled)
+}
