@@ -95,6 +95,9 @@ func tickText(v float64) string {
 	if math.Abs(v) < 1e-12 {
 		return "0"
 	}
+	if a := math.Abs(v); a >= 1e4 && a < 1e6 {
+		return fmt.Sprintf("%.0f", v)
+	}
 	return fmt.Sprintf("%.4g", v)
 }
 

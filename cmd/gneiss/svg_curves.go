@@ -38,7 +38,10 @@ func curves(list []curve, xName, yName string) template.HTML {
 		return ""
 	}
 	x0, x1, y0, y1 := slices.Min(xs), slices.Max(xs), slices.Min(ys), slices.Max(ys)
-	pad := max((y1-y0)*0.05, math.Abs(y1)*1e-6)
+	pad := (y1 - y0) * 0.05
+	if pad <= math.Abs(y1)*1e-6 { // a constant
+		pad = max(math.Abs(y1)*0.2, 1e-9)
+	}
 	low := y0 - pad
 	if y0 >= 0 {
 		low = max(low, 0)

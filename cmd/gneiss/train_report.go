@@ -16,6 +16,7 @@ import (
 	"github.com/gneiss-run/gneiss/internal/cpu"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/optimize"
+	"github.com/gneiss-run/gneiss/tensor"
 	"github.com/gneiss-run/gneiss/train"
 )
 
@@ -51,9 +52,6 @@ func (c *trainConfig) report(ctx context.Context, tr *train.Trainer, o *train.Fi
 	for _, e := range r.History.Epochs {
 		r.Seconds += e.Seconds
 	}
-	if err := r.summarise(tr); err != nil {
-		return nil, err
-	}
 	add := func(name, format string, v ...any) {
 		r.Data = append(r.Data, namedText{name, fmt.Sprintf(format, v...)})
 	}
@@ -63,6 +61,9 @@ func (c *trainConfig) report(ctx context.Context, tr *train.Trainer, o *train.Fi
 	}
 	first, err := samples.Batch(ctx, []int{0})
 	if err != nil {
+		return nil, err
+	}
+	if err := r.summarise(tr, first); err != nil {
 		return nil, err
 	}
 	for _, name := range namesOf(first) {
@@ -91,14 +92,18 @@ func dimsText(shape []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(shape), "[]"), " ", "×")
 }
 
-// summarise lists the layers of the model, for one sample.
-func (r *trainReport) summarise(tr *train.Trainer) error {
+// summarise lists the layers of the model, for a batch of one sample like first.
+func (r *trainReport) summarise(tr *train.Trainer, first map[string]*tensor.Tensor) error {
 	m := tr.Model()
 	dims := map[string]int{}
 	for _, v := range m.Graph.Inputs {
-		if len(v.Type.Dims) > 0 {
-			if name := v.Type.Dims[0].String(); !v.Type.Dims[0].Is(1) {
-				dims[name] = 1
+		x := first[v.Name]
+		if x == nil || x.Rank() != len(v.Type.Dims) {
+			continue
+		}
+		for i, d := range v.Type.Dims {
+			if _, known := d.Size(); !known {
+				dims[d.String()] = x.Dim(i)
 			}
 		}
 	}
