@@ -12,7 +12,8 @@ type item struct {
 	id      uint32
 	typ     uint32
 	value   string
-	span    // in the input
+	input   string // the text that it is of
+	span           // in input
 	special bool
 	masked  bool // padding
 }
@@ -189,42 +190,34 @@ func (t *trimOffsets) process(parts [][]item, _ bool) ([][]item, error) {
 	for _, p := range parts {
 		for i := range p {
 			it := &p[i]
-			runes, lead, trail := 0, 0, 0 // bytes of the input
+			lead, trail := 0, 0 // runes
 			for _, r := range it.value {
-				n, ok := spaceBytes(r)
-				if !ok {
+				if r != spaceRune && !isSpace(r) {
 					break
 				}
-				lead += n
-				runes++
+				lead++
 			}
-			for s := it.value; s != ""; {
-				r, size := utf8.DecodeLastRuneInString(s)
-				n, ok := spaceBytes(r)
-				if !ok {
+			for s := it.value; s != ""; trail++ {
+				r, n := utf8.DecodeLastRuneInString(s)
+				if r != spaceRune && !isSpace(r) {
 					break
 				}
-				trail += n
-				s = s[:len(s)-size]
+				s = s[:len(s)-n]
 			}
-			if lead > 0 && !((i == 0 || it.start == 0) && t.prefixSpace && runes == 1) {
-				it.start = min(it.start+lead, it.end)
+			if (i == 0 || it.start == 0) && t.prefixSpace && lead == 1 {
+				lead = 0
 			}
-			if trail > 0 && it.end >= trail {
-				it.end = max(it.end-trail, it.start)
+			for ; lead > 0 && it.start < it.end; lead-- {
+				_, n := utf8.DecodeRuneInString(it.input[it.start:it.end])
+				it.start += n
+			}
+			for ; trail > 0 && it.start < it.end; trail-- {
+				_, n := utf8.DecodeLastRuneInString(it.input[it.start:it.end])
+				it.end -= n
 			}
 		}
 	}
 	return parts, nil
-}
-
-// spaceBytes returns how many bytes of an input a rune of a byte-level token is,
-// if it is white space.
-func spaceBytes(r rune) (int, bool) {
-	if r == spaceRune {
-		return 1, true
-	}
-	return utf8.RuneLen(r), isSpace(r)
 }
 
 // template places texts and special tokens.

@@ -350,7 +350,7 @@ func (t *Tokenizer) items(input string, i int) ([]item, error) {
 	out := make([]item, 0, len(words)*2)
 	add := func(w *found) error {
 		if w.token != nil {
-			out = append(out, item{id: w.token.ID, typ: uint32(i), value: w.s, span: w.original(0, len(w.s))})
+			out = append(out, item{id: w.token.ID, typ: uint32(i), value: w.s, input: input, span: w.original(0, len(w.s))})
 			return nil
 		}
 		tokens, err := t.model.tokenize(w.s)
@@ -359,7 +359,7 @@ func (t *Tokenizer) items(input string, i int) ([]item, error) {
 			if k.end > len(w.s) {
 				s = span{k.start, k.end} // as the reference has it
 			}
-			out = append(out, item{id: k.id, typ: uint32(i), value: k.value, span: s})
+			out = append(out, item{id: k.id, typ: uint32(i), value: k.value, input: input, span: s})
 		}
 		return err
 	}

@@ -45,6 +45,13 @@ func translate(pattern string) (string, error) {
 				}
 				fmt.Fprintf(&b, `\u%04s`, rest[3:end])
 				i += end - 1
+			case e == 'p' || e == 'P':
+				end := strings.IndexByte(rest, '}')
+				if !strings.HasPrefix(rest[2:], "{") || end < 0 {
+					return fail(`\p without braces`)
+				}
+				b.WriteString(rest[:end+1])
+				i += end - 1
 			default:
 				b.WriteByte(c)
 				b.WriteByte(e)
