@@ -12,6 +12,7 @@
 package tokenizer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -323,32 +324,39 @@ func (t *Tokenizer) encode(texts []string, o Options) (*Encoding, error) {
 	return newEncoding(all), nil
 }
 
-// items returns the tokens of a text, which is number i of its input.
-func (t *Tokenizer) items(input string, i int) ([]item, error) {
+// words calls yield with the added tokens and the words of a text.
+func (t *Tokenizer) words(input string, yield func(w *found) error) error {
 	if !utf8.ValidString(input) {
-		return nil, errNotUTF8
+		return errNotUTF8
 	}
 	pieces, err := t.pieces(input)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var words []found
 	for _, p := range pieces {
 		if p.token != nil || t.preTokenizer == nil {
-			words = append(words, p)
+			if err := yield(&p); err != nil {
+				return err
+			}
 			continue
 		}
+		var failed error
 		err := t.preTokenizer(p.text, func(w text) {
-			if w.s != "" {
-				words = append(words, found{text: w})
+			if w.s != "" && failed == nil {
+				failed = yield(&found{text: w})
 			}
 		})
-		if err != nil {
-			return nil, err
+		if err := cmp.Or(err, failed); err != nil {
+			return err
 		}
 	}
-	out := make([]item, 0, len(words)*2)
-	add := func(w *found) error {
+	return nil
+}
+
+// items returns the tokens of a text, which is number i of its input.
+func (t *Tokenizer) items(input string, i int) ([]item, error) {
+	var out []item
+	err := t.words(input, func(w *found) error {
 		if w.token != nil {
 			out = append(out, item{id: w.token.ID, typ: uint32(i), value: w.s, input: input, span: w.original(0, len(w.s))})
 			return nil
@@ -357,18 +365,13 @@ func (t *Tokenizer) items(input string, i int) ([]item, error) {
 		for _, k := range tokens {
 			s := w.original(k.start, k.end)
 			if k.end > len(w.s) {
-				s = span{k.start, k.end} // as the reference has it
+				s = span{k.start, min(k.end, len(input))} // bytes of a suffix, which the text does not have
 			}
 			out = append(out, item{id: k.id, typ: uint32(i), value: k.value, input: input, span: s})
 		}
 		return err
-	}
-	for k := range words {
-		if err := add(&words[k]); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	})
+	return out, err
 }
 
 // Decode returns the text of tokens. Ids that no token has are passed over; with

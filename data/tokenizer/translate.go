@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// wordClass is \w of Oniguruma as the inside of a class: letters, marks, decimal
-// digits and connectors, and the symbols that Unicode calls alphabetic.
-const wordClass = `\p{L}\p{Nl}\p{M}\p{Nd}\p{Pc}\u24b6-\u24e9`
+// wordClass is \w of Oniguruma as the inside of a class: letters, marks, numbers
+// and connectors, and the symbols that Unicode calls alphabetic.
+const wordClass = `\p{L}\p{M}\p{N}\p{Pc}\u24b6-\u24e9`
 
 // translate rewrites a pattern of Oniguruma's Ruby syntax for regexp2, whose
 // syntax is that of .NET: ^ and $ are about lines, \w has marks in it, a + behind

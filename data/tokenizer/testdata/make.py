@@ -1,4 +1,5 @@
-"""Writes cases.json.gz: small tokenizers of many kinds, and what the reference makes of difficult texts.
+"""Writes cases.json.gz: small tokenizers of many kinds, and what the reference makes of difficult texts; and
+corpus.txt and trained.json: what it trains.
 
     pip install tokenizers sentencepiece
     python make.py
@@ -255,5 +256,33 @@ def main():
     print(path, os.path.getsize(path), "bytes,", sum(len(o["cases"]) for o in out), "cases")
 
 
+def trained(folder):
+    path = os.path.join(folder, "corpus.txt")
+    lines = [line for text in CORPUS[:11] for line in text.split("\n") if line.strip() and "\r" not in line]
+    with open(path, "w") as f:
+        f.write("\n".join(lines) + "\n")
+    kinds = {}
+
+    def keep(name, t, trainer):
+        t.train_from_iterator(lines, trainer)
+        kinds[name] = json.loads(t.to_str())
+
+    for name, kw in [("bpe", dict(vocab_size=500, special_tokens=["<|endoftext|>"])), ("bpe frequent", dict(vocab_size=1000, min_frequency=5, special_tokens=["<a>", "<b>"]))]:
+        t = Tokenizer(models.BPE())
+        t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        keep(name, t, trainers.BpeTrainer(initial_alphabet=byte_alphabet(), show_progress=False, **kw))
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    t.normalizer = normalizers.BertNormalizer()
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    keep("wordpiece", t, trainers.WordPieceTrainer(vocab_size=400, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False))
+    t = Tokenizer(models.Unigram())
+    t.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
+    t.pre_tokenizer = pre_tokenizers.Metaspace()
+    keep("unigram", t, trainers.UnigramTrainer(vocab_size=300, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False))
+    with open(os.path.join(folder, "trained.json"), "w") as f:
+        json.dump(kinds, f, ensure_ascii=False, separators=(",", ":"))
+
+
 if __name__ == "__main__":
     main()
+    trained(os.path.dirname(os.path.abspath(__file__)))
