@@ -182,8 +182,11 @@ func (c *trainConfig) write(cmd *cobra.Command, tr *train.Trainer, samples train
 		if m, err = c.qat.integers(tr.Model()); err == nil && c.Opset > 0 {
 			err = optimize.ConvertOpset(m, "", c.Opset)
 		}
+		if err == nil {
+			m.Metadata = append(m.Metadata, c.text.metadata()...)
+		}
 	} else {
-		m, err = tr.Export(cmd.Context(), train.ExportOptions{Opset: c.Opset, Inputs: batch})
+		m, err = tr.Export(cmd.Context(), train.ExportOptions{Opset: c.Opset, Inputs: batch, Metadata: c.text.metadata()})
 	}
 	if err != nil {
 		return err
@@ -248,6 +251,9 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	}
 	if cfg.Target == "" {
 		cfg.Target = "target"
+	}
+	if c.text, err = newTextReader(&c.Data); err != nil {
+		return fail(err)
 	}
 	m, err := c.model(ctx, &cfg)
 	if err != nil {
@@ -354,6 +360,9 @@ func (c *trainConfig) samples(ctx context.Context, path string, want []data.Inpu
 func (c *trainConfig) file(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
 	if a := c.files[path]; a != nil {
 		return a, nil
+	}
+	if c.text != nil {
+		return c.text.read(ctx, path, want)
 	}
 	a, err := readSamples(ctx, path, want)
 	if err == nil && filepath.Ext(path) == ".npz" {

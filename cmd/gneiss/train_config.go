@@ -41,6 +41,7 @@ type trainConfig struct {
 	Threads     int            `yaml:"threads"`
 
 	qat   *qat                    // where QAT is asked for
+	text  *textReader             // where a tokenizer is asked for
 	files map[string]train.Arrays // that were read
 }
 
@@ -67,7 +68,10 @@ type dataConfig struct {
 	BatchSize  int      `yaml:"batch_size"`
 	Shuffle    bool     `yaml:"shuffle"`
 	DropLast   bool     `yaml:"drop_last"`
-	Split      float64  `yaml:"split"` // the share of train that is for validation, without a file for it
+	Split      float64  `yaml:"split"`      // the share of train that is for validation, without a file for it
+	Tokenizer  string   `yaml:"tokenizer"`  // a tokenizer.json, for text
+	Text       string   `yaml:"text"`       // the column that it makes token inputs of
+	MaxLength  int      `yaml:"max_length"` // tokens of a text
 }
 
 // teacherConfig is what gneiss distill learns from.
@@ -315,6 +319,9 @@ func (c *trainConfig) check() error {
 		return fmt.Errorf("patience is %d, want at least 0", c.Patience)
 	case c.Opset != 0 && (c.Opset < 13 || c.Opset > schema.Newest("")):
 		return fmt.Errorf("opset is %d, want 13 to %d", c.Opset, schema.Newest(""))
+	}
+	if err := c.Data.checkText(); err != nil {
+		return err
 	}
 	for _, m := range c.Metrics {
 		if _, err := train.ParseMetric(m); err != nil {
