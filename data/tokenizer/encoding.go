@@ -85,7 +85,7 @@ type paddingConfig struct {
 }
 
 // maxTokens is what encodings are padded to at most.
-const maxTokens = 1 << 24
+const maxTokens = 1 << 20
 
 // leftOf reads a direction.
 func leftOf(direction string) (bool, error) {

@@ -40,7 +40,10 @@ func FuzzEncode(f *testing.F) {
 		tok, err := Parse(x.Tokenizer)
 		require.NoError(f, err)
 		toks = append(toks, tok)
-		for _, c := range x.Cases {
+		for i, c := range x.Cases {
+			if i%8 != len(toks)%8 {
+				continue // all of them take long to begin with
+			}
 			f.Add(uint8(len(toks)-1), c.Text)
 		}
 	}
@@ -90,7 +93,6 @@ func TestLong(t *testing.T) {
 			_, err := tok.Encode(strings.Repeat(unit, 30000), Options{})
 			require.NoError(t, err, "%s %q", x.Name, unit)
 			require.Less(t, time.Since(start), 5*time.Second, "%s %q", x.Name, unit)
-			t.Logf("%s %q %v", x.Name, unit, time.Since(start))
 		}
 	}
 }

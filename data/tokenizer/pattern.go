@@ -126,9 +126,13 @@ func (m inverted) find(s string) ([]part, error) {
 	return parts, err
 }
 
-// patternTimeout bounds one search of a regular expression: the ones in files
-// may backtrack without end.
-const patternTimeout = 5 * time.Second
+// patternTimeout bounds the search for matches of a regular expression, with
+// patternByte more for each byte of the text: the ones in files may backtrack
+// without end.
+const (
+	patternTimeout = 5 * time.Second
+	patternByte    = 20 * time.Microsecond
+)
 
 // expression matches a regular expression with look-around.
 type expression struct{ re *regexp2.Regexp }
@@ -158,7 +162,11 @@ func (e expression) find(s string) ([]part, error) {
 		at = append(at, i)
 	}
 	at = append(at, len(s))
+	end := time.Now().Add(patternTimeout + time.Duration(len(s))*patternByte)
 	return cover(s, func(from int) (span, bool, error) {
+		if time.Now().After(end) {
+			return span{}, false, fmt.Errorf("regular expression %q takes too long on %q", e.re, shorten(s))
+		}
 		i, _ := slices.BinarySearch(at, from)
 		m, err := e.re.FindRunesMatchStartingAt(runes, i)
 		if err != nil || m == nil {

@@ -6,7 +6,10 @@
 // are found, the rest is normalized and cut into words, a model (BPE, WordPiece,
 // Unigram or WordLevel) cuts these into tokens, and a post-processor adds special
 // ones. Where the library has offsets in characters, there are bytes here, and
-// what truncation cuts off is dropped.
+// what truncation cuts off is dropped. Properties of characters are those of Go's
+// Unicode tables; the library has tables of several older versions, so that for
+// characters that Unicode has had for few years what is punctuation, a mark or a
+// digit can differ.
 //
 // Source: https://huggingface.co/docs/tokenizers
 package tokenizer
