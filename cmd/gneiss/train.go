@@ -208,8 +208,11 @@ func (c *trainConfig) write(cmd *cobra.Command, tr *train.Trainer, samples train
 		if m, err = c.qat.integers(tr.Model()); err == nil && c.Opset > 0 {
 			err = optimize.ConvertOpset(m, "", c.Opset)
 		}
+		if err == nil {
+			m.Metadata = append(m.Metadata, c.tokens.metadata()...)
+		}
 	} else {
-		m, err = tr.Export(cmd.Context(), train.ExportOptions{Opset: c.Opset, Inputs: batch})
+		m, err = tr.Export(cmd.Context(), train.ExportOptions{Opset: c.Opset, Inputs: batch, Metadata: c.tokens.metadata()})
 	}
 	if err != nil {
 		return err
@@ -321,6 +324,9 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	}
 	if cfg.Target == "" {
 		cfg.Target = "target"
+	}
+	if c.tokens, err = newTextReader(&c.Data); err != nil {
+		return fail(err)
 	}
 	m, err := c.model(ctx, &cfg)
 	if err != nil {
@@ -450,6 +456,8 @@ func (c *trainConfig) file(ctx context.Context, from sources, want []data.Input)
 		a, err = readArrays(from.arrays)
 	case len(from.paths) != 1:
 		return nil, fmt.Errorf("%s: several files are read of tables that become features alone", path)
+	case c.tokens != nil:
+		return c.tokens.read(ctx, path, want)
 	default:
 		a, err = readSamples(ctx, path, want)
 	}

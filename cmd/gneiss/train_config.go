@@ -54,6 +54,7 @@ type trainConfig struct {
 	files    map[string]train.Arrays // that were read
 	parts    []modelPart             // that are written besides the model
 
+	tokens   *textReader     // where a tokenizer is asked for
 	prep     *prep.Prep      // where tables are made into features
 	prepared [2]train.Arrays // then: of training and validation
 }
@@ -90,8 +91,11 @@ type dataConfig struct {
 	BatchSize  int         `yaml:"batch_size"`
 	Shuffle    bool        `yaml:"shuffle"`
 	DropLast   bool        `yaml:"drop_last"`
-	Augment    []yaml.Node `yaml:"augment"` // steps by name
-	Split      float64     `yaml:"split"`   // the share of train that is for validation, without a file for it
+	Augment    []yaml.Node `yaml:"augment"`    // steps by name
+	Split      float64     `yaml:"split"`      // the share of train that is for validation, without a file for it
+	Tokenizer  string      `yaml:"tokenizer"`  // a tokenizer.json, for text
+	Text       string      `yaml:"text"`       // the column that it makes token inputs of
+	MaxLength  int         `yaml:"max_length"` // tokens of a text
 
 	// Of tables: see prep.Config.
 	Features    []string     `yaml:"features"`
@@ -423,6 +427,9 @@ func (c *trainConfig) check() error {
 		if err := k.check(); err != nil {
 			return err
 		}
+	}
+	if err := c.Data.checkText(); err != nil {
+		return err
 	}
 	for _, m := range c.Metrics {
 		if _, err := train.ParseMetric(m); err != nil {

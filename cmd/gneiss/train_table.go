@@ -95,8 +95,15 @@ func (c *cleanConfig) check() error {
 // tabular reports whether the samples are columns to make features of.
 func (c *trainConfig) tabular() bool {
 	d := &c.Data
-	asked := d.Features != nil || d.Categorical != nil || d.Numeric != nil || d.Clean != nil || d.Normalize != "" || d.Encode != "" || d.Preprocess != ""
-	return asked || len(d.Train.paths) > 0 && data.IsTable(d.Train.paths[0]) && c.Model.Import == "" && d.Inputs == nil
+	if d.Tokenizer != "" {
+		return false
+	}
+	return d.asksForFeatures() || len(d.Train.paths) > 0 && data.IsTable(d.Train.paths[0]) && c.Model.Import == "" && d.Inputs == nil
+}
+
+// asksForFeatures reports whether settings say how features are made.
+func (d *dataConfig) asksForFeatures() bool {
+	return d.Features != nil || d.Categorical != nil || d.Numeric != nil || d.Clean != nil || d.Normalize != "" || d.Encode != "" || d.Preprocess != ""
 }
 
 // prepare reads the tables of training and validation, fits what makes features

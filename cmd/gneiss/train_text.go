@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gneiss-run/gneiss/data"
+	"github.com/gneiss-run/gneiss/data/tokenizer"
+	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
+	"github.com/gneiss-run/gneiss/train"
+)
+
+// textReader makes token inputs of a column of text.
+type textReader struct {
+	tok    *tokenizer.Tokenizer
+	path   string
+	hash   string // SHA-256 of the file, in hexadecimal
+	column string
+	ids    string // the input that takes the ids
+	limit  int    // tokens of a text; 0: what the tokenizer's file says
+}
+
+// newTextReader opens the tokenizer of the configuration; nil if there is none.
+func newTextReader(c *dataConfig) (*textReader, error) {
+	if c.Tokenizer == "" {
+		return nil, nil
+	}
+	r := &textReader{path: c.Tokenizer, column: c.Text, ids: "input_ids", limit: c.MaxLength}
+	if len(c.Inputs) == 1 {
+		r.ids = c.Inputs[0]
+	}
+	var err error
+	if r.tok, err = tokenizer.Open(c.Tokenizer); err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(c.Tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	r.hash = fmt.Sprintf("%x", sha256.Sum256(b))
+	return r, nil
+}
+
+// metadata is what the exported model says of the tokenizer.
+func (r *textReader) metadata() []onnx.Prop {
+	if r == nil {
+		return nil
+	}
+	return []onnx.Prop{{Key: "tokenizer", Value: filepath.Base(r.path)}, {Key: "tokenizer_sha256", Value: r.hash}}
+}
+
+// check reports settings of text that do not go together.
+func (c *dataConfig) checkText() error {
+	switch {
+	case (c.Tokenizer == "") != (c.Text == ""):
+		return fmt.Errorf("data: tokenizer is %q and text %q: want both, a tokenizer.json and a column", c.Tokenizer, c.Text)
+	case c.MaxLength < 0 || c.MaxLength > 0 && c.Tokenizer == "":
+		return fmt.Errorf("data: max_length is %d: want at least 1, with a tokenizer", c.MaxLength)
+	case c.Tokenizer != "" && (c.asksForFeatures() || c.Train.arrays != nil || c.Validation.arrays != nil):
+		return fmt.Errorf("data: tokenizer makes the inputs of a column of text: leave out what makes features of other columns, and name one file")
+	case c.Tokenizer != "" && len(c.Inputs) > 1:
+		return fmt.Errorf("data: inputs are %q: with a tokenizer, name the one that takes the ids, or none", c.Inputs)
+	}
+	return nil
+}
+
+// textSource is a source whose texts are collected and taken out.
+type textSource struct {
+	data.Source
+	column string
+	texts  []string
+}
+
+func (s *textSource) Batches(ctx context.Context) iter.Seq2[data.Batch, error] {
+	return func(yield func(data.Batch, error) bool) {
+		for b, err := range s.Source.Batches(ctx) {
+			if err == nil {
+				if x := b.Inputs[s.column]; x == nil || x.DType() != tensor.String {
+					err = fmt.Errorf("%s: there is no column %q of text", b.Name, s.column)
+				} else {
+					s.texts = append(s.texts, tensor.Data[string](x)...)
+					delete(b.Inputs, s.column)
+				}
+			}
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// read reads a table whose column of text becomes the token inputs among want, or
+// the ids alone, if want is nil. All texts are as long as the longest.
+func (r *textReader) read(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
+	tokens := []string{r.ids, "attention_mask", "token_type_ids"}
+	o := data.Options{Inputs: []data.Input{{Name: r.column, Type: onnx.UnrankedType(tensor.String)}}}
+	length := 0 // of an input whose size is fixed
+	needed := map[string]bool{r.ids: want == nil}
+	for _, w := range want {
+		if !slices.Contains(tokens, w.Name) {
+			if w.Name == r.column {
+				return nil, fmt.Errorf("%s: column %q is the text of the tokens and model input %q", path, r.column, w.Name)
+			}
+			o.Inputs = append(o.Inputs, w)
+			continue
+		}
+		needed[w.Name] = true
+		if w.Type.Ranked && len(w.Type.Dims) == 2 {
+			if n, ok := w.Type.Dims[1].Size(); ok {
+				length = n
+			}
+		}
+	}
+	if !needed[r.ids] {
+		var names []string
+		for _, w := range want {
+			names = append(names, w.Name)
+		}
+		return nil, fmt.Errorf("%s: no input is called %q, for the ids of tokens; there are %s: name it in data.inputs", path, r.ids, strings.Join(names, ", "))
+	}
+	src, err := data.Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &textSource{Source: src, column: r.column}
+	all := map[string]*tensor.Tensor{}
+	if len(o.Inputs) > 1 {
+		rest, err := train.Collect(ctx, s)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		all = rest
+	} else {
+		for _, err := range s.Batches(ctx) {
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := r.encode(ctx, s.texts, length, needed, all); err != nil {
+		return nil, fmt.Errorf("%s: column %q: %w", path, r.column, err)
+	}
+	return train.NewArrays(all)
+}
+
+// encode adds the needed token inputs to all. length is what all texts must have;
+// 0: the longest.
+func (r *textReader) encode(ctx context.Context, texts []string, length int, needed map[string]bool, all map[string]*tensor.Tensor) error {
+	tr, pad := r.tok.Truncation(), r.tok.Padding()
+	limit := r.limit
+	if length > 0 && (limit == 0 || limit > length) {
+		limit = length
+	}
+	if limit > 0 {
+		cut := tokenizer.Truncation{}
+		if tr != nil {
+			cut = *tr
+		}
+		cut.MaxLength = limit
+		tr = &cut
+	}
+	if pad == nil {
+		pad = &tokenizer.Padding{}
+		for _, name := range []string{"[PAD]", "<pad>"} {
+			if id, ok := r.tok.ID(name); ok {
+				pad.ID, pad.Token = uint32(id), name
+			}
+		}
+	}
+	fill := *pad
+	fill.Length, fill.MultipleOf = length, 0
+	tok, err := r.tok.Limited(tr, &fill)
+	if err != nil {
+		return err
+	}
+	encodings, err := tok.EncodeBatch(ctx, texts, nil, tokenizer.Options{})
+	if err != nil {
+		return err
+	}
+	if len(encodings) == 0 {
+		return fmt.Errorf("there are no texts")
+	}
+	shape := []int{len(encodings), encodings[0].Len()}
+	if shape[1] == 0 {
+		return fmt.Errorf("all texts are empty")
+	}
+	for name, field := range map[string]func(e *tokenizer.Encoding) []int64{
+		r.ids:            func(e *tokenizer.Encoding) []int64 { return e.IDs },
+		"attention_mask": func(e *tokenizer.Encoding) []int64 { return e.AttentionMask },
+		"token_type_ids": func(e *tokenizer.Encoding) []int64 { return e.TypeIDs },
+	} {
+		if !needed[name] {
+			continue
+		}
+		if _, err := tensor.ByteSize(tensor.Int64, shape); err != nil {
+			return err
+		}
+		x := tensor.New(tensor.Int64, shape...)
+		for i, e := range encodings {
+			copy(tensor.Data[int64](x)[i*shape[1]:], field(e))
+		}
+		all[name] = x
+	}
+	return nil
+}
