@@ -26,9 +26,11 @@ type Session struct {
 	prog   *program
 	report Report
 	plans  planCache
-	states *sync.Pool    // of *frame of the main program; pools are known to the Go runtime, which must not hold the session
-	out    *atomic.Int64 // apart from the session, as reuse is: what watches over results holds both
-	reuse  *recycler
+	// returned is the size of the largest plan that memory was returned for.
+	returned atomic.Int64
+	states   *sync.Pool    // of *frame of the main program; pools are known to the Go runtime, which must not hold the session
+	out      *atomic.Int64 // apart from the session, as reuse is: what watches over results holds both
+	reuse    *recycler
 
 	mu     sync.RWMutex // held for reading while a Run is in progress
 	closed bool
@@ -257,7 +259,9 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 		s.plans.put(f.key, pl)
 		clear(f.vals)
 		clear(f.heads) // and what they are tensors over
-		if r.free, r.rec = nil, nil; pl.size >= minReturned {
+		r.free, r.rec = nil, nil
+		if n := int64(pl.size); n >= minReturned && n >= 2*s.returned.Load() {
+			s.returned.Store(n)
 			debug.FreeOSMemory() // the slab comes in the place of what the lists held
 		}
 	}
@@ -360,7 +364,8 @@ func (f *frame) results(want []port) (map[string]tensor.Value, error) {
 }
 
 // minReturned is the size of a plan from which on it pays to return the memory of
-// the runs before it, which takes some milliseconds.
+// the runs before it. That takes some milliseconds: the plans of further input
+// shapes do it only if they are much larger.
 const minReturned = 8 << 20
 
 // fill hands out the values of the outputs that dest has nil for.
