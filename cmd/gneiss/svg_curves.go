@@ -114,8 +114,9 @@ func thin(x, y []float64) (px, py []float64) {
 	return px, py
 }
 
-// matrix draws counts of a confusion matrix, rows of true classes, shaded by their share of the row.
-func matrix(m [][]int) template.HTML {
+// matrix draws counts of a confusion matrix, rows of true classes, shaded by their
+// share of the row. name says what a class is called.
+func matrix(m [][]int, name func(class int) string) template.HTML {
 	n := len(m)
 	if n == 0 {
 		return ""
@@ -147,8 +148,8 @@ func matrix(m [][]int) template.HTML {
 				text = "#ffffff"
 			}
 			x, y := left+float64(k)*cell, top+float64(i)*cell
-			f.p(`<rect x="%g" y="%g" width="%g" height="%g" fill="%s" fill-opacity="%.3f" stroke="%s"><title>%d of %d of class %d taken for %d</title></rect>`,
-				x, y, cell, cell, colour, math.Sqrt(share), plotAxis, v, all, i, k)
+			f.p(`<rect x="%g" y="%g" width="%g" height="%g" fill="%s" fill-opacity="%.3f" stroke="%s"><title>%d of %d of class %s taken for %s</title></rect>`,
+				x, y, cell, cell, colour, math.Sqrt(share), plotAxis, v, all, template.HTMLEscapeString(name(i)), template.HTMLEscapeString(name(k)))
 			if v > 0 && cell >= 6.2*float64(len(fmt.Sprint(v)))+2 {
 				f.p(`<text x="%g" y="%g" text-anchor="middle" fill="%s" pointer-events="none">%d</text>`, x+cell/2, y+cell/2+4, text, v)
 			}

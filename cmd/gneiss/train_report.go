@@ -35,6 +35,8 @@ type trainReport struct {
 	History  train.History
 	Result   *analysis // nil without validation data
 	Settings []namedText
+
+	classes []string // what classes are called; may be nil
 }
 
 // layerRow is a node of the model.
@@ -49,6 +51,9 @@ const reportLayers = 200
 // report gathers what the page shows of a run on samples.
 func (c *trainConfig) report(ctx context.Context, tr *train.Trainer, o *train.FitOptions, samples train.Dataset) (*trainReport, error) {
 	r := &trainReport{Output: c.Output, Config: c.text, History: *o.History}
+	if c.prep != nil {
+		r.classes = c.prep.Classes
+	}
 	for _, e := range r.History.Epochs {
 		r.Seconds += e.Seconds
 	}
@@ -245,7 +250,15 @@ func (r *trainReport) Matrix() template.HTML {
 	if r.Result == nil || len(r.Result.Confusion) > matrixClasses {
 		return ""
 	}
-	return matrix(r.Result.Confusion)
+	return matrix(r.Result.Confusion, r.ClassName)
+}
+
+// ClassName is the number of a class with its name, if it has one.
+func (r *trainReport) ClassName(i int) string {
+	if i >= 0 && i < len(r.classes) {
+		return fmt.Sprint(i, " ", r.classes[i])
+	}
+	return fmt.Sprint(i)
 }
 
 // Shown are the classes that the page lists: all, or of many those with the lowest F1.

@@ -42,16 +42,16 @@ h2 + .wide + .wide { margin-top: 1em; }
 <h2>Classes</h2>
 {{with $.Matrix}}<div class="wide">{{.}}</div>{{else}}<p>{{len $.Result.Classes}} classes; these have the lowest F1.</p>{{end}}
 <div class="wide"><table>
-<tr><th class="n">class</th><th class="n">samples</th><th class="n">precision</th><th class="n">recall</th><th class="n">F1</th></tr>
-{{range .}}<tr><td class="n">{{.Class}}</td><td class="n">{{.Samples}}</td><td class="n">{{share .Precision}}</td><td class="n">{{share .Recall}}</td><td class="n">{{share .F1}}</td></tr>
+<tr><th>class</th><th class="n">samples</th><th class="n">precision</th><th class="n">recall</th><th class="n">F1</th></tr>
+{{range .}}<tr><td>{{$.ClassName .Class}}</td><td class="n">{{.Samples}}</td><td class="n">{{share .Precision}}</td><td class="n">{{share .Recall}}</td><td class="n">{{share .F1}}</td></tr>
 {{end}}</table></div>
 {{end}}
 {{with .Result}}{{if .Worst}}
 <h2>Samples with the largest errors</h2>
 <p>Numbers of samples count from 0, in the order of {{if .Part}}the file that validation data were split from{{else}}the validation data{{end}}.</p>
 <div class="wide"><table>
-<tr><th class="n">sample</th><th class="n">{{if .Classify}}cross entropy</th>{{if .Single}}<th class="n">class</th><th class="n">taken for</th>{{else}}<th class="n">right</th>{{end}}{{else}}squared error</th>{{end}}</tr>
-{{range .Worst}}<tr><td class="n">{{.Index}}</td><td class="n">{{g .Loss}}</td>{{if $.Result.Classify}}{{if $.Result.Single}}<td class="n">{{.Target}}</td><td class="n">{{.Guess}}</td>{{else}}<td class="n">{{.Hits}} of {{.Positions}}</td>{{end}}{{end}}</tr>
+<tr><th class="n">sample</th><th class="n">{{if .Classify}}cross entropy</th>{{if .Single}}<th>class</th><th>taken for</th>{{else}}<th class="n">right</th>{{end}}{{else}}squared error</th>{{end}}</tr>
+{{range .Worst}}<tr><td class="n">{{.Index}}</td><td class="n">{{g .Loss}}</td>{{if $.Result.Classify}}{{if $.Result.Single}}<td>{{$.ClassName .Target}}</td><td>{{$.ClassName .Guess}}</td>{{else}}<td class="n">{{.Hits}} of {{.Positions}}</td>{{end}}{{end}}</tr>
 {{end}}</table></div>
 {{end}}{{end}}
 <h2>Model</h2>

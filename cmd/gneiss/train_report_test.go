@@ -91,7 +91,7 @@ func TestTrainReport(t *testing.T) {
 	html = read()
 	assert.Contains(t, html, "split from")
 	most := 0
-	for _, m := range regexp.MustCompile(`<tr><td class="n">(\d+)</td><td class="n">[^<]*</td><td class="n">[01]</td><td class="n">[01]</td></tr>`).FindAllStringSubmatch(html, -1) {
+	for _, m := range regexp.MustCompile(`<tr><td class="n">(\d+)</td><td class="n">[^<]*</td><td>[01]</td><td>[01]</td></tr>`).FindAllStringSubmatch(html, -1) {
 		n := 0
 		require.NoError(t, json.Unmarshal([]byte(m[1]), &n))
 		most = max(most, n)

@@ -141,7 +141,7 @@ func (c *trainConfig) prepare(ctx context.Context, w io.Writer) error {
 		other = nil
 	}
 	if c.prep, err = prep.Fit(ctx, table, training, o); err != nil {
-		return err
+		return fmt.Errorf("%v: %w", d.Train, err)
 	}
 	if c.prepared[0], err = c.part(ctx, w, "training", table, training); err != nil || other == nil {
 		return err
