@@ -113,8 +113,11 @@ func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var n atomic.Int32
 	P{Ctx: ctx, Threads: 3}.For(400, 1, func(lo, hi int) {
-		if n.Add(1) == 5 {
+		switch k := n.Add(1); {
+		case k == 5:
 			cancel()
+		case k > 5: // it may take a while until the fifth gets on
+			<-ctx.Done()
 		}
 	})
 	if n.Load() > 9 {
