@@ -67,7 +67,7 @@ func buildQGemm(b *BuildContext) (Kernel, error) {
 		if transB {
 			layout = "qgemm/nk"
 		}
-		v, err := b.Pack(3, layout, func() (any, error) { return pack(par.P{}, t), nil })
+		v, err := b.Pack(3, layout, func() (any, error) { return pack(par.P{}, t).Narrow(), nil })
 		if err != nil {
 			return nil, err
 		}

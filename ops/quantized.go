@@ -306,7 +306,7 @@ func buildIntMat(b *BuildContext, aIn, bIn int) (*intMat, error) {
 	}
 	k, n := t.Dim(0), t.Dim(1)
 	p, err := b.Pack(bIn, "qgemm/kn", func() (any, error) {
-		return qgemm.Pack(par.P{}, t.Bytes(), k, n, n, 1, t.DType() == tensor.Int8), nil
+		return qgemm.Pack(par.P{}, t.Bytes(), k, n, n, 1, t.DType() == tensor.Int8).Narrow(), nil
 	})
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ func (v *intConv) buildLastWeights(b *BuildContext, w, zero int) (*lastIntWeight
 		return nil, err
 	}
 	p, err := b.Pack(w, fmt.Sprintf("qconv/%d/%s/%s", v.group, qconv.Best().Name, strings.Trim(fmt.Sprint(zw), "[]")), func() (any, error) {
-		return v.pack(par.P{}, t, zw), nil
+		return v.pack(par.P{}, t, zw).Narrow(), nil
 	})
 	if err != nil {
 		return nil, err

@@ -235,7 +235,7 @@ func readTrainConfig(path string, set []string) (*trainConfig, error) {
 	if err := root.Decode(&c); err != nil {
 		return fail(err)
 	}
-	if b, err = yaml.Marshal(without(root, "output", "checkpoint", "checkpoint_steps", "keep", "tensorboard", "threads")); err != nil {
+	if b, err = yaml.Marshal(without(root, "output", "checkpoint", "checkpoint_steps", "keep", "tensorboard", "save_weights", "history", "plots", "threads")); err != nil {
 		return fail(err)
 	}
 	c.settings = string(b)

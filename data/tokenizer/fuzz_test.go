@@ -24,9 +24,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := tok.Decode(e.IDs, false); err != nil {
-			t.Skip(err)
-		}
+		_, _ = tok.Decode(e.IDs, false) // a pattern of the file may take too long
 		again, err := tok.MarshalJSON()
 		require.NoError(t, err)
 		_, err = Parse(again)
@@ -54,9 +52,7 @@ func FuzzEncode(f *testing.F) {
 			require.Error(t, err)
 			return
 		}
-		if err != nil {
-			t.Skip(err)
-		}
+		require.NoError(t, err)
 		for i, o := range e.Offsets {
 			require.LessOrEqual(t, o[0], o[1], e.Tokens[i])
 			require.LessOrEqual(t, o[1], len(s), e.Tokens[i])

@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"go/build"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/gneiss-run/gneiss/internal/atomicfile"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 	"github.com/gneiss-run/gneiss/train"
@@ -146,5 +144,9 @@ func dump(ctx context.Context, o options, m *onnx.Model, training, validation *t
 		out = append(out, tensor.Named{Name: "setting/" + name, Tensor: tensor.Scalar(v)})
 	}
 	slices.SortFunc(out, func(a, b tensor.Named) int { return strings.Compare(a.Name, b.Name) })
-	return atomicfile.Write(o.dump, func(w io.Writer) error { return tensor.WriteNPZ(w, out) })
+	var b bytes.Buffer
+	if err := tensor.WriteNPZ(&b, out); err != nil {
+		return err
+	}
+	return os.WriteFile(o.dump, b.Bytes(), 0o644)
 }

@@ -16,6 +16,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -32,7 +33,6 @@ import (
 
 	"github.com/gneiss-run/gneiss"
 	"github.com/gneiss-run/gneiss/data"
-	"github.com/gneiss-run/gneiss/internal/atomicfile"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 	"github.com/gneiss-run/gneiss/train"
@@ -194,7 +194,11 @@ func draw(ctx context.Context, o options, path string) (err error) {
 		return fmt.Errorf("%s: its images have %d pixels, which are no square", o.decoder, x.Dim(1))
 	}
 	img := sheet(tensor.Data[float32](x), side, max(1, 64/side))
-	return atomicfile.Write(path, func(w io.Writer) error { return png.Encode(w, img) })
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 
 // sheet lays images out in rows, each pixel zoom pixels wide, with a line between images.

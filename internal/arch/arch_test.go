@@ -66,10 +66,10 @@ var rules = map[string]rule{
 	"cmd/...":              {words("..."), words("...")},
 	"examples/...":         {words(". tensor onnx"), nil},
 
-	"examples/chargpt":        {words(". tensor onnx internal/atomicfile train/..."), nil},
+	"examples/chargpt":        {words(". tensor onnx train/..."), nil},
 	"examples/dlrm":           {words("onnx tensor train/..."), nil},
 	"examples/textclassifier": {words(". tensor onnx train/..."), nil},
-	"examples/vae":            {words(". data onnx tensor internal/atomicfile train/..."), nil},
+	"examples/vae":            {words(". data onnx tensor train/..."), nil},
 }
 
 // allowed reports whether one of the patterns names p.

@@ -152,8 +152,16 @@ func packFours(p par.P, w []byte, m, cg, taps int, signed bool) *qgemm.Right {
 		}
 		r.SumPanels(lo, hi)
 	})
-	r.Narrow()
 	return r
+}
+
+// Narrow does what qgemm.Right.Narrow does, for weights that serve many calls, and
+// returns w.
+func (w *Weights) Narrow() *Weights {
+	for _, g := range w.groups {
+		g.Narrow()
+	}
+	return w
 }
 
 // Round says what becomes of the sums of a convolution: for each output channel

@@ -156,7 +156,7 @@ func TestRun(t *testing.T) {
 					}
 				}
 				p := par.P{Threads: 1 + kind%2}
-				wt := NewWeights(p, w, m, s.cg, s.group, taps, s.kernel[len(s.kernel)-1], signed, zw)
+				wt := NewWeights(p, w, m, s.cg, s.group, taps, s.kernel[len(s.kernel)-1], signed, zw).Narrow()
 				a.W, a.R = wt, NewRound(wt, int32(a.Zero), zw, bias, scale, 1, zero, lo, hi)
 				size := s.n * product(a.Out) * m
 				whole := make([]byte, size+64)
@@ -235,7 +235,7 @@ func TestFloats(t *testing.T) {
 						}
 					}
 				}
-				wt := NewWeights(par.P{}, w, m, s.cg, s.group, taps, s.kernel[len(s.kernel)-1], kind%2 == 0, zw)
+				wt := NewWeights(par.P{}, w, m, s.cg, s.group, taps, s.kernel[len(s.kernel)-1], kind%2 == 0, zw).Narrow()
 				round = Round{} // groups differ in size
 				round.SetFloats(wt, 7, zw, scale, 2, nil)
 				round.SetFloats(wt, int32(a.Zero), zw, scale, 1, shift)
@@ -336,7 +336,7 @@ func BenchmarkRun(b *testing.B) {
 			b.Run(fmt.Sprintf("%dx%d_%v_%v_s%d_%s", s.cg, s.group, s.in, s.kernel, s.strides[0], level), func(b *testing.B) {
 				restore, _ := cpu.Force(level)
 				defer restore()
-				a.W = NewWeights(par.P{}, w, m, s.cg, s.group, product(s.kernel), s.kernel[len(s.kernel)-1], true, nil)
+				a.W = NewWeights(par.P{}, w, m, s.cg, s.group, product(s.kernel), s.kernel[len(s.kernel)-1], true, nil).Narrow()
 				a.R = NewRound(a.W, 3, nil, nil, []float32{0.01}, 1, 0, 0, 255)
 				best := time.Hour // others may use the machine too
 				for b.Loop() {

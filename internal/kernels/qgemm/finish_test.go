@@ -28,7 +28,7 @@ func TestFinish(t *testing.T) {
 					if mild {
 						bs = mildBytes(rng, k, n, signed)
 					}
-					b := Pack(par.P{}, bs, k, n, n, 1, signed)
+					b := Pack(par.P{}, bs, k, n, n, 1, signed).Narrow()
 					za := int32(rng.IntN(256))
 					zb, bias := make([]int32, n), make([]int32, n)
 					scale, shift := make([]float32, n), make([]float32, (n+Width-1)/Width*Width)
@@ -126,7 +126,7 @@ func TestSegments(t *testing.T) {
 			}
 		}
 		w[13*n+20], w[12*n+20] = 120, 90
-		b := Pack(par.P{}, w, runs*8, n, n, 1, true)
+		b := Pack(par.P{}, w, runs*8, n, n, 1, true).Narrow()
 		if thin := Best().Thin != nil; b.narrow != thin || (len(b.fixes) > 0) != thin {
 			t.Fatalf("narrow: %v, %d panels of fixes", b.narrow, len(b.fixes))
 		}
@@ -162,7 +162,7 @@ func BenchmarkFinish(b *testing.B) {
 					restore, _ := cpu.Force(tab.Name)
 					defer restore()
 					m, k, n := d[0], d[1], d[2]
-					r := Pack(par.P{}, make([]byte, k*n), k, n, n, 1, true)
+					r := Pack(par.P{}, make([]byte, k*n), k, n, n, 1, true).Narrow()
 					f := &Finish{Hi: 255}
 					f.SetScale([]float32{0.01}, n, 1)
 					f.SetZeros(r, k, 3, nil, nil)

@@ -176,7 +176,6 @@ func Pack(p par.P, b []byte, k, n, rowStride, colStride int, signed bool) *Right
 	r := &Right{K: k, N: n, Signed: signed, Data: make([]byte, PanelBytes(k, n))}
 	r.Sums = make([]int32, r.Panels()*Width)
 	r.Fill(p, b, rowStride, colStride)
-	r.Narrow()
 	return r
 }
 

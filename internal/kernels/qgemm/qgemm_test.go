@@ -97,7 +97,7 @@ func checkMul(t *testing.T, p par.P, m, k, n int, a, b []byte, as, bs bool, za, 
 		c[i] = canary
 	}
 	covered := make([]int32, m*n)
-	Mul(p, Left{M: m, K: k, Data: a, Signed: as, Zero: za}, Pack(p, b, k, n, rs, cs, bs), zb, c, ldc,
+	Mul(p, Left{M: m, K: k, Data: a, Signed: as, Zero: za}, Pack(p, b, k, n, rs, cs, bs).Narrow(), zb, c, ldc,
 		func(i0, i1, j0, j1 int) {
 			for i := i0; i < i1; i++ {
 				for j := j0; j < j1; j++ {
@@ -175,7 +175,7 @@ func TestMulExtremes(t *testing.T) {
 					a[i], b[i] = v[0], v[1]
 				}
 				c := make([]int32, 1)
-				Mul(par.P{}, Left{M: 1, K: k, Data: a, Signed: as}, Pack(par.P{}, b, k, 1, 1, 1, bs), nil, c, 1, nil)
+				Mul(par.P{}, Left{M: 1, K: k, Data: a, Signed: as}, Pack(par.P{}, b, k, 1, 1, 1, bs).Narrow(), nil, c, 1, nil)
 				sum := int64(k) * int64(value(v[0], as)) * int64(value(v[1], bs))
 				if want := int32(sum); c[0] != want { // wraps
 					t.Fatalf("%v: got %d, want %d", v, c[0], want)
@@ -192,7 +192,7 @@ func BenchmarkMul(b *testing.B) {
 				restore, _ := cpu.Force(tab.Name)
 				defer restore()
 				m, k, n := d[0], d[1], d[2]
-				r := Pack(par.P{}, make([]byte, k*n), k, n, n, 1, true)
+				r := Pack(par.P{}, make([]byte, k*n), k, n, n, 1, true).Narrow()
 				l := Left{M: m, K: k, Data: make([]byte, m*k)}
 				c := make([]int32, m*n)
 				for b.Loop() {

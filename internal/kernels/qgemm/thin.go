@@ -27,11 +27,12 @@ const pairsPerFix = 512
 
 // Narrow makes r narrow if the processor gains by it and few bytes have to be
 // changed for it: what these lose is added to each product. Data then is not the
-// matrix any more; Sums stay. It is for matrices that serve many calls.
-func (r *Right) Narrow() {
+// matrix any more; Sums stay. It returns r, and is for matrices that serve many
+// calls: what changes from call to call would be looked through for nothing.
+func (r *Right) Narrow() *Right {
 	size := PanelSize(r.K)
 	if Best().Thin == nil || size == 0 {
-		return
+		return r
 	}
 	left := r.Panels() * size / 2 / pairsPerFix
 	fixes := make([][]fix, r.Panels())
@@ -56,7 +57,7 @@ func (r *Right) Narrow() {
 				}
 				if left--; left < 0 {
 					r.widen(fixes)
-					return
+					return r
 				}
 				e := i
 				if b*b > a*a {
@@ -72,6 +73,7 @@ func (r *Right) Narrow() {
 	if any {
 		r.fixes = fixes
 	}
+	return r
 }
 
 // widen gives bytes back what fixes took from them.

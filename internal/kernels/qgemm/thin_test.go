@@ -39,7 +39,7 @@ func TestNarrow(t *testing.T) {
 			p := rng.IntN(k/2) * 2
 			w[p*n+8*j], w[(p+1)*n+8*j] = byte(v[0]), byte(v[1])
 		}
-		b := Pack(par.P{}, w, k, n, n, 1, true)
+		b := Pack(par.P{}, w, k, n, n, 1, true).Narrow()
 		if want := Best().Thin != nil; b.narrow != want {
 			t.Fatalf("narrow is %v", b.narrow)
 		} else if want {
