@@ -238,6 +238,8 @@ type lists struct {
 	words  []uintptr
 	floats []float32
 	tmp    [36 * 16]float32
+
+	touched byte // only so that what was read for its own sake is used
 }
 
 var listPool = sync.Pool{New: func() any { return new(lists) }}
@@ -321,6 +323,9 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 	step := (n + tiles - 1) / tiles
 	const word = int(unsafe.Sizeof(uintptr(0)))
 	perPanel := r.k * Panel
+	if r.W.Group > 1 {
+		r.touch(l, words, n, segs, j0, j1)
+	}
 	mode := 0
 	if r.Clamp {
 		mode = clamp
@@ -410,6 +415,31 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 	if r.Act != nil {
 		r.act(outs, j0, j1)
 	}
+}
+
+// touch reads a byte of each line of what panels [j0, j1) see of n positions,
+// in the order in which the lines lie: a group reads a few channels of each
+// pixel, an order in which the processor fetches nothing ahead.
+func (r *dense[T]) touch(l *lists, words []uintptr, n, segs, j0, j1 int) {
+	const line = 64
+	panels := r.W.panels()
+	first, last := j0/panels*r.cg*r.size, ((j1-1)/panels+1)*r.cg*r.size
+	var sum byte
+	for s := range segs {
+		if s%len(r.v.off[2]) >= r.v.stepIn[2] { // another tap of this row sees the same
+			continue
+		}
+		for _, p := range words[s*n : (s+1)*n] {
+			if p == uintptr(r.zero) {
+				continue
+			}
+			pixel := unsafe.Add(r.x, p-uintptr(r.x))
+			for at := first; at < last; at += line {
+				sum += *(*byte)(unsafe.Add(pixel, at))
+			}
+		}
+	}
+	l.touched = sum
 }
 
 // next returns the next run of segments from s on that some row of n sees.

@@ -54,6 +54,9 @@ var benchShapes = []struct {
 	{"vit_patch", 224, 3, 768, 16, 16, 0, 1},
 	{"cnx_patch", 224, 3, 96, 4, 4, 0, 1},
 	{"grp_3x3_28_256_g32", 28, 256, 256, 3, 1, 1, 32},
+	{"grp_3x3s2_112_64_g4", 112, 64, 64, 3, 2, 1, 4},
+	{"grp_3x3_28_144_g9", 28, 144, 144, 3, 1, 1, 9},
+	{"grp_3x3_14_320_g20", 14, 320, 320, 3, 1, 1, 20},
 }
 
 func BenchmarkConv(b *testing.B) { benchmarkConv(b, false) }
