@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -52,12 +53,12 @@ func buildZipMap(b *BuildContext) (Kernel, error) {
 		if f != l.len() {
 			return fmt.Errorf("X has %d columns, want %d as there are labels", f, l.len())
 		}
-		x := tensor.Data[float32](c.T(0))
+		rows := tensor.Rows(slices.Clone(tensor.Data[float32](c.T(0))), n)
+		maps := make([]tensor.Map, n)
 		s := &tensor.Sequence{Elems: make([]tensor.Value, n)}
-		for i := range s.Elems {
-			row := make([]float32, f)
-			copy(row, x[i*f:])
-			s.Elems[i] = &tensor.Map{Keys: keys, Values: tensor.Of(row)}
+		for i := range maps {
+			maps[i] = tensor.Map{Keys: keys, Values: &rows[i]}
+			s.Elems[i] = &maps[i]
 		}
 		c.SetOut(0, s)
 		return nil

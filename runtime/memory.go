@@ -220,6 +220,9 @@ func (a *arena) detach(v tensor.Value) tensor.Value {
 		}
 		return v.Clone()
 	case *tensor.Sequence:
+		if c := detachMaps(v); c != nil {
+			return c
+		}
 		c := &tensor.Sequence{DType: v.DType, Elems: make([]tensor.Value, len(v.Elems))}
 		for i, e := range v.Elems {
 			c.Elems[i] = a.detach(e)
@@ -234,4 +237,34 @@ func (a *arena) detach(v tensor.Value) tensor.Value {
 		return &tensor.Map{Keys: v.Keys.Clone(), Values: v.Values.Clone()}
 	}
 	return v
+}
+
+// detachMaps returns a copy of a sequence of maps, such as a classifier makes for
+// each row of its input, with few allocations; nil if s is another sequence.
+func detachMaps(s *tensor.Sequence) *tensor.Sequence {
+	if len(s.Elems) == 0 {
+		return nil
+	}
+	if _, ok := s.Elems[0].(*tensor.Map); !ok {
+		return nil
+	}
+	maps, values := make([]tensor.Map, len(s.Elems)), make([]*tensor.Tensor, len(s.Elems))
+	c := &tensor.Sequence{DType: s.DType, Elems: make([]tensor.Value, len(s.Elems))}
+	var keys, copied *tensor.Tensor
+	for i, e := range s.Elems {
+		m, ok := e.(*tensor.Map)
+		if !ok {
+			return nil
+		}
+		if m.Keys != keys {
+			keys, copied = m.Keys, m.Keys.Clone()
+		}
+		maps[i].Keys, values[i] = copied, m.Values
+	}
+	copies := tensor.CloneAll(values)
+	for i := range copies {
+		maps[i].Values = &copies[i]
+		c.Elems[i] = &maps[i]
+	}
+	return c
 }

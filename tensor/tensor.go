@@ -118,6 +118,30 @@ func Of[T Element](data []T, shape ...int) *Tensor {
 	return t
 }
 
+// Rows returns data as n vectors of the same length, without a copy. The
+// vectors share their shape. It panics if n does not divide the number of elements.
+func Rows[T Element](data []T, n int) []Tensor {
+	if n == 0 && len(data) == 0 {
+		return nil
+	}
+	if n <= 0 || len(data)%n != 0 {
+		panic(fmt.Sprintf("tensor: %d values in %d rows", len(data), n))
+	}
+	whole, size := Of(data), len(data)/n
+	shape := []int{size}
+	rows := make([]Tensor, n)
+	for i := range rows {
+		rows[i] = Tensor{dtype: whole.dtype, shape: shape, n: size}
+		if whole.dtype == String {
+			rows[i].str = whole.str[i*size : (i+1)*size : (i+1)*size]
+		} else {
+			b := size * whole.dtype.Size()
+			rows[i].data = whole.data[i*b : (i+1)*b : (i+1)*b]
+		}
+	}
+	return rows
+}
+
 // Scalar returns a tensor of rank 0.
 func Scalar[T Element](x T) *Tensor { return Of([]T{x}, []int{}...) }
 
@@ -254,6 +278,26 @@ func (t *Tensor) Clone() *Tensor {
 	copy(c.data, t.data)
 	copy(c.str, t.str)
 	return c
+}
+
+// CloneAll returns copies of the given tensors, all of whose storage is
+// allocated at once: it stays as long as one of them does.
+func CloneAll(list []*Tensor) []Tensor {
+	dims, size := 0, 0
+	for _, t := range list {
+		dims += len(t.shape)
+		size += (len(t.data) + Alignment - 1) &^ (Alignment - 1)
+	}
+	copies, shapes, data := make([]Tensor, len(list)), make([]int, 0, dims), AlignedBytes(size)
+	for i, t := range list {
+		first := len(shapes)
+		shapes = append(shapes, t.shape...)
+		n := len(t.data)
+		copies[i] = Tensor{dtype: t.dtype, shape: shapes[first:len(shapes):len(shapes)], n: t.n, data: data[:n:n], str: slices.Clone(t.str)}
+		copy(copies[i].data, t.data)
+		data = data[min((n+Alignment-1)&^(Alignment-1), len(data)):]
+	}
+	return copies
 }
 
 // CopyFrom copies the elements of src, which must have t's type and shape.

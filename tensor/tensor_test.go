@@ -152,3 +152,33 @@ func TestFormat(t *testing.T) {
 		require.Equal(t, want, v.String())
 	}
 }
+
+func TestRows(t *testing.T) {
+	rows := Rows([]string{"a", "b", "c", "d"}, 2)
+	require.Len(t, rows, 2)
+	require.Equal(t, []string{"c", "d"}, Data[string](&rows[1]))
+	data := []int64{1, 2, 3, 4, 5, 6}
+	ints := Rows(data, 3)
+	require.Equal(t, []int{2}, ints[2].Shape())
+	require.Equal(t, []int64{3, 4}, Data[int64](&ints[1]))
+	data[2] = 7
+	require.Equal(t, []int64{7, 4}, Data[int64](&ints[1]), "no copy")
+	require.Len(t, Rows([]float32{}, 4), 4)
+	require.Empty(t, Rows([]float32{}, 0))
+	require.Panics(t, func() { Rows(data, 4) })
+	require.Panics(t, func() { Rows(data, 0) })
+}
+
+func TestCloneAll(t *testing.T) {
+	a, b, c := Of([]float32{1, 2, 3}), Of([]string{"x"}), New(Int4, 3, 3)
+	empty := New(Int8, 0, 4)
+	copies := CloneAll([]*Tensor{a, b, empty, c})
+	Data[float32](a)[0], Data[string](b)[0] = 9, "y"
+	require.Equal(t, []float32{1, 2, 3}, Data[float32](&copies[0]))
+	require.Equal(t, []string{"x"}, Data[string](&copies[1]))
+	require.Equal(t, []int{0, 4}, copies[2].Shape())
+	require.Equal(t, []int{3, 3}, copies[3].Shape())
+	require.Equal(t, c.Bytes(), copies[3].Bytes())
+	require.NoError(t, copies[3].CopyFrom(c))
+	require.Empty(t, CloneAll(nil))
+}

@@ -26,7 +26,8 @@ type Sequence struct {
 type Optional struct{ Elem Value }
 
 // Map maps int64 or string keys to numbers or strings, as ai.onnx.ml's
-// operators make them. Keys and Values are vectors of equal length in key order of insertion.
+// operators make them. Keys and Values are vectors of equal length in key order of
+// insertion. The maps of a sequence may share their Keys.
 type Map struct{ Keys, Values *Tensor }
 
 // Sparse is a sparse tensor in COO form: Values [nnz], Indices int64 [nnz] or
