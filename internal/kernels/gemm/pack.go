@@ -53,7 +53,7 @@ func (q *Packed[T]) fill(p par.P, b []T, rs, cs int, pad bool) {
 			done := 0 // columns that vectors have transposed, up to row kd
 			kd := 0
 			if rs == 1 {
-				done, kd = transposed(dst, Panel, src, w, q.K, cs)
+				done, kd = Transposed(dst, Panel, src, w, q.K, cs)
 			}
 			if done < all {
 				packColumns(dst[done:], src[min(done, w-1)*cs:], kd, w-done, all-done, rs, cs)
@@ -94,10 +94,10 @@ func packColumns[T Number](dst, src []T, k, w, all, rs, cs int) {
 	}
 }
 
-// transposed writes the transpose of whole blocks of m rows of k elements, which
+// Transposed writes the transpose of whole blocks of m rows of k elements, which
 // lie lds apart, to rows that lie ldd apart. It returns how many rows and how
 // many of their elements it has done.
-func transposed[T Number](dst []T, ldd int, src []T, m, k, lds int) (rows, elements int) {
+func Transposed[T Number](dst []T, ldd int, src []T, m, k, lds int) (rows, elements int) {
 	t := Best()
 	side := t.TransSide
 	if t.Trans32 == nil || unsafe.Sizeof(*new(T)) != 4 || m < side || k < side {
@@ -120,7 +120,7 @@ func transpose[T Number](p par.P, dst, a []T, m, k, rs, cs int) {
 			i1 := min(i0+side, hi)
 			if rs == 1 && i1-i0 == side {
 				// The columns are contiguous.
-				if ks, is := transposed(dst[i0*k:], k, a[i0:], k, side, cs); is == side {
+				if ks, is := Transposed(dst[i0*k:], k, a[i0:], k, side, cs); is == side {
 					for i := i0; i < i1; i++ {
 						for x := ks; x < k; x++ {
 							dst[i*k+x] = a[i+x*cs]

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
@@ -115,7 +116,7 @@ func (k *Packer[T]) pack(p par.P, m, c, group int, kernel, order []int, from sou
 	for pos, t := range order {
 		row[t] = pos * cg * Panel
 	}
-	const block = 16 // channels whose panel rows stay in the cache
+	block := max(16, 64/max(taps, 1)) // channels whose panel rows stay in the cache
 	blocks := (cg + block - 1) / block
 	p.For(group*panels*blocks, max(1, (1<<15)/max(1, taps*block*Panel)), func(lo, hi int) {
 		for b := lo; b < hi; b++ {
@@ -123,28 +124,57 @@ func (k *Packer[T]) pack(p par.P, m, c, group int, kernel, order []int, from sou
 			g, j := gj/panels, gj%panels*Panel
 			i1, width := min(i0+block, cg), min(Panel, mg-j)
 			panel := w.data[gj*taps*cg*Panel:][:taps*cg*Panel]
-			one := func(o, i int) {
-				dst := panel[i*Panel+o:]
-				for t, v := range from.w[from.base(g*mg+j+o)+i*from.channel:][:taps] {
-					dst[row[t]] = v
-				}
-			}
-			if from.channel > taps { // the weights of a channel lie together
-				for i := i0; i < i1; i++ {
-					for o := range width {
-						one(o, i)
-					}
-				}
+			if from.channel == taps { // the weights of an output channel lie together
+				first := from.base(g*mg + j)
+				columns(panel, from.w[first:][:width*cg*taps], width, cg, taps, i0, i1, row)
 				continue
 			}
-			for o := range width {
-				for i := i0; i < i1; i++ {
-					one(o, i)
+			for i := i0; i < i1; i++ {
+				for o := range width {
+					dst := panel[i*Panel+o:]
+					for t, v := range from.w[from.base(g*mg+j+o)+i*from.channel:][:taps] {
+						dst[row[t]] = v
+					}
 				}
 			}
 		}
 	})
 	return w
+}
+
+// columns writes channels [i0, i1) of the weights w[width, cg, taps] to a panel,
+// in which tap t begins at row[t].
+func columns[T Float](panel, w []T, width, cg, taps, i0, i1 int, row []int) {
+	const chunk = 64
+	k, q1 := cg*taps, i1*taps
+	var tmp []T
+	if taps > 1 {
+		tmp = make([]T, chunk*Panel)
+	}
+	for q := i0 * taps; q < q1; q += chunk {
+		n := min(chunk, q1-q)
+		dst := tmp
+		if taps == 1 {
+			dst = panel[row[0]+q*Panel:]
+		}
+		rows, elements := gemm.Transposed(dst, Panel, w[q:], width, n, k)
+		for o := range width {
+			first := 0
+			if o < rows {
+				first = elements
+			}
+			for x := first; x < n; x++ {
+				dst[x*Panel+o] = w[o*k+q+x]
+			}
+		}
+		if taps == 1 {
+			continue
+		}
+		for x := range n {
+			at := row[(q+x)%taps] + (q+x)/taps*Panel
+			*(*[Panel]T)(panel[at:]) = *(*[Panel]T)(tmp[x*Panel:])
+		}
+	}
 }
 
 func product(s []int) int {
