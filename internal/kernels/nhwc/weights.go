@@ -124,17 +124,16 @@ func (k *Packer[T]) pack(p par.P, m, c, group int, kernel, order []int, from sou
 			g, j := gj/panels, gj%panels*Panel
 			i1, width := min(i0+block, cg), min(Panel, mg-j)
 			panel := w.data[gj*taps*cg*Panel:][:taps*cg*Panel]
+			first := from.base(g*mg + j)
 			if from.channel == taps { // the weights of an output channel lie together
-				first := from.base(g*mg + j)
 				columns(panel, from.w[first:][:width*cg*taps], width, cg, taps, i0, i1, row)
 				continue
 			}
-			for i := i0; i < i1; i++ {
-				for o := range width {
-					dst := panel[i*Panel+o:]
-					for t, v := range from.w[from.base(g*mg+j+o)+i*from.channel:][:taps] {
-						dst[row[t]] = v
-					}
+			tmp := make([]T, taps*Panel)
+			for i := i0; i < i1; i++ { // those of an input channel do
+				transpose(tmp, from.w[first+i*from.channel:][:width*taps], width, taps, taps)
+				for t, at := range row {
+					*(*[Panel]T)(panel[at+i*Panel:]) = *(*[Panel]T)(tmp[t*Panel:])
 				}
 			}
 		}
@@ -157,22 +156,28 @@ func columns[T Float](panel, w []T, width, cg, taps, i0, i1 int, row []int) {
 		if taps == 1 {
 			dst = panel[row[0]+q*Panel:]
 		}
-		rows, elements := gemm.Transposed(dst, Panel, w[q:], width, n, k)
-		for o := range width {
-			first := 0
-			if o < rows {
-				first = elements
-			}
-			for x := first; x < n; x++ {
-				dst[x*Panel+o] = w[o*k+q+x]
-			}
-		}
+		transpose(dst, w[q:], width, n, k)
 		if taps == 1 {
 			continue
 		}
 		for x := range n {
 			at := row[(q+x)%taps] + (q+x)/taps*Panel
 			*(*[Panel]T)(panel[at:]) = *(*[Panel]T)(tmp[x*Panel:])
+		}
+	}
+}
+
+// transpose writes n elements of each of width rows, which lie lds apart, to n
+// rows of a panel.
+func transpose[T Float](panel, rows []T, width, n, lds int) {
+	whole, elements := gemm.Transposed(panel, Panel, rows, width, n, lds)
+	for o := range width {
+		first := 0
+		if o < whole {
+			first = elements
+		}
+		for x := first; x < n; x++ {
+			panel[x*Panel+o] = rows[o*lds+x]
 		}
 	}
 }
