@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/image/draw"
 
@@ -34,17 +35,18 @@ func isImage(ext string) bool {
 //     centre is cut out, values are divided by 255, and mean and standard
 //     deviation of ImageNet's channels are taken out, as torchvision's models
 //     expect; for inputs of floats with 3 channels
+//   - "crop": the centre is cut out as for "imagenet", values from 0 to 1; for floats
 //   - "unit": stretched to the input's size, values from 0 to 1; for floats
 //   - "none": stretched to the input's size, values from 0 to 255
 //
 // Sizes are changed bilinearly, with antialiasing when they shrink.
-func Preprocessing() []string { return []string{"imagenet", "unit", "none"} }
+func Preprocessing() []string { return []string{"imagenet", "crop", "unit", "none"} }
 
-// Mean and standard deviation of the channels of ImageNet, from 0 to 1.
-var (
-	imagenetMean = [3]float64{0.485, 0.456, 0.406}
-	imagenetStd  = [3]float64{0.229, 0.224, 0.225}
-)
+// ImageNet returns mean and standard deviation of the channels of ImageNet, from 0 to 1,
+// which "imagenet" takes out.
+func ImageNet() (mean, std []float64) {
+	return []float64{0.485, 0.456, 0.406}, []float64{0.229, 0.224, 0.225}
+}
 
 // imagePlan is what becomes of images for one input.
 type imagePlan struct {
@@ -113,8 +115,8 @@ func planImages(typ onnx.Type, o *Options) (*imagePlan, error) {
 	}
 	size := o.Size
 	switch mode {
-	case "imagenet":
-		if p.channels != 3 {
+	case "imagenet", "crop":
+		if p.channels != 3 && mode == "imagenet" {
 			return nil, fmt.Errorf("preprocessing \"imagenet\" is for 3 channels, the input is %v", typ)
 		}
 		if p.crop = true; size == 0 {
@@ -122,7 +124,7 @@ func planImages(typ onnx.Type, o *Options) (*imagePlan, error) {
 		}
 	case "unit", "none":
 	default:
-		return nil, fmt.Errorf("there is no preprocessing %q: want imagenet, unit or none", mode)
+		return nil, fmt.Errorf("there is no preprocessing %q: want %s", mode, strings.Join(Preprocessing(), ", "))
 	}
 	var ok bool
 	if p.h, ok = hd.Size(); !ok {
@@ -134,14 +136,15 @@ func planImages(typ onnx.Type, o *Options) (*imagePlan, error) {
 	if p.h < 0 || p.w < 0 || p.h > maxSide || p.w > maxSide || hd.Is(0) || wd.Is(0) {
 		return nil, fmt.Errorf("an image cannot be an input of type %v: want 1 to %d pixels each way", typ, maxSide)
 	}
+	mean, std := ImageNet()
 	for k := range p.values {
 		for b := range p.values[k] {
 			v := float64(b)
 			switch mode {
-			case "unit":
+			case "unit", "crop":
 				v = float64(float32(b) / 255)
 			case "imagenet":
-				v = (v/255 - imagenetMean[k%3]) / imagenetStd[k%3]
+				v = (v/255 - mean[k%3]) / std[k%3]
 			}
 			p.values[k][b] = float32(v)
 		}
@@ -282,6 +285,7 @@ type pictures struct {
 	input string
 	batch int
 	fixed bool // the model takes no smaller ones
+	kept  *keptImages
 }
 
 func newPictures(o *Options) (*pictures, error) {
@@ -339,6 +343,9 @@ func (p *pictures) read(ctx context.Context, paths []string) (Batch, error) {
 }
 
 func (p *pictures) open(path string) (*image.NRGBA, error) {
+	if img := p.kept.get(path); img != nil {
+		return img, nil
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -351,5 +358,7 @@ func (p *pictures) open(path string) (*image.NRGBA, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.plan.fit(img), nil
+	fit := p.plan.fit(img)
+	p.kept.put(path, fit)
+	return fit, nil
 }

@@ -145,6 +145,7 @@ func (c *trainConfig) augmented(ctx context.Context, tr *train.Trainer, loaders 
 	if err != nil || len(steps) == 0 {
 		return err
 	}
+	steps = append(steps, c.images.lateSteps()...)
 	first, err := c.imageInput(ctx, loaders[0].Dataset)
 	if err != nil {
 		return err

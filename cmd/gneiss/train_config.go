@@ -54,6 +54,7 @@ type trainConfig struct {
 	files    map[string]train.Arrays // that were read
 	parts    []modelPart             // that are written besides the model
 
+	images   *imageData      // where the samples are image files
 	tokens   *textReader     // where a tokenizer is asked for
 	prep     *prep.Prep      // where tables are made into features
 	prepared [2]train.Arrays // then: of training and validation
@@ -104,7 +105,18 @@ type dataConfig struct {
 	Clean       *cleanConfig `yaml:"clean"`
 	Normalize   string       `yaml:"normalize"`  // standard, minmax or robust
 	Encode      string       `yaml:"encode"`     // onehot or index
-	Preprocess  string       `yaml:"preprocess"` // export (default): it is part of the model that is written; or none
+	Preprocess  string       `yaml:"preprocess"` // export (default): it is part of the model that is written; or none. Of images: of data.Preprocessing
+
+	imageConfig `yaml:",inline"`
+	Stream      streamConfig `yaml:"stream"`
+}
+
+// target is the name of the targets.
+func (c *trainConfig) target() string {
+	if c.Data.Target == "" {
+		return "target"
+	}
+	return c.Data.Target
 }
 
 // size is the batch size that loaders take.
@@ -380,7 +392,7 @@ func (c *trainConfig) check() error {
 		return fmt.Errorf("model: head is for imported models")
 	case !c.Data.Train.given():
 		return fmt.Errorf("data: train is missing: a file of samples")
-	case c.Data.Preprocess != "" && c.Data.Preprocess != "export" && c.Data.Preprocess != "none":
+	case c.Data.Preprocess != "" && c.Data.Preprocess != "export" && c.Data.Preprocess != "none" && !c.pictured():
 		return fmt.Errorf("data: preprocess is %q, want export or none", c.Data.Preprocess)
 	case c.Data.BatchSize < 0:
 		return fmt.Errorf("data: batch_size is %d, want at least 1", c.Data.BatchSize)

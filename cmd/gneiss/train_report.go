@@ -50,10 +50,7 @@ const reportLayers = 200
 
 // report gathers what the page shows of a run on samples.
 func (c *trainConfig) report(ctx context.Context, tr *train.Trainer, o *train.FitOptions, samples train.Dataset) (*trainReport, error) {
-	r := &trainReport{Output: c.Output, Config: c.text, History: *o.History}
-	if c.prep != nil {
-		r.classes = c.prep.Classes
-	}
+	r := &trainReport{Output: c.Output, Config: c.text, History: *o.History, classes: c.classNames()}
 	for _, e := range r.History.Epochs {
 		r.Seconds += e.Seconds
 	}

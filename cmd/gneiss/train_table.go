@@ -95,7 +95,7 @@ func (c *cleanConfig) check() error {
 // tabular reports whether the samples are columns to make features of.
 func (c *trainConfig) tabular() bool {
 	d := &c.Data
-	if d.Tokenizer != "" {
+	if d.Tokenizer != "" || c.pictured() {
 		return false
 	}
 	return d.asksForFeatures() || len(d.Train.paths) > 0 && data.IsTable(d.Train.paths[0]) && c.Model.Import == "" && d.Inputs == nil
@@ -110,11 +110,8 @@ func (d *dataConfig) asksForFeatures() bool {
 // of them on the former, and tells on w what was cleaned.
 func (c *trainConfig) prepare(ctx context.Context, w io.Writer) error {
 	d := &c.Data
-	o := prep.Config{Target: d.Target, Features: d.Features, Categorical: d.Categorical, Numeric: d.Numeric, Normalize: d.Normalize, Encode: d.Encode,
-		Classes: slices.Contains([]string{"cross_entropy", "nll", "focal"}, c.Loss.Name)}
-	if o.Target == "" {
-		o.Target = "target"
-	}
+	o := prep.Config{Target: c.target(), Features: d.Features, Categorical: d.Categorical, Numeric: d.Numeric, Normalize: d.Normalize, Encode: d.Encode,
+		Classes: c.classifies()}
 	if k := d.Clean; k != nil {
 		o.Missing, o.Fill, o.Indicator, o.Outliers, o.Rule, o.Factor, o.Low, o.High = k.Missing, k.Fill, k.Indicator, k.Outliers, k.Rule, k.Factor, k.Low, k.High
 		o.Duplicates, o.DropConstant = k.Duplicates == prep.Drop, k.Constant == prep.Drop
@@ -191,6 +188,17 @@ func (c *trainConfig) part(ctx context.Context, w io.Writer, name string, t data
 // classesKey is the metadata with the names of classes, a JSON array.
 const classesKey = "classes"
 
+// classNames are what the numbers of classes mean; nil where the data do not say.
+func (c *trainConfig) classNames() []string {
+	switch {
+	case c.prep != nil:
+		return c.prep.Classes
+	case c.images != nil:
+		return c.images.names
+	}
+	return nil
+}
+
 // describe puts the preprocessing before m, and says in its metadata what it is.
 func (c *trainConfig) describe(m *onnx.Model, history []train.Epoch) error {
 	put := func(key, text string) {
@@ -211,10 +219,10 @@ func (c *trainConfig) describe(m *onnx.Model, history []train.Epoch) error {
 		if err := set("features", c.prep.Features()); err != nil {
 			return err
 		}
-		if c.prep.Classes != nil {
-			if err := set(classesKey, c.prep.Classes); err != nil {
-				return err
-			}
+	}
+	if names := c.classNames(); names != nil {
+		if err := set(classesKey, names); err != nil {
+			return err
 		}
 	}
 	if len(history) > 0 {

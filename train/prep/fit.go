@@ -115,7 +115,7 @@ func (p *Prep) kinds(ctx context.Context, t data.Table, keep func(int) bool) err
 		return fmt.Errorf("prep: there are no rows to fit on")
 	}
 	if !numbers {
-		p.Classes = sorted(classes)
+		p.Classes = Sorted(classes)
 	}
 	for i := range p.Columns {
 		c, s := &p.Columns[i], all[i]
@@ -146,8 +146,9 @@ func (p *Prep) kinds(ctx context.Context, t data.Table, keep func(int) bool) err
 	return nil
 }
 
-// sorted returns the names, by number if all are numbers.
-func sorted(names map[string]bool) []string {
+// Sorted returns the names of classes or categories in the order of their numbers: by
+// value if all are numbers, else by text.
+func Sorted(names map[string]bool) []string {
 	out := slices.Sorted(maps.Keys(names))
 	if slices.ContainsFunc(out, func(s string) bool { _, err := number(s); return err != nil || data.IsMissing(s) }) {
 		return out
@@ -225,7 +226,7 @@ func (p *Prep) fill(ctx context.Context, t data.Table, keep func(int) bool) erro
 				c.FillText = name
 			}
 		}
-		c.Categories = sorted(names)
+		c.Categories = Sorted(names)
 		if p.config.Missing == Constant {
 			if c.FillText = ""; c.Missing {
 				c.Categories = append([]string{""}, c.Categories...)
