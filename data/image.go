@@ -206,6 +206,19 @@ func (p *imagePlan) fit(img image.Image) *image.NRGBA {
 		at := image.Pt(int(math.RoundToEven(float64(sw-w)/2)), int(math.RoundToEven(float64(sh-h)/2)))
 		to = image.Rect(0, 0, sw, sh).Sub(at)
 	}
+	if o, ok := img.(interface{ Opaque() bool }); ok && o.Opaque() {
+		// Without transparency the bytes are the same, and faster to get at. What has more bits or is in
+		// another space of colours becomes bytes first, as a model that takes bytes gets it.
+		switch img.(type) {
+		case *image.RGBA, *image.NRGBA, *image.Gray, *image.Paletted:
+		default:
+			plain := image.NewRGBA(from)
+			draw.Draw(plain, from, img, from.Min, draw.Src)
+			img = plain
+		}
+		draw.BiLinear.Scale(&image.RGBA{Pix: out.Pix, Stride: out.Stride, Rect: out.Rect}, to, img, from, draw.Src, nil)
+		return out
+	}
 	draw.BiLinear.Scale(out, to, img, from, draw.Src, nil)
 	return out
 }

@@ -28,6 +28,9 @@ func NewImages(o Options, keep int64) (*Images, error) {
 	return &Images{p}, nil
 }
 
+// Size returns the height and width that images are brought to; 0: as they are.
+func (i *Images) Size() (height, width int) { return i.p.plan.h, i.p.plan.w }
+
 // Read returns the images of files, one after the other along the first dimension. Its
 // errors name the file.
 func (i *Images) Read(ctx context.Context, files []string) (*tensor.Tensor, error) {

@@ -31,6 +31,7 @@ type Stream struct {
 	source data.Source
 	o      StreamOptions
 	len    int
+	count  int // samples
 }
 
 // StreamOptions say how a Stream reads.
@@ -39,6 +40,9 @@ type StreamOptions struct {
 	Buffer    int    // samples among which the next is drawn. 0: 8192; 1: none, the order of the source
 	Seed      uint64 // of the order, with the epoch's number
 	DropLast  bool   // leave out a last batch that is smaller
+	// Augment, if not nil, changes each batch; index has its samples' numbers in the source. It should give
+	// the same results for the same epoch and index, as for Loader.
+	Augment func(ctx context.Context, batch map[string]*tensor.Tensor, epoch int, index []int) (map[string]*tensor.Tensor, error)
 }
 
 // NewStream reads src through once, to know how many samples it has.
@@ -60,6 +64,7 @@ func NewStream(ctx context.Context, src data.Source, o StreamOptions) (*Stream, 
 		}
 		n++
 	}
+	s.count = n
 	if s.len = n / o.BatchSize; !o.DropLast && n%o.BatchSize > 0 {
 		s.len++
 	}
@@ -71,6 +76,15 @@ func NewStream(ctx context.Context, src data.Source, o StreamOptions) (*Stream, 
 
 // Len implements Feed.
 func (s *Stream) Len() int { return s.len }
+
+// Samples returns the number of samples in the source.
+func (s *Stream) Samples() int { return s.count }
+
+// sample is one sample of a stream.
+type sample struct {
+	number int      // in the source
+	bytes  [][]byte // a slice for each name
+}
 
 // layout is what all samples of a stream have in common.
 type layout struct {
@@ -105,9 +119,10 @@ func (l *layout) check(b data.Batch) error {
 	return nil
 }
 
-// samples yields the bytes of one sample after the other, a slice for each name.
-func (s *Stream) samples(ctx context.Context, l *layout) iter.Seq2[[][]byte, error] {
-	return func(yield func([][]byte, error) bool) {
+// samples yields one sample after the other.
+func (s *Stream) samples(ctx context.Context, l *layout) iter.Seq2[sample, error] {
+	return func(yield func(sample, error) bool) {
+		number := 0
 		for b, err := range s.source.Batches(ctx) {
 			if err == nil {
 				err = ctx.Err()
@@ -116,18 +131,18 @@ func (s *Stream) samples(ctx context.Context, l *layout) iter.Seq2[[][]byte, err
 				err = l.check(b)
 			}
 			if err != nil {
-				yield(nil, err)
+				yield(sample{}, err)
 				return
 			}
 			n := b.Inputs[l.names[0]].Dim(0)
 			for i := range n {
-				sample := make([][]byte, len(l.names))
+				one := sample{number, make([][]byte, len(l.names))}
 				for k, name := range l.names {
 					bytes := b.Inputs[name].Bytes()
 					size := len(bytes) / n
-					sample[k] = bytes[i*size : (i+1)*size]
+					one.bytes[k] = bytes[i*size : (i+1)*size]
 				}
-				if !yield(sample, nil) {
+				if number++; !yield(one, nil) {
 					return
 				}
 			}
@@ -136,34 +151,34 @@ func (s *Stream) samples(ctx context.Context, l *layout) iter.Seq2[[][]byte, err
 }
 
 // order yields the samples as an epoch has them.
-func (s *Stream) order(ctx context.Context, epoch int, l *layout) iter.Seq2[[][]byte, error] {
-	return func(yield func([][]byte, error) bool) {
+func (s *Stream) order(ctx context.Context, epoch int, l *layout) iter.Seq2[sample, error] {
+	return func(yield func(sample, error) bool) {
 		r := rand.New(rand.NewPCG(s.o.Seed, uint64(epoch)))
-		var buffer [][][]byte
-		for sample, err := range s.samples(ctx, l) {
+		var buffer []sample
+		for one, err := range s.samples(ctx, l) {
 			if err != nil {
-				yield(nil, err)
+				yield(sample{}, err)
 				return
 			}
 			if s.o.Buffer > 1 {
 				// A sample that waits must not hold the batch that it came with.
-				for i := range sample {
-					sample[i] = slices.Clone(sample[i])
+				for i, b := range one.bytes {
+					one.bytes[i] = slices.Clone(b)
 				}
 				if len(buffer) < s.o.Buffer {
-					buffer = append(buffer, sample)
+					buffer = append(buffer, one)
 					continue
 				}
 				i := r.IntN(len(buffer))
-				buffer[i], sample = sample, buffer[i]
+				buffer[i], one = one, buffer[i]
 			}
-			if !yield(sample, nil) {
+			if !yield(one, nil) {
 				return
 			}
 		}
 		r.Shuffle(len(buffer), func(i, j int) { buffer[i], buffer[j] = buffer[j], buffer[i] })
-		for _, sample := range buffer {
-			if !yield(sample, nil) {
+		for _, one := range buffer {
+			if !yield(one, nil) {
 				return
 			}
 		}
@@ -174,7 +189,7 @@ func (s *Stream) order(ctx context.Context, epoch int, l *layout) iter.Seq2[[][]
 func (s *Stream) Epoch(ctx context.Context, epoch, from int) iter.Seq2[map[string]*tensor.Tensor, error] {
 	return func(yield func(map[string]*tensor.Tensor, error) bool) {
 		l := &layout{}
-		var batch [][][]byte
+		var batch []sample
 		done := 0
 		flush := func() bool {
 			skip := done < from
@@ -188,20 +203,28 @@ func (s *Stream) Epoch(ctx context.Context, epoch, from int) iter.Seq2[map[strin
 				shape[0] = len(batch)
 				x := tensor.New(l.like[name].DType(), shape...)
 				at := 0
-				for _, sample := range batch {
-					at += copy(x.Bytes()[at:], sample[k])
+				for _, one := range batch {
+					at += copy(x.Bytes()[at:], one.bytes[k])
 				}
 				out[name] = x
 			}
+			var err error
+			if s.o.Augment != nil {
+				index := make([]int, len(batch))
+				for i, one := range batch {
+					index[i] = one.number
+				}
+				out, err = s.o.Augment(ctx, out, epoch, index)
+			}
 			batch = batch[:0]
-			return yield(out, nil)
+			return yield(out, err) && err == nil
 		}
-		for sample, err := range s.order(ctx, epoch, l) {
+		for one, err := range s.order(ctx, epoch, l) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if batch = append(batch, sample); len(batch) == s.o.BatchSize && !flush() {
+			if batch = append(batch, one); len(batch) == s.o.BatchSize && !flush() {
 				return
 			}
 		}

@@ -54,6 +54,28 @@ func TestStream(t *testing.T) {
 	}
 	require.Len(t, all, 100)
 
+	// Augmentation gets the numbers that samples have in the source.
+	calls := 0
+	plus := func(_ context.Context, b map[string]*tensor.Tensor, epoch int, index []int) (map[string]*tensor.Tensor, error) {
+		calls++
+		require.Equal(t, 4, epoch)
+		for i, k := range index {
+			require.EqualValues(t, k, tensor.Data[int64](b["y"])[i])
+			tensor.Data[float32](b["x"])[2*i]++
+			tensor.Data[int64](b["y"])[i]++
+		}
+		return b, nil
+	}
+	changed, err := NewStream(ctx, inOrder(100), StreamOptions{BatchSize: 8, Buffer: 20, Seed: 3, Augment: plus})
+	require.NoError(t, err)
+	require.Equal(t, 100, changed.Samples())
+	want := read(s, 4, 6)
+	for i := range want {
+		want[i]++
+	}
+	require.Equal(t, want, read(changed, 4, 6))
+	require.Equal(t, 7, calls)
+
 	s, err = NewStream(ctx, inOrder(100), StreamOptions{BatchSize: 8, Buffer: 1, DropLast: true})
 	require.NoError(t, err)
 	require.Equal(t, 12, s.Len())

@@ -97,7 +97,7 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 	var err error
 	switch {
 	case c.pictured():
-		err = c.findImages(ctx, errs)
+		err = c.findImages(ctx, errs, nil)
 	case c.tabular():
 		err = c.prepare(ctx, errs)
 	}
@@ -139,8 +139,17 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 	if c.recorded {
 		o.History = &train.History{Epochs: tr.History()}
 	}
-	if err := c.augmented(ctx, tr, loader, o.Validation); err != nil {
+	changes, err := c.augmented(ctx, tr, sets[0])
+	if err != nil {
 		return err
+	}
+	if loader.Augment = changes[0]; o.Validation != nil {
+		o.Validation.Augment = changes[1]
+	}
+	if c.source != nil {
+		if o.Train, err = c.feed(ctx, changes[0]); err != nil {
+			return err
+		}
 	}
 	var events *train.Events
 	if c.TensorBoard != "" {
@@ -304,7 +313,7 @@ func tellEpoch(w io.Writer, e train.Epoch, epochs int, asJSON bool) error {
 }
 
 // trainer makes the trainer and the data sets of training and validation; the
-// latter may be nil.
+// latter may be nil, and of a stream the former has the first samples.
 func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dataset, error) {
 	var sets [2]train.Dataset
 	fail := func(err error) (*train.Trainer, [2]train.Dataset, error) { return nil, sets, err }
@@ -365,7 +374,13 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 			want = append(want, data.Input{Name: t.Name, Type: t.Type})
 		}
 	}
-	if sets, err = c.sets(ctx, want); err != nil {
+	if c.Data.Stream.on {
+		c.source, err = c.openStream(ctx, want)
+	}
+	if err == nil {
+		sets, err = c.sets(ctx, want)
+	}
+	if err != nil {
 		tr.Close()
 		return fail(err)
 	}
@@ -401,7 +416,12 @@ func (c *trainConfig) builtInput(ctx context.Context, target string) (in nn.Inpu
 	if c.images != nil {
 		return c.Data.builtInput()
 	}
-	samples, err := c.file(ctx, c.Data.Train, nil)
+	var samples train.Arrays
+	if c.Data.Stream.on {
+		samples, err = c.head(ctx, nil)
+	} else {
+		samples, err = c.file(ctx, c.Data.Train, nil)
+	}
 	if err != nil {
 		return in, err
 	}
@@ -440,7 +460,7 @@ func (c *trainConfig) sets(ctx context.Context, want []data.Input) (sets [2]trai
 	switch {
 	case c.prep != nil && c.prepared[1] != nil || c.prep == nil && c.Data.Validation.given():
 		sets[1], err = c.samples(ctx, 1, want)
-	case c.prep == nil && c.Data.Split > 0:
+	case c.prep == nil && c.Data.Split > 0 && !c.Data.Stream.on:
 		var parts []train.Dataset
 		if parts, err = train.Split(sets[0], c.Seed, c.images.strata(), 1-c.Data.Split, c.Data.Split); err == nil {
 			sets[0], sets[1] = parts[0], parts[1]
@@ -456,6 +476,9 @@ func (c *trainConfig) sets(ctx context.Context, want []data.Input) (sets [2]trai
 func (c *trainConfig) samples(ctx context.Context, part int, want []data.Input) (train.Dataset, error) {
 	if c.images != nil {
 		return c.images.set(part, c.target(), want)
+	}
+	if c.Data.Stream.on && part == 0 {
+		return c.head(ctx, want)
 	}
 	from := []sources{c.Data.Train, c.Data.Validation}[part]
 	name, a := from.String(), c.prepared[part]
@@ -523,16 +546,9 @@ func (c *trainConfig) teach(sets *[2]train.Dataset) error {
 	return nil
 }
 
-// readSamples reads a file or folder of samples whole. want is what a table's
-// columns are read as; files of named tensors are read as they are.
+// readSamples reads a file or folder of samples whole; see openSamples.
 func readSamples(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
-	o := data.Options{}
-	if filepath.Ext(path) != ".npz" {
-		if o.Inputs = want; want == nil && filepath.Ext(path) != ".jsonl" { // whose fields say what they are
-			return nil, fmt.Errorf("%s: a model that is built needs its samples in a .npz file, a table or arrays by name", path)
-		}
-	}
-	src, err := data.Open(path, o)
+	src, err := openSamples(path, want, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/internal/near"
 	"github.com/gneiss-run/gneiss/onnx/schema"
 	"github.com/gneiss-run/gneiss/train"
@@ -30,6 +31,7 @@ type trainConfig struct {
 	Seed        uint64         `yaml:"seed"`
 	Output      string         `yaml:"output"`
 	Opset       int            `yaml:"opset"`
+	Export      *exportConfig  `yaml:"export"`
 	Checkpoint  string         `yaml:"checkpoint"`
 	Every       int            `yaml:"checkpoint_steps"` // between checkpoints within an epoch; 0: none
 	Keep        int            `yaml:"keep"`             // checkpoints; 0: 3
@@ -54,10 +56,14 @@ type trainConfig struct {
 	files    map[string]train.Arrays // that were read
 	parts    []modelPart             // that are written besides the model
 
-	images   *imageData      // where the samples are image files
-	tokens   *textReader     // where a tokenizer is asked for
-	prep     *prep.Prep      // where tables are made into features
-	prepared [2]train.Arrays // then: of training and validation
+	images     *imageData      // where the samples are image files
+	pixelInput string          // where data.augment changes images: what takes them
+	tokens     *textReader     // where a tokenizer is asked for
+	prep       *prep.Prep      // where tables are made into features
+	prepared   [2]train.Arrays // then: of training and validation
+	table      data.Table      // then: the training data
+	training   func(int) bool  // then: which rows are to train on
+	source     data.Source     // where samples are a stream
 }
 
 // modelPart is what lies between values of the model, for a file of its own.
@@ -328,6 +334,11 @@ func checkTree(root *yaml.Node, c *trainConfig) error {
 			return err
 		}
 	}
+	if n := child(root, "export"); n != nil {
+		if err := checkKeys(n, "export", keysOf(&exportConfig{})); err != nil {
+			return err
+		}
+	}
 	if n := child(root, "qat"); n != nil {
 		if err := checkKeys(n, "qat", keysOf(&qatConfig{})); err != nil {
 			return err
@@ -441,6 +452,12 @@ func (c *trainConfig) check() error {
 		}
 	}
 	if err := c.Data.checkText(); err != nil {
+		return err
+	}
+	if err := c.checkExport(); err != nil {
+		return err
+	}
+	if err := c.checkStream(); err != nil {
 		return err
 	}
 	for _, m := range c.Metrics {

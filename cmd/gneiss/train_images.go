@@ -119,13 +119,14 @@ func (c *trainConfig) classifies() bool {
 	return slices.Contains([]string{"cross_entropy", "nll", "focal"}, c.Loss.Name)
 }
 
-// findImages lists the images of training and validation, and tells on w what there is.
-func (c *trainConfig) findImages(ctx context.Context, w io.Writer) error {
+// findImages lists the images of training and validation, and tells on w what there is. names are those of
+// classes; nil: those that the training part has.
+func (c *trainConfig) findImages(ctx context.Context, w io.Writer, names []string) error {
 	d := &c.Data
 	if err := d.checkImages(); err != nil {
 		return err
 	}
-	all := &imageData{mode: d.Preprocess}
+	all := &imageData{mode: d.Preprocess, names: names}
 	for i, s := range []sources{d.Train, d.Validation} {
 		if !s.given() {
 			continue
@@ -141,15 +142,15 @@ func (c *trainConfig) findImages(ctx context.Context, w io.Writer) error {
 				return err
 			}
 		} else {
-			files, classes, names, err := data.ClassFolders(s.paths[0])
+			files, classes, folders, err := data.ClassFolders(s.paths[0])
 			if err != nil {
 				return err
 			}
-			if p.files = files; i == 0 {
-				all.names = names
+			if p.files = files; all.names == nil {
+				all.names = folders
 			}
 			for _, k := range classes {
-				p.labels = append(p.labels, names[k])
+				p.labels = append(p.labels, folders[k])
 			}
 		}
 	}
@@ -205,7 +206,7 @@ func (d *imageData) number(p *imagePart) (string, error) {
 	for i, l := range p.labels {
 		k, ok := class[l]
 		if !ok {
-			return "", fmt.Errorf("%s: %q is no class that the training part has: these are %s", p.files[i], l, someNames(d.names))
+			return "", fmt.Errorf("%s: %q is no class of the model: these are %s", p.files[i], l, someNames(d.names))
 		}
 		y[i] = int64(k)
 		counts[k]++
@@ -341,8 +342,12 @@ func (d *imageData) lateSteps() []augment.Step {
 	if d == nil || !d.late {
 		return nil
 	}
+	return []augment.Step{augment.Normalize(lateNormalization())}
+}
+
+func lateNormalization() prep.Normalization {
 	mean, std := data.ImageNet()
-	return []augment.Step{augment.Normalize{Mean: mean, Std: std}}
+	return prep.Normalization{Mean: mean, Std: std}
 }
 
 // fileOf is the name of sample i of a data set of images, below the folder that all lie in; "" if it is none.

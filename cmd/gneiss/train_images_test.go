@@ -134,7 +134,7 @@ func TestTrainPictures(t *testing.T) {
 		"size is [0 0], want a height and width of at least 1": strings.Replace(picturesConfig, "size: 16", "size: 0", 1),
 		"an image cannot be an input of type":                  strings.Replace(picturesConfig, "size: 16", "size: 100000", 1),
 		`preprocess of images is "export", want one of`:        strings.Replace(picturesConfig, "size: 16", "size: 16\n  preprocess: export", 1),
-		"leaning/a.png: \"leaning\" is no class":               strings.Replace(picturesConfig, "split: 0.25", "validation: DIR/other", 1),
+		"leaning/a.png: \"leaning\" is no class of the model":  strings.Replace(picturesConfig, "split: 0.25", "validation: DIR/other", 1),
 		"an image beside the folders of classes":               strings.Replace(picturesConfig, "DIR/train", "DIR/train/lying", 1),
 		"channels is 2":                                        strings.Replace(picturesConfig, "size: 16", "size: 16\n  channels: 2", 1),
 		"labels.csv, row 2: stat":                              table,

@@ -57,7 +57,11 @@ func (c *trainConfig) report(ctx context.Context, tr *train.Trainer, o *train.Fi
 	add := func(name, format string, v ...any) {
 		r.Data = append(r.Data, namedText{name, fmt.Sprintf(format, v...)})
 	}
-	add("training samples", "%d, %d batches of %d an epoch", samples.Len(), o.Train.Len(), c.Data.size())
+	count := samples.Len()
+	if s, ok := o.Train.(*train.Stream); ok {
+		count = s.Samples()
+	}
+	add("training samples", "%d, %d batches of %d an epoch", count, o.Train.Len(), c.Data.size())
 	if o.Validation != nil {
 		add("validation samples", "%d", o.Validation.Dataset.Len())
 	}

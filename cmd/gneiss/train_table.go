@@ -140,7 +140,13 @@ func (c *trainConfig) prepare(ctx context.Context, w io.Writer) error {
 	if c.prep, err = prep.Fit(ctx, table, training, o); err != nil {
 		return fmt.Errorf("%v: %w", d.Train, err)
 	}
-	if c.prepared[0], err = c.part(ctx, w, "training", table, training); err != nil || other == nil {
+	if c.Data.Stream.on {
+		c.table, c.training = table, training
+		err = tellCleaned(w, "training", c.prep.Report)
+	} else {
+		c.prepared[0], err = c.part(ctx, w, "training", table, training)
+	}
+	if err != nil || other == nil {
 		return err
 	}
 	c.prepared[1], err = c.part(ctx, w, "validation", other, validation)
@@ -165,6 +171,11 @@ func (c *trainConfig) part(ctx context.Context, w io.Writer, name string, t data
 	if err != nil {
 		return nil, err
 	}
+	return a, tellCleaned(w, name, r)
+}
+
+// tellCleaned tells what cleaning did to a part.
+func tellCleaned(w io.Writer, name string, r *prep.Report) error {
 	text := fmt.Sprintf("gneiss: %s: %d of %d rows", name, r.Kept, r.Rows)
 	for _, what := range []struct {
 		name   string
@@ -181,8 +192,8 @@ func (c *trainConfig) part(ctx context.Context, w io.Writer, name string, t data
 	if len(r.Constant) > 0 {
 		text += "; constant columns: " + strings.Join(r.Constant, ", ")
 	}
-	_, err = fmt.Fprintln(w, text)
-	return a, err
+	_, err := fmt.Fprintln(w, text)
+	return err
 }
 
 // classesKey is the metadata with the names of classes, a JSON array.
@@ -217,6 +228,15 @@ func (c *trainConfig) describe(m *onnx.Model, history []train.Epoch) error {
 			}
 		}
 		if err := set("features", c.prep.Features()); err != nil {
+			return err
+		}
+	}
+	left, err := c.takePixels(m)
+	if err != nil {
+		return err
+	}
+	if left != nil {
+		if err := set(preprocessKey, left); err != nil {
 			return err
 		}
 	}
