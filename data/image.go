@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"golang.org/x/image/draw"
 
+	"github.com/gneiss-run/gneiss/internal/jpeg"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -154,7 +156,7 @@ func planImages(typ onnx.Type, o *Options) (*imagePlan, error) {
 
 // decode reads an image, after a look at its size.
 func decode(r io.ReadSeeker) (image.Image, error) {
-	config, _, err := image.DecodeConfig(r)
+	config, format, err := image.DecodeConfig(r)
 	if err != nil {
 		return nil, fmt.Errorf("it is no image that is read here: %w", err)
 	}
@@ -169,8 +171,33 @@ func decode(r io.ReadSeeker) (image.Image, error) {
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
+	if format == "jpeg" {
+		b, err := io.ReadAll(io.LimitReader(r, maxFile))
+		if err != nil {
+			return nil, err
+		}
+		// The pixels of libjpeg-turbo, which other libraries read with.
+		if im, err := jpeg.Decode(b, maxPixels); err == nil {
+			return pixels(im), nil
+		}
+		r = bytes.NewReader(b) // of a kind that only the standard library reads, or damaged
+	}
 	img, _, err := image.Decode(r)
 	return img, err
+}
+
+// pixels returns im as an image of the standard library.
+func pixels(im *jpeg.Image) image.Image {
+	size := image.Rect(0, 0, im.Width, im.Height)
+	if im.Channels == 1 {
+		return &image.Gray{Pix: im.Pix, Stride: im.Width, Rect: size}
+	}
+	out := image.NewRGBA(size)
+	for i := range im.Width * im.Height {
+		copy(out.Pix[4*i:], im.Pix[3*i:3*i+3])
+		out.Pix[4*i+3] = 255
+	}
+	return out
 }
 
 // fit brings img to the size that p wants.

@@ -1,13 +1,17 @@
 package data
 
 import (
+	"bytes"
 	"context"
+	"image"
+	"image/jpeg"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	turbo "github.com/gneiss-run/gneiss/internal/jpeg"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -43,6 +47,30 @@ func TestImagesInAnyOrder(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = NewImages(inputs("x", nchw(tensor.Float32, 3, 8, 8)), 0)
 	require.ErrorContains(t, err, "first dimension of images")
+}
+
+// JPEG files are read to the pixels that libjpeg-turbo, and so most other libraries, reads.
+func TestJPEGPixels(t *testing.T) {
+	var colours, grey bytes.Buffer
+	require.NoError(t, jpeg.Encode(&colours, picture(37, 23), &jpeg.Options{Quality: 60}))
+	g := image.NewGray(image.Rect(0, 0, 11, 9))
+	for i := range g.Pix {
+		g.Pix[i] = uint8(37 * i)
+	}
+	require.NoError(t, jpeg.Encode(&grey, g, nil))
+	for _, b := range [][]byte{colours.Bytes(), grey.Bytes()} {
+		want, err := turbo.Decode(b, maxPixels)
+		require.NoError(t, err)
+		images, err := NewImages(inputs("x", nchw(tensor.Uint8, -1, -1, -1, want.Channels)), 0)
+		require.NoError(t, err)
+		dir := put(t, map[string][]byte{"a.jpg": b, "cut.jpg": b[:len(b)/2]})
+		x, err := images.Read(context.Background(), []string{filepath.Join(dir, "a.jpg")})
+		require.NoError(t, err)
+		require.Equal(t, []int{1, want.Height, want.Width, want.Channels}, x.Shape())
+		require.Equal(t, want.Pix, tensor.Data[uint8](x))
+		_, err = images.Read(context.Background(), []string{filepath.Join(dir, "cut.jpg")})
+		require.ErrorContains(t, err, "cut.jpg")
+	}
 }
 
 // crop is imagenet without mean and standard deviation.
