@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 
 	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -43,12 +44,17 @@ type StreamOptions struct {
 	// Augment, if not nil, changes each batch; index has its samples' numbers in the source. It should give
 	// the same results for the same epoch and index, as for Loader.
 	Augment func(ctx context.Context, batch map[string]*tensor.Tensor, epoch int, index []int) (map[string]*tensor.Tensor, error)
+	// Prefetch is how many batches another goroutine makes ahead. 0: 2.
+	Prefetch int
 }
 
 // NewStream reads src through once, to know how many samples it has.
 func NewStream(ctx context.Context, src data.Source, o StreamOptions) (*Stream, error) {
-	if o.BatchSize < 0 || o.Buffer < 0 {
-		return nil, fmt.Errorf("train: StreamOptions.BatchSize is %d and Buffer %d, want at least 0", o.BatchSize, o.Buffer)
+	if o.BatchSize < 0 || o.Buffer < 0 || o.Prefetch < 0 {
+		return nil, fmt.Errorf("train: StreamOptions.BatchSize is %d, Buffer %d and Prefetch %d, want at least 0", o.BatchSize, o.Buffer, o.Prefetch)
+	}
+	if o.Prefetch == 0 {
+		o.Prefetch = 2
 	}
 	if o.BatchSize == 0 {
 		o.BatchSize = 32
@@ -187,6 +193,50 @@ func (s *Stream) order(ctx context.Context, epoch int, l *layout) iter.Seq2[samp
 
 // Epoch implements Feed.
 func (s *Stream) Epoch(ctx context.Context, epoch, from int) iter.Seq2[map[string]*tensor.Tensor, error] {
+	return ahead(ctx, s.o.Prefetch, func(ctx context.Context) iter.Seq2[map[string]*tensor.Tensor, error] {
+		return s.batches(ctx, epoch, from)
+	})
+}
+
+// ahead yields what of yields, which another goroutine reads up to n items ahead.
+func ahead[T any](ctx context.Context, n int, of func(ctx context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		type result struct {
+			item T
+			err  error
+		}
+		queue := make(chan result, n)
+		inner, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		wg.Go(func() {
+			defer close(queue)
+			for item, err := range of(inner) {
+				select {
+				case queue <- result{item, err}:
+				case <-inner.Done():
+					return
+				}
+			}
+		})
+		for r := range queue {
+			if err := ctx.Err(); err != nil {
+				r = result{err: err}
+			}
+			if !yield(r.item, r.err) || r.err != nil {
+				return
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			var none T
+			yield(none, err)
+		}
+	}
+}
+
+// batches yields the batches of an epoch from number from on.
+func (s *Stream) batches(ctx context.Context, epoch, from int) iter.Seq2[map[string]*tensor.Tensor, error] {
 	return func(yield func(map[string]*tensor.Tensor, error) bool) {
 		l := &layout{}
 		var batch []sample

@@ -120,12 +120,12 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 			fmt.Fprintf(errs, "gneiss: goes on behind step %d; %d of %d epochs are done\n", tr.Steps(), len(tr.History()), c.Epochs)
 		}
 	}
-	loader := &train.Loader{Dataset: sets[0], BatchSize: c.Data.BatchSize, Shuffle: c.Data.Shuffle, DropLast: c.Data.DropLast, Seed: c.Seed}
+	loader := &train.Loader{Dataset: sets[0], BatchSize: c.Data.BatchSize, Shuffle: c.Data.Shuffle, DropLast: c.Data.DropLast, Seed: c.Seed, Prefetch: c.Data.Prefetch}
 	o := train.FitOptions{
 		Train: loader, Epochs: c.Epochs, Checkpoint: c.Checkpoint, CheckpointSteps: c.Every, Keep: c.Keep, Patience: c.Patience, Monitor: c.Monitor,
 	}
 	if sets[1] != nil {
-		o.Validation = &train.Loader{Dataset: sets[1], BatchSize: max(c.Data.BatchSize, 64)}
+		o.Validation = &train.Loader{Dataset: sets[1], BatchSize: max(c.Data.BatchSize, 64), Prefetch: c.Data.Prefetch}
 		for _, name := range c.Metrics {
 			m, err := train.ParseMetric(name)
 			if err != nil {

@@ -98,6 +98,7 @@ type dataConfig struct {
 	BatchSize  int         `yaml:"batch_size"`
 	Shuffle    bool        `yaml:"shuffle"`
 	DropLast   bool        `yaml:"drop_last"`
+	Prefetch   int         `yaml:"prefetch"`   // batches that are made ahead, by as many goroutines. 0: 2
 	Augment    []yaml.Node `yaml:"augment"`    // steps by name
 	Split      float64     `yaml:"split"`      // the share of train that is for validation, without a file for it
 	Tokenizer  string      `yaml:"tokenizer"`  // a tokenizer.json, for text
@@ -407,6 +408,8 @@ func (c *trainConfig) check() error {
 		return fmt.Errorf("data: preprocess is %q, want export or none", c.Data.Preprocess)
 	case c.Data.BatchSize < 0:
 		return fmt.Errorf("data: batch_size is %d, want at least 1", c.Data.BatchSize)
+	case c.Data.Prefetch < 0 || c.Data.Prefetch > 1024:
+		return fmt.Errorf("data: prefetch is %d, want 1 to 1024 batches", c.Data.Prefetch)
 	case !(c.Data.Split >= 0 && c.Data.Split < 1):
 		return fmt.Errorf("data: split is %g, want a share below 1", c.Data.Split)
 	case c.Teacher != nil && c.Teacher.Model == "":

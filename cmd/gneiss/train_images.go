@@ -83,10 +83,14 @@ func (c *trainConfig) pictured() bool {
 	return len(d.Train.paths) == 1 && isClassFolder(d.Train.paths[0])
 }
 
-// isClassFolder reports whether path is a folder with folders in it that are no data sets of ONNX's tests.
+// isClassFolder reports whether path is a folder with folders in it that are no data sets of ONNX's tests,
+// and without arrays.
 func isClassFolder(path string) bool {
 	entries, err := os.ReadDir(path)
-	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+	if err != nil || slices.ContainsFunc(entries, func(e os.DirEntry) bool { return filepath.Ext(e.Name()) == ".npz" }) {
+		return false
+	}
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
 		return e.IsDir() && !strings.HasPrefix(e.Name(), ".") && !strings.HasPrefix(e.Name(), "test_data_set_")
 	})
 }

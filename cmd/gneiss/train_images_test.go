@@ -111,6 +111,12 @@ func TestTrainPictures(t *testing.T) {
 	two, err := os.ReadFile(dir + "/2.npz")
 	require.NoError(t, err)
 	assert.Equal(t, one, two, "weights with one thread and with two")
+	run := filepath.Join(dir, "run")
+	ok(t, "train", config, "--set", "epochs=11", "--set", "checkpoint="+run)
+	ok(t, "train", config, "--set", "checkpoint="+run, "--resume", run, "--set", "save_weights="+dir+"/3.npz", "--set", "data.prefetch=5")
+	three, err := os.ReadFile(dir + "/3.npz")
+	require.NoError(t, err)
+	assert.Equal(t, one, three, "weights of a run that went on")
 
 	// A table names the images; a trained model is tuned on them.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "labels.csv"), []byte("file,what\nlying/000.png,10\nstanding/001.png,9\nlying/002.png,10\nstanding/003.png,9\n"), 0o644))
@@ -136,6 +142,7 @@ func TestTrainPictures(t *testing.T) {
 		`preprocess of images is "export", want one of`:        strings.Replace(picturesConfig, "size: 16", "size: 16\n  preprocess: export", 1),
 		"leaning/a.png: \"leaning\" is no class of the model":  strings.Replace(picturesConfig, "split: 0.25", "validation: DIR/other", 1),
 		"an image beside the folders of classes":               strings.Replace(picturesConfig, "DIR/train", "DIR/train/lying", 1),
+		"prefetch is -1":                                       strings.Replace(picturesConfig, "size: 16", "size: 16\n  prefetch: -1", 1),
 		"channels is 2":                                        strings.Replace(picturesConfig, "size: 16", "size: 16\n  channels: 2", 1),
 		"labels.csv, row 2: stat":                              table,
 		"images are one":                                       strings.Replace(picturesConfig, "size: 16", "size: 16\n  inputs: [a, b]", 1),

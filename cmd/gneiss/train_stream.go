@@ -93,7 +93,7 @@ func (c *trainConfig) head(ctx context.Context, want []data.Input) (train.Arrays
 
 // feed returns what trains on the stream.
 func (c *trainConfig) feed(ctx context.Context, augment augmentation) (*train.Stream, error) {
-	o := train.StreamOptions{BatchSize: c.Data.BatchSize, Buffer: c.Data.Stream.Buffer, Seed: c.Seed, DropLast: c.Data.DropLast, Augment: augment}
+	o := train.StreamOptions{BatchSize: c.Data.BatchSize, Buffer: c.Data.Stream.Buffer, Seed: c.Seed, DropLast: c.Data.DropLast, Augment: augment, Prefetch: c.Data.Prefetch}
 	if !c.Data.Shuffle {
 		o.Buffer = 1
 	}
