@@ -146,6 +146,9 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 	if loader.Augment = changes[0]; o.Validation != nil {
 		o.Validation.Augment = changes[1]
 	}
+	if err := c.tryExport(ctx, tr); err != nil {
+		return err
+	}
 	if c.source != nil {
 		if o.Train, err = c.feed(ctx, changes[0]); err != nil {
 			return err

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
+	"github.com/gneiss-run/gneiss/train"
 	"github.com/gneiss-run/gneiss/train/augment"
 	"github.com/gneiss-run/gneiss/train/prep"
 )
@@ -106,6 +108,22 @@ func (c *trainConfig) takePixels(m *onnx.Model) (*imageSteps, error) {
 		}
 	}
 	return left, nil
+}
+
+// tryExport reports, before hours of training, that the model cannot take what export asks for.
+func (c *trainConfig) tryExport(ctx context.Context, tr *train.Trainer) error {
+	if c.Export == nil {
+		return nil
+	}
+	m := tr.Model()
+	if c.qat == nil {
+		var err error
+		if m, err = tr.Export(ctx, train.ExportOptions{Opset: c.Opset}); err != nil {
+			return err
+		}
+	}
+	_, err := c.takePixels(m)
+	return err
 }
 
 // stepsOf returns what m's metadata says is to be done with images; nil where it does not.

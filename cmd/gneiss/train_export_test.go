@@ -104,6 +104,11 @@ func TestExportPixels(t *testing.T) {
 		assert.Len(t, steps.Normalize, map[string]int{"unit": 1, "imagenet": 2, "none": 1}[mode])
 		require.NoError(t, m.Close())
 	}
+	// What the model cannot take is told before it is trained.
+	r := gneiss(t, "train", config, "--set", "export={pixels: uint8}", "--set", "model={import: "+filepath.Join(dir, "pixels.onnx")+"}", "--set", "data.size=16", "--set", "data.augment=[]")
+	assert.Equal(t, exitFailed, r.code)
+	assert.Contains(t, r.err, "export: prep: input \"image\": it is uint8[batch,pixel_rows,pixel_columns,3], want float32")
+	assert.NotContains(t, r.out, "epoch")
 	for want, text := range map[string]string{
 		"pixels is \"int8\"":                         picturesConfig + "export: {pixels: int8}\n",
 		"layout is \"HWC\"":                          picturesConfig + "export: {pixels: uint8, layout: HWC}\n",

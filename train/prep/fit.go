@@ -76,7 +76,7 @@ func (p *Prep) kinds(ctx context.Context, t data.Table, keep func(int) bool) err
 	all := make([]*stats, len(p.Columns))
 	text := make([]bool, len(p.Columns))
 	for i, c := range p.Columns {
-		all[i], text[i] = newStats(i), slices.Contains(p.config.Categorical, c.Name)
+		all[i], text[i] = newStats(i, p.config.Outliers != ""), slices.Contains(p.config.Categorical, c.Name)
 	}
 	classes, numbers, n := map[string]bool{}, !p.config.Classes, 0
 	err := rows(ctx, t, keep, func(cells []string) error {
@@ -171,7 +171,7 @@ func Sorted(names map[string]bool) []string {
 func (p *Prep) fill(ctx context.Context, t data.Table, keep func(int) bool) error {
 	all, counts := make([]*stats, len(p.Columns)), make([]map[string]int, len(p.Columns))
 	for i := range p.Columns {
-		all[i], counts[i] = newStats(i), map[string]int{}
+		all[i], counts[i] = newStats(i, p.config.Missing == Median || p.config.Missing == Mode), map[string]int{}
 	}
 	k := p.cleaner(newReport())
 	err := rows(ctx, t, keep, func(cells []string) error {
@@ -240,7 +240,7 @@ func (p *Prep) fill(ctx context.Context, t data.Table, keep func(int) bool) erro
 func (p *Prep) scale(ctx context.Context, t data.Table, keep func(int) bool) error {
 	all := make([]*stats, len(p.Columns))
 	for i := range all {
-		all[i] = newStats(i)
+		all[i] = newStats(i, p.config.Normalize == Robust)
 	}
 	k := p.cleaner(p.Report)
 	err := rows(ctx, t, keep, func(cells []string) error {
