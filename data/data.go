@@ -110,7 +110,7 @@ type Options struct {
 	// input's type says.
 	Layout string
 	// Size is the height and width to which images are brought if the input's type
-	// leaves it open; 0: 224 for "imagenet", else as they are.
+	// leaves it open; 0: 224 for "imagenet" and "crop", else as they are.
 	Size int
 	// Columns are the columns of a table that make an input, by the input's
 	// name. Nil: columns called like inputs, or, for a model with a single

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +13,11 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/image/draw"
 
+	"github.com/gneiss-run/gneiss/internal/jpeg"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -34,17 +37,18 @@ func isImage(ext string) bool {
 //     centre is cut out, values are divided by 255, and mean and standard
 //     deviation of ImageNet's channels are taken out, as torchvision's models
 //     expect; for inputs of floats with 3 channels
+//   - "crop": the centre is cut out as for "imagenet", values from 0 to 1; for floats
 //   - "unit": stretched to the input's size, values from 0 to 1; for floats
 //   - "none": stretched to the input's size, values from 0 to 255
 //
 // Sizes are changed bilinearly, with antialiasing when they shrink.
-func Preprocessing() []string { return []string{"imagenet", "unit", "none"} }
+func Preprocessing() []string { return []string{"imagenet", "crop", "unit", "none"} }
 
-// Mean and standard deviation of the channels of ImageNet, from 0 to 1.
-var (
-	imagenetMean = [3]float64{0.485, 0.456, 0.406}
-	imagenetStd  = [3]float64{0.229, 0.224, 0.225}
-)
+// ImageNet returns mean and standard deviation of the channels of ImageNet, from 0 to 1,
+// which "imagenet" takes out.
+func ImageNet() (mean, std []float64) {
+	return []float64{0.485, 0.456, 0.406}, []float64{0.229, 0.224, 0.225}
+}
 
 // imagePlan is what becomes of images for one input.
 type imagePlan struct {
@@ -113,8 +117,8 @@ func planImages(typ onnx.Type, o *Options) (*imagePlan, error) {
 	}
 	size := o.Size
 	switch mode {
-	case "imagenet":
-		if p.channels != 3 {
+	case "imagenet", "crop":
+		if p.channels != 3 && mode == "imagenet" {
 			return nil, fmt.Errorf("preprocessing \"imagenet\" is for 3 channels, the input is %v", typ)
 		}
 		if p.crop = true; size == 0 {
@@ -122,7 +126,7 @@ func planImages(typ onnx.Type, o *Options) (*imagePlan, error) {
 		}
 	case "unit", "none":
 	default:
-		return nil, fmt.Errorf("there is no preprocessing %q: want imagenet, unit or none", mode)
+		return nil, fmt.Errorf("there is no preprocessing %q: want %s", mode, strings.Join(Preprocessing(), ", "))
 	}
 	var ok bool
 	if p.h, ok = hd.Size(); !ok {
@@ -134,14 +138,15 @@ func planImages(typ onnx.Type, o *Options) (*imagePlan, error) {
 	if p.h < 0 || p.w < 0 || p.h > maxSide || p.w > maxSide || hd.Is(0) || wd.Is(0) {
 		return nil, fmt.Errorf("an image cannot be an input of type %v: want 1 to %d pixels each way", typ, maxSide)
 	}
+	mean, std := ImageNet()
 	for k := range p.values {
 		for b := range p.values[k] {
 			v := float64(b)
 			switch mode {
-			case "unit":
+			case "unit", "crop":
 				v = float64(float32(b) / 255)
 			case "imagenet":
-				v = (v/255 - imagenetMean[k%3]) / imagenetStd[k%3]
+				v = (v/255 - mean[k%3]) / std[k%3]
 			}
 			p.values[k][b] = float32(v)
 		}
@@ -151,7 +156,7 @@ func planImages(typ onnx.Type, o *Options) (*imagePlan, error) {
 
 // decode reads an image, after a look at its size.
 func decode(r io.ReadSeeker) (image.Image, error) {
-	config, _, err := image.DecodeConfig(r)
+	config, format, err := image.DecodeConfig(r)
 	if err != nil {
 		return nil, fmt.Errorf("it is no image that is read here: %w", err)
 	}
@@ -166,8 +171,33 @@ func decode(r io.ReadSeeker) (image.Image, error) {
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
+	if format == "jpeg" {
+		b, err := io.ReadAll(io.LimitReader(r, maxFile))
+		if err != nil {
+			return nil, err
+		}
+		// The pixels of libjpeg-turbo, which other libraries read with.
+		if im, err := jpeg.Decode(b, maxPixels); err == nil {
+			return pixels(im), nil
+		}
+		r = bytes.NewReader(b) // of a kind that only the standard library reads, or damaged
+	}
 	img, _, err := image.Decode(r)
 	return img, err
+}
+
+// pixels returns im as an image of the standard library.
+func pixels(im *jpeg.Image) image.Image {
+	size := image.Rect(0, 0, im.Width, im.Height)
+	if im.Channels == 1 {
+		return &image.Gray{Pix: im.Pix, Stride: im.Width, Rect: size}
+	}
+	out := image.NewRGBA(size)
+	for i := range im.Width * im.Height {
+		copy(out.Pix[4*i:], im.Pix[3*i:3*i+3])
+		out.Pix[4*i+3] = 255
+	}
+	return out
 }
 
 // fit brings img to the size that p wants.
@@ -202,6 +232,19 @@ func (p *imagePlan) fit(img image.Image) *image.NRGBA {
 		}
 		at := image.Pt(int(math.RoundToEven(float64(sw-w)/2)), int(math.RoundToEven(float64(sh-h)/2)))
 		to = image.Rect(0, 0, sw, sh).Sub(at)
+	}
+	if o, ok := img.(interface{ Opaque() bool }); ok && o.Opaque() {
+		// Without transparency the bytes are the same, and faster to get at. What has more bits or is in
+		// another space of colours becomes bytes first, as a model that takes bytes gets it.
+		switch img.(type) {
+		case *image.RGBA, *image.NRGBA, *image.Gray, *image.Paletted:
+		default:
+			plain := image.NewRGBA(from)
+			draw.Draw(plain, from, img, from.Min, draw.Src)
+			img = plain
+		}
+		draw.BiLinear.Scale(&image.RGBA{Pix: out.Pix, Stride: out.Stride, Rect: out.Rect}, to, img, from, draw.Src, nil)
+		return out
 	}
 	draw.BiLinear.Scale(out, to, img, from, draw.Src, nil)
 	return out
@@ -282,6 +325,7 @@ type pictures struct {
 	input string
 	batch int
 	fixed bool // the model takes no smaller ones
+	kept  *keptImages
 }
 
 func newPictures(o *Options) (*pictures, error) {
@@ -339,6 +383,9 @@ func (p *pictures) read(ctx context.Context, paths []string) (Batch, error) {
 }
 
 func (p *pictures) open(path string) (*image.NRGBA, error) {
+	if img := p.kept.get(path); img != nil {
+		return img, nil
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -351,5 +398,7 @@ func (p *pictures) open(path string) (*image.NRGBA, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.plan.fit(img), nil
+	fit := p.plan.fit(img)
+	p.kept.put(path, fit)
+	return fit, nil
 }

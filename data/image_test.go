@@ -155,7 +155,7 @@ func TestImageErrors(t *testing.T) {
 		f    func(*Options)
 		want string
 	}{
-		{"a.png", ok, func(o *Options) { o.Preprocess = "imgnet" }, `no preprocessing "imgnet": want imagenet, unit or none`},
+		{"a.png", ok, func(o *Options) { o.Preprocess = "imgnet" }, `no preprocessing "imgnet": want imagenet, crop, unit, none`},
 		{"a.png", ok, func(o *Options) { o.Layout = "CHWN" }, `layout "CHWN": want NCHW or NHWC`},
 		{"a.png", ok, func(o *Options) { o.Layout = "NHWC" }, "no dimension is 1, 3 or 4 channels"},
 		{"a.png", ok, func(o *Options) { o.Size = maxSide + 1 }, ""},
@@ -178,5 +178,5 @@ func TestImageErrors(t *testing.T) {
 		require.ErrorContains(t, err, c.want)
 		require.ErrorContains(t, err, filepath.Base(c.path))
 	}
-	require.Equal(t, []string{"imagenet", "unit", "none"}, Preprocessing())
+	require.Equal(t, []string{"imagenet", "crop", "unit", "none"}, Preprocessing())
 }

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -182,4 +183,54 @@ func ClassFolders(dir string) (files []string, classes []int, names []string, er
 		return fail(fmt.Errorf("%s: there is no folder in it: want one for each class", dir))
 	}
 	return files, classes, names, nil
+}
+
+// ImageTable returns the images that a column of t names, as files below dir, and what the column target
+// says of each. column "" is the one called file, filename, path, image or name. Each file must be there, and
+// be named once.
+func ImageTable(ctx context.Context, t Table, dir, column, target string) (files, labels []string, err error) {
+	cols := t.Columns()
+	at, to := slices.Index(cols, column), slices.Index(cols, target)
+	if column == "" {
+		at = slices.IndexFunc(cols, func(c string) bool { return c != target && slices.Contains(fileColumns, strings.ToLower(c)) })
+	}
+	switch list := strings.Join(cols, ", "); {
+	case at < 0 && column == "":
+		return nil, nil, fmt.Errorf("data: no column of %s is called one of %s: say which names the images", list, strings.Join(fileColumns, ", "))
+	case at < 0:
+		return nil, nil, fmt.Errorf("data: there is no column %q for the images; there are %s", column, list)
+	case to < 0:
+		return nil, nil, fmt.Errorf("data: there is no column %q for the target; there are %s", target, list)
+	}
+	seen := map[string]int{}
+	i := -1
+	for row, err := range t.Rows(ctx) {
+		if i++; err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		name, label := filepath.FromSlash(strings.TrimSpace(row[at])), strings.TrimSpace(row[to])
+		path := filepath.Join(dir, name)
+		before, twice := seen[path]
+		switch {
+		case !filepath.IsLocal(name):
+			err = fmt.Errorf("column %q is %q, want a file below %s", cols[at], name, dir)
+		case !isImage(kindOf(name)):
+			err = fmt.Errorf("column %q is %q, want a file .png, .jpg or .gif", cols[at], name)
+		case IsMissing(label):
+			err = fmt.Errorf("column %q has no value", target)
+		case twice:
+			err = fmt.Errorf("column %q: %q is there already, in %s", cols[at], name, Place(t, before))
+		default:
+			_, err = os.Stat(path)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("data: %s: %w", Place(t, i), err)
+		}
+		seen[path] = i
+		files, labels = append(files, path), append(labels, label)
+	}
+	return files, labels, nil
 }

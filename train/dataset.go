@@ -138,8 +138,8 @@ type subset struct {
 	index []int
 }
 
-// Subset returns the samples of d at index, in that order. Its method Index, as that of the parts that Split and
-// KFold return, gives index back.
+// Subset returns the samples of d at index, in that order. Its methods Index and Of, as those of the parts that Split and
+// KFold return, give index and d back.
 func Subset(d Dataset, index []int) Dataset { return subset{d, index} }
 
 func (s subset) Len() int { return len(s.index) }
@@ -147,6 +147,9 @@ func (s subset) Len() int { return len(s.index) }
 // Index returns the numbers of the samples in the data set that s is a part of; the caller must not
 // change it.
 func (s subset) Index() []int { return s.index }
+
+// Of returns the data set that s is a part of.
+func (s subset) Of() Dataset { return s.of }
 
 func (s subset) Batch(ctx context.Context, index []int) (map[string]*tensor.Tensor, error) {
 	at := make([]int, len(index))

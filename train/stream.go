@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 
 	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -31,6 +32,7 @@ type Stream struct {
 	source data.Source
 	o      StreamOptions
 	len    int
+	count  int // samples
 }
 
 // StreamOptions say how a Stream reads.
@@ -39,12 +41,20 @@ type StreamOptions struct {
 	Buffer    int    // samples among which the next is drawn. 0: 8192; 1: none, the order of the source
 	Seed      uint64 // of the order, with the epoch's number
 	DropLast  bool   // leave out a last batch that is smaller
+	// Augment, if not nil, changes each batch; index has its samples' numbers in the source. It should give
+	// the same results for the same epoch and index, as for Loader.
+	Augment func(ctx context.Context, batch map[string]*tensor.Tensor, epoch int, index []int) (map[string]*tensor.Tensor, error)
+	// Prefetch is how many batches another goroutine makes ahead. 0: 2.
+	Prefetch int
 }
 
 // NewStream reads src through once, to know how many samples it has.
 func NewStream(ctx context.Context, src data.Source, o StreamOptions) (*Stream, error) {
-	if o.BatchSize < 0 || o.Buffer < 0 {
-		return nil, fmt.Errorf("train: StreamOptions.BatchSize is %d and Buffer %d, want at least 0", o.BatchSize, o.Buffer)
+	if o.BatchSize < 0 || o.Buffer < 0 || o.Prefetch < 0 {
+		return nil, fmt.Errorf("train: StreamOptions.BatchSize is %d, Buffer %d and Prefetch %d, want at least 0", o.BatchSize, o.Buffer, o.Prefetch)
+	}
+	if o.Prefetch == 0 {
+		o.Prefetch = 2
 	}
 	if o.BatchSize == 0 {
 		o.BatchSize = 32
@@ -60,6 +70,7 @@ func NewStream(ctx context.Context, src data.Source, o StreamOptions) (*Stream, 
 		}
 		n++
 	}
+	s.count = n
 	if s.len = n / o.BatchSize; !o.DropLast && n%o.BatchSize > 0 {
 		s.len++
 	}
@@ -71,6 +82,15 @@ func NewStream(ctx context.Context, src data.Source, o StreamOptions) (*Stream, 
 
 // Len implements Feed.
 func (s *Stream) Len() int { return s.len }
+
+// Samples returns the number of samples in the source.
+func (s *Stream) Samples() int { return s.count }
+
+// sample is one sample of a stream.
+type sample struct {
+	number int      // in the source
+	bytes  [][]byte // a slice for each name
+}
 
 // layout is what all samples of a stream have in common.
 type layout struct {
@@ -105,9 +125,10 @@ func (l *layout) check(b data.Batch) error {
 	return nil
 }
 
-// samples yields the bytes of one sample after the other, a slice for each name.
-func (s *Stream) samples(ctx context.Context, l *layout) iter.Seq2[[][]byte, error] {
-	return func(yield func([][]byte, error) bool) {
+// samples yields one sample after the other.
+func (s *Stream) samples(ctx context.Context, l *layout) iter.Seq2[sample, error] {
+	return func(yield func(sample, error) bool) {
+		number := 0
 		for b, err := range s.source.Batches(ctx) {
 			if err == nil {
 				err = ctx.Err()
@@ -116,18 +137,18 @@ func (s *Stream) samples(ctx context.Context, l *layout) iter.Seq2[[][]byte, err
 				err = l.check(b)
 			}
 			if err != nil {
-				yield(nil, err)
+				yield(sample{}, err)
 				return
 			}
 			n := b.Inputs[l.names[0]].Dim(0)
 			for i := range n {
-				sample := make([][]byte, len(l.names))
+				one := sample{number, make([][]byte, len(l.names))}
 				for k, name := range l.names {
 					bytes := b.Inputs[name].Bytes()
 					size := len(bytes) / n
-					sample[k] = bytes[i*size : (i+1)*size]
+					one.bytes[k] = bytes[i*size : (i+1)*size]
 				}
-				if !yield(sample, nil) {
+				if number++; !yield(one, nil) {
 					return
 				}
 			}
@@ -136,34 +157,34 @@ func (s *Stream) samples(ctx context.Context, l *layout) iter.Seq2[[][]byte, err
 }
 
 // order yields the samples as an epoch has them.
-func (s *Stream) order(ctx context.Context, epoch int, l *layout) iter.Seq2[[][]byte, error] {
-	return func(yield func([][]byte, error) bool) {
+func (s *Stream) order(ctx context.Context, epoch int, l *layout) iter.Seq2[sample, error] {
+	return func(yield func(sample, error) bool) {
 		r := rand.New(rand.NewPCG(s.o.Seed, uint64(epoch)))
-		var buffer [][][]byte
-		for sample, err := range s.samples(ctx, l) {
+		var buffer []sample
+		for one, err := range s.samples(ctx, l) {
 			if err != nil {
-				yield(nil, err)
+				yield(sample{}, err)
 				return
 			}
 			if s.o.Buffer > 1 {
 				// A sample that waits must not hold the batch that it came with.
-				for i := range sample {
-					sample[i] = slices.Clone(sample[i])
+				for i, b := range one.bytes {
+					one.bytes[i] = slices.Clone(b)
 				}
 				if len(buffer) < s.o.Buffer {
-					buffer = append(buffer, sample)
+					buffer = append(buffer, one)
 					continue
 				}
 				i := r.IntN(len(buffer))
-				buffer[i], sample = sample, buffer[i]
+				buffer[i], one = one, buffer[i]
 			}
-			if !yield(sample, nil) {
+			if !yield(one, nil) {
 				return
 			}
 		}
 		r.Shuffle(len(buffer), func(i, j int) { buffer[i], buffer[j] = buffer[j], buffer[i] })
-		for _, sample := range buffer {
-			if !yield(sample, nil) {
+		for _, one := range buffer {
+			if !yield(one, nil) {
 				return
 			}
 		}
@@ -172,9 +193,53 @@ func (s *Stream) order(ctx context.Context, epoch int, l *layout) iter.Seq2[[][]
 
 // Epoch implements Feed.
 func (s *Stream) Epoch(ctx context.Context, epoch, from int) iter.Seq2[map[string]*tensor.Tensor, error] {
+	return ahead(ctx, s.o.Prefetch, func(ctx context.Context) iter.Seq2[map[string]*tensor.Tensor, error] {
+		return s.batches(ctx, epoch, from)
+	})
+}
+
+// ahead yields what of yields, which another goroutine reads up to n items ahead.
+func ahead[T any](ctx context.Context, n int, of func(ctx context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		type result struct {
+			item T
+			err  error
+		}
+		queue := make(chan result, n)
+		inner, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		wg.Go(func() {
+			defer close(queue)
+			for item, err := range of(inner) {
+				select {
+				case queue <- result{item, err}:
+				case <-inner.Done():
+					return
+				}
+			}
+		})
+		for r := range queue {
+			if err := ctx.Err(); err != nil {
+				r = result{err: err}
+			}
+			if !yield(r.item, r.err) || r.err != nil {
+				return
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			var none T
+			yield(none, err)
+		}
+	}
+}
+
+// batches yields the batches of an epoch from number from on.
+func (s *Stream) batches(ctx context.Context, epoch, from int) iter.Seq2[map[string]*tensor.Tensor, error] {
 	return func(yield func(map[string]*tensor.Tensor, error) bool) {
 		l := &layout{}
-		var batch [][][]byte
+		var batch []sample
 		done := 0
 		flush := func() bool {
 			skip := done < from
@@ -188,20 +253,28 @@ func (s *Stream) Epoch(ctx context.Context, epoch, from int) iter.Seq2[map[strin
 				shape[0] = len(batch)
 				x := tensor.New(l.like[name].DType(), shape...)
 				at := 0
-				for _, sample := range batch {
-					at += copy(x.Bytes()[at:], sample[k])
+				for _, one := range batch {
+					at += copy(x.Bytes()[at:], one.bytes[k])
 				}
 				out[name] = x
 			}
+			var err error
+			if s.o.Augment != nil {
+				index := make([]int, len(batch))
+				for i, one := range batch {
+					index[i] = one.number
+				}
+				out, err = s.o.Augment(ctx, out, epoch, index)
+			}
 			batch = batch[:0]
-			return yield(out, nil)
+			return yield(out, err) && err == nil
 		}
-		for sample, err := range s.order(ctx, epoch, l) {
+		for one, err := range s.order(ctx, epoch, l) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if batch = append(batch, sample); len(batch) == s.o.BatchSize && !flush() {
+			if batch = append(batch, one); len(batch) == s.o.BatchSize && !flush() {
 				return
 			}
 		}

@@ -2,7 +2,10 @@ package train
 
 import (
 	"context"
+	"iter"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -54,6 +57,28 @@ func TestStream(t *testing.T) {
 	}
 	require.Len(t, all, 100)
 
+	// Augmentation gets the numbers that samples have in the source.
+	calls := 0
+	plus := func(_ context.Context, b map[string]*tensor.Tensor, epoch int, index []int) (map[string]*tensor.Tensor, error) {
+		calls++
+		require.Equal(t, 4, epoch)
+		for i, k := range index {
+			require.EqualValues(t, k, tensor.Data[int64](b["y"])[i])
+			tensor.Data[float32](b["x"])[2*i]++
+			tensor.Data[int64](b["y"])[i]++
+		}
+		return b, nil
+	}
+	changed, err := NewStream(ctx, inOrder(100), StreamOptions{BatchSize: 8, Buffer: 20, Seed: 3, Augment: plus})
+	require.NoError(t, err)
+	require.Equal(t, 100, changed.Samples())
+	want := read(s, 4, 6)
+	for i := range want {
+		want[i]++
+	}
+	require.Equal(t, want, read(changed, 4, 6))
+	require.Equal(t, 7, calls)
+
 	s, err = NewStream(ctx, inOrder(100), StreamOptions{BatchSize: 8, Buffer: 1, DropLast: true})
 	require.NoError(t, err)
 	require.Equal(t, 12, s.Len())
@@ -69,4 +94,52 @@ func TestStream(t *testing.T) {
 	cancel()
 	_, err = NewStream(cancelled, inOrder(3), StreamOptions{})
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// endless is a source that never ends, and counts the batches that are read of it.
+type endless struct{ read *atomic.Int64 }
+
+func (e endless) Len() int { return -1 }
+func (e endless) Batches(ctx context.Context) iter.Seq2[data.Batch, error] {
+	return func(yield func(data.Batch, error) bool) {
+		for ctx.Err() == nil {
+			e.read.Add(1)
+			if !yield(data.Batch{Name: "endless", Inputs: map[string]*tensor.Tensor{"x": tensor.New(tensor.Float32, 2, 1)}}, nil) {
+				return
+			}
+		}
+		yield(data.Batch{}, ctx.Err())
+	}
+}
+
+// TestStreamAhead stops streams from either side: no goroutine reads on.
+func TestStreamAhead(t *testing.T) {
+	read := &atomic.Int64{}
+	s := &Stream{source: endless{read}, o: StreamOptions{BatchSize: 4, Buffer: 3, Prefetch: 3}, len: 1000}
+	n := 0
+	for _, err := range s.Epoch(context.Background(), 0, 0) {
+		require.NoError(t, err)
+		if n++; n == 5 {
+			break
+		}
+	}
+	stopped := read.Load()
+	require.LessOrEqual(t, stopped, int64(2*(5+3+2)+3), "at most some batches ahead")
+	runtime.Gosched()
+	require.Equal(t, stopped, read.Load())
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var last error
+	n = 0
+	for _, err := range s.Epoch(ctx, 0, 0) {
+		last = err
+		if n++; n == 5 {
+			cancel()
+		}
+	}
+	require.ErrorIs(t, last, context.Canceled)
+	require.LessOrEqual(t, n, 6)
+	_, err := NewStream(context.Background(), inOrder(10), StreamOptions{Prefetch: -1})
+	require.ErrorContains(t, err, "Prefetch -1")
 }

@@ -23,7 +23,7 @@ func (f *halfFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.compute, "compute", false, "compute in the type of --to as well")
 	fl.BoolVar(&f.io, "half-io", false, "with --compute: inputs and outputs are of the type too")
 	fl.StringVar(&f.calibrate, "calibrate", "", "with --compute: samples that tell the ranges of values")
-	fl.StringVar(&f.preprocess, "preprocess", "", "with --calibrate: what becomes of images: imagenet, unit or none")
+	fl.StringVar(&f.preprocess, "preprocess", "", "with --calibrate: what becomes of images: imagenet, crop, unit or none")
 	fl.StringArrayVar(&f.exclude, "exclude", nil, "with --compute: leave this node in float32 (repeatable)")
 }
 

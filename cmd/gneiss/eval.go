@@ -1,13 +1,7 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"iter"
-	"maps"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,23 +20,28 @@ type evalResult struct {
 }
 
 func evalCommand() *cobra.Command {
-	var file, target, output string
+	var from evalData
+	var output string
 	var names []string
-	var batch, threads int
+	var threads int
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "eval MODEL --data FILE --target NAME",
-		Short:   "Metrics of a model on labelled data",
-		Example: "  gneiss eval digits.onnx --data test.npz --target y --metric accuracy --metric f1",
-		Args:    exactArgs(1),
+		Use:   "eval MODEL --data FILE --target NAME",
+		Short: "Metrics of a model on labelled data",
+		Example: "  gneiss eval digits.onnx --data test.npz --target y --metric accuracy --metric f1\n" +
+			"  gneiss eval animals.onnx --data photos/test\n" +
+			"  gneiss eval reviews.onnx --data test.csv --target label --tokenizer tokenizer.json",
+		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case file == "":
+			case from.file == "":
 				return usageError("eval: on what? give --data FILE")
-			case target == "":
+			case from.target == "" && !from.pictures():
 				return usageError("eval: which of the data is the truth? give --target NAME")
-			case batch < 1:
-				return usageError("--batch %d: want 1 or more", batch)
+			case from.batch < 1:
+				return usageError("--batch %d: want 1 or more", from.batch)
+			case from.limit < 0:
+				return usageError("--max-length %d: want 1 or more", from.limit)
 			}
 			var metrics []train.Metric
 			for _, n := range names {
@@ -58,7 +57,8 @@ func evalCommand() *cobra.Command {
 			}
 			defer m.Close()
 			want := data.InputsOf(m)
-			batches, count, err := evalBatches(cmd.Context(), m, file, target, batch)
+			from.model = args[0]
+			batches, count, err := from.open(cmd.Context(), cmd.ErrOrStderr(), m)
 			if err != nil {
 				return err
 			}
@@ -91,7 +91,7 @@ func evalCommand() *cobra.Command {
 					return fmt.Errorf("output %q is a %v, want a tensor", output, out[output])
 				}
 				for _, m := range metrics {
-					if err := m.Add(y, b[target]); err != nil {
+					if err := m.Add(y, b[from.targetName()]); err != nil {
 						return fmt.Errorf("metric %s: %w", m.Name(), err)
 					}
 				}
@@ -115,82 +115,17 @@ func evalCommand() *cobra.Command {
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&file, "data", "", "samples: a .npz file, a table with a column for each input, or a folder or file as for quantize --calibrate")
-	fl.StringVar(&target, "target", "", "the tensor or column with the truth")
+	fl.StringVar(&from.file, "data", "", "samples: a .npz file, a table with a column for each input or of text, a folder with a folder of images for each class, or a folder or file as for quantize --calibrate")
+	fl.StringVar(&from.target, "target", "", "the tensor or column with the truth (default for images: their folders)")
+	fl.StringVar(&from.images, "images", "", "the folder of the images that the table names")
+	fl.StringVar(&from.preprocess, "preprocess", "", "what becomes of images: imagenet, crop, unit or none (default: what the model's metadata says)")
+	fl.StringVar(&from.tokenizer, "tokenizer", "", "a tokenizer.json for text (default: the file that the model's metadata names, beside the model)")
+	fl.StringVar(&from.text, "text", "", "the column of text (default: what the model's metadata says)")
+	fl.IntVar(&from.limit, "max-length", 0, "tokens of a text (default: what the model's metadata says)")
 	fl.StringVar(&output, "output", "", "the model's output to measure (default: the first)")
 	fl.StringArrayVar(&names, "metric", []string{"accuracy"}, "accuracy, top5, precision, recall, f1, auc, perplexity, mse, mae or r2 (repeatable)")
-	fl.IntVar(&batch, "batch", 64, "samples in a run")
+	fl.IntVar(&from.batch, "batch", 64, "samples in a run")
 	fl.IntVar(&threads, "threads", 0, "threads of one run (0: one per CPU)")
 	fl.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
-}
-
-// evalBatches returns the samples of file by batches, and how many there are of these. A
-// table may be larger than memory, hold text, and miss numbers; its classes are
-// those that the model's metadata names.
-func evalBatches(ctx context.Context, m *onnx.Model, file, target string, size int) (iter.Seq2[map[string]*tensor.Tensor, error], int, error) {
-	want := data.InputsOf(m)
-	truth := data.Input{Name: target, Type: onnx.UnrankedType(tensor.Float32)}
-	if data.IsTable(file) {
-		classes := map[string]float32{}
-		if i := slices.IndexFunc(m.Metadata, func(p onnx.Prop) bool { return p.Key == classesKey }); i >= 0 {
-			var names []string
-			if json.Unmarshal([]byte(m.Metadata[i].Value), &names) == nil { // else it is somebody else's
-				for i, name := range names {
-					classes[name] = float32(i)
-				}
-				truth.Type.DType = tensor.String
-			}
-		}
-		o := data.Options{Inputs: want, BatchSize: size, Missing: true}
-		if !slices.ContainsFunc(want, func(in data.Input) bool { return in.Name == target }) {
-			o.Inputs = append(slices.Clone(want), truth)
-		}
-		src, err := data.Open(file, o)
-		if err != nil {
-			return nil, 0, err
-		}
-		return func(yield func(map[string]*tensor.Tensor, error) bool) {
-			for b, err := range src.Batches(ctx) {
-				if err == nil && truth.Type.DType == tensor.String {
-					b.Inputs[target], err = classesOf(b.Inputs[target], classes)
-					if err != nil {
-						err = fmt.Errorf("%s: of %s, column %q: %w", file, b.Name, target, err)
-					}
-				}
-				if !yield(b.Inputs, err) || err != nil {
-					return
-				}
-			}
-		}, src.Len(), nil
-	}
-	samples, err := readSamples(ctx, file, append(slices.Clone(want), truth))
-	if err != nil {
-		return nil, 0, err
-	}
-	if samples[target] == nil {
-		return nil, 0, fmt.Errorf("%s has no %q: it has %s", file, target, strings.Join(slices.Sorted(maps.Keys(samples)), ", "))
-	}
-	inputs, err := fitted(file, samples, want)
-	if err != nil {
-		return nil, 0, err
-	}
-	if inputs[target] == nil {
-		inputs[target] = samples[target]
-	}
-	l := &train.Loader{Dataset: inputs, BatchSize: size}
-	return l.Epoch(ctx, 0, 0), l.Len(), nil
-}
-
-// classesOf returns the numbers of the classes that x names.
-func classesOf(x *tensor.Tensor, classes map[string]float32) (*tensor.Tensor, error) {
-	var out []float32
-	for i, name := range tensor.Data[string](x) {
-		c, ok := classes[name]
-		if !ok {
-			return nil, fmt.Errorf("%q, the %d. of these, is no class of the model: these are %s", name, i+1, strings.Join(namesOf(classes), ", "))
-		}
-		out = append(out, c)
-	}
-	return tensor.Of(out, len(out)), nil
 }

@@ -53,3 +53,13 @@ func printable(s string) string {
 		return r
 	}, s)
 }
+
+// metadataOf returns what m's metadata says under key; "" if it does not.
+func metadataOf(m *onnx.Model, key string) string {
+	for _, p := range m.Metadata {
+		if p.Key == key {
+			return p.Value
+		}
+	}
+	return ""
+}

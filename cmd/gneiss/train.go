@@ -21,6 +21,7 @@ import (
 	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 	"github.com/gneiss-run/gneiss/train"
+	"github.com/gneiss-run/gneiss/train/nn"
 )
 
 func trainCommand() *cobra.Command {
@@ -93,10 +94,15 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 		}
 	}
 	c.recorded = report != "" || c.History != "" || c.Plots != ""
-	if c.tabular() {
-		if err := c.prepare(ctx, errs); err != nil {
-			return err
-		}
+	var err error
+	switch {
+	case c.pictured():
+		err = c.findImages(ctx, errs, nil)
+	case c.tabular():
+		err = c.prepare(ctx, errs)
+	}
+	if err != nil {
+		return err
 	}
 	tr, sets, err := c.trainer(ctx)
 	if err != nil {
@@ -114,12 +120,12 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 			fmt.Fprintf(errs, "gneiss: goes on behind step %d; %d of %d epochs are done\n", tr.Steps(), len(tr.History()), c.Epochs)
 		}
 	}
-	loader := &train.Loader{Dataset: sets[0], BatchSize: c.Data.BatchSize, Shuffle: c.Data.Shuffle, DropLast: c.Data.DropLast, Seed: c.Seed}
+	loader := &train.Loader{Dataset: sets[0], BatchSize: c.Data.BatchSize, Shuffle: c.Data.Shuffle, DropLast: c.Data.DropLast, Seed: c.Seed, Prefetch: c.Data.Prefetch}
 	o := train.FitOptions{
 		Train: loader, Epochs: c.Epochs, Checkpoint: c.Checkpoint, CheckpointSteps: c.Every, Keep: c.Keep, Patience: c.Patience, Monitor: c.Monitor,
 	}
 	if sets[1] != nil {
-		o.Validation = &train.Loader{Dataset: sets[1], BatchSize: max(c.Data.BatchSize, 64)}
+		o.Validation = &train.Loader{Dataset: sets[1], BatchSize: max(c.Data.BatchSize, 64), Prefetch: c.Data.Prefetch}
 		for _, name := range c.Metrics {
 			m, err := train.ParseMetric(name)
 			if err != nil {
@@ -133,8 +139,20 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 	if c.recorded {
 		o.History = &train.History{Epochs: tr.History()}
 	}
-	if err := c.augmented(ctx, tr, loader, o.Validation); err != nil {
+	changes, err := c.augmented(ctx, tr, sets[0])
+	if err != nil {
 		return err
+	}
+	if loader.Augment = changes[0]; o.Validation != nil {
+		o.Validation.Augment = changes[1]
+	}
+	if err := c.tryExport(ctx, tr); err != nil {
+		return err
+	}
+	if c.source != nil {
+		if o.Train, err = c.feed(ctx, changes[0]); err != nil {
+			return err
+		}
 	}
 	var events *train.Events
 	if c.TensorBoard != "" {
@@ -298,11 +316,11 @@ func tellEpoch(w io.Writer, e train.Epoch, epochs int, asJSON bool) error {
 }
 
 // trainer makes the trainer and the data sets of training and validation; the
-// latter may be nil.
+// latter may be nil, and of a stream the former has the first samples.
 func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dataset, error) {
 	var sets [2]train.Dataset
 	fail := func(err error) (*train.Trainer, [2]train.Dataset, error) { return nil, sets, err }
-	cfg := train.Config{Freeze: c.Model.Freeze, Only: c.Model.Only, Target: c.Data.Target, ClipNorm: c.ClipNorm, ClipValue: c.ClipValue,
+	cfg := train.Config{Freeze: c.Model.Freeze, Only: c.Model.Only, Target: c.target(), ClipNorm: c.ClipNorm, ClipValue: c.ClipValue,
 		GradNorm: c.recorded, Accumulate: c.Accumulate, EMA: c.EMA, Recompute: c.Recompute.Recompute, Seed: c.Seed, Threads: c.Threads}
 	var err error
 	if c.Loss.Name != "" {
@@ -322,9 +340,6 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	for _, g := range c.Groups {
 		cfg.Groups = append(cfg.Groups, train.Group{Names: g.Names, RateFactor: g.LR, WeightDecay: g.WeightDecay})
 	}
-	if cfg.Target == "" {
-		cfg.Target = "target"
-	}
 	if c.tokens, err = newTextReader(&c.Data); err != nil {
 		return fail(err)
 	}
@@ -335,9 +350,14 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	if c.loaded, err = c.Model.load(m); err != nil {
 		return fail(err)
 	}
+	if c.images != nil {
+		if err := c.openImages(m); err != nil {
+			return fail(err)
+		}
+	}
 	want := data.InputsOf(m)
 	if c.QAT != nil {
-		have, err := c.samples(ctx, c.Data.Train, want)
+		have, err := c.samples(ctx, 0, want)
 		if err != nil {
 			return fail(err)
 		}
@@ -357,7 +377,13 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 			want = append(want, data.Input{Name: t.Name, Type: t.Type})
 		}
 	}
-	if sets, err = c.sets(ctx, want); err != nil {
+	if c.Data.Stream.on {
+		c.source, err = c.openStream(ctx, want)
+	}
+	if err == nil {
+		sets, err = c.sets(ctx, want)
+	}
+	if err != nil {
 		tr.Close()
 		return fail(err)
 	}
@@ -381,46 +407,65 @@ func (c *trainConfig) model(ctx context.Context, cfg *train.Config) (*onnx.Model
 		}
 		return m, nil
 	}
-	samples, err := c.file(ctx, c.Data.Train, nil)
+	in, err := c.builtInput(ctx, cfg.Target)
 	if err != nil {
 		return nil, err
+	}
+	return c.build(in, cfg)
+}
+
+// builtInput is the input of a model that is built for the samples.
+func (c *trainConfig) builtInput(ctx context.Context, target string) (in nn.Input, err error) {
+	if c.images != nil {
+		return c.Data.builtInput()
+	}
+	var samples train.Arrays
+	if c.Data.Stream.on {
+		samples, err = c.head(ctx, nil)
+	} else {
+		samples, err = c.file(ctx, c.Data.Train, nil)
+	}
+	if err != nil {
+		return in, err
 	}
 	inputs := c.Data.Inputs
 	if inputs == nil {
 		for _, name := range slices.Sorted(maps.Keys(samples)) {
-			if name != cfg.Target {
+			if name != target {
 				inputs = append(inputs, name)
 			}
 		}
 	}
 	for _, name := range inputs {
 		if samples[name] == nil {
-			return nil, fmt.Errorf("%v has no %q: it has %s", c.Data.Train, name, strings.Join(slices.Sorted(maps.Keys(samples)), ", "))
+			return in, fmt.Errorf("%v has no %q: it has %s", c.Data.Train, name, strings.Join(slices.Sorted(maps.Keys(samples)), ", "))
 		}
 		if samples[name], err = single(samples[name]); err != nil {
-			return nil, fmt.Errorf("%v: %q: %w", c.Data.Train, name, err)
+			return in, fmt.Errorf("%v: %q: %w", c.Data.Train, name, err)
 		}
 	}
-	return c.build(samples, inputs, cfg)
+	if len(inputs) != 1 {
+		return in, fmt.Errorf("data: inputs are %q, a model that is built takes one", inputs)
+	}
+	x := samples[inputs[0]]
+	in = nn.Input{Name: inputs[0], DType: x.DType(), Dims: append([]onnx.Dim{onnx.Name("batch")}, onnx.Sizes(x.Shape()[1:]...)...)}
+	if in.DType == tensor.Int64 && x.Rank() == 2 {
+		in.Dims[1] = onnx.Name("length")
+	}
+	return in, nil
 }
 
 // sets reads the data sets of training and validation; the latter may be nil.
 func (c *trainConfig) sets(ctx context.Context, want []data.Input) (sets [2]train.Dataset, err error) {
-	all, err := c.samples(ctx, c.Data.Train, want)
-	if err != nil {
+	if sets[0], err = c.samples(ctx, 0, want); err != nil {
 		return sets, err
 	}
-	sets[0] = all
 	switch {
-	case c.prep != nil:
-		if a := c.prepared[1]; a != nil {
-			sets[1], err = fitted("validation", a, want)
-		}
-	case c.Data.Validation.given():
-		sets[1], err = c.samples(ctx, c.Data.Validation, want)
-	case c.Data.Split > 0:
+	case c.prep != nil && c.prepared[1] != nil || c.prep == nil && c.Data.Validation.given():
+		sets[1], err = c.samples(ctx, 1, want)
+	case c.prep == nil && c.Data.Split > 0 && !c.Data.Stream.on:
 		var parts []train.Dataset
-		if parts, err = train.Split(all, c.Seed, nil, 1-c.Data.Split, c.Data.Split); err == nil {
+		if parts, err = train.Split(sets[0], c.Seed, c.images.strata(), 1-c.Data.Split, c.Data.Split); err == nil {
 			sets[0], sets[1] = parts[0], parts[1]
 		}
 	}
@@ -430,13 +475,25 @@ func (c *trainConfig) sets(ctx context.Context, want []data.Input) (sets [2]trai
 	return sets, err
 }
 
-// samples reads what want names from files.
-func (c *trainConfig) samples(ctx context.Context, from sources, want []data.Input) (train.Arrays, error) {
-	a, err := c.file(ctx, from, want)
-	if err != nil {
-		return nil, err
+// samples reads what want names of a part: 0 of training, 1 of validation.
+func (c *trainConfig) samples(ctx context.Context, part int, want []data.Input) (train.Dataset, error) {
+	if c.images != nil {
+		return c.images.set(part, c.target(), want)
 	}
-	return fitted(from.String(), a, want)
+	if c.Data.Stream.on && part == 0 {
+		return c.head(ctx, want)
+	}
+	from := []sources{c.Data.Train, c.Data.Validation}[part]
+	name, a := from.String(), c.prepared[part]
+	if c.prep == nil {
+		var err error
+		if a, err = c.file(ctx, from, want); err != nil {
+			return nil, err
+		}
+	} else if part == 1 {
+		name = "validation"
+	}
+	return fitted(name, a, want)
 }
 
 // file is readSamples, which reads files of named tensors once. Of tables that
@@ -492,16 +549,9 @@ func (c *trainConfig) teach(sets *[2]train.Dataset) error {
 	return nil
 }
 
-// readSamples reads a file or folder of samples whole. want is what a table's
-// columns are read as; files of named tensors are read as they are.
+// readSamples reads a file or folder of samples whole; see openSamples.
 func readSamples(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
-	o := data.Options{}
-	if filepath.Ext(path) != ".npz" {
-		if o.Inputs = want; want == nil && filepath.Ext(path) != ".jsonl" { // whose fields say what they are
-			return nil, fmt.Errorf("%s: a model that is built needs its samples in a .npz file, a table or arrays by name", path)
-		}
-	}
-	src, err := data.Open(path, o)
+	src, err := openSamples(path, want, 0)
 	if err != nil {
 		return nil, err
 	}

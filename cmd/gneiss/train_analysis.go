@@ -20,6 +20,7 @@ const (
 // example is a sample of the validation data.
 type example struct {
 	Index           int
+	File            string  // of images
 	Loss            float64 // cross entropy, or mean squared error
 	Target, Guess   int     // of classifiers
 	Positions, Hits int     // of classifiers: what the sample has targets for, and got right
@@ -110,8 +111,9 @@ type analysis struct {
 	Classes   []classFigures
 	Worst     []example
 	Classify  bool
-	Single    bool // a sample has one target
-	Part      bool // the validation data are a part of the training file, where samples have their numbers
+	Single    bool         // a sample has one target
+	Sheet     []sheetImage // of classified images
+	Part      bool         // the validation data are a part of the training file, where samples have their numbers
 }
 
 type classFigures struct {
@@ -125,10 +127,7 @@ func (c *trainConfig) analyse(ctx context.Context, tr *train.Trainer, l *train.L
 	if err != nil {
 		return nil, err
 	}
-	target := c.Data.Target
-	if target == "" {
-		target = "target"
-	}
+	target := c.target()
 	a := &analysis{Samples: l.Dataset.Len()}
 	binary := c.Loss.Name == "bce_with_logits"
 	a.Classify = c.Loss.Name == "cross_entropy" || c.Loss.Name == "nll" || binary
@@ -158,13 +157,21 @@ func (c *trainConfig) analyse(ctx context.Context, tr *train.Trainer, l *train.L
 		a.Metrics = append(a.Metrics, namedText{m.Name(), fmt.Sprintf("%.5g", m.Value())})
 	}
 	a.Worst, a.Confusion = errs.worst(20), confusion.M
+	for i := range a.Worst {
+		a.Worst[i].File = fileOf(l.Dataset, a.Worst[i].Index)
+	}
+	a.Single = len(a.Worst) > 0 && a.Worst[0].Positions == 1
+	if a.Classify && a.Single {
+		if a.Sheet, err = sheet(ctx, l.Dataset, errs.all); err != nil {
+			return nil, err
+		}
+	}
 	if part, ok := l.Dataset.(interface{ Index() []int }); ok {
 		a.Part = true
 		for i := range a.Worst {
 			a.Worst[i].Index = part.Index()[a.Worst[i].Index]
 		}
 	}
-	a.Single = len(a.Worst) > 0 && a.Worst[0].Positions == 1
 	a.Classes = perClass(confusion.M)
 	return a, nil
 }

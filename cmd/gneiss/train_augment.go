@@ -139,36 +139,33 @@ func classTarget(tr *train.Trainer, t onnx.Type) onnx.Type {
 	return onnx.TensorType(tensor.Int64, t.Dims[0])
 }
 
-// augmented sets up the loaders of training and validation, which may be nil.
-func (c *trainConfig) augmented(ctx context.Context, tr *train.Trainer, loaders ...*train.Loader) error {
+// augmentation is what a loader does to batches.
+type augmentation = func(ctx context.Context, batch map[string]*tensor.Tensor, epoch int, index []int) (map[string]*tensor.Tensor, error)
+
+// augmented returns what is done to the batches of training and validation, for samples like those of d; nil
+// where it is nothing.
+func (c *trainConfig) augmented(ctx context.Context, tr *train.Trainer, d train.Dataset) (out [2]augmentation, err error) {
 	steps, err := c.augmentSteps()
 	if err != nil || len(steps) == 0 {
-		return err
+		return out, err
 	}
-	first, err := c.imageInput(ctx, loaders[0].Dataset)
-	if err != nil {
-		return err
+	steps = append(steps, c.images.lateSteps()...)
+	if c.pixelInput, err = c.imageInput(ctx, d); err != nil {
+		return out, err
 	}
-	target := c.Data.Target
 	var fixed []augment.Step // validation has what is not random
 	for _, s := range steps {
 		if isNormalize(s) {
 			fixed = append(fixed, s)
 		}
 	}
-	for i, l := range loaders {
-		if l == nil {
-			continue
+	for i, steps := range [][]augment.Step{steps, fixed} {
+		if len(steps) > 0 {
+			p := &augment.Pipeline{Input: c.pixelInput, Target: c.Data.Target, Classes: tr.TargetClasses(), Seed: c.Seed, Steps: steps}
+			out[i] = p.Augment
 		}
-		p := &augment.Pipeline{Input: first, Target: target, Classes: tr.TargetClasses(), Seed: c.Seed, Steps: steps}
-		if i > 0 {
-			if p.Steps = fixed; len(fixed) == 0 {
-				continue
-			}
-		}
-		l.Augment = p.Augment
 	}
-	return nil
+	return out, nil
 }
 
 // imageInput returns the name of the input that has images.

@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/internal/near"
 	"github.com/gneiss-run/gneiss/onnx/schema"
 	"github.com/gneiss-run/gneiss/train"
@@ -30,6 +31,7 @@ type trainConfig struct {
 	Seed        uint64         `yaml:"seed"`
 	Output      string         `yaml:"output"`
 	Opset       int            `yaml:"opset"`
+	Export      *exportConfig  `yaml:"export"`
 	Checkpoint  string         `yaml:"checkpoint"`
 	Every       int            `yaml:"checkpoint_steps"` // between checkpoints within an epoch; 0: none
 	Keep        int            `yaml:"keep"`             // checkpoints; 0: 3
@@ -54,9 +56,14 @@ type trainConfig struct {
 	files    map[string]train.Arrays // that were read
 	parts    []modelPart             // that are written besides the model
 
-	tokens   *textReader     // where a tokenizer is asked for
-	prep     *prep.Prep      // where tables are made into features
-	prepared [2]train.Arrays // then: of training and validation
+	images     *imageData      // where the samples are image files
+	pixelInput string          // where data.augment changes images: what takes them
+	tokens     *textReader     // where a tokenizer is asked for
+	prep       *prep.Prep      // where tables are made into features
+	prepared   [2]train.Arrays // then: of training and validation
+	table      data.Table      // then: the training data
+	training   func(int) bool  // then: which rows are to train on
+	source     data.Source     // where samples are a stream
 }
 
 // modelPart is what lies between values of the model, for a file of its own.
@@ -91,6 +98,7 @@ type dataConfig struct {
 	BatchSize  int         `yaml:"batch_size"`
 	Shuffle    bool        `yaml:"shuffle"`
 	DropLast   bool        `yaml:"drop_last"`
+	Prefetch   int         `yaml:"prefetch"`   // batches that are made ahead, by as many goroutines. 0: 2
 	Augment    []yaml.Node `yaml:"augment"`    // steps by name
 	Split      float64     `yaml:"split"`      // the share of train that is for validation, without a file for it
 	Tokenizer  string      `yaml:"tokenizer"`  // a tokenizer.json, for text
@@ -104,7 +112,18 @@ type dataConfig struct {
 	Clean       *cleanConfig `yaml:"clean"`
 	Normalize   string       `yaml:"normalize"`  // standard, minmax or robust
 	Encode      string       `yaml:"encode"`     // onehot or index
-	Preprocess  string       `yaml:"preprocess"` // export (default): it is part of the model that is written; or none
+	Preprocess  string       `yaml:"preprocess"` // export (default): it is part of the model that is written; or none. Of images: of data.Preprocessing
+
+	imageConfig `yaml:",inline"`
+	Stream      streamConfig `yaml:"stream"`
+}
+
+// target is the name of the targets.
+func (c *trainConfig) target() string {
+	if c.Data.Target == "" {
+		return "target"
+	}
+	return c.Data.Target
 }
 
 // size is the batch size that loaders take.
@@ -316,6 +335,11 @@ func checkTree(root *yaml.Node, c *trainConfig) error {
 			return err
 		}
 	}
+	if n := child(root, "export"); n != nil {
+		if err := checkKeys(n, "export", keysOf(&exportConfig{})); err != nil {
+			return err
+		}
+	}
 	if n := child(root, "qat"); n != nil {
 		if err := checkKeys(n, "qat", keysOf(&qatConfig{})); err != nil {
 			return err
@@ -380,10 +404,12 @@ func (c *trainConfig) check() error {
 		return fmt.Errorf("model: head is for imported models")
 	case !c.Data.Train.given():
 		return fmt.Errorf("data: train is missing: a file of samples")
-	case c.Data.Preprocess != "" && c.Data.Preprocess != "export" && c.Data.Preprocess != "none":
+	case c.Data.Preprocess != "" && c.Data.Preprocess != "export" && c.Data.Preprocess != "none" && !c.pictured():
 		return fmt.Errorf("data: preprocess is %q, want export or none", c.Data.Preprocess)
 	case c.Data.BatchSize < 0:
 		return fmt.Errorf("data: batch_size is %d, want at least 1", c.Data.BatchSize)
+	case c.Data.Prefetch < 0 || c.Data.Prefetch > 1024:
+		return fmt.Errorf("data: prefetch is %d, want 1 to 1024 batches", c.Data.Prefetch)
 	case !(c.Data.Split >= 0 && c.Data.Split < 1):
 		return fmt.Errorf("data: split is %g, want a share below 1", c.Data.Split)
 	case c.Teacher != nil && c.Teacher.Model == "":
@@ -429,6 +455,12 @@ func (c *trainConfig) check() error {
 		}
 	}
 	if err := c.Data.checkText(); err != nil {
+		return err
+	}
+	if err := c.checkExport(); err != nil {
+		return err
+	}
+	if err := c.checkStream(); err != nil {
 		return err
 	}
 	for _, m := range c.Metrics {

@@ -10,7 +10,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gneiss-run/gneiss/onnx"
-	"github.com/gneiss-run/gneiss/tensor"
 	"github.com/gneiss-run/gneiss/train"
 	"github.com/gneiss-run/gneiss/train/nn"
 )
@@ -437,11 +436,8 @@ func layerOf(n *yaml.Node) (nn.Layer, error) {
 	return nil, fmt.Errorf("line %d: model: there is no layer %q%s", n.Line, name, didYouMean(name, append(namesOf(activations), namesOf(sized)...)))
 }
 
-// build makes the model of the configuration for samples like these.
-func (c *trainConfig) build(samples train.Arrays, inputs []string, cfg *train.Config) (*onnx.Model, error) {
-	if len(inputs) != 1 {
-		return nil, fmt.Errorf("data: inputs are %q, a model that is built takes one", inputs)
-	}
+// build makes the model of the configuration for samples of in.
+func (c *trainConfig) build(in nn.Input, cfg *train.Config) (*onnx.Model, error) {
 	var l nn.Layer
 	var network func(s *nn.Scope, x *onnx.Value) []nn.Output
 	if c.Model.Name != "" {
@@ -462,7 +458,7 @@ func (c *trainConfig) build(samples train.Arrays, inputs []string, cfg *train.Co
 			l = r.layer()
 		case *readyVAE:
 			var err error
-			if network, err = r.prepare(c, cfg, inputs[0]); err != nil {
+			if network, err = r.prepare(c, cfg, in.Name); err != nil {
 				return nil, err
 			}
 		}
@@ -476,11 +472,6 @@ func (c *trainConfig) build(samples train.Arrays, inputs []string, cfg *train.Co
 			list = append(list, one)
 		}
 		l = list
-	}
-	x := samples[inputs[0]]
-	in := nn.Input{Name: inputs[0], DType: x.DType(), Dims: append([]onnx.Dim{onnx.Name("batch")}, onnx.Sizes(x.Shape()[1:]...)...)}
-	if in.DType == tensor.Int64 && x.Rank() == 2 {
-		in.Dims[1] = onnx.Name("length")
 	}
 	return nn.Build(c.Seed, []nn.Input{in}, func(s *nn.Scope, v []*onnx.Value) []nn.Output {
 		if network != nil {

@@ -35,7 +35,7 @@ type qat struct {
 
 // newQAT prepares m, which is changed: BatchNormalization becomes part of the weights
 // before it, Dropout goes.
-func newQAT(ctx context.Context, m *onnx.Model, c *qatConfig, samples train.Arrays, threads int) (*qat, *onnx.Model, error) {
+func newQAT(ctx context.Context, m *onnx.Model, c *qatConfig, samples train.Dataset, threads int) (*qat, *onnx.Model, error) {
 	fail := func(err error) (*qat, *onnx.Model, error) { return nil, nil, fmt.Errorf("qat: %w", err) }
 	q := &qat{float: m}
 	var ok [2]bool

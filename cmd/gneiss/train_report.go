@@ -50,17 +50,18 @@ const reportLayers = 200
 
 // report gathers what the page shows of a run on samples.
 func (c *trainConfig) report(ctx context.Context, tr *train.Trainer, o *train.FitOptions, samples train.Dataset) (*trainReport, error) {
-	r := &trainReport{Output: c.Output, Config: c.text, History: *o.History}
-	if c.prep != nil {
-		r.classes = c.prep.Classes
-	}
+	r := &trainReport{Output: c.Output, Config: c.text, History: *o.History, classes: c.classNames()}
 	for _, e := range r.History.Epochs {
 		r.Seconds += e.Seconds
 	}
 	add := func(name, format string, v ...any) {
 		r.Data = append(r.Data, namedText{name, fmt.Sprintf(format, v...)})
 	}
-	add("training samples", "%d, %d batches of %d an epoch", samples.Len(), o.Train.Len(), c.Data.size())
+	count := samples.Len()
+	if s, ok := o.Train.(*train.Stream); ok {
+		count = s.Samples()
+	}
+	add("training samples", "%d, %d batches of %d an epoch", count, o.Train.Len(), c.Data.size())
 	if o.Validation != nil {
 		add("validation samples", "%d", o.Validation.Dataset.Len())
 	}

@@ -19,6 +19,10 @@ var trainPage = template.Must(template.New("report").Funcs(template.FuncMap{
 <style>` + reportStyle + `
 pre { background: #f6f6f6; padding: 0.8em 1em; overflow-x: auto; font-size: 0.85em; line-height: 1.4; }
 h2 + .wide + .wide { margin-top: 1em; }
+.sheet { display: flex; flex-wrap: wrap; gap: 0.8em; }
+.sheet figure { margin: 0; width: 96px; font-size: 0.8em; overflow-wrap: anywhere; }
+.sheet img { display: block; }
+.wrong { color: #b00020; }
 </style>
 </head>
 <body>
@@ -46,12 +50,17 @@ h2 + .wide + .wide { margin-top: 1em; }
 {{range .}}<tr><td>{{$.ClassName .Class}}</td><td class="n">{{.Samples}}</td><td class="n">{{share .Precision}}</td><td class="n">{{share .Recall}}</td><td class="n">{{share .F1}}</td></tr>
 {{end}}</table></div>
 {{end}}
-{{with .Result}}{{if .Worst}}
+{{with .Result}}{{if .Sheet}}
+<h2>Sample predictions</h2>
+<div class="sheet">
+{{range .Sheet}}<figure><img src="{{.Src}}" alt="{{.File}}" title="{{.File}}" width="96" height="96"><figcaption>{{if .Right}}{{$.ClassName .Guess}}{{else}}<span class="wrong">{{$.ClassName .Guess}}</span>, is {{$.ClassName .Target}}{{end}}</figcaption></figure>
+{{end}}</div>
+{{end}}{{if .Worst}}
 <h2>Samples with the largest errors</h2>
 <p>Numbers of samples count from 0, in the order of {{if .Part}}the file that validation data were split from{{else}}the validation data{{end}}.</p>
 <div class="wide"><table>
 <tr><th class="n">sample</th><th class="n">{{if .Classify}}cross entropy</th>{{if .Single}}<th>class</th><th>taken for</th>{{else}}<th class="n">right</th>{{end}}{{else}}squared error</th>{{end}}</tr>
-{{range .Worst}}<tr><td class="n">{{.Index}}</td><td class="n">{{g .Loss}}</td>{{if $.Result.Classify}}{{if $.Result.Single}}<td>{{$.ClassName .Target}}</td><td>{{$.ClassName .Guess}}</td>{{else}}<td class="n">{{.Hits}} of {{.Positions}}</td>{{end}}{{end}}</tr>
+{{range .Worst}}<tr><td class="n">{{.Index}}{{with .File}} {{.}}{{end}}</td><td class="n">{{g .Loss}}</td>{{if $.Result.Classify}}{{if $.Result.Single}}<td>{{$.ClassName .Target}}</td><td>{{$.ClassName .Guess}}</td>{{else}}<td class="n">{{.Hits}} of {{.Positions}}</td>{{end}}{{end}}</tr>
 {{end}}</table></div>
 {{end}}{{end}}
 <h2>Model</h2>

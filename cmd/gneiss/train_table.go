@@ -95,7 +95,7 @@ func (c *cleanConfig) check() error {
 // tabular reports whether the samples are columns to make features of.
 func (c *trainConfig) tabular() bool {
 	d := &c.Data
-	if d.Tokenizer != "" {
+	if d.Tokenizer != "" || c.pictured() {
 		return false
 	}
 	return d.asksForFeatures() || len(d.Train.paths) > 0 && data.IsTable(d.Train.paths[0]) && c.Model.Import == "" && d.Inputs == nil
@@ -110,11 +110,8 @@ func (d *dataConfig) asksForFeatures() bool {
 // of them on the former, and tells on w what was cleaned.
 func (c *trainConfig) prepare(ctx context.Context, w io.Writer) error {
 	d := &c.Data
-	o := prep.Config{Target: d.Target, Features: d.Features, Categorical: d.Categorical, Numeric: d.Numeric, Normalize: d.Normalize, Encode: d.Encode,
-		Classes: slices.Contains([]string{"cross_entropy", "nll", "focal"}, c.Loss.Name)}
-	if o.Target == "" {
-		o.Target = "target"
-	}
+	o := prep.Config{Target: c.target(), Features: d.Features, Categorical: d.Categorical, Numeric: d.Numeric, Normalize: d.Normalize, Encode: d.Encode,
+		Classes: c.classifies()}
 	if k := d.Clean; k != nil {
 		o.Missing, o.Fill, o.Indicator, o.Outliers, o.Rule, o.Factor, o.Low, o.High = k.Missing, k.Fill, k.Indicator, k.Outliers, k.Rule, k.Factor, k.Low, k.High
 		o.Duplicates, o.DropConstant = k.Duplicates == prep.Drop, k.Constant == prep.Drop
@@ -143,7 +140,13 @@ func (c *trainConfig) prepare(ctx context.Context, w io.Writer) error {
 	if c.prep, err = prep.Fit(ctx, table, training, o); err != nil {
 		return fmt.Errorf("%v: %w", d.Train, err)
 	}
-	if c.prepared[0], err = c.part(ctx, w, "training", table, training); err != nil || other == nil {
+	if c.Data.Stream.on {
+		c.table, c.training = table, training
+		err = tellCleaned(w, "training", c.prep.Report)
+	} else {
+		c.prepared[0], err = c.part(ctx, w, "training", table, training)
+	}
+	if err != nil || other == nil {
 		return err
 	}
 	c.prepared[1], err = c.part(ctx, w, "validation", other, validation)
@@ -168,6 +171,11 @@ func (c *trainConfig) part(ctx context.Context, w io.Writer, name string, t data
 	if err != nil {
 		return nil, err
 	}
+	return a, tellCleaned(w, name, r)
+}
+
+// tellCleaned tells what cleaning did to a part.
+func tellCleaned(w io.Writer, name string, r *prep.Report) error {
 	text := fmt.Sprintf("gneiss: %s: %d of %d rows", name, r.Kept, r.Rows)
 	for _, what := range []struct {
 		name   string
@@ -184,12 +192,23 @@ func (c *trainConfig) part(ctx context.Context, w io.Writer, name string, t data
 	if len(r.Constant) > 0 {
 		text += "; constant columns: " + strings.Join(r.Constant, ", ")
 	}
-	_, err = fmt.Fprintln(w, text)
-	return a, err
+	_, err := fmt.Fprintln(w, text)
+	return err
 }
 
 // classesKey is the metadata with the names of classes, a JSON array.
 const classesKey = "classes"
+
+// classNames are what the numbers of classes mean; nil where the data do not say.
+func (c *trainConfig) classNames() []string {
+	switch {
+	case c.prep != nil:
+		return c.prep.Classes
+	case c.images != nil:
+		return c.images.names
+	}
+	return nil
+}
 
 // describe puts the preprocessing before m, and says in its metadata what it is.
 func (c *trainConfig) describe(m *onnx.Model, history []train.Epoch) error {
@@ -211,10 +230,19 @@ func (c *trainConfig) describe(m *onnx.Model, history []train.Epoch) error {
 		if err := set("features", c.prep.Features()); err != nil {
 			return err
 		}
-		if c.prep.Classes != nil {
-			if err := set(classesKey, c.prep.Classes); err != nil {
-				return err
-			}
+	}
+	left, err := c.takePixels(m)
+	if err != nil {
+		return err
+	}
+	if left != nil {
+		if err := set(preprocessKey, left); err != nil {
+			return err
+		}
+	}
+	if names := c.classNames(); names != nil {
+		if err := set(classesKey, names); err != nil {
+			return err
 		}
 	}
 	if len(history) > 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"os"
@@ -25,6 +26,7 @@ type textReader struct {
 	column string
 	ids    string // the input that takes the ids
 	limit  int    // tokens of a text; 0: what the tokenizer's file says
+	least  int    // what texts are padded to at least: the length of those that were trained on
 }
 
 // newTextReader opens the tokenizer of the configuration; nil if there is none.
@@ -48,12 +50,47 @@ func newTextReader(c *dataConfig) (*textReader, error) {
 	return r, nil
 }
 
+// The metadata of models that are trained on text.
+const (
+	tokenizerKey     = "tokenizer"        // the name of the file
+	tokenizerHashKey = "tokenizer_sha256" // of the file
+	textKey          = "text"             // textSettings, as JSON
+)
+
+// maxTokens bounds what metadata have texts padded to.
+const maxTokens = 1 << 20
+
+// textSettings is how texts became tokens.
+type textSettings struct {
+	Column    string `json:"column"`
+	MaxLength int    `json:"max_length,omitempty"` // tokens of a text; 0: what the tokenizer's file says
+	Length    int    `json:"length,omitempty"`     // what they were padded to
+	Input     string `json:"input"`                // what takes the ids
+}
+
 // metadata is what the exported model says of the tokenizer.
 func (r *textReader) metadata() []onnx.Prop {
 	if r == nil {
 		return nil
 	}
-	return []onnx.Prop{{Key: "tokenizer", Value: filepath.Base(r.path)}, {Key: "tokenizer_sha256", Value: r.hash}}
+	b, err := json.Marshal(textSettings{r.column, r.limit, r.least, r.ids})
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return []onnx.Prop{{Key: tokenizerKey, Value: filepath.Base(r.path)}, {Key: tokenizerHashKey, Value: r.hash}, {Key: textKey, Value: string(b)}}
+}
+
+// textSettingsOf returns how m's metadata says that texts become tokens; nil where it does not.
+func textSettingsOf(m *onnx.Model) (*textSettings, error) {
+	text := metadataOf(m, textKey)
+	if text == "" || metadataOf(m, tokenizerKey) == "" {
+		return nil, nil
+	}
+	s := &textSettings{}
+	if err := json.Unmarshal([]byte(text), s); err != nil || s.Column == "" || s.Input == "" || s.MaxLength < 0 || s.Length < 0 || s.Length > maxTokens {
+		return nil, fmt.Errorf("metadata %q is %.200q, which gneiss train does not write", textKey, text)
+	}
+	return s, nil
 }
 
 // check reports settings of text that do not go together.
@@ -74,20 +111,17 @@ func (c *dataConfig) checkText() error {
 // textSource is a source whose texts are collected and taken out.
 type textSource struct {
 	data.Source
-	column string
-	texts  []string
+	r     *textReader
+	texts []string
 }
 
 func (s *textSource) Batches(ctx context.Context) iter.Seq2[data.Batch, error] {
 	return func(yield func(data.Batch, error) bool) {
 		for b, err := range s.Source.Batches(ctx) {
 			if err == nil {
-				if x := b.Inputs[s.column]; x == nil || x.DType() != tensor.String {
-					err = fmt.Errorf("%s: there is no column %q of text", b.Name, s.column)
-				} else {
-					s.texts = append(s.texts, tensor.Data[string](x)...)
-					delete(b.Inputs, s.column)
-				}
+				var texts []string
+				texts, err = s.r.take(b)
+				s.texts = append(s.texts, texts...)
 			}
 			if !yield(b, err) || err != nil {
 				return
@@ -96,17 +130,26 @@ func (s *textSource) Batches(ctx context.Context) iter.Seq2[data.Batch, error] {
 	}
 }
 
-// read reads a table whose column of text becomes the token inputs among want, or
-// the ids alone, if want is nil. All texts are as long as the longest.
-func (r *textReader) read(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
+// take takes the texts out of b.
+func (r *textReader) take(b data.Batch) ([]string, error) {
+	x := b.Inputs[r.column]
+	if x == nil || x.DType() != tensor.String {
+		return nil, fmt.Errorf("%s: there is no column %q of text", b.Name, r.column)
+	}
+	delete(b.Inputs, r.column)
+	return tensor.Data[string](x), nil
+}
+
+// plan returns what is read of a table, the token inputs that are made of it, and the length of texts where an
+// input's size is fixed, else 0. want nil are the ids alone.
+func (r *textReader) plan(path string, want []data.Input) (o data.Options, needed map[string]bool, length int, err error) {
 	tokens := []string{r.ids, "attention_mask", "token_type_ids"}
-	o := data.Options{Inputs: []data.Input{{Name: r.column, Type: onnx.UnrankedType(tensor.String)}}}
-	length := 0 // of an input whose size is fixed
-	needed := map[string]bool{r.ids: want == nil}
+	o.Inputs = []data.Input{{Name: r.column, Type: onnx.UnrankedType(tensor.String)}}
+	needed = map[string]bool{r.ids: want == nil}
 	for _, w := range want {
 		if !slices.Contains(tokens, w.Name) {
 			if w.Name == r.column {
-				return nil, fmt.Errorf("%s: column %q is the text of the tokens and model input %q", path, r.column, w.Name)
+				return o, nil, 0, fmt.Errorf("%s: column %q is the text of the tokens and model input %q", path, r.column, w.Name)
 			}
 			o.Inputs = append(o.Inputs, w)
 			continue
@@ -123,13 +166,23 @@ func (r *textReader) read(ctx context.Context, path string, want []data.Input) (
 		for _, w := range want {
 			names = append(names, w.Name)
 		}
-		return nil, fmt.Errorf("%s: no input is called %q, for the ids of tokens; there are %s: name it in data.inputs", path, r.ids, strings.Join(names, ", "))
+		return o, nil, 0, fmt.Errorf("%s: no input is called %q, for the ids of tokens; there are %s: name it in data.inputs", path, r.ids, strings.Join(names, ", "))
+	}
+	return o, needed, length, nil
+}
+
+// read reads a table whose column of text becomes the token inputs among want, or
+// the ids alone, if want is nil. All texts are as long as the longest.
+func (r *textReader) read(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
+	o, needed, length, err := r.plan(path, want)
+	if err != nil {
+		return nil, err
 	}
 	src, err := data.Open(path, o)
 	if err != nil {
 		return nil, err
 	}
-	s := &textSource{Source: src, column: r.column}
+	s := &textSource{Source: src, r: r}
 	all := map[string]*tensor.Tensor{}
 	if len(o.Inputs) > 1 {
 		rest, err := train.Collect(ctx, s)
@@ -147,11 +200,16 @@ func (r *textReader) read(ctx context.Context, path string, want []data.Input) (
 	if err := r.encode(ctx, s.texts, length, needed, all); err != nil {
 		return nil, fmt.Errorf("%s: column %q: %w", path, r.column, err)
 	}
+	for name := range needed {
+		if all[name] != nil {
+			r.least = max(r.least, all[name].Dim(1))
+		}
+	}
 	return train.NewArrays(all)
 }
 
 // encode adds the needed token inputs to all. length is what all texts must have;
-// 0: the longest.
+// 0: the longest, or r.least if that is more.
 func (r *textReader) encode(ctx context.Context, texts []string, length int, needed map[string]bool, all map[string]*tensor.Tensor) error {
 	tr, pad := r.tok.Truncation(), r.tok.Padding()
 	limit := r.limit
@@ -176,16 +234,25 @@ func (r *textReader) encode(ctx context.Context, texts []string, length int, nee
 	}
 	fill := *pad
 	fill.Length, fill.MultipleOf = length, 0
-	tok, err := r.tok.Limited(tr, &fill)
-	if err != nil {
-		return err
+	if length == 0 {
+		fill.Length = r.least
 	}
-	encodings, err := tok.EncodeBatch(ctx, texts, nil, tokenizer.Options{})
-	if err != nil {
-		return err
-	}
-	if len(encodings) == 0 {
-		return fmt.Errorf("there are no texts")
+	var encodings []*tokenizer.Encoding
+	for done := false; !done; {
+		tok, err := r.tok.Limited(tr, &fill)
+		if err != nil {
+			return err
+		}
+		if encodings, err = tok.EncodeBatch(ctx, texts, nil, tokenizer.Options{}); err != nil {
+			return err
+		}
+		if len(encodings) == 0 {
+			return fmt.Errorf("there are no texts")
+		}
+		done = length > 0 || fill.Length == 0 || !slices.ContainsFunc(encodings, func(e *tokenizer.Encoding) bool { return e.Len() > fill.Length })
+		if !done { // some are longer than those that were trained on
+			fill.Length = 0
+		}
 	}
 	shape := []int{len(encodings), encodings[0].Len()}
 	if shape[1] == 0 {

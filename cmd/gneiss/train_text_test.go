@@ -17,16 +17,20 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
-// TestTrainText trains on a column of text that a tokenizer makes ids of.
-func TestTrainText(t *testing.T) {
-	dir := t.TempDir()
+// saveReviews writes reviews of stones, and a tokenizer that is trained on them.
+func saveReviews(t *testing.T, dir string) *tokenizer.Tokenizer {
+	t.Helper()
 	good, bad := []string{"a fine stone", "what a lovely gneiss", "fine bands, lovely"}, []string{"a dull stone", "what a poor rock", "poor and dull"}
-	var csv strings.Builder
-	csv.WriteString("review,label\n")
-	for i := range 60 {
-		fmt.Fprintf(&csv, "\"%s %d\",1\n\"%s %d\",0\n", good[i%3], i, bad[i%3], i)
+	write := func(name string, rows int) {
+		var csv strings.Builder
+		csv.WriteString("review,label\n")
+		for i := range rows {
+			fmt.Fprintf(&csv, "\"%s %d\",1\n\"%s %d\",0\n", good[i%3], i, bad[i%3], i)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(csv.String()), 0o644))
 	}
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "train.csv"), []byte(csv.String()), 0o644))
+	write("train.csv", 60)
+	write("val.csv", 20)
 	tok, err := tokenizer.Train(context.Background(), func(yield func(string, error) bool) {
 		for _, s := range append(good, bad...) {
 			if !yield(s, nil) {
@@ -35,8 +39,14 @@ func TestTrainText(t *testing.T) {
 		}
 	}, tokenizer.TrainOptions{Model: "WordPiece", VocabSize: 60, Lowercase: true})
 	require.NoError(t, err)
-	path := filepath.Join(dir, "tokenizer.json")
-	require.NoError(t, tok.Save(path))
+	require.NoError(t, tok.Save(filepath.Join(dir, "tokenizer.json")))
+	return tok
+}
+
+// TestTrainText trains on a column of text that a tokenizer makes ids of.
+func TestTrainText(t *testing.T) {
+	dir := t.TempDir()
+	tok := saveReviews(t, dir)
 	config := filepath.Join(dir, "text.yaml")
 	write := func(data string) {
 		text := `

@@ -51,7 +51,7 @@ var rules = map[string]rule{
 	"ops/functions":        {words("onnx tensor"), nil},
 	"optimize":             {words("onnx onnx/schema ops ops/functions tensor internal/cpu internal/par internal/near"), numeric},
 	"runtime":              {words("onnx ops optimize tensor internal/cpu internal/par internal/knob"), sys},
-	"data":                 {words("onnx tensor"), words("golang.org/x/image/draw")},
+	"data":                 {words("onnx tensor internal/jpeg"), words("golang.org/x/image/draw")},
 	"data/parquet":         {words("data"), words("github.com/parquet-go/parquet-go/...")},
 	"data/tokenizer":       {words("internal/atomicfile"), words("github.com/dlclark/regexp2/v2 golang.org/x/text/unicode/norm")},
 	"quantize/...":         {words("data onnx onnx/schema ops optimize runtime tensor internal/kernels/vec internal/par internal/near internal/atomicfile quantize/..."), numeric},

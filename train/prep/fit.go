@@ -76,7 +76,7 @@ func (p *Prep) kinds(ctx context.Context, t data.Table, keep func(int) bool) err
 	all := make([]*stats, len(p.Columns))
 	text := make([]bool, len(p.Columns))
 	for i, c := range p.Columns {
-		all[i], text[i] = newStats(i), slices.Contains(p.config.Categorical, c.Name)
+		all[i], text[i] = newStats(i, p.config.Outliers != ""), slices.Contains(p.config.Categorical, c.Name)
 	}
 	classes, numbers, n := map[string]bool{}, !p.config.Classes, 0
 	err := rows(ctx, t, keep, func(cells []string) error {
@@ -115,7 +115,7 @@ func (p *Prep) kinds(ctx context.Context, t data.Table, keep func(int) bool) err
 		return fmt.Errorf("prep: there are no rows to fit on")
 	}
 	if !numbers {
-		p.Classes = sorted(classes)
+		p.Classes = Sorted(classes)
 	}
 	for i := range p.Columns {
 		c, s := &p.Columns[i], all[i]
@@ -146,8 +146,9 @@ func (p *Prep) kinds(ctx context.Context, t data.Table, keep func(int) bool) err
 	return nil
 }
 
-// sorted returns the names, by number if all are numbers.
-func sorted(names map[string]bool) []string {
+// Sorted returns the names of classes or categories in the order of their numbers: by
+// value if all are numbers, else by text.
+func Sorted(names map[string]bool) []string {
 	out := slices.Sorted(maps.Keys(names))
 	if slices.ContainsFunc(out, func(s string) bool { _, err := number(s); return err != nil || data.IsMissing(s) }) {
 		return out
@@ -170,7 +171,7 @@ func sorted(names map[string]bool) []string {
 func (p *Prep) fill(ctx context.Context, t data.Table, keep func(int) bool) error {
 	all, counts := make([]*stats, len(p.Columns)), make([]map[string]int, len(p.Columns))
 	for i := range p.Columns {
-		all[i], counts[i] = newStats(i), map[string]int{}
+		all[i], counts[i] = newStats(i, p.config.Missing == Median || p.config.Missing == Mode), map[string]int{}
 	}
 	k := p.cleaner(newReport())
 	err := rows(ctx, t, keep, func(cells []string) error {
@@ -225,7 +226,7 @@ func (p *Prep) fill(ctx context.Context, t data.Table, keep func(int) bool) erro
 				c.FillText = name
 			}
 		}
-		c.Categories = sorted(names)
+		c.Categories = Sorted(names)
 		if p.config.Missing == Constant {
 			if c.FillText = ""; c.Missing {
 				c.Categories = append([]string{""}, c.Categories...)
@@ -239,7 +240,7 @@ func (p *Prep) fill(ctx context.Context, t data.Table, keep func(int) bool) erro
 func (p *Prep) scale(ctx context.Context, t data.Table, keep func(int) bool) error {
 	all := make([]*stats, len(p.Columns))
 	for i := range all {
-		all[i] = newStats(i)
+		all[i] = newStats(i, p.config.Normalize == Robust)
 	}
 	k := p.cleaner(p.Report)
 	err := rows(ctx, t, keep, func(cells []string) error {

@@ -78,16 +78,21 @@ func (p *Prep) Attach(m *onnx.Model) error {
 	}
 	g.Inputs = slices.Concat(g.Inputs[before:], g.Inputs[:before])
 	g.Replace(old, out)
-	var first *onnx.Node
-	if len(g.Nodes) > 0 {
-		first = g.Nodes[0]
-	}
-	b.Insert(first)
+	return insert(m, b)
+}
+
+// insert puts the nodes of b before all others of m, with names.
+func insert(m *onnx.Model, b *ops.Builder) error {
 	for _, n := range b.Nodes {
 		if n.Name == "" {
 			n.Name = "prep/" + n.Out[0].Name
 		}
 	}
+	var first *onnx.Node
+	if len(m.Graph.Nodes) > 0 {
+		first = m.Graph.Nodes[0]
+	}
+	b.Insert(first)
 	if problems := onnx.Check(m); len(problems) > 0 {
 		return fmt.Errorf("prep: the checker: %v", problems[0])
 	}

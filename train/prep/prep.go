@@ -9,6 +9,8 @@
 //	samples, report, err := p.Samples(ctx, table, nil)  // of "features" and "label"
 //	…                                                    // train a model with the input "features"
 //	err = p.Attach(m)                                    // m takes the columns now
+//
+// Image is the same for models of images: they take pixels then.
 package prep
 
 import (

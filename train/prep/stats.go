@@ -20,11 +20,18 @@ type stats struct {
 	min, max float64
 	sample   []float64
 	rand     *rand.Rand
+	most     int // of sample
 	sorted   bool
 }
 
-func newStats(seed int) *stats {
-	return &stats{min: math.Inf(1), max: math.Inf(-1), rand: rand.New(rand.NewPCG(uint64(seed), 0x57a7))}
+// newStats returns the stats of no numbers yet. ranks has them know quantiles and the mode, for
+// which a sample of up to 8 MiB is held.
+func newStats(seed int, ranks bool) *stats {
+	s := &stats{min: math.Inf(1), max: math.Inf(-1), rand: rand.New(rand.NewPCG(uint64(seed), 0x57a7))}
+	if ranks {
+		s.most = maxSample
+	}
+	return s
 }
 
 func (s *stats) add(x float64) {
@@ -33,9 +40,11 @@ func (s *stats) add(x float64) {
 	s.mean += d / float64(s.n)
 	s.m2 += d * (x - s.mean)
 	s.min, s.max = min(s.min, x), max(s.max, x)
-	if s.sorted = false; len(s.sample) < maxSample {
+	if s.sorted = false; len(s.sample) < s.most {
 		s.sample = append(s.sample, x)
-	} else if k := s.rand.IntN(s.n); k < maxSample {
+	} else if s.most == 0 {
+		return
+	} else if k := s.rand.IntN(s.n); k < s.most {
 		s.sample[k] = x
 	}
 }
