@@ -21,7 +21,7 @@ import (
 // Spec: https://onnx.ai/onnx/operators/onnx__CausalConvWithState.html (27)
 func init() {
 	register(&Op{Name: "CausalConvWithState", Numerics: Rounding, Versions: []Version{
-		{Since: 27, In: Arity{2, 4}, Out: N(2), Infer: inferCausalConv, Build: buildCausalConv},
+		{Since: 27, In: Arity{2, 4}, Out: N(2), Infer: inferCausalConv, Build: buildCausalConv, Expand: expandCausalConv},
 	}})
 }
 
@@ -99,4 +99,31 @@ func causalConvKernel[T floating](silu bool) Kernel {
 		nextDone()
 		return nil
 	}
+}
+
+// expandCausalConv: the past and the input as one sequence, and its depthwise Conv.
+func expandCausalConv(c *ExpandContext) ([]*onnx.Value, error) {
+	x, w, past := c.value(0), c.value(1), c.value(3)
+	var channels int
+	ok := false
+	if len(w.Type.Dims) == 3 {
+		channels, ok = w.Type.Dims[0].Size()
+	}
+	if !ok {
+		return nil, fmt.Errorf("%w: the expansion with a weight of %v, want a known number of channels", ErrUnsupported, w.Type)
+	}
+	one := c.Builder.Ints(1)
+	before := c.Op("Sub", nil, c.sizeAt(w, 2), one)
+	line := past
+	if past != nil {
+		line = c.Op("Concat", onnx.NewAttrs("axis", 2), past, x)
+	} else {
+		line = c.Op("Pad", nil, x, c.Op("Concat", onnx.NewAttrs("axis", 0), before, c.Builder.Ints(0)), nil, c.Builder.Ints(2))
+	}
+	y := c.Op("Conv", onnx.NewAttrs("group", channels), line, w, c.value(2))
+	if c.OneOf("activation", "none", "silu", "swish") != "none" {
+		y = c.Op("Mul", nil, y, c.Op("Sigmoid", nil, y))
+	}
+	next := c.Op("Slice", nil, line, c.sizeAt(x, 2), c.Builder.Ints(math.MaxInt32), c.Builder.Ints(2))
+	return []*onnx.Value{y, next}, nil
 }

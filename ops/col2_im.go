@@ -24,6 +24,7 @@ func init() {
 		Name:     "Col2Im",
 		Numerics: Rounding,
 		Versions: []Version{{Since: 18, In: N(3), Out: N(1), Infer: inferCol2Im, Build: buildCol2Im}},
+		Grad:     gradCol2Im,
 	})
 }
 
@@ -78,45 +79,60 @@ func col2ImKernel[T interface {
 }](p windowParams) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
-		image, err := c.Ints(1)
+		w, err := readColumns(c, p)
 		if err != nil {
 			return err
 		}
-		block, err := c.Ints(2)
-		if err != nil {
-			return err
+		if x.Rank() != 3 || x.Dim(1)%w.taps != 0 || x.Dim(2) != w.positions {
+			return fmt.Errorf("input has shape %v, want [n, c*%d, %d]", x.Shape(), w.taps, w.positions)
 		}
-		bad := func(n int) bool { return n < 1 || n > math.MaxInt32 }
-		if x.Rank() != 3 || len(image) == 0 || len(block) != len(image) || slices.ContainsFunc(image, bad) || slices.ContainsFunc(block, bad) {
-			return fmt.Errorf("input has shape %v, image_shape is %v and block_shape is %v, want rank 3 and two lists of positive sizes of the same length", x.Shape(), image, block)
-		}
-		w, err := p.over(image, block)
-		if err != nil {
-			return err
-		}
-		taps, err := tensor.Count(block)
-		if err != nil {
-			return err
-		}
-		positions, err := tensor.Count(w.Out)
-		if err != nil {
-			return err
-		}
-		n, rows := x.Dim(0), x.Dim(1)
-		if rows%taps != 0 || x.Dim(2) != positions {
-			return fmt.Errorf("input has shape %v, want [n, c*%d, %d]", x.Shape(), taps, positions)
-		}
-		planes := n * (rows / taps)
-		y := tensor.Data[T](c.Output(0, x.DType(), append([]int{n, rows / taps}, image...)...))
+		n, channels, size := x.Dim(0), x.Dim(1)/w.taps, w.taps*w.positions
+		y := tensor.Data[T](c.Output(0, x.DType(), append([]int{n, channels}, w.In...)...))
 		xs := tensor.Data[T](x)
-		size, _ := tensor.Count(image)
-		c.P.For(planes, max(1, (1<<15)/max(1, taps*positions)), func(lo, hi int) {
+		c.P.For(n*channels, max(1, (1<<15)/max(1, size)), func(lo, hi int) {
 			for i := lo; i < hi; i++ {
-				plane := y[i*size : (i+1)*size]
+				plane := y[i*w.pixels : (i+1)*w.pixels]
 				clear(plane)
-				conv.Scatter(&w.Window, xs[i*taps*positions:(i+1)*taps*positions], plane)
+				conv.Scatter(&w.Window, xs[i*size:(i+1)*size], plane)
 			}
 		})
 		return nil
 	}
+}
+
+// columnShape is how blocks slide over an image: block elements, positions and pixels.
+type columnShape struct {
+	window
+	taps, positions, pixels int
+}
+
+// readColumns reads image_shape, input 1, and block_shape, input 2.
+func readColumns(c *Call, p windowParams) (w columnShape, err error) {
+	image, err := c.Ints(1)
+	if err != nil {
+		return w, err
+	}
+	block, err := c.Ints(2)
+	if err != nil {
+		return w, err
+	}
+	bad := func(n int) bool { return n < 1 || n > math.MaxInt32 }
+	if len(image) == 0 || len(block) != len(image) || slices.ContainsFunc(image, bad) || slices.ContainsFunc(block, bad) {
+		return w, fmt.Errorf("image_shape is %v and block_shape is %v, want two lists of positive sizes of the same length", image, block)
+	}
+	if w.window, err = p.over(image, block); err != nil {
+		return w, err
+	}
+	for to, list := range map[*int][]int{&w.taps: block, &w.positions: w.Out, &w.pixels: image} {
+		if *to, err = tensor.Count(list); err != nil {
+			return w, err
+		}
+	}
+	return w, nil
+}
+
+// gradCol2Im: each element of a column gets the gradient of where it went.
+func gradCol2Im(c *GradContext) []*onnx.Value {
+	d := c.Ops(Private, "Im2Col", slices.Clone(c.Node().Attrs), 1, c.DOut[0], c.X(1), c.X(2))[0]
+	return []*onnx.Value{d}
 }

@@ -23,3 +23,13 @@ func TestCol2Im(t *testing.T) {
 		{Op: "Col2Im", In: Vals(x, I64([]int{1}, 1), I64([]int{1}, 2)), Want: Vals(x), Err: "smaller than the kernel"},
 	})
 }
+
+func TestCol2ImGradient(t *testing.T) {
+	at := onnx.NewAttrs
+	Gradients(t, []GradCase{
+		{Op: "Col2Im", In: Vals(Normal(1, 2, 6, 4), I64([]int{1}, 5), I64([]int{1}, 2))},
+		{Op: "Col2Im", Attrs: at("pads", []int{1, 0, 1, 2}, "strides", []int{2, 1}, "dilations", []int{1, 2}), In: Vals(Normal(1, 2, 12, 10), I64([]int{2}, 4, 5), I64([]int{2}, 3, 2))},
+		{Op: "Col2Im", In: Vals(Normal(1, 0, 6, 4), I64([]int{1}, 5), I64([]int{1}, 2))},
+		{Op: "Col2Im", In: Vals(Normal(1, 1, 16, 8), I64([]int{3}, 3, 3, 3), I64([]int{3}, 2, 2, 2))},
+	})
+}

@@ -19,6 +19,7 @@ func init() {
 		Name:     "Det",
 		Numerics: Rounding,
 		Versions: []Version{{Since: 11, In: N(1), Out: N(1), Infer: inferDet, Build: buildDet}},
+		Grad:     gradDet,
 	})
 }
 
@@ -96,4 +97,9 @@ func buildDet(b *BuildContext) (Kernel, error) {
 		tensor.Float32: detKernel[float32], tensor.Float64: detKernel[float64],
 		tensor.Float16: half, tensor.BFloat16: half,
 	})
+}
+
+// gradDet: by x.DetGrad.
+func gradDet(c *GradContext) []*onnx.Value {
+	return c.Ops(Private, "DetGrad", nil, 1, c.DOut[0], c.X(0))
 }

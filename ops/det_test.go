@@ -15,3 +15,13 @@ func TestDet(t *testing.T) {
 		{Op: "Det", In: Vals(F32([]int{1, 2}, 1, 2)), Want: Vals(F32([]int{}, 1)), Err: "want square matrices"},
 	})
 }
+
+func TestDetGradient(t *testing.T) {
+	Gradients(t, []GradCase{
+		{Op: "Det", In: Vals(Normal(1, 2, 3, 4, 4))},
+		{Op: "Det", In: Vals(Normal(1, 5, 5))},
+		{Op: "Det", In: Vals(Normal(1, 3, 1, 1))},
+		{Op: "Det", In: Vals(Normal(1, 2, 0, 0))},
+		{Op: "Det", Name: "singular", In: Vals(F64([]int{2, 3, 3}, 1, 2, 3, 2, 4, 6, 1, 0, 1, 1, 2, 3, 2, 4, 6, 3, 6, 9))},
+	})
+}

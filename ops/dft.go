@@ -24,7 +24,7 @@ func init() {
 	register(&Op{Name: "DFT", Numerics: Rounding, Versions: []Version{
 		{Since: 17, In: Arity{1, 2}, Out: N(1), Infer: inferDFT, Build: buildDFT},
 		{Since: 20, In: Arity{1, 3}, Out: N(1), Infer: inferDFT, Build: buildDFT},
-	}})
+	}, Grad: gradDFT})
 }
 
 // dftAttrs reads the attributes; axisGiven is false if the axis is an input.
@@ -133,4 +133,44 @@ func dftKernel[T floating](d dft, axis int) Kernel {
 		done()
 		return nil
 	}
+}
+
+// gradDFT: the transform is linear, so the gradient is by its conjugate transpose, a
+// DFT too: N·DFT⁻¹ of dY, or DFT/N for the inverse. onesided leaves conjugates out: of
+// them the transform has zeros for dY, and the inverse twice the real parts.
+func gradDFT(c *GradContext) []*onnx.Value {
+	x, dy, length, axis := c.X(0), c.DOut[0], c.X(1), c.X(2)
+	d, _ := dftAttrs(&c.Attr, 20)
+	at := c.Ints(-2)
+	if axis != nil {
+		at = c.Op("Reshape", nil, c.Op("Cast", onnx.NewAttrs("to", int(tensor.Int64)), axis), c.Ints(1))
+	}
+	along := func(v *onnx.Value) *onnx.Value { return c.Op("Gather", nil, c.Op("Shape", nil, v), at) }
+	number := func(v int64) *onnx.Value { return c.Const(tensor.Scalar(v)) }
+	float := func(v *onnx.Value) *onnx.Value { return c.Op("Cast", onnx.NewAttrs("to", int(c.DType())), v) }
+	var back *onnx.Value
+	if !d.inverse {
+		n := length
+		if n == nil {
+			n = c.Op("Squeeze", nil, along(x))
+		}
+		back = c.Times(c.Op("DFT", onnx.NewAttrs("inverse", 1), dy, n, axis), float(n))
+	} else {
+		n := along(dy)
+		back = c.Over(c.Op("DFT", onnx.NewAttrs("onesided", d.onesided), dy, nil, axis), float(n))
+		if d.onesided {
+			count := along(back)
+			k := c.Op("Range", nil, number(0), c.Op("Squeeze", nil, count), number(1))
+			alone := c.Op("Or", nil, c.Op("Equal", nil, k, number(0)), c.Op("Equal", nil, c.Plus(k, k), n))
+			rank := c.Op("Shape", nil, c.Op("Shape", nil, back))
+			shape := c.Op("ScatterElements", nil, c.Op("Expand", nil, number(1), rank), at, count)
+			back = c.Times(back, c.Op("Reshape", nil, c.Op("Where", nil, alone, c.Scalar(1), c.Scalar(2)), shape))
+		}
+	}
+	if sameShape(back.Type, x.Type) {
+		return []*onnx.Value{back}
+	}
+	// The input may have been cut or filled up, and may have real parts only.
+	ends := c.Op("Concat", onnx.NewAttrs("axis", 0), c.Ints(0, 0), c.Minus(along(x), along(back)), c.Minus(c.Op("Shape", onnx.NewAttrs("start", -1), x), c.Ints(2)))
+	return []*onnx.Value{c.Op("Pad", nil, back, ends, nil, c.Op("Concat", onnx.NewAttrs("axis", 0), at, c.Ints(-1)))}
 }

@@ -62,3 +62,25 @@ func TestDFT(t *testing.T) {
 		Case{Op: "DFT", In: Vals(F32([]int{1, 2}, 1, 2)), Attrs: onnx.NewAttrs("onesided", 1), Want: Vals(X), Err: "want a real one"},
 	))
 }
+
+func TestDFTGradient(t *testing.T) {
+	as := onnx.NewAttrs
+	inverse, onesided, half := as("inverse", 1), as("onesided", 1), as("inverse", 1, "onesided", 1)
+	n := func(v int64) *tensor.Tensor { return I64([]int{}, v) }
+	Gradients(t, []GradCase{
+		{Op: "DFT", In: Vals(Normal(1, 2, 5, 2))},
+		{Op: "DFT", In: Vals(Normal(1, 2, 6, 1))},
+		{Op: "DFT", Name: "along 1, filled", In: Vals(Normal(1, 2, 4, 3, 2), n(7), n(1))},
+		{Op: "DFT", Name: "along 0, cut", In: Vals(Normal(1, 6, 3, 1), n(4), n(0))},
+		{Op: "DFT", Attrs: onesided, In: Vals(Normal(1, 2, 6, 1))},
+		{Op: "DFT", Attrs: onesided, Name: "onesided, filled", In: Vals(Normal(1, 5, 2, 1), n(7), n(-3))},
+		{Op: "DFT", Attrs: onesided, Name: "onesided, cut", In: Vals(Normal(1, 2, 6, 1), n(4))},
+		{Op: "DFT", Attrs: inverse, In: Vals(Normal(1, 2, 5, 2))},
+		{Op: "DFT", Attrs: inverse, Name: "inverse, cut", In: Vals(Normal(1, 5, 3, 2), n(4), n(0))},
+		{Op: "DFT", Attrs: inverse, Name: "inverse, real", In: Vals(Normal(1, 5, 1))},
+		{Op: "DFT", Attrs: half, Name: "half even", In: Vals(Normal(1, 2, 4, 2))},
+		{Op: "DFT", Attrs: half, Name: "half odd", In: Vals(Normal(1, 4, 2, 2), n(7), n(0))},
+		{Op: "DFT", Attrs: half, Name: "half cut", In: Vals(Normal(1, 2, 5, 2), n(6))},
+		{Op: "DFT", Attrs: half, Name: "half filled, real", In: Vals(Normal(1, 2, 3, 1), n(9))},
+	})
+}

@@ -3,6 +3,9 @@ package ops
 import (
 	"fmt"
 	"math"
+	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // MaxRoiPool: each region of interest divided into pooled_shape bins; Y is the
@@ -18,6 +21,7 @@ func init() {
 			// 22 adds bfloat16.
 			{Since: 1, In: N(2), Out: N(1), Infer: inferMaxRoiPool, Build: buildMaxRoiPool},
 		},
+		Grad: gradMaxRoiPool,
 	})
 }
 
@@ -46,59 +50,92 @@ func buildMaxRoiPool(b *BuildContext) (Kernel, error) {
 		func(c *Call) error { return maxRoiPool[float64](c, h, w, scale) })
 }
 
-func maxRoiPool[T floating](c *Call, ph, pw int, scale float64) error {
-	x, err := reals[T](c, 0)
+// maxRoi is the regions of one execution.
+type maxRoi[T floating] struct {
+	x, rois     []T
+	k, ch, h, w int // regions; channels and size of X
+	ph, pw      int
+	scale       float64
+}
+
+// readMaxRoi checks X and rois, inputs i and i+1.
+func readMaxRoi[T floating](c *Call, i, ph, pw int, scale float64) (*maxRoi[T], error) {
+	x, err := reals[T](c, i)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	rois, err := reals[T](c, 1)
+	rois, err := reals[T](c, i+1)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if !c.Has(1) || c.T(0).Rank() != 4 || c.T(1).Rank() != 2 || c.T(1).Dim(1) != 5 {
-		return fmt.Errorf("X is %v and rois %v, want [n c h w] and [k 5]", c.T(0), c.T(1))
+	xt, rt := c.T(i), c.T(i+1)
+	if xt == nil || rt == nil || xt.Rank() != 4 || rt.Rank() != 2 || rt.Dim(1) != 5 {
+		return nil, fmt.Errorf("X is %v and rois %v, want [n c h w] and [k 5]", xt, rt)
 	}
-	xs, k := c.T(0).Shape(), c.T(1).Dim(0)
-	ch, h, w := xs[1], xs[2], xs[3]
-	for i := range k {
-		r := rois[5*i : 5*i+5]
-		if !(r[0] >= 0 && int(r[0]) < xs[0]) {
-			return fmt.Errorf("batch index %g is not in [0, %d]", float64(r[0]), xs[0]-1)
+	m := &maxRoi[T]{x, rois, rt.Dim(0), xt.Dim(1), xt.Dim(2), xt.Dim(3), ph, pw, scale}
+	for k := range m.k {
+		r := rois[5*k : 5*k+5]
+		if !(r[0] >= 0 && float64(r[0]) < float64(xt.Dim(0))) {
+			return nil, fmt.Errorf("batch index %g is not in [0, %d]", float64(r[0]), xt.Dim(0)-1)
 		}
 		for _, v := range r[1:] {
 			if !(math.Abs(float64(v)*scale) < 1<<31) {
-				return fmt.Errorf("roi has coordinate %g, want less than 2^31", float64(v))
+				return nil, fmt.Errorf("roi has coordinate %g, want less than 2^31", float64(v))
 			}
 		}
 	}
-	y, done := realsOut[T](c, 0, c.T(0).DType(), k, ch, ph, pw)
-	c.P.For(k*ch, 1, func(lo, hi int) {
-		for q := lo; q < hi; q++ {
-			r := rois[q/ch*5 : q/ch*5+5]
-			img := x[(int(r[0])*ch+q%ch)*h*w:][:h*w]
-			at := func(i int) int { return int(math.Round(float64(r[i]) * scale)) }
-			x1, y1 := at(1), at(2)
-			bw, bh := float64(max(at(3)-x1+1, 1))/float64(pw), float64(max(at(4)-y1+1, 1))/float64(ph)
-			for i := range ph {
-				ya, yb := clampInt(int(math.Floor(float64(i)*bh))+y1, h), clampInt(int(math.Ceil(float64(i+1)*bh))+y1, h)
-				for j := range pw {
-					xa, xb := clampInt(int(math.Floor(float64(j)*bw))+x1, w), clampInt(int(math.Ceil(float64(j+1)*bw))+x1, w)
-					best := T(math.Inf(-1))
-					if ya >= yb || xa >= xb {
-						best = 0
+	return m, nil
+}
+
+// bins calls f for each bin of region k in channel i with the place of its first
+// largest element in X, -1 for an empty bin.
+func (m *maxRoi[T]) bins(k, i int, f func(bin, at int)) {
+	r := m.rois[5*k : 5*k+5]
+	base := (int(r[0])*m.ch + i) * m.h * m.w
+	img := m.x[base:][:m.h*m.w]
+	at := func(i int) int { return int(math.Round(float64(r[i]) * m.scale)) }
+	x1, y1 := at(1), at(2)
+	bw, bh := float64(max(at(3)-x1+1, 1))/float64(m.pw), float64(max(at(4)-y1+1, 1))/float64(m.ph)
+	for i := range m.ph {
+		ya, yb := clampInt(int(math.Floor(float64(i)*bh))+y1, m.h), clampInt(int(math.Ceil(float64(i+1)*bh))+y1, m.h)
+		for j := range m.pw {
+			xa, xb := clampInt(int(math.Floor(float64(j)*bw))+x1, m.w), clampInt(int(math.Ceil(float64(j+1)*bw))+x1, m.w)
+			best, place := T(math.Inf(-1)), -1
+			for u := ya; u < yb; u++ {
+				for p := u*m.w + xa; p < u*m.w+xb; p++ {
+					if v := img[p]; v > best || place < 0 || v != v && best == best {
+						best, place = v, base+p
 					}
-					for u := ya; u < yb; u++ {
-						for _, v := range img[u*w+xa : u*w+max(xa, xb)] {
-							best = max(best, v)
-						}
-					}
-					y[(q*ph+i)*pw+j] = best
 				}
 			}
+			f(i*m.pw+j, place)
+		}
+	}
+}
+
+func maxRoiPool[T floating](c *Call, ph, pw int, scale float64) error {
+	m, err := readMaxRoi[T](c, 0, ph, pw, scale)
+	if err != nil {
+		return err
+	}
+	y, done := realsOut[T](c, 0, c.T(0).DType(), m.k, m.ch, ph, pw)
+	c.P.For(m.k*m.ch, 1, func(lo, hi int) {
+		for q := lo; q < hi; q++ {
+			out := y[q*ph*pw:][:ph*pw]
+			m.bins(q/m.ch, q%m.ch, func(bin, at int) {
+				if out[bin] = 0; at >= 0 {
+					out[bin] = m.x[at]
+				}
+			})
 		}
 	})
 	done()
 	return c.Ctx().Err()
+}
+
+// gradMaxRoiPool: by x.MaxRoiPoolGrad. Regions are rounded to pixels, so they have no gradient.
+func gradMaxRoiPool(c *GradContext) []*onnx.Value {
+	return c.Ops(Private, "MaxRoiPoolGrad", slices.Clone(c.Node().Attrs), 1, c.DOut[0], c.X(0), c.X(1))
 }
 
 func clampInt(v, n int) int { return min(max(v, 0), n) }

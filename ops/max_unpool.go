@@ -25,6 +25,7 @@ func init() {
 			// 11 says what the defaults are, 22 added bfloat16.
 			{Since: 9, In: Arity{2, 3}, Out: N(1), Infer: inferMaxUnpool, Build: buildMaxUnpool},
 		},
+		Grad: gradMaxUnpool,
 	})
 }
 
@@ -75,59 +76,94 @@ func buildMaxUnpool(b *BuildContext) (Kernel, error) {
 	})
 }
 
+// unpooling is where the elements of MaxUnpool's X go.
+type unpooling struct {
+	inner, shape []int // what kernel_shape, strides and pads give; that of the output
+	size         int   // elements of inner
+	at           []int64
+	index        *tensor.Tensor
+}
+
+// readUnpooling checks indices, whose shape is that of X, and output_shape, input 2.
+func readUnpooling(c *Call, p windowParams, index *tensor.Tensor) (u unpooling, err error) {
+	d := index.Rank() - 2
+	if d < 1 || index.DType() != tensor.Int64 {
+		return u, fmt.Errorf("I is %v, want int64 [n c d…]", index)
+	}
+	strides, _, pads, err := p.lists(d)
+	if err != nil || len(p.kernel) != d {
+		return u, fmt.Errorf("kernel_shape %v, strides %v and pads %v for shape %v", p.kernel, p.strides, p.pads, index.Shape())
+	}
+	u.inner, u.index, u.at = slices.Clone(index.Shape()), index, tensor.Data[int64](index)
+	for i := range d {
+		u.inner[i+2] = (index.Dim(i+2)-1)*strides[i] + p.kernel[i] - pads[i] - pads[i+d]
+	}
+	if u.size, err = tensor.Count(u.inner); err != nil {
+		return u, err
+	}
+	u.shape = u.inner
+	given, err := c.Ints(2)
+	if err != nil || given == nil {
+		return u, err
+	}
+	if len(given) != len(u.inner) {
+		return u, fmt.Errorf("output_shape is %v, want %d dimensions", given, len(u.inner))
+	}
+	for i := range given {
+		if given[i] < u.inner[i] {
+			return u, fmt.Errorf("output_shape is %v, want at least %v", given, u.inner)
+		}
+	}
+	u.shape = given
+	return u, nil
+}
+
+// places returns the function that gives the place in the output of element i of X.
+func (u *unpooling) places() func(i int) (int, error) {
+	strideIn, strideOut := tensor.Strides(u.inner), tensor.Strides(u.shape)
+	same := slices.Equal(u.inner, u.shape)
+	return func(i int) (int, error) {
+		flat := u.at[i]
+		if flat < 0 || flat >= int64(u.size) {
+			return 0, fmt.Errorf("I has %d at %d, want an index into %v", flat, i, u.inner)
+		}
+		if same {
+			return int(flat), nil
+		}
+		k, left := 0, int(flat)
+		for j, s := range strideIn {
+			k += left / s * strideOut[j]
+			left %= s
+		}
+		return k, nil
+	}
+}
+
 func maxUnpoolKernel[T tensor.Element](p windowParams) Kernel {
 	return func(c *Call) error {
 		x, index := c.T(0), c.T(1)
-		d := x.Rank() - 2
-		if d < 1 || !slices.Equal(x.Shape(), index.Shape()) || index.DType() != tensor.Int64 {
+		if !slices.Equal(x.Shape(), index.Shape()) {
 			return fmt.Errorf("X is %v and I is %v, want [n c d…] and int64 of the same shape", x, index)
 		}
-		strides, _, pads, err := p.lists(d)
-		if err != nil || len(p.kernel) != d {
-			return fmt.Errorf("kernel_shape %v, strides %v and pads %v for shape %v", p.kernel, p.strides, p.pads, x.Shape())
-		}
-		inner := slices.Clone(x.Shape())
-		for i := range d {
-			inner[i+2] = (x.Dim(i+2)-1)*strides[i] + p.kernel[i] - pads[i] - pads[i+d]
-		}
-		size, err := tensor.Count(inner)
+		u, err := readUnpooling(c, p, index)
 		if err != nil {
 			return err
 		}
-		shape := inner
-		if given, err := c.Ints(2); err != nil {
-			return err
-		} else if given != nil {
-			if len(given) != len(inner) {
-				return fmt.Errorf("output_shape is %v, want %d dimensions", given, len(inner))
-			}
-			for i := range given {
-				if given[i] < inner[i] {
-					return fmt.Errorf("output_shape is %v, want at least %v", given, inner)
-				}
-			}
-			shape = given
-		}
-		y := tensor.Data[T](c.Output(0, x.DType(), shape...))
+		y := tensor.Data[T](c.Output(0, x.DType(), u.shape...))
 		clear(y)
-		strideIn, strideOut := tensor.Strides(inner), tensor.Strides(shape)
-		at := tensor.Data[int64](index)
-		same := slices.Equal(inner, shape)
+		place := u.places()
 		for i, v := range tensor.Data[T](x) {
-			k := int(at[i])
-			if k < 0 || k >= size {
-				return fmt.Errorf("I has %d at %d, want an index into %v", k, i, inner)
-			}
-			if !same {
-				flat := k
-				k = 0
-				for j, s := range strideIn {
-					k += flat / s * strideOut[j]
-					flat %= s
-				}
+			k, err := place(i)
+			if err != nil {
+				return err
 			}
 			y[k] = v
 		}
 		return nil
 	}
+}
+
+// gradMaxUnpool: by x.MaxUnpoolGrad.
+func gradMaxUnpool(c *GradContext) []*onnx.Value {
+	return c.Ops(Private, "MaxUnpoolGrad", slices.Clone(c.Node().Attrs), 1, c.DOut[0], c.X(1), c.X(2))
 }

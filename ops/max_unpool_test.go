@@ -20,3 +20,13 @@ func TestMaxUnpool(t *testing.T) {
 		{Op: "MaxUnpool", Attrs: at, In: Vals(x, i, I64([]int{4}, 1, 1, 3, 5)), Want: Vals(x), Err: "want at least [1 1 4 4]"},
 	})
 }
+
+func TestMaxUnpoolGradient(t *testing.T) {
+	as := onnx.NewAttrs("kernel_shape", []int{2, 2}, "strides", []int{2, 2})
+	at := I64([]int{1, 1, 2, 2}, 5, 2, 8, 15)
+	Gradients(t, []GradCase{
+		{Op: "MaxUnpool", Attrs: as, In: Vals(Normal(1, 1, 1, 2, 2), at)},
+		{Op: "MaxUnpool", Attrs: as, In: Vals(Normal(1, 1, 1, 2, 2), at, I64([]int{4}, 1, 2, 4, 6))},
+		{Op: "MaxUnpool", Name: "one place twice", Attrs: as, In: Vals(Normal(1, 1, 1, 2, 2), I64([]int{1, 1, 2, 2}, 5, 5, 8, 5))},
+	})
+}

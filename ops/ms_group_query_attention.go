@@ -278,19 +278,23 @@ func groupQueryCache[T floating](c *Call, a *attention[T], k, v headView[T], tot
 	return finish, nil
 }
 
-// expandGroupQueryAttention: causal Attention of the whole sequence, as in training.
-// A cache of past keys, which has its own length per sequence, has no expansion.
+// expandGroupQueryAttention: causal Attention of the whole sequence, as in training;
+// with a past, of which each sequence has its own length, of the cache after
+// TensorScatter has put the new keys and values there.
 func expandGroupQueryAttention(c *ExpandContext) ([]*onnx.Value, error) {
 	if err := plainGroupQuery(&BuildContext{attrs: c.attrs, Node: c.node}); err != nil {
 		return nil, err
 	}
+	past := false
 	for _, i := range []int{3, 4} {
-		if t := c.In(i); c.Has(i) && (len(t.Dims) != 4 || !t.Dims[2].Is(0)) {
-			return nil, fmt.Errorf("%w: the expansion with a past of %v, want no past or one of length 0", ErrUnsupported, t)
+		t := c.In(i)
+		if c.Has(i) && len(t.Dims) != 4 {
+			return nil, fmt.Errorf("%w: the expansion with a past of %v, want 4 dimensions", ErrUnsupported, t)
 		}
+		past = past || c.Has(i) && !t.Dims[2].Is(0)
 	}
 	heads, kv, window := c.Int("num_heads", 0), c.Int("kv_num_heads", 0), c.Int("local_window_size", -1)
-	if heads < 1 || kv < 1 || c.Has(1) != c.Has(2) || window == 0 {
+	if heads < 1 || kv < 1 || c.Has(1) != c.Has(2) || c.Has(3) != c.Has(4) || window == 0 {
 		return nil, fmt.Errorf("%w: the expansion with %d heads, %d of keys, a window of %d", ErrUnsupported, heads, kv, window)
 	}
 	q, k, v := c.value(0), c.value(1), c.value(2)
@@ -299,9 +303,17 @@ func expandGroupQueryAttention(c *ExpandContext) ([]*onnx.Value, error) {
 		parts := c.Ops("", "Split", onnx.NewAttrs("axis", 2), 3, q, c.Op("Mul", nil, unit, c.Builder.Ints(heads, kv, kv)))
 		q, k, v = parts[0], parts[1], parts[2]
 	}
-	// The shape refuses keys of another number than total_sequence_length.
 	total := c.Op("Reshape", nil, c.Op("Cast", onnx.NewAttrs("to", int(tensor.Int64)), c.value(6)), c.Builder.Ints(1))
-	k = c.Op("Reshape", nil, k, c.Op("Concat", onnx.NewAttrs("axis", 0), c.Builder.Ints(0), total, c.sizeAt(k, 2)))
+	var lens, start, first *onnx.Value // with a past: the keys of each sequence and where the new ones begin, [b] and [b, 1]
+	if past {
+		l, one := c.sizeAt(q, 1), c.Builder.Ints(1)
+		lens = c.Op("Add", nil, c.Op("Cast", onnx.NewAttrs("to", int(tensor.Int64)), c.value(5)), one)
+		lens = c.Op("Where", nil, c.Op("Equal", nil, total, l), total, lens)
+		start = c.Op("Sub", nil, lens, l)
+		first = c.Op("Unsqueeze", nil, start, one)
+	} else { // the shape refuses keys of another number than total_sequence_length
+		k = c.Op("Reshape", nil, k, c.Op("Concat", onnx.NewAttrs("axis", 0), c.Builder.Ints(0), total, c.sizeAt(k, 2)))
+	}
 	if c.Int("do_rotary", 0) != 0 {
 		cos, sin := c.value(7), c.value(8)
 		if cos == nil || sin == nil {
@@ -309,7 +321,7 @@ func expandGroupQueryAttention(c *ExpandContext) ([]*onnx.Value, error) {
 		}
 		ids := c.value(9)
 		if ids == nil {
-			ids = c.positions(q, nil)
+			ids = c.positions(q, first)
 		}
 		turn := func(x *onnx.Value, heads int) (*onnx.Value, error) {
 			return c.rotate(x, cos, sin, ids, heads, c.Int("rotary_interleaved", 0))
@@ -329,7 +341,22 @@ func expandGroupQueryAttention(c *ExpandContext) ([]*onnx.Value, error) {
 	if window > 0 {
 		as = as.Set("left_window_size", window-1)
 	}
-	return append(c.Ops("", "Attention", as, 3, q, k, v, c.value(10)), nil), nil
+	if !past {
+		return append(c.Ops("", "Attention", as, 3, q, k, v, c.value(10)), nil), nil
+	}
+	k, v = c.cached(k, 3, kv, total, start), c.cached(v, 4, kv, total, start)
+	y := c.Op("Attention", as, c.headsFirst(q, heads), k, v, c.value(10), nil, nil, lens)
+	y = c.Op("Reshape", nil, c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), y), c.Builder.Ints(0, 0, -1))
+	return []*onnx.Value{y, k, v, nil}, nil
+}
+
+// cached returns the cache of input i, with room for total keys, in which new keys or
+// values, v [b, l, heads*d], are put from start on.
+func (c *ExpandContext) cached(v *onnx.Value, i, heads int, total, start *onnx.Value) *onnx.Value {
+	past := c.value(i)
+	room := c.Op("Max", nil, c.Op("Sub", nil, total, c.sizeAt(past, 2)), c.Builder.Ints(0))
+	past = c.Op("Pad", nil, past, c.Op("Concat", onnx.NewAttrs("axis", 0), c.Builder.Ints(0), room), nil, c.Builder.Ints(2))
+	return c.Op("TensorScatter", nil, past, c.headsFirst(v, heads), start)
 }
 
 // positions returns 0, 1, … for each of v's [b, l, …] sequences, plus first (nil: 0).

@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -69,4 +70,21 @@ func TestRoiAlignChannels(t *testing.T) {
 		Run(t, []Case{{Op: "RoiAlign", Opset: 16, Attrs: onnx.NewAttrs("output_height", bins, "output_width", bins, "sampling_ratio", samples, "spatial_scale", float32(0.5)),
 			In: Vals(F32([]int{n, ch, h, w}, x...), F32([]int{5, 4}, rois...), I64([]int{5}, batch...)), Want: Vals(F32([]int{5, ch, bins, bins}, want...)), Tol: tensor.Tolerance{Rel: 1e-5, Abs: 1e-6}}})
 	}
+}
+
+func TestRoiAlignGradient(t *testing.T) {
+	// Regions inside, over the edges, smaller than a pixel, and inverted.
+	rois := F64([]int{5, 4}, 0.13, 0.21, 4.17, 5.3, 1.57, 2.25, 9.1, 8.3, 3.03, 1.11, 3.31, 1.37, -2.3, -3.1, 2.4, 3.3, 4.1, 3.2, 2.3, 1.1)
+	at := I64([]int{5}, 0, 1, 1, 0, 1)
+	var cases []GradCase
+	for _, mode := range []string{"avg", "max"} {
+		for _, coordinates := range []string{"half_pixel", "output_half_pixel"} {
+			for _, ratio := range []int{0, 2} {
+				as := onnx.NewAttrs("mode", mode, "coordinate_transformation_mode", coordinates, "sampling_ratio", ratio, "output_height", 2, "output_width", 3, "spatial_scale", float32(0.83))
+				cases = append(cases, GradCase{Name: fmt.Sprint(mode, " ", coordinates, " ", ratio), Op: "RoiAlign", Attrs: as, In: Vals(Normal(5, 2, 3, 6, 7), rois, at)})
+			}
+		}
+	}
+	Gradients(t, append(cases, GradCase{Name: "many channels", Op: "RoiAlign", In: Vals(Normal(5, 2, 9, 4, 4), rois, at)},
+		GradCase{Name: "no regions", Op: "RoiAlign", In: Vals(Normal(5, 2, 3, 4, 4), Normal(1, 0, 4), I64([]int{0}))}))
 }

@@ -6,6 +6,7 @@ import (
 	"gonum.org/v1/gonum/dsp/fourier"
 
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // STFT: the discrete Fourier transforms of frames of a signal, each multiplied
@@ -20,7 +21,7 @@ import (
 // Spec: https://onnx.ai/onnx/operators/onnx__STFT.html (17)
 func init() {
 	register(&Op{Name: "STFT", Numerics: Rounding, Versions: []Version{
-		{Since: 17, In: Arity{2, 4}, Out: N(1), Infer: inferSTFT, Build: buildSTFT},
+		{Since: 17, In: Arity{2, 4}, Out: N(1), Infer: inferSTFT, Build: buildSTFT, Expand: expandSTFT},
 	}})
 }
 
@@ -124,4 +125,32 @@ func stftKernel[T floating](onesided bool) Kernel {
 		done()
 		return nil
 	}
+}
+
+// expandSTFT: frames by Gather, windowed, and their DFT.
+func expandSTFT(c *ExpandContext) ([]*onnx.Value, error) {
+	x, window, length := c.value(0), c.value(2), c.value(3)
+	number := func(v int64) *onnx.Value { return c.Const(tensor.Scalar(v)) }
+	scalar := func(v *onnx.Value) *onnx.Value {
+		return c.Op("Reshape", nil, c.Op("Cast", onnx.NewAttrs("to", int(tensor.Int64)), v), c.Builder.Ints())
+	}
+	l := scalar(c.sizeAt(x, 1))
+	n := l
+	switch {
+	case length != nil:
+		n = scalar(length)
+	case window != nil:
+		n = scalar(c.Op("Shape", nil, window))
+	}
+	starts := c.Op("Range", nil, number(0), c.Op("Add", nil, c.Op("Sub", nil, l, n), number(1)), scalar(c.value(1)))
+	at := c.Op("Add", nil, c.Op("Unsqueeze", nil, starts, c.Builder.Ints(1)), c.Op("Range", nil, number(0), n, number(1)))
+	frames := c.Op("Gather", onnx.NewAttrs("axis", 1), x, at) // [b, frames, n, parts]
+	if window != nil {
+		frames = c.Op("Mul", nil, frames, c.Op("Unsqueeze", nil, window, c.Builder.Ints(1)))
+	}
+	as := onnx.NewAttrs("onesided", c.Bool("onesided", true))
+	if c.node.Opset < 20 {
+		as = as.Set("axis", 2)
+	}
+	return []*onnx.Value{c.Op("DFT", as, frames)}, nil
 }

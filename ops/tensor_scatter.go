@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -18,6 +19,7 @@ func init() {
 	register(&Op{
 		Name:     "TensorScatter",
 		Versions: []Version{{Since: 24, In: Arity{2, 3}, Out: N(1), InPlace: []int{0}, Infer: inferFirst, Build: buildTensorScatter}},
+		Grad:     gradTensorScatter,
 	})
 }
 
@@ -77,4 +79,48 @@ func buildTensorScatter(b *BuildContext) (Kernel, error) {
 		})
 		return nil
 	}, 0), nil
+}
+
+// gradTensorScatter: what was overwritten has no part, and the steps of update get
+// what is where they went.
+func gradTensorScatter(c *GradContext) []*onnx.Value {
+	d, update, at := c.DOut[0], c.X(1), c.X(2)
+	out := make([]*onnx.Value, 2)
+	if c.Needs(0) {
+		zeros := c.Op("Expand", nil, c.Scalar(0), c.shapeOf(update))
+		out[0] = c.Op("TensorScatter", slices.Clone(c.Node().Attrs), d, zeros, at)
+	}
+	if !c.Needs(1) {
+		return out
+	}
+	rank := len(d.Type.Dims)
+	a, err := tensor.Axis(c.Attr.Int("axis", -2), rank)
+	if err != nil {
+		c.Fail(fmt.Errorf("past_cache is %v, want a known rank: %w", d.Type, err))
+		return nil
+	}
+	// The steps next to the batch, where GatherND takes them by their numbers.
+	perm := make([]int, rank)
+	for i := range perm {
+		perm[i] = i
+	}
+	perm[1], perm[a] = a, 1
+	turn := func(v *onnx.Value) *onnx.Value {
+		if a == 1 {
+			return v
+		}
+		return c.Op("Transpose", onnx.NewAttrs("perm", perm), v)
+	}
+	size := func(v *onnx.Value, i int) *onnx.Value { return c.Op("Shape", onnx.NewAttrs("start", i, "end", i+1), v) }
+	number := func(v int64) *onnx.Value { return c.Const(tensor.Scalar(v)) }
+	steps := c.Op("Range", nil, number(0), c.Op("Squeeze", nil, size(update, a)), number(1))
+	if at == nil {
+		at = c.Op("Expand", nil, c.Ints(0), size(update, 0))
+	}
+	steps = c.Plus(c.Op("Unsqueeze", nil, at, c.Ints(1)), steps)
+	if c.Attr.OneOf("mode", "linear", "circular") == "circular" {
+		steps = c.Op("Mod", nil, steps, size(d, a))
+	}
+	out[1] = turn(c.Op("GatherND", onnx.NewAttrs("batch_dims", 1), turn(d), c.Op("Unsqueeze", nil, steps, c.Ints(2))))
+	return out
 }

@@ -22,3 +22,14 @@ func TestTensorScatter(t *testing.T) {
 		{Op: "TensorScatter", In: Vals(u, x), Want: Vals(x), Err: "only dimension 1 may differ"},
 	})
 }
+
+func TestTensorScatterGradient(t *testing.T) {
+	a := onnx.NewAttrs
+	Gradients(t, []GradCase{
+		{Op: "TensorScatter", In: Vals(Normal(1, 2, 5, 3), Normal(2, 2, 2, 3))},
+		{Op: "TensorScatter", In: Vals(Normal(1, 2, 3, 5, 2), Normal(2, 2, 3, 2, 2), I64(nil, 1, 3))},
+		{Op: "TensorScatter", Attrs: a("mode", "circular"), In: Vals(Normal(1, 2, 5, 3), Normal(2, 2, 4, 3), I64(nil, 3, 12))},
+		{Op: "TensorScatter", Attrs: a("mode", "circular", "axis", 3), In: Vals(Normal(1, 2, 2, 3, 4), Normal(2, 2, 2, 3, 3), I64(nil, 2, 0))},
+		{Op: "TensorScatter", In: Vals(Normal(1, 2, 5, 3), Normal(2, 2, 0, 3))},
+	})
+}

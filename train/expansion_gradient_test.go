@@ -20,6 +20,7 @@ func TestGradientOfExpansions(t *testing.T) {
 	ids := tensor.Of([]int64{3, 1, 0, 5, 2, 2, 4, 0}, 2, 4)
 	long := func(v ...int64) *tensor.Tensor { return tensor.Of(v, len(v)) }
 	n := optest.Normal
+	step := func(v int64) *tensor.Tensor { return tensor.Of([]int64{v}) }
 	for _, c := range []struct {
 		name, domain, op string
 		as               onnx.Attrs
@@ -52,6 +53,14 @@ func TestGradientOfExpansions(t *testing.T) {
 		{"GroupQueryAttention", ms, "GroupQueryAttention", heads.Set("kv_num_heads", 1), []*tensor.Tensor{n(1, 2, 4, 8), n(2, 2, 4, 4), n(3, 2, 4, 4), nil, nil, ints([]int{2}, 3, 2), scalar}},
 		{"GroupQueryAttention, packed, rotary, window", ms, "GroupQueryAttention", onnx.NewAttrs("num_heads", 2, "kv_num_heads", 1, "do_rotary", 1, "local_window_size", 2, "softcap", 1.5),
 			[]*tensor.Tensor{n(1, 2, 4, 16), nil, nil, n(4, 2, 1, 0, 4), n(5, 2, 1, 0, 4), ints([]int{2}, 3, 3), scalar, cos, sin}},
+		{"GroupQueryAttention with a past", ms, "GroupQueryAttention", heads.Set("kv_num_heads", 1).Set("do_rotary", 1),
+			[]*tensor.Tensor{n(1, 2, 2, 8), n(2, 2, 2, 4), n(3, 2, 2, 4), n(4, 2, 1, 3, 4), n(5, 2, 1, 3, 4), ints([]int{2}, 3, 1), scalar, cos, sin}},
+		{"GroupQueryAttention with a larger past, window", ms, "GroupQueryAttention", heads.Set("kv_num_heads", 2).Set("local_window_size", 2),
+			[]*tensor.Tensor{n(1, 2, 1, 12), nil, nil, n(4, 2, 2, 6, 2), n(5, 2, 2, 6, 2), ints([]int{2}, 3, 1), scalar, nil, nil, nil, n(6, 2, 2, 1, 6)}},
+		{"STFT", "", "STFT", nil, []*tensor.Tensor{n(1, 2, 9, 1), step(2), n(2, 4)}},
+		{"STFT of both sides", "", "STFT", onnx.NewAttrs("onesided", 0), []*tensor.Tensor{n(1, 2, 9, 2), step(3), nil, step(5)}},
+		{"CausalConvWithState", "", "CausalConvWithState", nil, []*tensor.Tensor{n(1, 2, 3, 5), n(2, 3, 1, 3)}},
+		{"CausalConvWithState with a past", "", "CausalConvWithState", onnx.NewAttrs("activation", "silu"), []*tensor.Tensor{n(1, 2, 3, 5), n(2, 3, 1, 3), n(3, 3), n(4, 2, 3, 2)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in, order := map[string]*tensor.Tensor{}, []string{}
@@ -76,8 +85,19 @@ func TestGradientOfExpansions(t *testing.T) {
 					}
 				}
 				b.G.Opsets[ms] = 1
-				y := b.Ops(c.domain, c.op, c.as, 1, args...)[0]
-				return b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), b.Op("Mul", nil, y, b.Op("Sin", nil, y)))
+				outs := 1
+				if c.op == "CausalConvWithState" {
+					outs = 2
+				}
+				var loss *onnx.Value
+				for _, y := range b.Ops(c.domain, c.op, c.as, outs, args...) {
+					sum := b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), b.Op("Mul", nil, y, b.Op("Sin", nil, y)))
+					if loss != nil {
+						sum = b.Op("Add", nil, loss, sum)
+					}
+					loss = sum
+				}
+				return loss
 			})
 		})
 	}

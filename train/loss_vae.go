@@ -9,7 +9,7 @@ import (
 // VAE is the loss of a variational autoencoder, the negative evidence lower bound: what is
 // lost of x, summed over features, plus Beta times the Kullback-Leibler
 // divergence of the codes' distribution from the standard normal one, Σ (m² + v - 1 - log v)/2, both as
-// means over the batch. It is for three outputs: the reconstruction [batch, in], the means m and
+// means over the batch. It is for three outputs: the reconstruction, of the shape of x, the means m and
 // log v, [batch, code] each. The target is x.
 //
 // Kingma and Welling, Auto-encoding variational Bayes, 2014; Higgins et al., beta-VAE, 2017.

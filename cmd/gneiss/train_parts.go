@@ -193,21 +193,24 @@ type (
 		Vocab, Length, Embedding, Layers, Heads, Hidden, Classes int
 		Pad                                                      *int
 		Dropout                                                  float64
+		AttentionDropout                                         float64 `yaml:"attention_dropout"`
 	}
 	readyGPT struct {
 		Vocab, Length, Embedding, Layers, Heads, Hidden int
 		Dropout                                         float64
+		AttentionDropout                                float64 `yaml:"attention_dropout"`
 	}
 	readyViT struct {
 		Patch, Embedding, Layers, Heads, Classes int
 		Dropout                                  float64
+		AttentionDropout                         float64 `yaml:"attention_dropout"`
 	}
 	readyAutoencoder struct {
 		Hidden []int
 		Code   int
 	}
 	readyVAE struct {
-		Hidden           []int
+		Channels, Hidden []int
 		Code             int
 		Encoder, Decoder string // files for these parts of the model
 	}
@@ -226,17 +229,17 @@ func (m *readyResNet) layer() nn.Layer {
 	return nn.ResNet{Blocks: m.Blocks, Classes: m.Classes, Width: m.Width, Small: m.Small}
 }
 func (m *readyBERT) layer() nn.Layer {
-	t := nn.Transformer{Vocab: m.Vocab, Max: m.Length, Dim: m.Embedding, Layers: m.Layers, Heads: m.Heads, Hidden: m.Hidden, Dropout: m.Dropout}
+	t := nn.Transformer{Vocab: m.Vocab, Max: m.Length, Dim: m.Embedding, Layers: m.Layers, Heads: m.Heads, Hidden: m.Hidden, Dropout: m.Dropout, AttentionDropout: m.AttentionDropout}
 	if m.Pad != nil {
 		t.Masked, t.Pad = true, *m.Pad
 	}
 	return nn.BERT{Transformer: t, Classes: m.Classes}
 }
 func (m *readyGPT) layer() nn.Layer {
-	return nn.GPT{Transformer: nn.Transformer{Vocab: m.Vocab, Max: m.Length, Dim: m.Embedding, Layers: m.Layers, Heads: m.Heads, Hidden: m.Hidden, Dropout: m.Dropout}}
+	return nn.GPT{Transformer: nn.Transformer{Vocab: m.Vocab, Max: m.Length, Dim: m.Embedding, Layers: m.Layers, Heads: m.Heads, Hidden: m.Hidden, Dropout: m.Dropout, AttentionDropout: m.AttentionDropout}}
 }
 func (m *readyViT) layer() nn.Layer {
-	return nn.ViT{Patch: m.Patch, Dim: m.Embedding, Layers: m.Layers, Heads: m.Heads, Classes: m.Classes, Dropout: m.Dropout}
+	return nn.ViT{Patch: m.Patch, Dim: m.Embedding, Layers: m.Layers, Heads: m.Heads, Classes: m.Classes, Dropout: m.Dropout, AttentionDropout: m.AttentionDropout}
 }
 func (m *readyAutoencoder) layer() nn.Layer {
 	return nn.Autoencoder{Hidden: m.Hidden, Code: m.Code}
@@ -265,7 +268,7 @@ func (m *readyVAE) prepare(c *trainConfig, cfg *train.Config, input string) (fun
 		}
 		c.parts = append(c.parts, p)
 	}
-	return nn.VAE{Hidden: m.Hidden, Code: m.Code, Real: l.Real}.Apply, nil
+	return nn.VAE{Channels: m.Channels, Hidden: m.Hidden, Code: m.Code, Real: l.Real}.Apply, nil
 }
 
 // readyModels make ready models of their names, for settings to be read into.
@@ -368,11 +371,12 @@ var sized = map[string]func(n *yaml.Node) (nn.Layer, error){
 			Heads, Hidden int
 			Causal        bool
 			Dropout       float64
-			NormFirst     bool `yaml:"norm_first"`
-			Rotary        int  // positions
+			Weights       float64 `yaml:"attention_dropout"`
+			NormFirst     bool    `yaml:"norm_first"`
+			Rotary        int     // positions
 		}
 		err := decodeSized(n, nil, &s)
-		l := nn.TransformerLayer{Heads: s.Heads, Hidden: s.Hidden, Causal: s.Causal, Dropout: s.Dropout, NormFirst: s.NormFirst}
+		l := nn.TransformerLayer{Heads: s.Heads, Hidden: s.Hidden, Causal: s.Causal, Dropout: s.Dropout, AttentionDropout: s.Weights, NormFirst: s.NormFirst}
 		if s.Rotary > 0 {
 			l.Rotary = &nn.Rotary{Max: s.Rotary}
 		}

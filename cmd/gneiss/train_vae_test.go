@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/runtime"
+	"github.com/gneiss-run/gneiss/tensor"
 	"github.com/gneiss-run/gneiss/train/nn"
 )
 
@@ -64,11 +67,60 @@ func TestTrainVAE(t *testing.T) {
 	}
 }
 
+// Images, whose convolutions the encoder and the decoder have.
+func TestTrainConvVAE(t *testing.T) {
+	dir := t.TempDir()
+	x := tensor.New(tensor.Float32, 64, 1, 8, 8)
+	for i := range tensor.Data[float32](x) { // the left half or the right one is bright
+		if (i/64%2 == 0) == (i%8 < 4) {
+			tensor.Data[float32](x)[i] = 1
+		}
+	}
+	f, err := os.Create(filepath.Join(dir, "train.npz"))
+	require.NoError(t, err)
+	require.NoError(t, tensor.WriteNPZ(f, []tensor.Named{{Name: "x", Tensor: x}}))
+	require.NoError(t, f.Close())
+	config := filepath.Join(dir, "vae.yaml")
+	text := strings.NewReplacer("hidden: [8]", "channels: [4, 6], hidden: [8]", "mse", "bce", "epochs: 2", "epochs: 60", "batch_size: 32", "batch_size: 16").Replace(vaeConfig)
+	write := func(text string) {
+		require.NoError(t, os.WriteFile(config, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644))
+	}
+	write(text)
+	ok(t, "train", config)
+	m, err := onnx.Open(filepath.Join(dir, "decoder.onnx"), onnx.DecodeOptions{})
+	require.NoError(t, err)
+	defer m.Close()
+	count := 0
+	for _, n := range m.Graph.Nodes {
+		if n.Op == "ConvTranspose" {
+			count++
+		}
+	}
+	require.Equal(t, 2, count)
+	// What comes out of the model is near what went in: the mean error of constants is 0.5.
+	s, err := runtime.Open(filepath.Join(dir, "model.onnx"), runtime.Options{})
+	require.NoError(t, err)
+	defer s.Close()
+	out, err := s.Run(t.Context(), map[string]tensor.Value{"x": x})
+	require.NoError(t, err)
+	y, lost := out["output"].(*tensor.Tensor), 0.0
+	require.Equal(t, x.Shape(), y.Shape())
+	for i, v := range tensor.Data[float32](y) {
+		lost += math.Abs(float64(v-tensor.Data[float32](x)[i])) / float64(y.Len())
+	}
+	require.Less(t, lost, 0.2)
+	write(strings.Replace(text, "[4, 6]", "[4, 6, 8, 9]", 1))
+	r := gneiss(t, "train", config)
+	require.Equal(t, exitFailed, r.code)
+	require.Contains(t, r.err, "VAE of images of 8×8 with 4 convolutions, want multiples of 16")
+}
+
 // Entries of model.layers make the layers that they name.
 func TestLayerOf(t *testing.T) {
 	for text, want := range map[string]nn.Layer{
 		"global_max_pool": nn.GlobalMaxPool,
 		"{sinusoids: 9}":  nn.Sinusoids{Max: 9},
+		"{transformer: {heads: 2, hidden: 8, attention_dropout: 0.5}}":            nn.TransformerLayer{Heads: 2, Hidden: 8, AttentionDropout: 0.5},
 		"{transformer: {heads: 2, hidden: 8, rotary: 9}}":                         nn.TransformerLayer{Heads: 2, Hidden: 8, Rotary: &nn.Rotary{Max: 9}},
 		"{adaptive_avg_pool: 2}":                                                  nn.AdaptivePool{Out: 2, Mean: true},
 		"{adaptive_max_pool: 3}":                                                  nn.AdaptivePool{Out: 3},

@@ -137,6 +137,7 @@ type Transformer struct {
 	Pad                            int  // an id that nobody attends to, if Masked
 	Masked                         bool
 	Dropout                        float64
+	AttentionDropout               float64 // of the weights of attention
 }
 
 // Forward implements Layer.
@@ -159,7 +160,7 @@ func (l Transformer) Forward(s *Scope, x *onnx.Value) *onnx.Value {
 		x = s.Apply("dropout", Dropout{l.Dropout}, x)
 	}
 	for i := range l.Layers {
-		x = s.Apply(fmt.Sprint("layers.", i), TransformerLayer{Heads: l.Heads, Hidden: hidden, Causal: l.Causal, Mask: mask, Dropout: l.Dropout, NormFirst: l.Causal}, x)
+		x = s.Apply(fmt.Sprint("layers.", i), TransformerLayer{Heads: l.Heads, Hidden: hidden, Causal: l.Causal, Mask: mask, Dropout: l.Dropout, AttentionDropout: l.AttentionDropout, NormFirst: l.Causal}, x)
 	}
 	if l.Causal {
 		x = s.Apply("norm", LayerNorm{}, x)
@@ -204,6 +205,7 @@ func (l GPT) Forward(s *Scope, x *onnx.Value) *onnx.Value {
 type ViT struct {
 	Patch, Dim, Layers, Heads, Classes int
 	Dropout                            float64
+	AttentionDropout                   float64 // of the weights of attention
 }
 
 // Forward implements Layer.
@@ -218,7 +220,7 @@ func (l ViT) Forward(s *Scope, x *onnx.Value) *onnx.Value {
 	x = s.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1}), x)
 	x = s.Apply("positions", Positions{patches}, x)
 	for i := range l.Layers {
-		x = s.Apply(fmt.Sprint("layers.", i), TransformerLayer{Heads: l.Heads, Hidden: 4 * l.Dim, Dropout: l.Dropout, NormFirst: true}, x)
+		x = s.Apply(fmt.Sprint("layers.", i), TransformerLayer{Heads: l.Heads, Hidden: 4 * l.Dim, Dropout: l.Dropout, AttentionDropout: l.AttentionDropout, NormFirst: true}, x)
 	}
 	x = s.Apply("norm", LayerNorm{}, x)
 	x = s.Op("ReduceMean", onnx.NewAttrs("keepdims", 0), x, s.Ints(1))

@@ -2,8 +2,10 @@ package nn
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // MultiHeadAttention is scaled dot-product attention in Heads heads: of x to
@@ -23,6 +25,9 @@ type MultiHeadAttention struct {
 	Mask *onnx.Value
 	// Dropout is applied to the result, before it is added to anything.
 	Dropout float64
+	// AttentionDropout is applied to the weights of attention, as PyTorch's
+	// MultiheadAttention has it.
+	AttentionDropout float64
 	// Rotary turns queries and keys by their positions. nil: it does not.
 	Rotary *Rotary
 }
@@ -51,13 +56,51 @@ func (l MultiHeadAttention) Forward(s *Scope, x *onnx.Value) *onnx.Value {
 		turn := l.Rotary.build(s, x, dim/l.Heads, l.Heads)
 		q, k = turn(q), turn(k)
 	}
-	as := onnx.NewAttrs("q_num_heads", l.Heads, "kv_num_heads", l.Heads, "is_causal", l.Causal)
-	y := s.Op("Attention", as, q, k, v, l.Mask)
+	var y *onnx.Value
+	if l.AttentionDropout != 0 {
+		y = l.weighted(s, q, k, v)
+	} else {
+		as := onnx.NewAttrs("q_num_heads", l.Heads, "kv_num_heads", l.Heads, "is_causal", l.Causal)
+		y = s.Op("Attention", as, q, k, v, l.Mask)
+	}
 	y = s.Apply("out_proj", Linear{Out: dim}, y)
 	if l.Dropout > 0 {
 		y = s.Apply("dropout", Dropout{l.Dropout}, y)
 	}
 	return y
+}
+
+// weighted is Attention with its weights between operators, where they can be dropped.
+// A position that may attend to nothing gives 0, as with Attention.
+func (l MultiHeadAttention) weighted(s *Scope, q, k, v *onnx.Value) *onnx.Value {
+	size := s.Size(q, -1) / l.Heads
+	heads := func(x *onnx.Value, perm ...int) *onnx.Value {
+		return s.Op("Transpose", onnx.NewAttrs("perm", perm), s.Op("Reshape", nil, x, s.Ints(0, 0, l.Heads, size)))
+	}
+	scale := s.Float(q.Type.DType, 1/math.Sqrt(float64(size)))
+	w := s.Op("MatMul", nil, s.Op("Mul", nil, heads(q, 0, 2, 1, 3), scale), heads(k, 0, 2, 3, 1)) // [batch, heads, time, length]
+	allowed := l.Mask
+	if l.Causal {
+		count := func(x *onnx.Value) *onnx.Value {
+			n := s.Op("Squeeze", nil, s.Op("Shape", onnx.NewAttrs("start", 1, "end", 2), x))
+			return s.Op("Range", nil, s.Const(tensor.Scalar(int64(0))), n, s.Const(tensor.Scalar(int64(1))))
+		}
+		before := s.Op("GreaterOrEqual", nil, s.Op("Unsqueeze", nil, count(q), s.Ints(1)), count(k))
+		if allowed != nil {
+			before = s.Op("And", nil, before, allowed)
+		}
+		allowed = before
+	}
+	if allowed != nil { // finite, or rows without anything would be NaN
+		w = s.Op("Where", nil, allowed, w, s.Float(q.Type.DType, -1e30))
+	}
+	w = s.Op("Softmax", nil, w)
+	if allowed != nil {
+		w = s.Op("Where", nil, allowed, w, s.Float(q.Type.DType, 0))
+	}
+	w = s.Apply("attention_dropout", Dropout{l.AttentionDropout}, w)
+	y := s.Op("MatMul", nil, w, heads(v, 0, 2, 1, 3))
+	return s.Op("Reshape", nil, s.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), y), s.Ints(0, 0, l.Heads*size))
 }
 
 // FeedForward is Linear, an activation and Linear back to the size of x.
@@ -91,6 +134,8 @@ type TransformerLayer struct {
 	MemoryMask    *onnx.Value // of its attention to Memory
 	Rotary        *Rotary     // of its attention to itself
 	Dropout       float64
+	// AttentionDropout is that of the weights of both attentions.
+	AttentionDropout float64
 	// NormFirst puts the normalisations before the parts instead of behind the
 	// additions, which trains without a warm-up. Xiong et al., 2020.
 	NormFirst  bool
@@ -107,9 +152,9 @@ func (l TransformerLayer) Forward(s *Scope, x *onnx.Value) *onnx.Value {
 			x = s.Apply(norm, LayerNorm{}, s.Op("Add", nil, x, s.Apply(name, body, x)))
 		}
 	}
-	part("self_attn", MultiHeadAttention{Heads: l.Heads, Causal: l.Causal, Mask: l.Mask, Rotary: l.Rotary, Dropout: l.Dropout})
+	part("self_attn", MultiHeadAttention{Heads: l.Heads, Causal: l.Causal, Mask: l.Mask, Rotary: l.Rotary, Dropout: l.Dropout, AttentionDropout: l.AttentionDropout})
 	if l.Memory != nil {
-		part("cross_attn", MultiHeadAttention{Heads: l.Heads, Memory: l.Memory, Mask: l.MemoryMask, Dropout: l.Dropout})
+		part("cross_attn", MultiHeadAttention{Heads: l.Heads, Memory: l.Memory, Mask: l.MemoryMask, Dropout: l.Dropout, AttentionDropout: l.AttentionDropout})
 	}
 	part("ffn", FeedForward{Hidden: l.Hidden, Activation: l.Activation, Dropout: l.Dropout})
 	return x
@@ -144,7 +189,7 @@ type EncoderDecoder struct {
 	// length], true where the source may attend to itself, the target to itself and the
 	// target to what was made of the source. nil: everywhere.
 	SourceMask, TargetMask, MemoryMask *onnx.Value
-	Dropout                            float64
+	Dropout, AttentionDropout          float64
 	NormFirst                          bool
 	Activation                         Layer // nil: GELU
 }
@@ -152,7 +197,7 @@ type EncoderDecoder struct {
 // Apply builds the network on source [batch, length, dim] and target [batch, time,
 // dim] and returns [batch, time, dim].
 func (l EncoderDecoder) Apply(s *Scope, source, target *onnx.Value) *onnx.Value {
-	layer := TransformerLayer{Heads: l.Heads, Hidden: l.Hidden, Mask: l.SourceMask, Dropout: l.Dropout, NormFirst: l.NormFirst, Activation: l.Activation}
+	layer := TransformerLayer{Heads: l.Heads, Hidden: l.Hidden, Mask: l.SourceMask, Dropout: l.Dropout, AttentionDropout: l.AttentionDropout, NormFirst: l.NormFirst, Activation: l.Activation}
 	layerOf := func(n int) Layer { return TransformerStack{layer, n, true} }
 	memory := s.Apply("encoder", layerOf(l.Encoder), source)
 	if s.Err() != nil {

@@ -189,6 +189,17 @@ func columns[T Float](dst, src []T, rows, cols, ds, ss int) {
 	}
 }
 
+// Columns sets cols [taps, positions] to what each tap of w sees of an image: the
+// transpose of Scatter.
+func Columns[T Float](w *Window, cols, image []T) {
+	tap, pos := make([]int, len(w.In)), make([]int, len(w.In))
+	positions := product(w.Out)
+	for t := range product(w.Kernel) {
+		gather(w, cols[t*positions:(t+1)*positions], image, tap, pos)
+		advance(tap, w.Kernel)
+	}
+}
+
 // gather sets dst, one element for each position, to what tap sees of a plane.
 func gather[T Float](w *Window, dst, plane []T, tap, pos []int) {
 	last := len(w.In) - 1
