@@ -31,7 +31,6 @@ func init() {
 			// 28 added bfloat16.
 			{Since: 12, In: Arity{1, Many}, Out: N(1), Infer: inferEinsum, Build: buildEinsum},
 		},
-		Grad: gradEinsum,
 	})
 }
 

@@ -35,7 +35,6 @@ func init() {
 			// 13 added bfloat16.
 			{Since: 11, In: Arity{2, 3}, Out: N(1), Infer: inferGemm, Build: buildGemmPlain},
 		},
-		Grad: gradGemm,
 	})
 }
 

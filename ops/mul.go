@@ -22,10 +22,13 @@ func init() {
 		Numerics:    Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
 		Versions: binaryVersions(1, tensor.Undefined, vecTable(mulTable)),
-		Grad: gradBinary(
-			func(c *GradContext, d, _, b *onnx.Value) *onnx.Value { return c.Times(d, b) },
-			func(c *GradContext, d, a, _ *onnx.Value) *onnx.Value { return c.Times(d, a) }),
 	})
+}
+
+func gradMul(c *GradContext) []*onnx.Value {
+	return gradBinary(
+		func(c *GradContext, d, _, b *onnx.Value) *onnx.Value { return c.Times(d, b) },
+		func(c *GradContext, d, a, _ *onnx.Value) *onnx.Value { return c.Times(d, a) })(c)
 }
 
 func mulTable(t *vec.Table) byType {

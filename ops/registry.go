@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Set is a collection of operators. It is safe for concurrent use.
@@ -24,7 +25,10 @@ const Private = "x"
 // register is called from the init function of each operator's file.
 func register(o *Op) { pending = append(pending, o) }
 
+var standardBuilt atomic.Bool
+
 var standard = sync.OnceValue(func() *Set {
+	standardBuilt.Store(true)
 	s, err := newSet(nil, pending)
 	if err != nil {
 		panic(err) // a bad table in this package: every test run shows it
@@ -32,7 +36,7 @@ var standard = sync.OnceValue(func() *Set {
 	return s
 })
 
-// Standard returns the operators of this package.
+// Standard returns the operators of this package; those of training only if RegisterTraining was called.
 func Standard() *Set { return standard() }
 
 // NewSet returns the standard operators with custom ones added. A custom

@@ -29,10 +29,11 @@ func init() {
 			{Since: 10, In: N(2), Out: N(2), Infer: inferTopK, Build: buildTopK},
 			// 11 added largest and sorted.
 		},
-		Grad: func(c *GradContext) []*onnx.Value {
-			return []*onnx.Value{c.scatteredAdd(c.X(0), c.Save(1), c.DOut[0], c.Attr.Int("axis", -1))}
-		},
 	})
+}
+
+func gradTopK(c *GradContext) []*onnx.Value {
+	return []*onnx.Value{c.scatteredAdd(c.X(0), c.Save(1), c.DOut[0], c.Attr.Int("axis", -1))}
 }
 
 func inferTopK1(c *InferContext) error { return inferTopKOf(c, onnx.Size(c.Int("k", 0))) }

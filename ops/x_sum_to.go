@@ -17,11 +17,11 @@ import (
 // T: float16, bfloat16 (both summed in float32), float32, float64.
 //
 // Spec: https://github.com/onnx/onnx/blob/main/docs/Broadcasting.md
-func init() {
-	register(&Op{
+func sumToOp() *Op {
+	return &Op{
 		Domain: Private, Name: "SumTo", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1), Infer: inferSumTo, Build: buildSumTo}},
-	})
+	}
 }
 
 func inferSumTo(c *InferContext) error {
