@@ -32,7 +32,5 @@ func gradMul(c *GradContext) []*onnx.Value {
 }
 
 func mulTable(t *vec.Table) byType {
-	return merge(floatPairs(mulFloat32(t), mulPair[float64]()), integerPairs(
-		mulPair[int8]().kernel(), mulPair[int16]().kernel(), mulPair[int32]().kernel(), mulPair[int64]().kernel(),
-		mulPair[uint8]().kernel(), mulPair[uint16]().kernel(), mulPair[uint32]().kernel(), mulPair[uint64]().kernel()))
+	return merge(floatPairs(mulFloat32(t), mulPair[float64]()), wrappingKernels(mulPair[uint8]().erase(nil), mulPair[uint16]().erase(nil), mulPair[uint32]().erase(nil), mulPair[uint64]().erase(nil)))
 }
