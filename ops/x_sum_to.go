@@ -57,8 +57,7 @@ func sumToKernel[T tensor.Element, A any](r reducer[T, A]) Kernel {
 				return fmt.Errorf("X has shape %v, to which %v does not broadcast", x.Shape(), shape)
 			}
 		}
-		y := c.Output(0, tensor.DTypeOf[T](), shape...)
-		reduceInto(c.P, tensor.Data[T](y), tensor.Data[T](x), x.Shape(), w, &r)
+		reduceInto(c.P, c.Output(0, tensor.DTypeOf[T](), shape...), x, w, &r)
 		return nil
 	}
 }
