@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,7 +61,7 @@ func newSet(parent *Set, list []*Op) (*Set, error) {
 		case s.ops[key] != nil:
 			return nil, fmt.Errorf("ops: operator %q is registered twice", key)
 		}
-		slices.SortFunc(o.Versions, func(a, b Version) int { return a.Since - b.Since })
+		sort.Slice(o.Versions, func(i, j int) bool { return o.Versions[i].Since < o.Versions[j].Since })
 		for i, v := range o.Versions {
 			switch {
 			case v.Since < 1 || i > 0 && v.Since == o.Versions[i-1].Since:
