@@ -200,26 +200,23 @@ type pairShort struct {
 
 type pairBlocks [2][block]uint64
 
-func (p *pairShort) Chunk(lo, hi int) {
+func (s *pairShort) Chunk(lo, hi int) {
 	mem, pool := borrow[pairBlocks]()
 	defer pool.Put(mem)
-	l := p.l
+	l := s.l
 	for ; lo < hi; lo += block {
 		n := min(block, hi-lo)
-		a, b := unsafe.Add(p.a.p, lo*l.sizeA), unsafe.Add(p.b.p, lo*l.sizeB)
-		if p.a.n != p.w.n {
-			a = expandWords(p.w, 0, lo, n, &mem[0], p.a, l.sizeA)
-		}
-		if p.b.n != p.w.n {
-			b = expandWords(p.w, 1, lo, n, &mem[1], p.b, l.sizeB)
-		}
-		l.vv(unsafe.Add(p.dst.p, lo*l.sizeR), a, b, n)
+		l.vv(unsafe.Add(s.dst.p, lo*l.sizeR), s.operand(0, lo, n, &mem[0], s.a, l.sizeA), s.operand(1, lo, n, &mem[1], s.b, l.sizeB), n)
 	}
 }
 
-// expandWords is expand of n elements of the given size into mem, whose place it returns.
-func expandWords(w *bcast, k, lo, n int, mem *[block]uint64, src vector, size int) unsafe.Pointer {
-	p := unsafe.Pointer(mem)
+// operand returns where n elements of operand k, of the given size, are that the output
+// from lo on meets: in the operand, or in mem.
+func (s *pairShort) operand(k, lo, n int, mem *[block]uint64, src vector, size int) unsafe.Pointer {
+	if src.n == s.w.n {
+		return unsafe.Add(src.p, lo*size)
+	}
+	w, p := s.w, unsafe.Pointer(mem)
 	switch size {
 	case 1:
 		expand(w, k, lo, unsafe.Slice((*uint8)(p), n), unsafe.Slice((*uint8)(src.p), src.n))

@@ -44,11 +44,10 @@ func (r *reducer[T, A]) rows(y, x unsafe.Pointer, w *reduceWalk, runs, n, count,
 	for o := range out {
 		a := r.zero
 		for range runs {
-			a = r.row(a, unsafe.Slice((*T)(unsafe.Add(x, w.off*size)), n))
+			a = r.row(a, unsafe.Slice((*T)(unsafe.Add(x, (o*step+w.off)*size)), n))
 			w.next() // after the last run it stands at 0 again
 		}
 		out[o] = r.done(a, runs*n)
-		x = unsafe.Add(x, step*size)
 	}
 }
 
