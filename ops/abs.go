@@ -25,6 +25,9 @@ func init() {
 				byType{tensor.Uint8: unaryKernel(absLoop[uint8]), tensor.Uint16: unaryKernel(absLoop[uint16]), tensor.Uint32: unaryKernel(absLoop[uint32]), tensor.Uint64: unaryKernel(absLoop[uint64])},
 			)
 		})),
-		Grad: gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value { return c.Op("Sign", nil, x) }),
 	})
+}
+
+func gradAbs(c *GradContext) []*onnx.Value {
+	return gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value { return c.Op("Sign", nil, x) })(c)
 }

@@ -19,8 +19,11 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(9, buildTable(mathKernels(math.Acosh))),
-		Grad: gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value {
-			return c.Op("Reciprocal", nil, c.Op("Sqrt", nil, c.Negated(c.oneMinusSquare(x))))
-		}),
 	})
+}
+
+func gradAcosh(c *GradContext) []*onnx.Value {
+	return gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value {
+		return c.Op("Reciprocal", nil, c.Op("Sqrt", nil, c.Negated(c.oneMinusSquare(x))))
+	})(c)
 }

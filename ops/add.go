@@ -22,14 +22,11 @@ func init() {
 		Numerics:    Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
 		Versions: binaryVersions(1, tensor.Undefined, vecTable(addTable)),
-		Grad:     gradAdd,
 	})
 }
 
 func addTable(t *vec.Table) byType {
-	return merge(floatPairs(addFloat32(t), addPair[float64]()), integerPairs(
-		addPair[int8]().kernel(), addPair[int16]().kernel(), addPair[int32]().kernel(), addPair[int64]().kernel(),
-		addPair[uint8]().kernel(), addPair[uint16]().kernel(), addPair[uint32]().kernel(), addPair[uint64]().kernel()))
+	return merge(floatPairs(addFloat32(t), addPair[float64]()), wrappingKernels(addPair[uint8]().erase(nil), addPair[uint16]().erase(nil), addPair[uint32]().erase(nil), addPair[uint64]().erase(nil)))
 }
 
 func gradAdd(c *GradContext) []*onnx.Value {

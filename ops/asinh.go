@@ -19,8 +19,11 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(9, buildTable(mathKernels(math.Asinh))),
-		Grad: gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value {
-			return c.Op("Reciprocal", nil, c.Op("Sqrt", nil, c.onePlusSquare(x)))
-		}),
 	})
+}
+
+func gradAsinh(c *GradContext) []*onnx.Value {
+	return gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value {
+		return c.Op("Reciprocal", nil, c.Op("Sqrt", nil, c.onePlusSquare(x)))
+	})(c)
 }

@@ -19,6 +19,9 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(7, buildTable(mathKernels(math.Atan))),
-		Grad:     gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value { return c.Op("Reciprocal", nil, c.onePlusSquare(x)) }),
 	})
+}
+
+func gradAtan(c *GradContext) []*onnx.Value {
+	return gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value { return c.Op("Reciprocal", nil, c.onePlusSquare(x)) })(c)
 }

@@ -26,7 +26,6 @@ func init() {
 	register(&Op{
 		Name:     "AveragePool",
 		Numerics: Rounding,
-		Grad:     gradAveragePool,
 		Versions: []Version{
 			version(1, func(a *attrs) averageParams { return averageParams{windowParams: readWindow(a)} }),
 			version(7, func(a *attrs) averageParams {

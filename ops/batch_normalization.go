@@ -45,7 +45,7 @@ func init() {
 		}
 		return buildBatchNorm(b, train, true)
 	}
-	register(&Op{Name: "BatchNormalization", Numerics: Rounding, Grad: gradBatchNormalization, Versions: []Version{old, seven, nine, cur}})
+	register(&Op{Name: "BatchNormalization", Numerics: Rounding, Versions: []Version{old, seven, nine, cur}})
 }
 
 // wantsMore reports whether any output but the first is asked for.

@@ -27,9 +27,7 @@ func init() {
 func buildBitShift(b *BuildContext) (Kernel, error) {
 	switch d := b.Str("direction", ""); d {
 	case "LEFT":
-		return b.need(0, integerPairs(
-			shiftLeftPair[int8]().kernel(), shiftLeftPair[int16]().kernel(), shiftLeftPair[int32]().kernel(), shiftLeftPair[int64]().kernel(),
-			shiftLeftPair[uint8]().kernel(), shiftLeftPair[uint16]().kernel(), shiftLeftPair[uint32]().kernel(), shiftLeftPair[uint64]().kernel()))
+		return b.need(0, wrappingKernels(shiftLeftPair[uint8]().erase(nil), shiftLeftPair[uint16]().erase(nil), shiftLeftPair[uint32]().erase(nil), shiftLeftPair[uint64]().erase(nil)))
 	case "RIGHT":
 		return b.need(0, integerPairs(
 			shiftRightPair[int8]().kernel(), shiftRightPair[int16]().kernel(), shiftRightPair[int32]().kernel(), shiftRightPair[int64]().kernel(),

@@ -17,8 +17,6 @@ func init() {
 		Commutative: true,
 		Numerics:    Exact,
 		// Versions that only widen the types have no entry.
-		Versions: binaryVersions(18, tensor.Undefined, buildTable(integerPairs(
-			bitAndPair[int8]().kernel(), bitAndPair[int16]().kernel(), bitAndPair[int32]().kernel(), bitAndPair[int64]().kernel(),
-			bitAndPair[uint8]().kernel(), bitAndPair[uint16]().kernel(), bitAndPair[uint32]().kernel(), bitAndPair[uint64]().kernel()))),
+		Versions: binaryVersions(18, tensor.Undefined, buildTable(wrappingKernels(bitAndPair[uint8]().erase(nil), bitAndPair[uint16]().erase(nil), bitAndPair[uint32]().erase(nil), bitAndPair[uint64]().erase(nil)))),
 	})
 }

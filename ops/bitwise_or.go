@@ -17,8 +17,6 @@ func init() {
 		Commutative: true,
 		Numerics:    Exact,
 		// Versions that only widen the types have no entry.
-		Versions: binaryVersions(18, tensor.Undefined, buildTable(integerPairs(
-			bitOrPair[int8]().kernel(), bitOrPair[int16]().kernel(), bitOrPair[int32]().kernel(), bitOrPair[int64]().kernel(),
-			bitOrPair[uint8]().kernel(), bitOrPair[uint16]().kernel(), bitOrPair[uint32]().kernel(), bitOrPair[uint64]().kernel()))),
+		Versions: binaryVersions(18, tensor.Undefined, buildTable(wrappingKernels(bitOrPair[uint8]().erase(nil), bitOrPair[uint16]().erase(nil), bitOrPair[uint32]().erase(nil), bitOrPair[uint64]().erase(nil)))),
 	})
 }

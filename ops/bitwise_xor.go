@@ -17,8 +17,6 @@ func init() {
 		Commutative: true,
 		Numerics:    Exact,
 		// Versions that only widen the types have no entry.
-		Versions: binaryVersions(18, tensor.Undefined, buildTable(integerPairs(
-			bitXorPair[int8]().kernel(), bitXorPair[int16]().kernel(), bitXorPair[int32]().kernel(), bitXorPair[int64]().kernel(),
-			bitXorPair[uint8]().kernel(), bitXorPair[uint16]().kernel(), bitXorPair[uint32]().kernel(), bitXorPair[uint64]().kernel()))),
+		Versions: binaryVersions(18, tensor.Undefined, buildTable(wrappingKernels(bitXorPair[uint8]().erase(nil), bitXorPair[uint16]().erase(nil), bitXorPair[uint32]().erase(nil), bitXorPair[uint64]().erase(nil)))),
 	})
 }

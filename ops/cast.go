@@ -28,10 +28,11 @@ func init() {
 			{Since: 6, In: N(1), Out: N(1), Infer: inferCast, Build: buildCast},
 			// 9 brought strings, 19 saturate, 24 round_mode; others only widen the types.
 		},
-		Grad: func(c *GradContext) []*onnx.Value { // straight through: floats of other widths round
-			return []*onnx.Value{c.Op("Cast", onnx.NewAttrs("to", int(c.X(0).Type.DType)), c.DOut[0])}
-		},
 	})
+}
+
+func gradCast(c *GradContext) []*onnx.Value { // straight through: floats of other widths round
+	return []*onnx.Value{c.Op("Cast", onnx.NewAttrs("to", int(c.X(0).Type.DType)), c.DOut[0])}
 }
 
 // castTarget reads the attribute to.

@@ -23,10 +23,11 @@ func init() {
 			// 19 brought saturate, 24 round_mode; others only widen the types.
 			{Since: 15, In: N(2), Out: N(1), Infer: inferCastLike, Build: buildCastLike},
 		},
-		Grad: func(c *GradContext) []*onnx.Value { // straight through, as Cast
-			return []*onnx.Value{c.Op("CastLike", nil, c.DOut[0], c.X(0))}
-		},
 	})
+}
+
+func gradCastLike(c *GradContext) []*onnx.Value { // straight through, as Cast
+	return []*onnx.Value{c.Op("CastLike", nil, c.DOut[0], c.X(0))}
 }
 
 func inferCastLike(c *InferContext) error { return inferCastTo(c, c.In(1).DType) }

@@ -19,6 +19,5 @@ func init() {
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Ceil, mapLoop(math.Ceil)) })),
-		Grad:     gradNone,
 	})
 }

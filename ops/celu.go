@@ -2,6 +2,8 @@ package ops
 
 import (
 	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Celu: Y = max(0, X) + min(0, alpha * (e^(X/alpha) - 1)), element-wise.
@@ -17,8 +19,11 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(12, buildCelu),
-		Grad:     gradActivation("Celu", alphaOnly("alpha", 1)),
 	})
+}
+
+func gradCelu(c *GradContext) []*onnx.Value {
+	return gradActivation("Celu", alphaOnly("alpha", 1))(c)
 }
 
 func buildCelu(b *BuildContext) (Kernel, error) {

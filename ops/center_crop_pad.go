@@ -18,7 +18,6 @@ func init() {
 	register(&Op{
 		Name:     "CenterCropPad",
 		Versions: []Version{{Since: 18, In: N(2), Out: N(1), Infer: inferCenterCropPad, Build: buildCenterCropPad}},
-		Grad:     gradCenterCropPad,
 	})
 }
 

@@ -29,7 +29,6 @@ func init() {
 			// 12 and 13 only widen the types.
 			{Since: 11, In: Arity{1, 3}, Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildClip},
 		},
-		Grad: gradClip,
 	})
 }
 

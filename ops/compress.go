@@ -15,7 +15,6 @@ func init() {
 	register(&Op{
 		Name:     "Compress",
 		Versions: []Version{{Since: 9, In: N(2), Out: N(1), Infer: inferCompress, Build: buildCompress}},
-		Grad:     gradCompress,
 	})
 }
 

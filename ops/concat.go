@@ -20,7 +20,6 @@ func init() {
 			{Since: 1, In: Arity{1, Many}, Out: N(1), Infer: inferConcat1, Build: buildConcat1},
 			{Since: 4, In: Arity{1, Many}, Out: N(1), Infer: inferConcat, Build: buildConcat},
 		},
-		Grad: gradConcat,
 	})
 }
 

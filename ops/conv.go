@@ -30,8 +30,11 @@ func init() {
 				return buildConv(b, readConv(&b.attrs))
 			}},
 		},
-		Grad: gradConv(false),
 	})
+}
+
+func gradConvOp(c *GradContext) []*onnx.Value {
+	return gradConv(false)(c)
 }
 
 type convParams struct {

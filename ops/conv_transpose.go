@@ -31,8 +31,11 @@ func init() {
 			// 11 says what the defaults are, 22 added bfloat16.
 			{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: inferConvTranspose, Build: buildConvTranspose},
 		},
-		Grad: gradConv(true),
 	})
+}
+
+func gradConvTranspose(c *GradContext) []*onnx.Value {
+	return gradConv(true)(c)
 }
 
 type convTransposeParams struct {

@@ -15,11 +15,12 @@ func init() {
 		Name:     "CumProd",
 		Numerics: Rounding,
 		Versions: []Version{{Since: 26, In: N(2), Out: N(1), Infer: inferFirst, Build: buildCumProd}},
-		Grad: func(c *GradContext) []*onnx.Value {
-			as := onnx.NewAttrs("exclusive", c.Attr.Int("exclusive", 0), "reverse", c.Attr.Int("reverse", 0))
-			return []*onnx.Value{c.Ops(Private, "CumProdGrad", as, 1, c.DOut[0], c.X(0), c.X(1))[0]}
-		},
 	})
+}
+
+func gradCumProd(c *GradContext) []*onnx.Value {
+	as := onnx.NewAttrs("exclusive", c.Attr.Int("exclusive", 0), "reverse", c.Attr.Int("reverse", 0))
+	return []*onnx.Value{c.Ops(Private, "CumProdGrad", as, 1, c.DOut[0], c.X(0), c.X(1))[0]}
 }
 
 func buildCumProd(b *BuildContext) (Kernel, error) {

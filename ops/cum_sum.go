@@ -15,7 +15,6 @@ func init() {
 		Name:     "CumSum",
 		Numerics: Rounding,
 		Versions: []Version{{Since: 11, In: N(2), Out: N(1), Infer: inferFirst, Build: buildCumSum}},
-		Grad:     gradCumSum,
 	})
 }
 

@@ -18,7 +18,6 @@ func init() {
 		Name: "DepthToSpace",
 		// 11 added mode; before, it is DCR.
 		Versions: []Version{{Since: 1, In: N(1), Out: N(1), Infer: inferDepthToSpace, Build: buildDepthToSpace}},
-		Grad:     gradDepthToSpace,
 	})
 }
 

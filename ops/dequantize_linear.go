@@ -29,7 +29,6 @@ func init() {
 			// 13 brought axis, 21 block_size, 23 output_dtype; others only widen the types.
 			{Since: 10, In: Arity{2, 3}, Out: N(1), Infer: inferDequantizeLinear, Build: buildDequantizeLinear},
 		},
-		Grad: gradDequantizeLinear,
 	})
 }
 

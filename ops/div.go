@@ -22,7 +22,6 @@ func init() {
 		Numerics: Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
 		Versions: binaryVersions(1, tensor.Undefined, vecTable(divTable)),
-		Grad:     gradDiv,
 	})
 }
 

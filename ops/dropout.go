@@ -31,7 +31,6 @@ func init() {
 			{Since: 12, In: Arity{1, 3}, Out: Arity{1, 2}, InPlace: []int{0}, Infer: inferDropout, Build: buildDropout},
 			// 13 and 22 only widen the types.
 		},
-		Grad: gradDropout,
 	})
 }
 

@@ -31,7 +31,6 @@ func init() {
 			// 28 added bfloat16.
 			{Since: 12, In: Arity{1, Many}, Out: N(1), Infer: inferEinsum, Build: buildEinsum},
 		},
-		Grad: gradEinsum,
 	})
 }
 
@@ -184,15 +183,16 @@ func buildEinsum(b *BuildContext) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	f32 := einsumKernel[float32](e)
-	half := throughFloat32(f32, 0)
+	f32, i32, i64 := einsumKernel[float32](e), einsumKernel[uint32](e), einsumKernel[uint64](e)
+	half, short := throughFloat32(f32, 0), throughUint32(i32)
 	return b.dispatch(0, byType{
 		tensor.Float32: f32, tensor.Float64: einsumKernel[float64](e), tensor.Float16: half, tensor.BFloat16: half,
-		tensor.Int8: einsumKernel[int8](e), tensor.Int16: einsumKernel[int16](e), tensor.Int32: einsumKernel[int32](e), tensor.Int64: einsumKernel[int64](e),
-		tensor.Uint8: einsumKernel[uint8](e), tensor.Uint16: einsumKernel[uint16](e), tensor.Uint32: einsumKernel[uint32](e), tensor.Uint64: einsumKernel[uint64](e),
+		tensor.Int8: short, tensor.Int16: short, tensor.Int32: i32, tensor.Int64: i64,
+		tensor.Uint8: short, tensor.Uint16: short, tensor.Uint32: i32, tensor.Uint64: i64,
 	})
 }
 
+// einsumKernel is the kernel for T, and for the signed integers of T's size.
 func einsumKernel[T gemm.Number](e *einEquation) Kernel {
 	return func(c *Call) error {
 		d := c.T(0).DType()
@@ -221,7 +221,7 @@ func einsumKernel[T gemm.Number](e *einEquation) Kernel {
 		}
 		views := make([]einView[T], len(in))
 		for i, ls := range in {
-			views[i] = newEinView(tensor.Data[T](c.T(i)), c.T(i).Shape(), ls, sizes)
+			views[i] = newEinView(wordsOf[T](c.T(i)), c.T(i).Shape(), ls, sizes)
 		}
 		acc := views[0]
 		for i := 1; ; i++ {
@@ -242,7 +242,7 @@ func einsumKernel[T gemm.Number](e *einEquation) Kernel {
 			shape[i] = sizes[l]
 		}
 		y := c.Output(0, d, shape...)
-		acc.copyTo(c, tensor.Data[T](y), out, shape)
+		acc.copyTo(c, wordsOf[T](y), out, shape)
 		return nil
 	}
 }

@@ -1,11 +1,9 @@
 package ops
 
 import (
-	"fmt"
-	"slices"
+	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
-	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -55,212 +53,40 @@ func pairOf[A, B, R tensor.Element](f func(A, B) R) pair[A, B, R] {
 	}
 }
 
-// shortRow is the length of innermost runs below which a broadcast operand is
-// written out instead of calling a loop per run.
-const shortRow = 48
-
-// run computes dst = f(a, b), where a and b broadcast to dst as w plans.
-func (f *pair[A, B, R]) run(c *Call, w *bcast, dst []R, a []A, b []B) {
-	if f.rows != nil && w.n > 0 && w.inner < 2*grain && f.runRows(c, w, dst, a, b) {
-		return
+// erase returns f without its element types. check, unless nil, looks at the operands
+// before the loop; it is not called if the output is empty.
+//
+//go:noinline
+func (f pair[A, B, R]) erase(check func(a []A, b []B) error) pairLoops {
+	l := pairLoops{
+		da: tensor.DTypeOf[A](), db: tensor.DTypeOf[B](), dr: tensor.DTypeOf[R](),
+		sizeA: int(unsafe.Sizeof(*new(A))), sizeB: int(unsafe.Sizeof(*new(B))), sizeR: int(unsafe.Sizeof(*new(R))),
+		vv: func(d, a, b unsafe.Pointer, n int) {
+			f.vv(unsafe.Slice((*R)(d), n), unsafe.Slice((*A)(a), n), unsafe.Slice((*B)(b), n))
+		},
+		vs: func(d, a, b unsafe.Pointer, n int) {
+			f.vs(unsafe.Slice((*R)(d), n), unsafe.Slice((*A)(a), n), *(*B)(b))
+		},
+		sv: func(d, a, b unsafe.Pointer, n int) {
+			f.sv(unsafe.Slice((*R)(d), n), *(*A)(a), unsafe.Slice((*B)(b), n))
+		},
+		rows: f.rows,
 	}
-	if w.inner < shortRow && w.n > w.inner {
-		f.runShort(c, w, dst, a, b)
-		return
-	}
-	walk := State[pairWalk[A, B, R]](c)
-	*walk = pairWalk[A, B, R]{f, dst, a, b, w.step(0), w.step(1)}
-	w.parts(c.P, walk)
-	*walk = pairWalk[A, B, R]{}
-}
-
-// pairWalk is a function of two operands that are read with steps of 0 or 1.
-type pairWalk[A, B, R tensor.Element] struct {
-	f      *pair[A, B, R]
-	dst    []R
-	a      []A
-	b      []B
-	sa, sb int
-}
-
-// part computes n elements of one row from o on, whose operands begin at i and j.
-func (p *pairWalk[A, B, R]) part(o, n, i, j int) {
-	d := p.dst[o : o+n]
-	switch {
-	case p.sa == 1 && p.sb == 1:
-		p.f.vv(d, p.a[i:i+n], p.b[j:j+n])
-	case p.sa == 1:
-		p.f.vs(d, p.a[i:i+n], p.b[j])
-	case p.sb == 1:
-		p.f.sv(d, p.a[i], p.b[j:j+n])
-	default:
-		p.f.vs(d[:1], p.a[i:i+1], p.b[j])
-		for i := range d[1:] {
-			d[1+i] = d[0]
+	if check != nil {
+		l.check = func(a, b vector) error {
+			return check(unsafe.Slice((*A)(a.p), a.n), unsafe.Slice((*B)(b.p), b.n))
 		}
 	}
-}
-
-// runRows computes whole groups of rows, the two innermost dimensions, at a
-// time. It reports whether it did: not where groups are tiny.
-func (f *pair[A, B, R]) runRows(c *Call, w *bcast, dst []R, a []A, b []B) bool {
-	last := len(w.dims) - 1
-	group, stepA, stepB := 1, 0, 0
-	if last > 0 {
-		group, stepA, stepB = w.dims[last-1], w.strides[0][last-1], w.strides[1][last-1]
-	}
-	if w.n > w.inner*group && w.inner*group < shortRow {
-		return false
-	}
-	loop := f.rows.RowsVV
-	switch {
-	case w.step(0) == 0 && w.step(1) == 0:
-		return false
-	case w.step(0) == 0:
-		loop = f.rows.RowsSV
-	case w.step(1) == 0:
-		loop = f.rows.RowsVS
-	}
-	d, x, y := any(dst).([]float32), any(a).([]float32), any(b).([]float32)
-	par.Each(c.P, w.n/w.inner, max(1, grain/w.inner), rowGroups{w, loop, d, x, y, group, stepA, stepB}, (*rowGroups).run)
-	return true
-}
-
-// rowGroups is a function of float32 over groups of rows.
-type rowGroups struct {
-	w                   *bcast
-	loop                func(dst, a, b []float32, n, rows, stepA, stepB int)
-	d, x, y             []float32
-	group, stepA, stepB int
-}
-
-func (g *rowGroups) run(lo, hi int) {
-	n := g.w.inner
-	for r := lo; r < hi; {
-		count := min(g.group-r%g.group, hi-r)
-		var off [maxOperands]int
-		g.w.seek(r, &off, nil)
-		g.loop(g.d[r*n:], g.x[off[0]:], g.y[off[1]:], n, count, g.stepA, g.stepB)
-		r += count
-	}
-}
-
-func (f *pair[A, B, R]) runShort(c *Call, w *bcast, dst []R, a []A, b []B) {
-	par.Run(c.P, w.n, grain, pairShort[A, B, R]{f, w, dst, a, b})
-}
-
-// pairShort is a function of two operands of which those that are broadcast are
-// written out first.
-type pairShort[A, B, R tensor.Element] struct {
-	f   *pair[A, B, R]
-	w   *bcast
-	dst []R
-	a   []A
-	b   []B
-}
-
-type pairBlocks[A, B tensor.Element] struct {
-	a [block]A
-	b [block]B
-}
-
-func (p *pairShort[A, B, R]) Chunk(lo, hi int) {
-	mem, pool := borrow[pairBlocks[A, B]]()
-	defer pool.Put(mem)
-	ba, bb := &mem.a, &mem.b
-	for ; lo < hi; lo += block {
-		n := min(block, hi-lo)
-		va, vb := ba[:n], bb[:n]
-		if len(p.a) == p.w.n {
-			va = p.a[lo : lo+n]
-		} else {
-			expand(p.w, 0, lo, va, p.a)
-		}
-		if len(p.b) == p.w.n {
-			vb = p.b[lo : lo+n]
-		} else {
-			expand(p.w, 1, lo, vb, p.b)
-		}
-		p.f.vv(p.dst[lo:lo+n], va, vb)
-	}
+	return l
 }
 
 // kernel is the kernel of f over inputs 0 and 1 with broadcasting.
-func (f pair[A, B, R]) kernel() Kernel { return checkedKernel(f, nil) }
+func (f pair[A, B, R]) kernel() Kernel { return f.erase(nil).kernel() }
 
 // checkedKernel is kernel with a look at the operands before the loop; check
 // is not called if the output is empty.
 func checkedKernel[A, B, R tensor.Element](f pair[A, B, R], check func(a []A, b []B) error) Kernel {
-	da, db, dr := tensor.DTypeOf[A](), tensor.DTypeOf[B](), tensor.DTypeOf[R]()
-	return func(c *Call) error {
-		x, y, err := operands(c, da, db)
-		if err != nil {
-			return err
-		}
-		xs, ys := x.Shape(), y.Shape()
-		a, b := tensor.Data[A](x), tensor.Data[B](y)
-		shape := xs
-		same := slices.Equal(xs, ys)
-		if !same {
-			if shape, err = c.broadcast(xs, ys); err != nil {
-				return err
-			}
-		}
-		if n, err := tensor.Count(shape); err == nil && n > 0 && check != nil {
-			if err := check(a, b); err != nil {
-				return err
-			}
-		}
-		dst := tensor.Data[R](c.Output(0, dr, shape...))
-		switch {
-		case len(dst) <= grain && len(a) == len(dst) && len(b) == len(dst): // without a closure, for the many small tensors
-			f.vv(dst, a, b)
-		case len(dst) <= grain && len(dst) > 0 && len(a) == len(dst) && len(b) == 1:
-			f.vs(dst, a, b[0])
-		case len(dst) <= grain && len(dst) > 0 && len(a) == 1 && len(b) == len(dst):
-			f.sv(dst, a[0], b)
-		case same || len(a) == len(dst) && len(b) == len(dst):
-			flatParts(c, &f, dst, a, b, 1, 1)
-		case len(b) == 1:
-			flatParts(c, &f, dst, a, b, 1, 0)
-		case len(a) == 1:
-			flatParts(c, &f, dst, a, b, 0, 1)
-		default:
-			f.run(c, State[bcast](c).plan(shape, xs, ys), dst, a, b)
-		}
-		return nil
-	}
-}
-
-// flatParts computes dst in parts: operands are read with steps of 0 or 1.
-func flatParts[A, B, R tensor.Element](c *Call, f *pair[A, B, R], dst []R, a []A, b []B, sa, sb int) {
-	walk := State[pairWalk[A, B, R]](c)
-	*walk = pairWalk[A, B, R]{f, dst, a, b, sa, sb}
-	par.Each(c.P, len(dst), grain, flatPart{walk, sa, sb}, (*flatPart).run)
-	*walk = pairWalk[A, B, R]{}
-}
-
-type flatPart struct {
-	of     parter
-	sa, sb int
-}
-
-func (p *flatPart) run(lo, hi int) { p.of.part(lo, hi-lo, lo*p.sa, lo*p.sb) }
-
-// operands returns inputs 0 and 1, which must have the given element types.
-func operands(c *Call, da, db tensor.DType) (a, b *tensor.Tensor, err error) {
-	a, b = c.T(0), c.T(1)
-	switch {
-	case a == nil:
-		return nil, nil, fmt.Errorf("input 0 is absent")
-	case b == nil:
-		return nil, nil, fmt.Errorf("input 1 is absent")
-	case a.DType() != da:
-		return nil, nil, unsupportedType(0, a.DType())
-	case b.DType() != db:
-		return nil, nil, fmt.Errorf("input 1 is %v, want %v as input 0 is %v", b.DType(), db, da)
-	}
-	return a, b, nil
+	return f.erase(check).kernel()
 }
 
 // widenPair makes the loops over half precision floats from those over float32.

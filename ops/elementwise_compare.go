@@ -84,9 +84,7 @@ func greaterOrEqualTable() byType {
 
 func equalTable() byType {
 	f := equalPair[float32]()
-	return merge(integerPairs(
-		equalPair[int8]().kernel(), equalPair[int16]().kernel(), equalPair[int32]().kernel(), equalPair[int64]().kernel(),
-		equalPair[uint8]().kernel(), equalPair[uint16]().kernel(), equalPair[uint32]().kernel(), equalPair[uint64]().kernel()),
+	return merge(wrappingKernels(equalPair[uint8]().erase(nil), equalPair[uint16]().erase(nil), equalPair[uint32]().erase(nil), equalPair[uint64]().erase(nil)),
 		byType{
 			tensor.Float32: f.kernel(), tensor.Float64: equalPair[float64]().kernel(),
 			tensor.Float16: widenCompare[tensor.F16](f).kernel(), tensor.BFloat16: widenCompare[tensor.BF16](f).kernel(),

@@ -11,7 +11,15 @@ import (
 // variadicKernel folds its inputs, which broadcast to the output, by f from
 // the left, and calls finish (unless nil) on the result with their number.
 func variadicKernel[T tensor.Element](f pair[T, T, T], finish func(dst []T, n int)) Kernel {
-	d := tensor.DTypeOf[T]()
+	var last func(dst vector, n int)
+	if finish != nil {
+		last = func(dst vector, n int) { finish(unsafe.Slice((*T)(dst.p), dst.n), n) }
+	}
+	return f.erase(nil).fold(last)
+}
+
+// fold is the kernel of variadicKernel, for numbers.
+func (l pairLoops) fold(finish func(dst vector, n int)) Kernel {
 	return func(c *Call) error {
 		shapes := make([][]int, len(c.In))
 		for i := range c.In {
@@ -19,8 +27,8 @@ func variadicKernel[T tensor.Element](f pair[T, T, T], finish func(dst []T, n in
 			if t == nil {
 				return fmt.Errorf("input %d is absent", i)
 			}
-			if t.DType() != d {
-				return fmt.Errorf("input %d is %v, want %v as input 0", i, t.DType(), d)
+			if t.DType() != l.da {
+				return fmt.Errorf("input %d is %v, want %v as input 0", i, t.DType(), l.da)
 			}
 			shapes[i] = t.Shape()
 		}
@@ -32,25 +40,28 @@ func variadicKernel[T tensor.Element](f pair[T, T, T], finish func(dst []T, n in
 		if err != nil {
 			return err
 		}
-		out := tensor.Data[T](c.Output(0, d, shape...))
-		if len(out) == 0 {
+		out := c.Output(0, l.dr, shape...)
+		if out.Len() == 0 {
 			return nil
 		}
-		dst := out
+		bytes := out.Bytes()
+		dst := vectorOf(out)
 		for i := 2; i < len(c.In); i++ {
 			// The output may lie on input 0, which may be given more than once.
-			if x := tensor.Data[T](c.T(i)); unsafe.SliceData(x) == unsafe.SliceData(out) {
-				dst = make([]T, len(out))
+			if vectorOf(c.T(i)).p == vectorOf(out).p {
+				bytes = tensor.AlignedBytes(len(bytes))
+				dst.p = unsafe.Pointer(unsafe.SliceData(bytes))
+				break
 			}
 		}
-		f.run(c, newBcast(shape, shapes[0], shapes[1]), dst, tensor.Data[T](c.T(0)), tensor.Data[T](c.T(1)))
+		l.run(c, newBcast(shape, shapes[0], shapes[1]), dst, vectorOf(c.T(0)), vectorOf(c.T(1)))
 		for i := 2; i < len(c.In); i++ {
-			f.run(c, newBcast(shape, shape, shapes[i]), dst, dst, tensor.Data[T](c.T(i)))
+			l.run(c, newBcast(shape, shape, shapes[i]), dst, dst, vectorOf(c.T(i)))
 		}
 		if finish != nil {
 			finish(dst, len(c.In))
 		}
-		copy(out, dst)
+		copy(out.Bytes(), bytes)
 		return nil
 	}
 }

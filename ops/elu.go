@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Elu: Y = X where X >= 0, else alpha * (e^X - 1), element-wise.
@@ -17,8 +18,11 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, buildElu),
-		Grad:     gradActivation("Elu", alphaOnly("alpha", 1)),
 	})
+}
+
+func gradElu(c *GradContext) []*onnx.Value {
+	return gradActivation("Elu", alphaOnly("alpha", 1))(c)
 }
 
 func buildElu(b *BuildContext) (Kernel, error) {

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -26,6 +27,9 @@ func init() {
 				byType{tensor.Uint8: unaryKernel(toFloat[uint8](math.Erf)), tensor.Uint16: unaryKernel(toFloat[uint16](math.Erf)), tensor.Uint32: unaryKernel(toFloat[uint32](math.Erf)), tensor.Uint64: unaryKernel(toFloat[uint64](math.Erf))},
 			)
 		})),
-		Grad: gradActivation("Erf", nil),
 	})
+}
+
+func gradErf(c *GradContext) []*onnx.Value {
+	return gradActivation("Erf", nil)(c)
 }

@@ -16,9 +16,10 @@ func init() {
 	register(&Op{
 		Name:     "Expand",
 		Versions: []Version{{Since: 8, In: N(2), Out: N(1), Infer: inferExpand, Build: buildExpand}},
-		Grad:     func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.SumTo(c.DOut[0], c.X(0))} },
 	})
 }
+
+func gradExpand(c *GradContext) []*onnx.Value { return []*onnx.Value{c.SumTo(c.DOut[0], c.X(0))} }
 
 func inferExpand(c *InferContext) error {
 	x := c.In(0)

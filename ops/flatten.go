@@ -15,9 +15,10 @@ func init() {
 	register(&Op{
 		Name:     "Flatten",
 		Versions: []Version{{Since: 1, In: N(1), Out: N(1), Infer: inferFlatten, Build: buildFlatten}},
-		Grad:     func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Like(c.DOut[0], c.X(0))} },
 	})
 }
+
+func gradFlatten(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Like(c.DOut[0], c.X(0))} }
 
 // flattenAxis maps axis to [0, rank].
 func flattenAxis(axis, rank int) (int, error) {

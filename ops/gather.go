@@ -18,7 +18,6 @@ func init() {
 		Name: "Gather",
 		// 11 allowed negative axes and indices, which are errors before.
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1), Infer: inferGather, Build: buildGather}},
-		Grad:     gradGather,
 	})
 }
 

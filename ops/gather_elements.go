@@ -15,10 +15,11 @@ func init() {
 	register(&Op{
 		Name:     "GatherElements",
 		Versions: []Version{{Since: 11, In: N(2), Out: N(1), Infer: inferGatherElements, Build: buildGatherElements}},
-		Grad: func(c *GradContext) []*onnx.Value {
-			return []*onnx.Value{c.scatteredAdd(c.X(0), c.X(1), c.DOut[0], c.Attr.Int("axis", 0))}
-		},
 	})
+}
+
+func gradGatherElements(c *GradContext) []*onnx.Value {
+	return []*onnx.Value{c.scatteredAdd(c.X(0), c.X(1), c.DOut[0], c.Attr.Int("axis", 0))}
 }
 
 func inferGatherElements(c *InferContext) error {

@@ -17,7 +17,6 @@ func init() {
 	register(&Op{
 		Name:     "GatherND",
 		Versions: []Version{{Since: 11, In: N(2), Out: N(1), Infer: inferGatherND, Build: buildGatherND}},
-		Grad:     gradGatherND,
 	})
 }
 

@@ -18,7 +18,6 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(20, buildGelu),
-		Grad:     gradGelu,
 	})
 }
 

@@ -35,7 +35,6 @@ func init() {
 			// 13 added bfloat16.
 			{Since: 11, In: Arity{2, 3}, Out: N(1), Infer: inferGemm, Build: buildGemmPlain},
 		},
-		Grad: gradGemm,
 	})
 }
 
@@ -76,13 +75,22 @@ func buildGemm(b *BuildContext, p gemmParams) (Kernel, error) {
 	if w != nil && len(w.shape) != 2 {
 		return nil, fmt.Errorf("B has shape %v, want rank 2", w.shape)
 	}
-	return b.dispatch(0, numericKernels(gemmKernel[float32](p, w), gemmKernel[float64](p, w), gemmKernel[int32](p, w),
-		gemmKernel[int64](p, w), gemmKernel[uint32](p, w), gemmKernel[uint64](p, w)))
+	return b.dispatch(0, numericKernels(gemmKernel[float32](tensor.Float32, p, w), gemmKernel[float64](tensor.Float64, p, w),
+		gemmKernel[uint32](tensor.Int32, p, w), gemmKernel[uint64](tensor.Int64, p, w),
+		gemmKernel[uint32](tensor.Uint32, p, w), gemmKernel[uint64](tensor.Uint64, p, w)))
 }
 
-func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
+// gemmKernel is the kernel for element type d, computed as T: d or, for signed
+// integers, the unsigned ones of the same size.
+func gemmKernel[T gemm.Number](d tensor.DType, p gemmParams, w *constMatrix) Kernel {
 	m := matParams{transA: p.transA, transB: p.transB}
-	act, end := activationFor[T](p.act), activationEpilogue[T](p.act)
+	end := activationEpilogue[T](p.act)
+	switch d {
+	case tensor.Int32:
+		end.Act = onWords[T](activationFor[int32](p.act))
+	case tensor.Int64:
+		end.Act = onWords[T](activationFor[int64](p.act))
+	}
 	return func(c *Call) error {
 		a := c.T(0)
 		var bShape []int
@@ -101,7 +109,7 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 			if b.DType() != a.DType() {
 				return fmt.Errorf("A is %v and B is %v, want the same", a.DType(), b.DType())
 			}
-			g.B, bShape = tensor.Data[T](b), b.Shape()
+			g.B, bShape = wordsOf[T](b), b.Shape()
 		}
 		if a.Rank() != 2 || len(bShape) != 2 {
 			return fmt.Errorf("A has shape %v and B has shape %v, want rank 2", a.Shape(), bShape)
@@ -112,7 +120,7 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 			return fmt.Errorf("A has shape %v and B has shape %v: %d columns against %d rows", a.Shape(), bShape, l.cols, r.rows)
 		}
 		g.M, g.N, g.K, g.LDC = l.rows, r.cols, l.cols, r.cols
-		g.A, g.ARS, g.ACS, g.BRS, g.BCS = tensor.Data[T](a), l.rs, l.cs, r.rs, r.cs
+		g.A, g.ARS, g.ACS, g.BRS, g.BCS = wordsOf[T](a), l.rs, l.cs, r.rs, r.cs
 		var cd []T
 		var cs []int // strides of C as [m n]
 		if t := c.T(2); t != nil {
@@ -124,16 +132,23 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 			if s, err := tensor.Broadcast(t.Shape(), out); err != nil || !slices.Equal(s, out) || p.sameShape && t.Rank() > 0 && !slices.Equal(t.Shape(), out) {
 				return fmt.Errorf("C has shape %v, want one that broadcasts to %v", t.Shape(), out)
 			}
-			cd, cs = tensor.Data[T](t), tensor.BroadcastStrides(t.Shape(), out)
+			cd, cs = wordsOf[T](t), tensor.BroadcastStrides(t.Shape(), out)
 		}
-		y := c.Output(0, dtypeOf[T](), g.M, g.N)
-		g.C = tensor.Data[T](y)
+		y := c.Output(0, d, g.M, g.N)
+		g.C = wordsOf[T](y)
 		if y.Len() == 0 {
 			return nil
 		}
 		if p.alpha != 1 || p.beta != 1 && cd != nil {
 			runMat(c.P, g, halves)
-			addScaled(c, g.C, cd, cs, g.M, g.N, p.alpha, p.beta, act)
+			switch d {
+			case tensor.Int32:
+				addScaled(c, wordsAs[int32](g.C), wordsAs[int32](cd), cs, g.M, g.N, p)
+			case tensor.Int64:
+				addScaled(c, wordsAs[int64](g.C), wordsAs[int64](cd), cs, g.M, g.N, p)
+			default:
+				addScaled(c, g.C, cd, cs, g.M, g.N, p)
+			}
 			return nil
 		}
 		switch {
@@ -161,9 +176,9 @@ func gemmKernel[T gemm.Number](p gemmParams, w *constMatrix) Kernel {
 	}
 }
 
-// addScaled sets y = act(alpha·y + beta·c).
-func addScaled[T gemm.Number](c *Call, y, cd []T, cs []int, m, n int, alpha, beta float32, act func([]T)) {
-	floats := dtypeOf[T]().IsFloat()
+// addScaled sets y = act(alpha·y + beta·c); cd may be nil.
+func addScaled[T gemm.Number](c *Call, y, cd []T, cs []int, m, n int, p gemmParams) {
+	floats, alpha, beta, act := dtypeOf[T]().IsFloat(), p.alpha, p.beta, activationFor[T](p.act)
 	c.P.For(m, max(1, (1<<15)/n), func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			row := y[i*n : (i+1)*n]

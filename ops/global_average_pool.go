@@ -16,7 +16,6 @@ func init() {
 	register(&Op{
 		Name:     "GlobalAveragePool",
 		Numerics: Rounding,
-		Grad:     gradGlobalAveragePool,
 		Versions: []Version{
 			// 22 added bfloat16.
 			{Since: 1, In: N(1), Out: N(1), Infer: inferGlobalPool, Build: func(b *BuildContext) (Kernel, error) {

@@ -22,7 +22,6 @@ func init() {
 	register(&Op{
 		Name:     "GlobalLpPool",
 		Numerics: Rounding,
-		Grad:     gradGlobalLpPool,
 		Versions: []Version{
 			{Since: 1, In: N(1), Out: N(1), Infer: inferGlobalPool, Build: func(b *BuildContext) (Kernel, error) {
 				return build(b, float64(b.Float("p", 2)))

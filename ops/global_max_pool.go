@@ -16,7 +16,6 @@ import (
 func init() {
 	register(&Op{
 		Name: "GlobalMaxPool",
-		Grad: gradGlobalMaxPool,
 		Versions: []Version{
 			// 22 added bfloat16.
 			{Since: 1, In: N(1), Out: N(1), Infer: inferGlobalPool, Build: func(b *BuildContext) (Kernel, error) {

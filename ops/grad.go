@@ -25,7 +25,8 @@ type GradContext struct {
 
 // Gradient builds the gradients of n's inputs and returns them, one for each
 // input; nil where need is false or L does not depend on the input. The nodes
-// are in b.Nodes. n and its inputs must have their types.
+// are in b.Nodes. n and its inputs must have their types. Only custom operators have
+// gradients unless RegisterTraining was called.
 func Gradient(b *Builder, n *onnx.Node, dOut []*onnx.Value, need []bool) ([]*onnx.Value, error) {
 	set := b.Set
 	if set == nil {

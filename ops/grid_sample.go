@@ -25,7 +25,6 @@ func init() {
 			// 20 names the modes anew and allows any number of dimensions; 22 adds bfloat16.
 			{Since: 16, In: N(2), Out: N(1), Infer: inferGridSample, Build: buildGridSample},
 		},
-		Grad: gradGridSample,
 	})
 }
 

@@ -1,6 +1,10 @@
 package ops
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // GroupNormalization: Y = scale * (X - mean) / sqrt(var + epsilon) + bias, the
 // statistics per instance and group of channels, made in float64.
@@ -11,10 +15,14 @@ import "fmt"
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__GroupNormalization.html (18, 21)
 func init() {
-	register(&Op{Name: "GroupNormalization", Numerics: Rounding, Grad: gradGroupNorm(true), Versions: []Version{
+	register(&Op{Name: "GroupNormalization", Numerics: Rounding, Versions: []Version{
 		{Since: 18, In: N(3), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildGroupNormalization(true)},
 		{Since: 21, In: N(3), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildGroupNormalization(false)},
 	}})
+}
+
+func gradGroupNormalization(c *GradContext) []*onnx.Value {
+	return gradGroupNorm(true)(c)
 }
 
 func buildGroupNormalization(perGroup bool) func(*BuildContext) (Kernel, error) {

@@ -1,6 +1,9 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/internal/kernels/gemm"
+import (
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // GRU, with gates in the order z, r, h and by default f = Sigmoid, g = Tanh:
 //
@@ -21,7 +24,11 @@ import "github.com/gneiss-run/gneiss/internal/kernels/gemm"
 func init() {
 	v := Version{Since: 1, In: Arity{3, 6}, Out: Arity{0, 2}, Infer: inferRecurrent, Build: buildGRU}
 	// 3 added linear_before_reset, 7 dropped output_sequence, 14 added layout, 22 bfloat16.
-	register(&Op{Name: "GRU", Numerics: Rounding, Versions: []Version{v}, Grad: gradRecurrent("GRUGrad", "GRUTrain")})
+	register(&Op{Name: "GRU", Numerics: Rounding, Versions: []Version{v}})
+}
+
+func gradGRU(c *GradContext) []*onnx.Value {
+	return gradRecurrent("GRUGrad", "GRUTrain")(c)
 }
 
 func buildGRU(b *BuildContext) (Kernel, error) { return buildGRUAs(b, false) }

@@ -1,6 +1,9 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // HardSigmoid: Y = max(0, min(1, alpha * X + beta)), element-wise.
 //
@@ -15,8 +18,11 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, buildHardSigmoid),
-		Grad:     gradActivation("HardSigmoid", func(c *GradContext) (float32, float32) { return c.Attr.Float("alpha", 0.2), c.Attr.Float("beta", 0.5) }),
 	})
+}
+
+func gradHardSigmoid(c *GradContext) []*onnx.Value {
+	return gradActivation("HardSigmoid", func(c *GradContext) (float32, float32) { return c.Attr.Float("alpha", 0.2), c.Attr.Float("beta", 0.5) })(c)
 }
 
 func buildHardSigmoid(b *BuildContext) (Kernel, error) {

@@ -1,6 +1,9 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // HardSwish: Y = X * max(0, min(1, X/6 + 1/2)), element-wise.
 //
@@ -15,6 +18,9 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(14, vecTable(func(t *vec.Table) byType { return floatKernels(t.HardSwish, hardSwishLoop[float64]) })),
-		Grad:     gradActivation("HardSwish", nil),
 	})
+}
+
+func gradHardSwish(c *GradContext) []*onnx.Value {
+	return gradActivation("HardSwish", nil)(c)
 }

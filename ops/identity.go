@@ -14,9 +14,10 @@ func init() {
 			// 13 and later only widen the types.
 			{Since: 1, In: N(1), Out: N(1), Infer: inferIdentity, Build: buildIdentity},
 		},
-		Grad: func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.DOut[0]} },
 	})
 }
+
+func gradIdentity(c *GradContext) []*onnx.Value { return []*onnx.Value{c.DOut[0]} }
 
 func inferIdentity(c *InferContext) error {
 	c.Out[0] = c.In(0)

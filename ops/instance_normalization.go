@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // InstanceNormalization: output = scale * (input - mean) / sqrt(var + epsilon) + B,
 // the statistics per instance and channel, made in float64.
 //
@@ -7,10 +9,14 @@ package ops
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__InstanceNormalization.html
 func init() {
-	register(&Op{Name: "InstanceNormalization", Numerics: Rounding, Grad: gradGroupNorm(false), Versions: []Version{
+	register(&Op{Name: "InstanceNormalization", Numerics: Rounding, Versions: []Version{
 		// 6 dropped consumed_inputs, 22 added bfloat16.
 		{Since: 1, In: N(3), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildInstanceNormalization},
 	}})
+}
+
+func gradInstanceNormalization(c *GradContext) []*onnx.Value {
+	return gradGroupNorm(false)(c)
 }
 
 func buildInstanceNormalization(b *BuildContext) (Kernel, error) {

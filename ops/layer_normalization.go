@@ -17,7 +17,7 @@ import (
 // Spec: https://onnx.ai/onnx/operators/onnx__LayerNormalization.html (17). ONNX
 // Runtime writes the same operator into models of older opsets.
 func init() {
-	register(&Op{Name: "LayerNormalization", Numerics: Rounding, Grad: gradLayerNormalization, Versions: []Version{
+	register(&Op{Name: "LayerNormalization", Numerics: Rounding, Versions: []Version{
 		{Since: 1, In: Arity{2, 3}, Out: Arity{1, 3}, InPlace: []int{0}, Infer: inferLayerNormalization, Build: buildLayerNormalization},
 	}})
 }

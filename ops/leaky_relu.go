@@ -1,6 +1,9 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // LeakyRelu: Y = X where X >= 0, else alpha * X, element-wise.
 //
@@ -15,8 +18,11 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, buildLeakyRelu),
-		Grad:     gradActivation("LeakyRelu", alphaOnly("alpha", 0.01)),
 	})
+}
+
+func gradLeakyRelu(c *GradContext) []*onnx.Value {
+	return gradActivation("LeakyRelu", alphaOnly("alpha", 0.01))(c)
 }
 
 func buildLeakyRelu(b *BuildContext) (Kernel, error) {

@@ -20,6 +20,7 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Log, mapLoop(math.Log)) })),
-		Grad:     func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Over(c.DOut[0], c.X(0))} },
 	})
 }
+
+func gradLog(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Over(c.DOut[0], c.X(0))} }

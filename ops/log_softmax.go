@@ -17,7 +17,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LogSoftmax.html
 func init() {
-	register(&Op{Name: "LogSoftmax", Numerics: Rounding, Versions: softmaxVersions(logSoftmaxLines, logSoftmaxRow[float64], nil), Grad: gradLogSoftmax})
+	register(&Op{Name: "LogSoftmax", Numerics: Rounding, Versions: softmaxVersions(logSoftmaxLines, logSoftmaxRow[float64], nil)})
 }
 
 // logSoftmaxLines is logSoftmaxRow for all lines, by vectors.

@@ -15,7 +15,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LpNormalization.html
 func init() {
-	register(&Op{Name: "LpNormalization", Numerics: Rounding, Grad: gradLpNormalization, Versions: []Version{
+	register(&Op{Name: "LpNormalization", Numerics: Rounding, Versions: []Version{
 		// 22 added bfloat16.
 		{Since: 1, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildLpNormalization},
 	}})

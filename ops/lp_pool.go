@@ -23,7 +23,6 @@ func init() {
 	register(&Op{
 		Name:     "LpPool",
 		Numerics: Rounding,
-		Grad:     gradLpPool,
 		Versions: []Version{
 			version(1, func(a *attrs) lpPoolParams { return lpPoolParams{readWindow(a), float64(a.Float("p", 2))} }),
 			// 11 says what the defaults are.

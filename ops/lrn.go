@@ -16,7 +16,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LRN.html
 func init() {
-	register(&Op{Name: "LRN", Numerics: Rounding, Grad: gradLRN, Versions: []Version{
+	register(&Op{Name: "LRN", Numerics: Rounding, Versions: []Version{
 		// 13 added bfloat16.
 		{Since: 1, In: N(1), Out: N(1), Infer: inferSame, Build: buildLRN},
 	}})

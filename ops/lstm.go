@@ -3,6 +3,8 @@ package ops
 import (
 	"fmt"
 	"slices"
+
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // LSTM, with gates in the order i, o, f, c and by default f = Sigmoid, g = h = Tanh:
@@ -26,7 +28,11 @@ import (
 func init() {
 	v := Version{Since: 1, In: Arity{3, 8}, Out: Arity{0, 3}, Infer: inferRecurrent, Build: buildLSTM}
 	// 7 dropped output_sequence, 14 added layout, 22 bfloat16.
-	register(&Op{Name: "LSTM", Numerics: Rounding, Versions: []Version{v}, Grad: gradRecurrent("LSTMGrad", "LSTMTrain")})
+	register(&Op{Name: "LSTM", Numerics: Rounding, Versions: []Version{v}})
+}
+
+func gradLSTM(c *GradContext) []*onnx.Value {
+	return gradRecurrent("LSTMGrad", "LSTMTrain")(c)
 }
 
 func buildLSTM(b *BuildContext) (Kernel, error) { return buildLSTMAs(b, false) }

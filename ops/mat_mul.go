@@ -24,7 +24,6 @@ func init() {
 			// 9 added the integers, 13 bfloat16.
 			{Since: 1, In: N(2), Out: N(1), Infer: inferMatMul, Build: buildMatMul},
 		},
-		Grad: gradMatMul,
 	})
 }
 

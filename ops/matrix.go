@@ -84,8 +84,9 @@ func buildMat(b *BuildContext, m matParams) (Kernel, error) {
 			return nil, err
 		}
 	}
-	return b.dispatch(0, numericKernels(matKernel[float32](m, w), matKernel[float64](m, w), matKernel[int32](m, w),
-		matKernel[int64](m, w), matKernel[uint32](m, w), matKernel[uint64](m, w)))
+	return b.dispatch(0, numericKernels(matKernel[float32](tensor.Float32, m, w), matKernel[float64](tensor.Float64, m, w),
+		matKernel[uint32](tensor.Int32, m, w), matKernel[uint64](tensor.Int64, m, w),
+		matKernel[uint32](tensor.Uint32, m, w), matKernel[uint64](tensor.Uint64, m, w)))
 }
 
 // matSide is one operand as a stack of matrices.
@@ -180,10 +181,19 @@ func (s matSide) offsets(c *Call, batch []int, n int) []int {
 	return out
 }
 
-func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
+// matKernel is the kernel for element type d, computed as T: d or, for signed
+// integers, the unsigned ones of the same size.
+func matKernel[T gemm.Number](d tensor.DType, m matParams, w *constMatrix) Kernel {
 	end := activationEpilogue[T](m.act)
-	if t := dtypeOf[T](); m.alpha != 1 && !t.IsFloat() {
-		end.Act = scaleBy[T](m.alpha)
+	if m.alpha != 1 {
+		switch d {
+		case tensor.Int32:
+			end.Act = onWords[T](scaleBy[int32](m.alpha))
+		case tensor.Int64:
+			end.Act = onWords[T](scaleBy[int64](m.alpha))
+		case tensor.Uint32, tensor.Uint64:
+			end.Act = scaleBy[T](m.alpha)
+		}
 	}
 	return func(c *Call) error {
 		a := c.T(0)
@@ -203,7 +213,7 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 			if b.DType() != a.DType() {
 				return fmt.Errorf("A is %v and B is %v, want the same", a.DType(), b.DType())
 			}
-			bShape, bData = b.Shape(), tensor.Data[T](b)
+			bShape, bData = b.Shape(), wordsOf[T](b)
 		}
 		l, err := m.side(c, "A", a.Shape(), true)
 		if err != nil {
@@ -241,13 +251,13 @@ func matKernel[T gemm.Number](m matParams, w *constMatrix) Kernel {
 				return err
 			}
 		}
-		y := c.Output(0, dtypeOf[T](), shape...)
+		y := c.Output(0, d, shape...)
 		if y.Len() == 0 {
 			return nil
 		}
-		g.A, g.B, g.C = tensor.Data[T](a), bData, tensor.Data[T](y)
+		g.A, g.B, g.C = wordsOf[T](a), bData, wordsOf[T](y)
 		switch {
-		case m.alpha == 1 || !dtypeOf[T]().IsFloat():
+		case m.alpha == 1 || !d.IsFloat():
 		case m.alpha == 0:
 			g.K, g.Packed = 0, nil
 		default:
@@ -301,13 +311,13 @@ func matEpilogue[T gemm.Number](c *Call, e *gemm.Epilogue[T], d tensor.DType, n 
 		if t.DType() != d || t.Rank() != 1 || t.Len() != n {
 			return fmt.Errorf("bias is %v%v, want %v[%d]", t.DType(), t.Shape(), d, n)
 		}
-		e.Col = tensor.Data[T](t)
+		e.Col = wordsOf[T](t)
 	}
 	if t := c.T(3); t != nil {
 		if t.DType() != d || !slices.Equal(t.Shape(), shape) {
 			return fmt.Errorf("Z is %v%v, want %v%v", t.DType(), t.Shape(), d, shape)
 		}
-		e.Add, e.LDAdd = tensor.Data[T](t), n
+		e.Add, e.LDAdd = wordsOf[T](t), n
 	}
 	return nil
 }

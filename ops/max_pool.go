@@ -26,7 +26,6 @@ func init() {
 	}
 	register(&Op{
 		Name: "MaxPool",
-		Grad: gradMaxPool,
 		Versions: []Version{
 			version(1, 1, func(a *attrs) maxPoolParams { return maxPoolParams{windowParams: readWindow(a)} }),
 			version(8, 2, func(a *attrs) maxPoolParams {

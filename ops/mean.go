@@ -25,7 +25,6 @@ func init() {
 				tensor.Float64: variadicKernel(addPair[float64](), divideBy[float64]),
 			})
 		})),
-		Grad: gradMean,
 	})
 }
 

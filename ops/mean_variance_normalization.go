@@ -16,7 +16,7 @@ import (
 // Spec: https://onnx.ai/onnx/operators/onnx__MeanVarianceNormalization.html; the
 // epsilon is that of its function body.
 func init() {
-	register(&Op{Name: "MeanVarianceNormalization", Numerics: Rounding, Grad: gradMeanVarianceNormalization, Versions: []Version{
+	register(&Op{Name: "MeanVarianceNormalization", Numerics: Rounding, Versions: []Version{
 		// 13 added bfloat16.
 		{Since: 9, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildMeanVarianceNormalization},
 	}})

@@ -19,7 +19,6 @@ func init() {
 		Numerics:    Exact,
 		// 8 brought broadcasting; other versions only widen the types.
 		Versions: variadicVersions(vecTable(minTable)),
-		Grad:     gradExtreme,
 	})
 }
 

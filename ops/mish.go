@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Mish: Y = X * tanh(log(1 + e^X)), element-wise.
@@ -17,6 +18,9 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(18, vecTable(func(t *vec.Table) byType { return floatKernels(t.Mish, mapLoop(mish64)) })),
-		Grad:     gradActivation("Mish", nil),
 	})
+}
+
+func gradMish(c *GradContext) []*onnx.Value {
+	return gradActivation("Mish", nil)(c)
 }

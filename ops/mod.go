@@ -26,7 +26,6 @@ func init() {
 			// 13 widens the types, 28 says what holds for special values.
 			{Since: 10, In: N(2), Out: N(1), InPlace: []int{0, 1}, Infer: inferArith, Build: buildMod},
 		},
-		Grad: gradMod,
 	})
 }
 

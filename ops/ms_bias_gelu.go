@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // BiasGelu (com.microsoft): C = gelu(A + B), gelu(x) = x/2 * (1 + erf(x/sqrt(2))).
 //
 //	A: T[..., n]    B: T[n]    C: T[..., n]
@@ -13,8 +15,11 @@ func init() {
 		Versions: []Version{
 			{Since: 1, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildBiasGelu},
 		},
-		Grad: gradBiasGelu("Gelu"),
 	})
+}
+
+func gradMSBiasGelu(c *GradContext) []*onnx.Value {
+	return gradBiasGelu("Gelu")(c)
 }
 
 func buildBiasGelu(b *BuildContext) (Kernel, error) { return b.need(0, biasKernels("B", geluLoops)) }

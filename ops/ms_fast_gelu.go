@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // FastGelu (com.microsoft): Y = gelu(X + bias), where
 // gelu(x) = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715*x^3))).
 //
@@ -14,8 +16,11 @@ func init() {
 		Versions: []Version{
 			{Since: 1, In: Arity{1, 2}, Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildFastGelu},
 		},
-		Grad: gradBiasGelu("GeluTanh"),
 	})
+}
+
+func gradMSFastGelu(c *GradContext) []*onnx.Value {
+	return gradBiasGelu("GeluTanh")(c)
 }
 
 func buildFastGelu(b *BuildContext) (Kernel, error) {

@@ -10,6 +10,5 @@ func init() {
 		Domain:   "com.microsoft",
 		Name:     "GatherND",
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1), Infer: inferGatherND, Build: buildGatherND}},
-		Grad:     gradGatherND,
 	})
 }

@@ -1,6 +1,9 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // Gelu (com.microsoft): Y = X/2 * (1 + erf(X/sqrt(2))), element-wise.
 //
@@ -15,6 +18,9 @@ func init() {
 		Versions: []Version{
 			{Since: 1, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: vecTable(func(t *vec.Table) byType { return floatKernels(t.Gelu, mapLoop(gelu64)) })},
 		},
-		Grad: gradActivation("Gelu", nil),
 	})
+}
+
+func gradMSGelu(c *GradContext) []*onnx.Value {
+	return gradActivation("Gelu", nil)(c)
 }

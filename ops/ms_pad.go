@@ -10,6 +10,5 @@ func init() {
 		Domain:   "com.microsoft",
 		Name:     "Pad",
 		Versions: []Version{{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: inferPad, Build: buildPad}},
-		Grad:     gradPad,
 	})
 }

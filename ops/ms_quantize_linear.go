@@ -13,6 +13,5 @@ func init() {
 		Versions: []Version{
 			{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: inferQuantizeLinear, Build: buildQuantizeLinear},
 		},
-		Grad: gradQuantizeLinear,
 	})
 }

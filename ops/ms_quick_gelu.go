@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // QuickGelu (com.microsoft): Y = X * sigmoid(alpha * X), element-wise; alpha is 1.702.
 //
 //	X: T[...]    Y: T[...], the same shape; may share X's storage
@@ -13,8 +15,11 @@ func init() {
 		Versions: []Version{
 			{Since: 1, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildQuickGelu},
 		},
-		Grad: gradActivation("Swish", alphaOnly("alpha", 1.702)),
 	})
+}
+
+func gradMSQuickGelu(c *GradContext) []*onnx.Value {
+	return gradActivation("Swish", alphaOnly("alpha", 1.702))(c)
 }
 
 func buildQuickGelu(b *BuildContext) (Kernel, error) {

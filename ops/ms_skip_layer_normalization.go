@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -19,11 +20,15 @@ import (
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
-	register(&Op{Domain: "com.microsoft", Name: "SkipLayerNormalization", Numerics: Rounding, Grad: gradSkipLayerNorm(true), Versions: []Version{
+	register(&Op{Domain: "com.microsoft", Name: "SkipLayerNormalization", Numerics: Rounding, Versions: []Version{
 		{Since: 1, In: Arity{3, 5}, Out: Arity{1, 4}, Infer: inferSkipLayerNorm, Build: func(b *BuildContext) (Kernel, error) {
 			return buildSkipLayerNorm(b, true)
 		}},
 	}})
+}
+
+func gradMSSkipLayerNormalization(c *GradContext) []*onnx.Value {
+	return gradSkipLayerNorm(true)(c)
 }
 
 func inferSkipLayerNorm(c *InferContext) error {

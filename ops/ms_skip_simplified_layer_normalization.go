@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // SkipSimplifiedLayerNormalization (com.microsoft): with s = input + skip + bias,
 // output = s / sqrt(mean(s²) + epsilon) * gamma over the last dimension.
 //
@@ -9,9 +11,13 @@ package ops
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
-	register(&Op{Domain: "com.microsoft", Name: "SkipSimplifiedLayerNormalization", Numerics: Rounding, Grad: gradSkipLayerNorm(false), Versions: []Version{
+	register(&Op{Domain: "com.microsoft", Name: "SkipSimplifiedLayerNormalization", Numerics: Rounding, Versions: []Version{
 		{Since: 1, In: Arity{3, 4}, Out: Arity{1, 4}, Infer: inferSkipLayerNorm, Build: func(b *BuildContext) (Kernel, error) {
 			return buildSkipLayerNorm(b, false)
 		}},
 	}})
+}
+
+func gradMSSkipSimplifiedLayerNormalization(c *GradContext) []*onnx.Value {
+	return gradSkipLayerNorm(false)(c)
 }

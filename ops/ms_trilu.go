@@ -11,6 +11,5 @@ func init() {
 		Domain:   "com.microsoft",
 		Name:     "Trilu",
 		Versions: []Version{{Since: 1, In: Arity{1, 2}, Out: N(1), Infer: inferTrilu, Build: buildTrilu}},
-		Grad:     gradTrilu,
 	})
 }

@@ -22,14 +22,15 @@ func init() {
 		Numerics:    Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
 		Versions: binaryVersions(1, tensor.Undefined, vecTable(mulTable)),
-		Grad: gradBinary(
-			func(c *GradContext, d, _, b *onnx.Value) *onnx.Value { return c.Times(d, b) },
-			func(c *GradContext, d, a, _ *onnx.Value) *onnx.Value { return c.Times(d, a) }),
 	})
 }
 
+func gradMul(c *GradContext) []*onnx.Value {
+	return gradBinary(
+		func(c *GradContext, d, _, b *onnx.Value) *onnx.Value { return c.Times(d, b) },
+		func(c *GradContext, d, a, _ *onnx.Value) *onnx.Value { return c.Times(d, a) })(c)
+}
+
 func mulTable(t *vec.Table) byType {
-	return merge(floatPairs(mulFloat32(t), mulPair[float64]()), integerPairs(
-		mulPair[int8]().kernel(), mulPair[int16]().kernel(), mulPair[int32]().kernel(), mulPair[int64]().kernel(),
-		mulPair[uint8]().kernel(), mulPair[uint16]().kernel(), mulPair[uint32]().kernel(), mulPair[uint64]().kernel()))
+	return merge(floatPairs(mulFloat32(t), mulPair[float64]()), wrappingKernels(mulPair[uint8]().erase(nil), mulPair[uint16]().erase(nil), mulPair[uint32]().erase(nil), mulPair[uint64]().erase(nil)))
 }

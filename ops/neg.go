@@ -24,6 +24,7 @@ func init() {
 				byType{tensor.Int8: unaryKernel(negLoop[int8]), tensor.Int16: unaryKernel(negLoop[int16]), tensor.Int32: unaryKernel(negLoop[int32]), tensor.Int64: unaryKernel(negLoop[int64])},
 			)
 		})),
-		Grad: func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Negated(c.DOut[0])} },
 	})
 }
+
+func gradNeg(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Negated(c.DOut[0])} }

@@ -14,9 +14,11 @@ func init() {
 	register(&Op{Name: "NegativeLogLikelihoodLoss", Numerics: Rounding, Versions: []Version{
 		// 13 and 22 changed wording and types.
 		{Since: 12, In: Arity{2, 3}, Out: N(1), Infer: inferLoss, Build: buildNegativeLogLikelihoodLoss},
-	}, Grad: func(c *GradContext) []*onnx.Value {
-		return []*onnx.Value{c.crossEntropyGrad(c.X(0), c.DOut[0], 0)}
 	}})
+}
+
+func gradNegativeLogLikelihoodLoss(c *GradContext) []*onnx.Value {
+	return []*onnx.Value{c.crossEntropyGrad(c.X(0), c.DOut[0], 0)}
 }
 
 func buildNegativeLogLikelihoodLoss(b *BuildContext) (Kernel, error) {

@@ -20,7 +20,6 @@ func init() {
 		Name: "OneHot",
 		// 11 allowed negative axes and indices.
 		Versions: []Version{{Since: 9, In: N(3), Out: N(1), Infer: inferOneHot, Build: buildOneHot}},
-		Grad:     gradOneHot,
 	})
 }
 

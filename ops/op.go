@@ -23,7 +23,8 @@ type Op struct {
 	Versions []Version
 	// Grad builds the gradients of the inputs from those of the outputs, for nodes
 	// of the newest version; nil for an input means none. Nil: the operator is not
-	// differentiable, or by its expansion only.
+	// differentiable, or by its expansion only, or is one of this package and
+	// RegisterTraining was not called.
 	Grad func(*GradContext) []*onnx.Value
 }
 

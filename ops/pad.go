@@ -28,7 +28,6 @@ func init() {
 			// 18 added axes, 19 wrap.
 			{Since: 18, In: Arity{2, 4}, Out: N(1), Infer: inferPad, Build: buildPad},
 		},
-		Grad: gradPad,
 	})
 }
 

@@ -27,7 +27,6 @@ func init() {
 		Numerics: Rounding,
 		// Before opset 7 broadcasting is by attributes; 12 allows two types; 13 and 15 only widen them.
 		Versions: binaryVersions(1, tensor.Undefined, buildPow),
-		Grad:     gradPow,
 	})
 }
 

@@ -26,7 +26,6 @@ func init() {
 			{Since: 7, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildPRelu},
 			// 9 and 16 only widen the types.
 		},
-		Grad: gradPRelu,
 	})
 }
 

@@ -32,7 +32,6 @@ func init() {
 			// 13 brought axis, 19 saturate, 21 block_size and output_dtype, 23 precision; others only widen the types.
 			{Since: 10, In: Arity{2, 3}, Out: N(1), Infer: inferQuantizeLinear, Build: buildQuantizeLinear},
 		},
-		Grad: gradQuantizeLinear,
 	})
 }
 

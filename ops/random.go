@@ -1,7 +1,6 @@
 package ops
 
 import (
-	crand "crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -53,16 +52,16 @@ func (m *mt19937) float64() float64 {
 	return (float64(a)*67108864 + float64(b)) / 9007199254740992
 }
 
-// entropy returns bytes that cannot be foretold. crypto/rand does not fail.
+// entropy returns a seed that nobody knows: math/rand's own generator is ChaCha8 seeded
+// by the system. crypto/rand would link the whole of the FIPS 140 module for it.
 func entropy() (b [32]byte) {
-	crand.Read(b[:])
+	for i := 0; i < len(b); i += 8 {
+		binary.LittleEndian.PutUint64(b[i:], rand.Uint64())
+	}
 	return b
 }
 
-func entropy32() uint32 {
-	b := entropy()
-	return binary.LittleEndian.Uint32(b[:])
-}
+func entropy32() uint32 { return rand.Uint32() }
 
 // source reads the attribute seed and returns what makes the generator of a
 // call: the same numbers in each call if there is a seed, else new ones.

@@ -21,7 +21,6 @@ func init() {
 		Name: "Range",
 		// 27 added the half types and stash_type.
 		Versions: []Version{{Since: 11, In: N(3), Out: N(1), Infer: inferRange, Build: buildRange}},
-		Grad:     gradNone,
 	})
 }
 

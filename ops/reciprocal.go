@@ -18,6 +18,9 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Reciprocal, reciprocalLoop[float64]) })),
-		Grad:     gradUnary(func(c *GradContext, _, y *onnx.Value) *onnx.Value { return c.Negated(c.Times(y, y)) }),
 	})
+}
+
+func gradReciprocal(c *GradContext) []*onnx.Value {
+	return gradUnary(func(c *GradContext, _, y *onnx.Value) *onnx.Value { return c.Negated(c.Times(y, y)) })(c)
 }

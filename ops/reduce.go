@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -135,6 +134,10 @@ func inferReduce(c *InferContext, input bool, join func(a, b onnx.Dim) onnx.Dim)
 
 // reduceKernel returns the kernel of a reduction of T.
 func reduceKernel[T tensor.Element, A any](p reduceParams, r reducer[T, A]) Kernel {
+	return p.kernel(tensor.DTypeOf[T](), &r)
+}
+
+func (p reduceParams) kernel(d tensor.DType, r reduceLoops) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
 		axes := p.axes
@@ -159,8 +162,7 @@ func reduceKernel[T tensor.Element, A any](p reduceParams, r reducer[T, A]) Kern
 				shape = append(shape, 1)
 			}
 		}
-		y := c.Output(0, tensor.DTypeOf[T](), shape...)
-		reduceInto(c.P, tensor.Data[T](y), tensor.Data[T](x), x.Shape(), w, &r)
+		reduceInto(c.P, c.Output(0, d, shape...), x, w, r)
 		return nil
 	}
 }
@@ -265,173 +267,6 @@ func (ws *reduceWalks) split(shape []int) {
 		reverse(w.strides)
 	}
 	ws.inner, ws.innerReduced = inner, innerReduced
-}
-
-// reduceInto sets y to the reduction of x over the dimensions of w.mask.
-func reduceInto[T tensor.Element, A any](p par.P, y, x []T, shape []int, w *reduceWalks, r *reducer[T, A]) {
-	if len(y) == 0 {
-		return
-	}
-	if len(x) == 0 {
-		v := r.done(r.zero, 0)
-		for i := range y {
-			y[i] = v
-		}
-		return
-	}
-	w.split(shape)
-	l := reduceLoop[T, A]{r: r, y: y, x: x, kept: w.kept, red: w.red, outs: w.kept.count(), runs: w.red.count(), n: w.inner}
-	if w.innerReduced {
-		l.rows(p)
-	} else {
-		l.columns(p)
-	}
-}
-
-// reduceLoop reduces runs rows of n elements to each of outs results (the
-// innermost dimension is reduced) or rows of n results (it stays).
-type reduceLoop[T tensor.Element, A any] struct {
-	r             *reducer[T, A]
-	y, x          []T
-	kept, red     reduceWalk
-	outs, runs, n int
-	part          []A // of chunks, where these are joined
-	chunks, per   int
-}
-
-// rows: the innermost dimension is reduced.
-func (l reduceLoop[T, A]) rows(p par.P) {
-	if l.outs >= 16 || l.n < 2*reduceGrain {
-		par.Run(p, l.outs, 1+reduceGrain/(l.runs*l.n), reduceRows[T, A](l))
-		return
-	}
-	// Few long sets: chunks of a run are reduced in parallel and joined in order.
-	mem, pool := borrow[[]A]()
-	defer pool.Put(mem)
-	l.chunks = (l.n + reduceGrain - 1) / reduceGrain
-	*mem = slices.Grow((*mem)[:0], l.chunks)
-	l.part = (*mem)[:l.chunks]
-	for o, k := 0, l.kept.at(0); o < l.outs; o++ {
-		a := l.r.zero
-		for i, w := 0, l.red.at(0); i < l.runs; i++ {
-			long := reduceLong[T, A](l)
-			long.x = l.x[k.off+w.off:][:l.n]
-			par.Run(p, l.chunks, 1, long)
-			for _, b := range l.part {
-				a = l.r.merge(a, b)
-			}
-			w.next()
-		}
-		l.y[o] = l.r.done(a, l.runs*l.n)
-		k.next()
-	}
-}
-
-type reduceRows[T tensor.Element, A any] reduceLoop[T, A]
-
-func (l *reduceRows[T, A]) Chunk(lo, hi int) {
-	k := l.kept.at(lo)
-	w := l.red.at(0)
-	for o := lo; o < hi; o++ {
-		a := l.r.zero
-		for range l.runs {
-			a = l.r.row(a, l.x[k.off+w.off:][:l.n])
-			w.next() // after the last run it stands at 0 again
-		}
-		l.y[o] = l.r.done(a, l.runs*l.n)
-		k.next()
-	}
-}
-
-// reduceLong reduces pieces of one row x to part.
-type reduceLong[T tensor.Element, A any] reduceLoop[T, A]
-
-func (l *reduceLong[T, A]) Chunk(lo, hi int) {
-	for j := lo; j < hi; j++ {
-		l.part[j] = l.r.row(l.r.zero, l.x[j*reduceGrain:min((j+1)*reduceGrain, l.n)])
-	}
-}
-
-// columns: the innermost dimension stays.
-func (l reduceLoop[T, A]) columns(p par.P) {
-	if len(l.red.sizes) == 1 && l.outs*l.n <= 1<<14 && l.outs*l.runs*l.n >= 4*reduceGrain && l.r.panel != nil {
-		l.few(p)
-		return
-	}
-	l.chunks = (l.n + reduceCols - 1) / reduceCols
-	par.Run(p, l.outs*l.chunks, 1+reduceGrain/(min(l.n, reduceCols)*l.runs), reduceColumns[T, A](l))
-}
-
-type reduceColumns[T tensor.Element, A any] reduceLoop[T, A]
-
-func (l *reduceColumns[T, A]) Chunk(lo, hi int) {
-	acc, pool := borrow[[reduceCols]A]()
-	defer pool.Put(acc)
-	n, r := l.n, l.r
-	w := l.red.at(0)
-	for t := lo; t < hi; t++ {
-		o, j := t/l.chunks, t%l.chunks*reduceCols
-		m := min(n-j, reduceCols)
-		a := acc[:m]
-		for i := range a {
-			a[i] = r.zero
-		}
-		base := l.kept.at(o).off + j
-		if last := len(w.sizes) - 1; r.panel != nil && last >= 0 {
-			rows := w.sizes[last]
-			for outer, i := (reduceWalk{sizes: w.sizes[:last], strides: w.strides[:last]}).at(0), 0; i < l.runs; i += rows {
-				r.panel(a, l.x[base+outer.off:], rows, w.strides[last])
-				outer.next()
-			}
-		} else {
-			for range l.runs {
-				r.cols(a, l.x[base+w.off:][:m])
-				w.next()
-			}
-		}
-		for i, v := range a {
-			l.y[o*n+j+i] = r.done(v, l.runs)
-		}
-	}
-}
-
-// few is columns where there are few results of many rows: chunks of the rows
-// are reduced in parallel and joined in order.
-func (l reduceLoop[T, A]) few(p par.P) {
-	n := l.n
-	l.per = max(panelRows, reduceGrain/n)
-	l.chunks = (l.runs + l.per - 1) / l.per
-	mem, pool := borrow[[]A]()
-	defer pool.Put(mem)
-	*mem = slices.Grow((*mem)[:0], l.outs*l.chunks*n)
-	l.part = (*mem)[:l.outs*l.chunks*n]
-	for i := range l.part {
-		l.part[i] = l.r.zero
-	}
-	par.Run(p, l.outs*l.chunks, 1, reduceFew[T, A](l))
-	for o := range l.outs {
-		all := l.part[o*l.chunks*n:][:l.chunks*n]
-		for j := range n {
-			a := all[j]
-			for i := n + j; i < len(all); i += n {
-				a = l.r.merge(a, all[i])
-			}
-			l.y[o*n+j] = l.r.done(a, l.runs)
-		}
-	}
-}
-
-type reduceFew[T tensor.Element, A any] reduceLoop[T, A]
-
-func (l *reduceFew[T, A]) Chunk(lo, hi int) {
-	for t, n := lo, l.n; t < hi; t++ {
-		first := t % l.chunks * l.per
-		base := l.kept.at(t/l.chunks).off + first*l.red.strides[0]
-		for j := 0; j < n; j += reduceCols {
-			m := min(reduceCols, n-j)
-			l.r.panel(l.part[t*n+j:][:m], l.x[base+j:], min(l.per, l.runs-first), l.red.strides[0])
-		}
-	}
 }
 
 // reduceReal are the numbers that reductions compute with.

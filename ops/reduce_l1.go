@@ -15,7 +15,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceL1.html
 func init() {
-	register(&Op{Name: "ReduceL1", Numerics: Rounding, Versions: reduceVersions(18, buildReduceL1, nil), Grad: gradReduceL1})
+	register(&Op{Name: "ReduceL1", Numerics: Rounding, Versions: reduceVersions(18, buildReduceL1, nil)})
 }
 
 func buildReduceL1(b *BuildContext, p reduceParams) (Kernel, error) {

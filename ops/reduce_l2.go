@@ -17,7 +17,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceL2.html
 func init() {
-	register(&Op{Name: "ReduceL2", Numerics: Rounding, Versions: reduceVersions(18, buildReduceL2, nil), Grad: gradReduceL2})
+	register(&Op{Name: "ReduceL2", Numerics: Rounding, Versions: reduceVersions(18, buildReduceL2, nil)})
 }
 
 func buildReduceL2(b *BuildContext, p reduceParams) (Kernel, error) {

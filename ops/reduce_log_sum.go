@@ -18,7 +18,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceLogSum.html
 func init() {
-	register(&Op{Name: "ReduceLogSum", Numerics: Rounding, Versions: reduceVersions(18, buildReduceLogSum, nil), Grad: gradReduceLogSum})
+	register(&Op{Name: "ReduceLogSum", Numerics: Rounding, Versions: reduceVersions(18, buildReduceLogSum, nil)})
 }
 
 func buildReduceLogSum(b *BuildContext, p reduceParams) (Kernel, error) {

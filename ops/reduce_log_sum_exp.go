@@ -17,7 +17,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceLogSumExp.html
 func init() {
-	register(&Op{Name: "ReduceLogSumExp", Numerics: Rounding, Versions: reduceVersions(18, buildReduceLogSumExp, nil), Grad: gradReduceLogSumExp})
+	register(&Op{Name: "ReduceLogSumExp", Numerics: Rounding, Versions: reduceVersions(18, buildReduceLogSumExp, nil)})
 }
 
 func buildReduceLogSumExp(b *BuildContext, p reduceParams) (Kernel, error) {

@@ -19,7 +19,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceMax.html
 func init() {
-	register(&Op{Name: "ReduceMax", Versions: reduceVersions(18, buildReduceMax, onnx.Dim.Max), Grad: gradReduceMax})
+	register(&Op{Name: "ReduceMax", Versions: reduceVersions(18, buildReduceMax, onnx.Dim.Max)})
 }
 
 func buildReduceMax(b *BuildContext, p reduceParams) (Kernel, error) {

@@ -18,7 +18,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceMean.html
 func init() {
-	register(&Op{Name: "ReduceMean", Numerics: Rounding, Versions: reduceVersions(18, buildReduceMean, nil), Grad: gradReduceMean})
+	register(&Op{Name: "ReduceMean", Numerics: Rounding, Versions: reduceVersions(18, buildReduceMean, nil)})
 }
 
 func buildReduceMean(b *BuildContext, p reduceParams) (Kernel, error) {

@@ -19,7 +19,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceMin.html
 func init() {
-	register(&Op{Name: "ReduceMin", Versions: reduceVersions(18, buildReduceMin, onnx.Dim.Min), Grad: gradReduceMax})
+	register(&Op{Name: "ReduceMin", Versions: reduceVersions(18, buildReduceMin, onnx.Dim.Min)})
 }
 
 func buildReduceMin(b *BuildContext, p reduceParams) (Kernel, error) {

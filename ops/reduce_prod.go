@@ -15,7 +15,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceProd.html
 func init() {
-	register(&Op{Name: "ReduceProd", Numerics: Rounding, Versions: reduceVersions(18, buildReduceProd, onnx.Dim.Mul), Grad: gradReduceProd})
+	register(&Op{Name: "ReduceProd", Numerics: Rounding, Versions: reduceVersions(18, buildReduceProd, onnx.Dim.Mul)})
 }
 
 func buildReduceProd(b *BuildContext, p reduceParams) (Kernel, error) {

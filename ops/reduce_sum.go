@@ -15,7 +15,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceSum.html
 func init() {
-	register(&Op{Name: "ReduceSum", Numerics: Rounding, Versions: reduceVersions(13, buildReduceSum, onnx.Dim.Add), Grad: gradReduceSum})
+	register(&Op{Name: "ReduceSum", Numerics: Rounding, Versions: reduceVersions(13, buildReduceSum, onnx.Dim.Add)})
 }
 
 func buildReduceSum(b *BuildContext, p reduceParams) (Kernel, error) {

@@ -15,7 +15,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__ReduceSumSquare.html
 func init() {
-	register(&Op{Name: "ReduceSumSquare", Numerics: Rounding, Versions: reduceVersions(18, buildReduceSumSquare, nil), Grad: gradReduceSumSquare})
+	register(&Op{Name: "ReduceSumSquare", Numerics: Rounding, Versions: reduceVersions(18, buildReduceSumSquare, nil)})
 }
 
 func buildReduceSumSquare(b *BuildContext, p reduceParams) (Kernel, error) {

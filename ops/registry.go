@@ -3,8 +3,10 @@ package ops
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Set is a collection of operators. It is safe for concurrent use.
@@ -24,7 +26,10 @@ const Private = "x"
 // register is called from the init function of each operator's file.
 func register(o *Op) { pending = append(pending, o) }
 
+var standardBuilt atomic.Bool
+
 var standard = sync.OnceValue(func() *Set {
+	standardBuilt.Store(true)
 	s, err := newSet(nil, pending)
 	if err != nil {
 		panic(err) // a bad table in this package: every test run shows it
@@ -32,7 +37,7 @@ var standard = sync.OnceValue(func() *Set {
 	return s
 })
 
-// Standard returns the operators of this package.
+// Standard returns the operators of this package; those of training only if RegisterTraining was called.
 func Standard() *Set { return standard() }
 
 // NewSet returns the standard operators with custom ones added. A custom
@@ -56,7 +61,7 @@ func newSet(parent *Set, list []*Op) (*Set, error) {
 		case s.ops[key] != nil:
 			return nil, fmt.Errorf("ops: operator %q is registered twice", key)
 		}
-		slices.SortFunc(o.Versions, func(a, b Version) int { return a.Since - b.Since })
+		sort.Slice(o.Versions, func(i, j int) bool { return o.Versions[i].Since < o.Versions[j].Since })
 		for i, v := range o.Versions {
 			switch {
 			case v.Since < 1 || i > 0 && v.Since == o.Versions[i-1].Since:

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -23,6 +24,9 @@ func init() {
 				byType{tensor.Int8: unaryKernel(reluLoop[int8]), tensor.Int16: unaryKernel(reluLoop[int16]), tensor.Int32: unaryKernel(reluLoop[int32]), tensor.Int64: unaryKernel(reluLoop[int64])},
 			)
 		})),
-		Grad: gradActivation("Relu", nil),
 	})
+}
+
+func gradRelu(c *GradContext) []*onnx.Value {
+	return gradActivation("Relu", nil)(c)
 }

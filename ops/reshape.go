@@ -22,9 +22,10 @@ func init() {
 			{Since: 5, In: N(2), Out: N(1), Infer: inferReshape, Build: buildReshape},
 			// 14 added allowzero.
 		},
-		Grad: func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Like(c.DOut[0], c.X(0))} },
 	})
 }
+
+func gradReshape(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Like(c.DOut[0], c.X(0))} }
 
 func inferReshape1(c *InferContext) error {
 	return inferReshapeTo(c, onnx.Sizes(c.Ints("shape", nil)...), false)

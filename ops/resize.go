@@ -35,7 +35,6 @@ func init() {
 			// keep_aspect_ratio_policy, 19 half_pixel_symmetric.
 			{Since: 13, In: Arity{1, 4}, Out: N(1), Infer: inferResize, Build: buildResize},
 		},
-		Grad: gradResize,
 	})
 }
 

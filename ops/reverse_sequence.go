@@ -17,11 +17,12 @@ func init() {
 	register(&Op{
 		Name:     "ReverseSequence",
 		Versions: []Version{{Since: 10, In: N(2), Out: N(1), Infer: inferReverseSequence, Build: buildReverseSequence}},
-		Grad: func(c *GradContext) []*onnx.Value {
-			as := onnx.NewAttrs("batch_axis", c.Attr.Int("batch_axis", 1), "time_axis", c.Attr.Int("time_axis", 0))
-			return []*onnx.Value{c.Op("ReverseSequence", as, c.DOut[0], c.X(1))}
-		},
 	})
+}
+
+func gradReverseSequence(c *GradContext) []*onnx.Value {
+	as := onnx.NewAttrs("batch_axis", c.Attr.Int("batch_axis", 1), "time_axis", c.Attr.Int("time_axis", 0))
+	return []*onnx.Value{c.Op("ReverseSequence", as, c.DOut[0], c.X(1))}
 }
 
 func inferReverseSequence(c *InferContext) error {

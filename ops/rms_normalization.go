@@ -15,7 +15,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__RMSNormalization.html (23)
 func init() {
-	register(&Op{Name: "RMSNormalization", Numerics: Rounding, Grad: gradRMSNormalization, Versions: []Version{
+	register(&Op{Name: "RMSNormalization", Numerics: Rounding, Versions: []Version{
 		{Since: 23, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferRMSNormalization, Build: buildSimplifiedLayerNorm},
 	}})
 }

@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // RNN: Ht = f(Xt·Wᵀ + Ht-1·Rᵀ + Wb + Rb), f by default Tanh.
 //
 //	X: T[s, n, i] (layout 1: [n, s, i])    W: T[d, h, i]    R: T[d, h, h]    B (optional): T[d, 2h]
@@ -12,10 +14,14 @@ package ops
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__RNN.html
 func init() {
-	register(&Op{Name: "RNN", Numerics: Rounding, Grad: gradRecurrent("RNNGrad", ""), Versions: []Version{
+	register(&Op{Name: "RNN", Numerics: Rounding, Versions: []Version{
 		// 7 dropped output_sequence, 14 added layout, 22 bfloat16.
 		{Since: 1, In: Arity{3, 6}, Out: Arity{0, 2}, Infer: inferRecurrent, Build: buildRNN},
 	}})
+}
+
+func gradRNN(c *GradContext) []*onnx.Value {
+	return gradRecurrent("RNNGrad", "")(c)
 }
 
 func buildRNN(b *BuildContext) (Kernel, error) {

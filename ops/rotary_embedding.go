@@ -19,7 +19,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__RotaryEmbedding.html (23)
 func init() {
-	register(&Op{Name: "RotaryEmbedding", Numerics: Rounding, Grad: gradRotaryEmbedding, Versions: []Version{
+	register(&Op{Name: "RotaryEmbedding", Numerics: Rounding, Versions: []Version{
 		{Since: 23, In: Arity{3, 4}, Out: N(1), Infer: inferSame, Build: buildRotaryEmbedding},
 	}})
 }

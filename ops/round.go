@@ -19,6 +19,5 @@ func init() {
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(11, vecTable(func(t *vec.Table) byType { return floatKernels(t.Round, mapLoop(math.RoundToEven)) })),
-		Grad:     gradNone,
 	})
 }

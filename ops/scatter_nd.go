@@ -19,7 +19,6 @@ func init() {
 		Numerics: Rounding,
 		// 16 added reduction, 18 its min and max.
 		Versions: []Version{{Since: 11, In: N(3), Out: N(1), InPlace: []int{0}, Infer: inferFirst, Build: buildScatterND}},
-		Grad:     gradScatterND,
 	})
 }
 

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Selu: Y = gamma * X where X > 0, else gamma * alpha * (e^X - 1), element-wise.
@@ -21,10 +22,13 @@ func init() {
 			// 6 gave the defaults more digits.
 			{Since: 6, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildSelu(1.67326319217681884765625, 1.05070102214813232421875)},
 		},
-		Grad: gradActivation("Selu", func(c *GradContext) (float32, float32) {
-			return c.Attr.Float("alpha", 1.67326319217681884765625), c.Attr.Float("gamma", 1.05070102214813232421875)
-		}),
 	})
+}
+
+func gradSelu(c *GradContext) []*onnx.Value {
+	return gradActivation("Selu", func(c *GradContext) (float32, float32) {
+		return c.Attr.Float("alpha", 1.67326319217681884765625), c.Attr.Float("gamma", 1.05070102214813232421875)
+	})(c)
 }
 
 func buildSelu(alpha, gamma float32) func(b *BuildContext) (Kernel, error) {

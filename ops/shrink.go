@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // Shrink: output = input + bias where input < -lambd, input - bias where
 // input > lambd, else 0, element-wise. Integers are cut off.
 //
@@ -13,8 +15,11 @@ func init() {
 		Name:     "Shrink",
 		Numerics: Rounding,
 		Versions: unaryVersions(9, buildShrink),
-		Grad:     gradActivation("Shrink", alphaOnly("lambd", 0.5)),
 	})
+}
+
+func gradShrink(c *GradContext) []*onnx.Value {
+	return gradActivation("Shrink", alphaOnly("lambd", 0.5))(c)
 }
 
 func buildShrink(b *BuildContext) (Kernel, error) {

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Sigmoid: Y = 1 / (1 + e^-X), element-wise.
@@ -17,6 +18,9 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Sigmoid, mapLoop(sigmoid64)) })),
-		Grad:     gradActivation("Sigmoid", nil),
 	})
+}
+
+func gradSigmoid(c *GradContext) []*onnx.Value {
+	return gradActivation("Sigmoid", nil)(c)
 }

@@ -21,6 +21,5 @@ func init() {
 			byType{tensor.Int8: unaryKernel(signLoop[int8]), tensor.Int16: unaryKernel(signLoop[int16]), tensor.Int32: unaryKernel(signLoop[int32]), tensor.Int64: unaryKernel(signLoop[int64])},
 			byType{tensor.Uint8: unaryKernel(signLoop[uint8]), tensor.Uint16: unaryKernel(signLoop[uint16]), tensor.Uint32: unaryKernel(signLoop[uint32]), tensor.Uint64: unaryKernel(signLoop[uint64])},
 		))),
-		Grad: gradNone,
 	})
 }

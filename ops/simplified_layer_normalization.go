@@ -9,7 +9,7 @@ package ops
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
-	register(&Op{Name: "SimplifiedLayerNormalization", Numerics: Rounding, Grad: gradRMSNormalization, Versions: []Version{
+	register(&Op{Name: "SimplifiedLayerNormalization", Numerics: Rounding, Versions: []Version{
 		{Since: 1, In: N(2), Out: Arity{1, 2}, InPlace: []int{0}, Infer: inferSimplifiedLayerNorm, Build: buildSimplifiedLayerNorm},
 	}})
 }

@@ -19,6 +19,9 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(9, buildTable(mathKernels(math.Sinh))),
-		Grad:     gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value { return c.Op("Cosh", nil, x) }),
 	})
+}
+
+func gradSinh(c *GradContext) []*onnx.Value {
+	return gradUnary(func(c *GradContext, x, _ *onnx.Value) *onnx.Value { return c.Op("Cosh", nil, x) })(c)
 }

@@ -23,7 +23,6 @@ func init() {
 			// 10 made starts, ends and axes inputs and added steps; 11 allowed negative axes.
 			{Since: 10, In: Arity{3, 5}, Out: N(1), Infer: inferSlice, Build: buildSlice},
 		},
-		Grad: gradSlice,
 	})
 }
 

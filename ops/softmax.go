@@ -18,7 +18,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Softmax.html
 func init() {
-	register(&Op{Name: "Softmax", Numerics: Rounding, Versions: softmaxVersions(softmaxLines, softmaxRow[float64], softmaxRowHalf), Grad: gradSoftmax})
+	register(&Op{Name: "Softmax", Numerics: Rounding, Versions: softmaxVersions(softmaxLines, softmaxRow[float64], softmaxRowHalf)})
 }
 
 // softmaxLines is softmaxRow for all lines, by vectors. Lines that are not

@@ -20,7 +20,7 @@ func init() {
 	register(&Op{Name: "SoftmaxCrossEntropyLoss", Numerics: Rounding, Versions: []Version{
 		// 13 changed types.
 		{Since: 12, In: Arity{2, 3}, Out: Arity{1, 2}, Infer: inferLoss, Build: buildSoftmaxCrossEntropyLoss},
-	}, Grad: gradSoftmaxCrossEntropyLoss})
+	}})
 }
 
 func buildSoftmaxCrossEntropyLoss(b *BuildContext) (Kernel, error) {

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Softplus: Y = log(1 + e^X), element-wise.
@@ -17,6 +18,9 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: plainVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Softplus, mapLoop(softplus64)) })),
-		Grad:     gradActivation("Softplus", nil),
 	})
+}
+
+func gradSoftplus(c *GradContext) []*onnx.Value {
+	return gradActivation("Softplus", nil)(c)
 }

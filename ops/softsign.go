@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // Softsign: output = input / (1 + |input|), element-wise.
 //
 //	input: T[...]    output: T[...], the same shape; may share input's storage
@@ -13,6 +15,9 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: plainVersions(1, buildTable(floatKernels(softsignLoop[float32], softsignLoop[float64]))),
-		Grad:     gradActivation("Softsign", nil),
 	})
+}
+
+func gradSoftsign(c *GradContext) []*onnx.Value {
+	return gradActivation("Softsign", nil)(c)
 }

@@ -17,10 +17,11 @@ func init() {
 		Name: "SpaceToDepth",
 		// 28 added mode; before, it is DCR.
 		Versions: []Version{{Since: 1, In: N(1), Out: N(1), Infer: inferSpaceToDepth, Build: buildSpaceToDepth}},
-		Grad: func(c *GradContext) []*onnx.Value {
-			return []*onnx.Value{c.Op("DepthToSpace", onnx.NewAttrs("blocksize", blockSize(&c.Attr)), c.DOut[0])}
-		},
 	})
+}
+
+func gradSpaceToDepth(c *GradContext) []*onnx.Value {
+	return []*onnx.Value{c.Op("DepthToSpace", onnx.NewAttrs("blocksize", blockSize(&c.Attr)), c.DOut[0])}
 }
 
 func inferSpaceToDepth(c *InferContext) error {

@@ -26,7 +26,6 @@ func init() {
 			{Since: 13, In: Arity{1, 2}, Out: Arity{1, Many}, Infer: inferSplit13, Build: buildSplit13},
 			{Since: 18, In: Arity{1, 2}, Out: Arity{1, Many}, Infer: inferSplit18, Build: buildSplit18},
 		},
-		Grad: gradSplit,
 	})
 }
 

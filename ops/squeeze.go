@@ -21,9 +21,10 @@ func init() {
 			// 11 allowed negative axes, 13 made axes an input.
 			{Since: 13, In: Arity{1, 2}, Out: N(1), Infer: inferSqueeze, Build: buildSqueeze},
 		},
-		Grad: func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Like(c.DOut[0], c.X(0))} },
 	})
 }
+
+func gradSqueeze(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Like(c.DOut[0], c.X(0))} }
 
 func inferSqueeze1(c *InferContext) error {
 	has := c.HasAttr("axes")

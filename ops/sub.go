@@ -21,14 +21,11 @@ func init() {
 		Numerics: Rounding,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
 		Versions: binaryVersions(1, tensor.Undefined, vecTable(subTable)),
-		Grad:     gradSub,
 	})
 }
 
 func subTable(t *vec.Table) byType {
-	return merge(floatPairs(subFloat32(t), subPair[float64]()), integerPairs(
-		subPair[int8]().kernel(), subPair[int16]().kernel(), subPair[int32]().kernel(), subPair[int64]().kernel(),
-		subPair[uint8]().kernel(), subPair[uint16]().kernel(), subPair[uint32]().kernel(), subPair[uint64]().kernel()))
+	return merge(floatPairs(subFloat32(t), subPair[float64]()), wrappingKernels(subPair[uint8]().erase(nil), subPair[uint16]().erase(nil), subPair[uint32]().erase(nil), subPair[uint64]().erase(nil)))
 }
 
 func gradSub(c *GradContext) []*onnx.Value {

@@ -25,6 +25,7 @@ func init() {
 				tensor.Float64: variadicKernel(addPair[float64](), nil),
 			})
 		})),
-		Grad: func(c *GradContext) []*onnx.Value { return c.sumToEach(c.DOut[0]) },
 	})
 }
+
+func gradSum(c *GradContext) []*onnx.Value { return c.sumToEach(c.DOut[0]) }

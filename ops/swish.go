@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Swish: Y = X * sigmoid(alpha * X), element-wise.
@@ -17,8 +18,11 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(24, buildSwish),
-		Grad:     gradActivation("Swish", alphaOnly("alpha", 1)),
 	})
+}
+
+func gradSwish(c *GradContext) []*onnx.Value {
+	return gradActivation("Swish", alphaOnly("alpha", 1))(c)
 }
 
 func buildSwish(b *BuildContext) (Kernel, error) {

@@ -19,6 +19,9 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(7, buildTable(mathKernels(math.Tan))),
-		Grad:     gradUnary(func(c *GradContext, _, y *onnx.Value) *onnx.Value { return c.onePlusSquare(y) }),
 	})
+}
+
+func gradTan(c *GradContext) []*onnx.Value {
+	return gradUnary(func(c *GradContext, _, y *onnx.Value) *onnx.Value { return c.onePlusSquare(y) })(c)
 }

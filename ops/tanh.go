@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
 )
 
 // Tanh: output = tanh(input), element-wise.
@@ -19,6 +20,9 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Tanh, mapLoop(math.Tanh)) })),
-		Grad:     gradActivation("Tanh", nil),
 	})
+}
+
+func gradTanh(c *GradContext) []*onnx.Value {
+	return gradActivation("Tanh", nil)(c)
 }

@@ -1,5 +1,7 @@
 package ops
 
+import "github.com/gneiss-run/gneiss/onnx"
+
 // ThresholdedRelu: Y = X where X > alpha, else 0, element-wise.
 //
 //	X: T[...]    Y: T[...], the same shape; may share X's storage
@@ -13,8 +15,11 @@ func init() {
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(10, buildThresholdedRelu),
-		Grad:     gradActivation("ThresholdedRelu", alphaOnly("alpha", 1)),
 	})
+}
+
+func gradThresholdedRelu(c *GradContext) []*onnx.Value {
+	return gradActivation("ThresholdedRelu", alphaOnly("alpha", 1))(c)
 }
 
 func buildThresholdedRelu(b *BuildContext) (Kernel, error) {

@@ -21,7 +21,6 @@ func init() {
 			{Since: 1, In: N(3), Out: N(1), Infer: inferTile1, Build: buildTile1},
 			{Since: 6, In: N(2), Out: N(1), Infer: inferTile, Build: buildTile},
 		},
-		Grad: gradTile,
 	})
 }
 

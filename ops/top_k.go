@@ -7,7 +7,6 @@ import (
 	"math/bits"
 	"slices"
 
-	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -29,10 +28,11 @@ func init() {
 			{Since: 10, In: N(2), Out: N(2), Infer: inferTopK, Build: buildTopK},
 			// 11 added largest and sorted.
 		},
-		Grad: func(c *GradContext) []*onnx.Value {
-			return []*onnx.Value{c.scatteredAdd(c.X(0), c.Save(1), c.DOut[0], c.Attr.Int("axis", -1))}
-		},
 	})
+}
+
+func gradTopK(c *GradContext) []*onnx.Value {
+	return []*onnx.Value{c.scatteredAdd(c.X(0), c.Save(1), c.DOut[0], c.Attr.Int("axis", -1))}
 }
 
 func inferTopK1(c *InferContext) error { return inferTopKOf(c, onnx.Size(c.Int("k", 0))) }
@@ -79,55 +79,75 @@ func buildTopK(b *BuildContext) (Kernel, error) {
 func topKTypes(b *BuildContext, k func(*Call) (int, error)) (Kernel, error) {
 	axis, largest := b.Int("axis", -1), b.Bool("largest", true)
 	b.Ignore("sorted")
+	of := func(keys orderKeys) Kernel { return topKKernel(axis, largest, k, keys) }
 	return b.dispatch(0, realTypes(
-		topKKernel[float32](axis, largest, k), topKKernel[float64](axis, largest, k),
-		topKKernel[int8](axis, largest, k), topKKernel[int16](axis, largest, k),
-		topKKernel[int32](axis, largest, k), topKKernel[int64](axis, largest, k),
-		topKKernel[uint8](axis, largest, k), topKKernel[uint16](axis, largest, k),
-		topKKernel[uint32](axis, largest, k), topKKernel[uint64](axis, largest, k)))
+		of(float32Keys), of(float64Keys),
+		of(signedKeys[int8]), of(signedKeys[int16]), of(signedKeys[int32]), of(signedKeys[int64]),
+		of(unsignedKeys[uint8]), of(unsignedKeys[uint16]), of(unsignedKeys[uint32]), of(unsignedKeys[uint64])))
 }
 
-// ranked is an element with its place.
-type ranked[T scatterCell] struct {
-	v  T
-	at int
+// orderKeys sets keys to numbers that are ordered as the elements of x at places at,
+// at + step, … are; NaN comes last, and -0 is 0. Keys have as many bits as elements.
+type orderKeys func(keys []uint64, x *tensor.Tensor, at, step int)
+
+func signedKeys[T int8 | int16 | int32 | int64](keys []uint64, x *tensor.Tensor, at, step int) {
+	col, least := tensor.Data[T](x)[at:], uint64(1)<<(x.DType().Bits()-1)
+	for i := range keys {
+		keys[i] = uint64(int64(col[i*step])) + least
+	}
 }
 
-// beforeLargest reports whether a comes before b among the largest.
-func beforeLargest[T scatterCell](a, b ranked[T]) bool {
-	switch {
-	case a.v > b.v:
-		return true
-	case a.v < b.v:
-		return false
-	case a.v == b.v:
-		return a.at < b.at
+func unsignedKeys[T uint8 | uint16 | uint32 | uint64](keys []uint64, x *tensor.Tensor, at, step int) {
+	col := tensor.Data[T](x)[at:]
+	for i := range keys {
+		keys[i] = uint64(col[i*step])
 	}
-	if an, bn := a.v != a.v, b.v != b.v; an != bn {
-		return an
-	}
-	return a.at < b.at
 }
 
-// beforeSmallest reports whether a comes before b among the smallest.
-func beforeSmallest[T scatterCell](a, b ranked[T]) bool {
-	switch {
-	case a.v < b.v:
-		return true
-	case a.v > b.v:
-		return false
-	case a.v == b.v:
-		return a.at < b.at
+func float32Keys(keys []uint64, x *tensor.Tensor, at, step int) {
+	col := tensor.Data[float32](x)[at:]
+	for i := range keys {
+		b := math.Float32bits(col[i*step] + 0) // -0 is 0
+		switch {
+		case b&math.MaxInt32 > 0x7f800000: // NaN
+			b = math.MaxUint32
+		case b>>31 != 0:
+			b = ^b
+		default:
+			b |= 1 << 31
+		}
+		keys[i] = uint64(b)
 	}
-	if an, bn := a.v != a.v, b.v != b.v; an != bn {
-		return bn
-	}
-	return a.at < b.at
 }
 
-// selectTop leaves the first k of the elements that v gives in h, in order. h
-// has length k; it is a heap whose root is the last of those kept.
-func selectTop[T scatterCell](h []ranked[T], n int, v func(i int) T, before func(a, b ranked[T]) bool) {
+func float64Keys(keys []uint64, x *tensor.Tensor, at, step int) {
+	col := tensor.Data[float64](x)[at:]
+	for i := range keys {
+		b := math.Float64bits(col[i*step] + 0)
+		switch {
+		case b&math.MaxInt64 > 0x7ff0000000000000:
+			b = math.MaxUint64
+		case b>>63 != 0:
+			b = ^b
+		default:
+			b |= 1 << 63
+		}
+		keys[i] = b
+	}
+}
+
+// ranked is the key of an element with its place; larger keys come first, and of
+// equal ones the lower place.
+type ranked struct {
+	key uint64
+	at  int
+}
+
+func (a ranked) before(b ranked) bool { return a.key > b.key || a.key == b.key && a.at < b.at }
+
+// selectTop leaves the first of the elements with the given keys in h, in order. h
+// is a heap whose root is the last of those kept.
+func selectTop(h []ranked, keys []uint64) {
 	k := len(h)
 	down := func(i int) {
 		for {
@@ -135,10 +155,10 @@ func selectTop[T scatterCell](h []ranked[T], n int, v func(i int) T, before func
 			if c >= k {
 				return
 			}
-			if c+1 < k && before(h[c], h[c+1]) {
+			if c+1 < k && h[c].before(h[c+1]) {
 				c++
 			}
-			if !before(h[i], h[c]) {
+			if !h[i].before(h[c]) {
 				return
 			}
 			h[i], h[c] = h[c], h[i]
@@ -146,35 +166,31 @@ func selectTop[T scatterCell](h []ranked[T], n int, v func(i int) T, before func
 		}
 	}
 	for i := range h {
-		h[i] = ranked[T]{v(i), i}
+		h[i] = ranked{keys[i], i}
 	}
-	if k < n {
+	if k < len(keys) {
 		for i := k/2 - 1; i >= 0; i-- {
 			down(i)
 		}
-		for i := k; i < n; i++ {
-			if e := (ranked[T]{v(i), i}); before(e, h[0]) {
+		for i := k; i < len(keys); i++ {
+			if e := (ranked{keys[i], i}); e.before(h[0]) {
 				h[0] = e
 				down(0)
 			}
 		}
 	}
-	slices.SortFunc(h, func(a, b ranked[T]) int {
+	slices.SortFunc(h, func(a, b ranked) int {
 		switch {
 		case a.at == b.at:
 			return 0
-		case before(a, b):
+		case a.before(b):
 			return -1
 		}
 		return 1
 	})
 }
 
-func topKKernel[T scatterCell](axis int, largest bool, count func(*Call) (int, error)) Kernel {
-	before := beforeSmallest[T]
-	if largest {
-		before = beforeLargest[T]
-	}
+func topKKernel(axis int, largest bool, count func(*Call) (int, error), keys orderKeys) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
 		s := x.Shape()
@@ -195,61 +211,87 @@ func topKKernel[T scatterCell](axis int, largest bool, count func(*Call) (int, e
 		if y.Len() == 0 {
 			return nil
 		}
-		d, vals, at := tensor.Data[T](x), tensor.Data[T](y), tensor.Data[int64](idx)
-		outer, n, inner := sizeOf(s[:a]), s[a], sizeOf(s[a+1:])
-		if d, ok := any(d).([]float32); ok && n < math.MaxInt32 {
-			topKFloats(c.P, any(vals).([]float32), at, d, outer, n, inner, k, largest)
-			return nil
+		flip := ^uint64(0)
+		if x.DType().Bits() <= 32 {
+			flip = math.MaxUint32
 		}
-		c.P.For(outer*inner, max(1, moveGrain/n), func(lo, hi int) {
-			h := make([]ranked[T], k)
+		t := topK{x: x, y: y, at: tensor.Data[int64](idx), n: s[a], inner: sizeOf(s[a+1:]), k: k, flip: flip}
+		if largest {
+			t.flip = 0
+		}
+		top := t.wide
+		if flip == math.MaxUint32 && t.n < math.MaxInt32 {
+			top = t.packed
+		}
+		c.P.For(sizeOf(s[:a])*t.inner, max(1, moveGrain/t.n), func(lo, hi int) {
+			all := make([]uint64, t.n)
+			h := []ranked(nil)
 			for u := lo; u < hi; u++ {
-				col := d[u/inner*n*inner+u%inner:]
-				selectTop(h, n, func(i int) T { return col[i*inner] }, before)
-				to := u/inner*k*inner + u%inner
-				for i, e := range h {
-					vals[to+i*inner], at[to+i*inner] = e.v, int64(e.at)
-				}
+				from, to := u/t.inner*t.n*t.inner+u%t.inner, u/t.inner*k*t.inner+u%t.inner
+				keys(all, x, from, t.inner)
+				h = top(all, h, to)
+				t.take(from, to)
 			}
 		})
 		return nil
 	}
 }
 
-// topKFloats is TopK of float32. An element and its place are one number,
-// larger the earlier it comes: the order of the elements above, and below it
-// the places from behind.
-func topKFloats(p par.P, vals []float32, at []int64, d []float32, outer, n, inner, k int, largest bool) {
-	flip := uint32(math.MaxUint32)
-	if largest {
-		flip = 0
+// topK is a selection of k of n elements that lie inner elements apart.
+type topK struct {
+	x, y        *tensor.Tensor
+	at          []int64
+	n, inner, k int
+	flip        uint64 // turns the order of keys
+}
+
+// packed sets at[to], at[to+inner], … to the places of the first elements, by keys of
+// at most 32 bits. An element and its place are one number, larger the earlier it
+// comes: the key above, and below it the places from behind.
+func (t *topK) packed(all []uint64, h []ranked, to int) []ranked {
+	for i, key := range all {
+		all[i] = (key^t.flip)<<32 | uint64(math.MaxUint32-uint32(i))
 	}
-	p.For(outer*inner, max(1, moveGrain/n), func(lo, hi int) {
-		all := make([]uint64, n)
-		for u := lo; u < hi; u++ {
-			col := d[u/inner*n*inner+u%inner:]
-			for i := range all {
-				b := math.Float32bits(col[i*inner] + 0) // -0 is 0
-				switch {
-				case b&math.MaxInt32 > 0x7f800000: // NaN
-					b = math.MaxUint32
-				case b>>31 != 0:
-					b = ^b
-				default:
-					b |= 1 << 31
-				}
-				all[i] = uint64(b^flip)<<32 | uint64(math.MaxUint32-uint32(i))
-			}
-			largestOf(all, k)
-			top := all[:k]
-			slices.Sort(top)
-			to := u/inner*k*inner + u%inner
-			for i := range k {
-				j := int(math.MaxUint32 - uint32(top[k-1-i]))
-				vals[to+i*inner], at[to+i*inner] = col[j*inner], int64(j)
-			}
-		}
-	})
+	largestOf(all, t.k)
+	top := all[:t.k]
+	slices.Sort(top)
+	for i := range top {
+		t.at[to+i*t.inner] = int64(math.MaxUint32 - uint32(top[t.k-1-i]))
+	}
+	return h
+}
+
+// wide is packed for any keys; h is memory that it returns for the next call.
+func (t *topK) wide(all []uint64, h []ranked, to int) []ranked {
+	for i := range all {
+		all[i] ^= t.flip
+	}
+	h = slices.Grow(h[:0], t.k)[:t.k]
+	selectTop(h, all)
+	for i, e := range h {
+		t.at[to+i*t.inner] = int64(e.at)
+	}
+	return h
+}
+
+// take copies the elements at the places that were found.
+func (t *topK) take(from, to int) {
+	switch t.x.DType().Bits() {
+	case 8:
+		takeAt(wordsOf[uint8](t.y)[to:], wordsOf[uint8](t.x)[from:], t.at[to:], t.k, t.inner)
+	case 16:
+		takeAt(wordsOf[uint16](t.y)[to:], wordsOf[uint16](t.x)[from:], t.at[to:], t.k, t.inner)
+	case 32:
+		takeAt(wordsOf[uint32](t.y)[to:], wordsOf[uint32](t.x)[from:], t.at[to:], t.k, t.inner)
+	default:
+		takeAt(wordsOf[uint64](t.y)[to:], wordsOf[uint64](t.x)[from:], t.at[to:], t.k, t.inner)
+	}
+}
+
+func takeAt[T any](y, x []T, at []int64, k, step int) {
+	for i := 0; i < k*step; i += step {
+		y[i] = x[int(at[i])*step]
+	}
 }
 
 // largestOf moves the k largest of x, which are all different, to its front.

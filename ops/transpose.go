@@ -16,7 +16,6 @@ func init() {
 	register(&Op{
 		Name:     "Transpose",
 		Versions: []Version{{Since: 1, In: N(1), Out: N(1), Infer: inferTranspose, Build: buildTranspose}},
-		Grad:     gradTranspose,
 	})
 }
 

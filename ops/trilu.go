@@ -16,7 +16,6 @@ func init() {
 	register(&Op{
 		Name:     "Trilu",
 		Versions: []Version{{Since: 14, In: Arity{1, 2}, Out: N(1), Infer: inferTrilu, Build: buildTrilu}},
-		Grad:     gradTrilu,
 	})
 }
 

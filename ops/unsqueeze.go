@@ -19,9 +19,10 @@ func init() {
 			// 11 allowed negative axes, 13 made axes an input.
 			{Since: 13, In: N(2), Out: N(1), Infer: inferUnsqueeze, Build: buildUnsqueeze},
 		},
-		Grad: func(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Like(c.DOut[0], c.X(0))} },
 	})
 }
+
+func gradUnsqueeze(c *GradContext) []*onnx.Value { return []*onnx.Value{c.Like(c.DOut[0], c.X(0))} }
 
 func inferUnsqueeze1(c *InferContext) error { return inferUnsqueezeOf(c, c.Ints("axes", nil)) }
 

@@ -21,11 +21,12 @@ func init() {
 			// 16 only adds bfloat16.
 			{Since: 9, In: N(3), Out: N(1), InPlace: []int{1, 2}, Infer: inferWhere, Build: buildWhere},
 		},
-		Grad: func(c *GradContext) []*onnx.Value {
-			d, zero := c.DOut[0], c.Scalar(0)
-			return []*onnx.Value{nil, c.SumTo(c.Op("Where", nil, c.X(0), d, zero), c.X(1)), c.SumTo(c.Op("Where", nil, c.X(0), zero, d), c.X(2))}
-		},
 	})
+}
+
+func gradWhere(c *GradContext) []*onnx.Value {
+	d, zero := c.DOut[0], c.Scalar(0)
+	return []*onnx.Value{nil, c.SumTo(c.Op("Where", nil, c.X(0), d, zero), c.X(1)), c.SumTo(c.Op("Where", nil, c.X(0), zero, d), c.X(2))}
 }
 
 func inferWhere(c *InferContext) error {

@@ -24,11 +24,11 @@ import (
 // T: float16, bfloat16 (both computed in float32), float32, float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Gelu.html and those of the other functions
-func init() {
-	register(&Op{
+func activationGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "ActivationGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1), InPlace: []int{0, 1}, Infer: inferSame, Build: buildActivationGrad}},
-	})
+	}
 }
 
 func buildActivationGrad(b *BuildContext) (Kernel, error) {

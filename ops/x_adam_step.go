@@ -20,8 +20,8 @@ import (
 // Spec: https://arxiv.org/abs/1412.6980 (Kingma and Ba, Adam: a method for stochastic
 // optimization, 2015, algorithm 1) and https://arxiv.org/abs/1711.05101 (Loshchilov and
 // Hutter, Decoupled weight decay regularization, 2019, algorithm 2).
-func init() {
-	register(&Op{Domain: Private, Name: "AdamStep", Numerics: Rounding, Versions: stepVersions(2, buildAdamStep)})
+func adamStepOp() *Op {
+	return &Op{Domain: Private, Name: "AdamStep", Numerics: Rounding, Versions: stepVersions(2, buildAdamStep)}
 }
 
 type adamParams struct {

@@ -29,10 +29,10 @@ import (
 // Source: Dao, Fu, Ermon, Rudra and Ré, FlashAttention (2022), algorithm 4.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Attention.html
-func init() {
-	register(&Op{Domain: Private, Name: "AttentionGrad", Numerics: Rounding, Versions: []Version{
+func attentionGradOp() *Op {
+	return &Op{Domain: Private, Name: "AttentionGrad", Numerics: Rounding, Versions: []Version{
 		{Since: 1, In: N(8), Out: Arity{1, 4}, Infer: inferAttentionGrad, Build: buildAttentionGrad},
-	}})
+	}}
 }
 
 func inferAttentionGrad(c *InferContext) error {

@@ -20,8 +20,8 @@ import (
 // T: float16, bfloat16 (both computed in float32), float32, float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__AveragePool.html
-func init() {
-	register(&Op{
+func averagePoolGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "AveragePoolGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1), Infer: func(c *InferContext) error {
 			readAveragePoolGrad(&c.attrs)
@@ -34,7 +34,7 @@ func init() {
 			half := throughFloat32(f32, 0)
 			return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: averagePoolGradKernel[float64](p, sum), tensor.Float16: half, tensor.BFloat16: half})
 		}}},
-	})
+	}
 }
 
 func readAveragePoolGrad(a *attrs) (averageParams, bool) {

@@ -27,8 +27,8 @@ import (
 //
 // Spec: https://arxiv.org/abs/1502.03167 (Ioffe and Szegedy, Batch Normalization,
 // 2015, section 3).
-func init() {
-	register(&Op{
+func batchNormalizationGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "BatchNormalizationGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: Arity{3, 7}, Out: N(3), Infer: func(c *InferContext) error {
 			c.Ignore("epsilon", "training_mode")
@@ -39,7 +39,7 @@ func init() {
 			eps, train := float64(b.Float("epsilon", 1e-5)), b.Bool("training_mode", false)
 			return b.realKernels(0, batchNormGradKernel[float32](eps, train), batchNormGradKernel[float64](eps, train))
 		}}},
-	})
+	}
 }
 
 func batchNormGradKernel[T floating](eps float64, train bool) Kernel {

@@ -17,11 +17,11 @@ import (
 // T: float16, bfloat16, float32, float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Clip.html
-func init() {
-	register(&Op{
+func clipGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "ClipGrad",
 		Versions: []Version{{Since: 1, In: Arity{2, 4}, Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildClipGrad}},
-	})
+	}
 }
 
 func buildClipGrad(b *BuildContext) (Kernel, error) {

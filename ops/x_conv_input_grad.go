@@ -24,8 +24,8 @@ import (
 //
 // Spec: https://arxiv.org/abs/1603.07285 (Dumoulin and Visin, A guide to convolution
 // arithmetic for deep learning, 2016, chapter 4).
-func init() {
-	register(&Op{
+func convInputGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "ConvInputGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(3), Out: N(1), Infer: inferConvGrad, Build: func(b *BuildContext) (Kernel, error) {
 			p := readConvGrad(&b.attrs)
@@ -33,7 +33,7 @@ func init() {
 			half := throughFloat32(f32, 0)
 			return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: convInputGradKernel[float64](p), tensor.Float16: half, tensor.BFloat16: half})
 		}}},
-	})
+	}
 }
 
 // convGradParams are the attributes of the gradients of convolutions.

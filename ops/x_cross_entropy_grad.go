@@ -21,11 +21,11 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__SoftmaxCrossEntropyLoss.html; Bishop,
 // Pattern Recognition and Machine Learning, 2006, equation 4.109.
-func init() {
-	register(&Op{
+func crossEntropyGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "CrossEntropyGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(4), Out: N(1), InPlace: []int{0}, Infer: inferFirst, Build: buildCrossEntropyGrad}},
-	})
+	}
 }
 
 func buildCrossEntropyGrad(b *BuildContext) (Kernel, error) {

@@ -18,11 +18,11 @@ import (
 // T: float16, bfloat16 (both computed from float32), float32, float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__CumProd.html
-func init() {
-	register(&Op{
+func cumProdGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "CumProdGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(3), Out: N(1), Infer: inferFirst, Build: buildCumProdGrad}},
-	})
+	}
 }
 
 func buildCumProdGrad(b *BuildContext) (Kernel, error) {

@@ -23,15 +23,15 @@ import (
 // Spec: https://onnx.ai/onnx/operators/onnx__Dropout.html, with the numbers of the
 // SplitMix64 sequence, by its counter: Steele, Lea and Flood, Fast splittable
 // pseudorandom number generators, 2014.
-func init() {
-	register(&Op{
+func trainDropoutOp() *Op {
+	return &Op{
 		Domain: Private, Name: "Dropout", Numerics: Exact,
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildXDropout}},
 		Grad: func(c *GradContext) []*onnx.Value {
 			as := onnx.NewAttrs("ratio", c.Attr.Float("ratio", 0), "seed", c.Attr.Int("seed", 0))
 			return []*onnx.Value{c.Ops(Private, "Dropout", as, 1, c.DOut[0], c.X(1))[0]}
 		},
-	})
+	}
 }
 
 func buildXDropout(b *BuildContext) (Kernel, error) {

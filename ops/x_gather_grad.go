@@ -18,11 +18,11 @@ import (
 // T: float16, bfloat16 (both summed in float32), float32, float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Gather.html
-func init() {
-	register(&Op{
+func gatherGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "GatherGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(3), Out: N(1), Infer: inferShaped, Build: buildGatherGrad}},
-	})
+	}
 }
 
 func buildGatherGrad(b *BuildContext) (Kernel, error) {

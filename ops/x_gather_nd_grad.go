@@ -16,11 +16,11 @@ import (
 // T: float16, bfloat16 (both summed in float32), float32, float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__GatherND.html
-func init() {
-	register(&Op{
+func gatherNDGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "GatherNDGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(3), Out: N(1), Infer: func(c *InferContext) error { return inferShapedBy(c, 2) }, Build: buildGatherNDGrad}},
-	})
+	}
 }
 
 func buildGatherNDGrad(b *BuildContext) (Kernel, error) {

@@ -22,11 +22,11 @@ import (
 // Sums are in the order of places, whatever the number of threads.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__GridSample.html
-func init() {
-	register(&Op{
+func gridSampleGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "GridSampleGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(3), Out: Arity{1, 2}, Infer: inferGridSampleGrad, Build: buildGridSampleGrad}},
-	})
+	}
 }
 
 func inferGridSampleGrad(c *InferContext) error {

@@ -18,8 +18,8 @@ import (
 // This operator is private: the gradient of GRU writes it.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__GRU.html
-func init() {
-	register(&Op{Domain: Private, Name: "GRUGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildGRUGrad)})
+func gruGradOp() *Op {
+	return &Op{Domain: Private, Name: "GRUGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildGRUGrad)}
 }
 
 func buildGRUGrad(b *BuildContext) (Kernel, error) {

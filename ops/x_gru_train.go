@@ -9,7 +9,7 @@ package ops
 // This operator is private: the gradient of GRU makes the node one.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__GRU.html
-func init() {
-	register(&Op{Domain: Private, Name: "GRUTrain", Numerics: Rounding,
-		Versions: recurrentTrainVersions(6, func(b *BuildContext) (Kernel, error) { return buildGRUAs(b, true) })})
+func gruTrainOp() *Op {
+	return &Op{Domain: Private, Name: "GRUTrain", Numerics: Rounding,
+		Versions: recurrentTrainVersions(6, func(b *BuildContext) (Kernel, error) { return buildGRUAs(b, true) })}
 }

@@ -28,8 +28,8 @@ import (
 // Spec: https://arxiv.org/abs/1607.06450 (Ba, Kiros and Hinton, Layer Normalization,
 // 2016); https://arxiv.org/abs/1910.07467 (Zhang and Sennrich, Root Mean Square
 // Layer Normalization, 2019).
-func init() {
-	register(&Op{
+func layerNormalizationGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "LayerNormalizationGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: Arity{2, 3}, Out: Arity{1, 3}, Infer: func(c *InferContext) error {
 			axis := c.Int("axis", -1)
@@ -51,7 +51,7 @@ func init() {
 			axis, r := b.Int("axis", -1), rowNorm{center: b.Bool("center", true), eps: float64(b.Float("epsilon", 1e-5))}
 			return b.realKernels(0, layerNormGradKernel[float32](r, axis), layerNormGradKernel[float64](r, axis))
 		}}},
-	})
+	}
 }
 
 func layerNormGradKernel[T floating](r rowNorm, axis int) Kernel {

@@ -13,8 +13,8 @@ package ops
 // This operator is private: the gradient of LSTM writes it.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LSTM.html
-func init() {
-	register(&Op{Domain: Private, Name: "LSTMGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildLSTMGrad)})
+func lstmGradOp() *Op {
+	return &Op{Domain: Private, Name: "LSTMGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildLSTMGrad)}
 }
 
 func buildLSTMGrad(b *BuildContext) (Kernel, error) {

@@ -9,7 +9,7 @@ package ops
 // This operator is private: the gradient of LSTM makes the node one.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LSTM.html
-func init() {
-	register(&Op{Domain: Private, Name: "LSTMTrain", Numerics: Rounding,
-		Versions: recurrentTrainVersions(8, func(b *BuildContext) (Kernel, error) { return buildLSTMAs(b, true) })})
+func lstmTrainOp() *Op {
+	return &Op{Domain: Private, Name: "LSTMTrain", Numerics: Rounding,
+		Versions: recurrentTrainVersions(8, func(b *BuildContext) (Kernel, error) { return buildLSTMAs(b, true) })}
 }

@@ -19,8 +19,8 @@ import (
 // is MaxPool's.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__MaxPool.html
-func init() {
-	register(&Op{
+func maxPoolGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "MaxPoolGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(3), Out: N(1), Infer: func(c *InferContext) error {
 			c.Ignore("storage_order")
@@ -33,7 +33,7 @@ func init() {
 			half := throughFloat32(f32, 0)
 			return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: maxPoolGradKernel[float64](columns), tensor.Float16: half, tensor.BFloat16: half})
 		}}},
-	})
+	}
 }
 
 func maxPoolGradKernel[T conv.Float](columns bool) Kernel {

@@ -22,12 +22,12 @@ import (
 // Spec: https://onnx.ai/onnx/operators/onnx__RandomNormalLike.html, by the transform of Box
 // and Muller, A note on the generation of random normal deviates, 1958, of the numbers of
 // x.Dropout.
-func init() {
-	register(&Op{
+func noiseOp() *Op {
+	return &Op{
 		Domain: Private, Name: "Noise", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1), Infer: inferSame, Build: buildXNoise}},
 		Grad:     func(c *GradContext) []*onnx.Value { return make([]*onnx.Value, 2) },
-	})
+	}
 }
 
 func buildXNoise(b *BuildContext) (Kernel, error) {

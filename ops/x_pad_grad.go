@@ -17,11 +17,11 @@ import (
 // T: float16, bfloat16 (both summed in float32), float32, float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Pad.html
-func init() {
-	register(&Op{
+func padGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "PadGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: Arity{3, 4}, Out: N(1), Infer: inferShaped, Build: buildPadGrad}},
-	})
+	}
 }
 
 func buildPadGrad(b *BuildContext) (Kernel, error) {

@@ -20,11 +20,11 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html; Bengio, Léonard, Courville, Estimating or Propagating Gradients Through
 // Stochastic Neurons, 2013; PyTorch's fake_quantize_per_tensor_affine.
-func init() {
-	register(&Op{
+func quantizeLinearGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "QuantizeLinearGrad",
 		Versions: []Version{{Since: 1, In: N(4), Out: N(1), InPlace: []int{3}, Infer: inferFirst, Build: buildQuantizeLinearGrad}},
-	})
+	}
 }
 
 // gradQuantizeLinear: straight through; the scale is taken as fixed.

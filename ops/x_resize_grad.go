@@ -17,11 +17,11 @@ import (
 // T: float16, bfloat16 (both computed in float32), float32, float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Resize.html
-func init() {
-	register(&Op{
+func resizeGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "ResizeGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(5), Out: N(1), Infer: func(c *InferContext) error { return inferShapedBy(c, 4) }, Build: buildResizeGrad}},
-	})
+	}
 }
 
 func buildResizeGrad(b *BuildContext) (Kernel, error) {

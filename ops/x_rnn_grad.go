@@ -6,8 +6,8 @@ package ops
 // This operator is private: the gradient of RNN writes it.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__RNN.html
-func init() {
-	register(&Op{Domain: Private, Name: "RNNGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildRNNGrad)})
+func rnnGradOp() *Op {
+	return &Op{Domain: Private, Name: "RNNGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildRNNGrad)}
 }
 
 func buildRNNGrad(b *BuildContext) (Kernel, error) {

@@ -12,8 +12,8 @@ package ops
 //
 // Spec: https://pytorch.org/docs/stable/generated/torch.optim.SGD.html, after Sutskever
 // et al., On the importance of initialization and momentum in deep learning, 2013.
-func init() {
-	register(&Op{Domain: Private, Name: "SGDStep", Numerics: Rounding, Versions: stepVersions(1, buildSGDStep)})
+func sgdStepOp() *Op {
+	return &Op{Domain: Private, Name: "SGDStep", Numerics: Rounding, Versions: stepVersions(1, buildSGDStep)}
 }
 
 type sgdParams struct {

@@ -16,11 +16,11 @@ import (
 // T: any type of whole bytes.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Slice.html
-func init() {
-	register(&Op{
+func sliceGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "SliceGrad",
 		Versions: []Version{{Since: 1, In: Arity{4, 6}, Out: N(1), Infer: inferShaped, Build: buildSliceGrad}},
-	})
+	}
 }
 
 // inferShaped gives output 0 the element type of input 0 and the shape that input

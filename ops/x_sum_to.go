@@ -17,11 +17,11 @@ import (
 // T: float16, bfloat16 (both summed in float32), float32, float64.
 //
 // Spec: https://github.com/onnx/onnx/blob/main/docs/Broadcasting.md
-func init() {
-	register(&Op{
+func sumToOp() *Op {
+	return &Op{
 		Domain: Private, Name: "SumTo", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1), Infer: inferSumTo, Build: buildSumTo}},
-	})
+	}
 }
 
 func inferSumTo(c *InferContext) error {
@@ -57,8 +57,7 @@ func sumToKernel[T tensor.Element, A any](r reducer[T, A]) Kernel {
 				return fmt.Errorf("X has shape %v, to which %v does not broadcast", x.Shape(), shape)
 			}
 		}
-		y := c.Output(0, tensor.DTypeOf[T](), shape...)
-		reduceInto(c.P, tensor.Data[T](y), tensor.Data[T](x), x.Shape(), w, &r)
+		reduceInto(c.P, c.Output(0, tensor.DTypeOf[T](), shape...), x, w, &r)
 		return nil
 	}
 }

@@ -2,6 +2,7 @@ package optimize
 
 import (
 	"slices"
+	"sort"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
@@ -32,7 +33,7 @@ var parts = []*Rule{
 					all = append(all, piece{lo, hi, u})
 				}
 			}
-			slices.SortFunc(all, func(p, q piece) int { return p.lo - q.lo })
+			sort.Slice(all, func(i, j int) bool { return all[i].lo < all[j].lo })
 			end := 0
 			sizes := make([]int, len(all))
 			for i, p := range all {

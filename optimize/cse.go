@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -157,12 +158,7 @@ func (c *common) node(n *onnx.Node) bool {
 		k = strconv.AppendInt(append(k, ' '), int64(id), 10)
 	}
 	as := slices.Clone(n.Attrs)
-	slices.SortFunc(as, func(a, b onnx.Attr) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	sort.Slice(as, func(i, j int) bool { return as[i].Name < as[j].Name })
 	for _, a := range as {
 		k = append(append(append(k, 0), a.Name...), '=')
 		switch v := a.Value.(type) {

@@ -11,6 +11,8 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
+func init() { ops.RegisterTraining() }
+
 // Gradient appends to m's graph the nodes that compute the gradients of loss
 // with respect to wrt, and returns one value for each of wrt, of its type; nil
 // where the loss does not depend on it. seed is dL/dloss, of loss's type; with

@@ -13,6 +13,8 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
+func init() { ops.RegisterTraining() }
+
 // GradCase is one call of an operator whose gradient is checked.
 type GradCase struct {
 	Name   string
