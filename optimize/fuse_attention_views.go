@@ -37,46 +37,6 @@ var attentionViews = []*Rule{
 		},
 	},
 	{
-		Name: "parted-mask", Doc: "Reshape that joins again what another parted to add a mask => sum with the mask joined",
-		Pattern: Op("Reshape", Op("Add", Op("Reshape", Var("x"), Var("parts")).As("parted"), Var("mask")).As("sum"), Var("shape")),
-		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
-			x, mid, mask := m.Var("x"), m.Node("parted").Out[0].Type, m.Var("mask")
-			if x.Type.Rank() < 3 || mid.Rank() != x.Type.Rank()+1 || mask.Type.Rank() < 1 || !sameDims(m.Root.Out[0].Type, x.Type) ||
-				!sameDims(m.Node("sum").Out[0].Type, mid) || !sameDims(tensorOf(mid.Dims[2:]), tensorOf(x.Type.Dims[1:])) {
-				return nil
-			}
-			var one []onnx.Dim
-			for range mid.Rank() - mask.Type.Rank() {
-				one = append(one, onnx.Size(1))
-			}
-			to := slices.Concat(one, mask.Type.Dims)
-			switch {
-			case to[0].Is(1) && to[1].Is(1):
-				to = to[2:]
-			case to[0].Is(1) && mid.Dims[0].Is(1) && to[1].Equal(mid.Dims[1]):
-				to = to[1:]
-			default: // it would have to be repeated
-				return nil
-			}
-			if !sameDims(mask.Type, tensorOf(to)) {
-				shape, ok := reshapeTo(mask.Type, tensorOf(to))
-				if !ok {
-					return nil
-				}
-				mask = b.Op("Reshape", nil, mask, b.Ints(shape...))
-			}
-			return b.Ops("", "Add", nil, 1, x, mask)
-		},
-		Example: func(b *ops.Builder) {
-			// A mask for each window, and one for all heads.
-			x, y := in(b, "x", 6, 2, 5, 5), in(b, "y", 6, 5, 7)
-			s := b.Op("Add", nil, b.Op("Reshape", nil, x, b.Ints(1, 6, 2, 5, 5)), floats(b, 1, 6, 1, 5, 5))
-			z := b.Op("Add", nil, floats(b, 2, 1, 5, 7), b.Op("Reshape", nil, y, b.Ints(2, 3, 5, 7)))
-			u := b.Op("Add", nil, b.Op("Reshape", nil, y, b.Ints(2, 3, 5, 7)), in(b, "mask", 1, 1, 5, 7))
-			ret(b, b.Op("Reshape", nil, s, b.Ints(6, 2, 5, 5)), b.Op("Reshape", nil, z, b.Ints(6, 5, 7)), b.Op("Reshape", nil, u, b.Ints(6, 5, 7)))
-		},
-	},
-	{
 		Name: "softmax-view", Doc: "Softmax along the last dimension of a Reshape of the others => Reshape of Softmax",
 		Pattern: Op("Softmax", Op("Reshape", Var("x"), Var("shape"))),
 		Where: func(m *Match) bool {
