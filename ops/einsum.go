@@ -42,6 +42,17 @@ type einEquation struct {
 	explicit bool
 }
 
+// EinsumLabels returns the labels of each input and of the output that an
+// equation of Einsum names, one letter for each dimension and '.' for "...".
+// What the equation leaves out after its inputs is filled in.
+func EinsumLabels(equation string) (in []string, out string, err error) {
+	e, err := parseEinsum(equation)
+	if err != nil {
+		return nil, "", err
+	}
+	return e.in, e.out, nil
+}
+
 func parseEinsum(s string) (*einEquation, error) {
 	s = strings.ReplaceAll(s, " ", "")
 	left, out, explicit := strings.Cut(s, "->")

@@ -12,11 +12,13 @@ import (
 // STFT: the discrete Fourier transforms of frames of a signal, each multiplied
 // by a window.
 //
-//	signal: T[b, l, 1] (real) or T[b, l, 2] (real and imaginary parts)
+//	signal: T[b, l, 1] or T[b, l] (real) or T[b, l, 2] (real and imaginary parts)
 //	frame_step: scalar    window (optional): T[n], ones if absent    frame_length (optional): n, scalar
 //	output: T[b, (l-n)/frame_step + 1, n, 2], or n/2+1 elements with onesided = 1 (the default)
 //
-// Without window and frame_length n is l. Computed in float64, for any n.
+// Without window and frame_length n is l. Computed in float64, for any n. The
+// standard has no signals [b, l]; PyTorch's exporter writes them, and ONNX
+// Runtime takes them.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__STFT.html (17)
 func init() {
@@ -29,7 +31,7 @@ func inferSTFT(c *InferContext) error {
 	x, w := c.In(0), c.In(2)
 	onesided := c.Bool("onesided", true)
 	c.Out[0] = onnx.UnrankedType(x.DType)
-	if len(x.Dims) != 3 {
+	if len(x.Dims) != 2 && len(x.Dims) != 3 {
 		return nil
 	}
 	n := x.Dims[1]
@@ -58,10 +60,13 @@ func buildSTFT(b *BuildContext) (Kernel, error) {
 func stftKernel[T floating](onesided bool) Kernel {
 	return func(c *Call) error {
 		xt := c.T(0)
-		if xt.Rank() != 3 || xt.Dim(2) != 1 && xt.Dim(2) != 2 {
-			return fmt.Errorf("signal has shape %v, want [b l 1] or [b l 2]", xt.Shape())
+		if xt.Rank() != 2 && (xt.Rank() != 3 || xt.Dim(2) != 1 && xt.Dim(2) != 2) {
+			return fmt.Errorf("signal has shape %v, want [b l], [b l 1] or [b l 2]", xt.Shape())
 		}
-		b, l, parts := xt.Dim(0), xt.Dim(1), xt.Dim(2)
+		b, l, parts := xt.Dim(0), xt.Dim(1), 1
+		if xt.Rank() == 3 {
+			parts = xt.Dim(2)
+		}
 		if onesided && parts == 2 {
 			return fmt.Errorf("signal has shape %v, want a real one for onesided = 1", xt.Shape())
 		}

@@ -36,8 +36,11 @@ func TestSTFT(t *testing.T) {
 	Run(t, []Case{
 		{Op: "STFT", In: Vals(R, s, W), Want: Vals(F32([]int{b, frames, n/2 + 1, 2}, half...)), Tol: tol},
 		{Op: "STFT", In: Vals(R, s, nil, N), Want: Vals(F32([]int{b, frames, n/2 + 1, 2}, plain...)), Tol: tol},
+		{Op: "STFT", In: Vals(F32([]int{b, l}, re...), s, W), Want: Vals(F32([]int{b, frames, n/2 + 1, 2}, half...)), Tol: tol},
 		{Op: "STFT", In: Vals(C, s, W, N), Attrs: onnx.NewAttrs("onesided", 0), Want: Vals(F32([]int{b, frames, n, 2}, full...)), Tol: tol},
 		{Op: "STFT", In: Vals(C, s, W, N), Want: Vals(R), Err: "want a real one"},
+		{Op: "STFT", In: Vals(F32([]int{b, l, 3}, make([]float32, b*l*3)...), s, W), Want: Vals(R), Err: "want [b l], [b l 1] or [b l 2]"},
+		{Op: "STFT", In: Vals(F32([]int{l}, re[:l]...), s, W), Want: Vals(R), Err: "want [b l], [b l 1] or [b l 2]"},
 		{Op: "STFT", In: Vals(R, I64([]int{}, 0), W), Want: Vals(R), Err: "frame_step is 0"},
 		{Op: "STFT", In: Vals(R, s, nil, I64([]int{}, 24)), Want: Vals(R), Err: "frame_length is 24, want 1 to the 23"},
 		{Op: "STFT", In: Vals(R, s, W, I64([]int{}, 5)), Want: Vals(R), Err: "window has shape [6], want [5]"},

@@ -42,7 +42,10 @@ var attentions = []*Rule{
 			whole := b.Op("Where", nil, b.Op("Greater", nil, hole, f32(b, -1)), b.Op("MatMul", nil, q, t(k, 0, 1, 3, 2)), f32(b, math.Inf(-1)))
 			causal := b.Op("Trilu", onnx.NewAttrs("upper", 1), b.Op("Expand", nil, f32(b, math.Inf(-1)), b.Ints(5, 7)), b.Const(tensor.Scalar(int64(1))))
 			z := b.Op("Softmax", last, b.Op("Add", nil, b.Op("MatMul", nil, q, t(k, 0, 1, 3, 2)), causal))
-			ret(b, y, b.Op("MatMul", nil, w, v), b.Op("MatMul", nil, u, v3), b.Op("MatMul", nil, p, v), b.Op("MatMul", nil, z, v),
+			// One head of keys and values for all.
+			k1, v1 := in(b, "k1", 2, 1, 7, 4), in(b, "v1", 2, 1, 7, 6)
+			one := b.Op("MatMul", nil, b.Op("Softmax", last, b.Op("MatMul", nil, q, t(k1, 0, 1, 3, 2))), v1)
+			ret(b, y, one, b.Op("MatMul", nil, w, v), b.Op("MatMul", nil, u, v3), b.Op("MatMul", nil, p, v), b.Op("MatMul", nil, z, v),
 				b.Op("MatMul", nil, h, v), b.Op("MatMul", nil, b.Op("Softmax", last, whole), v))
 		},
 	},
@@ -171,13 +174,14 @@ func rewriteAttention(m *Match, b *ops.Builder) []*onnx.Value {
 	if b.Err() != nil || scale*factors == 0 || math.IsNaN(scale*factors) || math.IsInf(scale*factors, 0) {
 		return nil
 	}
-	// Batches and heads must be those of Q everywhere: nothing is broadcast.
+	// Batches and heads must be those of Q everywhere. Of what else is broadcast
+	// Attention knows one head of keys and values for all of Q's.
 	for _, x := range []*onnx.Value{q, k, v} {
 		if x.Type.Rank() != rank || x.Type.DType != qk.Type.DType {
 			return nil
 		}
 		for i, d := range x.Type.Dims[:rank-2] {
-			if !d.Known() || !d.Equal(q.Type.Dims[i]) {
+			if shared := rank == 4 && i == 1 && x != q && k.Type.Dims[1].Is(1) && v.Type.Dims[1].Is(1); !shared && (!d.Known() || !d.Equal(q.Type.Dims[i])) {
 				return nil
 			}
 		}

@@ -36,6 +36,7 @@ func machine() []pass {
 	return []pass{
 		{name: "unsigned", doc: "rules that quantize activations to unsigned bytes", rules: unsigned},
 		{name: "cse", doc: "compute equal nodes once", run: (*state).cse},
+		{name: "einsums", doc: "rules that write Einsum as products", rules: einsums},
 		{name: "block weights", doc: "rules that keep weights which are quantized in blocks as they are", rules: blockWeights},
 		{name: "integers", doc: "rules that compute with quantized numbers as they are", rules: integerOps},
 		{name: "integer convolutions", doc: "rules that convolve quantized numbers to floats", rules: append(floatConvs, floatConvEnds...)},
