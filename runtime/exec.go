@@ -17,6 +17,7 @@ type run struct {
 	arena
 	p       par.P
 	dest    []*tensor.Tensor // main program, by slot: the caller's tensors that kernels may write
+	donate  *donation        // nil: inputs are only read
 	late    []bool           // by output: its tensor in the caller's hands is written when all is done
 	scratch scratch
 	profile *Profile
@@ -41,7 +42,7 @@ type frame struct {
 	call    ops.Call
 	// of the instruction in progress
 	at     int
-	reused bool
+	reused uint64 // outputs that have taken over an input's storage, by bit
 	made   []*buffer
 }
 
@@ -51,6 +52,12 @@ func (f *frame) loop(ctx context.Context) error {
 	for i := range f.prog.code {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if d := f.run.donate; d != nil && f.main {
+			var err error
+			if ctx, err = d.advance(ctx, f, i); err != nil {
+				return err
+			}
 		}
 		if err := f.step(i); err != nil {
 			if cerr := ctx.Err(); cerr != nil {
@@ -74,7 +81,7 @@ func (f *frame) step(at int) error {
 			c.In[i] = f.vals[s]
 		}
 	}
-	f.at, f.reused, f.made = at, false, f.made[:0]
+	f.at, f.reused, f.made = at, 0, f.made[:0]
 	mark := r.scratch.mark()
 	var start time.Time
 	if r.profile != nil {
@@ -156,9 +163,9 @@ func (f *frame) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, erro
 		}
 		return tensor.New(d, shape...), nil
 	}
-	if i == 0 && !f.reused {
-		if b := f.inPlace(in, size); b != nil {
-			f.reused = true
+	if f.reused&(1<<i) == 0 {
+		if b := f.inPlace(in, i, size); b != nil {
+			f.reused |= 1 << i
 			return f.head(i, d, shape, b.data[:size], b)
 		}
 	}
@@ -220,14 +227,18 @@ func (f *frame) leave(t *tensor.Tensor) *tensor.Tensor {
 	return t
 }
 
-// inPlace returns the buffer of an input that output 0 may take over: its last
+// inPlace returns the buffer of an input that output i may take over: its last
 // reader is this instruction, nothing else refers to it, and the size is the same.
-func (f *frame) inPlace(in *instr, size int) *buffer {
-	if size == 0 || len(in.out) == 0 || in.out[0] < 0 {
+func (f *frame) inPlace(in *instr, i, size int) *buffer {
+	if size == 0 || i >= len(in.out) || in.out[i] < 0 {
 		return nil
 	}
-	for _, k := range in.reuse {
-		if k >= len(in.in) || in.in[k] < 0 {
+	from := in.reuse
+	if i > 0 {
+		from = in.beside[min(i, len(in.beside)):min(i+1, len(in.beside))]
+	}
+	for _, k := range from {
+		if k < 0 || k >= len(in.in) || in.in[k] < 0 {
 			continue
 		}
 		t, ok := f.vals[in.in[k]].(*tensor.Tensor)
@@ -235,7 +246,7 @@ func (f *frame) inPlace(in *instr, size int) *buffer {
 			continue
 		}
 		b := bufferOf(t)
-		if b == nil || b.kind == escaped || b.refs != 1 || len(t.Bytes()) != size || address(t.Bytes()) != address(b.data) ||
+		if b == nil || b.kind == escaped || b.kind == donated && !f.run.donate.begun || b.refs != 1 || len(t.Bytes()) != size || address(t.Bytes()) != address(b.data) ||
 			!slices.Contains(in.free, in.in[k]) || count(in.in, in.in[k]) != 1 {
 			continue
 		}
