@@ -2,8 +2,8 @@ package runtime
 
 import (
 	"slices"
-	"sync"
 
+	"github.com/gneiss-run/gneiss/internal/idle"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -25,8 +25,8 @@ type allocation struct{ at, result, size, death int }
 type plan struct {
 	size   int
 	allocs []placement
-	index  []int32   // of the allocation for each result of the program, -1: none
-	slabs  sync.Pool // of *slab
+	index  []int32 // of the allocation for each result of the program, -1: none
+	slabs  idle.List[*slab]
 }
 
 type slab struct {
@@ -95,7 +95,7 @@ func makePlan(r *recording, results int) *plan {
 
 // slab returns memory for one run.
 func (p *plan) slab() *slab {
-	if s, ok := p.slabs.Get().(*slab); ok {
+	if s, ok := p.slabs.Get(); ok {
 		return s
 	}
 	return &slab{data: tensor.AlignedBytes(p.size), parts: make([]buffer, len(p.allocs))}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/gneiss-run/gneiss/internal/idle"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
@@ -28,8 +29,8 @@ type Session struct {
 	plans  planCache
 	// returned is the size of the largest plan that memory was returned for.
 	returned atomic.Int64
-	states   *sync.Pool    // of *frame of the main program; pools are known to the Go runtime, which must not hold the session
-	out      *atomic.Int64 // apart from the session, as reuse is: what watches over results holds both
+	states   *idle.List[*frame] // of the main program; apart, as the Go runtime knows what ages and must not hold the session
+	out      *atomic.Int64      // apart from the session, as reuse is: what watches over results holds both
 	reuse    *recycler
 
 	mu     sync.RWMutex // held for reading while a Run is in progress
@@ -110,7 +111,7 @@ func newSession(m *onnx.Model, o Options) (*Session, error) {
 }
 
 func emptySession(o Options, set *ops.Set, m *onnx.Model) *Session {
-	return &Session{opt: o, set: set, model: m, states: new(sync.Pool), out: new(atomic.Int64), reuse: new(recycler)}
+	return &Session{opt: o, set: set, model: m, states: new(idle.List[*frame]), out: new(atomic.Int64), reuse: new(recycler)}
 }
 
 // ValueInfo describes an input or output of a model.
@@ -157,7 +158,7 @@ func (s *Session) Close() error {
 	s.variants = nil
 	s.variantMu.Unlock()
 	s.reuse.end()
-	s.prog, s.states, s.plans = &program{inputs: s.prog.inputs, outputs: s.prog.outputs}, new(sync.Pool), planCache{}
+	s.prog, s.states, s.plans = &program{inputs: s.prog.inputs, outputs: s.prog.outputs}, new(idle.List[*frame]), planCache{}
 	return s.model.Close()
 }
 
