@@ -82,6 +82,9 @@ func (f *frame) step(at int) error {
 		}
 	}
 	f.at, f.reused, f.made = at, 0, f.made[:0]
+	if f.main {
+		r.scratch.begin(r.scratchPlace(at))
+	}
 	mark := r.scratch.mark()
 	var start time.Time
 	if r.profile != nil {
@@ -89,6 +92,9 @@ func (f *frame) step(at int) error {
 	}
 	err := in.kernel.Safely(c)
 	r.scratch.reset(mark)
+	if n := r.scratch.most; f.main && n >= minPlaced && r.rec != nil {
+		r.rec.allocs = append(r.rec.allocs, allocation{at: at, result: -1, size: n, death: at})
+	}
 	if err != nil {
 		return in.nodeError(f.prog, c.In, err)
 	}
@@ -272,11 +278,17 @@ func (f *frame) Scratch(n int) ([]byte, error) { return f.run.scratch.take(&f.ru
 // instruction gives back what it took.
 type scratch struct {
 	mu     sync.Mutex
+	place  []byte // of the instruction in progress, in the plan's slab; used first
 	blocks [][]byte
 	at     scratchMark
+	most   int // bytes in use at a time since the main program's instruction began
 }
 
-type scratchMark struct{ block, off int }
+// scratchMark is a state of the stack: the bytes in use, those of them in place, and where the blocks stand.
+type scratchMark struct{ used, placed, block, off int }
+
+// begin prepares for an instruction of the main program, which may use place.
+func (s *scratch) begin(place []byte) { s.place, s.most = place, 0 }
 
 const scratchBlock = 1 << 16
 
@@ -284,7 +296,7 @@ func (s *scratch) mark() scratchMark { return s.at }
 
 func (s *scratch) reset(m scratchMark) {
 	s.at = m
-	if m == (scratchMark{}) && len(s.blocks) > 1 { // next time one block is enough
+	if m.used == 0 && len(s.blocks) > 1 { // next time one block is enough
 		total := 0
 		for _, b := range s.blocks {
 			total += len(b)
@@ -297,7 +309,13 @@ func (s *scratch) take(a *arena, n int) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	size := (n + tensor.Alignment - 1) &^ (tensor.Alignment - 1)
-	for ; s.at.block < len(s.blocks); s.at = (scratchMark{s.at.block + 1, 0}) {
+	s.at.used += size
+	s.most = max(s.most, s.at.used)
+	if off := s.at.placed; len(s.place)-off >= size {
+		s.at.placed += size
+		return s.place[off : off+n : off+n], nil
+	}
+	for ; s.at.block < len(s.blocks); s.at.block, s.at.off = s.at.block+1, 0 {
 		if b := s.blocks[s.at.block]; len(b)-s.at.off >= size {
 			off := s.at.off
 			s.at.off += size
@@ -309,6 +327,6 @@ func (s *scratch) take(a *arena, n int) ([]byte, error) {
 	}
 	b := tensor.AlignedBytes(max(size, scratchBlock))
 	s.blocks = append(s.blocks, b)
-	s.at = scratchMark{len(s.blocks) - 1, size}
+	s.at.block, s.at.off = len(s.blocks)-1, size
 	return b[:n:n], nil
 }

@@ -280,7 +280,7 @@ func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request
 		s.plans.put(f.key, pl)
 		clear(f.vals)
 		clear(f.heads) // and what they are tensors over
-		r.free, r.rec = nil, nil
+		r.free, r.rec, r.scratch.blocks = nil, nil, nil
 		if n := int64(pl.size); n >= minReturned && n >= 2*s.returned.Load() {
 			s.returned.Store(n)
 			debug.FreeOSMemory() // the slab comes in the place of what the lists held
@@ -291,6 +291,7 @@ func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request
 		clear(sl.parts)
 		pl.slabs.Put(sl)
 	}
+	r.scratch.begin(nil)
 	clear(f.vals)
 	clear(r.dest)
 	r.dest = r.dest[:0]

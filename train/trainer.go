@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	goruntime "runtime"
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -89,13 +90,23 @@ func (t *Trainer) prepare() error {
 	if err := t.buildEval(); err != nil {
 		return err
 	}
+	bytes := 0
 	for _, v := range t.model.Graph.Consts { // so that the first values are not kept beside the later ones
 		if x := t.state[v.Name]; x != nil && !slices.Contains(t.stats, v.Name) {
 			v.Const = x
+			bytes += len(x.Bytes())
 		}
+	}
+	if bytes >= minCollected {
+		goruntime.GC()
 	}
 	return nil
 }
+
+// minCollected is the size of parameters from which on New has garbage collected: what building
+// has left, often the caller's model too, is as large again, and the collector by itself would let
+// the first steps take as much beside it. A collection takes less than a millisecond, as tensors hold no pointers.
+const minCollected = 1 << 20
 
 // setState overwrites the state with tensors of the same types and shapes, by name.
 func (t *Trainer) setState(state map[string]*tensor.Tensor) error {

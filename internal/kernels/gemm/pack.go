@@ -24,7 +24,15 @@ func PackedLen(k, n int) int { return Panels(n) * Panel * k }
 
 // Pack packs the k x n matrix with element (i, j) at b[i*rs+j*cs].
 func Pack[T Number](p par.P, b []T, k, n, rs, cs int) *Packed[T] {
-	out := &Packed[T]{K: k, N: n, Data: aligned[T](PackedLen(k, n))}
+	return PackTo(p, nil, b, k, n, rs, cs)
+}
+
+// PackTo is Pack with the PackedLen(k, n) elements of data for the result; nil: new memory.
+func PackTo[T Number](p par.P, data, b []T, k, n, rs, cs int) *Packed[T] {
+	if data == nil {
+		data = aligned[T](PackedLen(k, n))
+	}
+	out := &Packed[T]{K: k, N: n, Data: data[:PackedLen(k, n)]}
 	if k > 0 && n > 0 {
 		if len(b) < (k-1)*rs+(n-1)*cs+1 {
 			panic("gemm: B is too short")
