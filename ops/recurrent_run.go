@@ -163,7 +163,7 @@ func recurrentKernel[T floating](r *recurrent, packs [2]any, newCell func() recu
 		err := q.call(c, packs)
 		// What belongs to this call must not outlive it.
 		q.c, q.lens, q.pre, q.state, q.y, q.cells, q.rec, q.spare = nil, nil, nil, [2][]T{}, nil, nil, nil, nil
-		q.w, q.r, q.input = nil, nil, gemm.Args[T]{}
+		q.w, q.r, q.bias, q.late, q.input = nil, nil, nil, nil, gemm.Args[T]{}
 		clear(q.steps)
 		pool.Put(q)
 		return err

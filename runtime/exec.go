@@ -290,7 +290,10 @@ type scratchMark struct{ used, placed, block, off int }
 // begin prepares for an instruction of the main program, which may use place.
 func (s *scratch) begin(place []byte) { s.place, s.most = place, 0 }
 
-const scratchBlock = 1 << 16
+const (
+	scratchBlock = 1 << 16
+	maxJoined    = 1 << 20
+)
 
 func (s *scratch) mark() scratchMark { return s.at }
 
@@ -301,7 +304,9 @@ func (s *scratch) reset(m scratchMark) {
 		for _, b := range s.blocks {
 			total += len(b)
 		}
-		s.blocks = [][]byte{tensor.AlignedBytes(total)}
+		if total <= maxJoined { // above, the blocks would be in memory beside the one for them
+			s.blocks = [][]byte{tensor.AlignedBytes(total)}
+		}
 	}
 }
 
