@@ -44,7 +44,7 @@ func TestRunInPlace(t *testing.T) {
 	ctx := context.Background()
 	for _, early := range []bool{false, true} {
 		s := accumulator(t, early)
-		w, x, v, loss := f32([]int{4}, 1, 2, 3, 4), f32([]int{4}, 1, 1, 2, 2), f32([]int{4}, 1, 0, 0, 1), tensor.New(tensor.Float32)
+		w, x, v, loss := tensor.Of([]float32{1, 2, 3, 4}, 4), tensor.Of([]float32{1, 1, 2, 2}, 4), tensor.Of([]float32{1, 0, 0, 1}, 4), tensor.New(tensor.Float32)
 		in := map[string]tensor.Value{"w": w, "x": x, "v": v}
 		out := map[string]tensor.Value{"w2": w, "v2": v, "loss": loss}
 		wantW, wantV := []float32{1, 2, 3, 4}, []float32{1, 0, 0, 1}
