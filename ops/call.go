@@ -165,7 +165,7 @@ func (c *Call) Ctx() context.Context {
 }
 
 // Output makes the tensor for output i. Its contents are undefined (strings
-// are empty); it may share storage with an input that InPlace allows. It does
+// are empty); it may share storage with an input that InPlace or Beside allows. It does
 // not return if the size is impossible or over the run's limit.
 func (c *Call) Output(i int, d tensor.DType, shape ...int) *tensor.Tensor {
 	own := c.Dims(len(shape)) // so that the list of arguments need not be allocated

@@ -35,6 +35,9 @@ type Version struct {
 	// InPlace lists inputs whose storage output 0 may take over. The kernel
 	// must then be right when they share storage.
 	InPlace []int
+	// Beside[i] is the input whose storage output i may take over, for i from 1
+	// on; -1 where there is none. Nil: no output but the first does so.
+	Beside []int
 	// Infer sets what can be known of the outputs before running. Nil only with
 	// Build nil.
 	Infer func(*InferContext) error

@@ -79,7 +79,11 @@ func (s *optimizerStep[T]) run(lo, hi int) {
 }
 
 func stepVersions(memories int, build func(*BuildContext) (Kernel, error)) []Version {
-	return []Version{{Since: 1, In: N(5 + memories), Out: N(1 + memories), Infer: func(c *InferContext) error {
+	beside := []int{-1} // a memory follows itself
+	for i := range memories {
+		beside = append(beside, 2+i)
+	}
+	return []Version{{Since: 1, In: N(5 + memories), Out: N(1 + memories), InPlace: []int{0}, Beside: beside, Infer: func(c *InferContext) error {
 		for i := range c.Out {
 			c.Out[i] = c.In(0)
 		}

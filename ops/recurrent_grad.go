@@ -270,14 +270,17 @@ func (g *recurrentGrad[T]) allSteps(c *Call, r []T) {
 		return
 	}
 	c.P.For(d*g.n, 1+(1<<14)/(g.s*h), g.fill)
+	pack := func(r []T, rows int) *gemm.Packed[T] {
+		return gemm.PackTo(c.P, Scratch[T](c, gemm.PackedLen(rows, h)), r, rows, h, h, 1)
+	}
 	for k := range d {
 		g.back.rows(g, k)
 		part := r[k*gh*h : (k+1)*gh*h]
 		if g.split {
 			at := gh - h
-			g.byR = append(g.byR, []*gemm.Packed[T]{gemm.Pack(c.P, part[:at*h], at, h, h, 1), gemm.Pack(c.P, part[at*h:], h, h, h, 1)})
+			g.byR = append(g.byR, []*gemm.Packed[T]{pack(part[:at*h], at), pack(part[at*h:], h)})
 		} else {
-			g.byR = append(g.byR, []*gemm.Packed[T]{gemm.Pack(c.P, part, gh, h, h, 1)})
+			g.byR = append(g.byR, []*gemm.Packed[T]{pack(part, gh)})
 		}
 	}
 	g.per = min(max((g.n/4+3)&^3, 4), 16)

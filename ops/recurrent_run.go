@@ -20,20 +20,24 @@ import (
 // packW packs W as one matrix [i, d*g*h].
 func (r *recurrent) packW(p par.P, t *tensor.Tensor) (any, error) {
 	if t.DType() == tensor.Float64 {
-		return packRecurrentW[float64](p, r, t)
+		return packRecurrentW(p, r, t, fresh[float64])
 	}
-	return packRecurrentW[float32](p, r, t)
+	return packRecurrentW(p, r, t, fresh[float32])
 }
 
 // packR packs R by direction and part: [h, g*h], or the last gate apart.
 func (r *recurrent) packR(p par.P, t *tensor.Tensor) (any, error) {
 	if t.DType() == tensor.Float64 {
-		return packRecurrentR[float64](p, r, t)
+		return packRecurrentR(p, r, t, fresh[float64])
 	}
-	return packRecurrentR[float32](p, r, t)
+	return packRecurrentR(p, r, t, fresh[float32])
 }
 
-func packRecurrentW[T floating](p par.P, r *recurrent, t *tensor.Tensor) (*gemm.Packed[T], error) {
+// fresh has weights packed into new memory, where they stay.
+func fresh[T floating](int) []T { return nil }
+
+// packRecurrentW is packW into memory that room gives.
+func packRecurrentW[T floating](p par.P, r *recurrent, t *tensor.Tensor, room func(n int) []T) (*gemm.Packed[T], error) {
 	if t.Rank() != 3 || t.Dim(0) != len(r.dirs) || t.Dim(1)%r.gates != 0 {
 		return nil, fmt.Errorf("W has shape %v, want [%d %d*hidden_size input_size]", t.Shape(), len(r.dirs), r.gates)
 	}
@@ -42,10 +46,12 @@ func packRecurrentW[T floating](p par.P, r *recurrent, t *tensor.Tensor) (*gemm.
 		return nil, fmt.Errorf("W: %w", err)
 	}
 	in := t.Dim(2)
-	return gemm.Pack(p, data, in, len(r.dirs)*t.Dim(1), 1, in), nil
+	n := len(r.dirs) * t.Dim(1)
+	return gemm.PackTo(p, room(gemm.PackedLen(in, n)), data, in, n, 1, in), nil
 }
 
-func packRecurrentR[T floating](p par.P, r *recurrent, t *tensor.Tensor) ([][]*gemm.Packed[T], error) {
+// packRecurrentR is packR into memory that room gives.
+func packRecurrentR[T floating](p par.P, r *recurrent, t *tensor.Tensor, room func(n int) []T) ([][]*gemm.Packed[T], error) {
 	if t.Rank() != 3 || t.Dim(0) != len(r.dirs) || t.Dim(1) != r.gates*t.Dim(2) {
 		return nil, fmt.Errorf("R has shape %v, want [%d %d*hidden_size hidden_size]", t.Shape(), len(r.dirs), r.gates)
 	}
@@ -55,13 +61,14 @@ func packRecurrentR[T floating](p par.P, r *recurrent, t *tensor.Tensor) ([][]*g
 	}
 	h := t.Dim(2)
 	out := make([][]*gemm.Packed[T], len(r.dirs))
+	pack := func(m []T, n int) *gemm.Packed[T] { return gemm.PackTo(p, room(gemm.PackedLen(h, n)), m, h, n, 1, h) }
 	for d := range out {
 		m := data[d*r.gates*h*h : (d+1)*r.gates*h*h]
 		if r.split {
 			k := (r.gates - 1) * h
-			out[d] = []*gemm.Packed[T]{gemm.Pack(p, m[:k*h], h, k, 1, h), gemm.Pack(p, m[k*h:], h, h, 1, h)}
+			out[d] = []*gemm.Packed[T]{pack(m[:k*h], k), pack(m[k*h:], h)}
 		} else {
-			out[d] = []*gemm.Packed[T]{gemm.Pack(p, m, h, r.gates*h, 1, h)}
+			out[d] = []*gemm.Packed[T]{pack(m, r.gates*h)}
 		}
 	}
 	return out, nil
@@ -156,7 +163,7 @@ func recurrentKernel[T floating](r *recurrent, packs [2]any, newCell func() recu
 		err := q.call(c, packs)
 		// What belongs to this call must not outlive it.
 		q.c, q.lens, q.pre, q.state, q.y, q.cells, q.rec, q.spare = nil, nil, nil, [2][]T{}, nil, nil, nil, nil
-		q.w, q.r, q.input = nil, nil, gemm.Args[T]{}
+		q.w, q.r, q.bias, q.late, q.input = nil, nil, nil, nil, gemm.Args[T]{}
 		clear(q.steps)
 		pool.Put(q)
 		return err
@@ -209,14 +216,15 @@ func (q *recurrentCall[T]) inputs(c *Call, packs [2]any) error {
 	return nil
 }
 
-// weights takes the packed weights, or packs the inputs W and R.
+// weights takes the packed weights, or packs the inputs W and R for this call.
 func (q *recurrentCall[T]) weights(c *Call, packs [2]any) error {
+	room := func(n int) []T { return Scratch[T](c, n) }
 	var err error
 	if q.w, _ = packs[0].(*gemm.Packed[T]); q.w == nil {
 		if c.T(1) == nil {
 			return fmt.Errorf("W is absent or not of X's type")
 		}
-		if q.w, err = packRecurrentW[T](c.P, q.recurrent, c.T(1)); err != nil {
+		if q.w, err = packRecurrentW(c.P, q.recurrent, c.T(1), room); err != nil {
 			return err
 		}
 	}
@@ -224,7 +232,7 @@ func (q *recurrentCall[T]) weights(c *Call, packs [2]any) error {
 		if c.T(2) == nil {
 			return fmt.Errorf("R is absent or not of X's type")
 		}
-		if q.r, err = packRecurrentR[T](c.P, q.recurrent, c.T(2)); err != nil {
+		if q.r, err = packRecurrentR(c.P, q.recurrent, c.T(2), room); err != nil {
 			return err
 		}
 	}

@@ -2,8 +2,8 @@ package runtime
 
 import (
 	"fmt"
-	"sync"
 
+	"github.com/gneiss-run/gneiss/internal/idle"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -14,7 +14,7 @@ func errNoOutput(k int) error { return fmt.Errorf("internal error: output %d was
 // body is a compiled graph of an If, Loop or Scan. It implements ops.Body.
 type body struct {
 	prog   *program
-	frames sync.Pool // of *frame
+	frames idle.List[*frame]
 }
 
 // In returns the types of the graph's inputs.
@@ -97,8 +97,8 @@ func (b *body) Run(c *ops.Call, in []tensor.Value) ([]tensor.Value, error) {
 }
 
 // newFrame returns an empty frame for p.
-func newFrame(pool *sync.Pool, p *program, r *run) *frame {
-	f, ok := pool.Get().(*frame)
+func newFrame(pool *idle.List[*frame], p *program, r *run) *frame {
+	f, ok := pool.Get()
 	if !ok {
 		f = &frame{vals: make([]tensor.Value, len(p.names)), heads: make([]tensor.Tensor, p.results), states: make([][]any, len(p.code))}
 	}

@@ -204,7 +204,7 @@ func (c *compiler) build(j buildJob) (err error) {
 	if err != nil {
 		return err
 	}
-	in.kernel, in.reuse = k, v.InPlace
+	in.kernel, in.reuse, in.beside = k, v.InPlace, v.Beside
 	return nil
 }
 

@@ -8,7 +8,7 @@
 // A run binds its inputs, then executes the instructions in order. The first
 // runs with given input shapes take buffers from free lists; when shapes come
 // again, the allocations are recorded and placed in one slab that later runs use.
-// [Session.RunInto] writes to tensors of the caller, [Session.Profile] times every
+// [Session.RunInto] writes to tensors of the caller, [Session.RunInPlace] over inputs, [Session.Profile] times every
 // node. The context of a run is polled between instructions and between the
 // chunks of parallel loops.
 //

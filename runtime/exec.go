@@ -17,6 +17,7 @@ type run struct {
 	arena
 	p       par.P
 	dest    []*tensor.Tensor // main program, by slot: the caller's tensors that kernels may write
+	donate  *donation        // nil: inputs are only read
 	late    []bool           // by output: its tensor in the caller's hands is written when all is done
 	scratch scratch
 	profile *Profile
@@ -41,7 +42,7 @@ type frame struct {
 	call    ops.Call
 	// of the instruction in progress
 	at     int
-	reused bool
+	reused uint64 // outputs that have taken over an input's storage, by bit
 	made   []*buffer
 }
 
@@ -51,6 +52,12 @@ func (f *frame) loop(ctx context.Context) error {
 	for i := range f.prog.code {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if d := f.run.donate; d != nil && f.main {
+			var err error
+			if ctx, err = d.advance(ctx, f, i); err != nil {
+				return err
+			}
 		}
 		if err := f.step(i); err != nil {
 			if cerr := ctx.Err(); cerr != nil {
@@ -74,7 +81,10 @@ func (f *frame) step(at int) error {
 			c.In[i] = f.vals[s]
 		}
 	}
-	f.at, f.reused, f.made = at, false, f.made[:0]
+	f.at, f.reused, f.made = at, 0, f.made[:0]
+	if f.main {
+		r.scratch.begin(r.scratchPlace(at))
+	}
 	mark := r.scratch.mark()
 	var start time.Time
 	if r.profile != nil {
@@ -82,6 +92,9 @@ func (f *frame) step(at int) error {
 	}
 	err := in.kernel.Safely(c)
 	r.scratch.reset(mark)
+	if n := r.scratch.most; f.main && n >= minPlaced && r.rec != nil {
+		r.rec.allocs = append(r.rec.allocs, allocation{at: at, result: -1, size: n, death: at})
+	}
 	if err != nil {
 		return in.nodeError(f.prog, c.In, err)
 	}
@@ -156,9 +169,9 @@ func (f *frame) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, erro
 		}
 		return tensor.New(d, shape...), nil
 	}
-	if i == 0 && !f.reused {
-		if b := f.inPlace(in, size); b != nil {
-			f.reused = true
+	if f.reused&(1<<i) == 0 {
+		if b := f.inPlace(in, i, size); b != nil {
+			f.reused |= 1 << i
 			return f.head(i, d, shape, b.data[:size], b)
 		}
 	}
@@ -220,14 +233,18 @@ func (f *frame) leave(t *tensor.Tensor) *tensor.Tensor {
 	return t
 }
 
-// inPlace returns the buffer of an input that output 0 may take over: its last
+// inPlace returns the buffer of an input that output i may take over: its last
 // reader is this instruction, nothing else refers to it, and the size is the same.
-func (f *frame) inPlace(in *instr, size int) *buffer {
-	if size == 0 || len(in.out) == 0 || in.out[0] < 0 {
+func (f *frame) inPlace(in *instr, i, size int) *buffer {
+	if size == 0 || i >= len(in.out) || in.out[i] < 0 {
 		return nil
 	}
-	for _, k := range in.reuse {
-		if k >= len(in.in) || in.in[k] < 0 {
+	from := in.reuse
+	if i > 0 {
+		from = in.beside[min(i, len(in.beside)):min(i+1, len(in.beside))]
+	}
+	for _, k := range from {
+		if k < 0 || k >= len(in.in) || in.in[k] < 0 {
 			continue
 		}
 		t, ok := f.vals[in.in[k]].(*tensor.Tensor)
@@ -235,7 +252,7 @@ func (f *frame) inPlace(in *instr, size int) *buffer {
 			continue
 		}
 		b := bufferOf(t)
-		if b == nil || b.kind == escaped || b.refs != 1 || len(t.Bytes()) != size || address(t.Bytes()) != address(b.data) ||
+		if b == nil || b.kind == escaped || b.kind == donated && !f.run.donate.begun || b.refs != 1 || len(t.Bytes()) != size || address(t.Bytes()) != address(b.data) ||
 			!slices.Contains(in.free, in.in[k]) || count(in.in, in.in[k]) != 1 {
 			continue
 		}
@@ -261,24 +278,35 @@ func (f *frame) Scratch(n int) ([]byte, error) { return f.run.scratch.take(&f.ru
 // instruction gives back what it took.
 type scratch struct {
 	mu     sync.Mutex
+	place  []byte // of the instruction in progress, in the plan's slab; used first
 	blocks [][]byte
 	at     scratchMark
+	most   int // bytes in use at a time since the main program's instruction began
 }
 
-type scratchMark struct{ block, off int }
+// scratchMark is a state of the stack: the bytes in use, those of them in place, and where the blocks stand.
+type scratchMark struct{ used, placed, block, off int }
 
-const scratchBlock = 1 << 16
+// begin prepares for an instruction of the main program, which may use place.
+func (s *scratch) begin(place []byte) { s.place, s.most = place, 0 }
+
+const (
+	scratchBlock = 1 << 16
+	maxJoined    = 1 << 20
+)
 
 func (s *scratch) mark() scratchMark { return s.at }
 
 func (s *scratch) reset(m scratchMark) {
 	s.at = m
-	if m == (scratchMark{}) && len(s.blocks) > 1 { // next time one block is enough
+	if m.used == 0 && len(s.blocks) > 1 { // next time one block is enough
 		total := 0
 		for _, b := range s.blocks {
 			total += len(b)
 		}
-		s.blocks = [][]byte{tensor.AlignedBytes(total)}
+		if total <= maxJoined { // above, the blocks would be in memory beside the one for them
+			s.blocks = [][]byte{tensor.AlignedBytes(total)}
+		}
 	}
 }
 
@@ -286,7 +314,13 @@ func (s *scratch) take(a *arena, n int) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	size := (n + tensor.Alignment - 1) &^ (tensor.Alignment - 1)
-	for ; s.at.block < len(s.blocks); s.at = (scratchMark{s.at.block + 1, 0}) {
+	s.at.used += size
+	s.most = max(s.most, s.at.used)
+	if off := s.at.placed; len(s.place)-off >= size {
+		s.at.placed += size
+		return s.place[off : off+n : off+n], nil
+	}
+	for ; s.at.block < len(s.blocks); s.at.block, s.at.off = s.at.block+1, 0 {
 		if b := s.blocks[s.at.block]; len(b)-s.at.off >= size {
 			off := s.at.off
 			s.at.off += size
@@ -298,6 +332,6 @@ func (s *scratch) take(a *arena, n int) ([]byte, error) {
 	}
 	b := tensor.AlignedBytes(max(size, scratchBlock))
 	s.blocks = append(s.blocks, b)
-	s.at = scratchMark{len(s.blocks) - 1, size}
+	s.at.block, s.at.off = len(s.blocks)-1, size
 	return b[:n:n], nil
 }

@@ -30,6 +30,8 @@ const (
 	pooled bufferKind = iota
 	// planned buffers are parts of the plan's slab.
 	planned
+	// donated buffers are inputs that the caller lets a run write over.
+	donated
 	// escaped buffers belong to a value that may outlive its slots (an output,
 	// an element of a sequence, a result of a nested graph): the garbage
 	// collector frees them.
@@ -134,7 +136,7 @@ const minCounted = 16 << 10
 // escape gives a pooled buffer to the garbage collector.
 func (a *arena) escape(b *buffer) {
 	switch b.kind {
-	case planned:
+	case planned, donated:
 		b.refs += pin
 	case pooled:
 		b.kind = escaped

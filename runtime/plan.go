@@ -2,8 +2,8 @@ package runtime
 
 import (
 	"slices"
-	"sync"
 
+	"github.com/gneiss-run/gneiss/internal/idle"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -18,15 +18,19 @@ import (
 type recording struct{ allocs []allocation }
 
 // allocation is storage of size bytes for a result of instruction at, last read
-// by instruction death (-1: it outlived the run).
+// by instruction death (-1: it outlived the run). Result -1 is the working memory of
+// the instruction, if it is minPlaced or more.
 type allocation struct{ at, result, size, death int }
+
+const minPlaced = 64 << 10
 
 // plan is immutable; its slabs are reused between runs.
 type plan struct {
 	size   int
 	allocs []placement
-	index  []int32   // of the allocation for each result of the program, -1: none
-	slabs  sync.Pool // of *slab
+	index  []int32     // of the allocation for each result of the program, -1: none
+	work   map[int]int // by instruction: the allocation for its working memory
+	slabs  idle.List[*slab]
 }
 
 type slab struct {
@@ -56,7 +60,7 @@ func makePlan(r *recording, results int) *plan {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return list[j].size - list[i].size })
-	p := &plan{index: make([]int32, results)}
+	p := &plan{index: make([]int32, results), work: map[int]int{}}
 	for i := range p.index {
 		p.index[i] = -1
 	}
@@ -87,7 +91,11 @@ func makePlan(r *recording, results int) *plan {
 				a.before = append(a.before, j)
 			}
 		}
-		p.index[a.result] = int32(i)
+		if a.result < 0 {
+			p.work[a.at] = i
+		} else {
+			p.index[a.result] = int32(i)
+		}
 	}
 	p.allocs = list
 	return p
@@ -95,7 +103,7 @@ func makePlan(r *recording, results int) *plan {
 
 // slab returns memory for one run.
 func (p *plan) slab() *slab {
-	if s, ok := p.slabs.Get().(*slab); ok {
+	if s, ok := p.slabs.Get(); ok {
 		return s
 	}
 	return &slab{data: tensor.AlignedBytes(p.size), parts: make([]buffer, len(p.allocs))}
@@ -107,20 +115,38 @@ func (a *arena) place(result, size int) *buffer {
 	if a.plan == nil {
 		return nil
 	}
-	i := a.plan.index[result]
-	if i < 0 {
+	i := int(a.plan.index[result])
+	if i < 0 || size > a.plan.allocs[i].size || !a.vacant(i) {
 		return nil
 	}
 	p := &a.plan.allocs[i]
-	if size > p.size || a.parts[i].refs != 0 {
-		return nil
+	b := &a.parts[i]
+	b.data, b.kind, b.rec, b.idx = a.slab[p.offset:p.offset+p.size:p.offset+p.size], planned, -1, i
+	return b
+}
+
+// vacant reports whether nothing lives where the plan has allocation i.
+func (a *arena) vacant(i int) bool {
+	if a.parts[i].refs != 0 {
+		return false
 	}
-	for _, j := range p.before {
+	for _, j := range a.plan.allocs[i].before {
 		if a.parts[j].refs != 0 {
-			return nil
+			return false
 		}
 	}
-	b := &a.parts[i]
-	b.data, b.kind, b.rec, b.idx = a.slab[p.offset:p.offset+p.size:p.offset+p.size], planned, -1, int(i)
-	return b
+	return true
+}
+
+// scratchPlace returns where the working memory of an instruction of the main program lies in the slab, or nil.
+func (a *arena) scratchPlace(at int) []byte {
+	if a.plan == nil {
+		return nil
+	}
+	i, ok := a.plan.work[at]
+	if !ok || !a.vacant(i) {
+		return nil
+	}
+	p := &a.plan.allocs[i]
+	return a.slab[p.offset : p.offset+p.size : p.offset+p.size]
 }

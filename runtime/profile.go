@@ -58,7 +58,7 @@ func (p *Profile) add(in *instr, c *ops.Call, start, end time.Time, depth int) {
 // Profile runs the model once, as Run does, and returns the time of each node.
 func (s *Session) Profile(ctx context.Context, in map[string]tensor.Value) (*Profile, error) {
 	p := &Profile{Start: time.Now()}
-	if _, err := s.run(ctx, in, nil, nil, p); err != nil {
+	if _, err := s.run(ctx, in, request{profile: p}); err != nil {
 		return nil, err
 	}
 	return p, nil

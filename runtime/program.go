@@ -56,6 +56,7 @@ type instr struct {
 	captured []int         // slots that its nested graphs read
 	free     []int         // slots dead after this instruction
 	reuse    []int         // inputs (by index) whose storage output 0 may take over if they die here
+	beside   []int         // by output but the first: the input whose storage it may take over, -1: none
 	packed   []packedInput // what became of inputs that are in the kernel; profiles tell of it
 	bodies   bool          // has nested graphs
 	name     string

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/gneiss-run/gneiss/internal/idle"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
@@ -28,8 +29,8 @@ type Session struct {
 	plans  planCache
 	// returned is the size of the largest plan that memory was returned for.
 	returned atomic.Int64
-	states   *sync.Pool    // of *frame of the main program; pools are known to the Go runtime, which must not hold the session
-	out      *atomic.Int64 // apart from the session, as reuse is: what watches over results holds both
+	states   *idle.List[*frame] // of the main program; apart, as the Go runtime knows what ages and must not hold the session
+	out      *atomic.Int64      // apart from the session, as reuse is: what watches over results holds both
 	reuse    *recycler
 
 	mu     sync.RWMutex // held for reading while a Run is in progress
@@ -110,7 +111,7 @@ func newSession(m *onnx.Model, o Options) (*Session, error) {
 }
 
 func emptySession(o Options, set *ops.Set, m *onnx.Model) *Session {
-	return &Session{opt: o, set: set, model: m, states: new(sync.Pool), out: new(atomic.Int64), reuse: new(recycler)}
+	return &Session{opt: o, set: set, model: m, states: new(idle.List[*frame]), out: new(atomic.Int64), reuse: new(recycler)}
 }
 
 // ValueInfo describes an input or output of a model.
@@ -157,7 +158,7 @@ func (s *Session) Close() error {
 	s.variants = nil
 	s.variantMu.Unlock()
 	s.reuse.end()
-	s.prog, s.states, s.plans = &program{inputs: s.prog.inputs, outputs: s.prog.outputs}, new(sync.Pool), planCache{}
+	s.prog, s.states, s.plans = &program{inputs: s.prog.inputs, outputs: s.prog.outputs}, new(idle.List[*frame]), planCache{}
 	return s.model.Close()
 }
 
@@ -166,7 +167,16 @@ func (s *Session) Close() error {
 // are only read. The results belong to the caller. A cancelled ctx ends the
 // run, between operators and inside long ones, with ctx's error.
 func (s *Session) Run(ctx context.Context, in map[string]tensor.Value, outputs ...string) (map[string]tensor.Value, error) {
-	return s.run(ctx, in, nil, outputs, nil)
+	return s.run(ctx, in, request{outputs: outputs})
+}
+
+// request is what a run is asked for.
+type request struct {
+	dest    map[string]tensor.Value // where results go; nil: to new tensors
+	outputs []string                // without dest: the results; none: all
+	profile *Profile                // nil: times are not taken
+	donate  *donation               // nil: inputs are only read
+	gate    string                  // with donate: the output that it checks, "": none
 }
 
 // RunInto is Run with the results written to the caller's tensors: out maps
@@ -175,6 +185,15 @@ func (s *Session) Run(ctx context.Context, in map[string]tensor.Value, outputs .
 // whose shape is not known before, it gets a new value. An output tensor may share memory with
 // an input: it is then written when the run is done.
 func (s *Session) RunInto(ctx context.Context, in, out map[string]tensor.Value) error {
+	if err := checkInto(out); err != nil {
+		return err
+	}
+	_, err := s.run(ctx, in, request{dest: out})
+	return err
+}
+
+// checkInto checks where results are to be written.
+func checkInto(out map[string]tensor.Value) error {
 	if len(out) == 0 {
 		return fmt.Errorf("runtime: RunInto without outputs")
 	}
@@ -183,11 +202,11 @@ func (s *Session) RunInto(ctx context.Context, in, out map[string]tensor.Value) 
 			return fmt.Errorf("runtime: output %q: RunInto writes tensors, not %v", name, v)
 		}
 	}
-	_, err := s.run(ctx, in, out, nil, nil)
-	return err
+	return nil
 }
 
-func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, outputs []string, prof *Profile) (res map[string]tensor.Value, err error) {
+func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request) (res map[string]tensor.Value, err error) {
+	dest, outputs := q.dest, q.outputs
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -208,7 +227,8 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 		if err != nil {
 			return nil, err
 		}
-		return v.run(ctx, in, dest, outputs, prof)
+		q.outputs = outputs
+		return v.run(ctx, in, q)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -223,7 +243,7 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	r := &f.own
 	f.main, f.run = true, r
-	r.p, r.profile, r.depth = par.P{Ctx: ctx, Threads: s.opt.Threads}, prof, 0
+	r.p, r.profile, r.depth = par.P{Ctx: ctx, Threads: s.opt.Threads}, q.profile, 0
 	r.limit, r.out, r.reuse, r.live, r.given = s.opt.MaxMemory, s.out, s.reuse, 0, 0
 	pl, sighted := s.plans.get(f.key)
 	var sl *slab
@@ -237,7 +257,8 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 		f.vals[k.slot] = k.value
 	}
 	if dest != nil {
-		if err := r.setDest(s.prog, f.vals, dest); err != nil {
+		r.donate = q.donate
+		if err := r.setDest(s.prog, f.vals, dest, q.gate); err != nil {
 			return nil, err
 		}
 	}
@@ -245,8 +266,8 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 		return nil, err // the frame and its buffers are left to the garbage collector
 	}
 	if dest != nil {
-		if err = f.deliver(dest); err == nil {
-			err = f.fill(dest)
+		if err = f.fill(dest); err == nil {
+			err = f.deliver(dest)
 		}
 	} else {
 		res, err = f.results(want)
@@ -259,7 +280,7 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 		s.plans.put(f.key, pl)
 		clear(f.vals)
 		clear(f.heads) // and what they are tensors over
-		r.free, r.rec = nil, nil
+		r.free, r.rec, r.scratch.blocks = nil, nil, nil
 		if n := int64(pl.size); n >= minReturned && n >= 2*s.returned.Load() {
 			s.returned.Store(n)
 			debug.FreeOSMemory() // the slab comes in the place of what the lists held
@@ -270,10 +291,11 @@ func (s *Session) run(ctx context.Context, in, dest map[string]tensor.Value, out
 		clear(sl.parts)
 		pl.slabs.Put(sl)
 	}
+	r.scratch.begin(nil)
 	clear(f.vals)
 	clear(r.dest)
 	r.dest = r.dest[:0]
-	r.p, r.profile, r.rec, r.plan, r.slab, r.parts = par.P{}, nil, nil, nil, nil, nil
+	r.p, r.profile, r.rec, r.plan, r.slab, r.parts, r.donate = par.P{}, nil, nil, nil, nil, nil, nil
 	s.states.Put(f)
 	return res, nil
 }
@@ -311,14 +333,18 @@ next:
 
 // setDest notes the caller's tensors that kernels may write directly; late are
 // those that must be copied at the end because they share memory with an input
-// or with each other.
-func (r *run) setDest(p *program, vals []tensor.Value, dest map[string]tensor.Value) error {
+// or with each other. Of those that are inputs to be written over, kernels write
+// what Version.InPlace allows.
+func (r *run) setDest(p *program, vals []tensor.Value, dest map[string]tensor.Value, gate string) error {
 	if r.late == nil {
 		r.late = make([]bool, len(p.outputs))
 	}
 	r.dest = slices.Grow(r.dest[:0], len(p.names))[:len(p.names)]
 	for i := range p.outputs {
 		port := &p.outputs[i]
+		if r.donate != nil && gate == port.name {
+			r.donate.gate = port.slot
+		}
 		t, ok := dest[port.name].(*tensor.Tensor)
 		if !ok {
 			continue
@@ -338,6 +364,9 @@ func (r *run) setDest(p *program, vals []tensor.Value, dest map[string]tensor.Va
 			}
 		}
 		r.late[i] = shared || t.DType() == tensor.String
+		if r.late[i] && r.donate != nil && t.DType() != tensor.String && r.donated(p, vals, t) {
+			continue
+		}
 		if !r.late[i] {
 			r.dest[port.slot] = t
 		}
@@ -386,6 +415,14 @@ func (f *frame) fill(dest map[string]tensor.Value) error {
 
 // deliver copies to the caller's tensors what kernels have not written there.
 func (f *frame) deliver(dest map[string]tensor.Value) error {
+	if d := f.run.donate; d != nil {
+		if !d.passed {
+			if err := d.ask(f); err != nil {
+				return err
+			}
+		}
+		d.begin(f)
+	}
 	type move struct {
 		name     string
 		to, from *tensor.Tensor
@@ -405,10 +442,10 @@ func (f *frame) deliver(dest map[string]tensor.Value) error {
 		if !ok {
 			return fmt.Errorf("runtime: output %q is a %v: RunInto writes tensors", p.name, v)
 		}
-		if from == to {
+		if from == to || address(from.Bytes()) == address(to.Bytes()) && slices.Equal(from.Shape(), to.Shape()) && from.DType() == to.DType() && to.DType() != tensor.String {
 			continue
 		}
-		if f.run.late[i] { // it may overwrite what another output still is
+		if b := bufferOf(from); f.run.late[i] || b != nil && b.kind == donated { // what is written may be what another output still is
 			from = from.Clone()
 		}
 		moves = append(moves, move{p.name, to, from})

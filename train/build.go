@@ -54,6 +54,9 @@ func (t *Trainer) buildSteps() error {
 	}
 	slices.Sort(t.stats)
 	current := t.asInputs(g, t.stats)
+	for _, v := range current {
+		t.next[v.Name] = t.state[v.Name].Clone()
+	}
 
 	if o.Outputs, err = t.outputs(g); err != nil {
 		return err
@@ -171,7 +174,7 @@ func (t *Trainer) asInputs(g *onnx.Graph, names []string) []*onnx.Value {
 			return false
 		}
 		if t.state[v.Name] == nil {
-			t.state[v.Name], t.next[v.Name] = v.Const.Clone(), v.Const.Clone()
+			t.state[v.Name] = v.Const.Clone()
 		}
 		v.Type = onnx.TypeOf(v.Const)
 		v.Const = nil
@@ -214,7 +217,6 @@ func (t *Trainer) reached(params, grads []*onnx.Value) (p, d []*onnx.Value, err 
 		if grads[i] == nil {
 			lost = append(lost, v.Name)
 			delete(t.state, v.Name)
-			delete(t.next, v.Name)
 			continue
 		}
 		p, d = append(p, v), append(d, grads[i])
@@ -268,9 +270,6 @@ func (t *Trainer) updates(b *ops.Builder, params, grads []*onnx.Value, next func
 		memory := func(name string) *onnx.Value {
 			if t.state[name] == nil {
 				t.state[name] = tensor.New(p.Type.DType, shape...)
-				if rows == nil {
-					t.next[name] = tensor.New(p.Type.DType, shape...)
-				}
 			}
 			v := b.G.AddInput(name, p.Type)
 			if rows != nil {
@@ -280,7 +279,6 @@ func (t *Trainer) updates(b *ops.Builder, params, grads []*onnx.Value, next func
 			return v
 		}
 		if rows != nil {
-			delete(t.next, p.Name)
 			rows.state = append(rows.state, p.Name)
 			u.Param = rows.taken(b, p)
 			next(rows.rows, p.Name+rowsSuffix)
@@ -410,18 +408,31 @@ func some(x *tensor.Tensor, f func(float64) bool) bool {
 }
 
 // insertEarly inserts b's nodes each behind the last that it reads from, so that a
-// gradient is used, and its memory free, as soon as it is there.
+// gradient is used, and its memory free, as soon as it is there; and behind all other readers
+// of the graph's inputs that it reads, so that a parameter can be updated in place.
 func insertEarly(g *onnx.Graph, b *ops.Builder) {
 	nodes, own := slices.Clone(g.Nodes), b.Nodes
 	at := map[*onnx.Node]int{} // place among nodes; of new ones that behind which they go
 	for i, n := range nodes {
 		at[n] = i
 	}
+	read := map[*onnx.Value]int{} // the place of the last reader
+	for i, n := range slices.Backward(nodes) {
+		for _, v := range reads(n) {
+			last := i
+			if slices.Contains([]string{"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}, n.Op) {
+				last = max(last, read[n.Out[0]]) // what it gives may be a view
+			}
+			read[v] = max(read[v], last)
+		}
+	}
 	behind := make([][]*onnx.Node, len(nodes)+1)
 	for _, n := range own {
 		last := -1
 		for _, v := range reads(n) {
 			if i, ok := at[v.From]; ok {
+				last = max(last, i)
+			} else if i, ok := read[v]; ok && slices.Contains(g.Inputs, v) {
 				last = max(last, i)
 			}
 		}

@@ -39,6 +39,9 @@ type record struct {
 // statistics, the optimizer's memories, where in the data Fit stands, the history.
 // The file is there whole, or as it was.
 func (t *Trainer) Save(path string) error {
+	if t.torn != nil {
+		return t.torn
+	}
 	all := map[string]*tensor.Tensor{}
 	for name, x := range t.state {
 		all[name] = x
@@ -134,7 +137,10 @@ func (t *Trainer) resume(path string) error {
 			}
 		}
 	}
-	t.state, t.step, t.batches, t.at = state, r.Step, r.Batches, r.Position
+	if err := t.setState(state); err != nil { // which take has ruled out
+		return err
+	}
+	t.step, t.batches, t.at, t.torn = r.Step, r.Batches, r.Position, nil
 	if r.Batches > 0 {
 		t.sums = sums
 	}

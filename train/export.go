@@ -47,6 +47,9 @@ func (t *Trainer) Export(ctx context.Context, o ExportOptions) (*onnx.Model, err
 }
 
 func (t *Trainer) exported(ctx context.Context, o ExportOptions) (*onnx.Model, error) {
+	if t.torn != nil {
+		return nil, t.torn
+	}
 	m := t.Model()
 	want := map[string]*tensor.Tensor{}
 	var err error

@@ -2,9 +2,11 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"math"
+
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // RatePoint is one step of FindRate.
@@ -23,17 +25,23 @@ func (t *Trainer) FindRate(ctx context.Context, l *Loader, lo, hi float64, steps
 	if !(lo > 0 && lo < hi) || steps < 10 {
 		return nil, 0, fmt.Errorf("train: rates from %g to %g in %d steps, want 0 < lo < hi and at least 10 steps", lo, hi, steps)
 	}
+	if t.torn != nil {
+		return nil, 0, t.torn
+	}
 	if t.batches != 0 {
 		return nil, 0, fmt.Errorf("train: gradients are being accumulated: find the rate before training")
 	}
 	if err := l.check(); err != nil {
 		return nil, 0, err
 	}
-	saved, step := maps.Clone(t.state), t.step
+	saved, step := make(map[string]*tensor.Tensor, len(t.state)), t.step
 	for name, x := range t.state {
 		saved[name] = x.Clone()
 	}
-	defer func() { t.state, t.step, t.batches, t.fixedRate = saved, step, 0, 0 }()
+	defer func() {
+		t.step, t.batches, t.fixedRate, t.torn = step, 0, 0, nil
+		err = errors.Join(err, t.setState(saved))
+	}()
 	const smooth = 0.9
 	average, weight, least := 0.0, 0.0, math.Inf(1)
 	for epoch := 0; len(points) < steps; epoch++ {

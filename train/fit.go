@@ -224,9 +224,10 @@ func (t *Trainer) keepBest() {
 
 func (t *Trainer) restoreBest() {
 	for name, x := range t.best {
-		t.state[name] = x.Clone()
-		if t.state[name+averageSuffix] != nil {
-			t.state[name+averageSuffix] = x.Clone()
+		for _, to := range []*tensor.Tensor{t.state[name], t.state[name+averageSuffix]} {
+			if to != nil {
+				_ = to.CopyFrom(x) // a copy of one of its kind
+			}
 		}
 	}
 }
@@ -235,6 +236,9 @@ func (t *Trainer) restoreBest() {
 // model as inference uses it, and gives its first output and the
 // targets to metrics, which are reset before.
 func (t *Trainer) Validate(ctx context.Context, l *Loader, metrics []Metric) (float64, error) {
+	if t.torn != nil {
+		return 0, t.torn
+	}
 	if t.test == nil {
 		if err := t.buildTest(); err != nil {
 			return 0, fmt.Errorf("train: %w", err)

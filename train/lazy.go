@@ -157,21 +157,13 @@ func (t *Trainer) writeRows(out map[string]tensor.Value) error {
 	return nil
 }
 
-// swap takes over what a step has made of the state; tables are there once.
-func (t *Trainer) swap() {
-	t.state, t.next = t.next, t.state
-	for _, x := range t.tables {
-		for _, s := range x.state {
-			t.state[s] = t.next[s]
-			delete(t.next, s)
-		}
-	}
-}
-
-// wants returns where a step writes: the second set of the state, and nil for what
-// has a shape of its own in each step.
+// wants returns where a step writes: the state itself, the second set of statistics,
+// and nil for what has a shape of its own in each step.
 func (t *Trainer) wants() map[string]tensor.Value {
 	out := map[string]tensor.Value{lossName: t.loss}
+	for name, x := range t.state {
+		out[name+nextSuffix] = x
+	}
 	for name, x := range t.next {
 		out[name+nextSuffix] = x
 	}

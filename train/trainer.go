@@ -2,8 +2,10 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	goruntime "runtime"
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -16,14 +18,16 @@ import (
 // Trainer trains one model. Its methods must not be called concurrently.
 type Trainer struct {
 	cfg    Config
-	model  *onnx.Model // as it was given, for inference, with its first parameters
+	model  *onnx.Model // as it was given, for inference; its parameters' values are in state
 	names  []string    // the parameters that are trained
 	eval   *runtime.Session
 	apply  *runtime.Session // forward, backward and update; of sums of gradients when accumulating
 	gather *runtime.Session // adds gradients to their sums; nil without accumulation
-	// state is parameters, statistics, memories and averages by name; next has
-	// the storage for what they become, and changes places with state after a step.
+	// state is parameters, statistics, memories and averages by name. Steps update it
+	// in place; only of the statistics is there a second set, next, which changes
+	// places with them after a step.
 	state, next map[string]*tensor.Tensor
+	torn        error // why a step ended in the middle of its update
 	// sums of gradients, by name of parameter, and the storage for the next ones.
 	sums, nextSums map[string]*tensor.Tensor
 	tables         map[string]*table   // parameters that are updated by rows
@@ -83,7 +87,35 @@ func (t *Trainer) prepare() error {
 	if err := t.buildSteps(); err != nil {
 		return err
 	}
-	return t.buildEval()
+	if err := t.buildEval(); err != nil {
+		return err
+	}
+	bytes := 0
+	for _, v := range t.model.Graph.Consts { // so that the first values are not kept beside the later ones
+		if x := t.state[v.Name]; x != nil && !slices.Contains(t.stats, v.Name) {
+			v.Const = x
+			bytes += len(x.Bytes())
+		}
+	}
+	if bytes >= minCollected {
+		goruntime.GC()
+	}
+	return nil
+}
+
+// minCollected is the size of parameters from which on New has garbage collected: what building
+// has left, often the caller's model too, is as large again, and the collector by itself would let
+// the first steps take as much beside it. A collection takes less than a millisecond, as tensors hold no pointers.
+const minCollected = 1 << 20
+
+// setState overwrites the state with tensors of the same types and shapes, by name.
+func (t *Trainer) setState(state map[string]*tensor.Tensor) error {
+	for name, x := range state {
+		if err := t.state[name].CopyFrom(x); err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // pick chooses the parameters.
@@ -120,10 +152,16 @@ func few(names []string) string {
 }
 
 // Step trains on one batch: the model's inputs and the targets, by name. It
-// returns the loss before the update. On an error, a cancelled ctx among them, the
-// parameters are as they were. A loss that is no number is an error that names
-// the first node with such a result; the parameters stay as they were then, too.
+// returns the loss before the update. A loss that is no number is an error that names
+// the first node with such a result. On this and other errors, a cancelled ctx among
+// them, the parameters are as they were: the update begins when the loss is known, and a step
+// whose update has begun is finished whatever becomes of ctx. The exception is a step that fails after that,
+// for want of memory (Config.MaxMemory): its error is an ErrTorn, and so are those of all methods that would use
+// the state then, until Resume.
 func (t *Trainer) Step(ctx context.Context, batch map[string]*tensor.Tensor) (float64, error) {
+	if t.torn != nil {
+		return 0, t.torn
+	}
 	batch, err := t.probabilities(batch)
 	if err != nil {
 		return 0, fmt.Errorf("train: step %d: %w", t.step+1, err)
@@ -151,7 +189,9 @@ func (t *Trainer) Step(ctx context.Context, batch map[string]*tensor.Tensor) (fl
 			return loss, err
 		}
 		if err := t.applySums(ctx); err != nil {
-			t.swapGathered(-1) // the batch has not been
+			if t.torn == nil {
+				t.swapGathered(-1) // the batch has not been
+			}
 			return 0, err
 		}
 		return loss, nil
@@ -171,11 +211,13 @@ func (t *Trainer) probabilities(batch map[string]*tensor.Tensor) (map[string]*te
 // wants other targets. Steps and validation take classes, too, then.
 func (t *Trainer) TargetClasses() int { return t.classCount }
 
-func (t *Trainer) lossValue() float64 {
-	if t.loss.DType() == tensor.Float64 {
-		return tensor.Data[float64](t.loss)[0]
+func (t *Trainer) lossValue() float64 { return scalarValue(t.loss) }
+
+func scalarValue(x *tensor.Tensor) float64 {
+	if x.DType() == tensor.Float64 {
+		return tensor.Data[float64](x)[0]
 	}
-	return float64(tensor.Data[float32](t.loss)[0])
+	return float64(tensor.Data[float32](x)[0])
 }
 
 // settings adds what an update needs besides gradients.
@@ -199,6 +241,19 @@ func (t *Trainer) rate(step int) float64 {
 	return t.cfg.Optimizer.Rate() * f
 }
 
+// ErrTorn is wrapped by the errors of a Trainer whose last step failed in the middle of its
+// update: some parameters are new and some are old. Resume from a checkpoint mends it.
+var ErrTorn = errors.New("the state is half updated: resume from a checkpoint")
+
+// tear notes that a step failed when it had begun to update.
+func (t *Trainer) tear(err error) error {
+	t.torn = fmt.Errorf("train: step %d: %w: %w", t.step+1, ErrTorn, err)
+	return t.torn
+}
+
+// errNotFinite is what ends a run whose loss is no finite number.
+var errNotFinite = errors.New("the loss is not finite")
+
 // update runs forward, backward and update as one graph.
 func (t *Trainer) update(ctx context.Context, in map[string]tensor.Value) error {
 	t.settings(in)
@@ -206,16 +261,25 @@ func (t *Trainer) update(ctx context.Context, in map[string]tensor.Value) error 
 	if t.norm != nil {
 		out[normName+nextSuffix] = t.norm
 	}
-	if err := t.apply.RunInto(ctx, in, out); err != nil {
+	var loss float64
+	begun, err := t.apply.RunInPlace(ctx, in, out, lossName, func(l *tensor.Tensor) error {
+		if loss = scalarValue(l); math.IsNaN(loss) || math.IsInf(loss, 0) {
+			return errNotFinite
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errNotFinite):
+		return t.notFinite(ctx, t.apply, in, loss)
+	case err != nil && begun:
+		return t.tear(err)
+	case err != nil:
 		return err
-	}
-	if l := t.lossValue(); math.IsNaN(l) || math.IsInf(l, 0) {
-		return t.notFinite(ctx, t.apply, in, l)
 	}
 	if err := t.writeRows(out); err != nil {
-		return err
+		return t.tear(err)
 	}
-	t.swap()
+	t.swapStats()
 	t.step++
 	t.normKnown = true
 	return nil
@@ -248,10 +312,15 @@ func (t *Trainer) addGradients(ctx context.Context, in map[string]tensor.Value) 
 // to what was before.
 func (t *Trainer) swapGathered(batches int) {
 	t.sums, t.nextSums = t.nextSums, t.sums
+	t.swapStats()
+	t.batches += batches
+}
+
+// swapStats takes over what the forward pass has made of the statistics, or goes back.
+func (t *Trainer) swapStats() {
 	for _, name := range t.stats {
 		t.state[name], t.next[name] = t.next[name], t.state[name]
 	}
-	t.batches += batches
 }
 
 // applySums updates from the sums of gradients.
@@ -269,17 +338,16 @@ func (t *Trainer) applySums(ctx context.Context) error {
 	out := map[string]tensor.Value{}
 	for _, p := range t.apply.Outputs() {
 		name := p.Name[:len(p.Name)-len(nextSuffix)]
-		if out[p.Name] = t.next[name]; name == normName {
+		if out[p.Name] = t.state[name]; name == normName {
 			out[p.Name] = t.norm
 		}
 	}
-	if err := t.apply.RunInto(ctx, in, out); err != nil {
+	if begun, err := t.apply.RunInPlace(ctx, in, out, "", nil); err != nil {
+		if begun {
+			return t.tear(err)
+		}
 		return err
 	}
-	for _, name := range t.stats { // gather has changed them already
-		t.state[name], t.next[name] = t.next[name], t.state[name]
-	}
-	t.state, t.next = t.next, t.state
 	t.step, t.batches, t.normKnown = t.step+1, 0, true
 	return nil
 }
@@ -292,6 +360,9 @@ func (t *Trainer) notFinite(ctx context.Context, s *runtime.Session, in map[stri
 // Evaluate runs the model for inference with the parameters as they are (the
 // averaged ones with Config.EMA) and returns its outputs by name.
 func (t *Trainer) Evaluate(ctx context.Context, inputs map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error) {
+	if t.torn != nil {
+		return nil, t.torn
+	}
 	in := make(map[string]tensor.Value, len(inputs)+len(t.state))
 	for _, p := range t.eval.Inputs() {
 		switch x, own := inputs[p.Name], t.parameter(p.Name); {

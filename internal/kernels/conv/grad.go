@@ -119,7 +119,9 @@ func (g *weightGrad[T]) dot(y, plane []T, tap, pos []int) T {
 // products is WeightGrad by products of matrices. The images are taken in blocks
 // of some thousand positions. Within a block, Yᵀ is packed once; each task
 // gathers some rows of the columns matrix, a row for each channel and tap, and
-// multiplies them.
+// multiplies them. Where one block holds all images, which is so in the deep layers
+// that have most of the weights, a task also writes its sums to where they belong;
+// else they add up in a matrix of their own.
 func (g *weightGrad[T]) products(p par.P) {
 	const positions, cache, tasks = 2048, 1 << 18, 16
 	images := min(g.N, max(1, positions/g.out))
@@ -127,9 +129,14 @@ func (g *weightGrad[T]) products(p par.P) {
 	size := images * g.out
 	rows := min(max(cache/(size*int(unsafe.Sizeof(*new(T)))), 8), max((g.k*g.Group+tasks-1)/tasks, 8), g.k)
 	parts := (g.k + rows - 1) / rows
-	packed, sums := gemm.Borrow[T](g.Group*gemm.PackedLen(size, g.mg)), gemm.Borrow[T](g.M*g.k)
+	packed := gemm.Borrow[T](g.Group * gemm.PackedLen(size, g.mg))
 	defer packed.Return()
-	defer sums.Return()
+	once := images == g.N
+	var sums gemm.Buffer[T]
+	if !once {
+		sums = gemm.Borrow[T](g.M * g.k)
+		defer sums.Return()
+	}
 	for n0 := 0; n0 < g.N; n0 += images {
 		n := min(images, g.N-n0)
 		q := n * g.out
@@ -143,7 +150,11 @@ func (g *weightGrad[T]) products(p par.P) {
 			}
 		})
 		p.For(g.Group*parts, 1, func(lo, hi int) {
-			gemm.Scratch(rows*q, func(cols []T) {
+			room := rows * q
+			if once {
+				room += rows * g.mg
+			}
+			gemm.Scratch(room, func(cols []T) {
 				d := len(g.In)
 				tap, pos := make([]int, d), make([]int, d)
 				for i := lo; i < hi; i++ {
@@ -158,12 +169,22 @@ func (g *weightGrad[T]) products(p par.P) {
 					}
 					x := gemm.Args[T]{M: k1 - k0, N: g.mg, K: q, A: cols, ARS: q, ACS: 1,
 						Packed: &gemm.Packed[T]{K: q, N: g.mg, Data: packed.S[gr*panels*q*gemm.Panel:][:panels*q*gemm.Panel]},
-						C:      sums.S[(gr*g.k+k0)*g.mg:], LDC: g.mg, Table: g.Gemm}
-					x.Acc = n0 > 0
+						LDC:    g.mg, Table: g.Gemm}
+					if once {
+						x.C = cols[rows*q:]
+					} else {
+						x.C, x.Acc = sums.S[(gr*g.k+k0)*g.mg:], n0 > 0
+					}
 					gemm.Run(par.P{Ctx: p.Ctx}, &x)
+					if once {
+						columns(g.W[gr*g.mg*g.k+k0:], x.C, g.mg, k1-k0, g.k, g.mg)
+					}
 				}
 			})
 		})
+	}
+	if once {
+		return
 	}
 	const strip = 32
 	strips := (g.mg + strip - 1) / strip

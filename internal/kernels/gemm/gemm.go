@@ -152,13 +152,6 @@ func Run[T Number](p par.P, g *Args[T]) {
 	if g.Packed == nil && g.vector(p) {
 		return
 	}
-	a, ars := g.A, g.ARS
-	if g.ACS != 1 && g.K > 1 {
-		buf := getBuf[T](g.M * g.K)
-		defer putBuf(buf)
-		transpose(p, buf.s, g.A, g.M, g.K, g.ARS, g.ACS)
-		a, ars = buf.s, g.K
-	}
 	b := bSource[T]{packed: g.Packed}
 	if b.packed == nil {
 		if g.BCS == 1 && (g.M <= 2*kernelOf[T](g.Table).mr || g.K*g.N <= 4096) {
@@ -170,7 +163,39 @@ func Run[T Number](p par.P, g *Args[T]) {
 			b.packed.fill(p, g.B, g.BRS, g.BCS, false)
 		}
 	}
-	drive(p, g, a, ars, b)
+	if g.ACS == 1 || g.K == 1 {
+		drive(p, g, g.A, g.ARS, b)
+		return
+	}
+	// A is transposed by parts that the cache holds.
+	parts := g.transposedParts()
+	buf := getBuf[T]((g.M + parts - 1) / parts * g.K)
+	defer putBuf(buf)
+	for i := range parts {
+		part := *g
+		part.rows(i*g.M/parts, (i+1)*g.M/parts)
+		transpose(p, buf.s, part.A, part.M, g.K, g.ARS, g.ACS)
+		drive(p, &part, buf.s, g.K, b)
+	}
+}
+
+// transposedParts returns in how many parts A is transposed. None is of so few rows that another
+// routine would compute them, which adds in another order.
+func (g *Args[T]) transposedParts() int {
+	const bytes, rows = 4 << 20, 64
+	most := max(bytes/(g.K*int(unsafe.Sizeof(*new(T)))), rows)
+	return (g.M + most - 1) / most
+}
+
+// rows makes g the product of rows [i, j) of A.
+func (g *Args[T]) rows(i, j int) {
+	g.M, g.A, g.C = j-i, g.A[i*g.ARS:], g.C[i*g.LDC:]
+	if g.Row != nil {
+		g.Row = g.Row[i:]
+	}
+	if g.Add != nil {
+		g.Add = g.Add[i*g.LDAdd:]
+	}
 }
 
 func (g *Args[T]) check() {

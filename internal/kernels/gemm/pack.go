@@ -5,6 +5,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/gneiss-run/gneiss/internal/idle"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
@@ -23,7 +24,15 @@ func PackedLen(k, n int) int { return Panels(n) * Panel * k }
 
 // Pack packs the k x n matrix with element (i, j) at b[i*rs+j*cs].
 func Pack[T Number](p par.P, b []T, k, n, rs, cs int) *Packed[T] {
-	out := &Packed[T]{K: k, N: n, Data: aligned[T](PackedLen(k, n))}
+	return PackTo(p, nil, b, k, n, rs, cs)
+}
+
+// PackTo is Pack with the PackedLen(k, n) elements of data for the result; nil: new memory.
+func PackTo[T Number](p par.P, data, b []T, k, n, rs, cs int) *Packed[T] {
+	if data == nil {
+		data = aligned[T](PackedLen(k, n))
+	}
+	out := &Packed[T]{K: k, N: n, Data: data[:PackedLen(k, n)]}
 	if k > 0 && n > 0 {
 		if len(b) < (k-1)*rs+(n-1)*cs+1 {
 			panic("gemm: B is too short")
@@ -156,8 +165,14 @@ type buffer[T Number] struct {
 	r *raw
 }
 
-// bufs holds buffers by power of two of their size.
-var bufs [64]sync.Pool
+// bufs holds buffers by power of two of their size, below large. Larger ones are
+// shared by all sizes: those of a power of two for each processor would add up.
+var (
+	bufs  [64]sync.Pool
+	wides idle.List[*raw]
+)
+
+const large = 1 << 18
 
 // raw is storage without an element type.
 type raw struct {
@@ -167,15 +182,28 @@ type raw struct {
 
 func getBuf[T Number](n int) buffer[T] {
 	size := int(unsafe.Sizeof(*new(T)))
-	class := max(bits.Len(uint(max(n*size, 1)-1)), 6)
-	r, _ := bufs[class].Get().(*raw)
-	if r == nil {
-		r = &raw{aligned[uint64]((1 << class) / 8), class}
+	var r *raw
+	if n*size >= large {
+		var ok bool
+		if r, ok = wides.GetFit((n*size+7)/8, func(r *raw) int { return len(r.words) }); !ok {
+			r = &raw{aligned[uint64]((n*size + 7) / 8), -1}
+		}
+	} else {
+		class := max(bits.Len(uint(max(n*size, 1)-1)), 6)
+		if r, _ = bufs[class].Get().(*raw); r == nil {
+			r = &raw{aligned[uint64]((1 << class) / 8), class}
+		}
 	}
-	return buffer[T]{unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(r.words))), (1<<class)/size)[:n:n], r}
+	return buffer[T]{unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(r.words))), n), r}
 }
 
-func putBuf[T Number](b buffer[T]) { bufs[b.r.class].Put(b.r) }
+func putBuf[T Number](b buffer[T]) {
+	if b.r.class < 0 {
+		wides.Put(b.r)
+	} else {
+		bufs[b.r.class].Put(b.r)
+	}
+}
 
 // Buffer is working memory that Borrow gives.
 type Buffer[T Number] struct {
