@@ -24,7 +24,6 @@ func init() {
 		Name:     "Col2Im",
 		Numerics: Rounding,
 		Versions: []Version{{Since: 18, In: N(3), Out: N(1), Infer: inferCol2Im, Build: buildCol2Im}},
-		Grad:     gradCol2Im,
 	})
 }
 

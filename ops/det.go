@@ -19,7 +19,6 @@ func init() {
 		Name:     "Det",
 		Numerics: Rounding,
 		Versions: []Version{{Since: 11, In: N(1), Out: N(1), Infer: inferDet, Build: buildDet}},
-		Grad:     gradDet,
 	})
 }
 

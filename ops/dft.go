@@ -24,7 +24,7 @@ func init() {
 	register(&Op{Name: "DFT", Numerics: Rounding, Versions: []Version{
 		{Since: 17, In: Arity{1, 2}, Out: N(1), Infer: inferDFT, Build: buildDFT},
 		{Since: 20, In: Arity{1, 3}, Out: N(1), Infer: inferDFT, Build: buildDFT},
-	}, Grad: gradDFT})
+	}})
 }
 
 // dftAttrs reads the attributes; axisGiven is false if the axis is an input.

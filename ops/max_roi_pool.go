@@ -21,7 +21,6 @@ func init() {
 			// 22 adds bfloat16.
 			{Since: 1, In: N(2), Out: N(1), Infer: inferMaxRoiPool, Build: buildMaxRoiPool},
 		},
-		Grad: gradMaxRoiPool,
 	})
 }
 

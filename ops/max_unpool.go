@@ -25,7 +25,6 @@ func init() {
 			// 11 says what the defaults are, 22 added bfloat16.
 			{Since: 9, In: Arity{2, 3}, Out: N(1), Infer: inferMaxUnpool, Build: buildMaxUnpool},
 		},
-		Grad: gradMaxUnpool,
 	})
 }
 

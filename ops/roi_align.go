@@ -30,7 +30,6 @@ func init() {
 			{Since: 10, In: N(3), Out: N(1), Infer: inferRoiAlign, Build: buildRoiAlign},
 			{Since: 16, In: N(3), Out: N(1), Infer: inferRoiAlign, Build: buildRoiAlign},
 		},
-		Grad: gradRoiAlign,
 	})
 }
 

@@ -19,7 +19,6 @@ func init() {
 	register(&Op{
 		Name:     "TensorScatter",
 		Versions: []Version{{Since: 24, In: Arity{2, 3}, Out: N(1), InPlace: []int{0}, Infer: inferFirst, Build: buildTensorScatter}},
-		Grad:     gradTensorScatter,
 	})
 }
 

@@ -18,8 +18,8 @@ import (
 // T: float16, bfloat16, float32, float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Det.html
-func init() {
-	register(&Op{
+func detGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "DetGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1), Infer: func(c *InferContext) error {
 			c.Out[0] = c.In(1)
@@ -27,7 +27,7 @@ func init() {
 		}, Build: func(b *BuildContext) (Kernel, error) {
 			return b.realKernels(0, detGradKernel[float32], detGradKernel[float64])
 		}}},
-	})
+	}
 }
 
 func detGradKernel[T floating](c *Call) error {

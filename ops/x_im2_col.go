@@ -19,11 +19,11 @@ import (
 // T: float16, bfloat16, float32, float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Col2Im.html
-func init() {
-	register(&Op{
+func im2ColOp() *Op {
+	return &Op{
 		Domain: Private, Name: "Im2Col",
 		Versions: []Version{{Since: 1, In: N(3), Out: N(1), Infer: inferIm2Col, Build: buildIm2Col}},
-	})
+	}
 }
 
 func inferIm2Col(c *InferContext) error {

@@ -15,8 +15,8 @@ import (
 // channel with all regions in their order, whatever the number of threads.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__MaxRoiPool.html
-func init() {
-	register(&Op{
+func maxRoiPoolGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "MaxRoiPoolGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(3), Out: N(1), Infer: func(c *InferContext) error {
 			c.Out[0] = c.In(1)
@@ -30,7 +30,7 @@ func init() {
 			return b.realKernels(0, func(c *Call) error { return maxRoiPoolGrad[float32](c, h, w, scale) },
 				func(c *Call) error { return maxRoiPoolGrad[float64](c, h, w, scale) })
 		}}},
-	})
+	}
 }
 
 func maxRoiPoolGrad[T floating](c *Call, ph, pw int, scale float64) error {

@@ -17,8 +17,8 @@ import (
 // T: float16, bfloat16, float32, float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__MaxUnpool.html
-func init() {
-	register(&Op{
+func maxUnpoolGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "MaxUnpoolGrad",
 		Versions: []Version{{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: func(c *InferContext) error {
 			readMaxUnpool(&c.attrs)
@@ -32,7 +32,7 @@ func init() {
 				tensor.Float16: maxUnpoolGradKernel[tensor.F16](p), tensor.BFloat16: maxUnpoolGradKernel[tensor.BF16](p),
 			})
 		}}},
-	})
+	}
 }
 
 func maxUnpoolGradKernel[T tensor.Element](p windowParams) Kernel {

@@ -21,8 +21,8 @@ import (
 // regions are in their order, whatever the number of threads.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__RoiAlign.html
-func init() {
-	register(&Op{
+func roiAlignGradOp() *Op {
+	return &Op{
 		Domain: Private, Name: "RoiAlignGrad", Numerics: Rounding,
 		Versions: []Version{{Since: 1, In: N(4), Out: Arity{1, 2}, Infer: func(c *InferContext) error {
 			for i := range c.Out {
@@ -39,7 +39,7 @@ func init() {
 			return b.realKernels(0, func(c *Call) error { return roiAlignGrad[float32](c, v, wants) },
 				func(c *Call) error { return roiAlignGrad[float64](c, v, wants) })
 		}}},
-	})
+	}
 }
 
 // roiBack is one execution.
