@@ -119,17 +119,22 @@ func (k *Packer[T]) pack(p par.P, m, c, group int, kernel, order []int, from sou
 	block := max(16, 64/max(taps, 1)) // channels whose panel rows stay in the cache
 	blocks := (cg + block - 1) / block
 	p.For(group*panels*blocks, max(1, (1<<15)/max(1, taps*block*Panel)), func(lo, hi int) {
+		buf := gemm.Borrow[T](max(taps, chunk) * Panel)
+		defer buf.Return()
+		tmp := buf.S
 		for b := lo; b < hi; b++ {
 			gj, i0 := b/blocks, b%blocks*block
 			g, j := gj/panels, gj%panels*Panel
 			i1, width := min(i0+block, cg), min(Panel, mg-j)
+			if width < Panel {
+				clear(tmp) // the columns that the panel lacks stay 0
+			}
 			panel := w.data[gj*taps*cg*Panel:][:taps*cg*Panel]
 			first := from.base(g*mg + j)
 			if from.channel == taps { // the weights of an output channel lie together
-				columns(panel, from.w[first:][:width*cg*taps], width, cg, taps, i0, i1, row)
+				columns(panel, from.w[first:][:width*cg*taps], tmp, width, cg, taps, i0, i1, row)
 				continue
 			}
-			tmp := make([]T, taps*Panel)
 			for i := i0; i < i1; i++ { // those of an input channel do
 				transpose(tmp, from.w[first+i*from.channel:][:width*taps], width, taps, taps)
 				for t, at := range row {
@@ -141,15 +146,13 @@ func (k *Packer[T]) pack(p par.P, m, c, group int, kernel, order []int, from sou
 	return w
 }
 
+// chunk is the number of weights of an output channel that columns moves at a time.
+const chunk = 64
+
 // columns writes channels [i0, i1) of the weights w[width, cg, taps] to a panel,
-// in which tap t begins at row[t].
-func columns[T Float](panel, w []T, width, cg, taps, i0, i1 int, row []int) {
-	const chunk = 64
+// in which tap t begins at row[t]. tmp has room for chunk rows of a panel.
+func columns[T Float](panel, w, tmp []T, width, cg, taps, i0, i1 int, row []int) {
 	k, q1 := cg*taps, i1*taps
-	var tmp []T
-	if taps > 1 {
-		tmp = make([]T, chunk*Panel)
-	}
 	for q := i0 * taps; q < q1; q += chunk {
 		n := min(chunk, q1-q)
 		dst := tmp
