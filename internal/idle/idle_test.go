@@ -64,5 +64,7 @@ func TestCollected(t *testing.T) {
 		runtime.GC()
 		return len(gone) == 1
 	}, 10*time.Second, time.Millisecond)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	require.False(t, l.aging)
 }
