@@ -282,6 +282,10 @@ func (r *dense[T]) split(pixels, panels, segs, k int) (rows, width int) {
 // one accumulator.
 const kBlock = 192
 
+// nearWeights is how many bytes of weights may stay in the nearest cache while
+// pixels pass by.
+const nearWeights = 1 << 14
+
 func (r *dense[T]) run(p par.P) {
 	v := &r.v
 	r.pixels = r.n * product3(v.count)
@@ -340,35 +344,45 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 	panels := r.W.panels()
 	// One pass of a few whole segments, or of a part of one.
 	pass := func(s0, s1, k0, k1 int, first, last bool) {
-		for j := j0; j < j1; j++ {
+		size := (s1 - s0) * (k1 - k0) * Panel * r.size
+		m0 := mode
+		if !last {
+			m0 = 0
+		}
+		if first {
+			m0 |= r.far
+		}
+		if !first || r.sum {
+			m0 |= addC
+		}
+		tile := func(i, j int) {
 			g, col := j/panels, j%panels*Panel
-			w := min(Panel, r.mg-col)
 			var b, bias unsafe.Pointer
 			if s1 > s0 {
 				b = unsafe.Pointer(&r.W.data[j*perPanel+(v.k+s0*r.cg+k0)*Panel])
 			}
-			size := (s1 - s0) * (k1 - k0) * Panel * r.size
 			ahead := uintptr(b) + uintptr(perPanel*r.size) // the next panel, or the next part of the first
 			if j+1 == j1 {
 				ahead = uintptr(b) + uintptr(size-(j1-1-j0)*perPanel*r.size)
 			}
-			m := mode
-			if !last {
-				m = 0
-			}
-			if first {
-				m |= r.far
-			}
 			if first && r.B != nil {
 				bias = unsafe.Pointer(&r.B[g*r.mg+col])
 			}
-			if !first || r.sum {
-				m |= addC
-			}
+			next := r.Table.next(i/step, tiles, uintptr(b), ahead, size)
+			r.tile(min(step, n-i), min(Panel, r.mg-col), s1-s0, k1-k0, unsafe.Pointer(&words[s0*n+i]), n*word, (g*r.cg+k0)*r.size,
+				b, unsafe.Pointer(&outs[i]), unsafe.Pointer(&zs[i]), (g*r.mg+col)*r.size, bias, m0, unsafe.Pointer(&r.lim), next)
+		}
+		if size*(j1-j0) <= nearWeights { // all panels of one tile's rows: C is written in the order in which it lies
 			for i := 0; i < n; i += step {
-				next := r.Table.next(i/step, tiles, uintptr(b), ahead, size)
-				r.tile(min(step, n-i), w, s1-s0, k1-k0, unsafe.Pointer(&words[s0*n+i]), n*word, (g*r.cg+k0)*r.size,
-					b, unsafe.Pointer(&outs[i]), unsafe.Pointer(&zs[i]), (g*r.mg+col)*r.size, bias, m, unsafe.Pointer(&r.lim), next)
+				for j := j0; j < j1; j++ {
+					tile(i, j)
+				}
+			}
+			return
+		}
+		for j := j0; j < j1; j++ {
+			for i := 0; i < n; i += step {
+				tile(i, j)
 			}
 		}
 	}
