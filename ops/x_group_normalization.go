@@ -133,41 +133,54 @@ type lastNorm[T floating] struct {
 	act                 func([]T)
 }
 
+// fold returns how many positions a line of columns takes: short lines cost
+// more than what is done to them.
+func (v *lastNorm[T]) fold() int {
+	const short = 128
+	m := max(1, min(v.rows, short/v.ch))
+	for v.rows%m != 0 {
+		m--
+	}
+	return m
+}
+
 func (v *lastNorm[T]) run(p par.P, y, x []T, eps float64, scale, bias []T) {
-	per := max(1, min(v.rows, 2048/v.ch)) // rows of a tile, which stays in the cache
-	tiles := (v.rows + per - 1) / per
+	m := v.fold()
+	cols, lines := m*v.ch, v.rows/m      // column j is of channel j % v.ch
+	per := max(1, min(lines, 2048/cols)) // lines of a tile, which stays in the cache
+	tiles := (lines + per - 1) / per
 	span := max(1, min(16, tiles/4)) // tiles of a chunk
 	chunks := (tiles + span - 1) / span
-	size := v.rows * v.ch
+	size := lines * cols
 	each := func(f func(image, chunk, lo, hi int, tmp []T)) {
-		p.For(v.n*chunks, 1+normGrain/(span*per*v.ch), func(from, to int) {
-			tmp := make([]T, (per+1)*v.ch)
+		p.For(v.n*chunks, 1+normGrain/(span*per*cols), func(from, to int) {
+			tmp := make([]T, (per+1)*cols)
 			for i := from; i < to; i++ {
 				image, k := i/chunks, i%chunks
 				for t := k * span; t < min((k+1)*span, tiles); t++ {
-					f(image, i, image*size+t*per*v.ch, image*size+min((t+1)*per, v.rows)*v.ch, tmp)
+					f(image, i, image*size+t*per*cols, image*size+min((t+1)*per, lines)*cols, tmp)
 				}
 			}
 		})
 	}
-	sums := make([]float64, v.n*chunks*v.ch)
-	reduce := func(add func(acc, x []T, image, rows int, tmp []T)) []float64 {
+	sums := make([]float64, v.n*chunks*cols)
+	in := v.ch / v.groups
+	reduce := func(add func(acc, x []T, image, lines int, tmp []T)) []float64 {
 		clear(sums)
 		each(func(image, chunk, lo, hi int, tmp []T) {
-			acc := tmp[:v.ch]
+			acc := tmp[:cols]
 			clear(acc)
-			add(acc, x[lo:hi], image, (hi-lo)/v.ch, tmp[v.ch:])
-			to := sums[chunk*v.ch : (chunk+1)*v.ch]
+			add(acc, x[lo:hi], image, (hi-lo)/cols, tmp[cols:])
+			to := sums[chunk*cols : (chunk+1)*cols]
 			for j, a := range acc {
 				to[j] += float64(a)
 			}
 		})
 		out := make([]float64, v.n*v.groups)
-		in := v.ch / v.groups
 		for i := range v.n {
 			for k := range chunks {
-				for j, a := range sums[(i*chunks+k)*v.ch:][:v.ch] {
-					out[i*v.groups+j/in] += a
+				for j, a := range sums[(i*chunks+k)*cols:][:cols] {
+					out[i*v.groups+j%v.ch/in] += a
 				}
 			}
 		}
@@ -176,24 +189,25 @@ func (v *lastNorm[T]) run(p par.P, y, x []T, eps float64, scale, bias []T) {
 		}
 		return out
 	}
-	wide := func(f func(group, channel int) float64) []T { // per image and channel
-		out := make([]T, v.n*v.ch)
+	wide := func(f func(group, channel int) T) []T { // per image and column
+		out := make([]T, v.n*cols)
 		for i := range out {
 			j := i % v.ch
-			out[i] = T(f(i/v.ch*v.groups+j/(v.ch/v.groups), j))
+			out[i] = f(i/cols*v.groups+j/in, j)
 		}
 		return out
 	}
-	mean := reduce(func(acc, x []T, _, rows int, _ []T) { v.add(acc, x, rows, v.ch) })
-	means := wide(func(g, _ int) float64 { return mean[g] })
-	variance := reduce(func(acc, x []T, image, rows int, tmp []T) {
-		v.addSquares(acc, x, means[image*v.ch:(image+1)*v.ch], tmp, rows, v.ch)
+	mean := reduce(func(acc, x []T, _, lines int, _ []T) { v.add(acc, x, lines, cols) })
+	means := wide(func(g, _ int) T { return T(mean[g]) })
+	variance := reduce(func(acc, x []T, image, lines int, tmp []T) {
+		v.addSquares(acc, x, means[image*cols:(image+1)*cols], tmp, lines, cols)
 	})
-	factor := wide(func(g, j int) float64 { return float64(scale[j]) / math.Sqrt(variance[g]+eps) })
+	factors := wide(func(g, j int) T { return T(float64(scale[j]) / math.Sqrt(variance[g]+eps)) })
+	terms := wide(func(_, j int) T { return bias[j] })
 	each(func(image, _, lo, hi int, _ []T) {
 		dst := y[lo:hi]
-		at := image * v.ch
-		v.affine(dst, x[lo:hi], means[at:at+v.ch], factor[at:at+v.ch], bias, (hi-lo)/v.ch, v.ch)
+		a, b := image*cols, (image+1)*cols
+		v.affine(dst, x[lo:hi], means[a:b], factors[a:b], terms[a:b], (hi-lo)/cols, cols)
 		if v.act != nil {
 			v.act(dst)
 		}
