@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
@@ -62,6 +63,9 @@ type dense[T Float] struct {
 	pixels, segs, rows, width int // of a block; width in panels
 	dst                       []T // the image with its padding
 	blocks, pad               func(lo, hi int)
+
+	mul    gemm.Args[T] // see few
+	packed gemm.Packed[T]
 }
 
 // Conv computes a convolution. It panics if slices and sizes do not fit.
@@ -87,6 +91,10 @@ func Conv[T Float](p par.P, a *Args[T]) {
 			v.off[d] = append(v.off[d], k*s.dil[d]-s.before[d])
 		}
 	}
+	if r.few(p) {
+		r.free()
+		return
+	}
 	if s.flat() { // positions need not end at the end of a row
 		r.n, r.x3, r.y3 = 1, [3]int{1, 1, a.N * product3(s.in)}, [3]int{1, 1, a.N * product3(s.in)}
 		v.count = r.y3
@@ -95,6 +103,44 @@ func Conv[T Float](p par.P, a *Args[T]) {
 	}
 	r.run(p)
 	r.free()
+}
+
+// few computes a convolution that is a product of so few rows that it waits for
+// its weights: package gemm reads them in the order in which they lie. It
+// reports whether it did.
+func (r *dense[T]) few(p par.P) bool {
+	s, w := &r.shape, r.W
+	rows := r.N
+	switch {
+	case w.Group != 1 || r.size != 4 || r.k == 0 || w.M == 0:
+		return false
+	case s.flat():
+		rows *= product3(s.in)
+	case s.kernel != s.in || product3(s.out) != 1 || s.before != [3]int{}:
+		return false
+	}
+	t := gemmTable(r.Table.Name)
+	if t == nil || rows < 1 || rows >= len(t.Few32) || t.Few32[rows] == nil {
+		return false
+	}
+	r.packed = gemm.Packed[T]{K: r.k, N: w.M, Data: w.data}
+	r.mul = gemm.Args[T]{M: rows, N: w.M, K: r.k, A: r.X, ARS: r.k, ACS: 1, Packed: &r.packed, C: r.Y, LDC: w.M, Table: t}
+	r.mul.Epilogue = gemm.Epilogue[T]{Acc: r.sum, Col: r.B, Clip: r.Clamp, Lo: r.Lo, Hi: r.Hi, Act: r.Act}
+	if r.Z != nil && !r.sum {
+		r.mul.Add, r.mul.LDAdd = r.Z, w.M
+	}
+	gemm.Run(p, &r.mul)
+	return true
+}
+
+// gemmTable returns the routines for products of the given level, nil if there are none.
+func gemmTable(level string) *gemm.Table {
+	for _, t := range gemm.Tables {
+		if t.Name == level {
+			return t
+		}
+	}
+	return nil
 }
 
 // flat reports whether every position sees one pixel, that at its place.

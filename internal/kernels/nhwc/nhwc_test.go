@@ -197,6 +197,16 @@ func testConv[T Float](t *testing.T, tab *Table, rounds int, eps float64) {
 		if i%5 == 0 {
 			a.Window = conv.Window{In: []int{5, 9}, Kernel: []int{1, 1}, Strides: []int{1, 1}, Dilations: []int{1, 1}, Before: []int{0, 0}, Out: []int{5, 9}}
 		}
+		if i%10 == 4 { // few rows
+			side, k := []int{1 + i/10%2, 1 + i/20%4}, 1+i/40%2
+			a.N, a.Window = 1, conv.Window{In: side, Kernel: []int{1, 1}, Strides: []int{1, 1}, Dilations: []int{1, 1}, Before: []int{0, 0}, Out: side}
+			if k == 2 {
+				a.N, a.Kernel, a.Out = 1+i/80%3, side, []int{1, 1}
+			}
+			if i%20 == 4 {
+				g, cg, mg = 1, cg*g, mg*g
+			}
+		}
 		if i%6 < 3 {
 			for d := range a.Window.In {
 				a.Dilations[d] = 1
