@@ -73,13 +73,13 @@ func convDepthwise(p par.P, a *Args[float32], s *shape) {
 	}
 	r.zero = zeros(r.c * 4)
 	ow := s.out[2]
-	cost := math.MaxInt
-	for i := min(ow, mostAtOnce); i >= max(1, min(ow, mostAtOnce)-4); i-- {
-		if n := (ow + i - 1) / i * (4*i + 5); n < cost {
-			r.most, cost = i, n
+	if s.kernel[0] == 1 && (s.dil[2] == 1 || s.stride[2] == 1 && ow >= s.dil[2]) {
+		n, cost := ow/s.dil[2], math.MaxInt // every dil-th position sees every dil-th column
+		for i := min(n, mostAtOnce); i >= max(1, min(n, mostAtOnce)-4); i-- {
+			if c := (n + i - 1) / i * (4*i + 5); c < cost {
+				r.most, cost = i, c
+			}
 		}
-	}
-	if s.kernel[0] == 1 && s.dil[2] == 1 {
 		r.row = a.Table.Row32(a.W.lanes, s.kernel[2], s.stride[2], r.most)
 	}
 	p.For(a.N*s.out[0]*s.out[1], max(1, 1<<17/max(1, ow*r.c*r.taps)), r.lines)
@@ -153,19 +153,22 @@ func (r *depthwise) byRows(i int, out []float32, lim *[2]float32) {
 	w := unsafe.Pointer(&r.W.depthwise[min(first, r.kernel[1]-1)*k*lanes])
 	wSkip := (r.kernel[1] - (last - first)) * k * lanes * 4
 	x, bias := unsafe.Pointer(unsafe.SliceData(r.X)), unsafe.Pointer(unsafe.SliceData(r.B))
-	f := r.row
-	all := uint64(1)<<((r.most-1)*r.stride[2]+k) - 1
-	for o := 0; o < r.out[2]; o += r.most {
-		o = min(o, r.out[2]-r.most)
-		col := o*r.stride[2] - r.before[2]
-		cols := all
-		if col < 0 {
-			cols &= all << min(-col, 63)
+	dil, all := r.dil[2], uint64(1)<<((r.most-1)*r.stride[2]+k)-1
+	for q := range dil {
+		count := (r.out[2] - q + dil - 1) / dil
+		for o := 0; o < count; o += r.most {
+			o = min(o, count-r.most)
+			place := q + o*dil
+			col := place*r.stride[2] - r.before[2]
+			cols := all
+			if col < 0 {
+				cols &= all << min((-col+dil-1)/dil, 63)
+			}
+			if n := (r.in[2] - col + dil - 1) / dil; n < 64 {
+				cols &= uint64(1)<<max(n, 0) - 1
+			}
+			r.row(r.c, unsafe.Pointer(&out[place*r.c]), dil*pixel, x, (line+col)*pixel, r.dil[1]*r.in[2]*pixel, dil*pixel, last-first, cols, w, wSkip, bias, unsafe.Pointer(lim))
 		}
-		if n := r.in[2] - col; n < 64 {
-			cols &= uint64(1)<<max(n, 0) - 1
-		}
-		f(r.c, unsafe.Pointer(&out[o*r.c]), pixel, x, (line+col)*pixel, r.dil[1]*r.in[2]*pixel, pixel, last-first, cols, w, wSkip, bias, unsafe.Pointer(lim))
 	}
 }
 
