@@ -344,9 +344,13 @@ func (r *dense[T]) run(p par.P) {
 		return
 	}
 	r.rows, r.width = r.split(r.pixels, panels, r.segs, max(r.segs*r.cg, 1))
-	r.sparse = r.segs > 1 && r.seen(v) < 0.5
+	seen := r.seen(v)
+	r.sparse = r.segs > 1 && seen < 0.5
 	if r.sparse && r.pixels <= 64 {
 		r.rows = 1
+		if v.stepIn[2] == 1 && r.dil[2] == 1 && seen*float64(len(v.off[2])) >= float64(2*r.mr) { // neighbours see nearly the same
+			r.rows = r.mr
+		}
 	}
 	p.For((r.pixels+r.rows-1)/r.rows*((panels+r.width-1)/r.width), 1, r.blocks)
 	runtime.KeepAlive(r)
