@@ -2,9 +2,9 @@ package ops
 
 import (
 	"fmt"
+	"math/cmplx"
 
-	"gonum.org/v1/gonum/dsp/fourier"
-
+	"github.com/gneiss-run/gneiss/internal/kernels/fft"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -51,28 +51,43 @@ func (d dft) outputs() (count, parts int) {
 	return d.n, 2
 }
 
-// line transforms one line in place: buf has n elements, of which the first
-// have been set (n/2+1 for onesided inverse), the rest being 0.
-func (d dft) line(f *fourier.CmplxFFT, buf []complex128) {
-	if !d.inverse {
-		f.Coefficients(buf, buf)
-		return
-	}
-	if d.onesided { // what is left out is the conjugate of the rest
-		buf[0] = complex(real(buf[0]), 0)
-		if d.n%2 == 0 {
-			buf[d.n/2] = complex(real(buf[d.n/2]), 0)
+// line transforms one line in place: buf and work have n elements, of which the
+// first have been set (n/2+1 for onesided inverse), the rest being 0. With real,
+// the imaginary parts of what a forward transform gets are 0.
+func (d dft) line(f *fft.Plan, buf, work []complex128, real bool) {
+	switch {
+	case !d.inverse && d.onesided:
+		f.Real(buf, work)
+	case !d.inverse && real:
+		f.Real(buf, work)
+		for k := d.n/2 + 1; k < d.n; k++ {
+			buf[k] = cmplx.Conj(buf[d.n-k])
 		}
-		for k := 1; k < (d.n+1)/2; k++ {
-			v := buf[k]
-			buf[d.n-k] = complex(real(v), -imag(v))
+	case !d.inverse:
+		f.Forward(buf, work)
+	default:
+		if d.onesided {
+			f.InverseReal(buf, work)
+		} else {
+			f.Inverse(buf, work)
+		}
+		scale := complex(1/float64(d.n), 0)
+		for i := range buf {
+			buf[i] *= scale
 		}
 	}
-	f.Sequence(buf, buf)
-	scale := complex(1/float64(d.n), 0)
-	for i := range buf {
-		buf[i] *= scale
+}
+
+// fftState is the plan of the transforms of an instruction's last run.
+type fftState struct{ plan *fft.Plan }
+
+// fftPlan returns the plan for n elements.
+func fftPlan(c *Call, n int) *fft.Plan {
+	s := State[fftState](c)
+	if s.plan == nil || s.plan.Len() != n {
+		s.plan = fft.New(n)
 	}
+	return s.plan
 }
 
 // runDFT transforms x, seen as [outer, n, inner, parts], to y [outer, count,
@@ -83,9 +98,10 @@ func runDFT[T floating](c *Call, d dft, y, x []T, outer, n, inner, parts int) {
 	if d.inverse && d.onesided {
 		take = min(n, d.n/2+1)
 	}
+	f := fftPlan(c, d.n)
 	c.P.For(outer*inner, 1+normGrain/(8*d.n), func(lo, hi int) {
-		f := fourier.NewCmplxFFT(d.n)
-		buf := make([]complex128, d.n)
+		both := make([]complex128, 2*d.n)
+		buf, work := both[:d.n], both[d.n:]
 		for t := lo; t < hi; t++ {
 			o, j := t/inner, t%inner
 			clear(buf)
@@ -97,7 +113,7 @@ func runDFT[T floating](c *Call, d dft, y, x []T, outer, n, inner, parts int) {
 				}
 				buf[i] = complex(float64(x[at]), float64(im))
 			}
-			d.line(f, buf)
+			d.line(f, buf, work, parts == 1)
 			for i := 0; i < count; i++ {
 				at := ((o*count+i)*inner + j) * outParts
 				y[at] = T(real(buf[i]))

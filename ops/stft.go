@@ -3,8 +3,6 @@ package ops
 import (
 	"fmt"
 
-	"gonum.org/v1/gonum/dsp/fourier"
-
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -105,9 +103,10 @@ func stftKernel[T floating](onesided bool) Kernel {
 		count, _ := d.outputs()
 		frames := (l-n)/step + 1
 		y, done := realsOut[T](c, 0, xt.DType(), b, frames, count, 2)
+		f := fftPlan(c, n)
 		c.P.For(b*frames, 1+normGrain/(8*n), func(lo, hi int) {
-			f := fourier.NewCmplxFFT(n)
-			buf := make([]complex128, n)
+			both := make([]complex128, 2*n)
+			buf, work := both[:n], both[n:]
 			for t := lo; t < hi; t++ {
 				src := x[(t/frames*l+t%frames*step)*parts:]
 				for i := range buf {
@@ -120,7 +119,7 @@ func stftKernel[T floating](onesided bool) Kernel {
 					}
 					buf[i] = complex(w*float64(src[i*parts]), w*im)
 				}
-				d.line(f, buf)
+				d.line(f, buf, work, parts == 1)
 				out := y[t*count*2:][:count*2]
 				for i := 0; i < count; i++ {
 					out[2*i], out[2*i+1] = T(real(buf[i])), T(imag(buf[i]))
