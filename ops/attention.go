@@ -395,9 +395,7 @@ func gradAttention(c *GradContext) []*onnx.Value {
 		if rank == 4 {
 			return v
 		}
-		split := c.Op("Reshape", nil, v, c.Op("Concat", onnx.NewAttrs("axis", 0), c.Ints(0, 0, heads),
-			c.Op("Div", nil, c.Op("Shape", onnx.NewAttrs("start", 2), v), c.Ints(heads))))
-		return c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), split)
+		return c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), c.headsThird(v, heads))
 	}
 	last := func(v *onnx.Value, like *onnx.Value) *onnx.Value {
 		if rank == 4 {
