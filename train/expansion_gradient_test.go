@@ -49,6 +49,7 @@ func TestGradientOfExpansions(t *testing.T) {
 			[]*tensor.Tensor{n(1, 2, 3, 4), n(2, 2, 4, 4), n(3, 2, 4, 4), nil, ints([]int{4}, 3, 4, 1, 0)}},
 		{"MultiHeadAttention with a past", ms, "MultiHeadAttention", heads.Set("unidirectional", 1),
 			[]*tensor.Tensor{n(1, 2, 3, 4), n(2, 2, 3, 4), n(3, 2, 3, 4), nil, nil, nil, n(6, 2, 2, 2, 2), n(7, 2, 2, 2, 2)}},
+		{"MultiHeadAttention with scores", ms, "MultiHeadAttention", heads.Set("unidirectional", 1), []*tensor.Tensor{n(1, 2, 3, 4), n(2, 2, 3, 4), n(3, 2, 3, 4)}},
 		{"MultiHeadAttention with heads first", ms, "MultiHeadAttention", heads, []*tensor.Tensor{n(1, 2, 3, 4), n(2, 2, 2, 4, 2), n(3, 2, 2, 4, 3)}},
 		{"GroupQueryAttention", ms, "GroupQueryAttention", heads.Set("kv_num_heads", 1), []*tensor.Tensor{n(1, 2, 4, 8), n(2, 2, 4, 4), n(3, 2, 4, 4), nil, nil, ints([]int{2}, 3, 2), scalar}},
 		{"GroupQueryAttention, packed, rotary, window", ms, "GroupQueryAttention", onnx.NewAttrs("num_heads", 2, "kv_num_heads", 1, "do_rotary", 1, "local_window_size", 2, "softcap", 1.5),
@@ -85,10 +86,7 @@ func TestGradientOfExpansions(t *testing.T) {
 					}
 				}
 				b.G.Opsets[ms] = 1
-				outs := 1
-				if c.op == "CausalConvWithState" {
-					outs = 2
-				}
+				outs := max(1, map[string]int{"CausalConvWithState": 2, "CausalConvWithState with a past": 2, "MultiHeadAttention with scores": 4}[c.name])
 				var loss *onnx.Value
 				for _, y := range b.Ops(c.domain, c.op, c.as, outs, args...) {
 					sum := b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), b.Op("Mul", nil, y, b.Op("Sin", nil, y)))
