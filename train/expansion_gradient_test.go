@@ -100,3 +100,53 @@ func TestGradientOfExpansions(t *testing.T) {
 		})
 	}
 }
+
+// The graphs inside of FlexAttention read parameters of the graph around them.
+func TestGradientOfFlexAttention(t *testing.T) {
+	n := optest.Normal
+	for name, c := range map[string]struct {
+		as    onnx.Attrs
+		kv    int
+		score bool
+		prob  bool
+	}{
+		"plain":                 {kv: 2},
+		"grouped, score":        {as: onnx.NewAttrs("scale", 0.3), kv: 1, score: true},
+		"score and probability": {kv: 2, score: true, prob: true},
+		"grouped, probability":  {kv: 1, prob: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := map[string]*tensor.Tensor{"q": n(1, 2, 2, 3, 4), "k": n(2, 2, c.kv, 5, 4), "v": n(3, 2, c.kv, 5, 2)}
+			order := []string{"q", "k", "v"}
+			if c.score {
+				in["bias"], order = n(4, 2, 1, 5), append(order, "bias")
+			}
+			if c.prob {
+				in["gain"], order = n(5, 3, 5), append(order, "gain")
+			}
+			check(t, in, order, func(b *ops.Builder, x []*onnx.Value) *onnx.Value {
+				b.G.Opsets["ai.onnx.preview"] = 1
+				as, more := c.as, x[3:]
+				for _, name := range []string{"score_mod", "prob_mod"} {
+					if name == "score_mod" && !c.score || name == "prob_mod" && !c.prob {
+						continue
+					}
+					g := b.G.NewBody(name)
+					s := newBuilder(g)
+					y := g.AddInput("s", onnx.TensorType(tensor.Float64, onnx.Size(2), onnx.Size(2), onnx.Size(3), onnx.Size(5)))
+					if name == "score_mod" {
+						y = s.Op("Mul", nil, s.Op("Tanh", nil, s.Op("Add", nil, y, more[0])), s.Float(tensor.Float64, 1.5))
+					} else {
+						y = s.Op("Mul", nil, y, more[0])
+					}
+					more = more[1:]
+					s.Insert(nil)
+					g.Outputs = []*onnx.Value{y}
+					as = as.Set(name, g)
+				}
+				y := b.Ops("ai.onnx.preview", "FlexAttention", as, 1, x[:3]...)[0]
+				return b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), b.Op("Mul", nil, y, b.Op("Sin", nil, y)))
+			})
+		})
+	}
+}
