@@ -3,8 +3,11 @@ package train
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gneiss-run/gneiss/internal/optest"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/onnx/schema"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -149,4 +152,21 @@ func TestGradientOfFlexAttention(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What exporters compute once and operators only look up is no parameter.
+func TestTablesAreNoParameters(t *testing.T) {
+	m := &onnx.Model{IRVersion: 10, Opsets: map[string]int{"": schema.Newest("")}}
+	m.Graph = onnx.NewGraph("g", m.Opsets)
+	b := newBuilder(m.Graph)
+	x := m.Graph.AddInput("x", onnx.TypeOf(tensor.New(tensor.Float32, 1, 2, 3, 4)))
+	half := tensor.New(tensor.Float32, 1, 3, 2)
+	y := b.Op("RotaryEmbedding", nil, x, b.G.NewConst("cos", half), b.G.NewConst("sin", half.Clone()))
+	y = b.Op("MatMul", nil, y, b.G.NewConst("weight", tensor.New(tensor.Float32, 4, 4)))
+	require.NoError(t, b.Err())
+	b.Insert(nil)
+	m.Graph.Outputs = []*onnx.Value{y}
+	list := Parameters(m)
+	require.Len(t, list, 1)
+	require.Equal(t, "weight", list[0].Name)
 }
