@@ -373,12 +373,8 @@ func (s *attentionState[T]) bounds(c *Call, past int) error {
 	return nil
 }
 
-// gradAttention: by x.AttentionGrad. The scores have no gradient.
+// gradAttention: by x.AttentionGrad.
 func gradAttention(c *GradContext) []*onnx.Value {
-	if len(c.DOut) > 3 && c.DOut[3] != nil {
-		c.Fail(fmt.Errorf("%w: the gradient of output 3 of Attention", ErrUnsupported))
-		return nil
-	}
 	past, rank := c.X(4) != nil, len(c.X(0).Type.Dims)
 	if rank == 0 {
 		c.Fail(fmt.Errorf("Q is %v, want a known rank", c.X(0).Type))
@@ -395,9 +391,7 @@ func gradAttention(c *GradContext) []*onnx.Value {
 		if rank == 4 {
 			return v
 		}
-		split := c.Op("Reshape", nil, v, c.Op("Concat", onnx.NewAttrs("axis", 0), c.Ints(0, 0, heads),
-			c.Op("Div", nil, c.Op("Shape", onnx.NewAttrs("start", 2), v), c.Ints(heads))))
-		return c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), split)
+		return c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), c.headsThird(v, heads))
 	}
 	last := func(v *onnx.Value, like *onnx.Value) *onnx.Value {
 		if rank == 4 {
@@ -406,6 +400,9 @@ func gradAttention(c *GradContext) []*onnx.Value {
 		return c.Like(c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), v), like)
 	}
 	in := []*onnx.Value{c.X(0), c.X(1), c.X(2), c.X(3), nil, nil, c.X(6), c.DOut[0]}
+	if len(c.DOut) > 3 {
+		in = append(in, c.DOut[3])
+	}
 	if in[7] == nil {
 		in[7] = c.Zeros(c.Y(0))
 	}
@@ -413,7 +410,8 @@ func gradAttention(c *GradContext) []*onnx.Value {
 		hq := c.Attr.Int("q_num_heads", 0)
 		in[0], in[1], in[2], in[4], in[7] = first(in[0], hq), c.Save(1), c.Save(2), c.X(4), first(in[7], hq)
 	}
-	n := c.G.NewNodeIn(Private, "AttentionGrad", c.Node().Attrs.Without("qk_matmul_output_mode"), in, 4)
+	n := c.G.NewNodeIn(Private, "AttentionGrad", c.Node().Attrs, in, 4)
+	n.TrimInputs()
 	wants := [4]bool{c.Needs(0), c.Needs(1) || c.Needs(4), c.Needs(2) || c.Needs(5), c.Needs(3)}
 	some := false
 	for i, w := range wants {

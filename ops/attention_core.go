@@ -162,7 +162,6 @@ func (a *attention[T]) block(p par.P, packs []*gemm.Packed[T], b, h, i0, i1 int)
 
 // row turns the products of query i with the keys from lo on into weights.
 func (a *attention[T]) row(s []T, b, h, i, lo int) {
-	none := T(math.Inf(-1))
 	scale := T(a.scale)
 	for j := range s {
 		s[j] *= scale
@@ -174,19 +173,7 @@ func (a *attention[T]) row(s []T, b, h, i, lo int) {
 		}
 	}
 	a.tap(1, s, b, h, i)
-	if a.span != nil {
-		l, r := a.span(b, i)
-		l, r = min(max(l-lo, 0), len(s)), min(max(r-lo, 0), len(s))
-		for j := range s[:l] {
-			s[j] = none
-		}
-		for j := max(l, r); j < len(s); j++ {
-			s[j] = none
-		}
-	}
-	if a.mask != nil {
-		a.mask.apply(s, b, h, i, lo)
-	}
+	a.hide(s, b, h, i, lo)
 	a.tap(2, s, b, h, i)
 	m := maxOf(s)
 	if math.IsInf(float64(m), -1) {
@@ -203,6 +190,25 @@ func (a *attention[T]) row(s []T, b, h, i, lo int) {
 		}
 	}
 	a.tap(3, s, b, h, i)
+}
+
+// hide adds the mask to the scores of query i with the keys from lo on, and sets
+// those of keys that it may not attend to -∞.
+func (a *attention[T]) hide(s []T, b, h, i, lo int) {
+	none := T(math.Inf(-1))
+	if a.span != nil {
+		l, r := a.span(b, i)
+		l, r = min(max(l-lo, 0), len(s)), min(max(r-lo, 0), len(s))
+		for j := range s[:l] {
+			s[j] = none
+		}
+		for j := max(l, r); j < len(s); j++ {
+			s[j] = none
+		}
+	}
+	if a.mask != nil {
+		a.mask.apply(s, b, h, i, lo)
+	}
 }
 
 func (a *attention[T]) tap(mode int, s []T, b, h, i int) {

@@ -162,4 +162,19 @@ func TestGradientOfAttention(t *testing.T) {
 			Attrs: onnx.NewAttrs("q_num_heads", 4, "kv_num_heads", 2), Outs: 2},
 		{Name: "blocks of queries", Op: "Attention", In: Vals(Normal(1, 1, 1, 300, 2), Normal(2, 1, 1, 7, 2), Normal(3, 1, 1, 7, 2))},
 	})
+	var cases []GradCase
+	for mode := range 4 {
+		as := onnx.NewAttrs("qk_matmul_output_mode", mode, "softcap", 1.5)
+		in := with(four(5, 6, 4, 2), Normal(5, 4, 1, 6))
+		if mode != 2 { // whose scores of keys that are not attended are -∞
+			as = as.Set("is_causal", 1)
+			in[3] = Normal(5, 4, 1, 5)
+		}
+		cases = append(cases,
+			GradCase{Name: fmt.Sprint("scores of stage ", mode), Op: "Attention", In: in, Attrs: as, Outs: 4},
+			GradCase{Name: fmt.Sprint("scores of stage ", mode, " alone"), Op: "Attention", In: four(300, 3, 1, 1), Attrs: as.Without("is_causal"), Outs: 4, Silent: []int{0, 1, 2}},
+			GradCase{Name: fmt.Sprint("scores of stage ", mode, " with a past"), Op: "Attention", Attrs: onnx.NewAttrs("qk_matmul_output_mode", mode, "q_num_heads", 4, "kv_num_heads", 2),
+				In: Vals(Normal(1, 2, 5, 8), Normal(2, 2, 4, 4), Normal(3, 2, 4, 6), nil, Normal(5, 2, 2, 3, 2), Normal(6, 2, 2, 3, 3)), Outs: 4})
+	}
+	Gradients(t, cases)
 }

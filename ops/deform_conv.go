@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -58,50 +59,86 @@ func buildDeformConv(b *BuildContext) (Kernel, error) {
 	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: deformKernel[float64](p), tensor.Float16: half, tensor.BFloat16: half})
 }
 
+// gradDeformConv: by x.DeformConvGrad, and dB the sum of dY for each channel.
+func gradDeformConv(c *GradContext) []*onnx.Value {
+	out, d := make([]*onnx.Value, 5), c.DOut[0]
+	if c.Needs(3) {
+		out[3] = c.perChannel(d)
+	}
+	last := -1
+	from := [4]int{0, 1, 2, 4}
+	for k, i := range from {
+		if c.Needs(i) {
+			last = k
+		}
+	}
+	if last < 0 {
+		return out
+	}
+	n := c.G.NewNodeIn(Private, "DeformConvGrad", c.Node().Attrs, []*onnx.Value{c.X(0), c.X(1), c.X(2), c.X(4), d}, last+1)
+	for k := range n.Out {
+		if !c.Needs(from[k]) {
+			n.Out[k] = nil
+		}
+	}
+	for k, v := range c.Add(n) {
+		out[from[k]] = v
+	}
+	return out
+}
+
+// deformArgs returns the arguments of a kernel, without B and Y, once all sizes fit.
+func deformArgs[T conv.Float](p deformParams, x, w, offset, mask *tensor.Tensor) (a *conv.Args[T], offsets, masks []T, err error) {
+	d := tensor.DTypeOf[T]()
+	for i, t := range []*tensor.Tensor{x, w, offset} {
+		if t == nil || t.DType() != d {
+			return nil, nil, nil, fmt.Errorf("input %d is %v, want %v", i, t, d)
+		}
+	}
+	win, err := p.convWindow(x, w)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if x.Rank() > 10 {
+		return nil, nil, nil, fmt.Errorf("%w: %d spatial dimensions", ErrUnsupported, x.Rank()-2)
+	}
+	taps, err := tensor.Count(win.Kernel)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	n := x.Dim(0)
+	if x.Dim(1)%p.groups != 0 {
+		return nil, nil, nil, fmt.Errorf("X has shape %v, want channels in %d groups of offsets", x.Shape(), p.groups)
+	}
+	if s := append([]int{n, p.groups * taps * len(win.In)}, win.Out...); !slices.Equal(offset.Shape(), s) {
+		return nil, nil, nil, fmt.Errorf("offset has shape %v, want %v", offset.Shape(), s)
+	}
+	if mask != nil {
+		if s := append([]int{n, p.groups * taps}, win.Out...); mask.DType() != d || !slices.Equal(mask.Shape(), s) {
+			return nil, nil, nil, fmt.Errorf("mask is %v, want %v %v", mask, d, s)
+		}
+		masks = tensor.Data[T](mask)
+	}
+	a = &conv.Args[T]{N: n, C: x.Dim(1), M: w.Dim(0), Group: p.group, Window: win.Window, X: tensor.Data[T](x), W: tensor.Data[T](w)}
+	return a, tensor.Data[T](offset), masks, nil
+}
+
 func deformKernel[T conv.Float](p deformParams) Kernel {
 	d := tensor.DTypeOf[T]()
 	return func(c *Call) error {
-		x, w, offset, bias, mask := c.T(0), c.T(1), c.T(2), c.T(3), c.T(4)
-		for i, t := range []*tensor.Tensor{w, offset, bias, mask} {
-			if t != nil && t.DType() != d {
-				return fmt.Errorf("input %d is %v, want %v", i+1, t, d)
-			}
-		}
-		win, err := p.convWindow(x, w)
+		bias := c.T(3)
+		a, offset, mask, err := deformArgs[T](p, c.T(0), c.T(1), c.T(2), c.T(4))
 		if err != nil {
 			return err
-		}
-		if x.Rank() > 10 {
-			return fmt.Errorf("%w: %d spatial dimensions", ErrUnsupported, x.Rank()-2)
-		}
-		taps, err := tensor.Count(win.Kernel)
-		if err != nil {
-			return err
-		}
-		m, n := w.Dim(0), x.Dim(0)
-		if x.Dim(1)%p.groups != 0 {
-			return fmt.Errorf("X has shape %v, want channels in %d groups of offsets", x.Shape(), p.groups)
-		}
-		if s := append([]int{n, p.groups * taps * len(win.In)}, win.Out...); !slices.Equal(offset.Shape(), s) {
-			return fmt.Errorf("offset has shape %v, want %v", offset.Shape(), s)
-		}
-		a := conv.Args[T]{N: n, C: x.Dim(1), M: m, Group: p.group, Window: win.Window}
-		var masks []T
-		if mask != nil {
-			if s := append([]int{n, p.groups * taps}, win.Out...); !slices.Equal(mask.Shape(), s) {
-				return fmt.Errorf("mask has shape %v, want %v", mask.Shape(), s)
-			}
-			masks = tensor.Data[T](mask)
 		}
 		if bias != nil {
-			if bias.Rank() != 1 || bias.Len() != m {
-				return fmt.Errorf("B has shape %v, want [%d]", bias.Shape(), m)
+			if bias.DType() != d || bias.Rank() != 1 || bias.Len() != a.M {
+				return fmt.Errorf("B is %v, want %v [%d]", bias, d, a.M)
 			}
 			a.B = tensor.Data[T](bias)
 		}
-		y := c.Output(0, d, append([]int{n, m}, win.Out...)...)
-		a.X, a.W, a.Y = tensor.Data[T](x), tensor.Data[T](w), tensor.Data[T](y)
-		conv.Deform(c.P, &a, tensor.Data[T](offset), masks, p.groups)
+		a.Y = tensor.Data[T](c.Output(0, d, append([]int{a.N, a.M}, a.Out...)...))
+		conv.Deform(c.P, a, offset, mask, p.groups)
 		return nil
 	}
 }

@@ -2,6 +2,8 @@ package ops
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 )
@@ -38,4 +40,53 @@ func Expand(n *onnx.Node, set *Set) ([]*onnx.Node, []*onnx.Value, error) {
 		return nil, nil, fmt.Errorf("expansion gives %d outputs, want %d", len(out), len(n.Out))
 	}
 	return b.Nodes, out, nil
+}
+
+// inline adds the nodes of a nested graph, whose inputs stand for in, and returns its
+// outputs. The graph itself stays as it is.
+func (c *ExpandContext) inline(body *onnx.Graph, in ...*onnx.Value) []*onnx.Value {
+	made := make(map[*onnx.Value]*onnx.Value, len(body.Nodes)+len(in))
+	for i, v := range body.Inputs {
+		made[v] = in[i]
+	}
+	for _, v := range body.Consts {
+		if made[v] == nil {
+			made[v] = c.Const(v.Const)
+		}
+	}
+	read := func(vs []*onnx.Value) []*onnx.Value {
+		out := make([]*onnx.Value, len(vs))
+		for i, v := range vs {
+			if out[i] = v; made[v] != nil { // others are of the graphs around
+				out[i] = made[v]
+			}
+		}
+		return out
+	}
+	for _, n := range body.Nodes {
+		as := slices.Clone(n.Attrs)
+		for i := range as {
+			switch g := as[i].Value.(type) {
+			case *onnx.Graph:
+				as[i].Value = g.CloneInto(c.G, c.G.Opsets, maps.Clone(made))
+			case []*onnx.Graph:
+				gs := make([]*onnx.Graph, len(g))
+				for k := range g {
+					gs[k] = g[k].CloneInto(c.G, c.G.Opsets, maps.Clone(made))
+				}
+				as[i].Value = gs
+			}
+		}
+		k := c.G.NewNodeIn(n.Domain, n.Op, as, read(n.In), len(n.Out))
+		k.Opset, k.Overload = n.Opset, n.Overload
+		for i, v := range n.Out {
+			if v == nil {
+				k.Out[i] = nil
+			} else {
+				made[v] = k.Out[i]
+			}
+		}
+		c.Add(k)
+	}
+	return read(body.Outputs)
 }

@@ -23,7 +23,7 @@ import (
 // Spec: https://onnx.ai/onnx/operators/onnx_aionnxpreview_FlexAttention.html (1)
 func init() {
 	register(&Op{Domain: "ai.onnx.preview", Name: "FlexAttention", Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: N(3), Out: N(1), Infer: inferFlexAttention, Build: buildFlexAttention},
+		{Since: 1, In: N(3), Out: N(1), Infer: inferFlexAttention, Build: buildFlexAttention, Expand: expandFlexAttention},
 	}})
 }
 
@@ -147,4 +147,69 @@ func modify[T floating](c *Call, body Body, s []T, d tensor.DType, shape []int) 
 		err = errors.New("the output has another size")
 	}
 	return r, err
+}
+
+// expandFlexAttention: the products and the softmax as nodes, with those of the graphs between them.
+func expandFlexAttention(c *ExpandContext) ([]*onnx.Value, error) {
+	q, k, v, of := c.value(0), c.value(1), c.value(2), c.In(0)
+	if len(of.Dims) != 4 || len(c.In(1).Dims) != 4 || len(c.In(2).Dims) != 4 {
+		return nil, fmt.Errorf("%w: the expansion with Q, K, V of %v, %v, %v, want 4 dimensions", ErrUnsupported, of, c.In(1), c.In(2))
+	}
+	precision, sums := c.DType("softmax_precision", tensor.Undefined), tensor.Float32
+	if of.DType == tensor.Float64 || precision == tensor.Float64 {
+		sums = tensor.Float64
+	}
+	if precision == tensor.Undefined {
+		precision = sums
+	}
+	to := func(x *onnx.Value, d tensor.DType) *onnx.Value {
+		if x == nil || x.Type.DType == d {
+			return x
+		}
+		return c.Op("Cast", onnx.NewAttrs("to", int(d)), x)
+	}
+	scale := c.Builder.Float(sums, float64(c.attrs.Float("scale", 0)))
+	if c.attrs.Float("scale", 0) == 0 {
+		scale = c.Op("Reciprocal", nil, c.Op("Sqrt", nil, to(c.sizeAt(q, 3), sums)))
+	}
+	q, k, v = to(q, sums), to(k, sums), to(v, sums)
+	grouped := !of.Dims[1].Equal(c.In(1).Dims[1])
+	var groups *onnx.Value // [b, hk, hq/hk]
+	if grouped {
+		kv := c.sizeAt(k, 1)
+		groups = c.Op("Concat", onnx.NewAttrs("axis", 0), c.sizeAt(q, 0), kv, c.Op("Div", nil, c.sizeAt(q, 1), kv))
+		k, v = c.Op("Unsqueeze", nil, k, c.Builder.Ints(2)), c.Op("Unsqueeze", nil, v, c.Builder.Ints(2))
+	}
+	apart := func(x *onnx.Value) *onnx.Value { // the heads as [hk, hq/hk]
+		if !grouped {
+			return x
+		}
+		last := c.Op("Shape", onnx.NewAttrs("start", 2), x)
+		return c.Op("Reshape", onnx.NewAttrs("allowzero", 1), x, c.Op("Concat", onnx.NewAttrs("axis", 0), groups, last))
+	}
+	together := func(x *onnx.Value) *onnx.Value {
+		if !grouped {
+			return x
+		}
+		last := c.Op("Shape", onnx.NewAttrs("start", 3), x)
+		return c.Op("Reshape", onnx.NewAttrs("allowzero", 1), x, c.Op("Concat", onnx.NewAttrs("axis", 0), c.Op("Shape", onnx.NewAttrs("end", 2), q), last))
+	}
+	perm := []int{0, 1, 3, 2}
+	if grouped {
+		perm = []int{0, 1, 2, 4, 3}
+	}
+	s := together(c.Op("MatMul", nil, apart(q), c.Op("Transpose", onnx.NewAttrs("perm", perm), k)))
+	s = c.Op("Mul", nil, s, scale)
+	for _, name := range []string{"score_mod", "prob_mod"} {
+		if body := c.Graph(name); body != nil {
+			if len(body.Inputs) != 1 || len(body.Outputs) != 1 {
+				return nil, fmt.Errorf("attribute %q has %d inputs and %d outputs, want one each", name, len(body.Inputs), len(body.Outputs))
+			}
+			s = to(c.inline(body, to(s, precision))[0], sums)
+		}
+		if name == "score_mod" {
+			s = c.Op("Softmax", onnx.NewAttrs("axis", -1), s)
+		}
+	}
+	return []*onnx.Value{to(together(c.Op("MatMul", nil, apart(s), v)), of.DType)}, nil
 }

@@ -112,3 +112,42 @@ func lossInputs[T floating](c *Call, l loss) (x []T, classes []int, weight []T, 
 	x, err = reals[T](c, 0)
 	return x, classes, weight, err
 }
+
+// crossEntropyGrad adds x.CrossEntropyGrad with the loss's attributes and inputs, if
+// the gradient of the scores is asked for.
+func (c *GradContext) crossEntropyGrad(logp, d *onnx.Value, softmax int) *onnx.Value {
+	if !c.Needs(0) {
+		return nil
+	}
+	l := readLoss(&c.Attr)
+	as := onnx.NewAttrs("reduction", l.reduction, "softmax", softmax)
+	if l.hasIgnore {
+		as = as.Set("ignore_index", int64(l.ignore))
+	}
+	return c.Ops(Private, "CrossEntropyGrad", as, 1, logp, c.X(1), c.X(2), d)[0]
+}
+
+// classWeightGrad returns the gradient of the weights of classes, if it is asked for:
+// the sum of d·(-logp) over the positions of each class, and with reduction mean, which
+// divides by the sum of all weights W, that of d·(-logp - loss)/W.
+func (c *GradContext) classWeightGrad(logp, d *onnx.Value) *onnx.Value {
+	if !c.Needs(2) {
+		return nil
+	}
+	l := readLoss(&c.Attr)
+	labels, as := c.X(1), onnx.NewAttrs("reduction", "none")
+	keep := func(v *onnx.Value) *onnx.Value { return v }
+	if l.hasIgnore { // such a label may be no class
+		as = as.Set("ignore_index", int64(l.ignore))
+		number := func(n int) *onnx.Value { return c.Op("CastLike", nil, c.Const(tensor.Scalar(int64(n))), labels) }
+		gone := c.Op("Equal", nil, labels, number(l.ignore))
+		labels = c.Op("Where", nil, gone, number(0), labels)
+		keep = func(v *onnx.Value) *onnx.Value { return c.Op("Where", nil, gone, c.Scalar(0), v) }
+	}
+	each := c.Op("NegativeLogLikelihoodLoss", as, logp, c.X(1))
+	if l.reduction == "mean" {
+		total := c.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), keep(c.Op("Gather", nil, c.X(2), labels)))
+		each, d = keep(c.Minus(each, c.Y(0))), c.Over(d, total)
+	}
+	return c.Ops(Private, "GatherGrad", nil, 1, c.Times(d, each), c.shapeOf(c.X(2)), labels)[0]
+}

@@ -85,6 +85,22 @@ func inferMatMulNBits(c *InferContext) error {
 	return nil
 }
 
+// gradMatMulNBits: dA = dY·W by x.MatMulNBitsGrad, dbias = Σ dY. W stays as it is.
+func gradMatMulNBits(c *GradContext) []*onnx.Value {
+	if c.Needs(2) || c.Needs(3) {
+		c.Fail(fmt.Errorf("%w: the gradient of scales and zero_points of MatMulNBits", ErrUnsupported))
+		return nil
+	}
+	out, d := make([]*onnx.Value, 6), c.DOut[0]
+	if c.Needs(0) {
+		out[0] = c.Ops(Private, "MatMulNBitsGrad", c.Node().Attrs.Without("accuracy_level"), 1, d, c.X(1), c.X(2), c.X(3), c.X(4))[0]
+	}
+	if c.Needs(5) {
+		out[5] = c.SumTo(d, c.X(5))
+	}
+	return out
+}
+
 func buildMatMulNBits(b *BuildContext) (Kernel, error) {
 	v, err := parseNBits(&b.attrs)
 	if err != nil {
@@ -273,7 +289,7 @@ func (w *nbitsWeights) multiply(c *Call, x []float32, m int, bias, y []float32) 
 				j0 := q * width
 				cols := min(width, w.n-j0)
 				for j := range cols {
-					w.row(buf[j*w.k:(j+1)*w.k], j0+j)
+					w.row(buf[j*w.k:(j+1)*w.k], j0+j, 0)
 				}
 				g := gemm.Args[float32]{M: m, N: cols, K: w.k, A: x, ARS: w.k, ACS: 1, B: buf, BRS: 1, BCS: w.k, C: y[j0:], LDC: w.n}
 				if bias != nil {
@@ -335,8 +351,8 @@ func code(b []byte, i, bits int) byte {
 	return b[bit/8] >> (bit % 8) & byte(1<<bits-1)
 }
 
-// row sets dst to row n of W.
-func (w *nbitsWeights) row(dst []float32, n int) {
+// row sets dst to the elements of row n of W from one on that begins a block.
+func (w *nbitsWeights) row(dst []float32, n, from int) {
 	size := w.block * w.bits / 8
 	data := w.data[n*w.blocks*size : (n+1)*w.blocks*size]
 	scales := w.scales[n*w.blocks : (n+1)*w.blocks]
@@ -347,14 +363,15 @@ func (w *nbitsWeights) row(dst []float32, n int) {
 		return w.zeros[n*w.blocks+g]
 	}
 	if w.groups != nil {
-		for k := range dst {
-			g := int(w.groups[k])
-			dst[k] = (float32(code(data, k, w.bits)) - zero(g)) * scales[g]
+		for i := range dst {
+			g := int(w.groups[from+i])
+			dst[i] = (float32(code(data, from+i, w.bits)) - zero(g)) * scales[g]
 		}
 		return
 	}
-	for g := range w.blocks {
-		part := dst[g*w.block : min((g+1)*w.block, len(dst))]
+	for at := 0; at < len(dst); at += w.block {
+		g := (from + at) / w.block
+		part := dst[at:min(at+w.block, len(dst))]
 		src := data[g*size : (g+1)*size]
 		s, z := scales[g], zero(g)
 		switch w.bits {

@@ -205,11 +205,15 @@ func expandMultiHeadAttention(c *ExpandContext) ([]*onnx.Value, error) {
 	if s := c.attrs.Float("scale", 0); s != 0 {
 		as = as.Set("scale", s)
 	}
-	out := slices.Clone(c.Ops("", "Attention", as, 3, q, k, v, mask, c.value(6), c.value(7)))
+	outs := 3
+	if len(c.node.Out) > 3 && c.node.Out[3] != nil { // the scores
+		outs = 4
+	}
+	out := slices.Clone(c.Ops("", "Attention", as, outs, q, k, v, mask, c.value(6), c.value(7)))
 	if len(rank.Dims) == 4 {
 		out[0] = c.Op("Reshape", nil, c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), out[0]), c.Builder.Ints(0, 0, -1))
 	}
-	return append(out, nil), nil
+	return append(out, nil)[:4], nil
 }
 
 // sizeAt returns dimension i of v, int64[1].

@@ -18,7 +18,7 @@ func init() {
 }
 
 func gradNegativeLogLikelihoodLoss(c *GradContext) []*onnx.Value {
-	return []*onnx.Value{c.crossEntropyGrad(c.X(0), c.DOut[0], 0)}
+	return []*onnx.Value{c.crossEntropyGrad(c.X(0), c.DOut[0], 0), nil, c.classWeightGrad(c.X(0), c.DOut[0])}
 }
 
 func buildNegativeLogLikelihoodLoss(b *BuildContext) (Kernel, error) {

@@ -62,5 +62,8 @@ func TestNegativeLogLikelihoodLossGradient(t *testing.T) {
 		{Op: "NegativeLogLikelihoodLoss", In: Vals(Normal(1, 4, 5), I64([]int{4}, 1, 0, 4, 1))},
 		{Op: "NegativeLogLikelihoodLoss", Attrs: onnx.NewAttrs("reduction", "none", "ignore_index", 0), In: Vals(Normal(1, 2, 3, 2), I64([]int{2, 2}, 1, 0, 2, 1))},
 		{Op: "NegativeLogLikelihoodLoss", Attrs: onnx.NewAttrs("reduction", "sum"), In: Vals(Normal(1, 4, 3), I64([]int{4}, 1, 0, 2, 1))},
+		{Op: "NegativeLogLikelihoodLoss", In: Vals(Normal(1, 2, 3, 2), I32([]int{2, 2}, 1, 0, 2, 1), Between(2, 0.5, 2, 3))},
+		{Op: "NegativeLogLikelihoodLoss", Attrs: onnx.NewAttrs("reduction", "none", "ignore_index", 0), In: Vals(Normal(1, 2, 3, 2), I64([]int{2, 2}, 1, 0, 2, 1), Between(2, 0.5, 2, 3))},
+		{Op: "NegativeLogLikelihoodLoss", Attrs: onnx.NewAttrs("reduction", "sum", "ignore_index", 9), In: Vals(Normal(1, 4, 3), I32([]int{4}, 1, 9, 2, 1), Between(2, 0.5, 2, 3))},
 	})
 }

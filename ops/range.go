@@ -24,6 +24,20 @@ func init() {
 	})
 }
 
+// gradRange: dstart = Σ dY, ddelta = Σ i·dY[i]; limit only tells how many there are.
+func gradRange(c *GradContext) []*onnx.Value {
+	out, d, sum := make([]*onnx.Value, 3), c.DOut[0], onnx.NewAttrs("keepdims", 0)
+	if c.Needs(0) {
+		out[0] = c.Like(c.Op("ReduceSum", sum, d), c.X(0))
+	}
+	if c.Needs(2) {
+		zero, one := c.Const(tensor.Scalar(int64(0))), c.Const(tensor.Scalar(int64(1)))
+		at := c.Op("CastLike", nil, c.Op("Range", nil, zero, c.Op("Size", nil, d), one), d)
+		out[2] = c.Like(c.Op("ReduceSum", sum, c.Times(d, at)), c.X(2))
+	}
+	return out
+}
+
 func inferRange(c *InferContext) error {
 	d := c.In(0).DType
 	c.setRank(0, d, 1)

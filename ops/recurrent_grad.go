@@ -155,9 +155,6 @@ type backTask[T floating] struct {
 
 // buildRecurrentGrad makes the kernel of a gradient.
 func buildRecurrentGrad(b *BuildContext, r *recurrent, back32 func() recurrentBack[float32], back64 func() recurrentBack[float64]) (Kernel, error) {
-	if r.clip != 0 {
-		return nil, fmt.Errorf("%w: the gradient of attribute \"clip\"", ErrUnsupported)
-	}
 	for _, a := range r.acts {
 		if (a.name == "LeakyRelu" || a.name == "Elu") && a.alpha < 0 {
 			return nil, fmt.Errorf("%w: the gradient of activation function %s with alpha %g", ErrUnsupported, a.name, a.alpha)
@@ -167,17 +164,26 @@ func buildRecurrentGrad(b *BuildContext, r *recurrent, back32 func() recurrentBa
 	for i := range wants {
 		wants[i] = b.Wants(i)
 	}
-	return b.realKernels(0, recurrentGradKernel(r, wants, back32), recurrentGradKernel(r, wants, back64))
+	x := b.In(0).DType
+	return b.realKernels(0, recurrentGradKernel(r, x, wants, back32), recurrentGradKernel(r, x, wants, back64))
 }
 
-func recurrentGradKernel[T floating](r *recurrent, wants [recurrentGradOuts]bool, newBack func() recurrentBack[T]) Kernel {
+func recurrentGradKernel[T floating](r *recurrent, x tensor.DType, wants [recurrentGradOuts]bool, newBack func() recurrentBack[T]) Kernel {
 	return func(c *Call) error {
 		g := State[recurrentGrad[T]](c)
 		if g.recurrent == nil {
 			g.recurrent, g.wants, g.back, g.gemm = r, wants, newBack(), gemm.Best()
 			for _, a := range r.acts {
-				g.acts = append(g.acts, recurrentFunc[T](a, 0))
-				g.slopes = append(g.slopes, recurrentSlope[T](a))
+				g.acts = append(g.acts, recurrentFunc[T](a, r.clip))
+				slope := recurrentSlope[T](a)
+				if r.clip > 0 {
+					of := tensor.DTypeOf[T]() // in which results of the function are kept
+					if r.gates == 1 {         // they are in Y
+						of = x
+					}
+					slope = clippedSlope(a, T(r.clip), of, slope)
+				}
+				g.slopes = append(g.slopes, slope)
 			}
 			g.fill, g.todo = g.before, g.runTasks
 		}
@@ -509,6 +515,38 @@ func recurrentSlope[T floating](a recurrentAct) func(d, y []T) {
 	return func(d, y []T) {
 		for i, v := range y[:len(d)] {
 			d[i] *= T(one(float64(v)))
+		}
+	}
+}
+
+// clippedSlope is slope where f's argument was between -clip and clip, and 0 where f
+// had one of these bounds instead. The functions are monotonic, so that results at or
+// beyond those of the bounds tell; of is the type that results were rounded to.
+func clippedSlope[T floating](a recurrentAct, clip T, of tensor.DType, slope func(d, y []T)) func(d, y []T) {
+	ends := []T{-clip, clip}
+	recurrentPlain[T](a)(ends)
+	t := tensor.New(of, 2)
+	storeReals(t, ends)
+	if rounded, err := realsOf[T](t); err == nil {
+		ends = rounded
+	}
+	// The same argument may give results that differ in the last bits, in a vector and in its rest.
+	lo, hi := min(ends[0], ends[1]), max(ends[0], ends[1])
+	ulp := math.Ldexp(1, -23)
+	if tensor.DTypeOf[T]() == tensor.Float64 {
+		ulp = math.Ldexp(1, -52)
+	}
+	slack := T(4 * ulp * max(math.Abs(float64(lo)), math.Abs(float64(hi))))
+	lo, hi = lo+slack, hi-slack
+	if a.name == "ThresholdedRelu" && -float64(clip) < a.alpha { // 0 is no bound there, but flat itself
+		lo = T(math.Inf(-1))
+	}
+	return func(d, y []T) {
+		slope(d, y)
+		for i, v := range y[:len(d)] {
+			if v <= lo || v >= hi {
+				d[i] = 0
+			}
 		}
 	}
 }

@@ -69,11 +69,57 @@ func rotaryKernel[T floating](heads, dim int, inter bool) Kernel {
 	}
 }
 
-// gradRotaryEmbedding turns dY back: by the negative angles. The tables have no gradient.
+// gradRotaryEmbedding turns dY back: by the negative angles. With pairs (x1, x2) of X and
+// (d1, d2) of dY, dcos = Σ d1·x1 + d2·x2 and dsin = Σ d2·x1 - d1·x2 over the heads, and
+// over the places of a position with position_ids.
 func gradRotaryEmbedding(c *GradContext) []*onnx.Value {
-	if c.Needs(1) || c.Needs(2) {
-		c.Fail(fmt.Errorf("%w: the gradient of cos_cache and sin_cache", ErrUnsupported))
+	out, d, cos := make([]*onnx.Value, 3), c.DOut[0], c.X(1)
+	if c.Needs(0) {
+		out[0] = c.Op("RotaryEmbedding", slices.Clone(c.Node().Attrs), d, cos, c.Negated(c.X(2)), c.X(3))
+	}
+	if !c.Needs(1) && !c.Needs(2) {
+		return out
+	}
+	heads, x := c.Attr.Int("num_heads", 0), c.X(0)
+	if len(x.Type.Dims) < 3 {
+		c.Fail(fmt.Errorf("X is %v, want a known rank", x.Type))
 		return nil
 	}
-	return []*onnx.Value{c.Op("RotaryEmbedding", slices.Clone(c.Node().Attrs), c.DOut[0], c.X(1), c.Negated(c.X(2)), c.X(3))}
+	half := c.Op("Shape", onnx.NewAttrs("start", -1), cos)
+	if n, ok := cos.Type.Dims[len(cos.Type.Dims)-1].Size(); ok {
+		half = c.Ints(n)
+	}
+	dim := c.Plus(half, half)
+	pair := func(v *onnx.Value) (first, second *onnx.Value) { // [b, l, h, half] each
+		v = c.headsThird(v, heads)
+		if c.Attr.Bool("interleaved", false) {
+			return c.Op("Slice", nil, v, c.Ints(0), dim, c.Ints(3), c.Ints(2)), c.Op("Slice", nil, v, c.Ints(1), dim, c.Ints(3), c.Ints(2))
+		}
+		return c.Op("Slice", nil, v, c.Ints(0), half, c.Ints(3)), c.Op("Slice", nil, v, half, dim, c.Ints(3))
+	}
+	x1, x2 := pair(x)
+	d1, d2 := pair(d)
+	table := func(v, like *onnx.Value) *onnx.Value {
+		v = c.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), v, c.Ints(2))
+		if ids := c.X(3); ids != nil {
+			return c.Ops(Private, "GatherGrad", nil, 1, v, c.shapeOf(like), ids)[0]
+		}
+		return c.Like(v, like)
+	}
+	if c.Needs(1) {
+		out[1] = table(c.Plus(c.Times(d1, x1), c.Times(d2, x2)), cos)
+	}
+	if c.Needs(2) {
+		out[2] = table(c.Minus(c.Times(d2, x1), c.Times(d1, x2)), c.X(2))
+	}
+	return out
+}
+
+// headsThird returns v [b, h, l, d] or [b, l, h*d] as [b, l, h, d].
+func (c *GradContext) headsThird(v *onnx.Value, heads int) *onnx.Value {
+	if len(v.Type.Dims) == 4 {
+		return c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), v)
+	}
+	size := c.Op("Div", nil, c.Op("Shape", onnx.NewAttrs("start", 2), v), c.Ints(heads))
+	return c.Op("Reshape", nil, v, c.Op("Concat", onnx.NewAttrs("axis", 0), c.Ints(0, 0, heads), size))
 }

@@ -1,10 +1,6 @@
 package ops
 
-import (
-	"fmt"
-
-	"github.com/gneiss-run/gneiss/onnx"
-)
+import "github.com/gneiss-run/gneiss/onnx"
 
 // SoftmaxCrossEntropyLoss: with log_prob = log(softmax(scores)) over dimension 1,
 // output = -weights[labels]·log_prob[n, labels, ...].
@@ -53,31 +49,18 @@ func crossEntropyKernel[T floating](l loss) Kernel {
 // gradSoftmaxCrossEntropyLoss: dscores = (softmax(scores) - onehot(labels))·w, from
 // log_prob; see x.CrossEntropyGrad. What log_prob itself gets comes on top as for LogSoftmax.
 func gradSoftmaxCrossEntropyLoss(c *GradContext) []*onnx.Value {
-	var out *onnx.Value
+	out := make([]*onnx.Value, 3)
 	logp := c.Save(1)
 	if d := c.DOut[0]; d != nil {
-		out = c.crossEntropyGrad(logp, d, 1)
+		out[0], out[2] = c.crossEntropyGrad(logp, d, 1), c.classWeightGrad(logp, d)
 	}
 	if len(c.DOut) > 1 && c.DOut[1] != nil {
 		d := c.DOut[1]
 		d = c.Minus(d, c.Times(c.Op("Exp", nil, logp), c.Op("ReduceSum", nil, d, c.Ints(1))))
-		if out != nil {
-			d = c.Plus(out, d)
+		if out[0] != nil {
+			d = c.Plus(out[0], d)
 		}
-		out = d
+		out[0] = d
 	}
-	return []*onnx.Value{out}
-}
-
-// crossEntropyGrad adds x.CrossEntropyGrad with the loss's attributes and inputs.
-func (c *GradContext) crossEntropyGrad(logp, d *onnx.Value, softmax int) *onnx.Value {
-	if c.Needs(2) {
-		c.Fail(fmt.Errorf("%w: the gradient of the weights of classes", ErrUnsupported))
-	}
-	l := readLoss(&c.Attr)
-	as := onnx.NewAttrs("reduction", l.reduction, "softmax", softmax)
-	if l.hasIgnore {
-		as = as.Set("ignore_index", int64(l.ignore))
-	}
-	return c.Ops(Private, "CrossEntropyGrad", as, 1, logp, c.X(1), c.X(2), d)[0]
+	return out
 }

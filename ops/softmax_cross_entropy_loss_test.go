@@ -43,5 +43,7 @@ func TestSoftmaxCrossEntropyLossGradient(t *testing.T) {
 		{Op: "SoftmaxCrossEntropyLoss", Outs: 2, Silent: []int{0}, In: Vals(Normal(1, 4, 3), I64([]int{4}, 1, 0, 2, 1))},
 		{Op: "SoftmaxCrossEntropyLoss", Attrs: onnx.NewAttrs("reduction", "sum"), In: Vals(Normal(1, 2, 3, 4), I64([]int{2, 4}, 1, 0, 2, 1, 0, 0, 1, 2))},
 		{Op: "SoftmaxCrossEntropyLoss", Attrs: onnx.NewAttrs("ignore_index", 1), In: Vals(Normal(1, 4, 3), I64([]int{4}, 1, 0, 2, 1))},
+		{Op: "SoftmaxCrossEntropyLoss", Attrs: onnx.NewAttrs("ignore_index", -100), In: Vals(Normal(1, 4, 3), I64([]int{4}, 1, -100, 2, 1), Between(2, 0.5, 2, 3))},
+		{Op: "SoftmaxCrossEntropyLoss", Outs: 2, Attrs: onnx.NewAttrs("reduction", "none"), In: Vals(Normal(1, 2, 3, 4), I32([]int{2, 4}, 1, 0, 2, 1, 0, 0, 1, 2), Between(2, 0.5, 2, 3))},
 	})
 }

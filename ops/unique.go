@@ -45,6 +45,20 @@ func inferUnique(c *InferContext) error {
 	return nil
 }
 
+// gradUnique gives dY to the elements, or slices, that appear first.
+func gradUnique(c *GradContext) []*onnx.Value {
+	if c.DOut[0] == nil {
+		return nil
+	}
+	x := c.X(0)
+	if c.Attr.HasAttr("axis") {
+		as := onnx.NewAttrs("axis", c.Attr.Int("axis", 0))
+		return c.Ops(Private, "GatherGrad", as, 1, c.DOut[0], c.shapeOf(x), c.Save(1))
+	}
+	flat := c.shapeOf(c.Op("Reshape", nil, x, c.Ints(-1)))
+	return []*onnx.Value{c.Like(c.Ops(Private, "GatherGrad", nil, 1, c.DOut[0], flat, c.Save(1))[0], x)}
+}
+
 func inferUniqueMS(c *InferContext) error {
 	c.setRank(0, c.In(0).DType, 1)
 	for i := 1; i < len(c.Out); i++ {

@@ -6,6 +6,7 @@ import (
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 func TestUnique(t *testing.T) {
@@ -24,5 +25,15 @@ func TestUnique(t *testing.T) {
 		{Op: "Unique", In: Vals(F32([]int{2, 2}, 1, 1, 0, 1)), Want: Vals(F32([]int{2}, 0, 1))},
 		{Op: "Unique", Attrs: a("axis", 1), In: Vals(x), Want: Vals(x), Err: "axis 1 is not in [-1, 0]"},
 		{Op: "Unique", In: Vals(Of([]int{1}, 1i)), Want: Vals(x), Err: "element type complex128"},
+	})
+}
+
+func TestGradientOfUnique(t *testing.T) {
+	x := Distinct(1, -3, 0.25, 3, 5)
+	Gradients(t, []GradCase{
+		{Op: "Unique", In: Vals(x)},
+		{Op: "Unique", In: Vals(x), Attrs: onnx.NewAttrs("sorted", 0), Outs: 4},
+		{Op: "Unique", In: Vals(x), Attrs: onnx.NewAttrs("axis", -1)},
+		{Op: "Unique", In: Vals(tensor.New(tensor.Float64, 0))},
 	})
 }

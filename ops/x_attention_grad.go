@@ -20,6 +20,8 @@ import (
 //
 //	inputs 0 to 6 and the attributes as of Attention, but K and V hold the past,
 //	of which past_key only tells the length, and past_value is absent    7: dL/dY
+//	8 (optional): dL/dqk_matmul_output, Q's type [b, hq, lq, lk], of the stage that qk_matmul_output_mode
+//	tells: added to scale·Q·Kᵀ's, that of the capped or masked S, or dP
 //	dL/dQ, dL/dK, dL/dV, dS: Q's type [b, hq, lq, lk] (each optional)
 //
 // Memory is that of a block of queries, not of all scores, unless dS is asked for. A task is a head of
@@ -31,7 +33,7 @@ import (
 // Spec: https://onnx.ai/onnx/operators/onnx__Attention.html
 func attentionGradOp() *Op {
 	return &Op{Domain: Private, Name: "AttentionGrad", Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: N(8), Out: Arity{1, 4}, Infer: inferAttentionGrad, Build: buildAttentionGrad},
+		{Since: 1, In: Arity{8, 9}, Out: Arity{1, 4}, Infer: inferAttentionGrad, Build: buildAttentionGrad},
 	}}
 }
 
@@ -66,7 +68,7 @@ type attentionBack[T floating] struct {
 	attentionState[T]
 	p          par.P
 	dq, dk, dv headView[T]
-	ds         []T // [batch, heads, lq, lk]
+	ds, dqk    []T // [batch, heads, lq, lk]
 	run        func(lo, hi int)
 }
 
@@ -78,7 +80,7 @@ func attentionGradKernel[T floating](at attentionAttrs, wants [4]bool) Kernel {
 		}
 		defer func() {
 			g.clear()
-			g.p, g.dq, g.dk, g.dv, g.ds = par.P{}, headView[T]{}, headView[T]{}, headView[T]{}, nil
+			g.p, g.dq, g.dk, g.dv, g.ds, g.dqk = par.P{}, headView[T]{}, headView[T]{}, headView[T]{}, nil, nil
 		}()
 		a := &g.attention
 		rank, kl, err := g.sizes(c, at)
@@ -107,6 +109,14 @@ func attentionGradKernel[T floating](at attentionAttrs, wants [4]bool) Kernel {
 		}
 		if t := c.T(7); t == nil || !slices.Equal(t.Shape(), shape) {
 			return fmt.Errorf("dL/dY is %v, want shape %v", t, slices.Clone(shape))
+		}
+		if t := c.T(8); t != nil {
+			if want := c.list(a.batch, a.heads, a.lq, a.lk); !slices.Equal(t.Shape(), want) {
+				return fmt.Errorf("dL/dqk_matmul_output has shape %v, want %v", t.Shape(), slices.Clone(want))
+			}
+			if g.dqk, err = reals[T](c, 8); err != nil {
+				return err
+			}
 		}
 		view := func(data []T, heads, l, size int) headView[T] {
 			if rank == 3 {
@@ -139,7 +149,7 @@ func attentionGradKernel[T floating](at attentionAttrs, wants [4]bool) Kernel {
 			clear(out)
 			g.ds = out
 		}
-		if a.lq*a.lk*a.d*a.dv > 0 {
+		if a.lq*a.lk*a.d > 0 && (a.dv > 0 || g.dqk != nil) {
 			g.p = c.P
 			c.P.For(a.batch*a.kvHeads, 1, g.run)
 		}
@@ -153,22 +163,22 @@ func (g *attentionBack[T]) heads(lo, hi int) {
 	const most = 1 << 17 // elements of a block of scores
 	rows := min(max(most/a.lk, 16), 256, a.lq)
 	group := a.heads / a.kvHeads
-	gemm.Scratch(3*rows*a.lk, func(s []T) {
+	gemm.Scratch((3*rows+1)*a.lk, func(s []T) {
 		for ; lo < hi; lo++ {
 			for h := lo % a.kvHeads * group; h < (lo%a.kvHeads+1)*group; h++ {
 				for i := 0; i < a.lq; i += rows {
-					g.block(s, lo/a.kvHeads, h, i, min(i+rows, a.lq))
+					g.block(s[a.lk:], s[:a.lk], lo/a.kvHeads, h, i, min(i+rows, a.lq))
 				}
 			}
 		}
 	})
 }
 
-// block adds what queries [i0, i1) of head h of batch b give.
-func (g *attentionBack[T]) block(s []T, b, h, i0, i1 int) {
+// block adds what queries [i0, i1) of head h of batch b give. s and spare are memory.
+func (g *attentionBack[T]) block(s, spare []T, b, h, i0, i1 int) {
 	a := &g.attention
 	lo, hi := 0, a.lk
-	if a.span != nil {
+	if a.span != nil && (g.dqk == nil || a.qkMode > 1) { // the scores of all keys are outputs
 		lo, hi = a.lk, 0
 		for i := i0; i < i1; i++ {
 			if l, r := a.span(b, i); l < r {
@@ -202,10 +212,17 @@ func (g *attentionBack[T]) block(s []T, b, h, i0, i1 int) {
 	if g.dq.data == nil && g.dk.data == nil && g.ds == nil {
 		return
 	}
+	if a.dv == 0 {
+		clear(dp)
+	}
 	gemm.Run(g.p, &gemm.Args[T]{M: m, N: n, K: a.dv, A: dy, ARS: a.y.l, ACS: 1, B: a.v.at(b, kv, lo), BRS: 1, BCS: a.v.l, C: dp, LDC: n})
 	scale := T(a.scale)
 	for i := range m {
 		w, d := p[i*n:(i+1)*n], dp[i*n:(i+1)*n]
+		given := g.given(b, h, i0+i, lo, hi, spare)
+		if a.qkMode == 3 {
+			addTo(d[:len(given)], given)
+		}
 		sum := T(0)
 		for j, v := range w {
 			sum += v * d[j]
@@ -215,13 +232,29 @@ func (g *attentionBack[T]) block(s []T, b, h, i0, i1 int) {
 			for j, v := range w {
 				ds[j] = v * (d[j] - sum)
 			}
+			if a.qkMode == 2 {
+				addTo(ds[:len(given)], given)
+			}
 		}
 		for j, v := range w {
 			d[j] = scale * v * (d[j] - sum)
 		}
+		if a.qkMode == 1 || a.qkMode == 2 {
+			for j, v := range given {
+				d[j] += scale * v
+			}
+		}
 	}
 	for j, v := range slopes {
 		dp[j] *= v
+	}
+	if g.dqk != nil && a.qkMode == 0 {
+		for i := range m {
+			d := dp[i*n : (i+1)*n]
+			for j, v := range g.given(b, h, i0+i, lo, hi, spare) {
+				d[j] += scale * v
+			}
+		}
 	}
 	if g.dq.data != nil {
 		gemm.Run(g.p, &gemm.Args[T]{M: m, N: a.d, K: n, A: dp, ARS: n, ACS: 1, B: a.k.at(b, kv, lo), BRS: a.k.l, BCS: 1, C: g.dq.at(b, h, i0), LDC: g.dq.l})
@@ -230,4 +263,26 @@ func (g *attentionBack[T]) block(s []T, b, h, i0, i1 int) {
 		gemm.Run(g.p, &gemm.Args[T]{M: n, N: a.d, K: m, A: dp, ARS: 1, ACS: n, B: a.q.at(b, h, i0), BRS: a.q.l, BCS: 1,
 			C: g.dk.at(b, kv, lo), LDC: g.dk.l, Epilogue: gemm.Epilogue[T]{Acc: true}})
 	}
+}
+
+// given returns dL/dqk_matmul_output of query i for the keys [lo, hi), nil without. Of the
+// masked scores, those that are -∞ whatever the inputs are have none, and become 0 in it.
+func (g *attentionBack[T]) given(b, h, i, lo, hi int, spare []T) []T {
+	if g.dqk == nil {
+		return nil
+	}
+	a := &g.attention
+	d := g.dqk[((b*a.heads+h)*a.lq+i)*a.lk:][lo:hi]
+	if a.qkMode != 2 {
+		return d
+	}
+	spare = spare[:hi-lo]
+	clear(spare)
+	a.hide(spare, b, h, i, lo)
+	for j, v := range spare {
+		if spare[j] = 0; !math.IsInf(float64(v), -1) {
+			spare[j] = d[j]
+		}
+	}
+	return spare
 }

@@ -2,6 +2,7 @@ package ops_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,4 +46,33 @@ func TestAttentionGradErrors(t *testing.T) {
 	require.ErrorContains(t, err, "want at most the 50 keys")
 	_, err = run(1, q, k, v, waveT(1, 70, 51), nil, nil, nil, waveT(4, 2, 3, 70, 5))
 	require.ErrorContains(t, err, "attn_mask has shape [70 51]")
+}
+
+// Masked scores of keys that are not attended are -∞ whatever the inputs are.
+func TestAttentionGradOfHiddenScores(t *testing.T) {
+	q, k, v, dy, d := waveT(1, 1, 2, 4, 3), waveT(2, 1, 2, 6, 3), waveT(3, 1, 2, 6, 5), waveT(4, 1, 2, 4, 5), waveT(6, 1, 2, 4, 6)
+	mask := waveT(5, 4, 5) // the last key is out of its reach
+	tensor.Data[float32](mask)[10] = float32(math.Inf(-1))
+	run := func(d *tensor.Tensor) []tensor.Value {
+		in := []tensor.Value{q, k, v, mask, nil, nil, nil, dy, d}
+		g := onnx.NewGraph("g", map[string]int{"": Latest, ops.Private: 1})
+		vs := make([]*onnx.Value, len(in))
+		for i, v := range in {
+			if v != nil {
+				vs[i] = g.AddInput(fmt.Sprint("in", i), onnx.TypeOf(v))
+			}
+		}
+		as := onnx.NewAttrs("is_causal", 1, "qk_matmul_output_mode", 2)
+		out, err := ops.Eval(par.P{Threads: 1}, g.NewNodeIn(ops.Private, "AttentionGrad", as, vs, 4), in, ops.BuildEnv{})
+		require.NoError(t, err)
+		return out
+	}
+	open := d.Clone()
+	for i := range tensor.Data[float32](open) {
+		if key, query := i%6, i/6%4; key > query || key == 5 || key == 0 && query == 2 {
+			tensor.Data[float32](open)[i] = 0
+		}
+	}
+	require.Equal(t, run(open), run(d))
+	require.NotEqual(t, run(tensor.New(tensor.Float32, 1, 2, 4, 6)), run(d))
 }

@@ -254,7 +254,21 @@ func (s *state) takeBranch(g *onnx.Graph, n *onnx.Node) bool {
 	if !ok || len(b.Outputs) < len(n.Out) {
 		return false
 	}
-	// The other branch, and branches elsewhere, may use the same names.
+	freshNames(g, b) // the other branch, and branches elsewhere, may use the same
+	made := b.Nodes
+	g.Splice(n, b)
+	for i, v := range n.Out {
+		if v != nil {
+			g.Replace(v, b.Outputs[i])
+		}
+	}
+	g.Remove(n)
+	s.rewrote("branches", []*onnx.Node{n}, made)
+	return true
+}
+
+// freshNames gives what the nodes of b and graphs in it make names that g has not.
+func freshNames(g, b *onnx.Graph) {
 	b.Walk(func(h *onnx.Graph) {
 		for _, v := range h.Consts {
 			v.Name = g.FreshName(v.Name)
@@ -267,14 +281,4 @@ func (s *state) takeBranch(g *onnx.Graph, n *onnx.Node) bool {
 			}
 		}
 	})
-	made := b.Nodes
-	g.Splice(n, b)
-	for i, v := range n.Out {
-		if v != nil {
-			g.Replace(v, b.Outputs[i])
-		}
-	}
-	g.Remove(n)
-	s.rewrote("branches", []*onnx.Node{n}, made)
-	return true
 }

@@ -165,7 +165,7 @@ func TestGradientOfControlErrors(t *testing.T) {
 	require.ErrorIs(t, err, ops.ErrUnsupported)
 	require.ErrorContains(t, err, "random numbers")
 	err = of(func(b *ops.Builder, x *onnx.Value) *onnx.Value {
-		return b.Op("SequenceAt", nil, b.Op("SequenceConstruct", nil, x, x), b.Const(tensor.Scalar(int64(1))))
+		return b.Op("SequenceAt", nil, b.Op("SequenceConstruct", nil, x, x), b.Const(tensor.Scalar(int64(7)))) // no such element
 	})
 	require.ErrorIs(t, err, ops.ErrUnsupported)
 	require.ErrorContains(t, err, "SequenceAt")

@@ -3,8 +3,11 @@ package train
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gneiss-run/gneiss/internal/optest"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/onnx/schema"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -49,6 +52,7 @@ func TestGradientOfExpansions(t *testing.T) {
 			[]*tensor.Tensor{n(1, 2, 3, 4), n(2, 2, 4, 4), n(3, 2, 4, 4), nil, ints([]int{4}, 3, 4, 1, 0)}},
 		{"MultiHeadAttention with a past", ms, "MultiHeadAttention", heads.Set("unidirectional", 1),
 			[]*tensor.Tensor{n(1, 2, 3, 4), n(2, 2, 3, 4), n(3, 2, 3, 4), nil, nil, nil, n(6, 2, 2, 2, 2), n(7, 2, 2, 2, 2)}},
+		{"MultiHeadAttention with scores", ms, "MultiHeadAttention", heads.Set("unidirectional", 1), []*tensor.Tensor{n(1, 2, 3, 4), n(2, 2, 3, 4), n(3, 2, 3, 4)}},
 		{"MultiHeadAttention with heads first", ms, "MultiHeadAttention", heads, []*tensor.Tensor{n(1, 2, 3, 4), n(2, 2, 2, 4, 2), n(3, 2, 2, 4, 3)}},
 		{"GroupQueryAttention", ms, "GroupQueryAttention", heads.Set("kv_num_heads", 1), []*tensor.Tensor{n(1, 2, 4, 8), n(2, 2, 4, 4), n(3, 2, 4, 4), nil, nil, ints([]int{2}, 3, 2), scalar}},
 		{"GroupQueryAttention, packed, rotary, window", ms, "GroupQueryAttention", onnx.NewAttrs("num_heads", 2, "kv_num_heads", 1, "do_rotary", 1, "local_window_size", 2, "softcap", 1.5),
@@ -85,10 +89,7 @@ func TestGradientOfExpansions(t *testing.T) {
 					}
 				}
 				b.G.Opsets[ms] = 1
-				outs := 1
-				if c.op == "CausalConvWithState" {
-					outs = 2
-				}
+				outs := max(1, map[string]int{"CausalConvWithState": 2, "CausalConvWithState with a past": 2, "MultiHeadAttention with scores": 4}[c.name])
 				var loss *onnx.Value
 				for _, y := range b.Ops(c.domain, c.op, c.as, outs, args...) {
 					sum := b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), b.Op("Mul", nil, y, b.Op("Sin", nil, y)))
@@ -101,4 +102,71 @@ func TestGradientOfExpansions(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The graphs inside of FlexAttention read parameters of the graph around them.
+func TestGradientOfFlexAttention(t *testing.T) {
+	n := optest.Normal
+	for name, c := range map[string]struct {
+		as    onnx.Attrs
+		kv    int
+		score bool
+		prob  bool
+	}{
+		"plain":                 {kv: 2},
+		"grouped, score":        {as: onnx.NewAttrs("scale", 0.3), kv: 1, score: true},
+		"score and probability": {kv: 2, score: true, prob: true},
+		"grouped, probability":  {kv: 1, prob: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := map[string]*tensor.Tensor{"q": n(1, 2, 2, 3, 4), "k": n(2, 2, c.kv, 5, 4), "v": n(3, 2, c.kv, 5, 2)}
+			order := []string{"q", "k", "v"}
+			if c.score {
+				in["bias"], order = n(4, 2, 1, 5), append(order, "bias")
+			}
+			if c.prob {
+				in["gain"], order = n(5, 3, 5), append(order, "gain")
+			}
+			check(t, in, order, func(b *ops.Builder, x []*onnx.Value) *onnx.Value {
+				b.G.Opsets["ai.onnx.preview"] = 1
+				as, more := c.as, x[3:]
+				for _, name := range []string{"score_mod", "prob_mod"} {
+					if name == "score_mod" && !c.score || name == "prob_mod" && !c.prob {
+						continue
+					}
+					g := b.G.NewBody(name)
+					s := newBuilder(g)
+					y := g.AddInput("s", onnx.TensorType(tensor.Float64, onnx.Size(2), onnx.Size(2), onnx.Size(3), onnx.Size(5)))
+					if name == "score_mod" {
+						y = s.Op("Mul", nil, s.Op("Tanh", nil, s.Op("Add", nil, y, more[0])), s.Float(tensor.Float64, 1.5))
+					} else {
+						y = s.Op("Mul", nil, y, more[0])
+					}
+					more = more[1:]
+					s.Insert(nil)
+					g.Outputs = []*onnx.Value{y}
+					as = as.Set(name, g)
+				}
+				y := b.Ops("ai.onnx.preview", "FlexAttention", as, 1, x[:3]...)[0]
+				return b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), b.Op("Mul", nil, y, b.Op("Sin", nil, y)))
+			})
+		})
+	}
+}
+
+// What exporters compute once and operators only look up is no parameter.
+func TestTablesAreNoParameters(t *testing.T) {
+	m := &onnx.Model{IRVersion: 10, Opsets: map[string]int{"": schema.Newest("")}}
+	m.Graph = onnx.NewGraph("g", m.Opsets)
+	b := newBuilder(m.Graph)
+	x := m.Graph.AddInput("x", onnx.TypeOf(tensor.New(tensor.Float32, 1, 2, 3, 4)))
+	half := tensor.New(tensor.Float32, 1, 3, 2)
+	y := b.Op("RotaryEmbedding", nil, x, b.G.NewConst("cos", half), b.G.NewConst("sin", half.Clone()))
+	y = b.Op("MatMul", nil, y, b.G.NewConst("weight", tensor.New(tensor.Float32, 4, 4)))
+	require.NoError(t, b.Err())
+	b.Insert(nil)
+	m.Graph.Outputs = []*onnx.Value{y}
+	list := Parameters(m)
+	require.Len(t, list, 1)
+	require.Equal(t, "weight", list[0].Name)
 }

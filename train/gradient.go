@@ -21,7 +21,8 @@ func init() { ops.RegisterTraining() }
 // The graph must declare the newest opset (optimize.ConvertOpset) and have its
 // types; wrt are values of the main graph of a floating-point type, inputs and
 // initializers as well as results of nodes. Operators on the way whose gradient
-// follows from their definition are replaced by it. Gradients flow through values of
+// follows from their definition are replaced by it, and sequences by their elements where these
+// are known (optimize.UnpackSequences). Gradients flow through values of
 // floating-point types, and straight through the integers between QuantizeLinear and
 // DequantizeLinear. An operator without a gradient on a path from wrt
 // to loss is an error that wraps ops.ErrUnsupported and names the node.
@@ -219,6 +220,31 @@ func newPath(g *onnx.Graph, results, wrt []*onnx.Value) *path {
 	return p
 }
 
+// holdsSequences reports whether a node on the path, or in the body of one, makes a
+// sequence or an optional.
+func (p *path) holdsSequences() bool {
+	found := false
+	look := func(n *onnx.Node) {
+		for _, v := range n.Out {
+			found = found || v != nil && v.Type.Kind != onnx.TensorKind
+		}
+	}
+	for n, on := range p.nodes {
+		if !on {
+			continue
+		}
+		look(n)
+		for _, b := range n.Bodies() {
+			b.Walk(func(g *onnx.Graph) {
+				for _, n := range g.Nodes {
+					look(n)
+				}
+			})
+		}
+	}
+	return found
+}
+
 // reads returns the inputs of n and what its bodies read of the graph around.
 func reads(n *onnx.Node) []*onnx.Value {
 	var out []*onnx.Value
@@ -248,9 +274,17 @@ func expandPath(m *onnx.Model, loss *onnx.Value, wrt []*onnx.Value) (*onnx.Value
 	keep := len(g.Outputs)
 	g.Outputs = append(append(g.Outputs, loss), wrt...) // outputs follow what takes their place
 	defer func() { g.Outputs = g.Outputs[:keep] }()
+	unpacked := false
 	for {
 		loss, wrt = g.Outputs[keep], slices.Clone(g.Outputs[keep+1:])
 		p := newPath(g, []*onnx.Value{loss}, wrt)
+		if !unpacked && p.holdsSequences() {
+			unpacked = true
+			if err := optimize.UnpackSequences(m); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
 		inside := map[*onnx.Graph]bool{}
 		for n := range p.nodes {
 			for _, b := range n.Bodies() {

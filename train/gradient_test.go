@@ -105,7 +105,7 @@ func TestGradientErrors(t *testing.T) {
 		})
 	}
 	m, loss := graph(t, in, []string{"x"}, func(b *ops.Builder, in []*onnx.Value) *onnx.Value {
-		x := b.Op("SequenceAt", nil, b.Op("SequenceConstruct", nil, in[0]), b.Const(tensor.Scalar(int64(0))))
+		x := b.Op("SequenceAt", nil, b.Op("SequenceConstruct", nil, in[0]), b.Const(tensor.Scalar(int64(7))))
 		return b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), x)
 	})
 	_, err := Gradient(m, loss, nil, m.Graph.Inputs)

@@ -31,7 +31,8 @@ func Parameters(m *onnx.Model) []*onnx.Value {
 var settings = map[string][]int{
 	"BatchNormalization": {3, 4}, "Dropout": {1}, "Resize": {1, 2}, "Upsample": {1}, "Clip": {1, 2}, "Pad": {2}, "Range": {0, 1, 2},
 	"OneHot": {2}, "QuantizeLinear": {1, 2}, "DequantizeLinear": {1, 2}, "QLinearConv": {1, 4, 6}, "QLinearMatMul": {1, 4, 6}, "NonMaxSuppression": {3, 4},
-	"Attention": {3}, "CastLike": {1}, "Less": {0, 1}, "LessOrEqual": {0, 1}, "Greater": {0, 1}, "GreaterOrEqual": {0, 1}, "Equal": {0, 1}, "Shape": {0}, "Size": {0},
+	"Attention": {3}, "RotaryEmbedding": {1, 2, 3}, "GroupQueryAttention": {7, 8}, "STFT": {2}, "MatMulNBits": {2, 3}, "GatherBlockQuantized": {2},
+	"SoftmaxCrossEntropyLoss": {2}, "NegativeLogLikelihoodLoss": {2}, "CastLike": {1}, "Less": {0, 1}, "LessOrEqual": {0, 1}, "Greater": {0, 1}, "GreaterOrEqual": {0, 1}, "Equal": {0, 1}, "Shape": {0}, "Size": {0},
 }
 
 // readAsParameter reports whether some node computes with v's elements.

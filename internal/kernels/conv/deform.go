@@ -40,10 +40,7 @@ func Deform[T Float](p par.P, a *Args[T], offset, mask []T, groups int) {
 					for k := range taps {
 						for q := q0; q < q1; q++ {
 							seek(pos, a.Out, q)
-							for i := range pos {
-								at := float64(pos[i]*a.Strides[i] - a.Before[i] + tap[i]*a.Dilations[i])
-								s.at[i] = at + float64(offset[(((n*groups+g)*taps+k)*d+i)*out+q])
-							}
+							deformed(s.at, &a.Window, pos, tap, offset[((n*groups+g)*taps+k)*d*out+q:], out)
 							s.corners(a.In)
 							weight := 1.0
 							if mask != nil {
@@ -51,11 +48,7 @@ func Deform[T Float](p par.P, a *Args[T], offset, mask []T, groups int) {
 							}
 							for c := g * (a.C / groups); c < (g+1)*(a.C/groups); c++ {
 								x := a.X[(n*a.C+c)*in:][:in]
-								v := 0.0
-								for i, at := range s.index {
-									v += s.weight[i] * float64(x[at])
-								}
-								buf[(c*taps+k)*gemm.Panel+q-q0] = T(v * weight)
+								buf[(c*taps+k)*gemm.Panel+q-q0] = T(interpolate(s, x, weight))
 							}
 						}
 						advance(tap, a.Kernel)
@@ -70,6 +63,13 @@ func Deform[T Float](p par.P, a *Args[T], offset, mask []T, groups int) {
 	})
 }
 
+// deformed sets at to where a tap of the output at pos looks, moved by offsets, step apart.
+func deformed[T Float](at []float64, w *Window, pos, tap []int, offset []T, step int) {
+	for i := range pos {
+		at[i] = float64(pos[i]*w.Strides[i]-w.Before[i]+tap[i]*w.Dilations[i]) + float64(offset[i*step])
+	}
+}
+
 // sampler lists the elements around a point and their weights.
 type sampler struct {
 	at     []float64
@@ -82,7 +82,11 @@ func newSampler(d int) *sampler {
 }
 
 // corners lists the corners of the cell around at that lie in the image.
-func (s *sampler) corners(in []int) {
+func (s *sampler) corners(in []int) { s.slopes(in, -1) }
+
+// slopes is corners with the derivatives of the weights by the coordinate of a
+// dimension (-1: the weights).
+func (s *sampler) slopes(in []int, along int) {
 	s.index, s.weight = s.index[:0], s.weight[:0]
 	for i, x := range s.at {
 		if !(x > -1 && x < float64(in[i])) { // NaN too
@@ -98,6 +102,9 @@ func (s *sampler) corners(in []int) {
 				e++
 			} else {
 				f = 1 - f
+			}
+			if i == along {
+				f = float64(2*(c>>i&1) - 1)
 			}
 			if e < 0 || e >= in[i] {
 				w = 0
