@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
-	"strings"
 	"sync"
 )
 
@@ -14,20 +13,23 @@ const blockSize = 256 << 10
 
 // blocked is a Table whose rows are parsed by pieces, in parallel.
 type blocked interface {
-	// blocks yields functions that return the cells of consecutive rows, one row after the other.
-	// They may be called by any goroutine, each once; the caller owns what they return.
-	blocks(ctx context.Context) iter.Seq2[func() ([]string, error), error]
+	// blocks yields functions that return the cells of consecutive rows, one row after the other,
+	// in buf if it is large enough. They may be called by any goroutine, each once.
+	blocks(ctx context.Context) iter.Seq2[parseBlock, error]
 }
+
+type parseBlock func(buf []string) ([]string, error)
 
 // MapRows yields what work makes of the rows of t, block by block, in their order. work gets the
 // cells of one or more rows, len(t.Columns()) of each, may change them, and is called by several
-// goroutines at once. What it keeps of a cell's text should be a copy (strings.Clone): a cell may
-// be part of the text of all its block. An error, of reading or ctx's, is the last thing that is
+// goroutines at once. The cells are valid until the block behind theirs is asked for; what is kept of a cell's
+// text should be a copy (strings.Clone): it may be part of the text of all its block. An error, of reading or ctx's, is the last thing that is
 // yielded. Memory is bounded by a few blocks of some 256 KiB of text.
 func MapRows[T any](ctx context.Context, t Table, work func(cells []string) T) iter.Seq2[T, error] {
 	type result struct {
-		out T
-		err error
+		out   T
+		cells []string
+		err   error
 	}
 	return func(yield func(T, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -37,6 +39,7 @@ func MapRows[T any](ctx context.Context, t Table, work func(cells []string) T) i
 		workers := runtime.GOMAXPROCS(0)
 		busy := make(chan struct{}, workers)
 		queue := make(chan chan result, workers) // in order
+		free := make(chan []string, 2*workers+1) // what blocks may be parsed into
 		wg.Go(func() {
 			defer close(queue)
 			for parse, err := range blocksOf(ctx, t) {
@@ -54,9 +57,12 @@ func MapRows[T any](ctx context.Context, t Table, work func(cells []string) T) i
 				wg.Go(func() {
 					defer func() { <-busy }()
 					var r result
-					var cells []string
-					if cells, r.err = parse(); r.err == nil {
-						r.out = work(cells)
+					select {
+					case r.cells = <-free:
+					default:
+					}
+					if r.cells, r.err = parse(r.cells[:0]); r.err == nil {
+						r.out = work(r.cells)
 					}
 					c <- r
 				})
@@ -70,6 +76,10 @@ func MapRows[T any](ctx context.Context, t Table, work func(cells []string) T) i
 			if !yield(r.out, r.err) || r.err != nil {
 				return
 			}
+			select {
+			case free <- r.cells:
+			default:
+			}
 		}
 		if err := ctx.Err(); err != nil {
 			var none T
@@ -79,18 +89,18 @@ func MapRows[T any](ctx context.Context, t Table, work func(cells []string) T) i
 }
 
 // blocksOf returns the blocks of any table.
-func blocksOf(ctx context.Context, t Table) iter.Seq2[func() ([]string, error), error] {
+func blocksOf(ctx context.Context, t Table) iter.Seq2[parseBlock, error] {
 	if b, ok := t.(blocked); ok {
 		return b.blocks(ctx)
 	}
 	width := len(t.Columns())
-	return func(yield func(func() ([]string, error), error) bool) {
+	return func(yield func(parseBlock, error) bool) {
 		var cells []string
 		size := 0
 		flush := func() bool {
 			block := cells
 			cells, size = make([]string, 0, len(block)), 0
-			return yield(func() ([]string, error) { return block, nil }, nil)
+			return yield(func([]string) ([]string, error) { return block, nil }, nil)
 		}
 		for row, err := range t.Rows(ctx) {
 			if err == nil && len(row) != width {
@@ -130,15 +140,6 @@ func rowsByBlock(ctx context.Context, t Table) iter.Seq2[[]string, error] {
 					return
 				}
 			}
-		}
-	}
-}
-
-// trim removes the space around cells.
-func trim(cells []string) {
-	for i, c := range cells {
-		if len(c) > 0 && (c[0] <= ' ' || c[0] >= 0x80 || c[len(c)-1] <= ' ' || c[len(c)-1] >= 0x80) {
-			cells[i] = strings.TrimSpace(c)
 		}
 	}
 }

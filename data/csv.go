@@ -85,8 +85,8 @@ func (t *csvTable) Rows(ctx context.Context) iter.Seq2[[]string, error] { return
 func (t *csvTable) Place(i int) string { return fmt.Sprintf("%s, row %d", t.path, i+1) }
 
 // blocks implements blocked.
-func (t *csvTable) blocks(ctx context.Context) iter.Seq2[func() ([]string, error), error] {
-	return func(yield func(func() ([]string, error), error) bool) {
+func (t *csvTable) blocks(ctx context.Context) iter.Seq2[parseBlock, error] {
+	return func(yield func(parseBlock, error) bool) {
 		f, err := os.Open(t.path)
 		if err != nil {
 			yield(nil, err)
@@ -103,8 +103,8 @@ func (t *csvTable) blocks(ctx context.Context) iter.Seq2[func() ([]string, error
 			if strings.Trim(b.text, "\r\n") != "" {
 				head = 0
 			}
-			if !yield(func() ([]string, error) {
-				cells, err := parseCSV(b, len(t.cols))
+			if !yield(func(buf []string) ([]string, error) {
+				cells, err := parseCSV(buf, b, len(t.cols))
 				return cells[min(skip, len(cells)):], err
 			}, nil) {
 				return
@@ -182,12 +182,12 @@ func wholeRows(b []byte) int {
 	}
 }
 
-// parseCSV returns the cells of rows of width cells. What is not plain (escaped quotes, errors) is left to
+// parseCSV appends the cells of rows of width cells to buf. What is not plain (escaped quotes, errors) is left to
 // encoding/csv.
-func parseCSV(b textBlock, width int) ([]string, error) {
+func parseCSV(buf []string, b textBlock, width int) ([]string, error) {
 	s := b.text
 	quoted := strings.IndexByte(s, '"') >= 0
-	cells := make([]string, 0, strings.Count(s, ",")+strings.Count(s, "\n")+1)
+	cells := slices.Grow(buf, strings.Count(s, ",")+strings.Count(s, "\n")+1)
 	for len(s) > 0 {
 		if s[0] == '\n' || s == "\r" || strings.HasPrefix(s, "\r\n") { // a blank line
 			_, s, _ = strings.Cut(s, "\n")
@@ -196,11 +196,11 @@ func parseCSV(b textBlock, width int) ([]string, error) {
 		first := len(cells)
 		for more := true; more; {
 			var cell string
-			var ok bool
+			ok := true
 			if quoted {
 				cell, s, more, ok = quotedCell(s)
 			} else {
-				cell, s, more, ok = plainCell(s)
+				cell, s, more = plainCell(s)
 			}
 			if !ok {
 				return slowCSV(b, width)
@@ -214,24 +214,23 @@ func parseCSV(b textBlock, width int) ([]string, error) {
 	return cells, nil
 }
 
-// plainCell cuts the first cell off s, which has no quotes. more says that its row goes on; ok is false where
-// encoding/csv is to see.
-func plainCell(s string) (cell, rest string, more, ok bool) {
+// plainCell cuts the first cell off s, which has no quotes. more says that its row goes on.
+func plainCell(s string) (cell, rest string, more bool) {
 	i := 0
 	for i < len(s) && s[i] != ',' && s[i] != '\n' {
 		i++
 	}
 	if i < len(s) && s[i] == ',' {
-		return s[:i], s[i+1:], true, true
+		return s[:i], s[i+1:], true
 	}
 	cell = strings.TrimSuffix(s[:i], "\r")
-	return cell, s[min(i+1, len(s)):], false, true
+	return cell, s[min(i+1, len(s)):], false
 }
 
-// quotedCell is plainCell of text with quotes.
+// quotedCell is plainCell of text with quotes; ok is false where encoding/csv is to see.
 func quotedCell(s string) (cell, rest string, more, ok bool) {
 	if len(s) == 0 || s[0] != '"' {
-		cell, rest, more, ok = plainCell(s)
+		cell, rest, more = plainCell(s)
 		return cell, rest, more, strings.IndexByte(cell, '"') < 0
 	}
 	i := strings.IndexByte(s[1:], '"')

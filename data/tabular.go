@@ -161,8 +161,8 @@ func (s *shards) Place(i int) string {
 func (s *shards) Rows(ctx context.Context) iter.Seq2[[]string, error] { return rowsByBlock(ctx, s) }
 
 // blocks implements blocked.
-func (s *shards) blocks(ctx context.Context) iter.Seq2[func() ([]string, error), error] {
-	return func(yield func(func() ([]string, error), error) bool) {
+func (s *shards) blocks(ctx context.Context) iter.Seq2[parseBlock, error] {
+	return func(yield func(parseBlock, error) bool) {
 		for _, t := range s.list {
 			named := func(err error) error {
 				if err == nil || ctx.Err() != nil {
@@ -175,8 +175,8 @@ func (s *shards) blocks(ctx context.Context) iter.Seq2[func() ([]string, error),
 					yield(nil, named(err))
 					return
 				}
-				if !yield(func() ([]string, error) {
-					cells, err := parse()
+				if !yield(func(buf []string) ([]string, error) {
+					cells, err := parse(buf)
 					return t.arrange(cells), named(err)
 				}, nil) {
 					return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/gneiss-run/gneiss/data"
@@ -38,29 +39,41 @@ func (r *record) number(at int) (float64, error) {
 // missing reports whether column at has no value.
 func (r *record) missing(at int) bool { return r.kinds[at] == missing }
 
-// parse returns the rows of a block with width columns, with numbers in those that numeric has.
-func parse(cells []string, width int, numeric []bool) (out []record) {
-	values, kinds := make([]float64, len(cells)), make([]kind, len(cells))
-	for i := range cells {
-		c := strings.TrimSpace(cells[i])
-		cells[i] = c
-		if data.IsMissing(c) {
-			kinds[i] = missing
-		} else if numeric[i%width] {
-			if v, err := data.ParseFloat(c); err == nil && math.Abs(v) <= math.MaxFloat32 {
-				values[i], kinds[i] = v, finite
+// parsed is what was made of a block of rows.
+type parsed struct {
+	cells  []string
+	values []float64
+	kinds  []kind
+}
+
+// parse fills b with the rows of a block with width columns, with numbers in those that numeric has.
+func (b *parsed) parse(cells []string, width int, numeric []bool) {
+	b.cells = cells
+	b.values, b.kinds = slices.Grow(b.values[:0], len(cells))[:len(cells)], slices.Grow(b.kinds[:0], len(cells))[:len(cells)]
+	for at := 0; at < len(cells); at += width {
+		for k, number := range numeric {
+			i := at + k
+			c := strings.TrimSpace(cells[i])
+			if len(c) < len(cells[i]) {
+				cells[i] = c
+			}
+			b.kinds[i] = other
+			if number {
+				if v, err := data.ParseFloat(c); err == nil && math.Abs(v) <= math.MaxFloat32 {
+					b.values[i], b.kinds[i] = v, finite
+					continue
+				}
+			}
+			if data.IsMissing(c) {
+				b.kinds[i] = missing
 			}
 		}
 	}
-	for at := 0; at < len(cells); at += width {
-		end := at + width
-		out = append(out, record{cells[at:end:end], values[at:end:end], kinds[at:end:end]})
-	}
-	return out
 }
 
-// rows calls f with the rows of t that keep has (nil: all). Numbers of the columns that are numbers are parsed
-// in parallel, of all columns if columns is nil. Errors name files and rows.
+// rows calls f with the rows of t that keep has (nil: all); a record is valid during the call. Numbers of the
+// columns that are numbers are parsed in parallel, of all columns if columns is nil. Errors name
+// files and rows.
 func rows(ctx context.Context, t data.Table, keep func(row int) bool, columns []Column, f func(r *record) error) error {
 	width := len(t.Columns())
 	numeric := make([]bool, width)
@@ -70,19 +83,33 @@ func rows(ctx context.Context, t data.Table, keep func(row int) bool, columns []
 	for _, c := range columns {
 		numeric[c.at] = c.numeric()
 	}
-	i := -1
-	blocks := data.MapRows(ctx, t, func(cells []string) []record { return parse(cells, width, numeric) })
-	for block, err := range blocks {
+	free := make(chan *parsed, 16) // blocks that are done with
+	row := -1
+	for b, err := range data.MapRows(ctx, t, func(cells []string) *parsed {
+		var b *parsed
+		select {
+		case b = <-free:
+		default:
+			b = &parsed{}
+		}
+		b.parse(cells, width, numeric)
+		return b
+	}) {
 		if err != nil {
 			return err
 		}
-		for k := range block {
-			if i++; keep != nil && !keep(i) {
+		for at := 0; at < len(b.cells); at += width {
+			if row++; keep != nil && !keep(row) {
 				continue
 			}
-			if err := f(&block[k]); err != nil {
-				return fmt.Errorf("prep: %s: %w", data.Place(t, i), err)
+			end := at + width
+			if err := f(&record{b.cells[at:end:end], b.values[at:end:end], b.kinds[at:end:end]}); err != nil {
+				return fmt.Errorf("prep: %s: %w", data.Place(t, row), err)
 			}
+		}
+		select {
+		case free <- b:
+		default:
 		}
 	}
 	return nil
