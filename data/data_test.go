@@ -16,7 +16,7 @@ import (
 )
 
 // put writes files below a new folder and returns its path.
-func put(t *testing.T, files map[string][]byte) string {
+func put(t testing.TB, files map[string][]byte) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, b := range files {

@@ -211,8 +211,8 @@ func ImageTable(ctx context.Context, t Table, dir, column, target string) (files
 		if err != nil {
 			return nil, nil, err
 		}
-		name, label := filepath.FromSlash(strings.TrimSpace(row[at])), strings.TrimSpace(row[to])
-		path := filepath.Join(dir, name)
+		name, label := filepath.FromSlash(strings.TrimSpace(row[at])), strings.Clone(strings.TrimSpace(row[to]))
+		path := strings.Clone(filepath.Join(dir, name))
 		before, twice := seen[path]
 		switch {
 		case !filepath.IsLocal(name):

@@ -2,12 +2,9 @@ package data
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -162,6 +159,30 @@ func (s *tableSource) Len() int {
 	return (s.t.Len() + s.size - 1) / s.size
 }
 
+// converted is the rows of a block.
+type converted struct {
+	Batch
+	rows int
+	bad  int // the row of err, from 0
+	err  error
+}
+
+// convert makes a batch of the rows of a block.
+func (s *tableSource) convert(cells []string) (c converted) {
+	width := len(s.t.Columns())
+	c.rows = len(cells) / width
+	if c.Batch, c.err = s.make(c.rows); c.err != nil {
+		return c
+	}
+	for i := range c.rows {
+		if c.err = s.put(c.Batch, i, cells[i*width:(i+1)*width]); c.err != nil {
+			c.bad = i
+			return c
+		}
+	}
+	return c
+}
+
 func (s *tableSource) Batches(ctx context.Context) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
 		fail := func(err error) {
@@ -172,25 +193,28 @@ func (s *tableSource) Batches(ctx context.Context) iter.Seq2[Batch, error] {
 		}
 		var b Batch
 		filled, row := 0, 0
-		for cells, err := range s.t.Rows(ctx) {
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err == nil && filled == 0 {
-				b, err = s.make(min(s.size, max(s.t.Len()-row, 1)))
-			}
+		for c, err := range MapRows(ctx, s.t, s.convert) {
 			if err != nil {
 				fail(err)
 				return
 			}
-			if row++; filled < b.Size() {
-				if err := s.put(b, filled, cells); err != nil {
-					fail(fmt.Errorf("row %d: %w", row, err))
-					return
-				}
-				filled++
+			good := c.rows
+			if c.err != nil {
+				good = c.bad
 			}
-			if filled == b.Size() {
+			for at := 0; at < good; {
+				if filled == 0 {
+					if b, err = s.make(min(s.size, max(s.t.Len()-row, 1))); err != nil {
+						fail(err)
+						return
+					}
+				}
+				n := min(b.Size()-filled, good-at)
+				copyRows(b, filled, c.Batch, at, n)
+				at, row, filled = at+n, row+n, filled+n
+				if filled < b.Size() {
+					continue
+				}
 				if filled < s.size && s.fixed {
 					return
 				}
@@ -200,7 +224,25 @@ func (s *tableSource) Batches(ctx context.Context) iter.Seq2[Batch, error] {
 				}
 				filled = 0
 			}
+			if c.err != nil {
+				fail(fmt.Errorf("row %d: %w", row+1, c.err))
+				return
+			}
 		}
+	}
+}
+
+// copyRows copies n rows of from, from row at on, to rows of to.
+func copyRows(to Batch, row int, from Batch, at, n int) {
+	for name, x := range from.Inputs {
+		y := to.Inputs[name]
+		size := x.Len() / x.Dim(0)
+		if x.DType() == tensor.String {
+			copy(tensor.Data[string](y)[row*size:], tensor.Data[string](x)[at*size:(at+n)*size])
+			continue
+		}
+		size = len(x.Bytes()) / x.Dim(0)
+		copy(y.Bytes()[row*size:], x.Bytes()[at*size:(at+n)*size])
 	}
 }
 
@@ -243,7 +285,7 @@ func setText(t *tensor.Tensor, i int, text string) error {
 	wrong := func() error { return fmt.Errorf("%q is no %v", text, t.DType()) }
 	switch d := t.DType(); {
 	case d == tensor.String:
-		tensor.Data[string](t)[i] = text
+		tensor.Data[string](t)[i] = strings.Clone(text) // not all the block that it is part of
 	case d == tensor.Bool:
 		v, err := strconv.ParseBool(text)
 		if err != nil {
@@ -263,117 +305,23 @@ func setText(t *tensor.Tensor, i int, text string) error {
 		}
 		return setInt(t, i, v)
 	case d == tensor.Float64:
-		v, err := strconv.ParseFloat(text, 64)
+		v, err := ParseFloat(text)
 		if err != nil {
 			return wrong()
 		}
 		tensor.Data[float64](t)[i] = v
 	case d.IsFloat() && !d.IsPacked():
-		v, err := strconv.ParseFloat(text, 32)
+		v, err := parseFloat32(text)
 		if err != nil {
 			return wrong()
 		}
-		tensor.NarrowFrom(t, i, []float32{float32(v)})
+		if d == tensor.Float32 {
+			tensor.Data[float32](t)[i] = v
+			return nil
+		}
+		tensor.NarrowFrom(t, i, []float32{v})
 	default:
 		return fmt.Errorf("no cell of a table is %v", d)
 	}
 	return nil
 }
-
-// csvTable is a CSV file with a header.
-type csvTable struct {
-	path string
-	cols []string
-	rows int
-}
-
-// newCSVTable reads the file once, to know its rows and that they are complete.
-func newCSVTable(path string) (*csvTable, error) {
-	t := &csvTable{path: path}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	r := newCSV(f)
-	head, err := r.Read()
-	if err == io.EOF {
-		return nil, errors.New("it is empty: want a header with the names of columns")
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range head {
-		t.cols = append(t.cols, strings.TrimSpace(c))
-	}
-	for {
-		if _, err := r.Read(); err == io.EOF {
-			break
-		} else if err != nil {
-			return nil, err
-		}
-		t.rows++
-	}
-	if t.rows == 0 {
-		return nil, errors.New("it has a header and no rows")
-	}
-	return t, nil
-}
-
-func openCSV(path string, o Options) (Source, error) {
-	t, err := newCSVTable(path)
-	if err != nil {
-		return nil, err
-	}
-	return FromTable(path, t, o)
-}
-
-// newCSV returns a reader whose rows must all be as long as the first.
-func newCSV(r io.Reader) *csv.Reader {
-	c := csv.NewReader(skipMark(r))
-	c.ReuseRecord = true
-	return c
-}
-
-// skipMark passes over a byte order mark, which spreadsheets write.
-func skipMark(r io.Reader) io.Reader {
-	var b [3]byte
-	n, _ := io.ReadFull(r, b[:])
-	if string(b[:n]) == "\ufeff" {
-		return r
-	}
-	return io.MultiReader(strings.NewReader(string(b[:n])), r)
-}
-
-func (t *csvTable) Columns() []string { return t.cols }
-func (t *csvTable) Len() int          { return t.rows }
-
-func (t *csvTable) Rows(ctx context.Context) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		f, err := os.Open(t.path)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		defer f.Close()
-		r := newCSV(f)
-		for first := true; ; first = false {
-			row, err := r.Read()
-			switch {
-			case err == io.EOF:
-				return
-			case err == nil && len(row) != len(t.cols):
-				err = fmt.Errorf("%d cells, there are %d columns: the file has changed", len(row), len(t.cols))
-			}
-			if first && err == nil {
-				continue
-			}
-			if !yield(row, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// Place implements Placed.
-func (t *csvTable) Place(i int) string { return fmt.Sprintf("%s, row %d", t.path, i+1) }

@@ -158,24 +158,27 @@ func (s *shards) Place(i int) string {
 	return fmt.Sprintf("row %d", i+1)
 }
 
-func (s *shards) Rows(ctx context.Context) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		row := make([]string, len(s.cols))
+func (s *shards) Rows(ctx context.Context) iter.Seq2[[]string, error] { return rowsByBlock(ctx, s) }
+
+// blocks implements blocked.
+func (s *shards) blocks(ctx context.Context) iter.Seq2[parseBlock, error] {
+	return func(yield func(parseBlock, error) bool) {
 		for _, t := range s.list {
-			for cells, err := range t.Rows(ctx) {
+			named := func(err error) error {
+				if err == nil || ctx.Err() != nil {
+					return err
+				}
+				return fmt.Errorf("data: %s: %w", t.path, err)
+			}
+			for parse, err := range blocksOf(ctx, t.Table) {
 				if err != nil {
-					if ctx.Err() == nil {
-						err = fmt.Errorf("data: %s: %w", t.path, err)
-					}
-					yield(nil, err)
+					yield(nil, named(err))
 					return
 				}
-				for i, k := range t.at {
-					if row[i] = ""; k >= 0 {
-						row[i] = cells[k]
-					}
-				}
-				if !yield(row, nil) {
+				if !yield(func(buf []string) ([]string, error) {
+					cells, err := parse(buf)
+					return t.arrange(cells), named(err)
+				}, nil) {
 					return
 				}
 			}
@@ -183,10 +186,35 @@ func (s *shards) Rows(ctx context.Context) iter.Seq2[[]string, error] {
 	}
 }
 
-// IsMissing reports whether a cell says that there is no value: it is empty, NA, N/A,
-// NaN or null.
+// arrange returns the cells of rows of t in the order of the first table's columns.
+func (t *shard) arrange(cells []string) []string {
+	width, same := len(t.Columns()), true
+	for i, k := range t.at {
+		same = same && i == k
+	}
+	if same && width == len(t.at) {
+		return cells
+	}
+	out := make([]string, 0, len(cells)/width*len(t.at))
+	for row := range slices.Chunk(cells, width) {
+		for _, k := range t.at {
+			cell := ""
+			if k >= 0 {
+				cell = row[k]
+			}
+			out = append(out, cell)
+		}
+	}
+	return out
+}
+
+// IsMissing reports whether a cell says that there is no value: it is one of MissingTexts.
 func IsMissing(cell string) bool {
-	return slices.Contains(MissingTexts, cell)
+	switch cell {
+	case "", "NA", "N/A", "NaN", "nan", "null", "NULL":
+		return true
+	}
+	return false
 }
 
 // MissingTexts are the cells that say that there is no value.

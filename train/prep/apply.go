@@ -137,34 +137,34 @@ func (s *source) read(ctx context.Context, yield func(data.Batch, error) bool) e
 		return nil
 	}
 	inner := error(nil) // without the row that rows adds
-	err = rows(ctx, s.t, s.keep, func(cells []string) error {
-		ok, err := k.keeps(cells)
+	err = rows(ctx, s.t, s.keep, p.Columns, func(r *record) error {
+		ok, err := k.keeps(r)
 		if err != nil || !ok {
 			return err
 		}
 		for i := range p.Columns {
 			c := &p.Columns[i]
 			if !c.numeric() {
-				if !data.IsMissing(cells[c.at]) && !slices.Contains(c.Categories, cells[c.at]) {
+				if !r.missing(c.at) && !slices.Contains(c.Categories, r.cells[c.at]) {
 					report.Categories[c.Name]++
 				}
-				texts[i] = append(texts[i], cells[c.at])
+				texts[i] = append(texts[i], r.cells[c.at])
 				continue
 			}
-			v, err := number(cells[c.at])
+			v, err := r.number(c.at)
 			if err != nil {
 				return fmt.Errorf("column %q: %w", c.Name, err)
 			}
 			numbers[i] = append(numbers[i], float32(v))
 		}
-		if cell := cells[p.target]; p.Classes != nil {
+		if cell := r.cells[p.target]; p.Classes != nil {
 			l, ok := classes[cell]
 			if !ok {
 				return fmt.Errorf("column %q: %q is no class that the training part has: these are %s", p.config.Target, cell, some(p.Classes))
 			}
 			labels = append(labels, l)
 		} else {
-			v, err := number(cell)
+			v, err := r.number(p.target)
 			if err != nil {
 				return fmt.Errorf("column %q: %w", p.config.Target, err)
 			}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-
-	"github.com/gneiss-run/gneiss/data"
 )
 
 // cleaner decides for the rows of one part of the data, one after the other,
@@ -26,7 +24,7 @@ func (p *Prep) cleaner(r *Report) *cleaner {
 }
 
 // keeps reports whether the row stays, and counts why not.
-func (k *cleaner) keeps(cells []string) (bool, error) {
+func (k *cleaner) keeps(r *record) (bool, error) {
 	k.report.Rows++
 	drop := func(why string) (bool, error) {
 		k.report.Dropped[why]++
@@ -35,17 +33,16 @@ func (k *cleaner) keeps(cells []string) (bool, error) {
 	missing, outlier := false, false
 	for i := range k.p.Columns {
 		c := &k.p.Columns[i]
-		cell := cells[c.at]
 		v := 0.0
 		if c.numeric() {
 			var err error
-			if v, err = number(cell); err != nil {
+			if v, err = r.number(c.at); err != nil {
 				return false, fmt.Errorf("column %q: %w", c.Name, err)
 			}
 		}
-		if data.IsMissing(cell) || math.IsNaN(v) {
+		if r.missing(c.at) || math.IsNaN(v) {
 			if k.p.config.Missing == "" {
-				return false, fmt.Errorf("column %q has no value: it is %q; say what becomes of missing ones", c.Name, cell)
+				return false, fmt.Errorf("column %q has no value: it is %q; say what becomes of missing ones", c.Name, r.cells[c.at])
 			}
 			missing = true
 			k.report.Missing[c.Name]++
@@ -58,9 +55,9 @@ func (k *cleaner) keeps(cells []string) (bool, error) {
 			}
 		}
 	}
-	if data.IsMissing(cells[k.p.target]) {
+	if r.missing(k.p.target) {
 		if k.p.config.Missing != Drop {
-			return false, fmt.Errorf("column %q, the target, has no value: it is %q", k.p.config.Target, cells[k.p.target])
+			return false, fmt.Errorf("column %q, the target, has no value: it is %q", k.p.config.Target, r.cells[k.p.target])
 		}
 		missing = true
 		k.report.Missing[k.p.config.Target]++
@@ -72,7 +69,7 @@ func (k *cleaner) keeps(cells []string) (bool, error) {
 		return drop("outliers")
 	}
 	if k.seen != nil {
-		h := k.hash(cells)
+		h := k.hash(r.cells)
 		if _, ok := k.seen[h]; ok {
 			return drop("duplicates")
 		}

@@ -79,14 +79,15 @@ func (p *Prep) kinds(ctx context.Context, t data.Table, keep func(int) bool) err
 		all[i], text[i] = newStats(i, p.config.Outliers != ""), slices.Contains(p.config.Categorical, c.Name)
 	}
 	classes, numbers, n := map[string]bool{}, !p.config.Classes, 0
-	err := rows(ctx, t, keep, func(cells []string) error {
+	err := rows(ctx, t, keep, nil, func(r *record) error {
 		n++
-		for i, c := range p.Columns {
-			cell := cells[c.at]
-			if text[i] || data.IsMissing(cell) {
+		for i := range p.Columns {
+			c := &p.Columns[i]
+			if text[i] || r.missing(c.at) {
 				continue
 			}
-			if v, err := number(cell); err != nil {
+			if v, err := r.number(c.at); err != nil {
+				cell := r.cells[c.at]
 				if _, bad := strconv.ParseFloat(cell, 64); bad == nil || slices.Contains(p.config.Numeric, c.Name) {
 					return fmt.Errorf("column %q: %w", c.Name, err)
 				}
@@ -95,11 +96,15 @@ func (p *Prep) kinds(ctx context.Context, t data.Table, keep func(int) bool) err
 				all[i].add(v)
 			}
 		}
-		if cell := cells[p.target]; !data.IsMissing(cell) {
-			if _, err := number(cell); err != nil {
-				numbers = false
+		if cell := r.cells[p.target]; !r.missing(p.target) {
+			if numbers {
+				_, err := r.number(p.target)
+				numbers = err == nil
 			}
-			if classes[cell] = true; len(classes) > maxCategories {
+			if !classes[cell] {
+				classes[strings.Clone(cell)] = true
+			}
+			if len(classes) > maxCategories {
 				if !numbers {
 					return fmt.Errorf("column %q: it has more than %d classes", p.config.Target, maxCategories)
 				}
@@ -174,25 +179,30 @@ func (p *Prep) fill(ctx context.Context, t data.Table, keep func(int) bool) erro
 		all[i], counts[i] = newStats(i, p.config.Missing == Median || p.config.Missing == Mode), map[string]int{}
 	}
 	k := p.cleaner(newReport())
-	err := rows(ctx, t, keep, func(cells []string) error {
-		ok, err := k.keeps(cells)
+	err := rows(ctx, t, keep, p.Columns, func(r *record) error {
+		ok, err := k.keeps(r)
 		if err != nil || !ok {
 			return err
 		}
 		for i := range p.Columns {
 			c := &p.Columns[i]
-			cell := cells[c.at]
-			if data.IsMissing(cell) {
+			if r.missing(c.at) {
 				c.Missing = true
 				continue
 			}
 			if c.numeric() {
-				v, err := number(cell)
+				v, err := r.number(c.at)
 				if err != nil {
 					return fmt.Errorf("column %q: %w", c.Name, err)
 				}
 				all[i].add(min(max(v, c.Low), c.High))
-			} else if counts[i][cell]++; len(counts[i]) > maxCategories {
+				continue
+			}
+			cell := r.cells[c.at]
+			if counts[i][cell] == 0 {
+				cell = strings.Clone(cell)
+			}
+			if counts[i][cell]++; len(counts[i]) > maxCategories {
 				return fmt.Errorf("column %q: it has more than %d categories", c.Name, maxCategories)
 			}
 		}
@@ -243,14 +253,14 @@ func (p *Prep) scale(ctx context.Context, t data.Table, keep func(int) bool) err
 		all[i] = newStats(i, p.config.Normalize == Robust)
 	}
 	k := p.cleaner(p.Report)
-	err := rows(ctx, t, keep, func(cells []string) error {
-		ok, err := k.keeps(cells)
+	err := rows(ctx, t, keep, p.Columns, func(r *record) error {
+		ok, err := k.keeps(r)
 		if err != nil || !ok {
 			return err
 		}
 		for i := range p.Columns {
 			if c := &p.Columns[i]; c.numeric() {
-				v, err := number(cells[c.at])
+				v, err := r.number(c.at)
 				if err != nil {
 					return fmt.Errorf("column %q: %w", c.Name, err)
 				}

@@ -14,11 +14,9 @@
 package prep
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/gneiss-run/gneiss/data"
@@ -181,7 +179,7 @@ func number(cell string) (float64, error) {
 	if data.IsMissing(cell) {
 		return math.NaN(), nil
 	}
-	v, err := strconv.ParseFloat(cell, 64)
+	v, err := data.ParseFloat(cell)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("%q is no number", cell)
@@ -191,29 +189,4 @@ func number(cell string) (float64, error) {
 		return 0, fmt.Errorf("%s is no finite float32", cell)
 	}
 	return v, nil
-}
-
-// rows calls f with the trimmed cells of the rows of t that keep has (nil: all). Its errors
-// name files and rows.
-func rows(ctx context.Context, t data.Table, keep func(row int) bool, f func(cells []string) error) error {
-	i := -1
-	for cells, err := range t.Rows(ctx) {
-		if i++; err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if keep != nil && !keep(i) {
-			continue
-		}
-		trimmed := make([]string, len(cells))
-		for k, c := range cells {
-			trimmed[k] = strings.TrimSpace(c)
-		}
-		if err := f(trimmed); err != nil {
-			return fmt.Errorf("prep: %s: %w", data.Place(t, i), err)
-		}
-	}
-	return nil
 }
