@@ -67,7 +67,7 @@ func quantizeCommand() *cobra.Command {
 	fl := cmd.Flags()
 	fl.StringVarP(&f.out, "output", "o", "", "the file to write")
 	fl.StringVar(&f.mode, "mode", "static", "static, dynamic or weight-only")
-	fl.StringVar(&f.calibrate, "calibrate", "", "samples for ranges and comparison: a folder or file of .npz, .npy, .pb, images or CSV; each file is one batch")
+	fl.StringVar(&f.calibrate, "calibrate", "", "samples for ranges and comparison: a folder or file of .npz, .npy, .pb, images, CSV, JSON lines or Parquet; each array file is one batch")
 	fl.StringVar(&f.preprocess, "preprocess", "", "what becomes of images: imagenet, crop, unit or none")
 	fl.IntVar(&f.batch, "batch", 0, "images or rows in a batch (0: what the model's input says, or 1)")
 	fl.IntVar(&f.samples, "samples", 0, "use this many batches of the samples (0: all)")
