@@ -539,6 +539,9 @@ func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
 	if i >= 0 {
 		j.result.Best = &best
 	}
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return false, j.interrupted(best)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -554,6 +557,19 @@ func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
 	}
 	j.result.Mode = best.Recipe
 	return true, nil
+}
+
+// interrupted is the error of a search that its context ended, with what it leaves;
+// best is the zero value if nothing is written.
+func (j *quantizeJob) interrupted(best quantize.Candidate) error {
+	text := "interrupted"
+	if best.Recipe != "" {
+		text += fmt.Sprintf("; %s is the best so far: %s, lost %s", j.out, best.Recipe, percent(best.Drop))
+	}
+	if j.state != "" {
+		text += fmt.Sprintf("; the same command goes on from --state %s", j.state)
+	}
+	return &exitError{exitFailed, errors.New(text)}
 }
 
 // recipes lists what a search tries: what the flags leave open.
