@@ -104,7 +104,7 @@ type Options struct {
 	// the model allows it; else what does not fill it is left out.
 	BatchSize int
 	// Preprocess is what becomes of images: see Preprocessing. "": "unit" for
-	// inputs of floats, "none" for integers.
+	// inputs of floats, "none" for integers. Where there are no images it must be "".
 	Preprocess string
 	// Layout is where images have their channels, "NCHW" or "NHWC". "": what the
 	// input's type says.

@@ -208,6 +208,8 @@ func TestErrors(t *testing.T) {
 		{"cut", pictures, "a.png: "},
 		{"imgs", two, "an image needs a model with a single input"},
 		{"v.npy", Options{BatchSize: -1}, "BatchSize is -1"},
+		{"v.npy", Options{Preprocess: "imagenet"}, `v.npy: preprocessing "imagenet" is for images, and none are there`},
+		{"many", Options{Preprocess: "unit"}, `many: preprocessing "unit" is for images`},
 	} {
 		err := readErr(filepath.Join(dir, c.path), c.o)
 		require.ErrorContains(t, err, c.want, c.path)

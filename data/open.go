@@ -93,6 +93,9 @@ func Open(path string, o Options) (Source, error) {
 			for _, dir := range sets {
 				c = append(c, unit{name: dir, o: &o, read: readSet})
 			}
+			if err := o.forImages(path, c); err != nil {
+				return nil, err
+			}
 			return c, nil
 		}
 		if len(files) == 0 {
@@ -105,7 +108,18 @@ func Open(path string, o Options) (Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
+	if err := o.forImages(path, c); err != nil {
+		return nil, err
+	}
 	return c, nil
+}
+
+// forImages refuses a preprocessing that nothing of c would get.
+func (o *Options) forImages(path string, c chain) error {
+	if o.Preprocess == "" || slices.ContainsFunc(c, func(u unit) bool { return u.images != nil }) {
+		return nil
+	}
+	return fmt.Errorf("data: %s: preprocessing %q is for images, and none are there: other data must be as the model takes it", path, o.Preprocess)
 }
 
 // look lists the files of a folder that Open reads, or its data sets.

@@ -97,6 +97,9 @@ func Dynamic(m *onnx.Model, c DynamicConfig) (*Summary, error) {
 		if ok, ch.Reason = c.Allows(n); ok {
 			if ch.Format, ch.Reason = f(n); ch.Reason != "" {
 				ch.Format = ""
+				if slices.ContainsFunc(n.In[min(1, len(n.In)):], dequantized) { // its weights are integers
+					ch.Reason = quantizedAlready
+				}
 			}
 		}
 		s.Changes = append(s.Changes, ch)

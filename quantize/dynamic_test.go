@@ -340,6 +340,14 @@ func TestDynamicReasons(t *testing.T) {
 	require.Contains(t, change(t, s, "LSTM6").Reason, "layout")
 	require.Equal(t, 1, s.Changed())
 
+	static := builtModel(t, 14, func(b *ops.Builder) []*onnx.Value {
+		return []*onnx.Value{b.Op("MatMul", nil, floatInput(b, "x", 16, 16), normal(b, 1, 16, 32))}
+	})
+	q, _ := quantised(t, static, StaticConfig{})
+	_, err = Dynamic(q, DynamicConfig{})
+	require.ErrorIs(t, err, ErrQuantized)
+	require.ErrorContains(t, err, quantizedAlready)
+
 	_, err = Dynamic(m, DynamicConfig{Weights: tensor.Int16})
 	require.ErrorContains(t, err, "int8 or uint8")
 	_, err = Dynamic(m, DynamicConfig{Selection: Selection{Exclude: []string{"MatMul33"}}})

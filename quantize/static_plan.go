@@ -157,13 +157,21 @@ func (p *plan) quantized(v *onnx.Value) bool {
 	return v.From != nil && d != nil && d.reason == "" && !p.wide(v.From, d.op)
 }
 
+// quantizedAlready is why nodes between QuantizeLinear and DequantizeLinear stay.
+const quantizedAlready = "it is quantised already"
+
+// dequantized reports whether v, which may be absent, comes from a DequantizeLinear.
+func dequantized(v *onnx.Value) bool {
+	return v != nil && v.From != nil && v.From.Op == "DequantizeLinear"
+}
+
 // constant reports whether v is an initializer that no caller can replace.
 func (p *plan) constant(v *onnx.Value) bool { return v.Const != nil && v.From == nil && !p.inputs[v] }
 
 // examine fills d and returns why n cannot be quantised, "" if it can.
 func (p *plan) examine(n *onnx.Node, d *decision) string {
-	if quantizes(n) || slices.ContainsFunc(n.In, func(v *onnx.Value) bool { return v != nil && v.From != nil && v.From.Op == "DequantizeLinear" }) {
-		return "it is quantised already"
+	if quantizes(n) || slices.ContainsFunc(n.In, dequantized) {
+		return quantizedAlready
 	}
 	op := d.op
 	if op == nil {

@@ -67,7 +67,7 @@ func quantizeCommand() *cobra.Command {
 	fl := cmd.Flags()
 	fl.StringVarP(&f.out, "output", "o", "", "the file to write")
 	fl.StringVar(&f.mode, "mode", "static", "static, dynamic or weight-only")
-	fl.StringVar(&f.calibrate, "calibrate", "", "samples for ranges and comparison: a folder or file of .npz, .npy, .pb, images or CSV; each file is one batch")
+	fl.StringVar(&f.calibrate, "calibrate", "", "samples for ranges and comparison: a folder or file of .npz, .npy, .pb, images, CSV, JSON lines or Parquet; each array file is one batch")
 	fl.StringVar(&f.preprocess, "preprocess", "", "what becomes of images: imagenet, crop, unit or none")
 	fl.IntVar(&f.batch, "batch", 0, "images or rows in a batch (0: what the model's input says, or 1)")
 	fl.IntVar(&f.samples, "samples", 0, "use this many batches of the samples (0: all)")
@@ -539,6 +539,9 @@ func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
 	if i >= 0 {
 		j.result.Best = &best
 	}
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return false, j.interrupted(best)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -554,6 +557,19 @@ func (j *quantizeJob) search(ctx context.Context) (done bool, err error) {
 	}
 	j.result.Mode = best.Recipe
 	return true, nil
+}
+
+// interrupted is the error of a search that its context ended, with what it leaves;
+// best is the zero value if nothing is written.
+func (j *quantizeJob) interrupted(best quantize.Candidate) error {
+	text := "interrupted"
+	if best.Recipe != "" {
+		text += fmt.Sprintf("; %s is the best so far: %s, lost %s", j.out, best.Recipe, percent(best.Drop))
+	}
+	if j.state != "" {
+		text += fmt.Sprintf("; the same command goes on from --state %s", j.state)
+	}
+	return &exitError{exitFailed, errors.New(text)}
 }
 
 // recipes lists what a search tries: what the flags leave open.

@@ -159,14 +159,18 @@ func (r *quantizeResult) print(w io.Writer) {
 		fmt.Fprintln(w)
 		s := table{head: []string{"tried", ">excluded", ">weights", ">latency", ">accuracy", ">lost", ""}}
 		for _, c := range r.Tried {
-			note := c.Error
-			if r.Best != nil && r.Best.Recipe == c.Recipe && slices.Equal(r.Best.Exclude, c.Exclude) {
-				note = "best"
-			}
-			s.add(c.Recipe, len(c.Exclude), bytesText(c.Bytes), ms(c.LatencyNS), percent(c.Accuracy), percent(c.Drop), note)
+			s.add(c.Recipe, len(c.Exclude), bytesText(c.Bytes), ms(c.LatencyNS), percent(c.Accuracy), percent(c.Drop), r.Note(c))
 		}
 		s.print(w)
 	}
+}
+
+// Note is what there is to say of a candidate.
+func (r *quantizeResult) Note(c quantize.Candidate) string {
+	if r.Best != nil && r.Best.Recipe == c.Recipe && slices.Equal(r.Best.Exclude, c.Exclude) {
+		return "best"
+	}
+	return c.Error
 }
 
 // excludeLine is what to add to the command so that the nodes which lose most
@@ -287,7 +291,7 @@ var reportPage = template.Must(template.New("report").Funcs(template.FuncMap{
 {{.Front}}
 <div class="wide"><table>
 <tr><th>recipe</th><th class="n">excluded</th><th class="n">weights</th><th class="n">latency</th><th class="n">accuracy</th><th class="n">lost</th><th></th></tr>
-{{range .Tried}}<tr><td>{{.Recipe}}</td><td class="n">{{len .Exclude}}</td><td class="n">{{bytes .Bytes}}</td><td class="n">{{ms .LatencyNS}}</td><td class="n">{{percent .Accuracy}}</td><td class="n">{{percent .Drop}}</td><td>{{.Error}}</td></tr>
+{{range .Tried}}<tr><td>{{.Recipe}}</td><td class="n">{{len .Exclude}}</td><td class="n">{{bytes .Bytes}}</td><td class="n">{{ms .LatencyNS}}</td><td class="n">{{percent .Accuracy}}</td><td class="n">{{percent .Drop}}</td><td>{{$.Note .}}</td></tr>
 {{end}}</table></div>
 {{end}}
 {{if .Sensitivity}}

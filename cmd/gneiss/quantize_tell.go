@@ -66,11 +66,17 @@ func (j *quantizeJob) tell(ctx context.Context) error {
 func (j *quantizeJob) settings() {
 	r := j.result
 	set := func(name string, value any) { r.Settings = append(r.Settings, namedText{name, fmt.Sprint(value)}) }
-	switch j.mode {
+	mode := j.mode
+	if r.Best != nil { // the name of its recipe has the method and the bits
+		mode, _, _ = strings.Cut(r.Best.Recipe, " ")
+	}
+	switch mode {
 	case "static":
 		set("format", j.format)
 		set("types", j.activations+" x "+j.weights)
-		set("ranges", j.method)
+		if r.Best == nil {
+			set("ranges", j.method)
+		}
 		if e := r.Equalized; e != nil {
 			set("equalized", fmt.Sprintf("%s of products, %d left", counted(len(e.Pairs), "pair"), len(e.Left)))
 		}
@@ -84,7 +90,9 @@ func (j *quantizeJob) settings() {
 			set("biases corrected", fmt.Sprintf("%d of %d", n, len(r.Corrected)))
 		}
 	case "weight-only":
-		set("bits", j.bits)
+		if r.Best == nil {
+			set("bits", j.bits)
+		}
 		set("block", max(j.block, 32))
 	case "dynamic":
 		set("weights", j.weights)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -173,6 +175,20 @@ func TestQuantizeClasses(t *testing.T) {
 	assert.Contains(t, r.err, "no output of the model holds floats")
 }
 
+// onText is a buffer that calls do when text is written to it.
+type onText struct {
+	bytes.Buffer
+	text string
+	do   func()
+}
+
+func (b *onText) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(b.text)) {
+		b.do()
+	}
+	return b.Buffer.Write(p)
+}
+
 func TestQuantizeSearch(t *testing.T) {
 	samples, labels := mnistSamples(t)
 	m, dir := modelOf("mlp_mnist"), t.TempDir()
@@ -193,6 +209,23 @@ func TestQuantizeSearch(t *testing.T) {
 	r = gneiss(t, append(args, "--percentile", "99")...)
 	require.Equal(t, exitFailed, r.code)
 	assert.Contains(t, r.err, "state.json: it is not the state of this search")
+
+	// An interrupted search says what it leaves, and goes on to the same model.
+	whole, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(out))
+	require.NoError(t, os.Remove(state))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stderr := &onText{text: "tried ", do: cancel}
+	require.Equal(t, exitFailed, run(ctx, args, nil, io.Discard, stderr))
+	require.Equal(t, 1, strings.Count(stderr.String(), "tried "), stderr.String())
+	require.Regexp(t, `\ngneiss: interrupted; \S+out\.onnx is the best so far: .+, lost .+%; the same command goes on from --state \S+state\.json\n$`, stderr.String())
+	require.FileExists(t, out)
+	ok(t, args...)
+	resumed, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(whole, resumed))
 
 	// What is tried is what the flags leave open.
 	for want, flags := range map[string][]string{
