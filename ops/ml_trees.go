@@ -458,7 +458,9 @@ func (m *nodeNumbers) find(tree, id int) int32 {
 	return int32(m.last[1] + id)
 }
 
-// readWeights gives the leaves their weights.
+// readWeights gives the leaves their weights. Of several weights that a leaf has
+// for the only target, the first counts, as in ONNX Runtime; skl2onnx writes
+// such leaves for decision paths.
 func (e *trees) readWeights(a *attrs, prefix string, tensors bool, at *nodeNumbers) error {
 	treeIDs, ids, targets := a.Ints(prefix+"_treeids", nil), a.Ints(prefix+"_nodeids", nil), a.Ints(prefix+"_ids", nil)
 	values, err := floatsOrTensor(a, prefix+"_weights", tensors)
@@ -479,7 +481,7 @@ func (e *trees) readWeights(a *attrs, prefix string, tensors bool, at *nodeNumbe
 			return fmt.Errorf("%s_ids has %d, want 0 to %d", prefix, targets[i], e.targets-1)
 		}
 		leaf[i] = -1
-		if e.nodes[j].mode == treeLeaf { // weights of inner nodes have no effect
+		if e.nodes[j].mode == treeLeaf && (e.targets > 1 || count[j+1] == 0) { // weights of inner nodes have no effect
 			leaf[i] = j
 			count[j+1]++
 		}

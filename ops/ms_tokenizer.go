@@ -12,7 +12,8 @@ import (
 // Tokenizer (com.microsoft): the tokens of each string, filled up with pad_value
 // to as many as the longest has. Tokens are what tokenexp matches, or what the
 // expressions in separators leave when one after the other parts the string;
-// where the only separator is empty, each character is one.
+// both take the longest of the leftmost matches. Where the only separator is
+// empty or tokenexp is ".", each character is one, line feeds too.
 //
 //	X: string[n] or [n, c]    Y: string[n, d] or [n, c, d]
 //
@@ -78,25 +79,34 @@ func readTokenizer(b *BuildContext) (*tokenizer, error) {
 	if (exp == "") == (len(separators) == 0) {
 		return nil, fmt.Errorf("want one of the attributes \"tokenexp\" and \"separators\"")
 	}
-	if exp != "" {
+	if exp != "" && exp != "." {
 		var err error
-		t.token, err = regexp.Compile(exp)
+		t.token, err = longest(exp)
 		return t, err
 	}
-	if len(separators) == 1 && separators[0] == "" {
+	if exp == "." || len(separators) == 1 && separators[0] == "" {
 		return t, nil
 	}
 	for _, s := range separators {
 		if s == "" {
 			return nil, fmt.Errorf("attribute \"separators\" has an empty string beside others")
 		}
-		e, err := regexp.Compile(s)
+		e, err := longest(s)
 		if err != nil {
 			return nil, err
 		}
 		t.separators = append(t.separators, e)
 	}
 	return t, nil
+}
+
+// longest compiles an expression that takes of the leftmost matches the longest.
+func longest(exp string) (*regexp.Regexp, error) {
+	e, err := regexp.Compile(exp)
+	if err == nil {
+		e.Longest()
+	}
+	return e, err
 }
 
 func buildTokenizer(b *BuildContext) (Kernel, error) {

@@ -19,6 +19,10 @@ func TestTokenizer(t *testing.T) {
 			Want: Vals(Of([]int{2, 4}, "\x02", "bb", "cc", "\x03", "\x02", "\x03", "", ""))},
 		{Op: "Tokenizer", Domain: ms, Attrs: with("separators", []string{""}), In: Vals(Of([]int{1}, "aé")), Want: Vals(Of([]int{1, 2}, "a", "é"))},
 		{Op: "Tokenizer", Domain: ms, Attrs: with("separators", []string{""}), In: Vals(Of([]int{1}, "")), Want: Vals(Of[string]([]int{1, 0}))},
+		{Op: "Tokenizer", Domain: ms, Attrs: with("tokenexp", "."), In: Vals(Of([]int{1}, "a\né")), Want: Vals(Of([]int{1, 3}, "a", "\n", "é"))},
+		{Op: "Tokenizer", Domain: ms, Attrs: with("tokenexp", "a.c"), In: Vals(Of([]int{1}, "xa\ncy abc")), Want: Vals(Of([]int{1, 1}, "abc"))},
+		{Op: "Tokenizer", Domain: ms, Attrs: with("tokenexp", "a|ab"), In: Vals(Of([]int{1}, "abab")), Want: Vals(Of([]int{1, 2}, "ab", "ab"))},
+		{Op: "Tokenizer", Domain: ms, Attrs: with("separators", []string{"a|ab"}), In: Vals(Of([]int{1}, "xaby")), Want: Vals(Of([]int{1, 2}, "x", "y"))},
 		{Op: "Tokenizer", Domain: ms, Attrs: with("separators", []string{" "}, "tokenexp", "a"), In: Vals(Of([]int{1}, "a")), Want: Vals(nil), Err: "want one of"},
 		{Op: "Tokenizer", Domain: ms, Attrs: with("tokenexp", "("), In: Vals(Of([]int{1}, "a")), Want: Vals(nil), Err: "missing closing"},
 	})

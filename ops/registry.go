@@ -100,6 +100,17 @@ func (s *Set) Get(domain, name string) *Op {
 	return nil
 }
 
+// foreign says of domains whose operators depend on a machine or a library
+// what a model that has them is, and what to do.
+var foreign = map[string]string{
+	"com.microsoft.nchwc":    "the model was saved by ONNX Runtime in the layout of one machine; save it at level extended, or run the original",
+	"com.ms.internal.nhwc":   "the model was saved by ONNX Runtime for one execution provider; save it for the CPU, or run the original",
+	"ai.onnx.contrib":        "an operator of onnxruntime-extensions; register it as a custom operator, or export without it",
+	"org.pytorch.aten":       "an ATen operator that the exporter left as it was; export without the fall-back to ATen",
+	"com.microsoft.dml":      "the model was saved by ONNX Runtime for DirectML; run the original",
+	"com.microsoft.internal": "the model was saved by ONNX Runtime in the middle of its optimisation; run the original",
+}
+
 // Lookup returns the version of an operator that a model at opset means.
 func (s *Set) Lookup(domain, name string, opset int) (*Op, *Version, error) {
 	o := s.Get(domain, name)
@@ -110,6 +121,9 @@ func (s *Set) Lookup(domain, name string, opset int) (*Op, *Version, error) {
 		return name
 	}
 	if o == nil {
+		if why := foreign[domain]; why != "" {
+			return nil, nil, fmt.Errorf("%w: operator %s: %s", ErrUnsupported, full(), why)
+		}
 		return nil, nil, fmt.Errorf("%w: operator %s", ErrUnsupported, full())
 	}
 	for i := len(o.Versions) - 1; i >= 0; i-- {

@@ -453,3 +453,14 @@ func TestRegistryPrivate(t *testing.T) {
 	_, err := ops.NewSet(&conv)
 	require.ErrorContains(t, err, `the domain "x" is reserved`)
 }
+
+// TestForeignDomains: an operator that belongs to another runtime's machine
+// says what the model is; an unknown one of an unknown domain does not.
+func TestForeignDomains(t *testing.T) {
+	_, _, err := ops.Standard().Lookup("com.microsoft.nchwc", "Conv", 1)
+	require.ErrorIs(t, err, ops.ErrUnsupported)
+	require.ErrorContains(t, err, "com.microsoft.nchwc.Conv: the model was saved by ONNX Runtime in the layout of one machine")
+	_, _, err = ops.Standard().Lookup("example", "Conv", 1)
+	require.ErrorIs(t, err, ops.ErrUnsupported)
+	require.NotContains(t, err.Error(), "saved")
+}

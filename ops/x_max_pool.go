@@ -21,8 +21,15 @@ func init() {
 		Domain: "x",
 		Name:   "MaxPool",
 		Versions: []Version{{Since: 1, In: N(1), Out: N(1),
-			Infer: inferLast(func(c *InferContext) error { return inferPool(c, readLastPool(&c.attrs)) }), Build: buildLastMaxPool}},
+			Infer: inferLastPool, Build: func(b *BuildContext) (Kernel, error) {
+				b.Ignore("storage_order") // it is about Indices
+				return buildLastMaxPool(b)
+			}}},
 	})
+}
+
+func inferLastPool(c *InferContext) error {
+	return inferLast(func(c *InferContext) error { return inferPool(c, readLastPool(&c.attrs)) })(c)
 }
 
 // readLastPool reads the attributes of the newest versions of pooling.
@@ -34,7 +41,6 @@ func readLastPool(a *attrs) windowParams {
 
 func buildLastMaxPool(b *BuildContext) (Kernel, error) {
 	p := readLastPool(&b.attrs)
-	b.Ignore("storage_order") // it is about Indices
 	f32 := lastMaxPoolKernel(p, float32(math.Inf(-1)))
 	half := throughFloat32(f32, 0)
 	return b.dispatch(0, byType{

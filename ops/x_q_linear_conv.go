@@ -24,7 +24,9 @@ func init() {
 				c.Int("min", 0)
 				c.Int("max", 0)
 				return inferQLinearConv(c)
-			}), Build: buildLastQLinearConv},
+			}), Build: func(b *BuildContext) (Kernel, error) {
+				return buildLastQLinearConv(b, &lastQConv{bounded: [2]bool{b.HasAttr("min"), b.HasAttr("max")}, min: b.Int("min", 0), max: b.Int("max", 0)})
+			}},
 		},
 	})
 }
@@ -41,12 +43,13 @@ type lastQConv struct {
 	yType    tensor.DType // y's, with round
 }
 
-func buildLastQLinearConv(b *BuildContext) (Kernel, error) {
+// buildLastQLinearConv builds k, of which the bounds are set.
+func buildLastQLinearConv(b *BuildContext, k *lastQConv) (Kernel, error) {
 	v, err := parseIntConv(&b.attrs)
 	if err != nil {
 		return nil, err
 	}
-	k := &lastQConv{v: v, bounded: [2]bool{b.HasAttr("min"), b.HasAttr("max")}, min: b.Int("min", 0), max: b.Int("max", 0)}
+	k.v = v
 	if k.weights, err = v.buildLastWeights(b, 3, 5); err != nil {
 		return nil, err
 	}
