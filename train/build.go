@@ -58,6 +58,11 @@ func (t *Trainer) buildSteps() error {
 		t.next[v.Name] = t.state[v.Name].Clone()
 	}
 
+	if p := t.cfg.MixedPrecision; p != nil {
+		if err := lowerGraph(g, p.Type, trainable); err != nil {
+			return err
+		}
+	}
 	if o.Outputs, err = t.outputs(g); err != nil {
 		return err
 	}
@@ -76,12 +81,21 @@ func (t *Trainer) buildSteps() error {
 	}
 	g.Outputs = []*onnx.Value{loss}
 	g.Prune()
-	t.forward(g)
+	t.results = results(g, nil)
+	forward := slices.Clone(g.Nodes)
 
-	grads, err := t.gradients(m, loss, params)
+	t.scaler = newScaler(t.cfg.MixedPrecision)
+	var scale, seed *onnx.Value
+	if t.scaler != nil {
+		scale = g.AddInput(scaleName, onnx.TensorType(tensor.Float32))
+		seed = b.Op("Cast", onnx.NewAttrs("to", int(loss.Type.DType)), scale)
+		b.Insert(nil)
+	}
+	grads, err := t.gradients(m, loss, seed, params)
 	if err != nil {
 		return err
 	}
+	t.backward = results(g, forward)
 	loss = g.Outputs[0]
 	if params, grads, err = t.reached(params, grads); err != nil {
 		return err
@@ -100,7 +114,14 @@ func (t *Trainer) buildSteps() error {
 		next(stats[v], v.Name)
 	}
 	t.loss = tensor.New(loss.Type.DType)
+	if t.scaler != nil {
+		unscaled(b, grads, scale)
+	}
 	if t.cfg.Accumulate == 1 {
+		if t.scaler != nil {
+			t.gate = tensor.New(loss.Type.DType, 2)
+			outs = append(outs, gate(b, loss, grads))
+		}
 		t.updates(b, params, grads, next)
 		return t.finish(m, b, outs, &t.apply)
 	}
@@ -130,6 +151,10 @@ func (t *Trainer) buildApply(params []*onnx.Value) error {
 		grads[i] = b.Op("Div", nil, sum, b.Float(p.Type.DType, float64(t.cfg.Accumulate)))
 	}
 	var outs []*onnx.Value
+	if t.scaler != nil {
+		t.gate = tensor.New(tensor.Float32, 1)
+		outs = append(outs, gate(b, nil, grads))
+	}
 	t.updates(b, own, grads, func(v *onnx.Value, name string) {
 		v = b.Op("Identity", nil, v)
 		if v != nil {
@@ -146,16 +171,16 @@ func (t *Trainer) finish(m *onnx.Model, b *ops.Builder, outs []*onnx.Value, s **
 		return err
 	}
 	m.Graph.Outputs = outs
-	if t.cfg.ClipNorm > 0 { // which needs all gradients before the first update
+	if t.cfg.ClipNorm > 0 || t.scaler != nil { // which needs all gradients before the first update
 		b.Insert(nil)
 	} else {
 		insertEarly(m.Graph, b)
 	}
 	m.Graph.Prune()
 	o := runtime.Options{Threads: t.cfg.Threads, MaxMemory: t.cfg.MaxMemory, Private: true}
-	if r := t.cfg.Recompute; r != nil && slices.ContainsFunc(outs, func(v *onnx.Value) bool { return v.Name == lossName }) {
+	if (t.cfg.Recompute != nil || t.cfg.MixedPrecision != nil) && slices.ContainsFunc(outs, func(v *onnx.Value) bool { return v.Name == lossName }) {
 		t.plain = m.Clone()
-		if err := r.optimised(m, t.cfg.Threads); err != nil {
+		if err := t.cfg.optimised(m); err != nil {
 			return err
 		}
 		o.Level = optimize.None
@@ -312,9 +337,14 @@ func (t *Trainer) updates(b *ops.Builder, params, grads []*onnx.Value, next func
 
 // gradNorm returns the L2 norm of all gradients.
 func gradNorm(b *ops.Builder, grads []*onnx.Value) *onnx.Value {
+	return b.Op("Sqrt", nil, total(b, "ReduceSumSquare", grads))
+}
+
+// total returns the sum over all gradients of what a reduction makes of them.
+func total(b *ops.Builder, reduction string, grads []*onnx.Value) *onnx.Value {
 	var sum *onnx.Value
 	for _, d := range grads {
-		s := b.Op("ReduceSumSquare", onnx.NewAttrs("keepdims", 0), d)
+		s := b.Op(reduction, onnx.NewAttrs("keepdims", 0), d)
 		s = b.Op("Cast", onnx.NewAttrs("to", int(tensor.Float32)), s)
 		if sum == nil {
 			sum = s
@@ -322,7 +352,7 @@ func gradNorm(b *ops.Builder, grads []*onnx.Value) *onnx.Value {
 			sum = b.Op("Add", nil, sum, s)
 		}
 	}
-	return b.Op("Sqrt", nil, sum)
+	return sum
 }
 
 // clipScale returns the factor that keeps the norm of all gradients below most.
@@ -348,18 +378,24 @@ func (t *Trainer) buildEval() error {
 	return err
 }
 
-// result is a value of the forward pass.
+// result is a value of the training graph.
 type result struct{ node, value string }
 
-// forward notes the results of g's nodes, for culprit.
-func (t *Trainer) forward(g *onnx.Graph) {
+// results lists the results of g's nodes but those in without, for firstBad.
+func results(g *onnx.Graph, without []*onnx.Node) []result {
+	skip := map[*onnx.Node]bool{}
+	for _, n := range without {
+		skip[n] = true
+	}
+	var out []result
 	for _, n := range g.Nodes {
 		for _, v := range n.Out {
-			if v != nil && (v.Type.DType == tensor.Float32 || v.Type.DType == tensor.Float64) {
-				t.results = append(t.results, result{n.String(), v.Name})
+			if v != nil && isFloat(v.Type.DType) && !skip[n] {
+				out = append(out, result{n.String(), v.Name})
 			}
 		}
 	}
+	return out
 }
 
 // culprit names the first input or node of the forward pass that has a number
@@ -370,27 +406,43 @@ func (t *Trainer) culprit(ctx context.Context, s *runtime.Session, in map[string
 			return fmt.Sprintf("; input %q has values that are not finite", p.Name)
 		}
 	}
-	if t.plain != nil { // s has other values
-		plain, err := runtime.New(t.plain, runtime.Options{Threads: t.cfg.Threads, MaxMemory: t.cfg.MaxMemory, Private: true})
-		if err != nil {
-			return ""
+	return t.unoptimised(s, func(s *runtime.Session) string {
+		// Scores that a mask hides are -Inf, by right: they are looked at last.
+		for _, bad := range []func(x float64) bool{
+			func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 1) },
+			func(x float64) bool { return math.IsInf(x, -1) },
+		} {
+			if text := firstBad(ctx, s, in, t.results, bad); text != "" {
+				return text
+			}
 		}
-		defer plain.Close()
-		s = plain
+		return ""
+	})
+}
+
+// unoptimised calls f with a session that has all values of the training graph: s, or where that
+// has others, one of its own.
+func (t *Trainer) unoptimised(s *runtime.Session, f func(*runtime.Session) string) string {
+	if t.plain == nil {
+		return f(s)
 	}
-	// Scores that a mask hides are -Inf, by right: they are looked at last.
-	for _, bad := range []func(x float64) bool{
-		func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 1) },
-		func(x float64) bool { return math.IsInf(x, -1) },
-	} {
-		for _, r := range t.results {
-			out, err := s.Run(ctx, in, r.value)
-			if err != nil {
-				continue // the gradient replaced this node by its definition
-			}
-			if x, ok := out[r.value].(*tensor.Tensor); ok && some(x, bad) {
-				return fmt.Sprintf("; the first node with values that are not finite is %s", r.node)
-			}
+	plain, err := runtime.New(t.plain, runtime.Options{Threads: t.cfg.Threads, MaxMemory: t.cfg.MaxMemory, Private: true})
+	if err != nil {
+		return ""
+	}
+	defer plain.Close()
+	return f(plain)
+}
+
+// firstBad names the first of results with an element that is bad, in words that end a message.
+func firstBad(ctx context.Context, s *runtime.Session, in map[string]tensor.Value, results []result, bad func(float64) bool) string {
+	for _, r := range results {
+		out, err := s.Run(ctx, in, r.value)
+		if err != nil {
+			continue // the gradient replaced this node by its definition
+		}
+		if x, ok := out[r.value].(*tensor.Tensor); ok && some(x, bad) {
+			return fmt.Sprintf("; the first node with values that are not finite is %s", r.node)
 		}
 	}
 	return ""
@@ -399,6 +451,8 @@ func (t *Trainer) culprit(ctx context.Context, s *runtime.Session, in map[string
 // some reports whether f is true for an element of x, which has floats.
 func some(x *tensor.Tensor, f func(float64) bool) bool {
 	switch x.DType() {
+	case tensor.Float16, tensor.BFloat16:
+		return some(tensor.Widen(x), f)
 	case tensor.Float32:
 		return slices.ContainsFunc(tensor.Data[float32](x), func(v float32) bool { return f(float64(v)) })
 	case tensor.Float64:

@@ -33,6 +33,8 @@ type record struct {
 	Batches  int      `json:"batches"` // in the sums of gradients
 	Seed     uint64   `json:"seed"`
 	Position position `json:"position"`
+	// Mixed is nil without Config.MixedPrecision.
+	Mixed *mixedState `json:"mixed_precision,omitempty"`
 }
 
 // Save writes all of t's state to a file in the safetensors format: parameters,
@@ -54,7 +56,7 @@ func (t *Trainer) Save(path string) error {
 	for name, x := range t.best {
 		all[bestPrefix+name] = x
 	}
-	r, err := json.Marshal(record{checkpointVersion, t.step, t.batches, t.cfg.Seed, t.at})
+	r, err := json.Marshal(record{checkpointVersion, t.step, t.batches, t.cfg.Seed, t.at, t.mixedState()})
 	if err != nil {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
@@ -107,6 +109,10 @@ func (t *Trainer) resume(path string) error {
 	if r.Seed != t.cfg.Seed {
 		return fmt.Errorf("it is of a run with seed %d, this one has %d", r.Seed, t.cfg.Seed)
 	}
+	scaler, err := t.scalerOf(r.Mixed)
+	if err != nil {
+		return err
+	}
 	take := func(name string, like *tensor.Tensor) (*tensor.Tensor, error) {
 		x := all[name]
 		if x == nil {
@@ -140,7 +146,7 @@ func (t *Trainer) resume(path string) error {
 	if err := t.setState(state); err != nil { // which take has ruled out
 		return err
 	}
-	t.step, t.batches, t.at, t.torn = r.Step, r.Batches, r.Position, nil
+	t.step, t.batches, t.at, t.torn, t.scaler = r.Step, r.Batches, r.Position, nil, scaler
 	if r.Batches > 0 {
 		t.sums = sums
 	}

@@ -40,6 +40,8 @@ type Config struct {
 
 	// Recompute makes activations twice to use less memory. Nil: all are kept.
 	Recompute *Recompute
+	// MixedPrecision computes and keeps activations in 16 bits. Nil: all is float32.
+	MixedPrecision *MixedPrecision
 
 	// Seed decides everything that is random. The same seed, data and configuration
 	// give the same parameters, bit by bit, at any number of threads.
@@ -75,6 +77,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("train: Config.Recompute has Auto %v and %d patterns, want one of both", c.Recompute.Auto, len(c.Recompute.Patterns))
 	case !(c.EMA >= 0 && c.EMA < 1):
 		return fmt.Errorf("train: Config.EMA is %g, want a number in [0, 1)", c.EMA)
+	case c.MixedPrecision != nil:
+		return c.MixedPrecision.check()
 	}
 	return nil
 }

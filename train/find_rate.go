@@ -38,7 +38,14 @@ func (t *Trainer) FindRate(ctx context.Context, l *Loader, lo, hi float64, steps
 	for name, x := range t.state {
 		saved[name] = x.Clone()
 	}
+	var scaled scaler
+	if t.scaler != nil {
+		scaled = *t.scaler
+	}
 	defer func() {
+		if t.scaler != nil {
+			*t.scaler = scaled
+		}
 		t.step, t.batches, t.fixedRate, t.torn = step, 0, 0, nil
 		err = errors.Join(err, t.setState(saved))
 	}()

@@ -44,6 +44,7 @@ type Progress struct {
 	Epoch, Epochs  int // the one that runs, from 0, and their number
 	Batch, Batches int // done in this epoch, and their number
 	Step           int // updates in all
+	Skipped        int // steps in all that were skipped, see LossScale
 	Loss           float64
 	MeanLoss       float64 // of this epoch so far
 	Rate           float64
@@ -58,6 +59,8 @@ type Epoch struct {
 	Metrics        map[string]float64 `json:"metrics"`
 	Seconds        float64            `json:"seconds"`
 	Rate           float64            `json:"learning_rate"` // of the last step
+	// Skipped is how many steps were skipped for gradients that are not finite, see LossScale.
+	Skipped int `json:"skipped_steps,omitempty"`
 }
 
 // position is where in its data a training run stands.
@@ -67,6 +70,7 @@ type position struct {
 	LossSum      float64 // over samples of this epoch
 	Samples      float64
 	Seconds      float64 // of this epoch before an interruption
+	Skipped      int     // steps of this epoch
 	History      []Epoch
 	Best         float64 // the best value of the monitor
 	BestEpoch    int     // counted from 1; 0: none yet
@@ -132,7 +136,7 @@ func (t *Trainer) Fit(ctx context.Context, o FitOptions) ([]Epoch, error) {
 
 func (t *Trainer) progress(o *FitOptions, loss float64) *Progress {
 	p := &t.at
-	return &Progress{Epoch: p.Epoch, Epochs: o.Epochs, Batch: p.Batch, Batches: o.Train.Len(), Step: t.step, Loss: loss,
+	return &Progress{Epoch: p.Epoch, Epochs: o.Epochs, Batch: p.Batch, Batches: o.Train.Len(), Step: t.step, Skipped: t.Skipped(), Loss: loss,
 		MeanLoss: p.LossSum / p.Samples, Rate: t.LearningRate(), History: p.History}
 }
 
@@ -146,16 +150,19 @@ func (t *Trainer) epoch(ctx context.Context, o *FitOptions) error {
 		if err != nil {
 			return err
 		}
+		skipped := t.Skipped()
 		loss, err := t.Step(ctx, batch)
+		skipped = t.Skipped() - skipped
 		if err != nil {
 			return fmt.Errorf("epoch %d, batch %d: %w", p.Epoch+1, p.Batch+1, err)
 		}
 		n := float64(data.Batch{Inputs: batch}.Size())
-		p.Batch, p.LossSum, p.Samples = p.Batch+1, p.LossSum+n*loss, p.Samples+n
+		p.Batch, p.LossSum, p.Samples, p.Skipped = p.Batch+1, p.LossSum+n*loss, p.Samples+n, p.Skipped+skipped
 		if h := o.History; h != nil {
 			now := time.Now()
-			r := Record{Step: t.step, Epoch: p.Epoch + 1, Loss: loss, Rate: t.rate(max(t.step-1, 0)), Samples: int(n), Seconds: now.Sub(begun).Seconds()}
-			if norm := t.GradNorm(); norm-norm == 0 {
+			r := Record{Step: t.step, Epoch: p.Epoch + 1, Loss: loss, Rate: t.rate(max(t.step-1, 0)), Samples: int(n), Seconds: now.Sub(begun).Seconds(),
+				Skipped: skipped > 0, LossScale: t.LossScale()}
+			if norm := t.GradNorm(); norm-norm == 0 && skipped == 0 {
 				r.GradNorm = &norm
 			}
 			h.Batches, begun = append(h.Batches, r), now
@@ -172,7 +179,7 @@ func (t *Trainer) epoch(ctx context.Context, o *FitOptions) error {
 			}
 		}
 	}
-	e := Epoch{Epoch: p.Epoch + 1, TrainLoss: p.LossSum / p.Samples, Metrics: map[string]float64{}, Rate: t.rate(max(t.step-1, 0))}
+	e := Epoch{Epoch: p.Epoch + 1, TrainLoss: p.LossSum / p.Samples, Metrics: map[string]float64{}, Rate: t.rate(max(t.step-1, 0)), Skipped: p.Skipped}
 	monitor := e.TrainLoss
 	if o.Validation != nil {
 		loss, err := t.Validate(ctx, o.Validation, o.Metrics)
@@ -197,7 +204,7 @@ func (t *Trainer) epoch(ctx context.Context, o *FitOptions) error {
 	if o.History != nil {
 		o.History.Epochs = slices.Clone(p.History)
 	}
-	p.Epoch, p.Batch, p.LossSum, p.Samples = p.Epoch+1, 0, 0, 0
+	p.Epoch, p.Batch, p.LossSum, p.Samples, p.Skipped = p.Epoch+1, 0, 0, 0, 0
 	if o.Patience > 0 {
 		if p.BestEpoch == 0 || monitor < p.Best {
 			p.Best, p.BestEpoch = monitor, p.Epoch

@@ -26,6 +26,9 @@ type Record struct {
 	// GradNorm is the L2 norm of all gradients before they were clipped to it, with Config.GradNorm; nil where
 	// it is not known.
 	GradNorm *float64 `json:"grad_norm,omitempty"`
+	// Skipped says that this batch's step was skipped, LossScale what the scale is behind it: see the type of that name.
+	Skipped   bool    `json:"skipped,omitempty"`
+	LossScale float64 `json:"loss_scale,omitempty"`
 }
 
 // History is what Fit has recorded: all epochs, those before an interruption included, and the
@@ -67,7 +70,14 @@ func (h *History) writeCSV(w io.Writer) error {
 	}
 	names := slices.Sorted(maps.Keys(metrics))
 	c := csv.NewWriter(w)
-	if err := c.Write(append([]string{"step", "epoch", "loss", "learning_rate", "grad_norm", "samples", "seconds", "train_loss", "validation_loss"}, names...)); err != nil {
+	scaled := slices.ContainsFunc(h.Batches, func(b Record) bool { return b.LossScale > 0 })
+	write := func(row []string, scale ...string) error {
+		if scaled {
+			row = append(row, scale...)
+		}
+		return c.Write(row)
+	}
+	if err := write(append([]string{"step", "epoch", "loss", "learning_rate", "grad_norm", "samples", "seconds", "train_loss", "validation_loss"}, names...), "loss_scale", "skipped"); err != nil {
 		return err
 	}
 	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
@@ -93,7 +103,7 @@ func (h *History) writeCSV(w io.Writer) error {
 	for _, e := range h.Epochs {
 		byEpoch[e.Epoch] = e
 		if _, ok := last[e.Epoch]; !ok {
-			if err := c.Write(append([]string{"", strconv.Itoa(e.Epoch), "", number(e.Rate), "", "", number(e.Seconds)}, ends(e)...)); err != nil {
+			if err := write(append([]string{"", strconv.Itoa(e.Epoch), "", number(e.Rate), "", "", number(e.Seconds)}, ends(e)...), "", ""); err != nil {
 				return err
 			}
 		}
@@ -109,7 +119,7 @@ func (h *History) writeCSV(w io.Writer) error {
 		} else {
 			row = append(row, make([]string, 2+len(names))...)
 		}
-		if err := c.Write(row); err != nil {
+		if err := write(row, number(b.LossScale), strconv.FormatBool(b.Skipped)); err != nil {
 			return err
 		}
 	}

@@ -58,7 +58,7 @@ func gatherAxis(n *onnx.Node) int64 {
 
 // gradients is gradient, with those of tables as rows: for a table it returns the
 // sums of the rows that are read.
-func (t *Trainer) gradients(m *onnx.Model, loss *onnx.Value, params []*onnx.Value) ([]*onnx.Value, error) {
+func (t *Trainer) gradients(m *onnx.Model, loss, seed *onnx.Value, params []*onnx.Value) ([]*onnx.Value, error) {
 	tables := t.lazyTables(m.Graph, params)
 	var wrt []*onnx.Value
 	for _, p := range params {
@@ -70,7 +70,7 @@ func (t *Trainer) gradients(m *onnx.Model, loss *onnx.Value, params []*onnx.Valu
 			wrt = append(wrt, p)
 		}
 	}
-	all, err := gradient(m, loss, nil, wrt)
+	all, err := gradient(m, loss, seed, wrt)
 	if err != nil {
 		return nil, err
 	}

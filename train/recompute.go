@@ -33,20 +33,29 @@ type Recompute struct {
 const unknownSize = 32
 
 // optimised brings m, a training graph, to the form that runs, and duplicates what
-// is recomputed there: later passes would find the duplicates and join them, and
+// is recomputed or widened again there: later passes would find the duplicates and join them, and
 // with the same nodes for both, results have the same bits.
-func (r *Recompute) optimised(m *onnx.Model, threads int) error {
+func (c *Config) optimised(m *onnx.Model) error {
 	var names []string
 	for _, n := range m.Graph.Nodes {
 		n.Name = label(n) // which what takes its place inherits
 		names = append(names, n.Name)
 	}
-	if _, err := optimize.Run(m, optimize.Best, optimize.Options{Private: true, P: par.P{Threads: threads}}); err != nil {
+	if _, err := optimize.Run(m, optimize.Best, optimize.Options{Private: true, P: par.P{Threads: c.Threads}}); err != nil {
 		return err
 	}
 	i := slices.IndexFunc(m.Graph.Outputs, func(v *onnx.Value) bool { return v.Name == lossName })
 	if i < 0 {
 		return fmt.Errorf("recompute: the graph has no loss")
+	}
+	if p := c.MixedPrecision; p != nil {
+		if err := keepHalves(m.Graph, m.Graph.Outputs[i], p.Type); err != nil {
+			return fmt.Errorf("mixed precision: %w", err)
+		}
+	}
+	r := c.Recompute
+	if r == nil {
+		return nil
 	}
 	f := newForward(m.Graph, m.Graph.Outputs[i])
 	segments := f.split()

@@ -53,10 +53,18 @@ func stepsOf(t *testing.T, m *onnx.Model, cfg Config, batch map[string]*tensor.T
 // least is the smallest MaxMemory, to an eighth, that a step gets by with.
 func least(t *testing.T, m *onnx.Model, r *Recompute, batch map[string]*tensor.Tensor) int64 {
 	t.Helper()
+	return leastOf(t, m, Config{Recompute: r}, batch)
+}
+
+// leastOf is least with a configuration, whose loss and optimizer are set.
+func leastOf(t *testing.T, m *onnx.Model, cfg Config, batch map[string]*tensor.Tensor) int64 {
+	t.Helper()
+	cfg.Loss, cfg.Optimizer, cfg.Threads = CrossEntropy{}, Adam{LR: 1e-3}, 1
 	low, high := int64(1)<<14, int64(1)<<26
 	for high > low+low/8 {
 		mid := (low + high) / 2
-		tr, err := New(m, Config{Loss: CrossEntropy{}, Optimizer: Adam{LR: 1e-3}, Recompute: r, MaxMemory: mid, Threads: 1})
+		cfg.MaxMemory = mid
+		tr, err := New(m, cfg)
 		require.NoError(t, err)
 		_, err = tr.Step(context.Background(), batch)
 		tr.Close()

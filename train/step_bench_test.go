@@ -14,7 +14,7 @@ import (
 
 // BenchmarkStep times steps of Adam of the networks that train/pytorch/speed.py
 // has for PyTorch. GNEISS_BENCH_THREADS sets the threads (default 1), and
-// GNEISS_BENCH_RECOMPUTE=1 recomputes activations.
+// GNEISS_BENCH_RECOMPUTE=1 recomputes activations, GNEISS_BENCH_MIXED=bfloat16 or float16 is mixed precision.
 func BenchmarkStep(b *testing.B) {
 	threads := 1
 	if n, err := strconv.Atoi(os.Getenv("GNEISS_BENCH_THREADS")); err == nil {
@@ -68,6 +68,12 @@ func BenchmarkStep(b *testing.B) {
 			cfg := Config{Loss: loss, Optimizer: Adam{LR: 1e-4}, Threads: threads}
 			if os.Getenv("GNEISS_BENCH_RECOMPUTE") == "1" {
 				cfg.Recompute = &Recompute{Auto: true}
+			}
+			switch os.Getenv("GNEISS_BENCH_MIXED") {
+			case "bfloat16":
+				cfg.MixedPrecision = &MixedPrecision{Type: tensor.BFloat16}
+			case "float16":
+				cfg.MixedPrecision = &MixedPrecision{Type: tensor.Float16}
 			}
 			tr, err := New(m, cfg)
 			if err != nil {

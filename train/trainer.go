@@ -40,7 +40,10 @@ type Trainer struct {
 	norm           *tensor.Tensor // of the gradients, with Config.GradNorm
 	normKnown      bool           // an update of this process has written it
 	results        []result       // of the forward pass
-	plain          *onnx.Model    // with Config.Recompute: the training graph before it
+	backward       []result       // of the backward pass
+	plain          *onnx.Model    // with Config.Recompute or MixedPrecision: the training graph before the passes
+	scaler         *scaler        // nil: the loss is not scaled
+	gate           *tensor.Tensor // with a scaler: gateName
 	at             position       // in the data of Fit
 	fixedRate      float64        // while FindRate runs; else 0
 	best           map[string]*tensor.Tensor
@@ -153,7 +156,8 @@ func few(names []string) string {
 
 // Step trains on one batch: the model's inputs and the targets, by name. It
 // returns the loss before the update. A loss that is no number is an error that names
-// the first node with such a result. On this and other errors, a cancelled ctx among
+// the first node with such a result. With a loss scale, a step with gradients that are not finite is skipped: Skipped
+// counts it, and it is an error only when the scale is at its least. On this and other errors, a cancelled ctx among
 // them, the parameters are as they were: the update begins when the loss is known, and a step
 // whose update has begun is finished whatever becomes of ctx. The exception is a step that fails after that,
 // for want of memory (Config.MaxMemory): its error is an ErrTorn, and so are those of all methods that would use
@@ -182,7 +186,10 @@ func (t *Trainer) Step(ctx context.Context, batch map[string]*tensor.Tensor) (fl
 			in[p.Name] = x
 		}
 	}
-	in[stepName] = tensor.Scalar(int64(t.step*t.cfg.Accumulate + t.batches))
+	in[stepName] = tensor.Scalar(int64((t.step+t.Skipped())*t.cfg.Accumulate + t.batches))
+	if t.scaler != nil {
+		in[scaleName] = tensor.Scalar(float32(t.scaler.Scale))
+	}
 	if t.gather != nil {
 		loss, err := t.addGradients(ctx, in)
 		if err != nil || t.batches < t.cfg.Accumulate {
@@ -196,10 +203,7 @@ func (t *Trainer) Step(ctx context.Context, batch map[string]*tensor.Tensor) (fl
 		}
 		return loss, nil
 	}
-	if err := t.update(ctx, in); err != nil {
-		return 0, err
-	}
-	return t.lossValue(), nil
+	return t.update(ctx, in)
 }
 
 // probabilities returns batch with its target as the loss wants it.
@@ -255,34 +259,49 @@ func (t *Trainer) tear(err error) error {
 var errNotFinite = errors.New("the loss is not finite")
 
 // update runs forward, backward and update as one graph.
-func (t *Trainer) update(ctx context.Context, in map[string]tensor.Value) error {
+func (t *Trainer) update(ctx context.Context, in map[string]tensor.Value) (float64, error) {
 	t.settings(in)
 	out := t.wants()
 	if t.norm != nil {
 		out[normName+nextSuffix] = t.norm
 	}
+	gate := lossName
+	if t.scaler != nil {
+		gate, out[gateName] = gateName, t.gate
+	}
 	var loss float64
-	begun, err := t.apply.RunInPlace(ctx, in, out, lossName, func(l *tensor.Tensor) error {
-		if loss = scalarValue(l); math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return errNotFinite
+	begun, err := t.apply.RunInPlace(ctx, in, out, gate, func(l *tensor.Tensor) error {
+		v, err := tensor.Float64s(l)
+		if err != nil {
+			return err
 		}
-		return nil
+		loss = v[0]
+		return finite(v, true)
 	})
 	switch {
 	case errors.Is(err, errNotFinite):
-		return t.notFinite(ctx, t.apply, in, loss)
+		return loss, t.notFinite(ctx, t.apply, in, loss)
+	case errors.Is(err, errOverflow):
+		return loss, t.skip(func() string { return t.badGradient(ctx, t.apply, in) })
 	case err != nil && begun:
-		return t.tear(err)
+		return 0, t.tear(err)
 	case err != nil:
-		return err
+		return 0, err
 	}
 	if err := t.writeRows(out); err != nil {
-		return t.tear(err)
+		return 0, t.tear(err)
 	}
 	t.swapStats()
-	t.step++
-	t.normKnown = true
-	return nil
+	t.updated()
+	return loss, nil
+}
+
+// updated notes that an update has been made.
+func (t *Trainer) updated() {
+	t.step, t.normKnown = t.step+1, true
+	if t.scaler != nil {
+		t.scaler.grow()
+	}
 }
 
 // addGradients runs forward and backward, and adds the gradients to the sums.
@@ -337,18 +356,34 @@ func (t *Trainer) applySums(ctx context.Context) error {
 	}
 	out := map[string]tensor.Value{}
 	for _, p := range t.apply.Outputs() {
+		if p.Name == gateName {
+			out[gateName] = t.gate
+			continue
+		}
 		name := p.Name[:len(p.Name)-len(nextSuffix)]
 		if out[p.Name] = t.state[name]; name == normName {
 			out[p.Name] = t.norm
 		}
 	}
-	if begun, err := t.apply.RunInPlace(ctx, in, out, "", nil); err != nil {
-		if begun {
-			return t.tear(err)
+	gate, check := "", (func(*tensor.Tensor) error)(nil)
+	if t.scaler != nil {
+		gate, check = gateName, func(g *tensor.Tensor) error { return finite([]float64{scalarValue(g)}, false) }
+	}
+	begun, err := t.apply.RunInPlace(ctx, in, out, gate, check)
+	switch {
+	case errors.Is(err, errOverflow):
+		if err := t.skip(t.badSum); err != nil {
+			return err
 		}
+		t.batches = 0
+		return nil
+	case err != nil && begun:
+		return t.tear(err)
+	case err != nil:
 		return err
 	}
-	t.step, t.batches, t.normKnown = t.step+1, 0, true
+	t.updated()
+	t.batches = 0
 	return nil
 }
 

@@ -311,6 +311,9 @@ func tellEpoch(w io.Writer, e train.Epoch, epochs int, asJSON bool) error {
 	for _, name := range slices.Sorted(maps.Keys(e.Metrics)) {
 		text += fmt.Sprintf(", %s %.4f", name, e.Metrics[name])
 	}
+	if e.Skipped > 0 {
+		text += fmt.Sprintf(", %d steps skipped", e.Skipped)
+	}
 	_, err := fmt.Fprintf(w, "%s, %.1f s\n", text, e.Seconds)
 	return err
 }
@@ -321,7 +324,7 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	var sets [2]train.Dataset
 	fail := func(err error) (*train.Trainer, [2]train.Dataset, error) { return nil, sets, err }
 	cfg := train.Config{Freeze: c.Model.Freeze, Only: c.Model.Only, Target: c.target(), ClipNorm: c.ClipNorm, ClipValue: c.ClipValue,
-		GradNorm: c.recorded, Accumulate: c.Accumulate, EMA: c.EMA, Recompute: c.Recompute.Recompute, Seed: c.Seed, Threads: c.Threads}
+		GradNorm: c.recorded, Accumulate: c.Accumulate, EMA: c.EMA, Recompute: c.Recompute.Recompute, MixedPrecision: c.Mixed.MixedPrecision, Seed: c.Seed, Threads: c.Threads}
 	var err error
 	if c.Loss.Name != "" {
 		if cfg.Loss, err = c.loss(); err != nil {

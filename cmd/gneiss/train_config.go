@@ -46,6 +46,7 @@ type trainConfig struct {
 	Accumulate  int            `yaml:"accumulate"`
 	EMA         float64        `yaml:"ema"`
 	Recompute   recompute      `yaml:"recompute"`
+	Mixed       mixedPrecision `yaml:"mixed_precision"`
 	Threads     int            `yaml:"threads"`
 
 	text     string                  // of the file, with what was set

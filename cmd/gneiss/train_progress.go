@@ -16,6 +16,7 @@ type trainState struct {
 	batches int       // since then
 	left    int       // batches to the end of training
 	loss    float64
+	skipped int                // steps, for gradients that are not finite
 	metrics map[string]float64 // of the last epoch
 }
 
@@ -29,7 +30,7 @@ func (s *trainState) step(p *train.Progress, size int, now time.Time) {
 	} else {
 		s.samples += size
 	}
-	s.loss = p.MeanLoss
+	s.loss, s.skipped = p.MeanLoss, p.Skipped
 	s.left = p.Batches - p.Batch + (p.Epochs-p.Epoch-1)*p.Batches
 	if n := len(p.History); n > 0 {
 		s.metrics = p.History[n-1].Metrics
@@ -44,6 +45,9 @@ func (s *trainState) text(now time.Time) string {
 		if i < 2 { // a line has no room for more
 			out += fmt.Sprintf(", %s %.4f", name, s.metrics[name])
 		}
+	}
+	if s.skipped > 0 {
+		out += fmt.Sprintf(", %d skipped", s.skipped)
 	}
 	took := now.Sub(s.begun).Seconds()
 	if s.batches < 2 || took <= 0 {
