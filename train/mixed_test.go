@@ -85,7 +85,7 @@ func TestMixedPrecision(t *testing.T) {
 						low++
 					}
 				}
-				require.Greater(t, low, 3)
+				require.Greater(t, low, 2)
 
 				// Of two batches that are the same, the mean gradient is that of one.
 				sum := trainer(Config{MixedPrecision: p, Accumulate: 2})

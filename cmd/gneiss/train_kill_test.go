@@ -19,10 +19,17 @@ import (
 // A process that is killed while it trains, at whatever point, and started again
 // with --resume until it is done, writes the very model of one that was left alone.
 func TestTrainKilled(t *testing.T) {
+	t.Run("float32", func(t *testing.T) { testTrainKilled(t, "") })
+	t.Run("float16", func(t *testing.T) { // the scale moves all the time
+		testTrainKilled(t, "mixed_precision: {type: float16, loss_scale: {initial: 1e9, interval: 3}}\n")
+	})
+}
+
+func testTrainKilled(t *testing.T, more string) {
 	dir := t.TempDir()
 	saveSamples(t, filepath.Join(dir, "train.npz"), 300)
 	saveSamples(t, filepath.Join(dir, "val.npz"), 60)
-	text := strings.Replace(ringConfig, "epochs: 15", "epochs: 4\nema: 0.9\npatience: 3\nmonitor: accuracy", 1)
+	text := strings.Replace(ringConfig, "epochs: 15", "epochs: 4\nema: 0.9\npatience: 3\nmonitor: accuracy", 1) + more
 	config := filepath.Join(dir, "ring.yaml")
 	require.NoError(t, os.WriteFile(config, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644))
 	whole := filepath.Join(dir, "whole.onnx")

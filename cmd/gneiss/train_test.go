@@ -101,6 +101,13 @@ opset: 17
 	r = ok(t, "train", config, "--set", "optimizer.nesterov=true", "--set", "optimizer.lazy=true", "--set", "recompute=auto")
 	assert.Contains(t, r.out, "epoch 3/3")
 	assert.Contains(t, r.out, "opset 17")
+	assert.NotContains(t, r.out, "skipped")
+	r = ok(t, "train", config, "--set", "mixed_precision=bfloat16")
+	assert.Contains(t, r.out, "epoch 3/3")
+	write(tuned + "mixed_precision: {type: float16, loss_scale: {initial: 1e9}}\n") // which overflows at first
+	r = ok(t, "train", config)
+	assert.Regexp(t, `epoch 1/3.* steps skipped`, r.out)
+	assert.Regexp(t, `epoch 3/3: .*accuracy [0-9.]+, [0-9.]+ s`, r.out) // none is skipped any more
 
 	for want, text := range map[string]string{
 		`line 3: data: unknown key "bach_size"; did you mean "batch_size"?`: strings.Replace(ringConfig, "batch_size", "bach_size", 1),
@@ -119,7 +126,10 @@ opset: 17
 		"it is empty":                                                       "",
 		"recompute: want auto, or a list":                                   ringConfig + "recompute: always\n",
 		`pattern "layer9*" is no node's name`:                               ringConfig + "recompute: [\"layer9*\"]\n",
-		"lazy is for adam, adamw, adagrad and sgd, not lion":                strings.Replace(ringConfig, "{name: adam,", "{name: lion, lazy: true,", 1),
+		`line 13: mixed_precision: type is "int8", want bfloat16 or float16`: ringConfig + "mixed_precision: int8\n",
+		`mixed_precision: loss_scale: unknown key "intervall"`:               ringConfig + "mixed_precision: {type: float16, loss_scale: {intervall: 3}}\n",
+		"LossScale.Backoff is 2, want a number between 0 and 1":              ringConfig + "mixed_precision: {type: float16, loss_scale: {backoff: 2}}\n",
+		"lazy is for adam, adamw, adagrad and sgd, not lion":                 strings.Replace(ringConfig, "{name: adam,", "{name: lion, lazy: true,", 1),
 	} {
 		write(text)
 		r := gneiss(t, "train", config)
