@@ -51,10 +51,11 @@ func (d dft) outputs() (count, parts int) {
 	return d.n, 2
 }
 
-// line transforms one line in place: buf and work have n elements, of which the
-// first have been set (n/2+1 for onesided inverse), the rest being 0. With real,
-// the imaginary parts of what a forward transform gets are 0.
-func (d dft) line(f *fft.Plan, buf, work []complex128, real bool) {
+// line transforms l.X in place, of which the first elements have been set (n/2+1 for
+// onesided inverse), the rest being 0. With real, the imaginary parts of what a
+// forward transform gets are 0.
+func (d dft) line(f *fft.Plan, l *fft.Line, real bool) {
+	buf, work := l.X, l.Work
 	switch {
 	case !d.inverse && d.onesided:
 		f.Real(buf, work)
@@ -81,8 +82,12 @@ func (d dft) line(f *fft.Plan, buf, work []complex128, real bool) {
 // fftState is the plan of the transforms of an instruction's last run.
 type fftState struct{ plan *fft.Plan }
 
-// fftPlan returns the plan for n elements.
-func fftPlan(c *Call, n int) *fft.Plan {
+// fftPlan returns the plan for lines of n elements. If there are none it returns nil: n may be of
+// any size then.
+func fftPlan(c *Call, lines, n int) *fft.Plan {
+	if lines == 0 {
+		return nil
+	}
 	s := State[fftState](c)
 	if s.plan == nil || s.plan.Len() != n {
 		s.plan = fft.New(n)
@@ -98,10 +103,11 @@ func runDFT[T floating](c *Call, d dft, y, x []T, outer, n, inner, parts int) {
 	if d.inverse && d.onesided {
 		take = min(n, d.n/2+1)
 	}
-	f := fftPlan(c, d.n)
+	f := fftPlan(c, outer*inner, d.n)
 	c.P.For(outer*inner, 1+normGrain/(8*d.n), func(lo, hi int) {
-		both := make([]complex128, 2*d.n)
-		buf, work := both[:d.n], both[d.n:]
+		l := f.Line()
+		defer f.Done(l)
+		buf := l.X
 		for t := lo; t < hi; t++ {
 			o, j := t/inner, t%inner
 			clear(buf)
@@ -113,7 +119,7 @@ func runDFT[T floating](c *Call, d dft, y, x []T, outer, n, inner, parts int) {
 				}
 				buf[i] = complex(float64(x[at]), float64(im))
 			}
-			d.line(f, buf, work, parts == 1)
+			d.line(f, l, parts == 1)
 			for i := 0; i < count; i++ {
 				at := ((o*count+i)*inner + j) * outParts
 				y[at] = T(real(buf[i]))

@@ -103,10 +103,11 @@ func stftKernel[T floating](onesided bool) Kernel {
 		count, _ := d.outputs()
 		frames := (l-n)/step + 1
 		y, done := realsOut[T](c, 0, xt.DType(), b, frames, count, 2)
-		f := fftPlan(c, n)
+		f := fftPlan(c, b*frames, n)
 		c.P.For(b*frames, 1+normGrain/(8*n), func(lo, hi int) {
-			both := make([]complex128, 2*n)
-			buf, work := both[:n], both[n:]
+			line := f.Line()
+			defer f.Done(line)
+			buf := line.X
 			for t := lo; t < hi; t++ {
 				src := x[(t/frames*l+t%frames*step)*parts:]
 				for i := range buf {
@@ -119,7 +120,7 @@ func stftKernel[T floating](onesided bool) Kernel {
 					}
 					buf[i] = complex(w*float64(src[i*parts]), w*im)
 				}
-				d.line(f, buf, work, parts == 1)
+				d.line(f, line, parts == 1)
 				out := y[t*count*2:][:count*2]
 				for i := 0; i < count; i++ {
 					out[2*i], out[2*i+1] = T(real(buf[i])), T(imag(buf[i]))

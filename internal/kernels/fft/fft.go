@@ -8,6 +8,7 @@ package fft
 
 import (
 	"math"
+	"math/cmplx"
 	"sync"
 )
 
@@ -18,7 +19,23 @@ type Plan struct {
 	half   *Plan        // of n/2 elements, for even n
 	turns  []complex128 // exp(-2πi·k/n) for k up to n/2
 	chirp  *chirp       // for lengths with other factors
+	lines  sync.Pool    // of *Line
 }
+
+// Line is room for one transform: X for its elements, Work for what it needs.
+type Line struct{ X, Work []complex128 }
+
+// Line returns room with undefined contents, to be given back to Done.
+func (p *Plan) Line() *Line {
+	if l, ok := p.lines.Get().(*Line); ok {
+		return l
+	}
+	both := make([]complex128, 2*p.n)
+	return &Line{both[:p.n], both[p.n:]}
+}
+
+// Done ends the use of l.
+func (p *Plan) Done(l *Line) { p.lines.Put(l) }
 
 // stage is a pass of butterflies of radix elements each.
 type stage struct {
@@ -102,7 +119,6 @@ func (p *Plan) Inverse(x, work []complex128) {
 type chirp struct {
 	c, filter []complex128 // filter: transform of the conjugate chirp
 	plan      *Plan        // of the convolution
-	work      sync.Pool    // of *[]complex128, twice as long
 }
 
 func newChirp(n int) *chirp {
@@ -115,7 +131,7 @@ func newChirp(n int) *chirp {
 	for k := range c.c {
 		c.c[k] = turn(square, 2*n)
 		square = (square + 2*k + 1) % (2 * n)
-		c.filter[k] = conj(c.c[k])
+		c.filter[k] = cmplx.Conj(c.c[k])
 		if k > 0 {
 			c.filter[m-k] = c.filter[k]
 		}
@@ -128,31 +144,26 @@ func newChirp(n int) *chirp {
 }
 
 func (c *chirp) run(x []complex128) {
-	m := len(c.filter)
-	buf, ok := c.work.Get().(*[]complex128)
-	if !ok {
-		s := make([]complex128, 2*m)
-		buf = &s
-	}
-	a, work := (*buf)[:m], (*buf)[m:]
+	l := c.plan.Line()
+	a, work := l.X, l.Work
 	for i, v := range x {
-		a[i] = times(v, c.c[i])
+		a[i] = v * c.c[i]
 	}
 	clear(a[len(x):])
 	c.plan.Forward(a, work)
 	for i, v := range c.filter {
-		a[i] = times(a[i], v)
+		a[i] = a[i] * v
 	}
 	c.plan.Inverse(a, work)
 	for i, v := range c.c {
-		x[i] = times(a[i], v)
+		x[i] = a[i] * v
 	}
-	c.work.Put(buf)
+	c.plan.Done(l)
 }
 
 func conjugate(x []complex128) {
 	for i, v := range x {
-		x[i] = complex(real(v), -imag(v))
+		x[i] = cmplx.Conj(v)
 	}
 }
 
@@ -174,10 +185,10 @@ func (p *Plan) Real(x, work []complex128) {
 	x[m] = x[0]
 	for k := 0; k <= m/2; k++ {
 		a, b := x[k], x[m-k]
-		even, odd := a+conj(b), a-conj(b)
-		x[k] = 0.5 * (even - times(1i*p.turns[k], odd))
-		even, odd = conj(even), -conj(odd)
-		x[m-k] = 0.5 * (even - times(1i*p.turns[m-k], odd))
+		even, odd := a+cmplx.Conj(b), a-cmplx.Conj(b)
+		x[k] = 0.5 * (even - 1i*p.turns[k]*odd)
+		even, odd = cmplx.Conj(even), -cmplx.Conj(odd)
+		x[m-k] = 0.5 * (even - 1i*p.turns[m-k]*odd)
 	}
 }
 
@@ -188,7 +199,7 @@ func (p *Plan) InverseReal(x, work []complex128) {
 	x[0] = complex(real(x[0]), 0)
 	if p.half == nil {
 		for k := 1; k < (p.n+1)/2; k++ {
-			x[p.n-k] = conj(x[k])
+			x[p.n-k] = cmplx.Conj(x[k])
 		}
 		p.Inverse(x, work)
 		return
@@ -197,22 +208,15 @@ func (p *Plan) InverseReal(x, work []complex128) {
 	x[m] = complex(real(x[m]), 0)
 	for k := 0; k <= m/2; k++ {
 		a, b := x[k], x[m-k]
-		even, odd := a+conj(b), a-conj(b)
-		x[k] = even + times(1i*conj(p.turns[k]), odd)
-		even, odd = conj(even), -conj(odd)
-		x[m-k] = even + times(1i*conj(p.turns[m-k]), odd)
+		even, odd := a+cmplx.Conj(b), a-cmplx.Conj(b)
+		x[k] = even + 1i*cmplx.Conj(p.turns[k])*odd
+		even, odd = cmplx.Conj(even), -cmplx.Conj(odd)
+		x[m-k] = even + 1i*cmplx.Conj(p.turns[m-k])*odd
 	}
 	p.half.Inverse(x, work)
 	for j := m - 1; j >= 0; j-- {
 		x[2*j], x[2*j+1] = complex(real(x[j]), 0), complex(imag(x[j]), 0)
 	}
-}
-
-func conj(v complex128) complex128 { return complex(real(v), -imag(v)) }
-
-// times is a·b without the language's care for infinities.
-func times(a, b complex128) complex128 {
-	return complex(real(a)*real(b)-imag(a)*imag(b), real(a)*imag(b)+imag(a)*real(b))
 }
 
 func (t *stage) run(y, x []complex128) {
@@ -240,7 +244,7 @@ func (t *stage) two(y, x []complex128) {
 		x0, x1, y0, y1 := t.in(x, k, 0), t.in(x, k, 1), t.out(y, k, 0), t.out(y, k, 1)
 		for q, a := range x0 {
 			b := x1[q]
-			y0[q], y1[q] = a+b, times(w, a-b)
+			y0[q], y1[q] = a+b, w*(a-b)
 		}
 	}
 }
@@ -255,7 +259,7 @@ func (t *stage) three(y, x []complex128) {
 			sum, diff := x1[q]+x2[q], x1[q]-x2[q]
 			mid := complex(real(a)-0.5*real(sum), imag(a)-0.5*imag(sum))
 			side := complex(sin*imag(diff), -sin*real(diff)) // -i·sin·diff
-			y0[q], y1[q], y2[q] = a+sum, times(w1, mid+side), times(w2, mid-side)
+			y0[q], y1[q], y2[q] = a+sum, w1*(mid+side), w2*(mid-side)
 		}
 	}
 }
@@ -270,7 +274,7 @@ func (t *stage) four(y, x []complex128) {
 			s, u := a+c, a-c
 			v, e := b+d, b-d
 			r := complex(imag(e), -real(e)) // -i·(b-d)
-			y0[q], y1[q], y2[q], y3[q] = s+v, times(w1, u+r), times(w2, s-v), times(w3, u-r)
+			y0[q], y1[q], y2[q], y3[q] = s+v, w1*(u+r), w2*(s-v), w3*(u-r)
 		}
 	}
 }
@@ -289,7 +293,7 @@ func (t *stage) five(y, x []complex128) {
 			r1 := complex(sin1*imag(d1)+sin2*imag(d2), -sin1*real(d1)-sin2*real(d2))
 			r2 := complex(sin2*imag(d1)-sin1*imag(d2), -sin2*real(d1)+sin1*real(d2))
 			y0[q] = a + s1 + s2
-			y1[q], y2[q], y3[q], y4[q] = times(w[0], m1+r1), times(w[1], m2+r2), times(w[2], m2-r2), times(w[3], m1-r1)
+			y1[q], y2[q], y3[q], y4[q] = w[0]*(m1+r1), w[1]*(m2+r2), w[2]*(m2-r2), w[3]*(m1-r1)
 		}
 	}
 }

@@ -60,9 +60,10 @@ type dense[T Float] struct {
 	far       int  // far or 0
 	lim       [2]T // what the tiles limit sums to
 
-	pixels, segs, rows, width int // of a block; width in panels
-	dst                       []T // the image with its padding
-	blocks, pad               func(lo, hi int)
+	pixels, segs, rows, width int       // of a block; width in panels
+	dst                       []T       // the image with its padding
+	last                      func([]T) // Act where it comes when all is computed
+	blocks, pad, acts         func(lo, hi int)
 
 	mul    gemm.Args[T] // see few
 	packed gemm.Packed[T]
@@ -116,10 +117,10 @@ func (r *dense[T]) few(p par.P) bool {
 		return false
 	case s.flat():
 		rows *= product3(s.in)
-	case s.kernel != s.in || product3(s.out) != 1 || s.before != [3]int{}:
+	case s.kernel != s.in || product3(s.out) != 1 || s.before != [3]int{} || s.dil != [3]int{1, 1, 1}:
 		return false
 	}
-	t := gemmTable(r.Table.Name)
+	t := r.Table.products
 	if t == nil || rows < 1 || rows >= len(t.Few32) || t.Few32[rows] == nil {
 		return false
 	}
@@ -131,16 +132,6 @@ func (r *dense[T]) few(p par.P) bool {
 	}
 	gemm.Run(p, &r.mul)
 	return true
-}
-
-// gemmTable returns the routines for products of the given level, nil if there are none.
-func gemmTable(level string) *gemm.Table {
-	for _, t := range gemm.Tables {
-		if t.Name == level {
-			return t
-		}
-	}
-	return nil
 }
 
 // flat reports whether every position sees one pixel, that at its place.
@@ -192,6 +183,9 @@ func Transposed[T Float](p par.P, a *Args[T]) {
 	r := newDense(a)
 	s, v := &r.shape, &r.v
 	r.start(s.out, s.in)
+	if product3(s.stride) > 1 { // positions of a phase are no neighbours: at the end they are
+		r.last, r.Act = r.Act, nil
+	}
 	v.k = 0
 	for z := range s.stride[0] {
 		r.phase(0, z)
@@ -204,8 +198,17 @@ func Transposed[T Float](p par.P, a *Args[T]) {
 			}
 		}
 	}
+	if r.last != nil {
+		p.For((len(r.Y)+actPiece-1)/actPiece, 4, r.acts)
+		r.Act = r.last
+	}
 	r.free()
 }
+
+// actPiece is how many elements of a whole result get the activation at a time.
+const actPiece = 1 << 12
+
+func (r *dense[T]) doActs(lo, hi int) { r.last(r.Y[lo*actPiece : min(hi*actPiece, len(r.Y))]) }
 
 // phase sets dimension d of the view to the i-th class of taps and its positions.
 func (r *dense[T]) phase(d, i int) {
@@ -235,15 +238,15 @@ func newDense[T Float](a *Args[T]) *dense[T] {
 	r, ok := densePool[T]().Get().(*dense[T])
 	if !ok {
 		r = &dense[T]{}
-		r.blocks, r.pad = r.doBlocks, r.padLines
+		r.blocks, r.pad, r.acts = r.doBlocks, r.padLines, r.doActs
 	}
-	*r = dense[T]{Args: a, shape: shapeOf(&a.Window), v: r.v, blocks: r.blocks, pad: r.pad}
+	*r = dense[T]{Args: a, shape: shapeOf(&a.Window), v: r.v, blocks: r.blocks, pad: r.pad, acts: r.acts}
 	return r
 }
 
 // free ends the use of r.
 func (r *dense[T]) free() {
-	*r = dense[T]{v: r.v, blocks: r.blocks, pad: r.pad}
+	*r = dense[T]{v: r.v, blocks: r.blocks, pad: r.pad, acts: r.acts}
 	densePool[T]().Put(r)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gneiss-run/gneiss/internal/cpu"
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 )
 
 // Float is an element type of convolutions.
@@ -70,6 +71,8 @@ type Table struct {
 	WinIn      func(c int, list, v unsafe.Pointer, vStep int, tmp, consts unsafe.Pointer)
 	WinOut     func(c int, m unsafe.Pointer, mStep int, out, z, bias, lim, tmp, consts unsafe.Pointer)
 	WinWeights func(src, dst unsafe.Pointer, step int, tmp, consts unsafe.Pointer)
+
+	products *gemm.Table // of the same level
 }
 
 // lanes returns the number of channels of a vector for c channels, 0 if they
@@ -107,6 +110,13 @@ func tables() []*Table {
 			t.MR64, t.Tile64 = l[0].MR64, l[0].Tile64
 		}
 		l = append(l, t)
+	}
+	for _, t := range l {
+		for _, g := range gemm.Tables {
+			if g.Name == t.Name {
+				t.products = g
+			}
+		}
 	}
 	return l
 }
