@@ -142,14 +142,13 @@ type recurrentGrad[T floating] struct {
 	dh, dc        []T
 	compact, prod []T // by sequence: g*h for what is multiplied, rowWidth for the product
 	dR, dB, dP    []T
-	blocks        int // tasks per direction
 	fill, todo    func(lo, hi int)
 	product       gemm.Args[T]
 }
 
 // backTask is what some sequences in one direction work on. Its slices begin at the first of them.
 type backTask[T floating] struct {
-	index, d, b0, b1      int
+	d, b0, b1             int
 	dh, dc, compact, prod []T
 }
 
@@ -289,8 +288,7 @@ func (g *recurrentGrad[T]) allSteps(c *Call, r []T) {
 			g.byR = append(g.byR, []*gemm.Packed[T]{pack(part, gh)})
 		}
 	}
-	g.per = min(max((g.n/4+3)&^3, 4), 16)
-	g.blocks = (g.n + g.per - 1) / g.per
+	g.blocks = recurrentBlocks(g.n, d, c.P.Threads)
 	g.compact, g.prod = Scratch[T](c, d*g.n*gh), Scratch[T](c, d*g.n*g.rowWidth())
 	c.P.For(d*g.blocks, 1, g.todo)
 }
@@ -374,8 +372,8 @@ func (g *recurrentGrad[T]) slope(d, i int) func(d, y []T) { return g.slopes[d*g.
 func (g *recurrentGrad[T]) runTasks(lo, hi int) {
 	n, h, gh, width := g.n, g.h, g.gates*g.h, g.rowWidth()
 	for ; lo < hi; lo++ {
-		w := backTask[T]{index: lo, d: lo / g.blocks, b0: lo % g.blocks * g.per}
-		w.b1 = min(w.b0+g.per, n)
+		b := lo % g.blocks
+		w := backTask[T]{d: lo / g.blocks, b0: b * n / g.blocks, b1: (b + 1) * n / g.blocks}
 		from, to := w.d*n+w.b0, w.d*n+w.b1
 		w.dh, w.compact, w.prod = g.dh[from*h:to*h], g.compact[from*gh:to*gh], g.prod[from*width:to*width]
 		if g.hasCell {
@@ -432,6 +430,24 @@ func (g *recurrentGrad[T]) states(d, from, to int, src []T, stride int, states [
 		C: g.dR[(d*g.gates+from)*h*h:], LDC: h})
 }
 
+// weights sets dW and dR to Gᵀ·X and Gᵀ·H, as one product: G is transposed once.
+func (g *recurrentGrad[T]) weights(dW, x []T) {
+	rows, h, gh, all := g.s*g.n, g.h, g.gates*g.h, len(g.dirs)*g.gates*g.h
+	at := gemm.Panels(g.i) * gemm.Panel // of H
+	right := &gemm.Packed[T]{K: rows, N: at + h, Data: Scratch[T](g.c, gemm.PackedLen(rows, at+h))}
+	gemm.PackTo(g.c.P, right.Data, x, rows, g.i, g.i, 1)
+	sums := Scratch[T](g.c, gh*right.N)
+	for d := range g.dirs {
+		gemm.PackTo(g.c.P, right.Data[gemm.PackedLen(rows, at):], g.prev[d*rows*h:], rows, h, h, 1)
+		g.multiply(&gemm.Args[T]{M: gh, N: right.N, K: rows, A: g.pre[d*gh:], ARS: 1, ACS: all, Packed: right, C: sums, LDC: right.N})
+		for j := range gh {
+			row := sums[j*right.N:]
+			copy(dW[(d*gh+j)*g.i:][:g.i], row)
+			copy(g.dR[(d*gh+j)*h:][:h], row[at:])
+		}
+	}
+}
+
 // outputs makes the outputs from G.
 func (g *recurrentGrad[T]) outputs(c *Call, x, w []T) {
 	d, rows, h, all := len(g.dirs), g.s*g.n, g.h, len(g.dirs)*g.gates*g.h
@@ -448,10 +464,14 @@ func (g *recurrentGrad[T]) outputs(c *Call, x, w []T) {
 	if dX := out(0, 0); len(dX) > 0 {
 		g.multiply(&gemm.Args[T]{M: rows, N: g.i, K: all, A: g.pre, ARS: all, ACS: 1, B: w, BRS: g.i, BCS: 1, C: dX, LDC: g.i})
 	}
-	if dW := out(1, 1); len(dW) > 0 {
+	dW := out(1, 1)
+	g.dR, g.dB = out(2, 2), out(3, 3)
+	both := len(dW) > 0 && len(g.dR) > 0 && !g.split && rows > 0
+	if both {
+		g.weights(dW, x)
+	} else if len(dW) > 0 {
 		g.multiply(&gemm.Args[T]{M: all, N: g.i, K: rows, A: g.pre, ARS: 1, ACS: all, B: x, BRS: g.i, BCS: 1, C: dW, LDC: g.i})
 	}
-	g.dR, g.dB = out(2, 2), out(3, 3)
 	if rows*h == 0 {
 		clear(g.dR)
 		clear(g.dB)
@@ -464,7 +484,7 @@ func (g *recurrentGrad[T]) outputs(c *Call, x, w []T) {
 	}
 	for k := range d {
 		pre := g.pre[min(k*gh, len(g.pre)):]
-		if g.dR != nil {
+		if g.dR != nil && !both {
 			g.states(k, 0, plain, pre, all, g.prev[k*rows*h:])
 		}
 		if g.dB != nil {

@@ -150,3 +150,47 @@ func testRecurrentTrain(t *testing.T, op string) {
 	}
 	Run(t, cases)
 }
+
+// TestRecurrentThreads has the same bits from any number of threads, among which sequences are shared out.
+func TestRecurrentThreads(t *testing.T) {
+	const s, in, h = 5, 7, 40
+	for op, gates := range recurrentGates {
+		for _, n := range []int{3, 9, 16, 17, 40} {
+			args := Vals(waveT(1, s, n, in), waveT(2, 1, gates*h, in), waveT(3, 1, gates*h, h), nil, nil, nil)
+			if op == "LSTM" {
+				args = append(args, nil, waveT(9, 1, 3*h))
+			}
+			for _, grad := range []bool{false, true} {
+				name, outs := op, 2
+				if grad {
+					name, outs = op+"Grad", 7
+					args = append(slices.Grow(args, 8)[:8], waveT(4, s, 1, n, h), waveT(5, s, 1, n, h), waveT(6, 1, n, h), nil, waveT(7, s*n, gates*h), nil)
+					if op == "LSTM" {
+						args[13] = waveT(8, 1, s*n, h)
+					}
+				}
+				g := onnx.NewGraph("g", map[string]int{"": Latest, ops.Private: 1})
+				vs := make([]*onnx.Value, len(args))
+				for i, v := range args {
+					if v != nil {
+						vs[i] = g.AddInput(fmt.Sprint("in", i), onnx.TypeOf(v))
+					}
+				}
+				domain := ""
+				if grad {
+					domain = ops.Private
+				}
+				node := g.NewNodeIn(domain, name, onnx.NewAttrs("hidden_size", h), vs, outs)
+				var want []tensor.Value
+				for threads := 1; threads < 7; threads++ {
+					got, err := ops.Eval(par.P{Threads: threads}, node, args, ops.BuildEnv{})
+					require.NoError(t, err, name)
+					if threads == 1 {
+						want = got
+					}
+					require.Equal(t, want, got, "%s, %d sequences, %d threads", name, n, threads)
+				}
+			}
+		}
+	}
+}

@@ -117,7 +117,7 @@ type recurrentCall[T floating] struct {
 	y          []T
 	cells      []T // the cell states after all steps, [d, rows of X, h]; nil: not wanted
 	rec, spare []T // by task: recWidth and h for each sequence
-	per        int // sequences of a task
+	blocks     int // tasks of a direction
 
 	input gemm.Args[T]
 	tasks func(lo, hi int)
@@ -414,15 +414,14 @@ func (q *recurrentCall[T]) recWidth() int {
 // allSteps runs the steps of all tasks.
 func (q *recurrentCall[T]) allSteps(p par.P) {
 	d, n, h := len(q.dirs), q.n, q.h
-	// So many sequences that the arithmetic takes longer than reading R, if
-	// there are enough, but some tasks.
-	q.per = min(max((n/4+3)&^3, 4), 12)
+	q.blocks = recurrentBlocks(n, d, p.Threads)
 	if q.together {
-		q.per = n
+		q.blocks = min(n, 1)
 	}
-	blocks := (n + q.per - 1) / q.per
+	blocks := q.blocks
+	most := (n + max(blocks, 1) - 1) / max(blocks, 1)
 	q.rec, q.spare = Scratch[T](q.c, d*n*q.recWidth()), Scratch[T](q.c, d*n*h)
-	perStep := float64(min(n, q.per)) * float64(q.gates*h) * par.Nanos(2*float64(h), 4*float64(h)/float64(min(n, q.per)))
+	perStep := float64(most) * float64(q.gates*h) * par.Nanos(2*float64(h), 4*float64(h)/float64(max(most, 1)))
 	if d*blocks == 1 && h%gemm.Panel == 0 && h > gemm.Panel && perStep > 1200 && q.cell.shares(q) {
 		q.parts = min(p.Threads, h/gemm.Panel)
 		if q.parts > 1 {
@@ -439,15 +438,26 @@ func (q *recurrentCall[T]) allSteps(p par.P) {
 	p.For(d*blocks, par.Grain(d*blocks, float64(q.s)*perStep), q.tasks)
 }
 
+// recurrentBlocks returns into how many tasks the n sequences of each of d directions are
+// divided. A task reads R in each step, so they are as large as threads allow, up
+// to a bound; but no product has so few rows that it would add in another order if there
+// were other threads.
+func recurrentBlocks(n, d, threads int) int {
+	const few, many = 8, 32
+	if n < 2*few {
+		return (n + 3) / 4
+	}
+	return min(max((threads+d-1)/d, (n+many-1)/many), n/few)
+}
+
 // runTasks runs tasks [lo, hi): some sequences in one direction each.
 func (q *recurrentCall[T]) runTasks(lo, hi int) {
-	n, h := q.n, q.h
-	blocks := (n + q.per - 1) / q.per
+	n, h, blocks := q.n, q.h, q.blocks
 	width := q.recWidth()
 	for ; lo < hi; lo++ {
 		d, b := lo/blocks, lo%blocks
 		w := &q.steps[lo]
-		*w = recurrentStep[T]{d: d, b0: b * q.per, b1: min((b+1)*q.per, n)}
+		*w = recurrentStep[T]{d: d, b0: b * n / blocks, b1: (b + 1) * n / blocks}
 		w.h = q.state[0][d*n*h : (d+1)*n*h]
 		w.next = w.h
 		if q.hasCell {

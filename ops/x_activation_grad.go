@@ -179,12 +179,18 @@ func above(v float32) uint32 {
 func twoSlopes(low float32) func(d, g, v []float32) {
 	if low == 0 { // a product would make NaN of an infinite g
 		return func(d, g, v []float32) {
-			zipVV(d, g, v, func(g, v float32) float32 { return math.Float32frombits(math.Float32bits(g) & -above(v)) })
+			d, g = d[:len(v)], g[:len(v)]
+			for i, x := range v {
+				d[i] = math.Float32frombits(math.Float32bits(g[i]) & -above(x))
+			}
 		}
 	}
 	k := [2]float32{low, 1}
 	return func(d, g, v []float32) {
-		zipVV(d, g, v, func(g, v float32) float32 { return g * k[above(v)&1] })
+		d, g = d[:len(v)], g[:len(v)]
+		for i, x := range v {
+			d[i] = g[i] * k[above(x)&1]
+		}
 	}
 }
 

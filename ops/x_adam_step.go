@@ -71,9 +71,18 @@ func adamStep64(p *adamParams) Kernel {
 
 // adamStep32 works by vectors.
 func adamStep32(p *adamParams) Kernel {
-	v := vec.Best()
+	return adamStepBy(p, vec.Best())
+}
+
+func adamStepBy(p *adamParams, v *vec.Table) Kernel {
 	return stepKernel(2, func(lr float64, t int) func(w2, w, g []float32, m2, m *[2][]float32, scale float32) {
 		r := adamRatesAt[float32](p, lr, t)
+		if v.Adam != nil {
+			rates := &vec.AdamRates{Decay: r.decay, B1: r.b1, A1: r.a1, B2: r.b2, A2: r.a2, Correct: r.correct, Eps: r.eps, Rate: r.rate, Keep: r.keep}
+			return func(w2, w, g []float32, m2, m *[2][]float32, scale float32) {
+				v.Adam(w2, w, g, m2[0], m[0], m2[1], m[1], scale, rates)
+			}
+		}
 		return func(w2, w, g []float32, m2, m *[2][]float32, scale float32) {
 			buf, pool := borrow[[2 * stepChunk]float32]()
 			defer pool.Put(buf)

@@ -31,7 +31,7 @@ type lstmBack[T floating] struct {
 	lstmCell[T]
 	cells []T // the cell states after all steps, [d, rows of X, h]
 	temp  []T // 2h by sequence
-	sums  []T // dP by task, [3h]
+	sums  []T // dP by sequence, [3h]
 }
 
 func newLSTMBack[T floating](couple bool) func() recurrentBack[T] {
@@ -146,7 +146,7 @@ func (l *lstmBack[T]) units(g *recurrentGrad[T], w *backTask[T], b int, gates, c
 		return
 	}
 	pi, pf := l.peephole[w.d*3*h:][:h], l.peephole[(w.d*3+2)*h:][:h]
-	sums := l.sums[w.index*3*h:][:3*h]
+	sums := l.sums[(w.d*g.n+b)*3*h:][:3*h]
 	for j := range dc {
 		dc[j] += pi[j]*i[j] + pf[j]*f[j]
 		sums[j] += i[j] * cp[j]
@@ -159,8 +159,8 @@ func (l *lstmBack[T]) units(g *recurrentGrad[T], w *backTask[T], b int, gates, c
 func (l *lstmBack[T]) finish(g *recurrentGrad[T]) {
 	if dP := g.dP; dP != nil {
 		clear(dP)
-		for k := range len(g.dirs) * g.blocks {
-			addTo(dP[k/g.blocks*3*g.h:][:3*g.h], l.sums[k*3*g.h:])
+		for k := range len(g.dirs) * g.n {
+			addTo(dP[k/g.n*3*g.h:][:3*g.h], l.sums[k*3*g.h:])
 		}
 	}
 	l.cells, l.temp, l.sums, l.peephole = nil, nil, nil, nil

@@ -13,9 +13,9 @@ func empty[T Number](g *Args[T]) {
 		if !g.Acc {
 			clear(row)
 		}
-		if g.late() {
-			g.finish(g.Table, row, i, 0)
-		}
+	}
+	if g.late() {
+		g.finish(g.Table, g.C, g.LDC, 0, g.M, 0, g.N)
 	}
 }
 
@@ -68,7 +68,7 @@ func planFor(m, n, k, mr, threads int) plan {
 	task := min(max(m*panels*Panel/(8*max(threads, 2))*k, 1<<18), 16<<20)
 	p := plan{panels: 1, rows: m}
 	switch high := max(task/(Panel*k), 1); {
-	case high >= m: // few rows: wider tasks
+	case high >= m && m <= 16*mr: // few rows: wider tasks
 		p.panels = min(max(task/(m*Panel*k), 1), panels)
 	case high < 3*mr:
 		p.rows = min(3*mr, m)
@@ -164,9 +164,7 @@ func block[T Number](g *Args[T], kern kernel, a []T, ars int, b *bSource[T], str
 	}
 	if g.late() {
 		c0, c1 := j0*Panel, min(j1*Panel, g.N)
-		for i := i0; i < i1; i++ {
-			g.finish(g.Table, g.C[i*g.LDC+c0:i*g.LDC+c1], i, c0)
-		}
+		g.finish(g.Table, g.C[i0*g.LDC+c0:], g.LDC, i0, i1, c0, c1)
 	}
 }
 
@@ -209,9 +207,7 @@ func (x *fewTasks) run(lo, hi int) {
 	}
 	if g.late() {
 		c0, c1 := lo*np*Panel, min(hi*np*Panel, g.N)
-		for i := range g.M {
-			g.finish(g.Table, g.C[i*g.LDC+c0:i*g.LDC+c1], i, c0)
-		}
+		g.finish(g.Table, g.C[c0:], g.LDC, 0, g.M, c0, c1)
 	}
 }
 

@@ -32,84 +32,82 @@ func (e *Epilogue[T]) late() bool {
 	return e.Row != nil || e.Col != nil || e.Add != nil || e.Clip || e.Act != nil || e.Scale != 0 && e.Scale != 1
 }
 
-// finish does what comes after the sums of a piece of row i from column j on.
-func (e *Epilogue[T]) finish(t *Table, row []T, i, j int) {
+// finish does what comes after the sums of rows [i0, i1) from column j0 to before j1: c
+// begins with the first of them, its rows ldc apart.
+func (e *Epilogue[T]) finish(t *Table, c []T, ldc, i0, i1, j0, j1 int) {
 	if f, ok := any(e).(*Epilogue[float32]); ok && t != nil && t.Finish32 != nil {
-		f.finish32(t, any(row).([]float32), i, j)
+		f.finish32(t, any(c).([]float32), ldc, i0, i1, j0, j1)
+		return
+	}
+	for i := i0; i < i1; i++ {
+		row := c[(i-i0)*ldc:][:j1-j0]
+		if e.Scale != 0 && e.Scale != 1 {
+			for x := range row {
+				row[x] *= e.Scale
+			}
+		}
+		if e.Row != nil {
+			v := e.Row[i]
+			for x := range row {
+				row[x] += v
+			}
+		}
+		if e.Col != nil {
+			for x, v := range e.Col[j0:j1] {
+				row[x] += v
+			}
+		}
+		if e.Add != nil {
+			for x, v := range e.Add[i*e.LDAdd+j0:][:len(row)] {
+				row[x] += v
+			}
+		}
+		if e.Clip {
+			for x, v := range row {
+				if v < e.Lo {
+					row[x] = e.Lo
+				} else if v > e.Hi {
+					row[x] = e.Hi
+				}
+			}
+		}
 		if e.Act != nil {
 			e.Act(row)
 		}
-		return
-	}
-	if e.Scale != 0 && e.Scale != 1 {
-		for x := range row {
-			row[x] *= e.Scale
-		}
-	}
-	if e.Row != nil {
-		v := e.Row[i]
-		for x := range row {
-			row[x] += v
-		}
-	}
-	if e.Col != nil {
-		for x, v := range e.Col[j:][:len(row)] {
-			row[x] += v
-		}
-	}
-	if e.Add != nil {
-		for x, v := range e.Add[i*e.LDAdd+j:][:len(row)] {
-			row[x] += v
-		}
-	}
-	if e.Clip {
-		for x, v := range row {
-			if v < e.Lo {
-				row[x] = e.Lo
-			} else if v > e.Hi {
-				row[x] = e.Hi
-			}
-		}
-	}
-	if e.Act != nil {
-		e.Act(row)
 	}
 }
 
-func (e *Epilogue[T]) finish32(t *Table, row []float32, i, j int) {
+func (e *Epilogue[T]) finish32(t *Table, c []float32, ldc, i0, i1, j0, j1 int) {
 	f := any(e).(*Epilogue[float32])
-	scale, term, lo, hi := float32(1), float32(0), float32(math.Inf(-1)), float32(math.Inf(1))
+	scale, lo, hi := float32(1), float32(math.Inf(-1)), float32(math.Inf(1))
 	plain := f.Row == nil && f.Col == nil && f.Add == nil && !f.Clip
 	if f.Scale != 0 {
 		scale = f.Scale
 		plain = plain && scale == 1
 	}
-	if plain {
-		return
-	}
-	if f.Row != nil {
-		term = f.Row[i]
-	} else {
-		term = float32(math.Copysign(0, -1)) // x + -0 is x, even for x = -0
-	}
-	var col, z unsafe.Pointer
-	if f.Col != nil {
-		col = unsafe.Pointer(unsafe.SliceData(f.Col[j:][:len(row)]))
-	}
-	if f.Add != nil {
-		z = unsafe.Pointer(unsafe.SliceData(f.Add[i*f.LDAdd+j:][:len(row)]))
-	}
 	if f.Clip {
 		lo, hi = f.Lo, f.Hi
 	}
-	const piece = 8192 // a bound on the length of one call
-	for n := len(row); n > 0; n -= piece {
-		t.Finish32(min(n, piece), unsafe.Pointer(&row[len(row)-n]), col, z, scale, term, lo, hi)
-		if col != nil && n > piece {
-			col = unsafe.Add(col, piece*4)
+	term := float32(math.Copysign(0, -1)) // x + -0 is x, even for x = -0
+	const piece = 8192                    // a bound on the length of one call
+	for i := i0; i < i1; i++ {
+		row := c[(i-i0)*ldc:][:j1-j0]
+		if f.Row != nil {
+			term = f.Row[i]
 		}
-		if z != nil && n > piece {
-			z = unsafe.Add(z, piece*4)
+		for j := j0; j < j1 && !plain; j += piece {
+			var col, z unsafe.Pointer
+			n := min(j1-j, piece)
+			if f.Col != nil {
+				col = unsafe.Pointer(&f.Col[j : j+n][0])
+			}
+			if f.Add != nil {
+				z = unsafe.Pointer(&f.Add[i*f.LDAdd+j:][:n][0])
+			}
+			t.Finish32(n, unsafe.Pointer(&row[j-j0]), col, z, scale, term, lo, hi)
+		}
+		if f.Act != nil {
+			f.Act(row)
 		}
 	}
 }

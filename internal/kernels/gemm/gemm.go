@@ -169,13 +169,14 @@ func Run[T Number](p par.P, g *Args[T]) {
 	}
 	// A is transposed by parts that the cache holds.
 	parts := g.transposedParts()
-	buf := getBuf[T]((g.M + parts - 1) / parts * g.K)
+	ld := g.transposedStride()
+	buf := getBuf[T]((g.M + parts - 1) / parts * ld)
 	defer putBuf(buf)
 	for i := range parts {
 		part := *g
 		part.rows(i*g.M/parts, (i+1)*g.M/parts)
-		transpose(p, buf.s, part.A, part.M, g.K, g.ARS, g.ACS)
-		drive(p, &part, buf.s, g.K, b)
+		transpose(p, buf.s, ld, part.A, part.M, g.K, g.ARS, g.ACS)
+		drive(p, &part, buf.s, ld, b)
 	}
 }
 
@@ -183,9 +184,13 @@ func Run[T Number](p par.P, g *Args[T]) {
 // routine would compute them, which adds in another order.
 func (g *Args[T]) transposedParts() int {
 	const bytes, rows = 4 << 20, 64
-	most := max(bytes/(g.K*int(unsafe.Sizeof(*new(T)))), rows)
+	most := max(bytes/(g.transposedStride()*int(unsafe.Sizeof(*new(T)))), rows)
 	return (g.M + most - 1) / most
 }
+
+// transposedStride returns how far rows of the transposed A are apart: they begin in different
+// places of the cache.
+func (g *Args[T]) transposedStride() int { return ((g.K+15)/16 | 1) * 16 }
 
 // rows makes g the product of rows [i, j) of A.
 func (g *Args[T]) rows(i, j int) {

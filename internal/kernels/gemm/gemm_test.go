@@ -252,9 +252,9 @@ func TestFinish(t *testing.T) {
 					row[3], row[n-1] = nan, float32(math.Copysign(0, -1))
 				}
 				want := append([]float32(nil), row...)
-				e.finish(nil, want, 1, 2)
+				e.finish(nil, want, n, 1, 2, 2, 2+n)
 				got, ok := guarded(row)
-				e.finish(tab, got, 1, 2)
+				e.finish(tab, got, n, 1, 2, 2, 2+n)
 				if !ok() {
 					t.Fatalf("%s, %d elements: wrote outside", tab.Name, n)
 				}

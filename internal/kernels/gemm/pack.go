@@ -112,27 +112,27 @@ func Transposed[T Number](dst []T, ldd int, src []T, m, k, lds int) (rows, eleme
 	if t.Trans32 == nil || unsafe.Sizeof(*new(T)) != 4 || m < side || k < side {
 		return 0, 0
 	}
-	for i := 0; i+side <= m; i += side {
-		for j := 0; j+side <= k; j += 16 * side {
-			n := min(16, (k-j)/side)
+	for j := 0; j+side <= k; j += 16 * side {
+		n := min(16, (k-j)/side)
+		for i := 0; i+side <= m; i += side {
 			t.Trans32(n, unsafe.Pointer(&src[i*lds+j]), lds, unsafe.Pointer(&dst[j*ldd+i]), ldd)
 		}
 	}
 	return m / side * side, k / side * side
 }
 
-// transpose copies the m x k matrix with strides rs, cs to row-major dst.
-func transpose[T Number](p par.P, dst, a []T, m, k, rs, cs int) {
-	const side = 32
+// transpose copies the m x k matrix with strides rs, cs to dst, whose rows are ldd apart.
+func transpose[T Number](p par.P, dst []T, ldd int, a []T, m, k, rs, cs int) {
+	const side = 64
 	p.For(m, max(side, (1<<16)/k), func(lo, hi int) {
 		for i0 := lo; i0 < hi; i0 += side {
 			i1 := min(i0+side, hi)
 			if rs == 1 && i1-i0 == side {
 				// The columns are contiguous.
-				if ks, is := Transposed(dst[i0*k:], k, a[i0:], k, side, cs); is == side {
+				if ks, is := Transposed(dst[i0*ldd:], ldd, a[i0:], k, side, cs); is == side {
 					for i := i0; i < i1; i++ {
 						for x := ks; x < k; x++ {
-							dst[i*k+x] = a[i+x*cs]
+							dst[i*ldd+x] = a[i+x*cs]
 						}
 					}
 					continue
@@ -141,7 +141,7 @@ func transpose[T Number](p par.P, dst, a []T, m, k, rs, cs int) {
 			for k0 := 0; k0 < k; k0 += side {
 				k1 := min(k0+side, k)
 				for i := i0; i < i1; i++ {
-					d, s := dst[i*k+k0:i*k+k1], a[i*rs+k0*cs:]
+					d, s := dst[i*ldd+k0:i*ldd+k1], a[i*rs+k0*cs:]
 					for x := range d {
 						d[x] = s[x*cs]
 					}

@@ -23,7 +23,7 @@ func TestTransposedParts(t *testing.T) {
 	for _, m := range []int{65, 117, 234, 301} {
 		at, b, row, add := fill(m*k), fill(k*n), fill(m), fill(m*n)
 		a := make([]float32, m*k)
-		transpose(par.P{}, a, at, m, k, 1, m)
+		transpose(par.P{}, a, k, at, m, k, 1, m)
 		for _, table := range Tables {
 			args := func(c []float32) Args[float32] {
 				return Args[float32]{M: m, N: n, K: k, A: a, ARS: k, ACS: 1, B: b, BRS: n, BCS: 1, C: c, LDC: n,

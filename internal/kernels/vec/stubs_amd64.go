@@ -8,6 +8,9 @@ import "unsafe"
 // alignment; dst may be an input. Strides are in bytes.
 
 //go:noescape
+func adam256(n int, w2, w, grad, m2, m, v2, v, rates unsafe.Pointer, scale float32)
+
+//go:noescape
 func exp256(dst, x unsafe.Pointer, n int)
 
 //go:noescape

@@ -69,8 +69,19 @@ type Table struct {
 	GRUReset func(dst, h, pre, rec []float32)
 	// GRUBlend: dst = (1-z)·tanh(preH + recH) + z·h, z = σ(pre + rec).
 	GRUBlend func(dst, h, pre, rec, preH, recH []float32)
+	// Adam does a step of Adam for len(w) elements: w, m and v are what was, w2, m2 and v2 what
+	// will be, which may be the same. Nil: not written.
+	Adam func(w2, w, g, m2, m, v2, v []float32, scale float32, r *AdamRates)
 	// AddColumns adds to acc rows rows of x that begin stride elements apart.
 	AddColumns func(acc, x []float32, rows, stride int)
+}
+
+// AdamRates are the numbers of a step of Adam:
+//
+//	d = scale·g + Decay·w    m' = B1·m + A1·d    v' = B2·v + A2·d²
+//	w' = Keep·w - Rate·m'/(Correct·√v' + Eps)
+type AdamRates struct {
+	Decay, B1, A1, B2, A2, Correct, Eps, Rate, Keep float32
 }
 
 // Op is an operator of two operands.

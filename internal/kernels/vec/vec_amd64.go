@@ -2,7 +2,11 @@
 
 package vec
 
-import "github.com/gneiss-run/gneiss/internal/cpu"
+import (
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/cpu"
+)
 
 //go:generate sh -c "cd ../_gen && go build -o /tmp/gneiss-gen-vec ./vec && cd ../vec && /tmp/gneiss-gen-vec && rm /tmp/gneiss-gen-vec"
 
@@ -73,7 +77,7 @@ func avx2() *Table {
 	t.Sum, t.SumAbs, t.Largest, t.Smallest = sumOf(sum256, sum), sumOf(sumAbs256, sumAbs), extreme(largest256, -inf), extreme(smallest256, inf)
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares256), expSumOf(expSum256)
 	t.Normalize = normalizeOf(norm256, normScale256, normScaleBias256)
-	t.AddColumns = addColumnsOf(addRows256)
+	t.AddColumns, t.Adam = addColumnsOf(addRows256), adamAVX2
 	t.LSTM, t.GRU, t.GRUReset, t.GRUBlend = lstmOf(lstm256), gruOf(gru256), gruResetOf(gruReset256), gruBlendOf(gruBlend256)
 	return &t
 }
@@ -134,7 +138,19 @@ func avx512() *Table {
 	t.Sum, t.SumAbs, t.Largest, t.Smallest = sumOf(sum512, sum), sumOf(sumAbs512, sumAbs), extreme(largest512, -inf), extreme(smallest512, inf)
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares512), expSumOf(expSum512)
 	t.Normalize = normalizeOf(norm512, normScale512, normScaleBias512)
-	t.AddColumns = addColumnsOf(addRows512)
+	t.AddColumns, t.Adam = addColumnsOf(addRows512), adamAVX2
 	t.LSTM, t.GRU, t.GRUReset, t.GRUBlend = lstmOf(lstm512), gruOf(gru512), gruResetOf(gruReset512), gruBlendOf(gruBlend512)
 	return &t
+}
+
+// adamMost is the number of elements of one call.
+const adamMost = 2048
+
+func adamAVX2(w2, w, g, m2, m, v2, v []float32, scale float32, r *AdamRates) {
+	for n := len(w); n > 0; n = len(w) {
+		k := min(n, adamMost)
+		adam256(k, unsafe.Pointer(&w2[:k][0]), unsafe.Pointer(&w[0]), unsafe.Pointer(&g[:k][0]), unsafe.Pointer(&m2[:k][0]), unsafe.Pointer(&m[:k][0]),
+			unsafe.Pointer(&v2[:k][0]), unsafe.Pointer(&v[:k][0]), unsafe.Pointer(r), scale)
+		w2, w, g, m2, m, v2, v = w2[k:], w[k:], g[k:], m2[k:], m[k:], v2[k:], v[k:]
+	}
 }

@@ -15,6 +15,9 @@ func main() {
 		g.arithmetic()
 		g.reductions()
 		g.gates()
+		if !g.wide {
+			g.adam()
+		}
 	}
 	a.Write("vec_amd64.s")
 	neonAll()
