@@ -153,7 +153,7 @@ func testRecurrentTrain(t *testing.T, op string) {
 
 // TestRecurrentThreads has the same bits from any number of threads, among which sequences are shared out.
 func TestRecurrentThreads(t *testing.T) {
-	const s, in, h = 5, 7, 40
+	const s, in, h = 3, 7, 200
 	for op, gates := range recurrentGates {
 		for _, n := range []int{3, 9, 16, 17, 40} {
 			args := Vals(waveT(1, s, n, in), waveT(2, 1, gates*h, in), waveT(3, 1, gates*h, h), nil, nil, nil)
