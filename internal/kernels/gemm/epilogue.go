@@ -88,8 +88,21 @@ func (e *Epilogue[T]) finish32(t *Table, c []float32, ldc, i0, i1, j0, j1 int) {
 	if f.Clip {
 		lo, hi = f.Lo, f.Hi
 	}
+	const piece = 8192 // a bound on the length of one call
+	if n := j1 - j0; n > 0 && t.AddCol32 != nil && f.Col != nil && f.Row == nil && f.Add == nil && !f.Clip && scale == 1 && n <= piece {
+		col := unsafe.Pointer(&f.Col[j0:j1][0])
+		for i := i0; i < i1; {
+			m := min(i1-i, piece/n)
+			block := c[(i-i0)*ldc:][:(m-1)*ldc+n]
+			t.AddCol32(m, n, unsafe.Pointer(&block[0]), ldc*4, col)
+			for ; f.Act != nil && len(block) > 0; block = block[min(ldc, len(block)):] {
+				f.Act(block[:n])
+			}
+			i += m
+		}
+		return
+	}
 	term := float32(math.Copysign(0, -1)) // x + -0 is x, even for x = -0
-	const piece = 8192                    // a bound on the length of one call
 	for i := i0; i < i1; i++ {
 		row := c[(i-i0)*ldc:][:j1-j0]
 		if f.Row != nil {

@@ -52,6 +52,9 @@ type Table struct {
 	// Finish32 sets n elements to min(max(scale·c + term + col + z, lo), hi);
 	// col and z may be nil. NaN stays NaN. Nil: a loop does it.
 	Finish32 func(n int, c, col, z unsafe.Pointer, scale, term, lo, hi float32)
+	// AddCol32 is Finish32 for rows of n elements, ldc bytes apart, where only col is
+	// added. Nil: Finish32 does it.
+	AddCol32 func(rows, n int, c unsafe.Pointer, ldc int, col unsafe.Pointer)
 	// Trans32 writes the transpose of TransSide rows of TransSide·blocks
 	// elements of 4 bytes; strides in elements. Nil: a loop does it.
 	Trans32   func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int)

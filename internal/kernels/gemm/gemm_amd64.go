@@ -23,7 +23,7 @@ func archTables() []*Table {
 			Name: cpu.AVX2, MR32: 6, MR64: 6, Tile32: tile2f32, Tile64: tile2f64, Dot32: avx2dot,
 			Axpy32: axpyOf(avx2axpy1, avx2axpy8), Dots32: dotsOf(avx2dots2, avx2dots3, avx2dots4),
 			Ahead32: ahead2, Ahead: 4,
-			Few32: fewOf(nil, avx2few1, avx2few2, avx2few3), One32: fewOf(nil, avx2one1, avx2few2, avx2few3), FewPanels: [8]int{0, 2, 1, 1}, Finish32: avx2finish,
+			Few32: fewOf(nil, avx2few1, avx2few2, avx2few3), One32: fewOf(nil, avx2one1, avx2few2, avx2few3), FewPanels: [8]int{0, 2, 1, 1}, Finish32: avx2finish, AddCol32: avx2addcol,
 			Trans32: func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int) {
 				avx2trans(blocks, src, lds*4, dst, ldd*4)
 			}, TransSide: 8,
@@ -38,7 +38,7 @@ func archTables() []*Table {
 			Ahead:     2,
 			Few32:     fewOf(nil, avx512few1, avx512few2, avx512few3, avx512few4, avx512few5, avx512few6),
 			One32:     fewOf(nil, avx512one1, avx512one2, avx512one3, avx512one4, avx512one5, avx512one6),
-			FewPanels: [8]int{0, 4, 4, 4, 2, 2, 2}, Finish32: avx512finish,
+			FewPanels: [8]int{0, 4, 4, 4, 2, 2, 2}, Finish32: avx512finish, AddCol32: avx2addcol,
 			Trans32: func(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int) {
 				avx512trans(blocks, src, lds*4, dst, ldd*4)
 			}, TransSide: 16,

@@ -239,22 +239,24 @@ func TestFinish(t *testing.T) {
 					e.Col = random[float32](r, n+2)
 				}
 				if mask&2 != 0 {
-					e.Add, e.LDAdd = random[float32](r, 2*(n+3)), n+3
+					e.Add, e.LDAdd = random[float32](r, 4*(n+3)), n+3
 				}
 				if mask&4 != 0 {
-					e.Row, e.Scale = []float32{9, 2}, 3
+					e.Row, e.Scale = []float32{9, 2, -3, 4}, 3
 				}
 				if mask&8 != 0 {
 					e.Clip, e.Lo, e.Hi = true, 0, 0.5
 				}
-				row := random[float32](r, n)
+				const rows = 3
+				ldc := n + mask%4
+				c := random[float32](r, (rows-1)*ldc+n)
 				if n > 5 {
-					row[3], row[n-1] = nan, float32(math.Copysign(0, -1))
+					c[3], c[n-1] = nan, float32(math.Copysign(0, -1))
 				}
-				want := append([]float32(nil), row...)
-				e.finish(nil, want, n, 1, 2, 2, 2+n)
-				got, ok := guarded(row)
-				e.finish(tab, got, n, 1, 2, 2, 2+n)
+				want := append([]float32(nil), c...)
+				e.finish(nil, want, ldc, 1, 1+rows, 2, 2+n)
+				got, ok := guarded(c)
+				e.finish(tab, got, ldc, 1, 1+rows, 2, 2+n)
 				if !ok() {
 					t.Fatalf("%s, %d elements: wrote outside", tab.Name, n)
 				}

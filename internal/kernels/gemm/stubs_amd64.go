@@ -329,6 +329,9 @@ func avx512finish(n int, c, col, z unsafe.Pointer, scale, term, lo, hi float32)
 func avx2finish(n int, c, col, z unsafe.Pointer, scale, term, lo, hi float32)
 
 //go:noescape
+func avx2addcol(rows, n int, c unsafe.Pointer, ldc int, col unsafe.Pointer)
+
+//go:noescape
 func avx512trans(blocks int, src unsafe.Pointer, lds int, dst unsafe.Pointer, ldd int)
 
 //go:noescape

@@ -255,3 +255,51 @@ func transHead(a *asm.File) {
 	a.P("MOVQ dst+24(FP), DI")
 	a.P("MOVQ ldd+32(FP), R8")
 }
+
+// addCol writes what comes after a sum when it is only c += col, for rows of n elements.
+func addCol(a *asm.File) {
+	stub("avx2addcol", "rows, n int, c unsafe.Pointer, ldc int, col unsafe.Pointer")
+	a.Func("avx2addcol", 40)
+	a.P("MOVQ rows+0(FP), AX")
+	a.P("MOVQ n+8(FP), BX")
+	a.P("MOVQ c+16(FP), DX")
+	a.P("MOVQ ldc+24(FP), R9")
+	a.P("MOVQ BX, CX")
+	a.P("ANDQ $7, CX")
+	rest(a, "Y")
+	a.L("row")
+	a.P("MOVQ DX, DI")
+	a.P("MOVQ col+32(FP), SI")
+	a.P("MOVQ BX, CX")
+	for _, vectors := range []int{4, 1} {
+		loop, next := fmt.Sprint("loop", vectors), fmt.Sprint("next", vectors)
+		a.L(loop)
+		a.P("SUBQ $%d, CX", 8*vectors)
+		a.P("JLT %s", next)
+		for v := range vectors {
+			a.P("VMOVUPS %d(DI), Y%d", 32*v, v)
+		}
+		for v := range vectors {
+			a.P("VADDPS %d(SI), Y%d, Y%d", 32*v, v, v)
+		}
+		for v := range vectors {
+			a.P("VMOVUPS Y%d, %d(DI)", v, 32*v)
+		}
+		a.P("ADDQ $%d, DI", 32*vectors)
+		a.P("ADDQ $%d, SI", 32*vectors)
+		a.P("JMP %s", loop)
+		a.L(next)
+		a.P("ADDQ $%d, CX", 8*vectors)
+	}
+	a.P("JZ done")
+	a.P("VMASKMOVPS (DI), Y15, Y0")
+	a.P("VMASKMOVPS (SI), Y15, Y1")
+	a.P("VADDPS Y1, Y0, Y0")
+	a.P("VMASKMOVPS Y0, Y15, (DI)")
+	a.L("done")
+	a.P("ADDQ R9, DX")
+	a.P("DECQ AX")
+	a.P("JNZ row")
+	a.P("VZEROUPPER")
+	a.P("RET")
+}

@@ -84,6 +84,7 @@ func main() {
 	few(a, "avx2few3", "Y", 3, 1, 1)
 	finish(a, "avx512finish", "Z")
 	finish(a, "avx2finish", "Y")
+	addCol(a)
 	trans512(a)
 	trans2(a)
 	peak(a, "avx512peak", "Z")
