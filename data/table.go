@@ -306,12 +306,18 @@ func setText(t *tensor.Tensor, i int, text string) error {
 		return setInt(t, i, v)
 	case d == tensor.Float64:
 		v, err := ParseFloat(text)
+		if truth, ok := ParseTruth(text); ok {
+			v, err = truth, nil
+		}
 		if err != nil {
 			return wrong()
 		}
 		tensor.Data[float64](t)[i] = v
 	case d.IsFloat() && !d.IsPacked():
 		v, err := parseFloat32(text)
+		if truth, ok := ParseTruth(text); ok {
+			v, err = float32(truth), nil
+		}
 		if err != nil {
 			return wrong()
 		}
