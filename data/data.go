@@ -32,8 +32,22 @@ type Batch struct {
 	Name string
 	// Files are those of the samples, where each is a file of its own; else nil.
 	Files []string
+	// Table and Row are the file and the number of the first sample's row, from 1, where samples are rows of one.
+	Table string
+	Row   int
 	// Inputs are the tensors, by the names of the model's inputs.
 	Inputs map[string]*tensor.Tensor
+}
+
+// Place says where sample i of b comes from, for messages.
+func (b Batch) Place(i int) string {
+	switch {
+	case i < len(b.Files):
+		return b.Files[i]
+	case b.Row > 0:
+		return fmt.Sprintf("%s, row %d", b.Table, b.Row+i)
+	}
+	return fmt.Sprintf("%s: sample %d", b.Name, i+1)
 }
 
 // Size returns the number of samples in b: what all inputs that are not scalars

@@ -218,7 +218,7 @@ func (s *tableSource) Batches(ctx context.Context) iter.Seq2[Batch, error] {
 				if filled < s.size && s.fixed {
 					return
 				}
-				b.Name = fmt.Sprintf("%s, rows %d to %d", s.path, row-filled+1, row)
+				b.Name, b.Table, b.Row = fmt.Sprintf("%s, rows %d to %d", s.path, row-filled+1, row), s.path, row-filled+1
 				if !yield(b, nil) {
 					return
 				}
