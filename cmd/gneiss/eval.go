@@ -133,6 +133,7 @@ func evalCommand() *cobra.Command {
 	fl.StringArrayVar(&targets, "target", nil, "the tensor or column with the truth, repeatable for several (default: what the model's metadata says; for images: their folders)")
 	fl.StringVar(&from.images, "images", "", "the folder of the images that the table names")
 	fl.StringVar(&from.preprocess, "preprocess", "", "what becomes of images: imagenet, crop, unit or none (default: what the model's metadata says)")
+	fl.StringVar(&from.orientation, "orientation", "", "of JPEG files: exif, turned upright as Exif data say, or stored (default: what the model's metadata says, else exif)")
 	fl.StringVar(&from.tokenizer, "tokenizer", "", "a tokenizer.json for text (default: the file that the model's metadata names, beside the model)")
 	fl.StringVar(&from.text, "text", "", "the column of text (default: what the model's metadata says)")
 	fl.IntVar(&from.limit, "max-length", 0, "tokens of a text (default: what the model's metadata says)")

@@ -24,6 +24,7 @@ type evalData struct {
 	target             targetConfig
 	batch              int
 	images, preprocess string // of image files
+	orientation        string // of these
 	tokenizer, text    string // of text
 	limit              int    // tokens of a text
 }
@@ -192,6 +193,9 @@ func (e *evalData) openImages(ctx context.Context, m *onnx.Model) (evalBatches, 
 	}
 	if c.Data.Preprocess = steps.Images; e.preprocess != "" {
 		c.Data.Preprocess, steps.Normalize = e.preprocess, nil
+	}
+	if c.Data.Orientation = steps.Orientation; e.orientation != "" {
+		c.Data.Orientation = e.orientation
 	}
 	c.Model.Import = e.model
 	names := namedClasses(m)

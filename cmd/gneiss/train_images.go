@@ -27,11 +27,12 @@ const keepImages = 512 << 20
 // imageConfig is what data says of samples that are images: of those in a folder with a
 // folder for each class, or of those that a table names.
 type imageConfig struct {
-	Images   string    `yaml:"images"`   // the folder of the images that tables name
-	Image    string    `yaml:"image"`    // the column that does. "": file, filename, path, image or name
-	Size     imageSize `yaml:"size"`     // height and width that images are brought to
-	Channels int       `yaml:"channels"` // of a model that is built: 3 (default) or 1
-	Layout   string    `yaml:"layout"`   // of an imported model whose type does not tell
+	Images      string    `yaml:"images"`      // the folder of the images that tables name
+	Image       string    `yaml:"image"`       // the column that does. "": file, filename, path, image or name
+	Size        imageSize `yaml:"size"`        // height and width that images are brought to
+	Channels    int       `yaml:"channels"`    // of a model that is built: 3 (default) or 1
+	Layout      string    `yaml:"layout"`      // of an imported model whose type does not tell
+	Orientation string    `yaml:"orientation"` // of data.Orientations: exif (default) or stored
 }
 
 // imageSize is height and width: one number for both, or a list of two.
@@ -78,7 +79,7 @@ type imagePart struct {
 // of folders.
 func (c *trainConfig) pictured() bool {
 	d := &c.Data
-	if d.Images != "" || d.Size != (imageSize{}) || d.Channels != 0 || d.Layout != "" {
+	if d.Images != "" || d.Size != (imageSize{}) || d.Channels != 0 || d.Layout != "" || d.Orientation != "" {
 		return true
 	}
 	return len(d.Train.paths) == 1 && isClassFolder(d.Train.paths[0])
@@ -101,6 +102,8 @@ func (d *dataConfig) checkImages() error {
 	switch {
 	case d.Preprocess != "" && !slices.Contains(data.Preprocessing(), d.Preprocess):
 		return fmt.Errorf("data: preprocess of images is %q, want one of %s", d.Preprocess, strings.Join(data.Preprocessing(), ", "))
+	case d.Orientation != "" && !slices.Contains(data.Orientations(), d.Orientation):
+		return fmt.Errorf("data: orientation is %q, want one of %s", d.Orientation, strings.Join(data.Orientations(), ", "))
 	case d.Channels != 0 && d.Channels != 1 && d.Channels != 3:
 		return fmt.Errorf("data: channels is %d, want 1 or 3", d.Channels)
 	case d.Layout != "" && d.Layout != "NCHW" && d.Layout != "NHWC":
@@ -311,7 +314,7 @@ func (c *trainConfig) openImages(m *onnx.Model) error {
 	if len(d.Augment) > 0 && channelsLast(typ, d.Layout) {
 		return fmt.Errorf("data: augment: input %q is %v: images are changed with their channels first", im.input.Name, im.input.Type)
 	}
-	o := data.Options{Inputs: []data.Input{{Name: im.input.Name, Type: typ}}, Preprocess: mode, Layout: d.Layout}
+	o := data.Options{Inputs: []data.Input{{Name: im.input.Name, Type: typ}}, Preprocess: mode, Layout: d.Layout, Orientation: d.Orientation}
 	reader, err := data.NewImages(o, keepImages)
 	if err != nil {
 		return err
