@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,8 +43,18 @@ func (e *evalData) open(ctx context.Context, w io.Writer, m *onnx.Model) (evalBa
 		return e.openImages(ctx, m)
 	case data.IsTable(e.file):
 		return e.openTable(ctx, w, m)
+	case metadataOf(m, preprocessKey) != "" && isImageFolder(e.file):
+		return nil, 0, fmt.Errorf("%s: the model takes images, and these have no classes: want a folder with a folder for each class, or a table that names the images, with --images FOLDER", e.file)
 	}
 	return e.openArrays(ctx, m)
+}
+
+// isImageFolder reports whether path is a folder whose files are images.
+func isImageFolder(path string) bool {
+	entries, err := os.ReadDir(path)
+	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return slices.Contains([]string{".png", ".jpg", ".jpeg", ".gif"}, strings.ToLower(filepath.Ext(e.Name())))
+	})
 }
 
 // openArrays reads files of named tensors, and what else readSamples reads.

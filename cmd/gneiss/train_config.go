@@ -89,12 +89,23 @@ type modelConfig struct {
 	Freeze []string    `yaml:"freeze"`
 	Only   []string    `yaml:"only"`
 	Head   *headConfig `yaml:"head"`
-	Layers []yaml.Node `yaml:"layers"`
+	Layers layerList   `yaml:"layers"`
 	Name   string      `yaml:"name"`
 
 	weightsConfig `yaml:",inline"`
 
 	named yaml.Node // of a ready model, with its sizes
+}
+
+// layerList is the layers of a stack. What is no list is a setting of a ready model, their number.
+type layerList []yaml.Node
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (l *layerList) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.SequenceNode {
+		return nil
+	}
+	return n.Decode((*[]yaml.Node)(l))
 }
 
 type headConfig struct {
@@ -408,6 +419,10 @@ func (c *trainConfig) check() error {
 		}
 	}
 	switch {
+	case c.Model.Name == "" && child(&c.Model.named, "layers") != nil && c.Model.Layers == nil:
+		return fmt.Errorf("line %d: model: layers: want a list, such as [{linear: 64}, relu, {linear: 3}]", child(&c.Model.named, "layers").Line)
+	case c.Model.Name != "" && c.Model.Layers != nil:
+		return fmt.Errorf("line %d: model: layers of %s: want their number, not a list", child(&c.Model.named, "layers").Line, c.Model.Name)
 	case kinds != 1:
 		return fmt.Errorf("model: want one of import, name and layers")
 	case c.Model.Import == "" && c.Model.Head != nil:

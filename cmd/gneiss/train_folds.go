@@ -49,7 +49,7 @@ func (c *trainConfig) checkFolds(report string) error {
 	case c.Folds < 2 || c.Folds > 1000:
 		return fmt.Errorf("folds is %d, want 2 to 1000", c.Folds)
 	case c.Data.Split > 0 || c.Data.Validation.given():
-		return fmt.Errorf("folds: each fold of data.train is validated on in its turn: leave out data.validation and data.split")
+		return fmt.Errorf("folds: each fold of data.train is validated on in its turn: leave out data.validation and data.split (--set data.split=0)")
 	case c.Output == "" && (report != "" || c.History != "" || c.Plots != "" || c.SaveWeights != "" || c.Export != nil):
 		return fmt.Errorf("folds: --report, history, plots, save_weights and export are of the model that is trained on all samples: output is missing")
 	}

@@ -79,7 +79,9 @@ func TestOrientation(t *testing.T) {
 	config, write := configFile(t, dir)
 	model := filepath.Join(dir, "model.onnx")
 	write(picturesConfig)
-	accuracy := func(args ...string) float64 { return evaluate(t, append([]string{model}, args...)...).Metrics["accuracy"] }
+	accuracy := func(args ...string) float64 {
+		return evaluate(t, append([]string{model}, args...)...).Metrics["accuracy"]
+	}
 	ok(t, "train", config)
 	upright, turned := filepath.Join(dir, "png"), filepath.Join(dir, "train")
 	assert.Greater(t, accuracy("--data", upright), 0.9)
@@ -93,6 +95,7 @@ func TestOrientation(t *testing.T) {
 	assert.Contains(t, gneiss(t, "eval", model, "--data", turned, "--orientation", "up").err, `orientation is "up"`)
 	assert.Contains(t, gneiss(t, "quantize", model, "-o", filepath.Join(dir, "q.onnx"), "--calibrate", turned, "--orientation", "up").err, `orientation is "up"`)
 	ok(t, "quantize", model, "-o", filepath.Join(dir, "q.onnx"), "--calibrate", turned, "--orientation", "stored")
+	assert.Contains(t, gneiss(t, "eval", model, "--data", filepath.Join(turned, "lying")).err, "these have no classes: want a folder with a folder for each class")
 }
 
 func savePNG(t *testing.T, path string, img image.Image) {

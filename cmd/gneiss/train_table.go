@@ -139,6 +139,9 @@ func (c *trainConfig) prepare(ctx context.Context, w io.Writer) error {
 	if c.prep, err = prep.Fit(ctx, table, training, o); err != nil {
 		return fmt.Errorf("%v: %w", d.Train, err)
 	}
+	if err := tellNames(w, c.prep); err != nil {
+		return err
+	}
 	if c.Data.Stream.on {
 		c.table, c.training = table, training
 		err = tellCleaned(w, "training", c.prep.Report)
@@ -150,6 +153,19 @@ func (c *trainConfig) prepare(ctx context.Context, w io.Writer) error {
 	}
 	c.prepared[1], err = c.part(ctx, w, "validation", other, validation)
 	return err
+}
+
+// tellNames tells of columns that name rows, as numbers of tickets do, which a model can learn by heart: nearly each row has
+// a category of its own.
+func tellNames(w io.Writer, p *prep.Prep) error {
+	for _, col := range p.Columns {
+		if n := len(col.Categories); n > 50 && n > p.Report.Kept/2 {
+			if _, err := fmt.Fprintf(w, "gneiss: column %q has %d categories in %d rows: if it names them, leave it out: data.features lists what is used\n", col.Name, n, p.Report.Kept); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // openTables opens the tables of s as one.

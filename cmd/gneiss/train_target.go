@@ -195,6 +195,18 @@ func (c *trainConfig) takesClasses() bool {
 func (c *trainConfig) findLabels(ctx context.Context, w io.Writer) error {
 	d := &c.Data
 	c.labels = &labels{name: c.target(), columns: d.Target.columns}
+	for _, s := range []sources{d.Train, d.Validation} {
+		if d.Text == "" || len(s.paths) != 1 || !data.IsTable(s.paths[0]) {
+			continue
+		}
+		t, err := data.OpenTable(s.paths[0])
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(t.Columns(), d.Text) {
+			return fmt.Errorf("%v: there is no column %q, which data.text says is the text; the columns are %s", s, d.Text, strings.Join(t.Columns(), ", "))
+		}
+	}
 	if d.Target.columns != nil || !c.takesClasses() || len(d.Train.paths) != 1 || !data.IsTable(d.Train.paths[0]) {
 		return nil
 	}

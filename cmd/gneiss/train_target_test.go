@@ -201,6 +201,9 @@ func TestTrainTextLabels(t *testing.T) {
 		`has 3 classes (mixed, negative, positive), and the model's output has scores of 2`:                   strings.Replace(three, "classes: 3", "classes: 2", 1),
 		`has 3 classes (mixed, negative, positive), and the model's output is 1 wide`:                         strings.Replace(two, "both.csv", "train.csv", 1),
 		`there is no class "mild"; there are mixed, negative, positive`:                                       three + "class_weights: {mild: 2}\n",
+		`model: vocab is 20, and DIR/tokenizer.json has 60 tokens`:                                            strings.Replace(three, "vocab: 60", "vocab: 20", 1),
+		`line 2: model: layers of bert: want their number`:                                                    strings.Replace(three, "name: text-rnn", "layers: [relu], name: bert", 1),
+		`line 2: model: layers: want a list`:                                                                  strings.Replace(three, "name: text-rnn, vocab: 60, embedding: 16, hidden: 16, classes: 3", "layers: 2", 1),
 		`class_weights: 2 numbers, and the model's output has 3 classes`:                                      three + "class_weights: [1, 2]\n",
 		`column "label": "positive" is no float32`:                                                            strings.Replace(two, "both.csv, validation: DIR/val.csv", "train.csv, split: 0.2", 1) + "\n",
 		`sampling draws from all samples`:                                                                     strings.Replace(three, "text: review", "text: review, max_length: 9, stream: true, sampling: balanced", 1),
@@ -212,8 +215,21 @@ func TestTrainTextLabels(t *testing.T) {
 		write(text)
 		r := gneiss(t, "train", config)
 		assert.Equal(t, exitFailed, r.code, want)
-		assert.Contains(t, r.err, want)
+		assert.Contains(t, r.err, strings.ReplaceAll(want, "DIR", dir))
 	}
+	// A ready model whose layers are a number, with as many words as the tokenizer has.
+	write(strings.Replace(three, "name: text-rnn, vocab: 60, embedding: 16, hidden: 16", "name: bert, layers: 1, length: 30, embedding: 16, heads: 2, pad: 0", 1))
+	ok(t, "train", config, "--set", "epochs=1", "--set", "output="+dir+"/bert.onnx")
+	m, err := onnx.Open(filepath.Join(dir, "bert.onnx"), onnx.DecodeOptions{})
+	require.NoError(t, err)
+	defer m.Close()
+	tables := 0
+	for _, v := range m.Graph.Consts {
+		if v.Const.Rank() == 2 && v.Const.Dim(0) == 60 && v.Const.Dim(1) == 16 {
+			tables++
+		}
+	}
+	assert.Equal(t, 1, tables)
 	r = gneiss(t, "eval", model, "--data", filepath.Join(dir, "bad.csv"))
 	assert.Contains(t, r.err, `bad.csv, row 2: column "label": "bad" is no class`)
 }

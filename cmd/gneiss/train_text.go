@@ -94,6 +94,22 @@ func textSettingsOf(m *onnx.Model) (*textSettings, error) {
 	return s, nil
 }
 
+// fitVocab gives a ready model as many words as the tokenizer has, where it has no number of its own.
+func (c *trainConfig) fitVocab(r ready) error {
+	m, ok := r.(interface{ vocab() *int })
+	if !ok || c.tokens == nil {
+		return nil
+	}
+	n := c.tokens.tok.VocabSize()
+	switch v := m.vocab(); {
+	case *v == 0:
+		*v = n
+	case *v < n:
+		return fmt.Errorf("model: vocab is %d, and %s has %d tokens: leave it out to have as many", *v, c.tokens.path, n)
+	}
+	return nil
+}
+
 // check reports settings of text that do not go together.
 func (c *dataConfig) checkText() error {
 	switch {

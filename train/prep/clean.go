@@ -42,7 +42,7 @@ func (k *cleaner) keeps(r *record) (bool, error) {
 		}
 		if r.missing(c.at) || math.IsNaN(v) {
 			if k.p.config.Missing == "" {
-				return false, fmt.Errorf("column %q has no value: it is %q; say what becomes of missing ones", c.Name, r.cells[c.at])
+				return false, fmt.Errorf("column %q has no value: it is %q; say what becomes of missing ones: missing is drop, mean, median, mode or constant", c.Name, r.cells[c.at])
 			}
 			missing = true
 			k.report.Missing[c.Name]++
