@@ -96,8 +96,9 @@ func (c *trainConfig) crossValidate(cmd *cobra.Command, resume, report string, a
 	var err error
 	if c.Output != "" {
 		f := *c
-		if f.Metrics = nil; c.Patience > 0 { // there is nothing to hold it against: as long as the folds took
-			f.Patience, f.Monitor, f.Epochs = 0, "", max(int(float64(epochs)/float64(c.Folds)+0.5), 1)
+		f.Metrics, f.Monitor = nil, ""
+		if c.Patience > 0 { // there is nothing to hold it against: as long as the folds took
+			f.Patience, f.Epochs = 0, max(int(float64(epochs)/float64(c.Folds)+0.5), 1)
 		}
 		_, err = f.share(cmd, "all", resume, report, asJSON)
 	}

@@ -301,6 +301,19 @@ func TestTrainFolds(t *testing.T) {
 	r, _ = run("--set", "data.stream=true", "--set", "class_weights=balanced", "--set", "patience=2")
 	assert.Greater(t, r.Metrics["accuracy"].Mean, 0.8)
 
+	// With patience the last run takes as many epochs as the folds' best ones, in the mean.
+	write(people + "output: DIR/model.onnx\n")
+	_, lines = run("--set", "patience=1", "--set", "monitor=accuracy", "--set", "epochs=6")
+	last := 0
+	for _, line := range lines[:len(lines)-1] {
+		var e toldEpoch
+		require.NoError(t, json.Unmarshal([]byte(line), &e))
+		if e.Fold == 0 {
+			last++
+		}
+	}
+	assert.True(t, last >= 1 && last <= 6, last)
+
 	for want, text := range map[string]string{
 		"folds is 1, want 2 to 1000":             strings.Replace(ring, "folds: 4", "folds: 1", 1),
 		"leave out data.validation and data":     strings.Replace(ring, "target: y", "target: y, split: 0.2", 1),
