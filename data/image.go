@@ -154,6 +154,20 @@ func planImages(typ onnx.Type, o *Options) (*imagePlan, error) {
 	return p, nil
 }
 
+// DecodeImage decodes a PNG, JPEG or GIF file of at most 2²⁷ pixels as files are read for models: JPEG to the pixels of
+// libjpeg-turbo, and upright, unless orientation (see Options) is "stored". Its errors do not name the file.
+func DecodeImage(b []byte, orientation string) (image.Image, error) {
+	stored, err := (&Options{Orientation: orientation}).stored()
+	if err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	img, err := decode(bytes.NewReader(b), stored)
+	if err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	return img, nil
+}
+
 // decode reads an image, after a look at its size. Of a JPEG file it is upright, unless stored has it as it is stored.
 func decode(r io.ReadSeeker, stored bool) (image.Image, error) {
 	config, format, unread := image.DecodeConfig(r)

@@ -70,6 +70,11 @@ func TestOrientation(t *testing.T) {
 			return one
 		}
 		plain := read(1, Options{})
+		for orientation, size := range map[string]image.Point{"": {h, w}, "exif": {h, w}, "stored": {w, h}} {
+			turned, err := DecodeImage(exifJPEG(t, img, 6), orientation)
+			require.NoError(t, err)
+			require.Equal(t, size, turned.Bounds().Size(), orientation)
+		}
 		require.Equal(t, []int{1, 3, h, w}, plain.Shape())
 		for o, sides := range map[byte][2]string{0: {"top", "left"}, 1: {"top", "left"}, 2: {"top", "right"}, 3: {"bottom", "right"}, 4: {"bottom", "left"},
 			5: {"left", "top"}, 6: {"right", "top"}, 7: {"right", "bottom"}, 8: {"left", "bottom"}, 9: {"top", "left"}} {
@@ -104,6 +109,10 @@ func TestOrientation(t *testing.T) {
 	in := []Input{{"x", nchw(tensor.Uint8, -1, 3, -1, -1)}}
 	_, err := NewImages(Options{Inputs: in, Orientation: "up"}, 0)
 	require.ErrorContains(t, err, `orientation is "up", want one of exif, stored`)
+	_, err = DecodeImage(nil, "up")
+	require.ErrorContains(t, err, `orientation is "up", want one of exif, stored`)
+	_, err = DecodeImage([]byte("\xff\xd8 and no more"), "")
+	require.ErrorContains(t, err, "data: it is no image that is read here")
 }
 
 func nchw(d tensor.DType, n ...int) onnx.Type {
