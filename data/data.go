@@ -19,6 +19,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -32,8 +33,22 @@ type Batch struct {
 	Name string
 	// Files are those of the samples, where each is a file of its own; else nil.
 	Files []string
+	// Table and Row are the file and the number of the first sample's row, from 1, where samples are rows of one.
+	Table string
+	Row   int
 	// Inputs are the tensors, by the names of the model's inputs.
 	Inputs map[string]*tensor.Tensor
+}
+
+// Place says where sample i of b comes from, for messages.
+func (b Batch) Place(i int) string {
+	switch {
+	case i < len(b.Files):
+		return b.Files[i]
+	case b.Row > 0:
+		return fmt.Sprintf("%s, row %d", b.Table, b.Row+i)
+	}
+	return fmt.Sprintf("%s: sample %d", b.Name, i+1)
 }
 
 // Size returns the number of samples in b: what all inputs that are not scalars
@@ -112,6 +127,9 @@ type Options struct {
 	// Size is the height and width to which images are brought if the input's type
 	// leaves it open; 0: 224 for "imagenet" and "crop", else as they are.
 	Size int
+	// Orientation is "exif" (or "") for JPEG files to be turned upright as their Exif data say, as viewers show them and
+	// PIL.ImageOps.exif_transpose does; "stored" has them as they are stored, as torchvision's ImageFolder reads them.
+	Orientation string
 	// Columns are the columns of a table that make an input, by the input's
 	// name. Nil: columns called like inputs, or, for a model with a single
 	// input, all of them.
@@ -121,6 +139,17 @@ type Options struct {
 	// Missing has cells of a table that IsMissing be NaN for inputs of floats; else
 	// they are errors.
 	Missing bool
+}
+
+// Orientations lists what Options.Orientation may be.
+func Orientations() []string { return []string{"exif", "stored"} }
+
+// stored reports whether images are read as they are stored.
+func (o *Options) stored() (bool, error) {
+	if o.Orientation != "" && !slices.Contains(Orientations(), o.Orientation) {
+		return false, fmt.Errorf("orientation is %q, want one of %s", o.Orientation, strings.Join(Orientations(), ", "))
+	}
+	return o.Orientation == "stored", nil
 }
 
 // input returns the input called name.

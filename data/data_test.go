@@ -15,6 +15,38 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
+// Some samples of a source, by their numbers.
+func TestSelect(t *testing.T) {
+	dir := put(t, map[string][]byte{"a.csv": []byte("x,y\n0,a\n1,b\n2,c\n3,d\n4,e\n5,f\n6,g\n")})
+	src, err := Open(filepath.Join(dir, "a.csv"), Options{BatchSize: 3, Inputs: []Input{{"x", onnx.UnrankedType(tensor.Float32)}, {"y", onnx.UnrankedType(tensor.String)}}})
+	require.NoError(t, err)
+	var x []float32
+	var y, places []string
+	for b, err := range Select(src, func(i int) bool { return i%4 != 0 && i != 3 }).Batches(context.Background()) {
+		require.NoError(t, err)
+		require.Equal(t, b.Size(), b.Inputs["y"].Dim(0))
+		x, y = append(x, tensor.Data[float32](b.Inputs["x"])...), append(y, tensor.Data[string](b.Inputs["y"])...)
+		for i := range b.Size() {
+			places = append(places, b.Place(i))
+		}
+	}
+	require.Equal(t, []float32{1, 2, 5, 6}, x)
+	require.Equal(t, []string{"b", "c", "f", "g"}, y)
+	for i, row := range []int{2, 3, 6, 7} {
+		require.Equal(t, fmt.Sprintf("%s, row %d", filepath.Join(dir, "a.csv"), row), places[i])
+	}
+	none := 0
+	for range Select(src, func(int) bool { return false }).Batches(context.Background()) {
+		none++
+	}
+	require.Zero(t, none)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, err := range Select(src, func(int) bool { return true }).Batches(ctx) {
+		require.ErrorIs(t, err, context.Canceled)
+	}
+}
+
 // put writes files below a new folder and returns its path.
 func put(t testing.TB, files map[string][]byte) string {
 	t.Helper()

@@ -3,6 +3,7 @@ package data
 import (
 	"math"
 	"strconv"
+	"strings"
 )
 
 // ParseFloat is strconv.ParseFloat(s, 64), and faster for short decimal numbers, which
@@ -14,6 +15,17 @@ func ParseFloat(s string) (float64, error) {
 		return v, nil
 	}
 	return strconv.ParseFloat(s, 64)
+}
+
+// ParseTruth reads true and false, in any case, as 1 and 0: what data frames write for columns of bools.
+func ParseTruth(s string) (v float64, ok bool) {
+	switch {
+	case strings.EqualFold(s, "true"):
+		return 1, true
+	case strings.EqualFold(s, "false"):
+		return 0, true
+	}
+	return 0, false
 }
 
 // parseFloat32 is strconv.ParseFloat(s, 32).

@@ -154,36 +154,74 @@ func planImages(typ onnx.Type, o *Options) (*imagePlan, error) {
 	return p, nil
 }
 
-// decode reads an image, after a look at its size.
-func decode(r io.ReadSeeker) (image.Image, error) {
-	config, format, err := image.DecodeConfig(r)
+// DecodeImage decodes a PNG, JPEG or GIF file of at most 2²⁷ pixels as files are read for models: JPEG to the pixels of
+// libjpeg-turbo, and upright, unless orientation (see Options) is "stored". Its errors do not name the file.
+func DecodeImage(b []byte, orientation string) (image.Image, error) {
+	stored, err := (&Options{Orientation: orientation}).stored()
 	if err != nil {
-		return nil, fmt.Errorf("it is no image that is read here: %w", err)
+		return nil, fmt.Errorf("data: %w", err)
 	}
-	switch {
-	case config.Width > maxSide || config.Height > maxSide:
-		return nil, fmt.Errorf("%d × %d pixels, at most %d × %d are read", config.Width, config.Height, maxSide, maxSide)
-	case config.Width*config.Height > maxPixels:
-		return nil, fmt.Errorf("%d × %d pixels, at most %d are read", config.Width, config.Height, maxPixels)
-	case config.Width < 1 || config.Height < 1:
-		return nil, errors.New("the image is empty")
+	img, err := decode(bytes.NewReader(b), stored)
+	if err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	return img, nil
+}
+
+// decode reads an image, after a look at its size. Of a JPEG file it is upright, unless stored has it as it is stored.
+func decode(r io.ReadSeeker, stored bool) (image.Image, error) {
+	config, format, unread := image.DecodeConfig(r)
+	if unread != nil {
+		unread = fmt.Errorf("it is no image that is read here: %w", unread)
+		if format != "jpeg" {
+			return nil, unread
+		}
+	} else if err := readable(config.Width, config.Height); err != nil {
+		return nil, err
 	}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	if format == "jpeg" {
-		b, err := io.ReadAll(io.LimitReader(r, maxFile))
-		if err != nil {
+	if format != "jpeg" {
+		img, _, err := image.Decode(r)
+		return img, err
+	}
+	b, err := io.ReadAll(io.LimitReader(r, maxFile))
+	if err != nil {
+		return nil, err
+	}
+	o := 1
+	if !stored {
+		o = jpeg.Orientation(b)
+	}
+	// The pixels of libjpeg-turbo, which other libraries read with; it reads kinds that the standard library does not.
+	if im, err := jpeg.Decode(b, maxPixels); err == nil {
+		if err := readable(im.Width, im.Height); err != nil {
 			return nil, err
 		}
-		// The pixels of libjpeg-turbo, which other libraries read with.
-		if im, err := jpeg.Decode(b, maxPixels); err == nil {
-			return pixels(im), nil
-		}
-		r = bytes.NewReader(b) // of a kind that only the standard library reads, or damaged
+		return orient(pixels(im), o), nil
 	}
-	img, _, err := image.Decode(r)
-	return img, err
+	if unread != nil {
+		return nil, unread
+	}
+	img, _, err := image.Decode(bytes.NewReader(b)) // of a kind that only the standard library reads, or damaged
+	if err != nil {
+		return nil, err
+	}
+	return orient(img, o), nil
+}
+
+// readable reports sizes that are not read.
+func readable(w, h int) error {
+	switch {
+	case w > maxSide || h > maxSide:
+		return fmt.Errorf("%d × %d pixels, at most %d × %d are read", w, h, maxSide, maxSide)
+	case w*h > maxPixels:
+		return fmt.Errorf("%d × %d pixels, at most %d are read", w, h, maxPixels)
+	case w < 1 || h < 1:
+		return errors.New("the image is empty")
+	}
+	return nil
 }
 
 // pixels returns im as an image of the standard library.
@@ -307,7 +345,11 @@ func readImage(r io.ReadSeeker, typ onnx.Type, o *Options) (*tensor.Tensor, erro
 	if n, ok := typ.Dims[0].Size(); p.batched && ok && n != 1 {
 		return nil, fmt.Errorf("an image is a batch of 1, the input is %v", typ)
 	}
-	img, err := decode(r)
+	stored, err := o.stored()
+	if err != nil {
+		return nil, err
+	}
+	img, err := decode(r, stored)
 	if err != nil {
 		return nil, err
 	}
@@ -321,11 +363,12 @@ func readImage(r io.ReadSeeker, typ onnx.Type, o *Options) (*tensor.Tensor, erro
 
 // pictures reads batches of images.
 type pictures struct {
-	plan  *imagePlan
-	input string
-	batch int
-	fixed bool // the model takes no smaller ones
-	kept  *keptImages
+	plan   *imagePlan
+	input  string
+	batch  int
+	fixed  bool // the model takes no smaller ones
+	stored bool // files' orientation is left alone
+	kept   *keptImages
 }
 
 func newPictures(o *Options) (*pictures, error) {
@@ -338,6 +381,9 @@ func newPictures(o *Options) (*pictures, error) {
 		return nil, err
 	}
 	p := &pictures{plan: plan, input: in.Name, batch: max(o.BatchSize, 1)}
+	if p.stored, err = o.stored(); err != nil {
+		return nil, err
+	}
 	n, fixed := 1, true
 	if plan.batched {
 		n, fixed = in.Type.Dims[0].Size()
@@ -394,7 +440,7 @@ func (p *pictures) open(path string) (*image.NRGBA, error) {
 	if _, err := sizeOf(f); err != nil {
 		return nil, err
 	}
-	img, err := decode(f)
+	img, err := decode(f, p.stored)
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,82 @@ func pngOf(t *testing.T, w, h int) []byte {
 	return b.Bytes()
 }
 
+// exifJPEG is a JPEG file of a picture with Exif data of one entry, the orientation.
+func exifJPEG(t *testing.T, img image.Image, orientation byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, jpeg.Encode(&b, img, &jpeg.Options{Quality: 95}))
+	exif := append([]byte{0xff, 0xd8, 0xff, 0xe1, 0, 34}, "Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00"...)
+	return append(append(exif, orientation, 0, 0, 0, 0, 0, 0), b.Bytes()[2:]...)
+}
+
+// Orientations turn images as Exif's words say: where the first row and the first column of what is stored lie.
+func TestOrientation(t *testing.T) {
+	const w, h = 23, 16
+	g := image.NewGray(image.Rect(0, 0, w, h))
+	for i := range g.Pix {
+		g.Pix[i] = byte(i * 7)
+	}
+	for _, img := range []image.Image{picture(w, h), g} {
+		read := func(orientation byte, o Options) *tensor.Tensor {
+			dir := put(t, map[string][]byte{"a.jpg": exifJPEG(t, img, orientation)})
+			o.Inputs = []Input{{"x", nchw(tensor.Uint8, 1, 3, -1, -1)}}
+			vs, err := ReadFile("x", filepath.Join(dir, "a.jpg"), o)
+			require.NoError(t, err)
+			one := vs["x"].(*tensor.Tensor)
+			many, err := NewImages(Options{Inputs: []Input{{"x", nchw(tensor.Uint8, -1, 3, -1, -1)}}, Orientation: o.Orientation}, 0)
+			require.NoError(t, err)
+			x, err := many.Read(t.Context(), []string{filepath.Join(dir, "a.jpg")})
+			require.NoError(t, err)
+			require.Equal(t, one.Bytes(), x.Bytes())
+			return one
+		}
+		plain := read(1, Options{})
+		for orientation, size := range map[string]image.Point{"": {h, w}, "exif": {h, w}, "stored": {w, h}} {
+			turned, err := DecodeImage(exifJPEG(t, img, 6), orientation)
+			require.NoError(t, err)
+			require.Equal(t, size, turned.Bounds().Size(), orientation)
+		}
+		require.Equal(t, []int{1, 3, h, w}, plain.Shape())
+		for o, sides := range map[byte][2]string{0: {"top", "left"}, 1: {"top", "left"}, 2: {"top", "right"}, 3: {"bottom", "right"}, 4: {"bottom", "left"},
+			5: {"left", "top"}, 6: {"right", "top"}, 7: {"right", "bottom"}, 8: {"left", "bottom"}, 9: {"top", "left"}} {
+			require.Equal(t, plain.Bytes(), read(o, Options{Orientation: "stored"}).Bytes())
+			got := read(o, Options{})
+			shape := []int{1, 3, h, w}
+			if sides[0] == "left" || sides[0] == "right" {
+				shape = []int{1, 3, w, h}
+			}
+			require.Equal(t, shape, got.Shape(), o)
+			// Steps along stored rows and columns are away from these sides.
+			from := map[string][2]int{"top": {0, 1}, "bottom": {shape[2] - 1, -1}, "left": {0, 1}, "right": {shape[3] - 1, -1}}
+			for c := range 3 {
+				for r := range h {
+					for k := range w {
+						var at [2]int // row and column
+						for i, n := range []int{r, k} {
+							side := sides[i]
+							v := from[side][0] + from[side][1]*n
+							if side == "top" || side == "bottom" {
+								at[0] = v
+							} else {
+								at[1] = v
+							}
+						}
+						require.Equal(t, tensor.Data[uint8](plain)[(c*h+r)*w+k], tensor.Data[uint8](got)[(c*shape[2]+at[0])*shape[3]+at[1]], "%d: %d %d %d", o, c, r, k)
+					}
+				}
+			}
+		}
+	}
+	in := []Input{{"x", nchw(tensor.Uint8, -1, 3, -1, -1)}}
+	_, err := NewImages(Options{Inputs: in, Orientation: "up"}, 0)
+	require.ErrorContains(t, err, `orientation is "up", want one of exif, stored`)
+	_, err = DecodeImage(nil, "up")
+	require.ErrorContains(t, err, `orientation is "up", want one of exif, stored`)
+	_, err = DecodeImage([]byte("\xff\xd8 and no more"), "")
+	require.ErrorContains(t, err, "data: it is no image that is read here")
+}
+
 func nchw(d tensor.DType, n ...int) onnx.Type {
 	dims := make([]onnx.Dim, len(n))
 	for i, k := range n {

@@ -91,7 +91,7 @@ func TestImageTable(t *testing.T) {
 	ctx := context.Background()
 	dir := put(t, map[string][]byte{"p/a.png": pngOf(t, 2, 2), "p/q/b.png": pngOf(t, 2, 2), "p/n.txt": nil,
 		"t.csv": []byte("kind,Image\ncat, a.png\ndog,q/b.png\n")})
-	read := func(text, column, target string) ([]string, []string, error) {
+	read := func(text, column, target string) ([]string, [][]string, error) {
 		path := filepath.Join(dir, "t.csv")
 		if text != "" {
 			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
@@ -103,7 +103,7 @@ func TestImageTable(t *testing.T) {
 	files, labels, err := read("", "", "kind")
 	require.NoError(t, err)
 	require.Equal(t, []string{filepath.Join(dir, "p", "a.png"), filepath.Join(dir, "p", "q", "b.png")}, files)
-	require.Equal(t, []string{"cat", "dog"}, labels)
+	require.Equal(t, [][]string{{"cat"}, {"dog"}}, labels)
 	for _, c := range []struct{ text, column, target, want string }{
 		{"a,b\nx,y\n", "", "b", "no column of a, b is called one of file"},
 		{"file,b\nx,y\n", "c", "b", `no column "c" for the images; there are file, b`},

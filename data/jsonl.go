@@ -233,7 +233,7 @@ func (s *jsonSource) Batches(ctx context.Context) iter.Seq2[Batch, error] {
 		parts := map[string][]any{}
 		row, first := 0, 0
 		flush := func() bool {
-			b := Batch{Name: fmt.Sprintf("%s, rows %d to %d", s.j.path, first+1, row), Inputs: map[string]*tensor.Tensor{}}
+			b := Batch{Name: fmt.Sprintf("%s, rows %d to %d", s.j.path, first+1, row), Table: s.j.path, Row: first + 1, Inputs: map[string]*tensor.Tensor{}}
 			for _, in := range s.inputs {
 				typ := in.Type
 				if typ.DType == tensor.Undefined {

@@ -185,22 +185,27 @@ func ClassFolders(dir string) (files []string, classes []int, names []string, er
 	return files, classes, names, nil
 }
 
-// ImageTable returns the images that a column of t names, as files below dir, and what the column target
-// says of each. column "" is the one called file, filename, path, image or name. Each file must be there, and
+// ImageTable returns the images that a column of t names, as files below dir, and what the columns targets
+// say of each. column "" is the one called file, filename, path, image or name. Each file must be there, and
 // be named once.
-func ImageTable(ctx context.Context, t Table, dir, column, target string) (files, labels []string, err error) {
+func ImageTable(ctx context.Context, t Table, dir, column string, targets ...string) (files []string, labels [][]string, err error) {
 	cols := t.Columns()
-	at, to := slices.Index(cols, column), slices.Index(cols, target)
+	at, to := slices.Index(cols, column), make([]int, len(targets))
+	for i, target := range targets {
+		to[i] = slices.Index(cols, target)
+	}
 	if column == "" {
-		at = slices.IndexFunc(cols, func(c string) bool { return c != target && slices.Contains(fileColumns, strings.ToLower(c)) })
+		at = slices.IndexFunc(cols, func(c string) bool {
+			return !slices.Contains(targets, c) && slices.Contains(fileColumns, strings.ToLower(c))
+		})
 	}
 	switch list := strings.Join(cols, ", "); {
 	case at < 0 && column == "":
 		return nil, nil, fmt.Errorf("data: no column of %s is called one of %s: say which names the images", list, strings.Join(fileColumns, ", "))
 	case at < 0:
 		return nil, nil, fmt.Errorf("data: there is no column %q for the images; there are %s", column, list)
-	case to < 0:
-		return nil, nil, fmt.Errorf("data: there is no column %q for the target; there are %s", target, list)
+	case slices.Contains(to, -1):
+		return nil, nil, fmt.Errorf("data: there is no column %q for the target; there are %s", targets[slices.Index(to, -1)], list)
 	}
 	seen := map[string]int{}
 	i := -1
@@ -211,7 +216,13 @@ func ImageTable(ctx context.Context, t Table, dir, column, target string) (files
 		if err != nil {
 			return nil, nil, err
 		}
-		name, label := filepath.FromSlash(strings.TrimSpace(row[at])), strings.Clone(strings.TrimSpace(row[to]))
+		name := filepath.FromSlash(strings.TrimSpace(row[at]))
+		label, none := make([]string, len(to)), -1
+		for k, c := range to {
+			if label[k] = strings.Clone(strings.TrimSpace(row[c])); IsMissing(label[k]) {
+				none = k
+			}
+		}
 		path := strings.Clone(filepath.Join(dir, name))
 		before, twice := seen[path]
 		switch {
@@ -219,8 +230,8 @@ func ImageTable(ctx context.Context, t Table, dir, column, target string) (files
 			err = fmt.Errorf("column %q is %q, want a file below %s", cols[at], name, dir)
 		case !isImage(kindOf(name)):
 			err = fmt.Errorf("column %q is %q, want a file .png, .jpg or .gif", cols[at], name)
-		case IsMissing(label):
-			err = fmt.Errorf("column %q has no value", target)
+		case none >= 0:
+			err = fmt.Errorf("column %q has no value", targets[none])
 		case twice:
 			err = fmt.Errorf("column %q: %q is there already, in %s", cols[at], name, Place(t, before))
 		default:

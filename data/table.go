@@ -218,7 +218,7 @@ func (s *tableSource) Batches(ctx context.Context) iter.Seq2[Batch, error] {
 				if filled < s.size && s.fixed {
 					return
 				}
-				b.Name = fmt.Sprintf("%s, rows %d to %d", s.path, row-filled+1, row)
+				b.Name, b.Table, b.Row = fmt.Sprintf("%s, rows %d to %d", s.path, row-filled+1, row), s.path, row-filled+1
 				if !yield(b, nil) {
 					return
 				}
@@ -306,12 +306,18 @@ func setText(t *tensor.Tensor, i int, text string) error {
 		return setInt(t, i, v)
 	case d == tensor.Float64:
 		v, err := ParseFloat(text)
+		if truth, ok := ParseTruth(text); ok {
+			v, err = truth, nil
+		}
 		if err != nil {
 			return wrong()
 		}
 		tensor.Data[float64](t)[i] = v
 	case d.IsFloat() && !d.IsPacked():
 		v, err := parseFloat32(text)
+		if truth, ok := ParseTruth(text); ok {
+			v, err = float32(truth), nil
+		}
 		if err != nil {
 			return wrong()
 		}

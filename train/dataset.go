@@ -224,33 +224,44 @@ func Split(d Dataset, seed uint64, strata []int64, shares ...float64) ([]Dataset
 // KFold divides d at random, by seed, into k parts and returns for each the other
 // parts, to train on, and itself, to validate on. strata is as for Split.
 func KFold(d Dataset, seed uint64, strata []int64, k int) (training, validation []Dataset, err error) {
-	if k < 2 || k > d.Len() {
-		return nil, nil, fmt.Errorf("train: %d folds of %d samples", k, d.Len())
-	}
-	groups, err := grouped(d.Len(), seed, strata)
+	fold, err := Folds(d.Len(), seed, strata, k)
 	if err != nil {
 		return nil, nil, err
 	}
 	in, out := make([][]int, k), make([][]int, k)
-	at := 0
-	for _, g := range groups {
-		for _, i := range g {
-			for f := range k {
-				if f == at%k {
-					out[f] = append(out[f], i)
-				} else {
-					in[f] = append(in[f], i)
-				}
+	for i, of := range fold {
+		for f := range k {
+			if f == of {
+				out[f] = append(out[f], i)
+			} else {
+				in[f] = append(in[f], i)
 			}
-			at++
 		}
 	}
 	for f := range k {
-		slices.Sort(in[f])
-		slices.Sort(out[f])
 		training, validation = append(training, Subset(d, in[f])), append(validation, Subset(d, out[f]))
 	}
 	return training, validation, nil
+}
+
+// Folds divides n samples at random, by seed, into k parts whose sizes differ by at most 1, and returns each sample's
+// part, from 0. strata is as for Split.
+func Folds(n int, seed uint64, strata []int64, k int) ([]int, error) {
+	if k < 2 || k > n {
+		return nil, fmt.Errorf("train: %d folds of %d samples", k, n)
+	}
+	groups, err := grouped(n, seed, strata)
+	if err != nil {
+		return nil, err
+	}
+	fold, at := make([]int, n), 0
+	for _, g := range groups {
+		for _, i := range g {
+			fold[i] = at % k
+			at++
+		}
+	}
+	return fold, nil
 }
 
 // grouped returns the numbers below n in random order, by class.

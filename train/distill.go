@@ -72,21 +72,58 @@ func (l Distillation) Build(o *Objective) *onnx.Value {
 // taught is a Dataset with the outputs of a teacher.
 type taught struct {
 	Dataset
-	teacher *runtime.Session
-	as      map[string]string // names in batches, by output of the teacher
+	teach teaching
 }
+
+// teaching adds the outputs of a teacher to a batch.
+type teaching = func(ctx context.Context, batch map[string]*tensor.Tensor, epoch int, index []int) (map[string]*tensor.Tensor, error)
 
 // WithTeacher returns d with outputs of the teacher for each batch: as maps them to
 // names in batches, such as TeacherInput. The teacher gets what a
 // batch has of its inputs; it runs while the model trains, on batches that are
 // made ahead.
 func WithTeacher(d Dataset, teacher *runtime.Session, as map[string]string) (Dataset, error) {
+	teach, err := Teach(teacher, as)
+	if err != nil {
+		return nil, err
+	}
+	return taught{d, teach}, nil
+}
+
+// Teach is WithTeacher for what is no Dataset: it returns a function for StreamOptions.Augment or Loader.Augment that
+// adds the outputs of the teacher for each batch. What else changes the batch comes after it, if the teacher is to see the
+// samples as they are.
+func Teach(teacher *runtime.Session, as map[string]string) (func(ctx context.Context, batch map[string]*tensor.Tensor, epoch int, index []int) (map[string]*tensor.Tensor, error), error) {
 	for name := range as {
 		if !slices.ContainsFunc(teacher.Outputs(), func(p runtime.ValueInfo) bool { return p.Name == name }) {
-			return nil, fmt.Errorf("train: the teacher has no output %q", name)
+			var have []string
+			for _, p := range teacher.Outputs() {
+				have = append(have, p.Name)
+			}
+			return nil, fmt.Errorf("train: the teacher has no output %q: it has %q", name, have)
 		}
 	}
-	return taught{d, teacher, as}, nil
+	return func(ctx context.Context, b map[string]*tensor.Tensor, _ int, _ []int) (map[string]*tensor.Tensor, error) {
+		in := map[string]tensor.Value{}
+		for _, p := range teacher.Inputs() {
+			if x := b[p.Name]; x != nil {
+				in[p.Name] = x
+			}
+		}
+		out, err := teacher.Run(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("train: teacher: %w", err)
+		}
+		b = maps.Clone(b)
+		for name, as := range as {
+			x, ok := out[name].(*tensor.Tensor)
+			if !ok {
+				return nil, fmt.Errorf("train: the teacher's output %q is a %v, want a tensor", name, out[name])
+			}
+			b[as] = x
+		}
+		return b, nil
+	}, nil
 }
 
 func (d taught) Batch(ctx context.Context, index []int) (map[string]*tensor.Tensor, error) {
@@ -94,22 +131,5 @@ func (d taught) Batch(ctx context.Context, index []int) (map[string]*tensor.Tens
 	if err != nil {
 		return nil, err
 	}
-	in := map[string]tensor.Value{}
-	for _, p := range d.teacher.Inputs() {
-		if x := b[p.Name]; x != nil {
-			in[p.Name] = x
-		}
-	}
-	out, err := d.teacher.Run(ctx, in)
-	if err != nil {
-		return nil, fmt.Errorf("train: teacher: %w", err)
-	}
-	for name, as := range d.as {
-		x, ok := out[name].(*tensor.Tensor)
-		if !ok {
-			return nil, fmt.Errorf("train: the teacher's output %q is a %v, want a tensor", name, out[name])
-		}
-		b[as] = x
-	}
-	return b, nil
+	return d.teach(ctx, b, 0, index)
 }

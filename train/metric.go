@@ -23,12 +23,14 @@ type Metric interface {
 }
 
 // ParseMetric returns the metric that configurations call name: accuracy, top5 (or
-// any number), precision, recall, f1, auc, perplexity, mse, mae, r2.
+// any number), exact_match, precision, recall, f1, auc, perplexity, mse, mae, r2.
 func ParseMetric(name string) (Metric, error) {
 	var k int
 	switch {
 	case name == "accuracy":
 		return &Accuracy{}, nil
+	case name == "exact_match":
+		return &ExactMatch{}, nil
 	case name == "precision" || name == "recall" || name == "f1":
 		return &Confusion{Kind: name}, nil
 	case name == "auc":
@@ -41,7 +43,7 @@ func ParseMetric(name string) (Metric, error) {
 	if n, err := fmt.Sscanf(name, "top%d", &k); err == nil && n == 1 && k > 0 && name == fmt.Sprint("top", k) {
 		return &Accuracy{K: k}, nil
 	}
-	return nil, fmt.Errorf("there is no metric %q: there are accuracy, top5, precision, recall, f1, auc, perplexity, mse, mae and r2", name)
+	return nil, fmt.Errorf("there is no metric %q: there are accuracy, top5, exact_match, precision, recall, f1, auc, perplexity, mse, mae and r2", name)
 }
 
 // scoresOf returns the scores of output as rows of classes and the targets as
@@ -89,7 +91,8 @@ func best(row []float64) int {
 }
 
 // Accuracy is the share of samples whose class is the one with the highest score,
-// or among the K highest. Negative targets do not count.
+// or among the K highest. Negative targets do not count. Of several labels each counts as a sample: 1 less
+// the Hamming loss.
 type Accuracy struct {
 	K          int // 0: 1
 	right, all int
@@ -133,9 +136,54 @@ func (m *Accuracy) Add(output, target *tensor.Tensor) error {
 // Value implements Metric.
 func (m *Accuracy) Value() float64 { return float64(m.right) / float64(m.all) }
 
+// ExactMatch is the share of samples all of whose labels (the last dimension of targets of the output's
+// shape) are right: what scikit-learn calls the accuracy of several labels. Of one label it is Accuracy.
+type ExactMatch struct{ right, all int }
+
+// Name implements Metric.
+func (m *ExactMatch) Name() string { return "exact_match" }
+
+// Reset implements Metric.
+func (m *ExactMatch) Reset() { m.right, m.all = 0, 0 }
+
+// Greater implements Metric.
+func (m *ExactMatch) Greater() bool { return true }
+
+// Add implements Metric.
+func (m *ExactMatch) Add(output, target *tensor.Tensor) error {
+	rows, classes, err := scoresOf(output, target)
+	if err != nil {
+		return err
+	}
+	labels := labelsOf(output, target)
+	for i := 0; i < len(rows); i += labels {
+		right := 0
+		for k := range labels {
+			if best(rows[i+k]) == classes[i+k] {
+				right++
+			}
+		}
+		if m.all++; right == labels {
+			m.right++
+		}
+	}
+	return nil
+}
+
+// Value implements Metric.
+func (m *ExactMatch) Value() float64 { return float64(m.right) / float64(m.all) }
+
+// labelsOf returns how many labels, or numbers, a sample has: the last dimension of targets of the output's shape.
+func labelsOf(output, target *tensor.Tensor) int {
+	if k := target.Rank(); k >= 2 && output.Len() == target.Len() {
+		return max(target.Dim(k-1), 1)
+	}
+	return 1
+}
+
 // Confusion counts how often each class was taken for each. Its value is the
 // precision, recall or F1 of class 1 where there are two classes, else the mean
-// over the classes that occur.
+// over the classes that occur. Several labels are counted together (micro average).
 type Confusion struct {
 	Kind string  // precision, recall or f1
 	M    [][]int // M[true][predicted]
@@ -213,8 +261,12 @@ func (m *Confusion) of(c int) float64 {
 }
 
 // AUC is the area under the ROC curve of binary scores: the chance that a
-// sample of class 1 has a higher score than one of class 0, equal ones counting half.
-type AUC struct {
+// sample of class 1 has a higher score than one of class 0, equal ones counting half. Of several labels it is
+// the mean of those that have samples of both classes (macro average).
+type AUC struct{ labels []scored }
+
+// scored is the scores of one label.
+type scored struct {
 	score []float64
 	class []int
 }
@@ -223,7 +275,7 @@ type AUC struct {
 func (m *AUC) Name() string { return "auc" }
 
 // Reset implements Metric.
-func (m *AUC) Reset() { m.score, m.class = nil, nil }
+func (m *AUC) Reset() { m.labels = nil }
 
 // Greater implements Metric.
 func (m *AUC) Greater() bool { return true }
@@ -231,17 +283,39 @@ func (m *AUC) Greater() bool { return true }
 // Add implements Metric.
 func (m *AUC) Add(output, target *tensor.Tensor) error {
 	rows, classes, err := scoresOf(output, target)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	labels := labelsOf(output, target)
+	if m.labels == nil {
+		m.labels = make([]scored, labels)
+	}
+	if len(m.labels) != labels {
+		return fmt.Errorf("train: auc of targets %v: they have %d labels, those before %d", target, labels, len(m.labels))
+	}
 	for i, row := range rows {
 		if len(row) != 2 {
 			return fmt.Errorf("train: auc is for two classes, found %d", len(row))
 		}
-		m.score, m.class = append(m.score, row[1]-row[0]), append(m.class, classes[i])
+		l := &m.labels[i%labels]
+		l.score, l.class = append(l.score, row[1]-row[0]), append(l.class, classes[i])
 	}
-	return err
+	return nil
 }
 
-// Value implements Metric. Mann and Whitney, 1947.
+// Value implements Metric.
 func (m *AUC) Value() float64 {
+	sum, n := 0.0, 0.0
+	for _, l := range m.labels {
+		if v := l.auc(); !math.IsNaN(v) {
+			sum, n = sum+v, n+1
+		}
+	}
+	return sum / n
+}
+
+// auc is NaN where there is one class. Mann and Whitney, 1947.
+func (m *scored) auc() float64 {
 	order := make([]int, len(m.score))
 	for i := range order {
 		order[i] = i
@@ -301,11 +375,15 @@ func (m *Perplexity) Add(output, target *tensor.Tensor) error {
 func (m *Perplexity) Value() float64 { return math.Exp(m.sum / float64(m.n)) }
 
 // Regression compares numbers: mse and mae are the mean squared and absolute
-// errors, r2 the coefficient of determination 1 - Σ(y-x)²/Σ(y-mean(y))².
+// errors, r2 the coefficient of determination 1 - Σ(y-x)²/Σ(y-mean(y))², of several numbers a sample (the last
+// dimension) the mean of each one's, where targets that are all the same have 1 for no errors, else 0, as in scikit-learn.
 type Regression struct {
-	Kind              string // mse, mae or r2
-	n, sq, abs, y, yy float64
+	Kind string // mse, mae or r2
+	each []errorsOf
 }
+
+// errorsOf are sums over samples of one number; y is the mean of the targets, yy the sum of squares about it.
+type errorsOf struct{ n, sq, abs, y, yy float64 }
 
 // Name implements Metric.
 func (m *Regression) Name() string { return m.Kind }
@@ -329,26 +407,40 @@ func (m *Regression) Add(output, target *tensor.Tensor) error {
 	if len(x) != len(y) {
 		return fmt.Errorf("train: an output %v for targets %v", output, target)
 	}
+	width := labelsOf(output, target)
+	if m.each == nil {
+		m.each = make([]errorsOf, width)
+	}
+	if len(m.each) != width {
+		return fmt.Errorf("train: %s of targets %v: they have %d numbers a sample, those before %d", m.Kind, target, width, len(m.each))
+	}
 	for i, v := range y {
-		d := x[i] - v
-		m.sq += d * d
-		m.abs += math.Abs(d)
+		e, d := &m.each[i%width], x[i]-v
+		e.sq += d * d
+		e.abs += math.Abs(d)
 		// Sums about the running mean stay exact.
-		m.n++
-		step := v - m.y
-		m.y += step / m.n
-		m.yy += step * (v - m.y)
+		e.n++
+		step := v - e.y
+		e.y += step / e.n
+		e.yy += step * (v - e.y)
 	}
 	return nil
 }
 
 // Value implements Metric.
 func (m *Regression) Value() float64 {
-	switch m.Kind {
-	case "mse":
-		return m.sq / m.n
-	case "mae":
-		return m.abs / m.n
+	sum := 0.0
+	for _, e := range m.each {
+		switch {
+		case m.Kind == "mse":
+			sum += e.sq / e.n
+		case m.Kind == "mae":
+			sum += e.abs / e.n
+		case e.yy > 0:
+			sum += 1 - e.sq/e.yy
+		case e.sq == 0:
+			sum++
+		}
 	}
-	return 1 - m.sq/m.yy
+	return sum / float64(len(m.each))
 }

@@ -54,6 +54,21 @@ func TestMetrics(t *testing.T) {
 	require.InDelta(t, 1, value("mae", x, y), 1e-12)
 	require.InDelta(t, 1-5.0/2, value("r2", x, y), 1e-12)
 
+	// What scikit-learn says of several labels and of several numbers (roc_auc_score and r2_score with their defaults,
+	// accuracy_score, f1_score with average="micro").
+	labels := tensor.Of([]float32{1, 0, 1, 0, 1, 1, 0, 0, 1, 1, 0, 1}, 4, 3) // the last one has one class
+	scored := tensor.Of([]float32{2, -1, 1, 0.5, -0.5, 3, -2, 1, 0.5, 0.25, -3, 2}, 4, 3)
+	require.InDelta(t, 9.0/12, value("accuracy", scored, labels), 1e-12)
+	require.InDelta(t, 2.0/4, value("exact_match", scored, labels), 1e-12)
+	require.InDelta(t, 12.0/15, value("f1", scored, labels), 1e-12)
+	require.InDelta(t, (3.0/4+2.0/3)/2, value("auc", scored, labels), 1e-12)
+	x, y = tensor.Of([]float32{0, 2, 7, -1, 2, 7, 8, -5, 7}, 3, 3), tensor.Of([]float32{0.5, 1, 7, -1, 1, 7, 7, -6, 7}, 3, 3)
+	require.InDelta(t, 0.957867017774852, value("r2", x, y), 1e-12)
+	require.Zero(t, value("r2", tensor.Of([]float32{1, 2}, 2), tensor.Of([]float32{3, 3}, 2)))
+	m := &AUC{}
+	require.NoError(t, m.Add(scored, labels))
+	require.ErrorContains(t, m.Add(logits, binary), "they have 1 labels, those before 3")
+
 	_, err := ParseMetric("top0")
 	require.ErrorContains(t, err, "top0")
 	require.True(t, math.IsNaN((&Accuracy{}).Value()))

@@ -64,8 +64,10 @@ func TestMixedPrecision(t *testing.T) {
 				p := &MixedPrecision{Type: d}
 				one := trainer(Config{MixedPrecision: p, Threads: 1})
 				got := curve(t, one, batch, 12)
+				// Three times what they are here; train/pytorch/compare.py --mixed has torch.autocast's distances.
+				bound := map[tensor.DType]float64{tensor.BFloat16: 0.027, tensor.Float16: 0.012}[d]
 				for i := range full {
-					require.InDelta(t, full[i], got[i], 0.08, "%v: step %d", d, i+1)
+					require.InDelta(t, full[i], got[i], bound, "%v: step %d", d, i+1)
 				}
 				require.NotEqual(t, full, got)
 				require.Zero(t, one.Skipped())
@@ -87,9 +89,9 @@ func TestMixedPrecision(t *testing.T) {
 				}
 				require.Greater(t, low, 2)
 
-				// Of two batches that are the same, the mean gradient is that of one.
+				// Sums of gradients change nothing of the first loss, which has the same masks of dropout.
 				sum := trainer(Config{MixedPrecision: p, Accumulate: 2})
-				require.InDelta(t, got[0], curve(t, sum, batch, 4)[0], 0.5) // other masks of dropout
+				require.InDelta(t, got[0], curve(t, sum, batch, 4)[0], 1e-5)
 				require.Equal(t, 2, sum.Steps())
 			}
 		})

@@ -23,6 +23,19 @@ type Feed interface {
 	Epoch(ctx context.Context, epoch, from int) iter.Seq2[map[string]*tensor.Tensor, error]
 }
 
+// UnitHash returns a number in [0, 1) that follows from a seed and a sample's number, for divisions of a data.Source, whose
+// samples cannot be counted beforehand, by data.Select: UnitHash(seed, i) < 0.2 are about a fifth of them, as if drawn at
+// random, the same ones each time. It is SplitMix64 (Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014).
+func UnitHash(seed uint64, sample int) float64 {
+	mix := func(z uint64) uint64 {
+		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+		z = (z ^ z>>27) * 0x94d049bb133111eb
+		return z ^ z>>31
+	}
+	const golden = 0x9e3779b97f4a7c15
+	return float64(mix(mix(seed+golden)+golden*(uint64(sample)+1))>>11) / (1 << 53)
+}
+
 // Stream is a Feed of data that may be larger than memory: it holds a batch of its
 // source and a buffer of samples. Each sample that is read takes the place of one
 // drawn from the buffer, which is next; so the order is random within about the

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"iter"
+	"math"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -13,6 +14,25 @@ import (
 	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/tensor"
 )
+
+// Numbers of samples are spread evenly over the unit interval, in another way for each seed.
+func TestUnitHash(t *testing.T) {
+	const n = 20000
+	bins, both := make([]int, 10), 0
+	for i := range n {
+		u := UnitHash(7, i)
+		require.True(t, u >= 0 && u < 1, u)
+		bins[int(u*10)]++
+		if u < 0.2 && UnitHash(8, i) < 0.2 {
+			both++
+		}
+	}
+	for _, k := range bins {
+		require.InDelta(t, n/10, k, 4*math.Sqrt(n*0.1*0.9))
+	}
+	require.InDelta(t, 0.04*n, both, 4*math.Sqrt(n*0.04*0.96))
+	require.Equal(t, UnitHash(7, 3), UnitHash(7, 3))
+}
 
 // inOrder is a source of n samples, in batches of 7.
 func inOrder(n int) data.Source {

@@ -458,6 +458,9 @@ func (t *Trainer) Steps() int { return t.step }
 // History returns the records of the epochs that Fit has finished.
 func (t *Trainer) History() []Epoch { return slices.Clone(t.at.History) }
 
+// BestEpoch is the epoch, from 1, whose parameters FitOptions.Patience has kept as the best so far; 0 without Patience.
+func (t *Trainer) BestEpoch() int { return t.at.BestEpoch }
+
 // Names returns the names of the parameters that are trained.
 func (t *Trainer) Names() []string { return slices.Clone(t.names) }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,11 +21,13 @@ import (
 
 // evalData is what a model is evaluated on.
 type evalData struct {
-	model, file, target string
-	batch               int
-	images, preprocess  string // of image files
-	tokenizer, text     string // of text
-	limit               int    // tokens of a text
+	model, file        string
+	target             targetConfig
+	batch              int
+	images, preprocess string // of image files
+	orientation        string // of these
+	tokenizer, text    string // of text
+	limit              int    // tokens of a text
 }
 
 // evalBatches yields samples by batches.
@@ -33,14 +36,6 @@ type evalBatches = iter.Seq2[map[string]*tensor.Tensor, error]
 // pictures reports whether the samples are image files.
 func (e *evalData) pictures() bool { return e.images != "" || isClassFolder(e.file) }
 
-// targetName is the name of the truth in batches.
-func (e *evalData) targetName() string {
-	if e.target == "" {
-		return "target"
-	}
-	return e.target
-}
-
 // open returns the samples by batches, and how many there are of these. It tells w what is odd.
 func (e *evalData) open(ctx context.Context, w io.Writer, m *onnx.Model) (evalBatches, int, error) {
 	switch {
@@ -48,29 +43,40 @@ func (e *evalData) open(ctx context.Context, w io.Writer, m *onnx.Model) (evalBa
 		return e.openImages(ctx, m)
 	case data.IsTable(e.file):
 		return e.openTable(ctx, w, m)
+	case metadataOf(m, preprocessKey) != "" && isImageFolder(e.file):
+		return nil, 0, fmt.Errorf("%s: the model takes images, and these have no classes: want a folder with a folder for each class, or a table that names the images, with --images FOLDER", e.file)
 	}
 	return e.openArrays(ctx, m)
+}
+
+// isImageFolder reports whether path is a folder whose files are images.
+func isImageFolder(path string) bool {
+	entries, err := os.ReadDir(path)
+	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return slices.Contains([]string{".png", ".jpg", ".jpeg", ".gif"}, strings.ToLower(filepath.Ext(e.Name())))
+	})
 }
 
 // openArrays reads files of named tensors, and what else readSamples reads.
 func (e *evalData) openArrays(ctx context.Context, m *onnx.Model) (evalBatches, int, error) {
 	want := data.InputsOf(m)
-	samples, err := readSamples(ctx, e.file, append(slices.Clone(want), data.Input{Name: e.target, Type: onnx.UnrankedType(tensor.Float32)}))
+	l := e.labels(nil)
+	samples, err := readSamples(ctx, e.file, append(slices.Clone(want), data.Input{Name: l.name, Type: onnx.UnrankedType(tensor.Float32)}), l)
 	if err != nil {
 		return nil, 0, err
 	}
-	if samples[e.target] == nil {
-		return nil, 0, fmt.Errorf("%s has no %q: it has %s", e.file, e.target, strings.Join(slices.Sorted(maps.Keys(samples)), ", "))
+	if samples[l.name] == nil {
+		return nil, 0, fmt.Errorf("%s has no %s: it has %s", e.file, quotedList(e.target.all()), strings.Join(slices.Sorted(maps.Keys(samples)), ", "))
 	}
 	inputs, err := fitted(e.file, samples, want)
 	if err != nil {
 		return nil, 0, err
 	}
-	if inputs[e.target] == nil {
-		inputs[e.target] = samples[e.target]
+	if inputs[l.name] == nil {
+		inputs[l.name] = samples[l.name]
 	}
-	l := &train.Loader{Dataset: inputs, BatchSize: e.batch}
-	return l.Epoch(ctx, 0, 0), l.Len(), nil
+	loader := &train.Loader{Dataset: inputs, BatchSize: e.batch}
+	return loader.Epoch(ctx, 0, 0), loader.Len(), nil
 }
 
 // namedClasses are the classes that m's metadata names; nil where it does not, or is somebody else's.
@@ -81,18 +87,32 @@ func namedClasses(m *onnx.Model) (names []string) {
 	return names
 }
 
+// namedTargets are the columns that m's metadata says it predicts; nil where it does not.
+func namedTargets(m *onnx.Model) (names []string) {
+	if json.Unmarshal([]byte(metadataOf(m, targetsKey)), &names) != nil {
+		return nil
+	}
+	return names
+}
+
+// labels says how the truth becomes a tensor, for a model of classes.
+func (e *evalData) labels(classes []string) *labels {
+	l := &labels{name: e.target.tensor(), columns: e.target.columns}
+	if l.columns == nil {
+		l.classes = classes
+	}
+	return l
+}
+
 // openTable reads a table, which may be larger than memory, hold text, and miss numbers; its classes are
 // those that the model's metadata names.
 func (e *evalData) openTable(ctx context.Context, w io.Writer, m *onnx.Model) (evalBatches, int, error) {
 	want := data.InputsOf(m)
-	truth := data.Input{Name: e.target, Type: onnx.UnrankedType(tensor.Float32)}
-	classes := map[string]float32{}
-	for i, name := range namedClasses(m) {
-		classes[name] = float32(i)
-		truth.Type.DType = tensor.String
-	}
-	if !slices.ContainsFunc(want, func(in data.Input) bool { return in.Name == e.target }) {
-		want = append(want, truth)
+	l := e.labels(namedClasses(m))
+	if slices.ContainsFunc(want, func(in data.Input) bool { return in.Name == l.name }) {
+		l = nil // what goes in is the truth
+	} else {
+		want = append(want, data.Input{Name: l.name, Type: onnx.UnrankedType(tensor.Float32)})
 	}
 	text, err := e.textReader(w, m)
 	if err != nil {
@@ -100,21 +120,19 @@ func (e *evalData) openTable(ctx context.Context, w io.Writer, m *onnx.Model) (e
 	}
 	var src data.Source
 	if text != nil {
+		text.labels = l
 		src, err = text.source(e.file, want, e.batch, 0)
 	} else {
-		src, err = data.Open(e.file, data.Options{Inputs: want, BatchSize: e.batch, Missing: true})
+		src, err = data.Open(e.file, data.Options{Inputs: l.wants(want), BatchSize: e.batch, Missing: true})
+		if err == nil {
+			src = l.of(src)
+		}
 	}
 	if err != nil {
 		return nil, 0, err
 	}
 	return func(yield func(map[string]*tensor.Tensor, error) bool) {
 		for b, err := range src.Batches(ctx) {
-			if err == nil && truth.Type.DType == tensor.String {
-				b.Inputs[e.target], err = classesOf(b.Inputs[e.target], classes)
-				if err != nil {
-					err = fmt.Errorf("%s: of %s, column %q: %w", e.file, b.Name, e.target, err)
-				}
-			}
 			if !yield(b.Inputs, err) || err != nil {
 				return
 			}
@@ -187,6 +205,9 @@ func (e *evalData) openImages(ctx context.Context, m *onnx.Model) (evalBatches, 
 	if c.Data.Preprocess = steps.Images; e.preprocess != "" {
 		c.Data.Preprocess, steps.Normalize = e.preprocess, nil
 	}
+	if c.Data.Orientation = steps.Orientation; e.orientation != "" {
+		c.Data.Orientation = e.orientation
+	}
 	c.Model.Import = e.model
 	names := namedClasses(m)
 	if e.images != "" && names == nil {
@@ -215,17 +236,4 @@ func (e *evalData) openImages(ctx context.Context, m *onnx.Model) (evalBatches, 
 		l.Augment = (&augment.Pipeline{Input: c.images.input.Name, Steps: normalize}).Augment
 	}
 	return l.Epoch(ctx, 0, 0), l.Len(), nil
-}
-
-// classesOf returns the numbers of the classes that x names.
-func classesOf(x *tensor.Tensor, classes map[string]float32) (*tensor.Tensor, error) {
-	var out []float32
-	for i, name := range tensor.Data[string](x) {
-		c, ok := classes[name]
-		if !ok {
-			return nil, fmt.Errorf("%q, the %d. of these, is no class of the model: these are %s", name, i+1, strings.Join(namesOf(classes), ", "))
-		}
-		out = append(out, c)
-	}
-	return tensor.Of(out, len(out)), nil
 }

@@ -22,21 +22,21 @@ import (
 
 // quantizeFlags are the flags of quantize.
 type quantizeFlags struct {
-	out, mode, format, method      string
-	calibrate, preprocess, labels  string
-	scores, maxDrop, state, report string
-	activations, weights           string
-	exclude, include, ops          []string
-	percentile                     float64
-	batch, samples, bits, block    int
-	accuracyLevel, threads         int
-	perTensor, symmetric           bool
-	asymmetric, reduceRange        bool
-	embeddings, skipHead, portable bool
-	sensitivity, fastest, noBench  bool
-	equalize, correct              bool
-	noSearch, asJSON               bool
-	drop                           float64 // of maxDrop
+	out, mode, format, method                  string
+	calibrate, preprocess, labels, orientation string
+	scores, maxDrop, state, report             string
+	activations, weights                       string
+	exclude, include, ops                      []string
+	percentile                                 float64
+	batch, samples, bits, block                int
+	accuracyLevel, threads                     int
+	perTensor, symmetric                       bool
+	asymmetric, reduceRange                    bool
+	embeddings, skipHead, portable             bool
+	sensitivity, fastest, noBench              bool
+	equalize, correct                          bool
+	noSearch, asJSON                           bool
+	drop                                       float64 // of maxDrop
 }
 
 func quantizeCommand() *cobra.Command {
@@ -69,6 +69,7 @@ func quantizeCommand() *cobra.Command {
 	fl.StringVar(&f.mode, "mode", "static", "static, dynamic or weight-only")
 	fl.StringVar(&f.calibrate, "calibrate", "", "samples for ranges and comparison: a folder or file of .npz, .npy, .pb, images, CSV, JSON lines or Parquet; each array file is one batch")
 	fl.StringVar(&f.preprocess, "preprocess", "", "what becomes of images: imagenet, crop, unit or none")
+	fl.StringVar(&f.orientation, "orientation", "exif", "of JPEG files: exif, turned upright as Exif data say, or stored, as torchvision's ImageFolder reads them")
 	fl.IntVar(&f.batch, "batch", 0, "images or rows in a batch (0: what the model's input says, or 1)")
 	fl.IntVar(&f.samples, "samples", 0, "use this many batches of the samples (0: all)")
 	fl.StringVar(&f.method, "method", "minmax", "how ranges are chosen: minmax, moving-average, percentile, entropy or mse")
@@ -281,7 +282,7 @@ func (j *quantizeJob) open(ctx context.Context) error {
 	if j.calibrate == "" {
 		return nil
 	}
-	src, err := data.Open(j.calibrate, data.Options{Inputs: data.InputsOf(j.model), BatchSize: j.batch, Preprocess: j.preprocess})
+	src, err := data.Open(j.calibrate, data.Options{Inputs: data.InputsOf(j.model), BatchSize: j.batch, Preprocess: j.preprocess, Orientation: j.orientation})
 	if err != nil {
 		return err
 	}
@@ -607,7 +608,7 @@ func (j *quantizeJob) id() (string, error) {
 		files = append(files, fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano()))
 	}
 	f := j.quantizeFlags
-	return fmt.Sprintf("%q", []any{files, f.calibrate, f.samples, f.batch, f.preprocess, f.scores, f.format, f.activations, f.weights, f.percentile,
+	return fmt.Sprintf("%q", []any{files, f.calibrate, f.samples, f.batch, f.preprocess, f.orientation, f.scores, f.format, f.activations, f.weights, f.percentile,
 		f.perTensor, f.symmetric, f.asymmetric, f.reduceRange, f.block, f.portable, f.accuracyLevel, f.embeddings, f.skipHead, f.equalize, f.correct,
 		f.exclude, f.include, f.ops}), nil
 }

@@ -82,9 +82,8 @@ func trainingCommand(check func(c *trainConfig, path string) error) *cobra.Comma
 	return cmd
 }
 
-// run trains and writes the model.
+// run trains and writes the model, or validates it on folds of the data first.
 func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool) error {
-	ctx, out, errs := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 	for key, path := range map[string]string{"output": c.Output, "save_weights": c.SaveWeights, "history": c.History, "--report": report} {
 		if path == "" {
 			continue
@@ -93,6 +92,23 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 			return err
 		}
 	}
+	if err := c.checkFolds(report); err != nil {
+		return err
+	}
+	if c.Folds > 0 {
+		return c.crossValidate(cmd, resume, report, asJSON)
+	}
+	c.whole = c.Checkpoint
+	if !c.Data.Validation.given() {
+		c.division = division{share: c.Data.Split, seed: c.Seed}
+	}
+	_, err := c.once(cmd, resume, report, asJSON)
+	return err
+}
+
+// once trains, and writes the model if there is a file to write. It returns the epoch that the model is of.
+func (c *trainConfig) once(cmd *cobra.Command, resume, report string, asJSON bool) (*train.Epoch, error) {
+	ctx, out, errs := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 	c.recorded = report != "" || c.History != "" || c.Plots != ""
 	var err error
 	switch {
@@ -100,21 +116,33 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 		err = c.findImages(ctx, errs, nil)
 	case c.tabular():
 		err = c.prepare(ctx, errs)
+	default:
+		if err = c.findLabels(ctx, errs); err == nil {
+			if c.tokens, err = newTextReader(&c.Data); c.tokens != nil {
+				c.tokens.labels = c.labels
+			}
+		}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	tr, sets, err := c.trainer(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer tr.Close()
+	if c.teacher != nil {
+		defer c.teacher.Close()
+	}
+	if c.weights != "" && !asJSON {
+		fmt.Fprintf(errs, "gneiss: class weights: %s\n", c.weights)
+	}
 	if c.loaded != "" && !asJSON {
 		fmt.Fprintf(errs, "gneiss: %s\n", c.loaded)
 	}
 	if resume != "" {
 		if err := tr.Resume(resume); err != nil {
-			return err
+			return nil, err
 		}
 		if !asJSON {
 			fmt.Fprintf(errs, "gneiss: goes on behind step %d; %d of %d epochs are done\n", tr.Steps(), len(tr.History()), c.Epochs)
@@ -129,35 +157,38 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 		for _, name := range c.Metrics {
 			m, err := train.ParseMetric(name)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			o.Metrics = append(o.Metrics, m)
 		}
 	} else if len(c.Metrics) > 0 {
-		return fmt.Errorf("metrics %q need validation data: give data.validation or data.split", c.Metrics)
+		return nil, fmt.Errorf("metrics %q need validation data: give data.validation, data.split or folds", c.Metrics)
 	}
 	if c.recorded {
 		o.History = &train.History{Epochs: tr.History()}
 	}
 	changes, err := c.augmented(ctx, tr, sets[0])
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if loader.Augment = changes[0]; o.Validation != nil {
 		o.Validation.Augment = changes[1]
 	}
 	if err := c.tryExport(ctx, tr); err != nil {
-		return err
+		return nil, err
+	}
+	if loader.Weights, err = c.samplingWeights(ctx); err != nil {
+		return nil, err
 	}
 	if c.source != nil {
 		if o.Train, err = c.feed(ctx, changes[0]); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	var events *train.Events
 	if c.TensorBoard != "" {
 		if events, err = train.NewEvents(c.TensorBoard); err != nil {
-			return err
+			return nil, err
 		}
 		defer events.Close()
 	}
@@ -165,7 +196,7 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 	var bar *progress
 	start := func(epoch int) {
 		state.begin(time.Now())
-		bar = newProgress(errs, fmt.Sprintf("epoch %d/%d", epoch, c.Epochs), o.Train.Len(), func() string { return state.text(time.Now()) })
+		bar = newProgress(errs, c.epochText(epoch), o.Train.Len(), func() string { return state.text(time.Now()) })
 	}
 	printed := len(tr.History()) // the interrupted run has told of these
 	o.OnStep = func(p *train.Progress) error {
@@ -182,7 +213,7 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 			bar = nil
 		}
 		for _, e := range p.History[printed:] {
-			if err := tellEpoch(out, e, c.Epochs, asJSON); err != nil {
+			if err := c.tellEpoch(out, e, asJSON); err != nil {
 				return err
 			}
 			if events != nil {
@@ -200,15 +231,23 @@ func (c *trainConfig) run(cmd *cobra.Command, resume, report string, asJSON bool
 	}
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) && c.Checkpoint != "" {
-			fmt.Fprintf(errs, "gneiss: interrupted; --resume %s goes on from here\n", c.Checkpoint)
-			return &exitError{code: exitFailed}
+			fmt.Fprintf(errs, "gneiss: interrupted; --resume %s goes on from here\n", c.whole)
+			return nil, &exitError{code: exitFailed}
 		}
-		return err
+		return nil, err
+	}
+	history := tr.History()
+	last := &history[len(history)-1]
+	if k := tr.BestEpoch(); c.Patience > 0 && k > 0 {
+		last = &history[k-1]
+	}
+	if c.Output == "" {
+		return last, nil
 	}
 	if err := c.write(cmd, tr, sets[0], asJSON); err != nil {
-		return err
+		return nil, err
 	}
-	return c.tell(ctx, tr, &o, sets[0], report)
+	return last, c.tell(ctx, tr, &o, sets[0], report)
 }
 
 // write exports the model, compared with the trained one on some samples.
@@ -295,16 +334,25 @@ func (c *trainConfig) tell(ctx context.Context, tr *train.Trainer, o *train.FitO
 	return r.writeReport(report)
 }
 
-func tellEpoch(w io.Writer, e train.Epoch, epochs int, asJSON bool) error {
+// epochText names an epoch.
+func (c *trainConfig) epochText(epoch int) string {
+	text := fmt.Sprintf("epoch %d/%d", epoch, c.Epochs)
+	if c.fold > 0 {
+		text = fmt.Sprintf("fold %d/%d, %s", c.fold, c.Folds, text)
+	}
+	return text
+}
+
+func (c *trainConfig) tellEpoch(w io.Writer, e train.Epoch, asJSON bool) error {
 	if asJSON {
-		b, err := json.Marshal(e)
+		b, err := json.Marshal(toldEpoch{c.fold, e})
 		if err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(w, "%s\n", b)
 		return err
 	}
-	text := fmt.Sprintf("epoch %d/%d: loss %.4f", e.Epoch, epochs, e.TrainLoss)
+	text := fmt.Sprintf("%s: loss %.4f", c.epochText(e.Epoch), e.TrainLoss)
 	if e.ValidationLoss != nil {
 		text += fmt.Sprintf(", validation %.4f", *e.ValidationLoss)
 	}
@@ -326,14 +374,13 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	cfg := train.Config{Freeze: c.Model.Freeze, Only: c.Model.Only, Target: c.target(), ClipNorm: c.ClipNorm, ClipValue: c.ClipValue,
 		GradNorm: c.recorded, Accumulate: c.Accumulate, EMA: c.EMA, Recompute: c.Recompute.Recompute, MixedPrecision: c.Mixed.MixedPrecision, Seed: c.Seed, Threads: c.Threads}
 	var err error
+	var hard train.Loss
 	if c.Loss.Name != "" {
-		if cfg.Loss, err = c.loss(); err != nil {
+		if hard, err = c.loss(); err != nil {
 			return fail(err)
 		}
 	}
-	if t := c.Teacher; t != nil {
-		cfg.Loss = train.Distillation{Hard: cfg.Loss, Temperature: t.Temperature, Alpha: t.Alpha}
-	}
+	cfg.Loss = c.taught(hard)
 	if cfg.Optimizer, err = c.optimizer(); err != nil {
 		return fail(err)
 	}
@@ -343,13 +390,20 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	for _, g := range c.Groups {
 		cfg.Groups = append(cfg.Groups, train.Group{Names: g.Names, RateFactor: g.LR, WeightDecay: g.WeightDecay})
 	}
-	if c.tokens, err = newTextReader(&c.Data); err != nil {
-		return fail(err)
-	}
 	m, err := c.model(ctx, &cfg)
 	if err != nil {
 		return fail(err)
 	}
+	if err := c.checkClasses(m); err != nil {
+		return fail(err)
+	}
+	if hard, err = c.weighted(ctx, hard, m); err != nil {
+		return fail(err)
+	}
+	if c.ClassWeights != nil {
+		c.weights = c.weightsText(hard)
+	}
+	cfg.Loss = c.taught(hard)
 	if c.loaded, err = c.Model.load(m); err != nil {
 		return fail(err)
 	}
@@ -361,6 +415,9 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 	want := data.InputsOf(m)
 	if c.QAT != nil {
 		have, err := c.samples(ctx, 0, want)
+		if err == nil && c.division.given() && !c.ownPart() {
+			have, _, err = c.divided(have) // ranges are those of what is trained on
+		}
 		if err != nil {
 			return fail(err)
 		}
@@ -381,7 +438,7 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 		}
 	}
 	if c.Data.Stream.on {
-		c.source, err = c.openStream(ctx, want)
+		c.source, err = c.openPart(ctx, 0, want, false)
 	}
 	if err == nil {
 		sets, err = c.sets(ctx, want)
@@ -391,6 +448,14 @@ func (c *trainConfig) trainer(ctx context.Context) (*train.Trainer, [2]train.Dat
 		return fail(err)
 	}
 	return tr, sets, nil
+}
+
+// taught is the loss with what a teacher, if there is one, adds to it.
+func (c *trainConfig) taught(hard train.Loss) train.Loss {
+	if t := c.Teacher; t != nil {
+		return train.Distillation{Hard: hard, Temperature: t.Temperature, Alpha: t.Alpha}
+	}
+	return hard
 }
 
 // model opens or builds the model, and has cfg name the output that a new head is for.
@@ -464,13 +529,14 @@ func (c *trainConfig) sets(ctx context.Context, want []data.Input) (sets [2]trai
 		return sets, err
 	}
 	switch {
-	case c.prep != nil && c.prepared[1] != nil || c.prep == nil && c.Data.Validation.given():
-		sets[1], err = c.samples(ctx, 1, want)
-	case c.prep == nil && c.Data.Split > 0 && !c.Data.Stream.on:
-		var parts []train.Dataset
-		if parts, err = train.Split(sets[0], c.Seed, c.images.strata(), 1-c.Data.Split, c.Data.Split); err == nil {
-			sets[0], sets[1] = parts[0], parts[1]
+	case c.prep != nil:
+		if c.prepared[1] != nil {
+			sets[1], err = c.samples(ctx, 1, want)
 		}
+	case c.Data.Validation.given() || c.ownPart() && c.division.given():
+		sets[1], err = c.samples(ctx, 1, want)
+	case c.division.given():
+		sets[0], sets[1], err = c.divided(sets[0])
 	}
 	if err == nil && c.Teacher != nil {
 		err = c.teach(&sets)
@@ -486,6 +552,9 @@ func (c *trainConfig) samples(ctx context.Context, part int, want []data.Input) 
 	if c.Data.Stream.on && part == 0 {
 		return c.head(ctx, want)
 	}
+	if c.Data.Stream.on && c.prep == nil && c.division.given() {
+		return c.heldSamples(ctx, want)
+	}
 	from := []sources{c.Data.Train, c.Data.Validation}[part]
 	name, a := from.String(), c.prepared[part]
 	if c.prep == nil {
@@ -496,7 +565,11 @@ func (c *trainConfig) samples(ctx context.Context, part int, want []data.Input) 
 	} else if part == 1 {
 		name = "validation"
 	}
-	return fitted(name, a, want)
+	a, err := fitted(name, a, want)
+	if err != nil {
+		return nil, err
+	}
+	return a, c.checkTargets(func(i int) string { return fmt.Sprintf("%s: sample %d", name, i+1) }, a)
 }
 
 // file is readSamples, which reads files of named tensors once. Of tables that
@@ -519,7 +592,13 @@ func (c *trainConfig) file(ctx context.Context, from sources, want []data.Input)
 	case c.tokens != nil:
 		return c.tokens.read(ctx, path, want)
 	default:
-		a, err = readSamples(ctx, path, want)
+		a, err = readSamples(ctx, path, want, c.labels)
+	}
+	if err == nil {
+		b := data.Batch{Name: path, Inputs: a}
+		if err = c.labels.put(&b); err == nil { // of arrays; those of tables are there
+			a = b.Inputs
+		}
 	}
 	if err == nil && (from.arrays != nil || filepath.Ext(path) == ".npz") {
 		if c.files == nil {
@@ -530,8 +609,7 @@ func (c *trainConfig) file(ctx context.Context, from sources, want []data.Input)
 	return a, err
 }
 
-// teach adds the teacher's logits to the data sets. The teacher's session lives
-// as long as the process.
+// teach adds the teacher's logits to the data sets.
 func (c *trainConfig) teach(sets *[2]train.Dataset) error {
 	s, err := runtime.Open(c.Teacher.Model, runtime.Options{Threads: c.Threads})
 	if err != nil {
@@ -541,11 +619,16 @@ func (c *trainConfig) teach(sets *[2]train.Dataset) error {
 	if output == "" {
 		output = s.Outputs()[0].Name
 	}
+	as := map[string]string{output: train.TeacherInput}
+	c.teacher = s
+	if c.lesson, err = train.Teach(s, as); err != nil {
+		return fmt.Errorf("%s: %w", c.Teacher.Model, err)
+	}
 	for i, d := range sets {
 		if d == nil {
 			continue
 		}
-		if sets[i], err = train.WithTeacher(d, s, map[string]string{output: train.TeacherInput}); err != nil {
+		if sets[i], err = train.WithTeacher(d, s, as); err != nil {
 			return fmt.Errorf("%s: %w", c.Teacher.Model, err)
 		}
 	}
@@ -553,8 +636,8 @@ func (c *trainConfig) teach(sets *[2]train.Dataset) error {
 }
 
 // readSamples reads a file or folder of samples whole; see openSamples.
-func readSamples(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
-	src, err := openSamples(path, want, 0)
+func readSamples(ctx context.Context, path string, want []data.Input, l *labels) (train.Arrays, error) {
+	src, err := openSamples(path, want, 0, l)
 	if err != nil {
 		return nil, err
 	}

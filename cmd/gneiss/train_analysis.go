@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 	"github.com/gneiss-run/gneiss/train"
 )
@@ -145,7 +146,7 @@ func (c *trainConfig) analyse(ctx context.Context, tr *train.Trainer, l *train.L
 	confusion := &train.Confusion{Kind: "f1"}
 	classes := 2
 	if a.Classify && !binary {
-		classes = c.outputClasses(tr)
+		classes = c.outputClasses(tr.Model())
 	}
 	if a.Classify && classes <= reportClasses {
 		all = append(all, confusion)
@@ -217,8 +218,8 @@ func (c *trainConfig) classAxis() bool {
 }
 
 // outputClasses is the last dimension of the model's first output, or of the one that the head is of.
-func (c *trainConfig) outputClasses(tr *train.Trainer) int {
-	for _, v := range tr.Model().Graph.Outputs {
+func (c *trainConfig) outputClasses(m *onnx.Model) int {
+	for _, v := range m.Graph.Outputs {
 		if h := c.Model.Head; h != nil && h.Output != "" && v.Name != h.Output {
 			continue
 		}

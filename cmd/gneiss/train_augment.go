@@ -161,7 +161,7 @@ func (c *trainConfig) augmented(ctx context.Context, tr *train.Trainer, d train.
 	}
 	for i, steps := range [][]augment.Step{steps, fixed} {
 		if len(steps) > 0 {
-			p := &augment.Pipeline{Input: c.pixelInput, Target: c.Data.Target, Classes: tr.TargetClasses(), Seed: c.Seed, Steps: steps}
+			p := &augment.Pipeline{Input: c.pixelInput, Target: c.Data.Target.name, Classes: tr.TargetClasses(), Seed: c.Seed, Steps: steps}
 			out[i] = p.Augment
 		}
 	}
@@ -179,7 +179,7 @@ func (c *trainConfig) imageInput(ctx context.Context, d train.Dataset) (string, 
 	}
 	var found []string
 	for _, name := range namesOf(b) {
-		if x := b[name]; x.DType() == tensor.Float32 && x.Rank() == 4 && name != c.Data.Target {
+		if x := b[name]; x.DType() == tensor.Float32 && x.Rank() == 4 && name != c.Data.Target.name {
 			found = append(found, name)
 		}
 	}

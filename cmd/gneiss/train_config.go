@@ -12,42 +12,45 @@ import (
 	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/internal/near"
 	"github.com/gneiss-run/gneiss/onnx/schema"
+	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/train"
 	"github.com/gneiss-run/gneiss/train/prep"
 )
 
 // trainConfig is a file of gneiss train.
 type trainConfig struct {
-	Model       modelConfig    `yaml:"model"`
-	Data        dataConfig     `yaml:"data"`
-	Loss        partConfig     `yaml:"loss"`
-	Optimizer   partConfig     `yaml:"optimizer"`
-	Schedule    partConfig     `yaml:"schedule"`
-	Metrics     []string       `yaml:"metrics"`
-	Groups      []groupConfig  `yaml:"groups"`
-	Teacher     *teacherConfig `yaml:"teacher"`
-	QAT         *qatConfig     `yaml:"qat"`
-	Epochs      int            `yaml:"epochs"`
-	Seed        uint64         `yaml:"seed"`
-	Output      string         `yaml:"output"`
-	Opset       int            `yaml:"opset"`
-	Export      *exportConfig  `yaml:"export"`
-	Checkpoint  string         `yaml:"checkpoint"`
-	Every       int            `yaml:"checkpoint_steps"` // between checkpoints within an epoch; 0: none
-	Keep        int            `yaml:"keep"`             // checkpoints; 0: 3
-	SaveWeights string         `yaml:"save_weights"`     // a .safetensors or .npz file for PyTorch
-	History     string         `yaml:"history"`          // a .json or .csv file
-	Plots       string         `yaml:"plots"`            // a folder for SVG and PNG files
-	TensorBoard string         `yaml:"tensorboard"`      // a folder for event files
-	Patience    int            `yaml:"patience"`
-	Monitor     string         `yaml:"monitor"`
-	ClipNorm    float64        `yaml:"clip_norm"`
-	ClipValue   float64        `yaml:"clip_value"`
-	Accumulate  int            `yaml:"accumulate"`
-	EMA         float64        `yaml:"ema"`
-	Recompute   recompute      `yaml:"recompute"`
-	Mixed       mixedPrecision `yaml:"mixed_precision"`
-	Threads     int            `yaml:"threads"`
+	Model        modelConfig    `yaml:"model"`
+	Data         dataConfig     `yaml:"data"`
+	Loss         partConfig     `yaml:"loss"`
+	Optimizer    partConfig     `yaml:"optimizer"`
+	Schedule     partConfig     `yaml:"schedule"`
+	Metrics      []string       `yaml:"metrics"`
+	Groups       []groupConfig  `yaml:"groups"`
+	Teacher      *teacherConfig `yaml:"teacher"`
+	QAT          *qatConfig     `yaml:"qat"`
+	Epochs       int            `yaml:"epochs"`
+	Seed         uint64         `yaml:"seed"`
+	Output       string         `yaml:"output"`
+	Opset        int            `yaml:"opset"`
+	Export       *exportConfig  `yaml:"export"`
+	Checkpoint   string         `yaml:"checkpoint"`
+	Every        int            `yaml:"checkpoint_steps"` // between checkpoints within an epoch; 0: none
+	Keep         int            `yaml:"keep"`             // checkpoints; 0: 3
+	SaveWeights  string         `yaml:"save_weights"`     // a .safetensors or .npz file for PyTorch
+	History      string         `yaml:"history"`          // a .json or .csv file
+	Plots        string         `yaml:"plots"`            // a folder for SVG and PNG files
+	TensorBoard  string         `yaml:"tensorboard"`      // a folder for event files
+	ClassWeights *classWeights  `yaml:"class_weights"`    // of the loss
+	Folds        int            `yaml:"folds"`            // of a cross-validation; 0: none
+	Patience     int            `yaml:"patience"`
+	Monitor      string         `yaml:"monitor"`
+	ClipNorm     float64        `yaml:"clip_norm"`
+	ClipValue    float64        `yaml:"clip_value"`
+	Accumulate   int            `yaml:"accumulate"`
+	EMA          float64        `yaml:"ema"`
+	Recompute    recompute      `yaml:"recompute"`
+	Mixed        mixedPrecision `yaml:"mixed_precision"`
+	Threads      int            `yaml:"threads"`
 
 	text     string                  // of the file, with what was set
 	settings string                  // that text without where files lie and how it runs
@@ -57,14 +60,22 @@ type trainConfig struct {
 	files    map[string]train.Arrays // that were read
 	parts    []modelPart             // that are written besides the model
 
-	images     *imageData      // where the samples are image files
-	pixelInput string          // where data.augment changes images: what takes them
-	tokens     *textReader     // where a tokenizer is asked for
-	prep       *prep.Prep      // where tables are made into features
-	prepared   [2]train.Arrays // then: of training and validation
-	table      data.Table      // then: the training data
-	training   func(int) bool  // then: which rows are to train on
-	source     data.Source     // where samples are a stream
+	images     *imageData         // where the samples are image files
+	pixelInput string             // where data.augment changes images: what takes them
+	tokens     *textReader        // where a tokenizer is asked for
+	division   division           // of the training data
+	fold       int                // of a cross-validation, from 1; else 0
+	whole      string             // the checkpoint folder of all folds
+	scores     map[string]float64 // the mean metrics of the folds
+	weights    string             // of classes, in words
+	teacher    *runtime.Session   // where there is a teacher
+	lesson     augmentation       // where there is a teacher: what adds its outputs to a batch
+	labels     *labels            // where samples are neither images nor features of tables
+	prep       *prep.Prep         // where tables are made into features
+	prepared   [2]train.Arrays    // then: of training and validation
+	table      data.Table         // then: the training data
+	training   func(int) bool     // then: which rows are to train on
+	source     data.Source        // where samples are a stream
 }
 
 // modelPart is what lies between values of the model, for a file of its own.
@@ -78,12 +89,23 @@ type modelConfig struct {
 	Freeze []string    `yaml:"freeze"`
 	Only   []string    `yaml:"only"`
 	Head   *headConfig `yaml:"head"`
-	Layers []yaml.Node `yaml:"layers"`
+	Layers layerList   `yaml:"layers"`
 	Name   string      `yaml:"name"`
 
 	weightsConfig `yaml:",inline"`
 
 	named yaml.Node // of a ready model, with its sizes
+}
+
+// layerList is the layers of a stack. What is no list is a setting of a ready model, their number.
+type layerList []yaml.Node
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (l *layerList) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.SequenceNode {
+		return nil
+	}
+	return n.Decode((*[]yaml.Node)(l))
 }
 
 type headConfig struct {
@@ -92,19 +114,20 @@ type headConfig struct {
 }
 
 type dataConfig struct {
-	Train      sources     `yaml:"train"`
-	Validation sources     `yaml:"validation"`
-	Inputs     []string    `yaml:"inputs"`
-	Target     string      `yaml:"target"`
-	BatchSize  int         `yaml:"batch_size"`
-	Shuffle    bool        `yaml:"shuffle"`
-	DropLast   bool        `yaml:"drop_last"`
-	Prefetch   int         `yaml:"prefetch"`   // batches that are made ahead, by as many goroutines. 0: 2
-	Augment    []yaml.Node `yaml:"augment"`    // steps by name
-	Split      float64     `yaml:"split"`      // the share of train that is for validation, without a file for it
-	Tokenizer  string      `yaml:"tokenizer"`  // a tokenizer.json, for text
-	Text       string      `yaml:"text"`       // the column that it makes token inputs of
-	MaxLength  int         `yaml:"max_length"` // tokens of a text
+	Train      sources      `yaml:"train"`
+	Validation sources      `yaml:"validation"`
+	Inputs     []string     `yaml:"inputs"`
+	Target     targetConfig `yaml:"target"` // a column or array, or a list of several
+	BatchSize  int          `yaml:"batch_size"`
+	Shuffle    bool         `yaml:"shuffle"`
+	DropLast   bool         `yaml:"drop_last"`
+	Sampling   string       `yaml:"sampling"`   // balanced: each class is drawn as often
+	Prefetch   int          `yaml:"prefetch"`   // batches that are made ahead, by as many goroutines. 0: 2
+	Augment    []yaml.Node  `yaml:"augment"`    // steps by name
+	Split      float64      `yaml:"split"`      // the share of train that is for validation, without a file for it
+	Tokenizer  string       `yaml:"tokenizer"`  // a tokenizer.json, for text
+	Text       string       `yaml:"text"`       // the column that it makes token inputs of
+	MaxLength  int          `yaml:"max_length"` // tokens of a text
 
 	// Of tables: see prep.Config.
 	Features    []string     `yaml:"features"`
@@ -121,10 +144,7 @@ type dataConfig struct {
 
 // target is the name of the targets.
 func (c *trainConfig) target() string {
-	if c.Data.Target == "" {
-		return "target"
-	}
-	return c.Data.Target
+	return c.Data.Target.tensor()
 }
 
 // size is the batch size that loaders take.
@@ -399,6 +419,10 @@ func (c *trainConfig) check() error {
 		}
 	}
 	switch {
+	case c.Model.Name == "" && child(&c.Model.named, "layers") != nil && c.Model.Layers == nil:
+		return fmt.Errorf("line %d: model: layers: want a list, such as [{linear: 64}, relu, {linear: 3}]", child(&c.Model.named, "layers").Line)
+	case c.Model.Name != "" && c.Model.Layers != nil:
+		return fmt.Errorf("line %d: model: layers of %s: want their number, not a list", child(&c.Model.named, "layers").Line, c.Model.Name)
 	case kinds != 1:
 		return fmt.Errorf("model: want one of import, name and layers")
 	case c.Model.Import == "" && c.Model.Head != nil:
@@ -417,11 +441,13 @@ func (c *trainConfig) check() error {
 		return fmt.Errorf("teacher: model is missing")
 	case c.Loss.Name == "" && c.Teacher == nil:
 		return fmt.Errorf("loss is missing")
+	case c.Data.Target.columns != nil && (c.Loss.Name == "cross_entropy" || c.Loss.Name == "nll" || c.Loss.Name == "vae"):
+		return fmt.Errorf("data: target is %q, and loss %s takes one target of classes: several are for bce_with_logits, mse and the like", c.Data.Target.columns, c.Loss.Name)
 	case c.Optimizer.Name == "":
 		return fmt.Errorf("optimizer is missing")
 	case c.Epochs < 1:
 		return fmt.Errorf("epochs is %d, want at least 1", c.Epochs)
-	case c.Output == "":
+	case c.Output == "" && c.Folds == 0:
 		return fmt.Errorf("output is missing: the file to write")
 	case c.Every < 0 || c.Keep < 0:
 		return fmt.Errorf("checkpoint_steps is %d and keep %d, want at least 0", c.Every, c.Keep)
@@ -459,6 +485,9 @@ func (c *trainConfig) check() error {
 		return err
 	}
 	if err := c.checkExport(); err != nil {
+		return err
+	}
+	if err := c.checkWeights(); err != nil {
 		return err
 	}
 	if err := c.checkStream(); err != nil {

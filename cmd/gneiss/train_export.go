@@ -24,9 +24,10 @@ const preprocessKey = "preprocess"
 
 // imageSteps is what becomes of images before they are what a model takes.
 type imageSteps struct {
-	Images    string               `json:"images"`         // of data.Preprocessing
-	Size      []int                `json:"size,omitempty"` // height and width; none: any
-	Normalize []prep.Normalization `json:"normalize,omitempty"`
+	Images      string               `json:"images"`         // of data.Preprocessing
+	Size        []int                `json:"size,omitempty"` // height and width; none: any
+	Normalize   []prep.Normalization `json:"normalize,omitempty"`
+	Orientation string               `json:"orientation,omitempty"` // of data.Orientations; none: exif
 }
 
 var pixelTypes = map[string]tensor.DType{"uint8": tensor.Uint8, "float32": tensor.Float32}
@@ -79,12 +80,12 @@ func (c *trainConfig) takePixels(m *onnx.Model) (*imageSteps, error) {
 	if im := c.images; im != nil {
 		h, w := im.reader.Size()
 		input, p.Preprocess, p.Size = im.input.Name, im.mode, [2]int{h, w}
-		left = &imageSteps{im.mode, []int{h, w}, steps}
+		left = &imageSteps{Images: im.mode, Size: []int{h, w}, Normalize: steps, Orientation: c.Data.Orientation}
 		if im.late { // the steps of data.augment come before it
 			left.Normalize = nil
 			p.Preprocess, p.Normalize = "crop", append(steps, lateNormalization())
 			if len(steps) > 0 {
-				left = &imageSteps{"crop", []int{h, w}, p.Normalize}
+				left.Images, left.Normalize = "crop", p.Normalize
 			}
 		}
 	}
@@ -101,7 +102,7 @@ func (c *trainConfig) takePixels(m *onnx.Model) (*imageSteps, error) {
 	switch {
 	case left == nil:
 	case p.Pixels == tensor.Uint8:
-		left = &imageSteps{Images: "none"}
+		left = &imageSteps{Images: "none", Orientation: left.Orientation}
 	default:
 		if left.Normalize = nil; left.Images == "imagenet" {
 			left.Images = "crop"

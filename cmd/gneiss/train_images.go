@@ -27,11 +27,12 @@ const keepImages = 512 << 20
 // imageConfig is what data says of samples that are images: of those in a folder with a
 // folder for each class, or of those that a table names.
 type imageConfig struct {
-	Images   string    `yaml:"images"`   // the folder of the images that tables name
-	Image    string    `yaml:"image"`    // the column that does. "": file, filename, path, image or name
-	Size     imageSize `yaml:"size"`     // height and width that images are brought to
-	Channels int       `yaml:"channels"` // of a model that is built: 3 (default) or 1
-	Layout   string    `yaml:"layout"`   // of an imported model whose type does not tell
+	Images      string    `yaml:"images"`      // the folder of the images that tables name
+	Image       string    `yaml:"image"`       // the column that does. "": file, filename, path, image or name
+	Size        imageSize `yaml:"size"`        // height and width that images are brought to
+	Channels    int       `yaml:"channels"`    // of a model that is built: 3 (default) or 1
+	Layout      string    `yaml:"layout"`      // of an imported model whose type does not tell
+	Orientation string    `yaml:"orientation"` // of data.Orientations: exif (default) or stored
 }
 
 // imageSize is height and width: one number for both, or a list of two.
@@ -58,26 +59,27 @@ func (s *imageSize) UnmarshalYAML(n *yaml.Node) error {
 
 // imageData is samples that are image files.
 type imageData struct {
-	parts  [2]imagePart // of training and validation
-	names  []string     // of classes; nil: targets are numbers
-	mode   string       // what becomes of images: of data.Preprocessing
-	late   bool         // mode's mean and standard deviation are taken out behind the augmentation
-	input  data.Input   // what takes them
-	reader *data.Images
+	parts   [2]imagePart // of training and validation
+	names   []string     // of classes; nil: targets are numbers
+	columns []string     // of several targets; nil: one
+	mode    string       // what becomes of images: of data.Preprocessing
+	late    bool         // mode's mean and standard deviation are taken out behind the augmentation
+	input   data.Input   // what takes them
+	reader  *data.Images
 }
 
 type imagePart struct {
 	from   string
 	files  []string
-	labels []string
-	target *tensor.Tensor // [N]: int64 of classes, or float32
+	labels [][]string     // what is said of each: one class or number, or several numbers
+	target *tensor.Tensor // [N]: int64 of classes, or float32; [N, T] of several
 }
 
 // pictured reports whether the samples are image files: data has a folder of them, or train is a folder
 // of folders.
 func (c *trainConfig) pictured() bool {
 	d := &c.Data
-	if d.Images != "" || d.Size != (imageSize{}) || d.Channels != 0 || d.Layout != "" {
+	if d.Images != "" || d.Size != (imageSize{}) || d.Channels != 0 || d.Layout != "" || d.Orientation != "" {
 		return true
 	}
 	return len(d.Train.paths) == 1 && isClassFolder(d.Train.paths[0])
@@ -100,6 +102,8 @@ func (d *dataConfig) checkImages() error {
 	switch {
 	case d.Preprocess != "" && !slices.Contains(data.Preprocessing(), d.Preprocess):
 		return fmt.Errorf("data: preprocess of images is %q, want one of %s", d.Preprocess, strings.Join(data.Preprocessing(), ", "))
+	case d.Orientation != "" && !slices.Contains(data.Orientations(), d.Orientation):
+		return fmt.Errorf("data: orientation is %q, want one of %s", d.Orientation, strings.Join(data.Orientations(), ", "))
 	case d.Channels != 0 && d.Channels != 1 && d.Channels != 3:
 		return fmt.Errorf("data: channels is %d, want 1 or 3", d.Channels)
 	case d.Layout != "" && d.Layout != "NCHW" && d.Layout != "NHWC":
@@ -142,7 +146,7 @@ func (c *trainConfig) findImages(ctx context.Context, w io.Writer, names []strin
 			if err != nil {
 				return err
 			}
-			if p.files, p.labels, err = data.ImageTable(ctx, t, d.Images, d.Image, c.target()); err != nil {
+			if p.files, p.labels, err = data.ImageTable(ctx, t, d.Images, d.Image, d.Target.all()...); err != nil {
 				return err
 			}
 		} else {
@@ -154,14 +158,18 @@ func (c *trainConfig) findImages(ctx context.Context, w io.Writer, names []strin
 				all.names = folders
 			}
 			for _, k := range classes {
-				p.labels = append(p.labels, folders[k])
+				p.labels = append(p.labels, folders[k:k+1])
 			}
 		}
 	}
-	if all.names == nil && (c.classifies() || slices.ContainsFunc(all.parts[0].labels, notNumber)) {
+	if all.columns = d.Target.columns; all.columns != nil && d.Images == "" {
+		return fmt.Errorf("data: target is %q, and the images lie in folders of classes: several targets are columns of a table", all.columns)
+	}
+	text := func(l []string) bool { return notNumber(l[0]) }
+	if all.names == nil && all.columns == nil && (c.classifies() || slices.ContainsFunc(all.parts[0].labels, text)) {
 		distinct := map[string]bool{}
 		for _, l := range all.parts[0].labels {
-			distinct[l] = true
+			distinct[l[0]] = true
 		}
 		all.names = prep.Sorted(distinct)
 	}
@@ -170,7 +178,7 @@ func (c *trainConfig) findImages(ctx context.Context, w io.Writer, names []strin
 		if p.files == nil {
 			continue
 		}
-		text, err := all.number(p)
+		text, err := all.number(p, c.target())
 		if err != nil {
 			return fmt.Errorf("data: %s: %w", p.from, err)
 		}
@@ -188,18 +196,30 @@ func notNumber(s string) bool {
 }
 
 // number makes the target of p's labels, and says how many there are of each.
-func (d *imageData) number(p *imagePart) (string, error) {
+func (d *imageData) number(p *imagePart, target string) (string, error) {
 	text := counted(len(p.files), "image")
 	if d.names == nil {
-		y := make([]float32, len(p.labels))
+		var y []float32
 		for i, l := range p.labels {
-			v, err := strconv.ParseFloat(l, 32)
-			if err != nil {
-				return "", fmt.Errorf("%s: target %q is no float32", p.files[i], l)
+			for k, cell := range l {
+				v, err := strconv.ParseFloat(cell, 32)
+				if truth, ok := data.ParseTruth(cell); ok {
+					v, err = truth, nil
+				}
+				if err != nil {
+					if d.columns != nil {
+						target = d.columns[k]
+					}
+					return "", fmt.Errorf("%s: column %q: %q is no float32", p.files[i], target, cell)
+				}
+				y = append(y, float32(v))
 			}
-			y[i] = float32(v)
 		}
-		p.target = tensor.Of(y, len(y))
+		shape := []int{len(p.files)}
+		if d.columns != nil {
+			shape = append(shape, len(d.columns))
+		}
+		p.target = tensor.Of(y, shape...)
 		return text, nil
 	}
 	class := map[string]int{}
@@ -208,22 +228,15 @@ func (d *imageData) number(p *imagePart) (string, error) {
 	}
 	y, counts := make([]int64, len(p.labels)), make([]int, len(d.names))
 	for i, l := range p.labels {
-		k, ok := class[l]
+		k, ok := class[l[0]]
 		if !ok {
-			return "", fmt.Errorf("%s: %q is no class of the model: these are %s", p.files[i], l, someNames(d.names))
+			return "", fmt.Errorf("%s: %q is no class of the model: these are %s", p.files[i], l[0], someNames(d.names))
 		}
 		y[i] = int64(k)
 		counts[k]++
 	}
 	p.target = tensor.Of(y, len(y))
-	var list []string
-	for i, n := range d.names {
-		if list = append(list, fmt.Sprintf("%s %d", n, counts[i])); i == 9 && len(d.names) > 10 {
-			list = append(list, fmt.Sprintf("and %d classes more", len(d.names)-10))
-			break
-		}
-	}
-	return text + ": " + strings.Join(list, ", "), nil
+	return text + ": " + classCounts(d.names, counts), nil
 }
 
 // someNames lists names for messages.
@@ -301,7 +314,7 @@ func (c *trainConfig) openImages(m *onnx.Model) error {
 	if len(d.Augment) > 0 && channelsLast(typ, d.Layout) {
 		return fmt.Errorf("data: augment: input %q is %v: images are changed with their channels first", im.input.Name, im.input.Type)
 	}
-	o := data.Options{Inputs: []data.Input{{Name: im.input.Name, Type: typ}}, Preprocess: mode, Layout: d.Layout}
+	o := data.Options{Inputs: []data.Input{{Name: im.input.Name, Type: typ}}, Preprocess: mode, Layout: d.Layout, Orientation: d.Orientation}
 	reader, err := data.NewImages(o, keepImages)
 	if err != nil {
 		return err

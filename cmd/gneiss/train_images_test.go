@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"image"
 	"image/color"
+	"image/jpeg"
 	"image/png"
 	"math/rand/v2"
 	"os"
@@ -39,6 +41,61 @@ func saveStripeImages(t *testing.T, dir string, n int, seed uint64) {
 		}
 		savePNG(t, filepath.Join(dir, class, fmt.Sprintf("%03d.png", i)), img)
 	}
+}
+
+// saveTurned writes the images of a folder as JPEG files that are stored lying on their side, with Exif data that say so.
+func saveTurned(t *testing.T, from, to string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(from, "*", "*.png"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		f, err := os.Open(file)
+		require.NoError(t, err)
+		img, err := png.Decode(f)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		w, h := img.Bounds().Dx(), img.Bounds().Dy()
+		side := image.NewNRGBA(image.Rect(0, 0, h, w))
+		for y := range h {
+			for x := range w {
+				side.Set(y, w-1-x, img.At(x, y)) // 90 degrees against the clock, which 6 turns back
+			}
+		}
+		var b bytes.Buffer
+		require.NoError(t, jpeg.Encode(&b, side, &jpeg.Options{Quality: 95}))
+		exif := "\xff\xd8\xff\xe1\x00\x22Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00"
+		path := filepath.Join(to, filepath.Base(filepath.Dir(file)), strings.TrimSuffix(filepath.Base(file), "png")+"jpg")
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, append([]byte(exif), b.Bytes()[2:]...), 0o644))
+	}
+}
+
+// Images are turned upright as their Exif data say, unless the configuration or the model says otherwise.
+func TestOrientation(t *testing.T) {
+	dir := t.TempDir()
+	saveStripeImages(t, filepath.Join(dir, "png"), 60, 1)
+	saveTurned(t, filepath.Join(dir, "png"), filepath.Join(dir, "train"))
+	config, write := configFile(t, dir)
+	model := filepath.Join(dir, "model.onnx")
+	write(picturesConfig)
+	accuracy := func(args ...string) float64 {
+		return evaluate(t, append([]string{model}, args...)...).Metrics["accuracy"]
+	}
+	ok(t, "train", config)
+	upright, turned := filepath.Join(dir, "png"), filepath.Join(dir, "train")
+	assert.Greater(t, accuracy("--data", upright), 0.9)
+	assert.Greater(t, accuracy("--data", turned), 0.9)
+	assert.Less(t, accuracy("--data", turned, "--orientation", "stored"), 0.1)
+	ok(t, "train", config, "--set", "data.orientation=stored")
+	assert.Less(t, accuracy("--data", upright), 0.1)
+	assert.Greater(t, accuracy("--data", turned), 0.9, "as the model's metadata says")
+	assert.Less(t, accuracy("--data", turned, "--orientation", "exif"), 0.1)
+	assert.Contains(t, gneiss(t, "train", config, "--set", "data.orientation=up").err, `orientation is "up", want one of exif, stored`)
+	assert.Contains(t, gneiss(t, "eval", model, "--data", turned, "--orientation", "up").err, `orientation is "up"`)
+	assert.Contains(t, gneiss(t, "quantize", model, "-o", filepath.Join(dir, "q.onnx"), "--calibrate", turned, "--orientation", "up").err, `orientation is "up"`)
+	ok(t, "quantize", model, "-o", filepath.Join(dir, "q.onnx"), "--calibrate", turned, "--orientation", "stored")
+	assert.Contains(t, gneiss(t, "eval", model, "--data", filepath.Join(turned, "lying")).err, "these have no classes: want a folder with a folder for each class")
 }
 
 func savePNG(t *testing.T, path string, img image.Image) {

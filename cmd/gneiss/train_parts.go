@@ -216,6 +216,10 @@ type (
 	}
 )
 
+func (m *readyText) vocab() *int { return &m.Vocab }
+func (m *readyBERT) vocab() *int { return &m.Vocab }
+func (m *readyGPT) vocab() *int  { return &m.Vocab }
+
 func (m *readyText) layer() nn.Layer {
 	return nn.TextRNN{Vocab: m.Vocab, Embedding: m.Embedding, Hidden: m.Hidden, Classes: m.Classes, Kind: m.kind, Bidirectional: m.Bidirectional, Dropout: m.Dropout}
 }
@@ -456,6 +460,9 @@ func (c *trainConfig) build(in nn.Input, cfg *train.Config) (*onnx.Model, error)
 		m.Content = rest
 		if err := m.Decode(r); err != nil {
 			return nil, fmt.Errorf("model: %w", err)
+		}
+		if err := c.fitVocab(r); err != nil {
+			return nil, err
 		}
 		switch r := r.(type) {
 		case layered:

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gneiss-run/gneiss/data"
+	"github.com/gneiss-run/gneiss/tensor"
 	"github.com/gneiss-run/gneiss/train"
 )
 
@@ -48,51 +49,87 @@ func (c *trainConfig) checkStream() error {
 	switch {
 	case !d.Stream.on || c.pictured(): // whose settings are checked with the images
 		return nil
-	case c.Teacher != nil:
-		return fmt.Errorf("data: stream: a teacher needs samples in any order: leave it out")
 	case d.Train.arrays != nil:
 		return fmt.Errorf("data: stream: arrays by name are held in memory: give .npz files, JSON lines or tables")
-	case d.Split > 0 && !d.Validation.given() && !c.tabular():
-		return fmt.Errorf("data: stream: split divides samples that are held in memory, and tables of features: give validation")
 	case d.Tokenizer != "" && d.MaxLength == 0:
 		return fmt.Errorf("data: stream: max_length is missing: what all texts are padded to")
 	}
 	return nil
 }
 
-// openStream returns the source of the training samples, with what want names; nil: all.
-func (c *trainConfig) openStream(ctx context.Context, want []data.Input) (data.Source, error) {
+// openPart returns the source of a part of the training samples, 0 to train on and 1 held for validation, with what
+// want names; nil: all. targets says that want names these alone.
+func (c *trainConfig) openPart(ctx context.Context, part int, want []data.Input, targets bool) (data.Source, error) {
 	from := c.Data.Train
 	path := from.String()
 	var src data.Source
 	var err error
 	switch {
 	case c.prep != nil:
-		src = c.prep.Source(c.table, c.training)
+		return fittedSource{c.prep.Source(c.table, c.training), want, c}, nil
 	case len(from.paths) != 1:
 		return nil, fmt.Errorf("%s: several files are read of tables that become features alone", path)
+	case targets && data.IsTable(path):
+		src, err = c.openTargets(want)
 	case c.tokens != nil:
 		src, err = c.tokens.source(path, want, streamBatch, c.Data.MaxLength)
 	default:
-		src, err = openSamples(path, want, streamBatch)
+		src, err = openSamples(path, want, streamBatch, c.labels)
 	}
-	if err != nil || want == nil {
-		return src, err
+	if err != nil {
+		return nil, err
 	}
-	return fittedSource{src, want}, nil
+	if c.division.given() {
+		src = data.Select(src, func(i int) bool { return c.division.held(i) == (part == 1) })
+	}
+	return fittedSource{src, want, c}, nil
 }
 
 // head returns the first samples of the stream.
 func (c *trainConfig) head(ctx context.Context, want []data.Input) (train.Arrays, error) {
-	src, err := c.openStream(ctx, want)
+	src, err := c.openPart(ctx, 0, want, false)
 	if err != nil {
 		return nil, err
 	}
-	return train.Collect(ctx, data.First(src, 1))
+	return c.collected(ctx, data.First(src, 1), "train on")
+}
+
+// heldSamples reads the samples that a stream holds for validation.
+func (c *trainConfig) heldSamples(ctx context.Context, want []data.Input) (train.Arrays, error) {
+	src, err := c.openPart(ctx, 1, want, false)
+	if err != nil {
+		return nil, err
+	}
+	return c.collected(ctx, src, "validate on")
+}
+
+// collected reads all of src, which must have something.
+func (c *trainConfig) collected(ctx context.Context, src data.Source, what string) (train.Arrays, error) {
+	for b, err := range data.First(src, 1).Batches(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if len(b.Inputs) > 0 {
+			return train.Collect(ctx, src)
+		}
+	}
+	return nil, fmt.Errorf("%v: %s leaves no sample to %s", c.Data.Train, c.division.key(), what)
 }
 
 // feed returns what trains on the stream.
 func (c *trainConfig) feed(ctx context.Context, augment augmentation) (*train.Stream, error) {
+	if teach, change := c.lesson, augment; teach != nil { // which sees the samples as they are
+		augment = teach
+		if change != nil {
+			augment = func(ctx context.Context, b map[string]*tensor.Tensor, epoch int, index []int) (map[string]*tensor.Tensor, error) {
+				b, err := teach(ctx, b, epoch, index)
+				if err != nil {
+					return nil, err
+				}
+				return change(ctx, b, epoch, index)
+			}
+		}
+	}
 	o := train.StreamOptions{BatchSize: c.Data.BatchSize, Buffer: c.Data.Stream.Buffer, Seed: c.Seed, DropLast: c.Data.DropLast, Augment: augment, Prefetch: c.Data.Prefetch}
 	if !c.Data.Shuffle {
 		o.Buffer = 1
@@ -107,14 +144,17 @@ func (c *trainConfig) feed(ctx context.Context, augment augmentation) (*train.St
 // fittedSource is a source whose batches are made what is wanted, as fitted does it.
 type fittedSource struct {
 	data.Source
-	want []data.Input
+	want []data.Input // nil: all, as it is
+	c    *trainConfig
 }
 
 func (s fittedSource) Batches(ctx context.Context) iter.Seq2[data.Batch, error] {
 	return func(yield func(data.Batch, error) bool) {
 		for b, err := range s.Source.Batches(ctx) {
-			if err == nil {
-				b.Inputs, err = fitted(b.Name, b.Inputs, s.want)
+			if err == nil && s.want != nil {
+				if b.Inputs, err = fitted(b.Name, b.Inputs, s.want); err == nil {
+					err = s.c.checkTargets(b.Place, b.Inputs)
+				}
 			}
 			if !yield(b, err) || err != nil {
 				return
@@ -125,7 +165,7 @@ func (s fittedSource) Batches(ctx context.Context) iter.Seq2[data.Batch, error] 
 
 // openSamples opens a file or folder of samples. want is what a table's columns are read as; files of
 // named tensors, and a folder of .npz files, are read as they are.
-func openSamples(path string, want []data.Input, batch int) (data.Source, error) {
+func openSamples(path string, want []data.Input, batch int, l *labels) (data.Source, error) {
 	o := data.Options{}
 	parts, err := filepath.Glob(filepath.Join(path, "*.npz"))
 	switch ext := filepath.Ext(path); {
@@ -133,9 +173,16 @@ func openSamples(path string, want []data.Input, batch int) (data.Source, error)
 	case want == nil && ext != ".jsonl": // whose fields say what they are
 		return nil, fmt.Errorf("%s: a model that is built needs its samples in a .npz file, a table or arrays by name", path)
 	default:
-		o.Inputs, o.BatchSize = want, batch
+		o.Inputs, o.BatchSize = l.wants(want), batch
+		if want == nil && l != nil && l.classes != nil {
+			o.Ignore = []string{l.name} // text, where all else is numbers
+		}
 	}
-	return data.Open(path, o)
+	src, err := data.Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	return l.of(src), nil
 }
 
 // tokenSource is a source of tables whose texts become token inputs, batch by batch.
@@ -176,10 +223,10 @@ func (r *textReader) source(path string, want []data.Input, batch, length int) (
 		length = fixed
 	}
 	r.least = max(r.least, length)
-	o.BatchSize = batch
+	o.BatchSize, o.Inputs = batch, r.labels.wants(o.Inputs)
 	src, err := data.Open(path, o)
 	if err != nil {
 		return nil, err
 	}
-	return tokenSource{src, r, length, needed}, nil
+	return tokenSource{r.labels.of(src), r, length, needed}, nil
 }

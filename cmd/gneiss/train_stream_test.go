@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -74,16 +75,52 @@ func TestTrainStream(t *testing.T) {
 	e := evaluate(t, filepath.Join(dir, "model.onnx"), "--data", filepath.Join(dir, "val.csv"), "--target", "label")
 	assert.InDelta(t, lastEpoch(t, r.out).Metrics["accuracy"], e.Metrics["accuracy"], 1e-9)
 
+	// A part of the samples is held for validation, by their numbers: the same ones each time, none of them trained on.
+	for name, text := range map[string]string{
+		"reviews": strings.NewReplacer("validation: DIR/val.csv", "split: 0.25", "epochs: 1", "epochs: 20", "0.001", "0.01").Replace(reviews),
+		"arrays":  strings.NewReplacer("validation: DIR/val.npz", "split: 0.25", "epochs: 6", "epochs: 8").Replace(arrays),
+	} {
+		write(text)
+		r := ok(t, "train", config, "--json", "--report", page)
+		assert.Greater(t, lastEpoch(t, r.out).Metrics["accuracy"], 0.9, name)
+		assert.Equal(t, lastEpoch(t, r.out).ValidationLoss, lastEpoch(t, ok(t, "train", config, "--json", "--set", "threads=1").out).ValidationLoss, name)
+		html, err = os.ReadFile(page)
+		require.NoError(t, err)
+		parts := regexp.MustCompile(`(\d+), \d+ batches of 16 an epoch|validation samples</[^>]*><[^>]*>(\d+)`).FindAllStringSubmatch(string(html), -1)
+		require.Len(t, parts, 2, name)
+		trained, err := strconv.Atoi(parts[0][1])
+		require.NoError(t, err)
+		held, err := strconv.Atoi(parts[1][2])
+		require.NoError(t, err)
+		all := map[string]int{"reviews": 120, "arrays": 166}[name]
+		assert.Equal(t, all, trained+held, name)
+		assert.InDelta(t, 0.25, float64(held)/float64(all), 0.08, name)
+	}
+	// A student of a teacher, which sees what augmentation does not change.
+	learn := strings.NewReplacer(", {mixup: 0.2}", "", "validation: DIR/val.npz", "split: 0.25", "loss: {name: cross_entropy, label_smoothing: 0.02}\n", "", "DIR/model.onnx", "DIR/student.onnx",
+		"metrics: [accuracy]\n", "", ", {normalize: {mean: [0.5], std: [0.5]}}", "").Replace(arrays)
+	write(strings.Replace(arrays, "{flip: 0.5}, {crop: 1}, {rotate: 5}, {color: {brightness: 0.2}}, {normalize: {mean: [0.5], std: [0.5]}}, {mixup: 0.2}", "{flip: 0.5}", 1))
+	ok(t, "train", config, "--set", "epochs=8")
+	write(learn + "teacher: {model: DIR/model.onnx, temperature: 2}\n")
+	first := ok(t, "distill", config, "--json", "--set", "epochs=8")
+	e = evaluate(t, filepath.Join(dir, "student.onnx"), "--data", filepath.Join(dir, "val.npz"), "--target", "y")
+	assert.Greater(t, e.Metrics["accuracy"], 0.9)
+	for _, data := range []string{"validation: DIR/val.npz", "split: 0.2"} { // beside the targets, and with others' validation
+		write(strings.NewReplacer(", {mixup: 0.2}", "", "validation: DIR/val.npz", data).Replace(arrays) + "teacher: {model: DIR/model.onnx, temperature: 2, alpha: 0.5}\n")
+		assert.Greater(t, lastEpoch(t, ok(t, "distill", config, "--json", "--set", "epochs=8", "--set", "output="+dir+"/student.onnx").out).Metrics["accuracy"], 0.9)
+	}
+	write(learn + "teacher: {model: DIR/model.onnx, temperature: 2}\n")
+	assert.Equal(t, lastEpoch(t, first.out).ValidationLoss, lastEpoch(t, ok(t, "distill", config, "--json", "--set", "epochs=8", "--set", "threads=1", "--set", "data.prefetch=5").out).ValidationLoss)
+
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "bad.csv"), []byte("city,income,label\nRome,1,poor\nOslo,2000,rich\nRome,x,poor\n"), 0o644))
 	for want, text := range map[string]string{
-		"max_length is missing":   strings.Replace(reviews, ", max_length: 9", "", 1),
-		"buffer is 0":             strings.Replace(reviews, "buffer: 50", "buffer: 0", 1),
-		`unknown key "bufer"`:     strings.Replace(reviews, "buffer: 50", "bufer: 50", 1),
-		"split divides samples":   strings.Replace(arrays, "validation: DIR/val.npz", "split: 0.2", 1),
-		"arrays by name":          strings.Replace(arrays, "train: DIR/parts", "train: {x: DIR/x.npy, y: DIR/y.npy}", 1),
-		"a teacher needs samples": strings.Replace(arrays, ", {mixup: 0.2}", "", 1) + "teacher: {model: DIR/model.onnx}\n",
-		"images are read when":    strings.Replace(picturesConfig, "size: 16", "size: 16\n  stream: true", 1),
-		`row 3: column "income"`:  strings.Replace(people, "DIR/part-*.csv", "DIR/bad.csv\n  stream: true\n  numeric: [income]", 1),
+		"max_length is missing":                       strings.Replace(reviews, ", max_length: 9", "", 1),
+		"data: split leaves no sample to validate on": strings.Replace(arrays, "validation: DIR/val.npz", "split: 1e-9", 1),
+		"buffer is 0":                                 strings.Replace(reviews, "buffer: 50", "buffer: 0", 1),
+		`unknown key "bufer"`:                         strings.Replace(reviews, "buffer: 50", "bufer: 50", 1),
+		"arrays by name":                              strings.Replace(arrays, "train: DIR/parts", "train: {x: DIR/x.npy, y: DIR/y.npy}", 1),
+		"images are read when":                        strings.Replace(picturesConfig, "size: 16", "size: 16\n  stream: true", 1),
+		`row 3: column "income"`:                      strings.Replace(people, "DIR/part-*.csv", "DIR/bad.csv\n  stream: true\n  numeric: [income]", 1),
 	} {
 		write(text)
 		r := gneiss(t, "train", config)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -110,8 +109,8 @@ func (d *dataConfig) asksForFeatures() bool {
 // of them on the former, and tells on w what was cleaned.
 func (c *trainConfig) prepare(ctx context.Context, w io.Writer) error {
 	d := &c.Data
-	o := prep.Config{Target: c.target(), Features: d.Features, Categorical: d.Categorical, Numeric: d.Numeric, Normalize: d.Normalize, Encode: d.Encode,
-		Classes: c.classifies()}
+	o := prep.Config{Target: c.target(), Targets: d.Target.columns, Features: d.Features, Categorical: d.Categorical, Numeric: d.Numeric, Normalize: d.Normalize, Encode: d.Encode,
+		Classes: c.classifies() && d.Target.columns == nil}
 	if k := d.Clean; k != nil {
 		o.Missing, o.Fill, o.Indicator, o.Outliers, o.Rule, o.Factor, o.Low, o.High = k.Missing, k.Fill, k.Indicator, k.Outliers, k.Rule, k.Factor, k.Low, k.High
 		o.Duplicates, o.DropConstant = k.Duplicates == prep.Drop, k.Constant == prep.Drop
@@ -126,19 +125,22 @@ func (c *trainConfig) prepare(ctx context.Context, w io.Writer) error {
 		if other, err = openTables(d.Validation); err != nil {
 			return err
 		}
-	case d.Split > 0:
-		n := table.Len()
-		held := make([]bool, n)
-		for _, i := range rand.New(rand.NewPCG(c.Seed, 0x5eed)).Perm(n)[:int(d.Split*float64(n)+0.5)] {
-			held[i] = true
+	case c.division.given():
+		held, err := c.heldRows(ctx, table)
+		if err != nil {
+			return err
 		}
 		// A file that grows meanwhile has rows that belong to neither part.
-		training, validation = func(i int) bool { return i < n && !held[i] }, func(i int) bool { return i < n && held[i] }
+		n := table.Len()
+		training, validation = func(i int) bool { return i < n && !held(i) }, func(i int) bool { return i < n && held(i) }
 	default:
 		other = nil
 	}
 	if c.prep, err = prep.Fit(ctx, table, training, o); err != nil {
 		return fmt.Errorf("%v: %w", d.Train, err)
+	}
+	if err := tellNames(w, c.prep); err != nil {
+		return err
 	}
 	if c.Data.Stream.on {
 		c.table, c.training = table, training
@@ -151,6 +153,19 @@ func (c *trainConfig) prepare(ctx context.Context, w io.Writer) error {
 	}
 	c.prepared[1], err = c.part(ctx, w, "validation", other, validation)
 	return err
+}
+
+// tellNames tells of columns that name rows, as numbers of tickets do, which a model can learn by heart: nearly each row has
+// a category of its own.
+func tellNames(w io.Writer, p *prep.Prep) error {
+	for _, col := range p.Columns {
+		if n := len(col.Categories); n > 50 && n > p.Report.Kept/2 {
+			if _, err := fmt.Fprintf(w, "gneiss: column %q has %d categories in %d rows: if it names them, leave it out: data.features lists what is used\n", col.Name, n, p.Report.Kept); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // openTables opens the tables of s as one.
@@ -199,6 +214,9 @@ func tellCleaned(w io.Writer, name string, r *prep.Report) error {
 // classesKey is the metadata with the names of classes, a JSON array.
 const classesKey = "classes"
 
+// targetsKey is the metadata with the names of the columns that the model was trained to predict, a JSON array.
+const targetsKey = "targets"
+
 // classNames are what the numbers of classes mean; nil where the data do not say.
 func (c *trainConfig) classNames() []string {
 	switch {
@@ -206,6 +224,8 @@ func (c *trainConfig) classNames() []string {
 		return c.prep.Classes
 	case c.images != nil:
 		return c.images.names
+	case c.labels != nil:
+		return c.labels.classes
 	}
 	return nil
 }
@@ -245,7 +265,16 @@ func (c *trainConfig) describe(m *onnx.Model, history []train.Epoch) error {
 			return err
 		}
 	}
-	if len(history) > 0 {
+	if c.Loss.Name != "" { // what a teacher says alone has no targets
+		if err := set(targetsKey, c.Data.Target.all()); err != nil {
+			return err
+		}
+	}
+	if len(c.scores) > 0 {
+		if err := set("metrics", c.scores); err != nil {
+			return err
+		}
+	} else if len(history) > 0 {
 		if last := history[len(history)-1]; len(last.Metrics) > 0 {
 			if err := set("metrics", last.Metrics); err != nil {
 				return err

@@ -98,6 +98,12 @@ func TestTrainTable(t *testing.T) {
 	assert.InDelta(t, last.Metrics["accuracy"], eval.Metrics["accuracy"], 1e-9)
 	ok(t, "check", model)
 
+	// Of what names rows it warns.
+	assert.NotContains(t, r.err, "leave it out")
+	write(strings.Replace(peopleConfig, "[city, income]", "[city, income, id]\n  categorical: [id]", 1))
+	r = ok(t, "train", config, "--set", "epochs=1")
+	assert.Contains(t, r.err, `column "id" has 900 categories in 900 rows: if it names them, leave it out`)
+
 	// Without the preprocessing it takes features; a part of the rows validates.
 	write(strings.Replace(peopleConfig, "validation: DIR/val.csv", "split: 0.25", 1))
 	r = ok(t, "train", config, "--set", "data.preprocess=none", "--set", "data.clean.duplicates=drop", "--set", "epochs=1")

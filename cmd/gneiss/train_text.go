@@ -24,9 +24,10 @@ type textReader struct {
 	path   string
 	hash   string // SHA-256 of the file, in hexadecimal
 	column string
-	ids    string // the input that takes the ids
-	limit  int    // tokens of a text; 0: what the tokenizer's file says
-	least  int    // what texts are padded to at least: the length of those that were trained on
+	labels *labels // how columns become the tensor of targets
+	ids    string  // the input that takes the ids
+	limit  int     // tokens of a text; 0: what the tokenizer's file says
+	least  int     // what texts are padded to at least: the length of those that were trained on
 }
 
 // newTextReader opens the tokenizer of the configuration; nil if there is none.
@@ -91,6 +92,22 @@ func textSettingsOf(m *onnx.Model) (*textSettings, error) {
 		return nil, fmt.Errorf("metadata %q is %.200q, which gneiss train does not write", textKey, text)
 	}
 	return s, nil
+}
+
+// fitVocab gives a ready model as many words as the tokenizer has, where it has no number of its own.
+func (c *trainConfig) fitVocab(r ready) error {
+	m, ok := r.(interface{ vocab() *int })
+	if !ok || c.tokens == nil {
+		return nil
+	}
+	n := c.tokens.tok.VocabSize()
+	switch v := m.vocab(); {
+	case *v == 0:
+		*v = n
+	case *v < n:
+		return fmt.Errorf("model: vocab is %d, and %s has %d tokens: leave it out to have as many", *v, c.tokens.path, n)
+	}
+	return nil
 }
 
 // check reports settings of text that do not go together.
@@ -178,11 +195,12 @@ func (r *textReader) read(ctx context.Context, path string, want []data.Input) (
 	if err != nil {
 		return nil, err
 	}
+	o.Inputs = r.labels.wants(o.Inputs)
 	src, err := data.Open(path, o)
 	if err != nil {
 		return nil, err
 	}
-	s := &textSource{Source: src, r: r}
+	s := &textSource{Source: r.labels.of(src), r: r}
 	all := map[string]*tensor.Tensor{}
 	if len(o.Inputs) > 1 {
 		rest, err := train.Collect(ctx, s)

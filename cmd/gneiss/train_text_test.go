@@ -94,7 +94,7 @@ output: DIR/model.onnx
 	require.Equal(t, 120, a["label"].Dim(0))
 	for settings, want := range map[string]string{
 		"tokenizer: DIR/tokenizer.json":                               "want both, a tokenizer.json and a column",
-		"tokenizer: DIR/tokenizer.json, text: reviews":                `no column is called like input "reviews"`,
+		"tokenizer: DIR/tokenizer.json, text: reviews":                `train.csv: there is no column "reviews", which data.text says is the text; the columns are review, label`,
 		"tokenizer: DIR/train.csv, text: review":                      "train.csv",
 		"tokenizer: DIR/tokenizer.json, text: review, max_length: 1":  "max_length is 1",
 		"tokenizer: DIR/tokenizer.json, text: review, max_length: -1": "max_length is -1",

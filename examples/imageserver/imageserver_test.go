@@ -15,6 +15,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,6 +26,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gneiss-run/gneiss"
+	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/internal/leak"
 	"github.com/gneiss-run/gneiss/internal/shared"
 	"github.com/gneiss-run/gneiss/onnx"
@@ -36,6 +38,24 @@ import (
 func TestMain(m *testing.M) { leak.Main(m) }
 
 var bg = context.Background()
+
+// A camera's JPEG is turned upright, unless it is to stay as it is stored.
+func TestOrientation(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 30, 20)), nil))
+	exif := "\xff\xd8\xff\xe1\x00\x22Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
+	turned := append([]byte(exif), b.Bytes()[2:]...)
+	for orientation, want := range map[string]image.Point{"": {20, 30}, "exif": {20, 30}, "stored": {30, 20}} {
+		lim := wide
+		lim.orientation = orientation
+		h := newServer(nil, lim, slog.New(slog.DiscardHandler))
+		img, a := h.image(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/classify", bytes.NewReader(turned)))
+		require.NotNil(t, img, a)
+		require.Equal(t, want, img.Bounds().Size(), orientation)
+	}
+	err := run(bg, []string{"-model", "m.onnx", "-orientation", "up"}, io.Discard, io.Discard)
+	require.ErrorContains(t, err, `-orientation is "up", want one of exif, stored`)
+}
 
 // colors returns a classifier of images of the given size: its classes are red,
 // green, blue and dark. gate puts an operator in front that waits.
@@ -474,7 +494,7 @@ func TestModel(t *testing.T) {
 	require.Equal(t, 200, a.status, a.Error)
 	require.Len(t, a.Results, 5)
 
-	decoded, _, err := image.Decode(&jpg)
+	decoded, err := data.DecodeImage(jpg.Bytes(), "")
 	require.NoError(t, err)
 	x := make([]float32, 3*224*224)
 	prepare(x, decoded, 224, 224, [3]float32{0.485, 0.456, 0.406}, [3]float32{0.229, 0.224, 0.225})

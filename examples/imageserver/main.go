@@ -12,8 +12,9 @@
 // Images are prepared as torchvision does for ImageNet: the shorter side is
 // resized to 256, the middle 224 by 224 pixels are cut out, values are scaled
 // to 0…1 and normalised by mean and standard deviation of each channel. Other
-// input sizes keep the ratio 256 to 224. Transparency and the orientation that
-// a camera notes in a JPEG are ignored, as they are there.
+// input sizes keep the ratio 256 to 224. Transparency is ignored, as it is there. A JPEG
+// is turned upright as the camera noted in it; -orientation stored leaves it, as
+// torchvision's ImageFolder does.
 //
 // # Requests
 //
@@ -52,12 +53,14 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/gneiss-run/gneiss"
+	"github.com/gneiss-run/gneiss/data"
 )
 
 func main() {
@@ -75,6 +78,7 @@ type limits struct {
 	pixels      int
 	concurrency int
 	timeout     time.Duration
+	orientation string // of data.Orientations, for JPEG files
 }
 
 // run serves until ctx is done and returns when everything it started has ended.
@@ -97,7 +101,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	fs.BoolVar(&cfg.softmax, "softmax", true, "turn scores into probabilities; false for models that give probabilities")
 	fs.IntVar(&cfg.top, "top", 5, "how many classes an answer has")
 	fs.Int64Var(&lim.body, "max-body", 10<<20, "largest request body in `bytes`")
-	fs.IntVar(&lim.pixels, "max-pixels", 25_000_000, "largest image, width times height; one takes up to 12 bytes a pixel")
+	fs.IntVar(&lim.pixels, "max-pixels", 25_000_000, "largest image, width times height; one takes up to 20 bytes a pixel")
+	fs.StringVar(&lim.orientation, "orientation", "exif", "of JPEG files: exif, turned upright as the camera noted, or stored")
 	fs.IntVar(&lim.concurrency, "concurrency", 2*runtime.GOMAXPROCS(0), "requests in progress at once")
 	fs.DurationVar(&lim.timeout, "timeout", 10*time.Second, "longest time for one image, after it has arrived")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -115,6 +120,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return errors.New("-model is missing: the ONNX file of a classifier")
 	case cfg.size < 1 || cfg.top < 1 || lim.body < 1 || lim.pixels < 1 || lim.concurrency < 1 || lim.timeout <= 0 || *drain < 0 || *thr < 0:
 		return errors.New("-size, -top, -max-body, -max-pixels, -concurrency and -timeout must be above 0, -drain and -threads not below")
+	}
+	if !slices.Contains(data.Orientations(), lim.orientation) {
+		return fmt.Errorf("-orientation is %q, want one of %s", lim.orientation, strings.Join(data.Orientations(), ", "))
 	}
 	if lim.concurrency > 1<<16 {
 		return fmt.Errorf("-concurrency %d is above %d", lim.concurrency, 1<<16)

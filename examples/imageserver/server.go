@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/gneiss-run/gneiss/data"
 )
 
 // server answers the requests.
@@ -131,8 +133,8 @@ func (h *server) image(w http.ResponseWriter, r *http.Request) (image.Image, ans
 	if len(body) == 0 {
 		return nil, fail(http.StatusBadRequest, "the body is empty, want a PNG or JPEG file")
 	}
-	cfg, _, err := image.DecodeConfig(bytes.NewReader(body)) // the size, before memory for it is taken
-	if errors.Is(err, image.ErrFormat) {
+	cfg, format, err := image.DecodeConfig(bytes.NewReader(body)) // the size, before memory for it is taken
+	if errors.Is(err, image.ErrFormat) || format != "png" && format != "jpeg" {
 		return nil, fail(http.StatusUnsupportedMediaType, "the body is neither a PNG nor a JPEG file")
 	} else if err != nil {
 		return nil, fail(http.StatusBadRequest, "damaged image: %v", err)
@@ -143,7 +145,7 @@ func (h *server) image(w http.ResponseWriter, r *http.Request) (image.Image, ans
 	if int64(cfg.Width)*int64(cfg.Height) > int64(h.lim.pixels) {
 		return nil, fail(http.StatusRequestEntityTooLarge, "the image is %d by %d, more than %d pixels", cfg.Width, cfg.Height, h.lim.pixels)
 	}
-	img, _, err := image.Decode(bytes.NewReader(body))
+	img, err := data.DecodeImage(body, h.lim.orientation)
 	if err != nil {
 		return nil, fail(http.StatusBadRequest, "damaged image: %v", err)
 	}

@@ -70,6 +70,7 @@ var rules = map[string]rule{
 
 	"examples/chargpt":        {words(". tensor onnx train/..."), nil},
 	"examples/dlrm":           {words("onnx tensor train/..."), nil},
+	"examples/imageserver":    {words(". data tensor onnx"), nil},
 	"examples/textclassifier": {words(". tensor onnx train/..."), nil},
 	"examples/vae":            {words(". data onnx tensor train/..."), nil},
 }

@@ -52,6 +52,7 @@ const (
 	markDNL  = 0xdc
 	markDRI  = 0xdd
 	markAPP0 = 0xe0
+	markAPP1 = 0xe1
 	markAPPE = 0xee
 	markTEM  = 0x01
 )

@@ -32,7 +32,7 @@ func (p *Prep) Samples(ctx context.Context, t data.Table, keep func(row int) boo
 }
 
 // Source returns the rows of t that keep has (nil: all) and cleaning leaves, by batches: Input,
-// float32 [N, F], and the target, int64 [N] of classes or float32 [N]. t must have
+// float32 [N, F], and the target, int64 [N] of classes or float32 [N], of several float32 [N, T]. t must have
 // the columns that p was fitted on. Its memory does not grow with t, but for hashes of
 // 16 bytes a row where duplicates go.
 func (p *Prep) Source(t data.Table, keep func(row int) bool) data.Source {
@@ -70,8 +70,15 @@ func (p *Prep) place(t data.Table) (*Prep, error) {
 			return nil, err
 		}
 	}
-	q.target, err = find(p.config.Target)
-	return &q, err
+	q.targets = nil
+	for _, name := range p.config.targets() {
+		at, err := find(name)
+		if err != nil {
+			return nil, err
+		}
+		q.targets = append(q.targets, at)
+	}
+	return &q, nil
 }
 
 func (s *source) Batches(ctx context.Context) iter.Seq2[data.Batch, error] {
@@ -111,8 +118,9 @@ func (s *source) read(ctx context.Context, yield func(data.Batch, error) bool) e
 	numbers, texts := make([][]float32, len(p.Columns)), make([][]string, len(p.Columns))
 	var labels []int64
 	var targets []float32
+	count := func() int { return len(labels) + len(targets)/len(p.targets) }
 	flush := func() error {
-		n := len(labels) + len(targets)
+		n := count()
 		in := map[string]tensor.Value{}
 		for i, c := range p.Columns {
 			if c.numeric() {
@@ -126,9 +134,12 @@ func (s *source) read(ctx context.Context, yield func(data.Batch, error) bool) e
 			return err
 		}
 		b := data.Batch{Name: fmt.Sprintf("%d rows", n), Inputs: map[string]*tensor.Tensor{Input: out[Input].(*tensor.Tensor)}}
-		if p.Classes != nil {
+		switch {
+		case p.Classes != nil:
 			b.Inputs[p.config.Target] = tensor.Of(labels, n)
-		} else {
+		case p.config.Targets != nil:
+			b.Inputs[p.config.Target] = tensor.Of(targets, n, len(p.targets))
+		default:
 			b.Inputs[p.config.Target] = tensor.Of(targets, n)
 		}
 		if labels, targets = nil, nil; !yield(b, nil) {
@@ -157,26 +168,32 @@ func (s *source) read(ctx context.Context, yield func(data.Batch, error) bool) e
 			}
 			numbers[i] = append(numbers[i], float32(v))
 		}
-		if cell := r.cells[p.target]; p.Classes != nil {
+		if p.Classes != nil {
+			cell := r.cells[p.targets[0]]
 			l, ok := classes[cell]
 			if !ok {
 				return fmt.Errorf("column %q: %q is no class that the training part has: these are %s", p.config.Target, cell, some(p.Classes))
 			}
 			labels = append(labels, l)
 		} else {
-			v, err := r.number(p.target)
-			if err != nil {
-				return fmt.Errorf("column %q: %w", p.config.Target, err)
+			for i, at := range p.targets {
+				v, err := r.number(at)
+				if truth, ok := data.ParseTruth(r.cells[at]); err != nil && ok && p.config.Targets != nil {
+					v, err = truth, nil
+				}
+				if err != nil {
+					return fmt.Errorf("column %q: %w", p.config.targets()[i], err)
+				}
+				targets = append(targets, float32(v))
 			}
-			targets = append(targets, float32(v))
 		}
-		if len(labels)+len(targets) == batchRows {
+		if count() == batchRows {
 			inner = flush()
 			return inner
 		}
 		return nil
 	})
-	if inner == nil && err == nil && len(labels)+len(targets) > 0 {
+	if inner == nil && err == nil && count() > 0 {
 		inner = flush()
 	}
 	switch {

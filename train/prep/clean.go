@@ -42,7 +42,7 @@ func (k *cleaner) keeps(r *record) (bool, error) {
 		}
 		if r.missing(c.at) || math.IsNaN(v) {
 			if k.p.config.Missing == "" {
-				return false, fmt.Errorf("column %q has no value: it is %q; say what becomes of missing ones", c.Name, r.cells[c.at])
+				return false, fmt.Errorf("column %q has no value: it is %q; say what becomes of missing ones: missing is drop, mean, median, mode or constant", c.Name, r.cells[c.at])
 			}
 			missing = true
 			k.report.Missing[c.Name]++
@@ -55,12 +55,16 @@ func (k *cleaner) keeps(r *record) (bool, error) {
 			}
 		}
 	}
-	if r.missing(k.p.target) {
+	for i, at := range k.p.targets {
+		if !r.missing(at) {
+			continue
+		}
+		name := k.p.config.targets()[i]
 		if k.p.config.Missing != Drop {
-			return false, fmt.Errorf("column %q, the target, has no value: it is %q", k.p.config.Target, r.cells[k.p.target])
+			return false, fmt.Errorf("column %q, the target, has no value: it is %q", name, r.cells[at])
 		}
 		missing = true
-		k.report.Missing[k.p.config.Target]++
+		k.report.Missing[name]++
 	}
 	if missing && k.p.config.Missing == Drop {
 		return drop("missing")
@@ -79,7 +83,7 @@ func (k *cleaner) keeps(r *record) (bool, error) {
 	return true, nil
 }
 
-// hash is that of the features and the target; rows whose hashes are equal are.
+// hash is that of the features and the targets; rows whose hashes are equal are.
 func (k *cleaner) hash(cells []string) [16]byte {
 	var b []byte
 	put := func(cell string) {
@@ -89,7 +93,9 @@ func (k *cleaner) hash(cells []string) [16]byte {
 	for i := range k.p.Columns {
 		put(cells[k.p.Columns[i].at])
 	}
-	put(cells[k.p.target])
+	for _, at := range k.p.targets {
+		put(cells[at])
+	}
 	sum := sha256.Sum256(b)
 	return [16]byte(sum[:16])
 }

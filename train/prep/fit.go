@@ -33,20 +33,27 @@ func Fit(ctx context.Context, t data.Table, keep func(row int) bool, c Config) (
 		}
 		return i, nil
 	}
-	var err error
-	if p.target, err = find(c.Target, "the target"); err != nil {
-		return nil, err
+	targets := c.targets()
+	for i, name := range targets {
+		at, err := find(name, "the target")
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(targets[:i], name) {
+			return nil, fmt.Errorf("prep: target %q is there twice", name)
+		}
+		p.targets = append(p.targets, at)
 	}
 	features := c.Features
 	if features == nil {
-		features = slices.Delete(slices.Clone(p.all), p.target, p.target+1)
+		features = slices.DeleteFunc(slices.Clone(p.all), func(name string) bool { return slices.Contains(targets, name) })
 	}
 	for i, name := range features {
 		at, err := find(name, "a feature")
 		if err != nil {
 			return nil, err
 		}
-		if name == c.Target || slices.Contains(features[:i], name) {
+		if slices.Contains(targets, name) || slices.Contains(features[:i], name) {
 			return nil, fmt.Errorf("prep: feature %q is there twice, or is the target", name)
 		}
 		p.Columns = append(p.Columns, Column{Name: name, at: at, Low: math.Inf(-1), High: math.Inf(1), Scale: 1})
@@ -96,9 +103,10 @@ func (p *Prep) kinds(ctx context.Context, t data.Table, keep func(int) bool) err
 				all[i].add(v)
 			}
 		}
-		if cell := r.cells[p.target]; !r.missing(p.target) {
+		if target := p.targets[0]; p.config.Targets == nil && !r.missing(target) {
+			cell := r.cells[target]
 			if numbers {
-				_, err := r.number(p.target)
+				_, err := r.number(target)
 				numbers = err == nil
 			}
 			if !classes[cell] {

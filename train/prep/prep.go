@@ -44,8 +44,11 @@ const (
 // Config says how columns become features. The zero value of a field leaves the data
 // as they are; missing values are errors then.
 type Config struct {
-	Target      string   // the column to predict
-	Features    []string // columns; nil: all but Target
+	Target string // the column to predict
+	// Targets are several columns to predict together, of numbers, or true and false as 1 and 0; Target is the name
+	// of the tensor that they make, float32 [N, len(Targets)]. Nil: the column Target.
+	Targets     []string
+	Features    []string // columns; nil: all but those to predict
 	Categorical []string // columns of numbers that are categories; those with text are in any case
 	Numeric     []string // columns that must be numbers: text in one is an error, else it makes categories
 	Classes     bool     // Target is classes even where it holds numbers
@@ -92,6 +95,10 @@ func (c *Config) check() error {
 	switch {
 	case c.Target == "":
 		return fmt.Errorf("prep: there is no target: want the name of a column")
+	case c.Targets != nil && len(c.Targets) == 0:
+		return fmt.Errorf("prep: there are no targets: want the names of columns")
+	case c.Targets != nil && c.Classes:
+		return fmt.Errorf("prep: several targets, %q, are numbers, not classes", c.Targets)
 	case !(c.Factor > 0 && c.Factor < math.Inf(1)):
 		return fmt.Errorf("prep: factor is %g, want a number above 0", c.Factor)
 	case !(c.Low >= 0 && c.Low < c.High && c.High <= 1):
@@ -100,6 +107,14 @@ func (c *Config) check() error {
 		return fmt.Errorf("prep: fill is %g, want a number", c.Fill)
 	}
 	return nil
+}
+
+// targets are the columns to predict.
+func (c *Config) targets() []string {
+	if c.Targets == nil {
+		return []string{c.Target}
+	}
+	return c.Targets
 }
 
 // Column is a column of the table that becomes features.
@@ -140,9 +155,9 @@ type Prep struct {
 	Classes []string // what the numbers of the target's classes mean; nil: the target is numbers
 	Report  *Report  // of the training part
 
-	config Config
-	all    []string // columns of the table
-	target int
+	config  Config
+	all     []string // columns of the table
+	targets []int    // in the table
 }
 
 // Features returns the names of the features, in order.

@@ -90,6 +90,35 @@ func TestFit(t *testing.T) {
 	}
 }
 
+// Several targets are one tensor, with data frames' bools as numbers.
+func TestTargets(t *testing.T) {
+	in := table(t, "a,u,b,v\n1,0.5,red,True\n2,,blue,true\n2,-3,blue,FALSE\n")
+	c := Config{Target: "both", Targets: []string{"v", "u"}, Missing: Drop}
+	p, err := Fit(context.Background(), in, nil, c)
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b=blue", "b=red"}, p.Features())
+	_, a, r := features(t, p, in)
+	require.Nil(t, p.Classes)
+	require.Equal(t, []int{2, 2}, a["both"].Shape())
+	require.Equal(t, []float32{1, 0.5, 0, -3}, tensor.Data[float32](a["both"]))
+	require.Equal(t, map[string]int{"u": 1}, r.Missing)
+	for want, k := range map[string]Config{
+		`row 2: column "u", the target, has no value`: {Targets: c.Targets},
+		`target "u" is there twice`:                   {Targets: []string{"u", "u"}},
+		`feature "v" is there twice, or is the`:       {Targets: c.Targets, Features: []string{"v"}},
+		`no column "w", which is the target`:          {Targets: []string{"w"}},
+		"are numbers, not classes":                    {Targets: c.Targets, Classes: true},
+	} {
+		k.Target = "both"
+		_, err := Fit(context.Background(), in, nil, k)
+		require.ErrorContains(t, err, want)
+	}
+	p, err = Fit(context.Background(), in, nil, Config{Target: "both", Targets: []string{"a", "b"}, Missing: Drop})
+	require.NoError(t, err)
+	_, _, err = p.Samples(context.Background(), in, nil)
+	require.ErrorContains(t, err, `row 1: column "b": "red" is no number`)
+}
+
 func TestOutliers(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("a,y\n")

@@ -14,6 +14,12 @@ step/ and by PyTorch on the same batches, and written back:
 
 Networks that Gneiss builds go through the same exports.
 
+With --mixed the losses of 50 steps in mixed precision are compared instead: how far
+PyTorch's torch.autocast(bfloat16) and Gneiss's MixedPrecision lie from each other, each
+from its own float32, and how far a network goes from float32 when nothing but its first
+weights are rounded to bfloat16 and back, as a measure of what rounding does to it: means
+over steps and seeds. Limit: Gneiss's distance from float32 is at most twice PyTorch's, or 0.002.
+
 Parameters are matched element by element, by value: all values are made
 distinct before the export, so transposed, split, joined and reordered weights
 are found wherever an exporter puts them.
@@ -400,6 +406,69 @@ def compare(table, name, exporter, opts, work):
     round_trips(table, name, exporter, opts, work, places, where, {n: v[0] for n, v in data.items()}, result["exports"])
 
 
+def curve(module, inputs, targets, mixed):
+    optimizer = torch.optim.Adam(module.parameters(), lr=RATE)
+    losses = []
+    for x, y in zip(inputs, targets):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            loss = loss_of(module, x, y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return np.array(losses)
+
+
+def mixed(table, name, exporter, opts, work):
+    """One row for all seeds: single curves of some networks are chaotic, so their distances are averaged."""
+    far = []
+    for seed in range(7, 7 + opts.seeds):
+        curves = mixed_curves(table, name, exporter, opts, work, seed)
+        if curves is None:
+            return
+        ours, gneiss, full, autocast, rounded = curves
+        far.append([[d.max(), d.mean()] for d in (np.abs(gneiss - ours), np.abs(autocast - full), np.abs(gneiss - autocast), np.abs(ours - full), np.abs(rounded - full))])
+    (_, own), (_, theirs), *_ = np.mean(far, axis=0)
+    text = ", ".join(f"{what} {mean:.5f} (max {top:.4f})" for what, top, mean in zip(
+        ("gneiss", "autocast", "from each other", "both float32", "rounded weights"), np.max(far, axis=0)[:, 0], np.mean(far, axis=0)[:, 1]))
+    table.row(name, exporter, "bfloat16 from float32", float(own), max(2 * float(theirs), 0.002), f"{text}; loss {full[0]:.3f} to {full[-1]:.3f}")
+
+
+def mixed_curves(table, name, exporter, opts, work, seed):
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    module = MODELS[name]()
+    make_distinct(module, rng)  # equal ones would be written once, and trained as one
+    data, target = batches(name, rng)
+    path = work / "model.onnx"
+    module.eval()
+    try:
+        export(module, {n: v[0] for n, v in data.items()}, path, exporter == "dynamo", name == "cnn")
+    except Exception as err:
+        return table.note(name, exporter, "export", first_line(err))
+    np.savez(work / "batches.npz", target=target.astype(np.int64), **data)
+    ours = {}
+    for kind in ("", "bfloat16"):
+        p = subprocess.run([opts.step, "-model", path, "-batches", work / "batches.npz", "-out", work, "-lr", str(RATE), "-opsets", "", "-mixed", kind],
+                           capture_output=True, text=True)
+        if p.returncode:
+            return table.row(name, exporter, "gneiss " + kind, None, note=p.stderr.strip()[:300])
+        ours[kind] = np.array(json.loads((work / "result.json").read_text())["losses"])
+    module.train()
+    inputs = [tuple(torch.from_numpy(v[i]) for v in data.values()) for i in range(STEPS)]
+    targets = torch.from_numpy(target.astype(np.int64))
+    try:
+        full, low = (curve(copy.deepcopy(module), inputs, targets, on) for on in (False, True))
+    except RuntimeError as err:  # an operator that this machine's PyTorch has no bfloat16 for
+        return table.note(name, exporter, "autocast", first_line(err))
+    rounded = copy.deepcopy(module)
+    with torch.no_grad():
+        for p in rounded.parameters():
+            p.copy_(p.bfloat16().float())
+    rounded = curve(rounded, inputs, targets, False)
+    return ours[""], ours["bfloat16"], full, low, rounded
+
+
 def torch_weights(table, name, exporter, what, model, places, where, sample, want):
     """Loads the weights of a written model into the PyTorch module."""
     weights = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
@@ -512,6 +581,8 @@ def main():
     p.add_argument("--family", action="append", choices=[*FAMILIES, "none"], help="only this network of Gneiss's own (repeatable), or none")
     p.add_argument("--exporter", action="append", choices=["dynamo", "script"])
     p.add_argument("--opsets", default="13,17,20,28", help="opsets to export")
+    p.add_argument("--mixed", action="store_true", help="compare mixed precision with torch.autocast instead")
+    p.add_argument("--seeds", type=int, default=5, help="how many weights and batches --mixed averages over")
     p.add_argument("--keep", help="a folder for the models that PyTorch exported")
     p.add_argument("--verbose", action="store_true", help="print every parameter")
     opts = p.parse_args()
@@ -526,9 +597,9 @@ def main():
             if name == "none":
                 continue
             with tempfile.TemporaryDirectory() as work:
-                compare(table, name, exporter, opts, pathlib.Path(work))
+                (mixed if opts.mixed else compare)(table, name, exporter, opts, pathlib.Path(work))
     for name in opts.family or FAMILIES:
-        if name != "none":
+        if name != "none" and not opts.mixed:
             with tempfile.TemporaryDirectory() as work:
                 family(table, name, opts, pathlib.Path(work))
     print(f"{table.failed} failed")

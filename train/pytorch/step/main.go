@@ -27,6 +27,7 @@ func main() {
 	flag.StringVar(&j.optimizer, "optimizer", "adam", "adam, adamw or sgd")
 	flag.Float64Var(&j.rate, "lr", 1e-3, "the learning rate")
 	flag.StringVar(&j.opsets, "opsets", "13,17,20", "opsets to export, in a comma-separated `list`")
+	flag.StringVar(&j.mixed, "mixed", "", "the `type` of mixed precision, bfloat16 or float16; empty: none")
 	flag.StringVar(&j.out, "out", "", "the `folder` to write to")
 	flag.Parse()
 	if err := j.run(context.Background()); err != nil {
@@ -37,8 +38,8 @@ func main() {
 
 // job is one run of the command.
 type job struct {
-	model, family, batches, loss, optimizer, opsets, out string
-	rate                                                 float64
+	model, family, batches, loss, optimizer, opsets, mixed, out string
+	rate                                                        float64
 }
 
 // report is what result.json holds.
@@ -90,7 +91,10 @@ func (j *job) run(ctx context.Context) error {
 	if err := writeNPZ(filepath.Join(j.out, "outputs.npz"), y); err != nil {
 		return err
 	}
-	for _, v := range strings.Split(j.opsets, ",") {
+	for v := range strings.SplitSeq(j.opsets, ",") {
+		if v == "" {
+			continue
+		}
 		r.Exports[v] = ""
 		if err := j.export(ctx, tr, v, batches[0]); err != nil {
 			r.Exports[v] = err.Error()
@@ -109,7 +113,17 @@ func (j *job) trainer(m *onnx.Model, o train.Optimizer) (*train.Trainer, error) 
 	if l == nil {
 		return nil, fmt.Errorf("there is no loss %q", j.loss)
 	}
-	return train.New(m, train.Config{Loss: l, Optimizer: o})
+	c := train.Config{Loss: l, Optimizer: o}
+	switch j.mixed {
+	case "":
+	case "bfloat16":
+		c.MixedPrecision = &train.MixedPrecision{Type: tensor.BFloat16}
+	case "float16":
+		c.MixedPrecision = &train.MixedPrecision{Type: tensor.Float16}
+	default:
+		return nil, fmt.Errorf("mixed precision of %q, want bfloat16 or float16", j.mixed)
+	}
+	return train.New(m, c)
 }
 
 func (j *job) optimizerOf() (train.Optimizer, error) {
