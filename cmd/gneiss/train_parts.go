@@ -171,6 +171,7 @@ type (
 		Vocab, Embedding, Hidden, Classes int
 		Bidirectional                     bool
 		Dropout                           float64
+		Pad                               *int
 		kind                              string
 	}
 	readyMLP struct {
@@ -216,12 +217,19 @@ type (
 	}
 )
 
+func (m *readyText) padding() (id **int, behind bool) { return &m.Pad, true }
+func (m *readyBERT) padding() (id **int, behind bool) { return &m.Pad, false }
+
 func (m *readyText) vocab() *int { return &m.Vocab }
 func (m *readyBERT) vocab() *int { return &m.Vocab }
 func (m *readyGPT) vocab() *int  { return &m.Vocab }
 
 func (m *readyText) layer() nn.Layer {
-	return nn.TextRNN{Vocab: m.Vocab, Embedding: m.Embedding, Hidden: m.Hidden, Classes: m.Classes, Kind: m.kind, Bidirectional: m.Bidirectional, Dropout: m.Dropout}
+	t := nn.TextRNN{Vocab: m.Vocab, Embedding: m.Embedding, Hidden: m.Hidden, Classes: m.Classes, Kind: m.kind, Bidirectional: m.Bidirectional, Dropout: m.Dropout}
+	if m.Pad != nil {
+		t.Padded, t.Pad = *m.Pad >= 0, *m.Pad
+	}
+	return t
 }
 func (m *readyMLP) layer() nn.Layer {
 	return nn.MLP{Hidden: m.Hidden, Out: m.Classes, Dropout: m.Dropout}
@@ -235,7 +243,7 @@ func (m *readyResNet) layer() nn.Layer {
 func (m *readyBERT) layer() nn.Layer {
 	t := nn.Transformer{Vocab: m.Vocab, Max: m.Length, Dim: m.Embedding, Layers: m.Layers, Heads: m.Heads, Hidden: m.Hidden, Dropout: m.Dropout, AttentionDropout: m.AttentionDropout}
 	if m.Pad != nil {
-		t.Masked, t.Pad = true, *m.Pad
+		t.Masked, t.Pad = *m.Pad >= 0, *m.Pad
 	}
 	return nn.BERT{Transformer: t, Classes: m.Classes}
 }
@@ -461,6 +469,7 @@ func (c *trainConfig) build(in nn.Input, cfg *train.Config) (*onnx.Model, error)
 		if err := m.Decode(r); err != nil {
 			return nil, fmt.Errorf("model: %w", err)
 		}
+		c.fitPad(r)
 		if err := c.fitVocab(r); err != nil {
 			return nil, err
 		}

@@ -110,6 +110,36 @@ func (c *trainConfig) fitVocab(r ready) error {
 	return nil
 }
 
+// padding returns how the tokenizer's file, or the names of its tokens, say that texts are filled up; known is
+// false if neither does.
+func (r *textReader) padding() (pad *tokenizer.Padding, known bool) {
+	if pad := r.tok.Padding(); pad != nil {
+		return pad, true
+	}
+	pad = &tokenizer.Padding{}
+	for _, name := range []string{"[PAD]", "<pad>"} {
+		if id, ok := r.tok.ID(name); ok {
+			pad.ID, pad.Token, known = uint32(id), name, true
+		}
+	}
+	return pad, known
+}
+
+// fitPad tells a ready model which id fills texts up, where it has not been told.
+func (c *trainConfig) fitPad(r ready) {
+	m, ok := r.(interface {
+		padding() (id **int, behind bool)
+	})
+	if !ok || c.tokens == nil {
+		return
+	}
+	id, behind := m.padding()
+	if pad, known := c.tokens.padding(); *id == nil && known && !(behind && pad.Left) {
+		v := int(pad.ID)
+		*id = &v
+	}
+}
+
 // check reports settings of text that do not go together.
 func (c *dataConfig) checkText() error {
 	switch {
@@ -229,7 +259,8 @@ func (r *textReader) read(ctx context.Context, path string, want []data.Input) (
 // encode adds the needed token inputs to all. length is what all texts must have;
 // 0: the longest, or r.least if that is more.
 func (r *textReader) encode(ctx context.Context, texts []string, length int, needed map[string]bool, all map[string]*tensor.Tensor) error {
-	tr, pad := r.tok.Truncation(), r.tok.Padding()
+	tr := r.tok.Truncation()
+	pad, _ := r.padding()
 	limit := r.limit
 	if length > 0 && (limit == 0 || limit > length) {
 		limit = length
@@ -241,14 +272,6 @@ func (r *textReader) encode(ctx context.Context, texts []string, length int, nee
 		}
 		cut.MaxLength = limit
 		tr = &cut
-	}
-	if pad == nil {
-		pad = &tokenizer.Padding{}
-		for _, name := range []string{"[PAD]", "<pad>"} {
-			if id, ok := r.tok.ID(name); ok {
-				pad.ID, pad.Token = uint32(id), name
-			}
-		}
 	}
 	fill := *pad
 	fill.Length, fill.MultipleOf = length, 0

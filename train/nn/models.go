@@ -102,7 +102,8 @@ func (l ResNet) Forward(s *Scope, x *onnx.Value) *onnx.Value {
 	return s.Apply("fc", Linear{Out: l.Classes}, x)
 }
 
-// TextRNN is an embedding, a recurrent network and a linear layer on its last state.
+// TextRNN is an embedding, a recurrent network and a linear layer on its last state: with Padded,
+// that before the ids Pad at the end of a text.
 //
 //	x: int64 [batch, time]    y: [batch, Classes]
 type TextRNN struct {
@@ -110,6 +111,8 @@ type TextRNN struct {
 	Kind                              string // RNN, GRU or LSTM. "": RNN
 	Bidirectional                     bool
 	Dropout                           float64
+	Pad                               int // an id that stands behind texts, if Padded
+	Padded                            bool
 }
 
 // Forward implements Layer.
@@ -118,8 +121,15 @@ func (l TextRNN) Forward(s *Scope, x *onnx.Value) *onnx.Value {
 	if kind == "" {
 		kind = "RNN"
 	}
+	var lengths *onnx.Value
+	if l.Padded {
+		words := s.Op("Not", nil, s.Op("Equal", nil, x, s.Const(tensor.Scalar(int64(l.Pad)))))
+		words = s.Op("Cast", onnx.NewAttrs("to", int(tensor.Int32)), words)
+		count := s.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), words, s.Ints(1))
+		lengths = s.Op("Max", nil, count, s.Const(tensor.Scalar(int32(1)))) // a text of nothing but padding
+	}
 	x = s.Apply("embedding", Embedding{Num: l.Vocab, Dim: l.Embedding}, x)
-	x = s.Apply("rnn", Recurrent{Kind: kind, Hidden: l.Hidden, Bidirectional: l.Bidirectional, Last: true}, x)
+	x = s.Apply("rnn", Recurrent{Kind: kind, Hidden: l.Hidden, Bidirectional: l.Bidirectional, Last: true, Lengths: lengths}, x)
 	if l.Dropout > 0 {
 		x = s.Apply("dropout", Dropout{l.Dropout}, x)
 	}

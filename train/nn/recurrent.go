@@ -27,6 +27,8 @@ type Recurrent struct {
 	Dropout       float64 // between layers
 	// Last has y be the state after the last step, [batch, Hidden·d].
 	Last bool
+	// Lengths says how many steps each sequence has, int32 [batch]: y is 0 behind them. nil: all.
+	Lengths *onnx.Value
 	// ResetAfter has a GRU apply the reset gate behind the product, as PyTorch does.
 	ResetAfter bool
 	// HiddenInit gives the first values of weight_hh, for each direction's and each gate's
@@ -63,6 +65,10 @@ func (l Recurrent) Forward(s *Scope, x *onnx.Value) *onnx.Value {
 	}
 	x = s.Op("Transpose", onnx.NewAttrs("perm", []int{1, 0, 2}), x) // time first
 	layers := max(l.Layers, 1)
+	var lengths []*onnx.Value
+	if l.Lengths != nil {
+		lengths = append(lengths, l.Lengths)
+	}
 	for k := range layers {
 		in := s.Size(x, 2)
 		part := s.Sub(fmt.Sprint(k))
@@ -73,7 +79,7 @@ func (l Recurrent) Forward(s *Scope, x *onnx.Value) *onnx.Value {
 		w := part.Param("weight_ih", byFan(l.Hidden), dirs, gates*l.Hidden, in)
 		r := part.Param("weight_hh", l.hiddenInit(), dirs, gates*l.Hidden, l.Hidden)
 		b := part.Param("bias", byFan(l.Hidden), dirs, 2*gates*l.Hidden)
-		out := s.Ops("", l.Kind, as, 2, x, w, r, b) // y: [time, d, batch, hidden], last: [d, batch, hidden]
+		out := s.Ops("", l.Kind, as, 2, append([]*onnx.Value{x, w, r, b}, lengths...)...) // y: [time, d, batch, hidden], last: [d, batch, hidden]
 		if k == layers-1 && l.Last {
 			y := s.Op("Transpose", onnx.NewAttrs("perm", []int{1, 0, 2}), out[1])
 			return s.Op("Reshape", nil, y, s.Ints(0, dirs*l.Hidden))
