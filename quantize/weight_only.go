@@ -1,6 +1,7 @@
 package quantize
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -22,8 +23,11 @@ const (
 // embeddings not.
 type WeightOnlyConfig struct {
 	Selection
-	Bits  int // 4 (0 too) or 8
-	Block int // 16, 32 (0 too), 64, 128 or 256 weights with one scale
+	Bits int // 4 (0 too) or 8
+	// Block is how many weights have one scale: 16, 32, 64, 128 or 256. 0 is 32 of 4
+	// bits; of 8, which need a scale less often, whichever of 32, 64 and 128 makes a
+	// matrix smallest (scales of blocks of 32 would be an eighth of the codes).
+	Block int
 	// Asymmetric gives each block a zero point.
 	Asymmetric bool
 	// Format is MatMulNBits ("" too) or Dequantize.
@@ -66,7 +70,7 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 	if c.Bits == 0 {
 		c.Bits = 4
 	}
-	if c.Block == 0 {
+	if c.Block == 0 && c.Bits == 4 {
 		c.Block = 32
 	}
 	if c.Format == "" {
@@ -78,7 +82,7 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 	if c.Round == nil {
 		c.Round = Balanced
 	}
-	g := BlockGrid{Bits: c.Bits, Block: c.Block, Symmetric: !c.Asymmetric, Positive: c.Format == Dequantize}
+	g := BlockGrid{Bits: c.Bits, Block: cmp.Or(c.Block, 32), Symmetric: !c.Asymmetric, Positive: c.Format == Dequantize}
 	if err := g.check(); err != nil {
 		return nil, err
 	}
@@ -148,6 +152,27 @@ type weightOnly struct {
 	grid BlockGrid
 	done map[blockKey]*storedBlocks
 	head *onnx.Node
+}
+
+// gridFor returns the grid of rows of k weights.
+func (w *weightOnly) gridFor(k int) BlockGrid {
+	g := w.grid
+	if w.c.Block != 0 {
+		return g
+	}
+	size := func(block int) int {
+		per := (k + block - 1) / block
+		if w.c.Format == MatMulNBits { // which pads the last block
+			return per * (block + 4)
+		}
+		return k + 4*per
+	}
+	for _, block := range []int{64, 128} {
+		if size(block) < size(g.Block) {
+			g.Block = block
+		}
+	}
+	return g
 }
 
 // node quantises n.

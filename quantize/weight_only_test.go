@@ -283,3 +283,33 @@ func TestWeightOnlyFloat16(t *testing.T) {
 		require.Less(t, deviation(t, results(t, m), want), 0.01)
 	}
 }
+
+// Blocks of 8 bits are as long as makes a matrix smallest.
+func TestWeightOnlyBlocks(t *testing.T) {
+	for _, c := range []struct {
+		k, padded, plain int // the block of MatMulNBits, which pads, and of Dequantize
+	}{{31, 32, 32}, {40, 64, 64}, {96, 32, 128}, {128, 128, 128}, {160, 32, 128}, {768, 128, 128}, {784, 64, 128}} {
+		for format, want := range map[string]int{MatMulNBits: c.padded, Dequantize: c.plain} {
+			m := builtModel(t, 21, func(b *ops.Builder) []*onnx.Value {
+				return []*onnx.Value{b.Op("MatMul", nil, floatInput(b, "x", 3, c.k), normal(b, 1, c.k, 16))}
+			})
+			want0 := results(t, m)
+			s, err := WeightOnly(m, WeightOnlyConfig{Bits: 8, Format: format})
+			require.NoError(t, err)
+			require.Contains(t, s.Changes[0].Format, fmt.Sprintf("int8 in blocks of %d,", want), c.k)
+			require.Less(t, deviation(t, results(t, m), want0), 0.01)
+			if c.k%64 == 0 {
+				require.LessOrEqual(t, float64(s.After), 0.26*float64(s.Before))
+			}
+			least := s.After
+			for _, block := range []int{32, 64, 128} {
+				m := builtModel(t, 21, func(b *ops.Builder) []*onnx.Value {
+					return []*onnx.Value{b.Op("MatMul", nil, floatInput(b, "x", 3, c.k), normal(b, 1, c.k, 16))}
+				})
+				s, err := WeightOnly(m, WeightOnlyConfig{Bits: 8, Format: format, Block: block})
+				require.NoError(t, err)
+				require.LessOrEqual(t, least, s.After, "k %d, %s, block %d", c.k, format, block)
+			}
+		}
+	}
+}
