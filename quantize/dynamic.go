@@ -41,7 +41,8 @@ type DynamicConfig struct {
 //	LSTM          com.microsoft.DynamicQuantizeLSTM
 //	GRU, RNN, com.microsoft.Attention   weights are stored in bytes, with a DequantizeLinear: there is no
 //	              operator of integers for them, so they compute in float32
-//	Gather        rows of a table are gathered as bytes and scaled after that
+//	Gather        rows of a table are gathered as bytes and scaled after that; scales of
+//	              rows of less than 64 elements are float16
 //
 // Weights are rounded so that the errors of each channel cancel (SQuant).
 //

@@ -128,3 +128,27 @@ func TestStaticSharesZeros(t *testing.T) {
 	require.Equal(t, map[string]int{"zero_points_int8_4": 3, "zero_points_int32_4": 3}, zeros)
 	requireNear(t, m, q, optimize.Best, 0.5, 1, 2)
 }
+
+// Recurrent weights can be trained with the roundings of what is stored.
+func TestStaticStoredFake(t *testing.T) {
+	m := newModel(t, 17, tagger)
+	ranges := calibrate(t, m, StaticConfig{}, 1, 2)
+	fake, s, err := FakeQuantized(m, ranges, StaticConfig{})
+	require.NoError(t, err)
+	require.Positive(t, s.Changed())
+	for _, v := range m.Graph.Consts {
+		if v.Const.DType() == tensor.Float32 {
+			require.Equal(t, v.Const.Bytes(), find(fake.Graph, v.Name).Const.Bytes(), v.Name)
+		}
+	}
+	requireNear(t, m, fake, optimize.Best, 0.3, 1, 2)
+	w := find(fake.Graph, "rr")
+	for i := range tensor.Data[float32](w.Const) {
+		tensor.Data[float32](w.Const)[i] /= 2
+	}
+	back, err := WithWeights(m, fake)
+	require.NoError(t, err)
+	require.Equal(t, []int{2, 64, 16}, find(back.Graph, "rr").Const.Shape())
+	again, _ := static(t, back, ranges, StaticConfig{})
+	requireNear(t, fake, again, optimize.Best, 0.3, 1, 2)
+}
