@@ -58,7 +58,8 @@ type WeightOnlyConfig struct {
 //
 // Weights are float32 or float16, constant, of two dimensions and at least
 // MinElements; others stay and the Summary says why. MatMulNBits pads the last block
-// of a row, where K is no multiple of it, with codes that stand for 0. Weights that
+// of a row, where K is no multiple of it, with codes that stand for 0. Convolutions,
+// recurrent layers and com.microsoft.Attention stay: no operator has blocks of their weights. Weights that
 // several nodes read are stored once. Model-local functions are inlined;
 // below opset 21 the format Dequantize converts the model to it. A quantised model
 // in which nothing is left to quantise is an error that wraps ErrQuantized. On an error m
@@ -119,6 +120,10 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 	s := &Summary{}
 	var failed error
 	r.eachNode(func(n *onnx.Node) {
+		if w.unsuited(n) {
+			s.Changes = append(s.Changes, Change{Node: NodeName(n), Op: n.Op, Reason: "no operator has blocks of its weights: static and dynamic quantise them"})
+			return
+		}
 		if failed != nil || n.Domain != "" || n.Op != "MatMul" && n.Op != "Gemm" && n.Op != "Gather" ||
 			n.Op == "Gather" && (n.In[0] == nil || n.In[0].Type.DType != tensor.Float32 && n.In[0].Type.DType != tensor.Float16) {
 			return
@@ -173,6 +178,16 @@ func (w *weightOnly) gridFor(k int) BlockGrid {
 		}
 	}
 	return g
+}
+
+// unsuited reports whether n has weights that could be fewer bits, but not here.
+func (w *weightOnly) unsuited(n *onnx.Node) bool {
+	switch n.Domain + "." + n.Op {
+	case ".Conv", ".ConvTranspose", ".LSTM", ".GRU", ".RNN", msDomain + ".Attention":
+		v := inputOf(n, 1)
+		return v != nil && v.Const != nil && v.Const.DType().IsFloat() && v.Const.Len() >= w.c.MinElements
+	}
+	return false
 }
 
 // node quantises n.

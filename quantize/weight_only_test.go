@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -311,5 +312,22 @@ func TestWeightOnlyBlocks(t *testing.T) {
 				require.LessOrEqual(t, least, s.After, "k %d, %s, block %d", c.k, format, block)
 			}
 		}
+	}
+}
+
+// Layers whose weights have no form in blocks are named.
+func TestWeightOnlyUnsuited(t *testing.T) {
+	m := builtModel(t, 14, func(b *ops.Builder) []*onnx.Value {
+		y := b.Op("GRU", onnx.NewAttrs("hidden_size", 16), floatInput(b, "x", 5, 2, 8), normal(b, 1, 1, 48, 8), normal(b, 2, 1, 48, 16))
+		z := b.Op("Conv", nil, floatInput(b, "z", 1, 8, 9), normal(b, 3, 8, 8, 4))
+		tiny := b.Op("Conv", nil, z, normal(b, 4, 1, 8, 1))
+		return []*onnx.Value{b.Op("MatMul", nil, y, normal(b, 5, 16, 32)), tiny}
+	})
+	s, err := WeightOnly(m, WeightOnlyConfig{})
+	require.NoError(t, err)
+	require.Equal(t, 1, s.Changed())
+	require.Len(t, s.Changes, 3, "a weight of 8 elements is no loss")
+	for _, c := range s.Changes {
+		require.Equal(t, c.Op != "MatMul", strings.Contains(c.Reason, "no operator has blocks"), c)
 	}
 }
