@@ -30,10 +30,10 @@ type weightKey struct {
 	by granularity
 }
 
-// zeroKey tells apart zero points that are all 0.
+// zeroKey tells apart zero points that are the same: a scalar, or a vector of zeros.
 type zeroKey struct {
-	dtype tensor.DType
-	len   int
+	dtype      tensor.DType
+	len, value int // len is -1 of a scalar
 }
 
 type weightUse struct {
@@ -129,10 +129,23 @@ func (w *staticWriter) scale(v *onnx.Value) (scale, zero *onnx.Value) {
 	if !ok {
 		a := w.params[r]
 		s[0] = w.constant(r.Name+"_scale", tensor.Scalar(a.scale))
-		s[1] = w.constant(r.Name+"_zero_point", scalarCode(w.p.acts.dtype, a.zero))
+		s[1] = w.zero(zeroKey{w.p.acts.dtype, -1, a.zero})
 		w.scales[r] = s
 	}
 	return s[0], s[1]
+}
+
+// zero returns the initializer of zero points, which all that have the same share:
+// of models with many layers their names alone would be some percent of the file.
+func (w *staticWriter) zero(k zeroKey) *onnx.Value {
+	if w.zeros[k] == nil {
+		if k.len < 0 {
+			w.zeros[k] = w.constant(fmt.Sprintf("zero_point_%v_%d", k.dtype, k.value), scalarCode(k.dtype, k.value))
+		} else {
+			w.zeros[k] = w.constant(fmt.Sprintf("zero_points_%v_%d", k.dtype, k.len), tensor.New(k.dtype, k.len))
+		}
+	}
+	return w.zeros[k]
 }
 
 // quantize puts QuantizeLinear and DequantizeLinear of v before at. All read the
@@ -288,14 +301,13 @@ func (w *staticWriter) dequantize(n *onnx.Node, name string, q integers, floats 
 	}
 	in := []*onnx.Value{w.constant(name+"_quantized", q.codes), w.constant(prefix+"_scale", q.scale)}
 	switch none := allZero(q.zero); {
-	case !none || !floats && q.zero.Rank() != 1:
+	case none && floats:
+	case none && q.zero.Rank() == 0:
+		in = append(in, w.zero(zeroKey{q.zero.DType(), -1, 0}))
+	case none && q.zero.Rank() == 1:
+		in = append(in, w.zero(zeroKey{q.zero.DType(), q.zero.Len(), 0}))
+	default:
 		in = append(in, w.constant(prefix+"_zero_point", q.zero))
-	case !floats:
-		k := zeroKey{q.zero.DType(), q.zero.Len()}
-		if w.zeros[k] == nil {
-			w.zeros[k] = w.constant(fmt.Sprintf("zero_points_%v_%d", k.dtype, k.len), q.zero)
-		}
-		in = append(in, w.zeros[k])
 	}
 	d := w.node(n, "DequantizeLinear", name+"_DequantizeLinear", name+"_DequantizeLinear_Output", as, in...)
 	d.Type = onnx.TensorType(tensor.Float32, onnx.Sizes(q.codes.Shape()...)...)
