@@ -197,6 +197,49 @@ func (d *dynamic) lstmWeight(w *onnx.Value, g grid) *storedWeight {
 	return s
 }
 
+// leastTable is how many elements make a table that is added worth a node.
+const leastTable = 1 << 14
+
+// tableOf returns which input of the Add n is a large constant table that float16
+// holds to its precision; -1: none. What masks is far wider.
+func (d *dynamic) tableOf(n *onnx.Node) int {
+	return slices.IndexFunc(n.In, func(v *onnx.Value) bool {
+		if v == nil || v.Const == nil || d.home[v] == nil || v.Const.DType() != tensor.Float32 || v.Const.Len() < leastTable {
+			return false
+		}
+		dims := 0
+		for _, k := range v.Const.Shape() {
+			if k > 1 {
+				dims++
+			}
+		}
+		r, ok := finiteRange(tensor.Data[float32](v.Const))
+		most := max(-r.Lo, r.Hi)
+		return dims > 1 && ok && most >= 0x1p-14 && most <= 65504
+	})
+}
+
+// halved keeps input i of n in float16, which a Cast reads.
+func (d *dynamic) halved(n *onnx.Node, i int) (format, reason string) {
+	w := n.In[i]
+	k := byteKey{v: w, axis: -1, half: true}
+	s := d.weights[k]
+	if s == nil {
+		t := tensor.New(tensor.Float16, w.Const.Shape()...)
+		tensor.Narrow(t, w.Const)
+		s = &storedWeight{codes: d.keep(w, "_half", t)}
+		d.weights[k] = s
+	}
+	b := ops.NewBuilder(n.Graph)
+	v := b.Op("Cast", onnx.NewAttrs("to", tensor.Float32), s.codes)
+	if err := b.Err(); err != nil {
+		return "", err.Error()
+	}
+	b.Insert(n)
+	n.SetInput(i, v)
+	return "float16 table", ""
+}
+
 // stored keeps the given inputs of n in bytes that a DequantizeLinear reads.
 func (d *dynamic) stored(n *onnx.Node, inputs ...int) (format, reason string) {
 	for _, i := range inputs {

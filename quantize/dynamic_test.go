@@ -12,6 +12,7 @@ import (
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/optimize"
 	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -480,4 +481,32 @@ func TestDynamicNarrowRows(t *testing.T) {
 			require.Less(t, deviation(t, results(t, m), want), 0.02, name)
 		}
 	}
+}
+
+// Large tables that are added are stored in float16, once; masks, vectors and what
+// float16 does not hold stay. A session keeps nothing of that.
+func TestDynamicTables(t *testing.T) {
+	m := builtModel(t, 13, func(b *ops.Builder) []*onnx.Value {
+		x, wide := floatInput(b, "x", 2, 300, 64), floatInput(b, "wide", 1, 20000)
+		positions, mask, tiny := normal(b, 1, 1, 300, 64), normal(b, 2, 300, 64), normal(b, 3, 300, 64)
+		tensor.Data[float32](mask.Const)[5] = -1e30
+		for i := range tensor.Data[float32](tiny.Const) {
+			tensor.Data[float32](tiny.Const)[i] *= 1e-6
+		}
+		return []*onnx.Value{b.Op("Add", nil, positions, x), b.Op("Add", nil, x, positions), b.Op("Add", nil, x, mask), b.Op("Add", nil, x, tiny),
+			b.Op("Add", nil, x, normal(b, 5, 64)), b.Op("Add", nil, wide, normal(b, 4, 1, 20000))}
+	})
+	want := results(t, m)
+	s, err := Dynamic(m, DynamicConfig{})
+	require.NoError(t, err)
+	require.Len(t, s.Changes, 2)
+	require.Equal(t, 2, s.Changed())
+	require.Equal(t, "float16 table", s.Changes[0].Format)
+	require.EqualValues(t, 300*64*2, s.Before-s.After)
+	for name, y := range results(t, m) {
+		require.Less(t, deviation(t, map[string]*tensor.Tensor{name: y}, map[string]*tensor.Tensor{name: want[name]}), 1e-3)
+	}
+	_, err = optimize.Run(m, optimize.Best, optimize.Options{})
+	require.NoError(t, err)
+	require.Zero(t, countOps(m)["Cast"])
 }
