@@ -304,8 +304,8 @@ def far(r):
 
 
 def carries(r):
-    """Whether they differ by no more than roundings of the inputs make."""
-    return r["differs"] <= FACTOR * max(r.get("jitter", 0), r.get("jitter_gneiss", 0))
+    """Whether they differ by no more than roundings of the inputs make, where nothing saturates."""
+    return r["differs"] <= FACTOR * max(r.get("jitter", 0), r.get("jitter_gneiss", 0)) or r.get("differs7", np.inf) <= FACTOR * r.get("jitter7", 0)
 
 
 def distance(r):
