@@ -120,7 +120,9 @@ func (c CalibrateConfig) withDefaults() (CalibrateConfig, error) {
 // Values are observed while the model runs: none is kept, and what is
 // remembered of each does not grow with the number of samples. Apart from
 // MovingAverage the ranges depend on the values alone, not on the size of
-// batches, the order of samples or the number of threads. The model runs as
+// batches, the order of samples or the number of threads. Kernels may sum in another
+// order for another size of batch, though, and where that moves a value to the next
+// bin, Entropy and MSE may take the other of two thresholds that are as good. The model runs as
 // optimised as in a session, but for observed values, which must exist: give an
 // optimised model (optimize.Portable) and list what will be quantised.
 //

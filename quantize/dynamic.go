@@ -41,7 +41,10 @@ type DynamicConfig struct {
 //	LSTM          com.microsoft.DynamicQuantizeLSTM
 //	GRU, RNN, com.microsoft.Attention   weights are stored in bytes, with a DequantizeLinear: there is no
 //	              operator of integers for them, so they compute in float32
-//	Gather        rows of a table are gathered as bytes and scaled after that
+//	Add           a table, such as that of positions, is stored in float16 with a Cast: in bytes,
+//	              its error would be as large as that of all products together
+//	Gather        rows of a table are gathered as bytes and scaled after that; scales of
+//	              rows of less than 64 elements are float16
 //
 // Weights are rounded so that the errors of each channel cancel (SQuant).
 //
@@ -140,6 +143,10 @@ func (d *dynamic) handler(n *onnx.Node) func(*onnx.Node) (format, reason string)
 		return func(n *onnx.Node) (string, string) { return d.stored(n, 1, 2) }
 	case msDomain + ".Attention":
 		return func(n *onnx.Node) (string, string) { return d.stored(n, 1) }
+	case ".Add":
+		if i := d.tableOf(n); i >= 0 {
+			return func(n *onnx.Node) (string, string) { return d.halved(n, i) }
+		}
 	case ".Gather":
 		if n.In[0] != nil && n.In[0].Type.DType != tensor.Float32 { // most gather sizes
 			return nil

@@ -14,6 +14,7 @@ type byteKey struct {
 	v    *onnx.Value
 	axis int // with a scale for each index of it; -1: one scale
 	grid grid
+	half bool // scales are of float16
 }
 
 // storedWeight is an initializer in bytes.
@@ -28,11 +29,11 @@ type storedWeight struct {
 // reader wants the transpose and nobody else reads w: for others a Transpose of
 // bytes is left, which a runtime computes when it loads the model.
 func (d *dynamic) weight(w *onnx.Value, axis int, transposed bool, g grid) *storedWeight {
-	k := byteKey{w, axis, g}
+	k := byteKey{v: w, axis: axis, grid: g}
 	if s := d.weights[k]; s != nil {
 		return s
 	}
-	q, _ := g.bytes(d.p, w.Const, axis)
+	q, _ := g.bytes(d.p, w.Const, axis, false)
 	if axis >= 0 && slices.ContainsFunc(w.Users(), func(u *onnx.Node) bool { return u.Op != "Gather" }) {
 		q.balance(d.p, g, w.Const, axis)
 	}
@@ -76,7 +77,7 @@ func (d *dynamic) gather(n *onnx.Node) (format, reason string) {
 		y = b.Op("DequantizeLinear", nil, y, d.part(w, s, "_scale", s.q.scaleTensor(1)), d.part(w, s, "_zero_point", s.q.zeroTensor(true)))
 		return fmt.Sprintf("%v table", d.c.Weights), d.finish(b, n, y)
 	}
-	s := d.weight(w, 0, false, d.grid)
+	s, half := d.rows(w)
 	rows := w.Const.Dim(0)
 	y := b.Op("Cast", onnx.NewAttrs("to", tensor.Float32), b.Op("Gather", slices.Clone(n.Attrs), s.codes, n.In[1]))
 	if !s.q.oneZero() || s.q.zeros[0] != 0 {
@@ -90,8 +91,39 @@ func (d *dynamic) gather(n *onnx.Node) (format, reason string) {
 			y = b.Op("Sub", nil, y, b.Op("Gather", slices.Clone(n.Attrs), d.part(w, s, "_zero_rows", zero), n.In[1]))
 		}
 	}
-	y = b.Op("Mul", nil, y, b.Op("Gather", slices.Clone(n.Attrs), d.part(w, s, "_scale", s.q.scaleTensor(1, rows, 1)), n.In[1]))
+	scales := s.q.scaleTensor(1, rows, 1)
+	if half {
+		narrow := tensor.New(tensor.Float16, rows, 1)
+		tensor.Narrow(narrow, scales)
+		scales = narrow
+	}
+	scale := b.Op("Gather", slices.Clone(n.Attrs), d.part(w, s, "_scale", scales), n.In[1])
+	if half {
+		scale = b.Op("Cast", onnx.NewAttrs("to", tensor.Float32), scale)
+	}
+	y = b.Op("Mul", nil, y, scale)
 	return fmt.Sprintf("%v table, a scale for each row", d.c.Weights), d.finish(b, n, y)
+}
+
+// narrowRow is the number of bytes below which the scale of a row is stored in
+// float16: in float32 it would be more than a sixteenth of them.
+const narrowRow = 64
+
+// rows quantises the table w, which Gather reads, with a scale for each row; half
+// says that these are numbers of float16.
+func (d *dynamic) rows(w *onnx.Value) (s *storedWeight, half bool) {
+	k := byteKey{v: w, axis: 0, grid: d.grid, half: true}
+	if s := d.weights[k]; s != nil {
+		return s, true
+	}
+	if w.Const.Dim(1) < narrowRow && !slices.ContainsFunc(w.Users(), func(u *onnx.Node) bool { return u.Op != "Gather" }) {
+		if q, ok := d.grid.bytes(d.p, w.Const, 0, true); ok {
+			s := &storedWeight{q: q, codes: d.keep(w, "_quantized", q.codes), parts: map[string]*onnx.Value{}}
+			d.weights[k] = s
+			return s, true
+		}
+	}
+	return d.weight(w, 0, false, d.grid), false
 }
 
 // lstm writes com.microsoft.DynamicQuantizeLSTM, whose weights are transposed.
@@ -132,7 +164,7 @@ func (d *dynamic) lstm(n *onnx.Node) (format, reason string) {
 
 // lstmWeight stores w [d, 4h, n] as [d, n, 4h], with a scale for each column or each direction.
 func (d *dynamic) lstmWeight(w *onnx.Value, g grid) *storedWeight {
-	k := byteKey{w, 2, g}
+	k := byteKey{v: w, axis: 2, grid: g}
 	if s := d.weights[k]; s != nil {
 		return s
 	}
@@ -144,7 +176,7 @@ func (d *dynamic) lstmWeight(w *onnx.Value, g grid) *storedWeight {
 		flat, _ = t.Reshape(dirs, columns*rows)
 		per = 1
 	}
-	q, _ := g.bytes(d.p, flat, 0)
+	q, _ := g.bytes(d.p, flat, 0, false)
 	if !d.c.PerTensor {
 		q.balance(d.p, g, flat, 0)
 	}
@@ -163,6 +195,49 @@ func (d *dynamic) lstmWeight(w *onnx.Value, g grid) *storedWeight {
 	}
 	d.weights[k] = s
 	return s
+}
+
+// leastTable is how many elements make a table that is added worth a node.
+const leastTable = 1 << 14
+
+// tableOf returns which input of the Add n is a large constant table that float16
+// holds to its precision; -1: none. What masks is far wider.
+func (d *dynamic) tableOf(n *onnx.Node) int {
+	return slices.IndexFunc(n.In, func(v *onnx.Value) bool {
+		if v == nil || v.Const == nil || d.home[v] == nil || v.Const.DType() != tensor.Float32 || v.Const.Len() < leastTable {
+			return false
+		}
+		dims := 0
+		for _, k := range v.Const.Shape() {
+			if k > 1 {
+				dims++
+			}
+		}
+		r, ok := finiteRange(tensor.Data[float32](v.Const))
+		most := max(-r.Lo, r.Hi)
+		return dims > 1 && ok && most >= 0x1p-14 && most <= 65504
+	})
+}
+
+// halved keeps input i of n in float16, which a Cast reads.
+func (d *dynamic) halved(n *onnx.Node, i int) (format, reason string) {
+	w := n.In[i]
+	k := byteKey{v: w, axis: -1, half: true}
+	s := d.weights[k]
+	if s == nil {
+		t := tensor.New(tensor.Float16, w.Const.Shape()...)
+		tensor.Narrow(t, w.Const)
+		s = &storedWeight{codes: d.keep(w, "_half", t)}
+		d.weights[k] = s
+	}
+	b := ops.NewBuilder(n.Graph)
+	v := b.Op("Cast", onnx.NewAttrs("to", tensor.Float32), s.codes)
+	if err := b.Err(); err != nil {
+		return "", err.Error()
+	}
+	b.Insert(n)
+	n.SetInput(i, v)
+	return "float16 table", ""
 }
 
 // stored keeps the given inputs of n in bytes that a DequantizeLinear reads.
@@ -192,16 +267,17 @@ func (d *dynamic) stored(n *onnx.Node, inputs ...int) (format, reason string) {
 // [d·g·h, n] if it is [d, g·h, n], for each column if it is a matrix.
 func (d *dynamic) dequantized(b *ops.Builder, w *onnx.Value) *onnx.Value {
 	t, axis := w.Const, 1
-	if t.Rank() == 3 && !d.c.PerTensor {
+	switch {
+	case d.c.PerTensor || t.Rank() != 2 && t.Rank() != 3:
+		axis = -1
+	case t.Rank() == 3 && t.Dim(0) > 1:
 		t, _ = t.Reshape(t.Dim(0)*t.Dim(1), t.Dim(2))
 		axis = 0
-	} else if d.c.PerTensor || t.Rank() != 2 {
-		axis = -1
 	}
-	k := byteKey{w, 3 + axis, d.grid} // other axes than those of products
+	k := byteKey{v: w, axis: 3 + axis, grid: d.grid} // other axes than those of products
 	s := d.weights[k]
 	if s == nil {
-		q, _ := d.grid.bytes(d.p, t, axis)
+		q, _ := d.grid.bytes(d.p, t, axis, false)
 		if axis >= 0 {
 			q.balance(d.p, d.grid, t, axis)
 		}
@@ -213,7 +289,11 @@ func (d *dynamic) dequantized(b *ops.Builder, w *onnx.Value) *onnx.Value {
 	if axis >= 0 {
 		shape, as = []int{len(s.q.scales)}, onnx.NewAttrs("axis", axis)
 	}
-	y := b.Op("DequantizeLinear", as, s.codes, d.part(w, s, "_scale", s.q.scaleTensor(1, shape...)), d.part(w, s, "_zero_point", s.q.zeroTensor(false, shape...)))
+	in := []*onnx.Value{s.codes, d.part(w, s, "_scale", s.q.scaleTensor(1, shape...))}
+	if !s.q.oneZero() || s.q.zeros[0] != 0 { // where it is not what is taken without
+		in = append(in, d.part(w, s, "_zero_point", s.q.zeroTensor(false, shape...)))
+	}
+	y := b.Op("DequantizeLinear", as, in...)
 	if t != w.Const {
 		y = b.Op("Reshape", nil, y, b.Ints(w.Const.Shape()...))
 	}

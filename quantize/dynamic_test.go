@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/optimize"
 	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -182,7 +184,7 @@ func TestDynamicOperators(t *testing.T) {
 			as := onnx.NewAttrs("hidden_size", 8, "direction", "bidirectional", "linear_before_reset", 1)
 			return []*onnx.Value{b.Op("GRU", as, floatInput(b, "x", 6, 2, 12), normal(b, 1, 2, 24, 12), normal(b, 2, 2, 24, 8), normal(b, 3, 2, 48))}
 		}},
-		{"RNN", 14, "RNN0", 0.04, map[string]int{"RNN": 1, "DequantizeLinear": 2}, func(b *ops.Builder) []*onnx.Value {
+		{"RNN", 14, "RNN0", 0.04, map[string]int{"RNN": 1, "DequantizeLinear": 2, "Reshape": 0}, func(b *ops.Builder) []*onnx.Value {
 			return []*onnx.Value{b.Op("RNN", onnx.NewAttrs("hidden_size", 16), floatInput(b, "x", 6, 2, 16), normal(b, 1, 1, 16, 16), normal(b, 2, 1, 16, 16))}
 		}},
 		{"Gather", 13, "Gather0", 0.02, map[string]int{"Gather": -1}, func(b *ops.Builder) []*onnx.Value {
@@ -434,4 +436,77 @@ func TestDynamicAttention(t *testing.T) {
 	require.Equal(t, []int{16, 48}, dq.In[0].Const.Shape())
 	require.Equal(t, []int{48}, dq.In[1].Const.Shape())
 	require.Less(t, s.After, s.Before/2)
+}
+
+// Scales of narrow rows are float16, and the codes are rounded with what these
+// are; where float16 does not hold them, or a product reads them, they are float32.
+func TestDynamicNarrowRows(t *testing.T) {
+	for name, c := range map[string]struct {
+		columns int
+		factor  float32
+		tied    bool
+		want    tensor.DType
+	}{
+		"narrow": {32, 1, false, tensor.Float16}, "wide": {64, 1, false, tensor.Float32}, "small": {32, 1e-4, false, tensor.Float32},
+		"large": {32, 1e7, false, tensor.Float32}, "tied": {32, 1, true, tensor.Float32},
+	} {
+		for _, config := range []DynamicConfig{{}, {Weights: tensor.Uint8, Asymmetric: true}} {
+			m := builtModel(t, 13, func(b *ops.Builder) []*onnx.Value {
+				table := normal(b, 1, 40, c.columns)
+				x := tensor.Data[float32](table.Const)
+				for i := range x {
+					x[i] *= c.factor
+				}
+				clear(x[:c.columns]) // a row of zeros
+				ids := b.G.AddInput("ids", onnx.TensorType(tensor.Int64, onnx.Sizes(4)...))
+				out := []*onnx.Value{b.Op("Gather", nil, table, ids), b.Op("Gather", nil, table, b.Ints(0, 39))}
+				if c.tied {
+					out = append(out, b.Op("MatMul", nil, floatInput(b, "x", 2, 40), table))
+				}
+				return out
+			})
+			want := results(t, m)
+			s, err := Dynamic(m, config)
+			require.NoError(t, err)
+			require.Positive(t, s.Changed())
+			tables := 0
+			for _, v := range m.Graph.Consts {
+				if v.Const.Rank() == 2 && v.Const.Dim(1) == 1 && strings.Contains(v.Name, "_scale") {
+					require.Equal(t, c.want, v.Const.DType(), name)
+					tables++
+				}
+			}
+			require.Equal(t, 1, tables, name)
+			require.Empty(t, onnx.Check(m))
+			require.Less(t, deviation(t, results(t, m), want), 0.02, name)
+		}
+	}
+}
+
+// Large tables that are added are stored in float16, once; masks, vectors and what
+// float16 does not hold stay. A session keeps nothing of that.
+func TestDynamicTables(t *testing.T) {
+	m := builtModel(t, 13, func(b *ops.Builder) []*onnx.Value {
+		x, wide := floatInput(b, "x", 2, 300, 64), floatInput(b, "wide", 1, 20000)
+		positions, mask, tiny := normal(b, 1, 1, 300, 64), normal(b, 2, 300, 64), normal(b, 3, 300, 64)
+		tensor.Data[float32](mask.Const)[5] = -1e30
+		for i := range tensor.Data[float32](tiny.Const) {
+			tensor.Data[float32](tiny.Const)[i] *= 1e-6
+		}
+		return []*onnx.Value{b.Op("Add", nil, positions, x), b.Op("Add", nil, x, positions), b.Op("Add", nil, x, mask), b.Op("Add", nil, x, tiny),
+			b.Op("Add", nil, x, normal(b, 5, 64)), b.Op("Add", nil, wide, normal(b, 4, 1, 20000))}
+	})
+	want := results(t, m)
+	s, err := Dynamic(m, DynamicConfig{})
+	require.NoError(t, err)
+	require.Len(t, s.Changes, 2)
+	require.Equal(t, 2, s.Changed())
+	require.Equal(t, "float16 table", s.Changes[0].Format)
+	require.EqualValues(t, 300*64*2, s.Before-s.After)
+	for name, y := range results(t, m) {
+		require.Less(t, deviation(t, map[string]*tensor.Tensor{name: y}, map[string]*tensor.Tensor{name: want[name]}), 1e-3)
+	}
+	_, err = optimize.Run(m, optimize.Best, optimize.Options{})
+	require.NoError(t, err)
+	require.Zero(t, countOps(m)["Cast"])
 }

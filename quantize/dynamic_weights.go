@@ -14,8 +14,9 @@ type bytesOf struct {
 
 // bytes rounds t, float32, to g, of 8 bits, with one scale for each index of axis,
 // or one for all if axis is -1. The scale of a channel is the smallest that holds
-// all of its values. ok is false if t has NaN or infinity.
-func (g grid) bytes(p par.P, t *tensor.Tensor, axis int) (q bytesOf, ok bool) {
+// all of its values or, with half, the smallest number of float16 that does. ok is
+// false if t has NaN or infinity, or such a scale is not normal in float16.
+func (g grid) bytes(p par.P, t *tensor.Tensor, axis int, half bool) (q bytesOf, ok bool) {
 	outer, channels, inner := 1, 1, t.Len()
 	if axis >= 0 {
 		outer, channels, inner = split(t.Shape(), axis)
@@ -44,6 +45,12 @@ func (g grid) bytes(p par.P, t *tensor.Tensor, axis int) (q bytesOf, ok bool) {
 			return q, false
 		}
 		a := g.affine(Range{lows[c], highs[c]})
+		if half {
+			up := a.scale * (1 + 0x1p-11) // rounded, it is at least the scale
+			if a = g.withScale(Range{lows[c], highs[c]}, tensor.F16Of(up).Float32()); a.scale < 0x1p-14 || !isFinite(a.scale) {
+				return q, false
+			}
+		}
 		q.scales[c], q.zeros[c] = a.scale, a.zero
 	}
 	out := q.codes.Bytes()

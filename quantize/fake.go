@@ -74,7 +74,13 @@ func FakeQuantized(m *onnx.Model, ranges Ranges, c StaticConfig) (*onnx.Model, *
 			g.Remove(n)
 			continue
 		}
-		q := g.NewNode("QuantizeLinear", n.Attrs, append([]*onnx.Value{v}, n.In[1:]...), 1)
+		in := append([]*onnx.Value{v}, n.In[1:]...)
+		if len(in) == 2 { // QuantizeLinear would give uint8
+			zero := g.AddConst(g.NewConst(g.FreshName(name+"_zero_point"), tensor.New(n.In[0].Const.DType(), n.In[1].Const.Shape()...)))
+			n.SetInput(2, zero)
+			in = append(in, zero)
+		}
+		q := g.NewNode("QuantizeLinear", n.Attrs, in, 1)
 		q.Name, q.Out[0].Name = g.FreshName(name+"_QuantizeLinear"), g.FreshName(name+"_QuantizeLinear_Output")
 		q.Out[0].Type = n.In[0].Type
 		g.Insert(n, q)

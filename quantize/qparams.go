@@ -3,6 +3,7 @@ package quantize
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -110,8 +111,12 @@ func isFinite(v float32) bool { return v-v == 0 }
 func (r Range) union(q Range) Range { return Range{min(r.Lo, q.Lo), max(r.Hi, q.Hi)} }
 
 // granularity says which elements of a tensor have a scale in common: all (axis
-// < 0), those with one index of axis (block 0), or blocks along axis.
-type granularity struct{ axis, block int }
+// < 0), those with one index of axis (block 0), or blocks along axis. With rows
+// the dimensions before axis are part of it, as if they had been joined.
+type granularity struct {
+	axis, block int
+	rows        bool
+}
 
 // perTensor is one scale for all.
 var perTensor = granularity{axis: -1}
@@ -136,10 +141,10 @@ func (p granularity) parts(shape []int) parts {
 	}
 	for i, d := range shape {
 		switch {
-		case i < p.axis:
+		case i < p.axis && !p.rows:
 			s.outer *= d
-		case i == p.axis:
-			s.n = d
+		case i <= p.axis:
+			s.n *= d
 		default:
 			s.inner *= d
 		}
@@ -223,6 +228,25 @@ func (g grid) quantizeBy(x *tensor.Tensor, by granularity, ps []affine) integers
 	}
 	s.each(func(i, p int) { setCode(q.codes, i, g.code(data[i], ps[p])) })
 	return q
+}
+
+// byRow returns q with what was joined to its axis as one dimension, the first,
+// which DequantizeLinear has an axis for. Where one row of that is all, q keeps its dimensions.
+func (q integers) byRow() integers {
+	if !q.by.rows {
+		return q
+	}
+	q.by.rows = false
+	if n := q.scale.Len(); n != q.codes.Dim(q.by.axis) {
+		q.codes, _ = q.codes.Reshape(append([]int{n}, q.codes.Shape()[q.by.axis+1:]...)...) // as many elements
+		q.by.axis = 0
+	}
+	return q
+}
+
+// allZero reports whether all elements of t, a tensor of integers, are 0.
+func allZero(t *tensor.Tensor) bool {
+	return !slices.ContainsFunc(t.Bytes(), func(b byte) bool { return b != 0 })
 }
 
 // setCode makes element i of t, a tensor of integers of up to 32 bits, be v.

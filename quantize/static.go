@@ -117,6 +117,10 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //   - A bias is int32 in units of the scales of input and weights. Where it does
 //     not fit, the scale of the channel's weights is made wider.
 //   - Weights of a sum with one scale are rounded so that their errors cancel (SQuant).
+//   - Recurrent layers (LSTM, GRU, RNN) and com.microsoft.Attention have their weights
+//     stored as integers behind a DequantizeLinear, with a scale for each row of each gate and
+//     direction, and compute in floating point: there are no standard operators of integers for
+//     them, and a runtime dequantises once, when it loads the model.
 //   - What scales and shifts in normalizations stays in floating point, and so does
 //     what masks the input of a Softmax (Add or Sub of two activations, Where).
 //   - In a transformer (a Softmax weighs a computed matrix, and more of the weights

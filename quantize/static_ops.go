@@ -17,6 +17,7 @@ const (
 	moves                // outputs hold elements of input 0: they have its scale
 	joins                // outputs hold elements of all inputs: all have one scale if their ranges are alike
 	reads                // the output is no number to quantise
+	stores               // weights are stored as integers; what it reads and computes stays in floating point
 )
 
 // same is the integer form of an operator that runs on integers as it is.
@@ -48,6 +49,9 @@ type weightSlot struct {
 	axis  func(n *onnx.Node, rank int) int // -1: one scale for all
 	// blocks is the axis along which blocks lie, -1: none.
 	blocks func(n *onnx.Node, rank int) int
+	// rows says that the dimensions before the axis are part of it: of recurrent
+	// weights [d, g·h, n] each gate has rows of its own in each direction.
+	rows bool
 }
 
 const microsoft = "com.microsoft"
@@ -81,12 +85,15 @@ var (
 	upTo1 = &Range{-128. / 127, 1}
 	table = func(axis int, inputs ...int) (w []weightSlot) {
 		for _, i := range inputs {
-			w = append(w, weightSlot{i, constAxis(axis), none})
+			w = append(w, weightSlot{input: i, axis: constAxis(axis), blocks: none})
 		}
 		return w
 	}
-	matMulWeights = []weightSlot{{1, matMulAxis(1), matMulAxis(2)}}
-	gemmWeights   = []weightSlot{{1, gemmAxis(1), gemmAxis(0)}}
+	matMulWeights = []weightSlot{{input: 1, axis: matMulAxis(1), blocks: matMulAxis(2)}}
+	gemmWeights   = []weightSlot{{input: 1, axis: gemmAxis(1), blocks: gemmAxis(0)}}
+	// recurrent are W and R of LSTM, GRU and RNN.
+	recurrent = &staticOp{role: stores, acts: []int{}, sums: true, integer: same, weights: []weightSlot{
+		{input: 1, axis: constAxis(1), blocks: none, rows: true}, {input: 2, axis: constAxis(1), blocks: none, rows: true}}}
 )
 
 // staticOps are the operators that Static quantises, by domain and name. What
@@ -97,6 +104,9 @@ var staticOps = map[string]*staticOp{
 	"ConvTranspose": {weights: table(1, 1), bias: 2, ends: true},
 	"Gemm":          {weights: gemmWeights, either: true, bias: 2, sums: true, ends: true, domain: microsoft, integer: "QGemm"},
 	"MatMul":        {weights: matMulWeights, either: true, sums: true, ends: true, integer: "QLinearMatMul"},
+
+	"LSTM": recurrent, "GRU": recurrent, "RNN": recurrent,
+	"com.microsoft.Attention": {role: stores, acts: []int{}, sums: true, integer: same, weights: table(1, 1)},
 
 	"Add":   {acts: []int{0, 1}, ends: true, domain: microsoft, integer: "QLinearAdd"},
 	"Mul":   {acts: []int{0, 1}, ends: true, domain: microsoft, integer: "QLinearMul"},

@@ -140,7 +140,7 @@ func (p *plan) join(a, b *onnx.Value) {
 
 // results are the outputs of n that are quantised with it.
 func (p *plan) results(n *onnx.Node, d *decision) (out []*onnx.Value) {
-	if d.role == reads || p.wide(n, d.op) {
+	if d.role == reads || d.role == stores || p.wide(n, d.op) {
 		return nil
 	}
 	for i, v := range n.Out {
@@ -154,7 +154,7 @@ func (p *plan) results(n *onnx.Node, d *decision) (out []*onnx.Value) {
 // quantized reports whether v is rounded by the node that computes it.
 func (p *plan) quantized(v *onnx.Value) bool {
 	d := p.nodes[v.From]
-	return v.From != nil && d != nil && d.reason == "" && !p.wide(v.From, d.op)
+	return v.From != nil && d != nil && d.reason == "" && d.role != stores && !p.wide(v.From, d.op)
 }
 
 // quantizedAlready is why nodes between QuantizeLinear and DequantizeLinear stay.
@@ -196,7 +196,7 @@ func (p *plan) examine(n *onnx.Node, d *decision) string {
 	if why := p.operands(n, d); why != "" {
 		return why
 	}
-	if d.role == reads {
+	if d.role == reads || d.role == stores {
 		return ""
 	}
 	if t := n.Out[0].Type.DType; t != tensor.Float32 {
@@ -257,6 +257,10 @@ func (p *plan) slots(n *onnx.Node, d *decision) string {
 	return ""
 }
 
+// leastStored is how many elements make it worth a node to store weights, which
+// are computed with in floating point, as integers.
+const leastStored = 256
+
 // operands looks at what n reads.
 func (p *plan) operands(n *onnx.Node, d *decision) string {
 	constants, integers, floating := 0, 0, 0
@@ -288,6 +292,9 @@ func (p *plan) operands(n *onnx.Node, d *decision) string {
 		}
 		if !p.rangeOfConst(v).finite {
 			return fmt.Sprintf("its weights %q have NaN or infinite elements", v.Name)
+		}
+		if d.role == stores && v.Const.Len() < leastStored {
+			return fmt.Sprintf("its weights %q have %d elements: below %d the file would hardly be smaller", v.Name, v.Const.Len(), leastStored)
 		}
 	}
 	if d.op.bias > 0 && len(n.In) > d.op.bias && n.In[d.op.bias] != nil {

@@ -18,6 +18,9 @@ func (w *staticWriter) integers(order []*onnx.Node) {
 		if d.reason != "" || n.Graph == nil || slices.ContainsFunc(n.In, func(v *onnx.Value) bool { return w.p.inner[v] }) {
 			continue // it stays, or belongs to the operator before it
 		}
+		if d.role == stores {
+			continue
+		}
 		if d.role == reads {
 			n.SetInput(0, quantOf(n.In[0]).v)
 			continue

@@ -103,12 +103,19 @@ func (p *plan) format(n *onnx.Node, d *decision) string {
 		}
 		return f + d.note
 	}
-	f += " x " + weights
+	if d.role == stores {
+		f = weights + " weights"
+	} else {
+		f += " x " + weights
+	}
 	switch by := p.granularity(n, d.weight[0]); {
 	case by.block > 0:
 		f += fmt.Sprintf(" in blocks of %d", by.block)
 	case by.axis >= 0:
 		f += " per channel"
+	}
+	if d.role == stores {
+		f += ", dequantized"
 	}
 	return f + d.note
 }
@@ -120,7 +127,7 @@ func (p *plan) granularity(n *onnx.Node, s weightSlot) granularity {
 		return granularity{axis: k, block: p.c.BlockSize}
 	}
 	if k := s.axis(n, rank); !p.c.PerTensor && k >= 0 && k < rank {
-		return granularity{axis: k}
+		return granularity{axis: k, rows: s.rows}
 	}
 	return perTensor
 }

@@ -51,9 +51,9 @@ func TestStaticResidual(t *testing.T) {
 		names[n.Name] = true
 	}
 	require.Equal(t, map[string]string{
-		"x_QuantizeLinear": "x_scale x_zero_point", "r1_QuantizeLinear": "r1_scale r1_zero_point", "c2_QuantizeLinear": "c2_scale c2_zero_point",
-		"r2_QuantizeLinear": "r2_scale r2_zero_point", "p_QuantizeLinear": "r2_scale r2_zero_point", "f_QuantizeLinear": "r2_scale r2_zero_point",
-		"g_QuantizeLinear": "g_scale g_zero_point", "y0_QuantizeLinear": "y0_scale y0_zero_point",
+		"x_QuantizeLinear": "x_scale zero_point_uint8_128", "r1_QuantizeLinear": "r1_scale zero_point_uint8_0", "c2_QuantizeLinear": "c2_scale zero_point_uint8_115",
+		"r2_QuantizeLinear": "r2_scale zero_point_uint8_0", "p_QuantizeLinear": "r2_scale zero_point_uint8_0", "f_QuantizeLinear": "r2_scale zero_point_uint8_0",
+		"g_QuantizeLinear": "g_scale zero_point_uint8_112", "y0_QuantizeLinear": "y0_scale zero_point_uint8_0",
 	}, scales)
 	require.True(t, names["w1_DequantizeLinear"] && names["b3_DequantizeLinear"])
 	var format string

@@ -1,11 +1,13 @@
 package quantize
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -17,6 +19,7 @@ type staticWriter struct {
 	scales  map[*onnx.Value][2]*onnx.Value // the same as initializers
 	values  map[*onnx.Value]*onnx.Value    // what readers of a quantised value read
 	weights map[weightKey]*weightUse
+	zeros   map[zeroKey]*onnx.Value
 	used    map[string]bool
 	after   map[*onnx.Node]*onnx.Node // the node behind each, before anything was written
 }
@@ -27,6 +30,12 @@ type weightKey struct {
 	by granularity
 }
 
+// zeroKey tells apart zero points that are the same: a scalar, or a vector of zeros.
+type zeroKey struct {
+	dtype      tensor.DType
+	len, value int // len is -1 of a scalar
+}
+
 type weightUse struct {
 	out *onnx.Value // of DequantizeLinear
 	ps  []affine
@@ -34,7 +43,7 @@ type weightUse struct {
 
 func newStaticWriter(p *plan) *staticWriter {
 	w := &staticWriter{p: p, g: p.g, params: p.parameters(), scales: map[*onnx.Value][2]*onnx.Value{}, values: map[*onnx.Value]*onnx.Value{},
-		weights: map[weightKey]*weightUse{}, used: map[string]bool{}, after: map[*onnx.Node]*onnx.Node{}}
+		weights: map[weightKey]*weightUse{}, zeros: map[zeroKey]*onnx.Value{}, used: map[string]bool{}, after: map[*onnx.Node]*onnx.Node{}}
 	w.g.Walk(func(h *onnx.Graph) {
 		for _, vs := range [][]*onnx.Value{h.Inputs, h.Consts} {
 			for _, v := range vs {
@@ -120,10 +129,23 @@ func (w *staticWriter) scale(v *onnx.Value) (scale, zero *onnx.Value) {
 	if !ok {
 		a := w.params[r]
 		s[0] = w.constant(r.Name+"_scale", tensor.Scalar(a.scale))
-		s[1] = w.constant(r.Name+"_zero_point", scalarCode(w.p.acts.dtype, a.zero))
+		s[1] = w.zero(zeroKey{w.p.acts.dtype, -1, a.zero})
 		w.scales[r] = s
 	}
 	return s[0], s[1]
+}
+
+// zero returns the initializer of zero points, which all that have the same share:
+// of models with many layers their names alone would be some percent of the file.
+func (w *staticWriter) zero(k zeroKey) *onnx.Value {
+	if w.zeros[k] == nil {
+		if k.len < 0 {
+			w.zeros[k] = w.constant(fmt.Sprintf("zero_point_%v_%d", k.dtype, k.value), scalarCode(k.dtype, k.value))
+		} else {
+			w.zeros[k] = w.constant(fmt.Sprintf("zero_points_%v_%d", k.dtype, k.len), tensor.New(k.dtype, k.len))
+		}
+	}
+	return w.zeros[k]
 }
 
 // quantize puts QuantizeLinear and DequantizeLinear of v before at. All read the
@@ -200,11 +222,16 @@ func (w *staticWriter) product(n *onnx.Node, d *decision) {
 			// One scale for all would lose precision everywhere for one bias.
 			fixed := v.Uses() > 1 || key.by.axis < 0
 			fits = w.p.weights.fitScales(use.ps, rs, bias, unit, fixed)
-			q := w.p.weights.quantizeBy(v.Const, key.by, use.ps)
-			if key.by.axis >= 0 && key.by.block == 0 && d.op.sums {
-				w.p.weights.balance(par.P{}, tensor.Data[float32](v.Const), q.codes, key.by.axis, func(c int) affine { return use.ps[c] })
+			q := w.p.weights.quantizeBy(v.Const, key.by, use.ps).byRow()
+			if q.by.axis >= 0 && q.by.block == 0 && d.op.sums {
+				w.p.weights.balance(par.P{}, tensor.Data[float32](v.Const), q.codes, q.by.axis, func(c int) affine { return use.ps[c] })
 			}
-			use.out = w.dequantize(n, v.Name, q)
+			if use.out = w.dequantize(n, v.Name, q, d.role == stores); q.codes.Rank() != v.Const.Rank() {
+				shape := ops.NewBuilder(w.g).Ints(v.Const.Shape()...)
+				shape.Name = w.name(v.Name + "_shape")
+				use.out = w.node(n, "Reshape", v.Name+"_Reshape", v.Name+"_Reshape_Output", nil, use.out, shape)
+				use.out.Type = v.Type
+			}
 			w.weights[key] = use
 		} else {
 			fits = w.p.weights.fitScales(use.ps, make([]Range, len(use.ps)), bias, unit, true)
@@ -234,7 +261,7 @@ func (w *staticWriter) product(n *onnx.Node, d *decision) {
 	if n.Op == "Gemm" {
 		n.Attrs = n.Attrs.Without("beta")
 	}
-	n.SetInput(d.op.bias, w.dequantize(n, n.In[d.op.bias].Name, q))
+	n.SetInput(d.op.bias, w.dequantize(n, n.In[d.op.bias].Name, q, false))
 }
 
 // paramsOf returns the parameters of v, the result of a DequantizeLinear of activations.
@@ -257,8 +284,10 @@ func outChannels(n *onnx.Node, i int) int {
 }
 
 // dequantize stores q under names that begin with name and returns its
-// DequantizeLinear, which is put before n.
-func (w *staticWriter) dequantize(n *onnx.Node, name string, q integers) *onnx.Value {
+// DequantizeLinear, which is put before n. Zero points that are all 0 are stored
+// once for all weights, or, if the result is read as floats, not at all: where
+// runtimes join nodes to integer kernels, ONNX Runtime wants them to be there.
+func (w *staticWriter) dequantize(n *onnx.Node, name string, q integers, floats bool) *onnx.Value {
 	var as onnx.Attrs
 	if q.by.axis >= 0 {
 		as = onnx.NewAttrs("axis", q.by.axis)
@@ -270,7 +299,16 @@ func (w *staticWriter) dequantize(n *onnx.Node, name string, q integers) *onnx.V
 	if q.codes.DType() == tensor.Int32 { // a bias is quantised for each of its readers
 		prefix = name + "_quantized"
 	}
-	in := []*onnx.Value{w.constant(name+"_quantized", q.codes), w.constant(prefix+"_scale", q.scale), w.constant(prefix+"_zero_point", q.zero)}
+	in := []*onnx.Value{w.constant(name+"_quantized", q.codes), w.constant(prefix+"_scale", q.scale)}
+	switch none := allZero(q.zero); {
+	case none && floats:
+	case none && q.zero.Rank() == 0:
+		in = append(in, w.zero(zeroKey{q.zero.DType(), -1, 0}))
+	case none && q.zero.Rank() == 1:
+		in = append(in, w.zero(zeroKey{q.zero.DType(), q.zero.Len(), 0}))
+	default:
+		in = append(in, w.constant(prefix+"_zero_point", q.zero))
+	}
 	d := w.node(n, "DequantizeLinear", name+"_DequantizeLinear", name+"_DequantizeLinear_Output", as, in...)
 	d.Type = onnx.TensorType(tensor.Float32, onnx.Sizes(q.codes.Shape()...)...)
 	return d

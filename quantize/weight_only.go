@@ -1,6 +1,7 @@
 package quantize
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -22,8 +23,11 @@ const (
 // embeddings not.
 type WeightOnlyConfig struct {
 	Selection
-	Bits  int // 4 (0 too) or 8
-	Block int // 16, 32 (0 too), 64, 128 or 256 weights with one scale
+	Bits int // 4 (0 too) or 8
+	// Block is how many weights have one scale: 16, 32, 64, 128 or 256. 0 is 32 of 4
+	// bits; of 8, which need a scale less often, whichever of 32, 64 and 128 makes a
+	// matrix smallest (scales of blocks of 32 would be an eighth of the codes).
+	Block int
 	// Asymmetric gives each block a zero point.
 	Asymmetric bool
 	// Format is MatMulNBits ("" too) or Dequantize.
@@ -54,7 +58,8 @@ type WeightOnlyConfig struct {
 //
 // Weights are float32 or float16, constant, of two dimensions and at least
 // MinElements; others stay and the Summary says why. MatMulNBits pads the last block
-// of a row, where K is no multiple of it, with codes that stand for 0. Weights that
+// of a row, where K is no multiple of it, with codes that stand for 0. Convolutions,
+// recurrent layers and com.microsoft.Attention stay: no operator has blocks of their weights. Weights that
 // several nodes read are stored once. Model-local functions are inlined;
 // below opset 21 the format Dequantize converts the model to it. A quantised model
 // in which nothing is left to quantise is an error that wraps ErrQuantized. On an error m
@@ -66,7 +71,7 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 	if c.Bits == 0 {
 		c.Bits = 4
 	}
-	if c.Block == 0 {
+	if c.Block == 0 && c.Bits == 4 {
 		c.Block = 32
 	}
 	if c.Format == "" {
@@ -78,7 +83,7 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 	if c.Round == nil {
 		c.Round = Balanced
 	}
-	g := BlockGrid{Bits: c.Bits, Block: c.Block, Symmetric: !c.Asymmetric, Positive: c.Format == Dequantize}
+	g := BlockGrid{Bits: c.Bits, Block: cmp.Or(c.Block, 32), Symmetric: !c.Asymmetric, Positive: c.Format == Dequantize}
 	if err := g.check(); err != nil {
 		return nil, err
 	}
@@ -115,6 +120,10 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 	s := &Summary{}
 	var failed error
 	r.eachNode(func(n *onnx.Node) {
+		if w.unsuited(n) {
+			s.Changes = append(s.Changes, Change{Node: NodeName(n), Op: n.Op, Reason: "no operator has blocks of its weights: static and dynamic quantise them"})
+			return
+		}
 		if failed != nil || n.Domain != "" || n.Op != "MatMul" && n.Op != "Gemm" && n.Op != "Gather" ||
 			n.Op == "Gather" && (n.In[0] == nil || n.In[0].Type.DType != tensor.Float32 && n.In[0].Type.DType != tensor.Float16) {
 			return
@@ -148,6 +157,37 @@ type weightOnly struct {
 	grid BlockGrid
 	done map[blockKey]*storedBlocks
 	head *onnx.Node
+}
+
+// gridFor returns the grid of rows of k weights.
+func (w *weightOnly) gridFor(k int) BlockGrid {
+	g := w.grid
+	if w.c.Block != 0 {
+		return g
+	}
+	size := func(block int) int {
+		per := (k + block - 1) / block
+		if w.c.Format == MatMulNBits { // which pads the last block
+			return per * (block + 4)
+		}
+		return k + 4*per
+	}
+	for _, block := range []int{64, 128} {
+		if size(block) < size(g.Block) {
+			g.Block = block
+		}
+	}
+	return g
+}
+
+// unsuited reports whether n has weights that could be fewer bits, but not here.
+func (w *weightOnly) unsuited(n *onnx.Node) bool {
+	switch n.Domain + "." + n.Op {
+	case ".Conv", ".ConvTranspose", ".LSTM", ".GRU", ".RNN", msDomain + ".Attention":
+		v := inputOf(n, 1)
+		return v != nil && v.Const != nil && v.Const.DType().IsFloat() && v.Const.Len() >= w.c.MinElements
+	}
+	return false
 }
 
 // node quantises n.

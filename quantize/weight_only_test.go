@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -281,5 +282,52 @@ func TestWeightOnlyFloat16(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, s.Changed(), s.Changes)
 		require.Less(t, deviation(t, results(t, m), want), 0.01)
+	}
+}
+
+// Blocks of 8 bits are as long as makes a matrix smallest.
+func TestWeightOnlyBlocks(t *testing.T) {
+	for _, c := range []struct {
+		k, padded, plain int // the block of MatMulNBits, which pads, and of Dequantize
+	}{{31, 32, 32}, {40, 64, 64}, {96, 32, 128}, {128, 128, 128}, {160, 32, 128}, {768, 128, 128}, {784, 64, 128}} {
+		for format, want := range map[string]int{MatMulNBits: c.padded, Dequantize: c.plain} {
+			m := builtModel(t, 21, func(b *ops.Builder) []*onnx.Value {
+				return []*onnx.Value{b.Op("MatMul", nil, floatInput(b, "x", 3, c.k), normal(b, 1, c.k, 16))}
+			})
+			want0 := results(t, m)
+			s, err := WeightOnly(m, WeightOnlyConfig{Bits: 8, Format: format})
+			require.NoError(t, err)
+			require.Contains(t, s.Changes[0].Format, fmt.Sprintf("int8 in blocks of %d,", want), c.k)
+			require.Less(t, deviation(t, results(t, m), want0), 0.01)
+			if c.k%64 == 0 {
+				require.LessOrEqual(t, float64(s.After), 0.26*float64(s.Before))
+			}
+			least := s.After
+			for _, block := range []int{32, 64, 128} {
+				m := builtModel(t, 21, func(b *ops.Builder) []*onnx.Value {
+					return []*onnx.Value{b.Op("MatMul", nil, floatInput(b, "x", 3, c.k), normal(b, 1, c.k, 16))}
+				})
+				s, err := WeightOnly(m, WeightOnlyConfig{Bits: 8, Format: format, Block: block})
+				require.NoError(t, err)
+				require.LessOrEqual(t, least, s.After, "k %d, %s, block %d", c.k, format, block)
+			}
+		}
+	}
+}
+
+// Layers whose weights have no form in blocks are named.
+func TestWeightOnlyUnsuited(t *testing.T) {
+	m := builtModel(t, 14, func(b *ops.Builder) []*onnx.Value {
+		y := b.Op("GRU", onnx.NewAttrs("hidden_size", 16), floatInput(b, "x", 5, 2, 8), normal(b, 1, 1, 48, 8), normal(b, 2, 1, 48, 16))
+		z := b.Op("Conv", nil, floatInput(b, "z", 1, 8, 9), normal(b, 3, 8, 8, 4))
+		tiny := b.Op("Conv", nil, z, normal(b, 4, 1, 8, 1))
+		return []*onnx.Value{b.Op("MatMul", nil, y, normal(b, 5, 16, 32)), tiny}
+	})
+	s, err := WeightOnly(m, WeightOnlyConfig{})
+	require.NoError(t, err)
+	require.Equal(t, 1, s.Changed())
+	require.Len(t, s.Changes, 3, "a weight of 8 elements is no loss")
+	for _, c := range s.Changes {
+		require.Equal(t, c.Op != "MatMul", strings.Contains(c.Reason, "no operator has blocks"), c)
 	}
 }

@@ -18,7 +18,7 @@ type blockKey struct {
 
 // storedBlocks is an initializer in blocks.
 type storedBlocks struct {
-	n, k, per           int
+	n, k, per, block    int
 	codes, scale, zeros *onnx.Value // as the format has them; zeros may be nil
 }
 
@@ -39,18 +39,19 @@ func (w *weightOnly) blocks(n *onnx.Node, v *onnx.Value, turned bool, alpha floa
 	if w.c.Hessian != nil {
 		hessian = w.c.Hessian(NodeName(n))
 	}
-	b, err := w.c.Round(x, rows, k, hessian, w.grid, w.c.Threads)
+	g := w.gridFor(k)
+	b, err := w.c.Round(x, rows, k, hessian, g, w.c.Threads)
 	if err != nil {
 		return nil, fmt.Errorf("quantize: %v: %w", n, err)
 	}
-	if len(b.Codes) != rows*k || len(b.Scales) != rows*b.PerRow() || b.Bits != w.c.Bits || b.Block != w.c.Block ||
-		w.grid.Symmetric != (b.Zeros == nil) || b.Zeros != nil && len(b.Zeros) != len(b.Scales) {
+	if len(b.Codes) != rows*k || len(b.Scales) != rows*b.PerRow() || b.Bits != g.Bits || b.Block != g.Block ||
+		g.Symmetric != (b.Zeros == nil) || b.Zeros != nil && len(b.Zeros) != len(b.Scales) {
 		return nil, fmt.Errorf("quantize: %v: the rounder gave %d codes and %d scales of %d bits in blocks of %d", n, len(b.Codes), len(b.Scales), b.Bits, b.Block)
 	}
 	for i := range b.Scales {
 		b.Scales[i] *= alpha
 	}
-	s := &storedBlocks{n: rows, k: k, per: b.PerRow()}
+	s := &storedBlocks{n: rows, k: k, per: b.PerRow(), block: g.Block}
 	var codes, zeros *tensor.Tensor
 	scale := tensor.Of(b.Scales, rows, s.per)
 	if w.c.Format == MatMulNBits {
@@ -170,13 +171,13 @@ func transposeFloats(x []float32, rows, columns int) []float32 {
 	return y
 }
 
-// format describes what a node computes with now.
-func (w *weightOnly) format() string {
+// format describes what a node that reads s computes with now.
+func (w *weightOnly) format(s *storedBlocks) string {
 	kind := "int"
 	if w.c.Asymmetric {
 		kind = "uint"
 	}
-	return fmt.Sprintf("%s%d in blocks of %d", kind, w.c.Bits, w.c.Block)
+	return fmt.Sprintf("%s%d in blocks of %d", kind, w.c.Bits, s.block)
 }
 
 // product replaces the MatMul or Gemm n, whose weights are v or, if turned, its transpose.
@@ -197,7 +198,7 @@ func (w *weightOnly) product(n *onnx.Node, v *onnx.Value, turned bool) (format, 
 		}
 		b.Insert(n)
 		n.SetInput(1, dq)
-		return w.format() + ", DequantizeLinear", "", nil
+		return w.format(s) + ", DequantizeLinear", "", nil
 	}
 	alpha, a := float32(1), n.In[0]
 	var bias *onnx.Value
@@ -215,7 +216,7 @@ func (w *weightOnly) product(n *onnx.Node, v *onnx.Value, turned bool) (format, 
 	if err != nil {
 		return "", "", err
 	}
-	as := onnx.NewAttrs("K", s.k, "N", s.n, "bits", w.c.Bits, "block_size", w.c.Block)
+	as := onnx.NewAttrs("K", s.k, "N", s.n, "bits", w.c.Bits, "block_size", s.block)
 	if w.c.AccuracyLevel > 0 {
 		as = as.Set("accuracy_level", w.c.AccuracyLevel)
 	}
@@ -223,7 +224,7 @@ func (w *weightOnly) product(n *onnx.Node, v *onnx.Value, turned bool) (format, 
 	if bias != nil {
 		y = b.Op("Add", nil, y, bias)
 	}
-	return fmt.Sprintf("%s, MatMulNBits with accuracy_level %d", w.format(), w.c.AccuracyLevel), w.finish(b, n, y), nil
+	return fmt.Sprintf("%s, MatMulNBits with accuracy_level %d", w.format(s), w.c.AccuracyLevel), w.finish(b, n, y), nil
 }
 
 // dequantize adds what gives s as floats.
@@ -232,7 +233,7 @@ func (w *weightOnly) dequantize(b *ops.Builder, s *storedBlocks, turned bool) *o
 	if turned {
 		axis = 1
 	}
-	return b.Op("DequantizeLinear", onnx.NewAttrs("axis", axis, "block_size", w.c.Block), s.codes, s.scale, s.zeros)
+	return b.Op("DequantizeLinear", onnx.NewAttrs("axis", axis, "block_size", s.block), s.codes, s.scale, s.zeros)
 }
 
 // gather replaces the Gather n of rows of a table.
@@ -260,12 +261,12 @@ func (w *weightOnly) gather(n *onnx.Node) (format, reason string, err error) {
 	}
 	if w.c.Format == Dequantize {
 		y := b.Op("Gather", slices.Clone(n.Attrs), w.dequantize(b, s, true), n.In[1])
-		return w.format() + ", DequantizeLinear", w.finish(b, n, y), nil
+		return w.format(s) + ", DequantizeLinear", w.finish(b, n, y), nil
 	}
 	bytes := s.k * w.c.Bits / 8
 	data := s.codes
 	switch {
-	case s.k%w.c.Block != 0: // without the padding of MatMulNBits
+	case s.k%s.block != 0: // without the padding of MatMulNBits
 		data = b.Op("Slice", nil, b.Op("Reshape", nil, data, b.Ints(s.n, -1)), b.Ints(0), b.Ints(bytes), b.Ints(1))
 	case v.Uses() == 1:
 		t, err := data.Const.Reshape(s.n, bytes)
@@ -276,7 +277,7 @@ func (w *weightOnly) gather(n *onnx.Node) (format, reason string, err error) {
 	default: // a product reads the same codes
 		data = b.Op("Reshape", nil, data, b.Ints(s.n, bytes))
 	}
-	as := onnx.NewAttrs("bits", w.c.Bits, "block_size", w.c.Block, "gather_axis", 0, "quantize_axis", 1)
+	as := onnx.NewAttrs("bits", w.c.Bits, "block_size", s.block, "gather_axis", 0, "quantize_axis", 1)
 	y := b.Ops(msDomain, "GatherBlockQuantized", as, 1, data, n.In[1], s.scale, s.zeros)[0]
-	return w.format() + ", GatherBlockQuantized", w.finish(b, n, y), nil
+	return w.format(s) + ", GatherBlockQuantized", w.finish(b, n, y), nil
 }

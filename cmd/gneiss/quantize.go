@@ -84,7 +84,7 @@ func quantizeCommand() *cobra.Command {
 	fl.BoolVar(&f.correct, "bias-correction", false, "static: fold the mean error of each product over the samples into its bias")
 	fl.BoolVar(&f.reduceRange, "reduce-range", false, "weights of 7 bits, for runtimes that saturate on processors without VNNI (gneiss does not)")
 	fl.IntVar(&f.bits, "bits", 4, "weight-only: 4 or 8")
-	fl.IntVar(&f.block, "block", 0, "weights that share a scale: of weight-only 16, 32 (default), 64, 128 or 256; static: 0 for none")
+	fl.IntVar(&f.block, "block", 0, "weights that share a scale: of weight-only 16, 32 (the default of 4 bits), 64, 128 or 256; static: 0 for none")
 	fl.BoolVar(&f.portable, "portable", false, "weight-only: standard operators (DequantizeLinear) instead of MatMulNBits")
 	fl.IntVar(&f.accuracyLevel, "accuracy-level", 0, "weight-only: the attribute of MatMulNBits: 4 lets a runtime round activations to 8 bits")
 	fl.BoolVar(&f.embeddings, "embeddings", false, "weight-only: quantise tables of embeddings too")
