@@ -132,14 +132,14 @@ func parseResize(a *attrs, opset int) *resizeAttrs {
 		nearest: a.OneOf("nearest_mode", "round_prefer_floor", "round_prefer_ceil", "floor", "ceil"),
 		cubicA:  float64(a.Float("cubic_coeff_a", -0.75)), exclude: a.Bool("exclude_outside", false), extra: float64(a.Float("extrapolation_value", 0)),
 	}, policy: "stretch"}
-	if v.mode != "cubic" { // the standard gives it a meaning for cubic only
-		v.exclude = false
-	}
 	if opset >= 18 {
 		v.antialias = a.Bool("antialias", false) && v.mode != "nearest"
 		v.hasAxes = a.HasAttr("axes")
 		v.axes = a.Ints("axes", nil)
 		v.policy = a.OneOf("keep_aspect_ratio_policy", "stretch", "not_larger", "not_smaller")
+	}
+	if v.mode != "cubic" && !v.antialias { // these filters never leave the tensor
+		v.exclude = false
 	}
 	return v
 }

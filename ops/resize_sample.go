@@ -42,6 +42,11 @@ func (r *resampler) original32(x, in, out, scale float32, a resizeAxis) float32 
 	case "asymmetric":
 		return x / scale
 	case "align_corners":
+		// Of a size that is not whole, the standard's cases, which all shrink, take the
+		// fraction, too; ONNX Runtime and the exporters' frameworks do not.
+		if a.scale > 1 {
+			out = float32(a.out)
+		}
 		if a.out == 1 || out == 1 {
 			return 0
 		}

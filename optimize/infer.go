@@ -28,6 +28,9 @@ type InferOptions struct {
 	// Fresh names dimensions of the main graph that only a run can tell, such as
 	// the number of results of NonZero, so that two of them can be seen to be equal.
 	Fresh bool
+	// apart leaves to outputs the shapes that were inferred: a rewrite must not
+	// rely on what a file declares of them, no more than of intermediate values.
+	apart bool
 }
 
 // Infer sets the types of all values of m's graph and the graphs nested in it,
@@ -85,7 +88,9 @@ func (f *inferrer) run(g *onnx.Graph) error {
 			}
 			continue // the inferred type stays
 		}
-		v.Type = t
+		if !f.o.apart {
+			v.Type = t
+		}
 	}
 	return nil
 }

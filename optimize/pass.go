@@ -199,6 +199,10 @@ func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
 	}
 	s := &state{m: m, g: m.Graph, o: o, set: set, off: off, machine: len(stages(level)) > 1, report: &Report{Counts: map[string]int{}}}
 	s.report.NodesBefore = countNodes(m.Graph)
+	declared := make([]onnx.Type, len(s.g.Outputs))
+	for i, v := range s.g.Outputs {
+		declared[i] = v.Type
+	}
 	if err := s.infer(level != None); err != nil {
 		return nil, err
 	}
@@ -213,6 +217,12 @@ func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
 	if s.raised {
 		if err := convertOpset(m, "", newestOpset, set); err != nil {
 			return nil, err
+		}
+	}
+	f := newInferrer(m, InferOptions{Dims: o.Dims})
+	for i, v := range s.g.Outputs {
+		if t, err := merge(v.Type, f.substitute(declared[i])); err == nil {
+			v.Type = t
 		}
 	}
 	s.report.NodesAfter = countNodes(m.Graph)
@@ -270,7 +280,7 @@ func (s *state) stage(st stage) error {
 }
 
 func (s *state) infer(fresh bool) error {
-	f := newInferrer(s.m, InferOptions{Set: s.set, Dims: s.o.Dims, Trust: s.o.Trust, Fresh: fresh})
+	f := newInferrer(s.m, InferOptions{Set: s.set, Dims: s.o.Dims, Trust: s.o.Trust, Fresh: fresh, apart: !s.o.Trust})
 	s.env, s.ints = f.env, f.ints
 	return f.run(s.g)
 }

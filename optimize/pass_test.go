@@ -85,6 +85,28 @@ func TestShapesWithFixedDims(t *testing.T) {
 	}
 }
 
+// What an exporter traced stands as the shape of the output; the sizes of the
+// input are others. The rewrites must not take it for true.
+func TestDeclaredOutputShapesAreNotBelieved(t *testing.T) {
+	m := graphModel(t, 14, func(b *ops.Builder) {
+		x := b.G.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Name("N"), onnx.Size(4), onnx.Size(6)))
+		s := b.Op("Shape", nil, x)
+		y := b.Op("Reshape", nil, x, b.Op("Concat", onnx.NewAttrs("axis", 0), b.Op("Slice", nil, s, b.Ints(0), b.Ints(1)), b.Ints(2, -1), b.Ints(6)))
+		y.Type = onnx.TensorType(tensor.Float32, onnx.Sizes(2, 2, 2, 6)...)
+		ret(b, y)
+	})
+	if _, err := Run(m, Portable, Options{Check: true}); err != nil {
+		t.Fatal(err)
+	}
+	want(t, m, "Reshape")
+	if got := tensor.Data[int64](m.Graph.Nodes[0].In[1].Const); !slices.Equal(got, []int64{0, 2, 2, 6}) {
+		t.Errorf("reshaped to %v, want the first size of the input kept", got)
+	}
+	if got := m.Graph.Outputs[0].Type.String(); got != "float32[2,2,2,6]" {
+		t.Errorf("the output is now declared %s", got)
+	}
+}
+
 func branch(b *ops.Builder, f func(*ops.Builder) *onnx.Value) *onnx.Graph {
 	g := b.G.NewBody("branch")
 	n := ops.NewBuilder(g)
