@@ -71,10 +71,7 @@ func adamStep64(p *adamParams) Kernel {
 
 // adamStep32 works by vectors.
 func adamStep32(p *adamParams) Kernel {
-	return adamStepBy(p, vec.Best())
-}
-
-func adamStepBy(p *adamParams, v *vec.Table) Kernel {
+	v := vec.Best()
 	return stepKernel(2, func(lr float64, t int) func(w2, w, g []float32, m2, m *[2][]float32, scale float32) {
 		r := adamRatesAt[float32](p, lr, t)
 		if v.Adam != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 
@@ -84,6 +85,21 @@ type labels struct {
 	name    string   // of the tensor
 	columns []string // or arrays, of a number each; nil: one of that name
 	classes []string // what text in it means by its number; nil: it has numbers
+
+	once    sync.Once
+	numbers map[string]int64 // of classes
+}
+
+// number returns the number of a class; ok is false if there is none of that name.
+func (l *labels) number(class string) (n int64, ok bool) {
+	l.once.Do(func() {
+		l.numbers = map[string]int64{}
+		for i, name := range l.classes {
+			l.numbers[name] = int64(i)
+		}
+	})
+	n, ok = l.numbers[class]
+	return n, ok
 }
 
 // plain reports whether the files have the tensor as it is.
@@ -147,11 +163,11 @@ func (l *labels) put(b *data.Batch) error {
 		}
 		y := make([]int64, x.Len())
 		for i, text := range tensor.Data[string](x) {
-			class := slices.Index(l.classes, text)
-			if class < 0 {
+			class, ok := l.number(text)
+			if !ok {
 				return fmt.Errorf("%s: column %q: %q is no class of the model: these are %s", b.Place(i), l.name, text, someNames(l.classes))
 			}
-			y[i] = int64(class)
+			y[i] = class
 		}
 		b.Inputs = maps.Clone(b.Inputs)
 		b.Inputs[l.name] = tensor.Of(y, len(y))
