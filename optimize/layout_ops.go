@@ -30,21 +30,30 @@ var anyOrder = map[string]layoutRule{
 	"com.microsoft.QLinearAdd": layoutQBinary, "com.microsoft.QLinearMul": layoutQBinary,
 }
 
+// elementwise lists the operators that go element by element over input 0, of whatever type.
+var elementwise = []string{"Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "Ceil", "Celu", "Cos", "Cosh",
+	"Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN", "LeakyRelu", "Log",
+	"Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign",
+	"Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu", "CastLike"}
+
+// The operators that broadcast all their inputs, by the opset that made them so.
+var (
+	broadcastSince7 = []string{"Add", "Sub", "Mul", "Div", "Pow", "And", "Or", "Xor", "Equal", "Greater", "Less"}
+	broadcastSince8 = []string{"Max", "Min", "Sum", "Mean", "GreaterOrEqual", "LessOrEqual", "Mod", "BitShift", "BitwiseAnd", "BitwiseOr",
+		"BitwiseXor", "Where"}
+)
+
 func init() {
-	for _, op := range []string{"Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "Ceil", "Celu", "Cos", "Cosh",
-		"Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN", "LeakyRelu", "Log",
-		"Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign",
-		"Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu", "CastLike"} {
+	for _, op := range elementwise {
 		anyOrder["."+op] = layoutFirst
 	}
 	for _, op := range []string{"Gelu", "QuickGelu"} {
 		anyOrder["com.microsoft."+op] = layoutFirst
 	}
-	for _, op := range []string{"Add", "Sub", "Mul", "Div", "Pow", "And", "Or", "Xor", "Equal", "Greater", "Less"} {
+	for _, op := range broadcastSince7 {
 		anyOrder["."+op] = since(7, layoutElementwise)
 	}
-	for _, op := range []string{"Max", "Min", "Sum", "Mean", "GreaterOrEqual", "LessOrEqual", "Mod", "BitShift", "BitwiseAnd", "BitwiseOr",
-		"BitwiseXor", "Where"} {
+	for _, op := range broadcastSince8 {
 		anyOrder["."+op] = since(8, layoutElementwise)
 	}
 	for _, op := range []string{"L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare"} {

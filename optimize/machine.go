@@ -36,6 +36,7 @@ func machine() []pass {
 	return []pass{
 		{name: "unsigned", doc: "rules that quantize activations to unsigned bytes", rules: unsigned},
 		{name: "cse", doc: "compute equal nodes once", run: (*state).cse},
+		{name: "selections", doc: "compute only the part of a product that is read", run: (*state).selections},
 		{name: "einsums", doc: "rules that write Einsum as products", rules: einsums},
 		{name: "block weights", doc: "rules that keep weights which are quantized in blocks as they are", rules: blockWeights},
 		{name: "integers", doc: "rules that compute with quantized numbers as they are", rules: integerOps},

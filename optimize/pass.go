@@ -52,6 +52,8 @@ type Options struct {
 	Set *ops.Set
 	// Disable lists passes and rules, by name, that are not used. Names lists them.
 	Disable []string
+	// Only lists the passes and rules, by name, that are used; nil: all.
+	Only []string
 	// Dims gives sizes to named dimensions of the model's inputs.
 	Dims map[string]int
 	// Trust believes the shapes that the file declares for intermediate values.
@@ -141,6 +143,7 @@ func portable() []pass {
 		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},
 		{name: "norms", doc: "rules that find normalizations", rules: norms},
 		{name: "channels", doc: "rules that fold per-channel factors and terms into convolutions and products", rules: channels},
+		{name: "selections", doc: "compute only the part of a product that is read", run: (*state).selections},
 		{name: "cse", doc: "compute equal nodes once", run: (*state).cse},
 		{name: "dce", doc: "drop nodes and initializers that nothing reads", run: (*state).dce},
 	}
@@ -177,7 +180,7 @@ const maxRounds = 12
 // Run inlines m's functions, infers types and applies the passes of a level. On
 // an error m may be left between two rewrites; it computes the same then.
 func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
-	off, err := disabled(o.Disable)
+	off, err := disabled(o)
 	if err != nil {
 		return nil, err
 	}
@@ -358,24 +361,35 @@ func fixDefaults(m *onnx.Model) (restore func()) {
 	}
 }
 
-// disabled checks the names of Options.Disable.
-func disabled(names []string) (map[string]bool, error) {
+// disabled returns the names that are switched off.
+func disabled(o Options) (map[string]bool, error) {
 	off := map[string]bool{}
-	if len(names) == 0 {
+	if len(o.Disable) == 0 && o.Only == nil {
 		return off, nil
 	}
 	known := Names()
-	for _, n := range names {
-		best, dist := "", 1<<30
+	if o.Only != nil {
 		for _, k := range known {
-			if d := near.Distance(n, k.Name); d < dist {
-				best, dist = k.Name, d
-			}
+			off[k.Name] = true
 		}
-		if dist > 0 {
-			return nil, fmt.Errorf("optimize: there is no pass or rule %q; the nearest is %q", n, best)
-		}
-		off[n] = true
 	}
-	return off, nil
+	set := func(names []string, to bool) error {
+		for _, n := range names {
+			best, dist := "", 1<<30
+			for _, k := range known {
+				if d := near.Distance(n, k.Name); d < dist {
+					best, dist = k.Name, d
+				}
+			}
+			if dist > 0 {
+				return fmt.Errorf("optimize: there is no pass or rule %q; the nearest is %q", n, best)
+			}
+			off[n] = to
+		}
+		return nil
+	}
+	if err := set(o.Only, false); err != nil {
+		return nil, err
+	}
+	return off, set(o.Disable, true)
 }

@@ -63,9 +63,15 @@ func (t *Trainer) buildSteps() error {
 			return err
 		}
 	}
-	if o.Outputs, err = t.outputs(g); err != nil {
+	if g.Outputs, err = t.outputs(g); err != nil {
 		return err
 	}
+	g.Prune()
+	// What the loss does not read needs no gradient either, so this comes before there are gradients.
+	if _, err := optimize.Run(m, optimize.Portable, optimize.Options{Only: []string{"selections", "dce"}, Private: true}); err != nil {
+		return err
+	}
+	o.Outputs = slices.Clone(g.Outputs)
 	model := len(g.Inputs)
 	loss := t.cfg.Loss.Build(o)
 	if err := b.Err(); err != nil {

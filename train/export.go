@@ -113,20 +113,9 @@ func export(m *onnx.Model, o ExportOptions) (*onnx.Model, error) {
 
 // tidy drops what inference has no use for, without renaming parameters.
 func tidy(m *onnx.Model, fold bool) error {
-	var off []string
-	for _, n := range optimize.Names() {
-		switch n.Name {
-		case "identities", "dce", "drop-dropout", "drop-identity", "drop-cast", "shapes", "fold":
-		case "channels", "fold-batch-norm":
-			if !fold {
-				off = append(off, n.Name)
-			}
-		default:
-			off = append(off, n.Name)
-		}
-	}
+	used := []string{"identities", "dce", "drop-dropout", "drop-identity", "drop-cast", "shapes"}
 	if fold {
-		if _, err := optimize.Run(m, optimize.Portable, optimize.Options{Disable: append(off, "fold")}); err != nil {
+		if _, err := optimize.Run(m, optimize.Portable, optimize.Options{Only: append(used, "channels", "fold-batch-norm")}); err != nil {
 			return err
 		}
 	}
@@ -143,7 +132,7 @@ func tidy(m *onnx.Model, fold bool) error {
 		hidden[v], v.Type, v.Const = v.Const, onnx.TypeOf(v.Const), nil
 		g.Inputs = append(g.Inputs, v)
 	}
-	_, err := optimize.Run(m, optimize.Portable, optimize.Options{Disable: off})
+	_, err := optimize.Run(m, optimize.Portable, optimize.Options{Only: append(used, "fold")})
 	for v, t := range hidden {
 		v.Const = t
 	}

@@ -274,8 +274,10 @@ func (f *forward) again(segment []*onnx.Node) {
 		}
 		k := f.g.NewNodeIn(n.Domain, n.Op, slices.Clone(n.Attrs), in, len(n.Out))
 		k.Opset, k.Name = n.Opset, n.Name
+		_, form, err := ops.Standard().Lookup(n.Domain, n.Op, n.Opset)
+		all := err == nil && form.Out.Max == ops.Many // how many there are tells what they are, as with Split
 		for i, v := range n.Out {
-			if v == nil || !wanted[v] {
+			if v == nil || !all && !wanted[v] {
 				k.Out[i] = nil
 				continue
 			}
