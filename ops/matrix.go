@@ -62,7 +62,15 @@ func packMatrix(b *BuildContext, i int, trans bool) (*constMatrix, error) {
 	if err != nil {
 		return nil, err
 	}
+	if z, ok := p.(interface{ Sizes() (k, n int) }); !ok || !sized(z, k, n) {
+		return nil, fmt.Errorf("packed weights of other sizes than [%d %d]", k, n) // from a file
+	}
 	return &constMatrix{shape: slices.Clone(t.Shape()), packed: p}, nil
+}
+
+func sized(z interface{ Sizes() (k, n int) }, k, n int) bool {
+	k1, n1 := z.Sizes()
+	return k1 == k && n1 == n
 }
 
 // numericKernels returns kernels for MatMul's element types: one per type, the

@@ -51,7 +51,11 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 			if err != nil {
 				return nil, err
 			}
-			return lastConvKernel(p, t, q.(*nhwc.Weights[float32])), nil
+			z, ok := q.(*nhwc.Weights[float32])
+			if !ok || z.M != w.Dim(0) || z.C != c || z.Group != p.group || z.Winograd() != winograd || !slices.Equal(z.Kernel, w.Shape()[2:]) {
+				return nil, fmt.Errorf("packed weights of another shape than %v", w.Shape()) // from a file
+			}
+			return lastConvKernel(p, t, z), nil
 		}
 	}
 	f32 := lastConvKernel[float32](p, t, nil)

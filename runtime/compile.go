@@ -233,8 +233,9 @@ func (p *program) dropUnread() {
 
 // packCache holds constants in kernels' own forms, by value and layout.
 type packCache struct {
-	mu sync.Mutex
-	m  map[packKey]*packEntry
+	file *packFile // may be nil
+	mu   sync.Mutex
+	m    map[packKey]*packEntry
 }
 
 type packKey struct {
@@ -259,6 +260,12 @@ func (c *packCache) get(v *onnx.Value, layout string, pack func() (any, error)) 
 		c.m[packKey{v, layout}] = e
 	}
 	c.mu.Unlock()
-	e.once.Do(func() { e.data, e.err = pack() })
+	e.once.Do(func() {
+		if c.file != nil && v.Const != nil {
+			e.data, e.err = c.file.get(v.Const, layout, pack)
+		} else {
+			e.data, e.err = pack()
+		}
+	})
 	return e.data, e.err
 }

@@ -35,6 +35,14 @@ type Options struct {
 	// NoMmap reads model files into memory instead of mapping them: for files
 	// that others may truncate while they are in use.
 	NoMmap bool
+	// PackFile names a file in which weights are kept as kernels read them, such as the model's name with
+	// ".packed" behind it. Where it has what this session packs, that is mapped instead of packed, which
+	// opens large models several times faster, and processes share its memory. What it lacks is added
+	// when the session is ready. Entries are found by the content of the weights, so a file of another
+	// model or version does no harm, and deleting it neither, even while it is in use. Who may write the file
+	// decides what the model computes. A file that cannot be read or written is no error; Logger is told.
+	// "": nothing is kept.
+	PackFile string
 	// Limits bounds what a model file may contain. The zero value takes the
 	// defaults of package onnx.
 	Limits onnx.Limits

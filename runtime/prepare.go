@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -61,14 +62,34 @@ func (s *Session) compile(m *onnx.Model) error {
 		}
 	}
 	c := &compiler{model: name, set: s.set, p: p, packs: &packCache{}}
+	if s.opt.PackFile != "" {
+		if c.packs.file, err = openPackFile(s.opt.PackFile); err != nil {
+			s.warn("the file of packed weights cannot be used", err)
+		}
+		s.packed = c.packs.file.mapping
+	}
 	if s.prog, err = c.compile(m.Graph, byValue); err != nil {
+		if s.packed != nil {
+			err = errors.Join(err, s.packed.Close())
+		}
 		return fail(err)
+	}
+	if c.packs.file != nil {
+		if err := c.packs.file.save(); err != nil {
+			s.warn("the file of packed weights cannot be written", err)
+		}
 	}
 	c.releaseUnread(m.Graph, s.prog)
 	if err := cpu.Lost(); err != nil && s.opt.Logger != nil {
 		warnLost.Do(func() { s.opt.Logger.Warn("slower instructions are used", "because", err, "level", cpu.Level()) })
 	}
 	return nil
+}
+
+func (s *Session) warn(text string, err error) {
+	if s.opt.Logger != nil {
+		s.opt.Logger.Warn(text, "because", err)
+	}
 }
 
 var warnLost sync.Once
@@ -143,7 +164,9 @@ func (s *Session) variant(names []string) (*Session, error) {
 		}
 		m.Graph.Outputs = append(m.Graph.Outputs, v)
 	}
-	v := emptySession(s.opt, s.set, s.model)
+	o := s.opt
+	o.PackFile = "" // which is that of the whole model
+	v := emptySession(o, s.set, s.model)
 	if err := v.compile(m); err != nil {
 		return nil, err
 	}

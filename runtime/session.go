@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -32,6 +33,8 @@ type Session struct {
 	states   *idle.List[*frame] // of the main program; apart, as the Go runtime knows what ages and must not hold the session
 	out      *atomic.Int64      // apart from the session, as reuse is: what watches over results holds both
 	reuse    *recycler
+
+	packed *tensor.Mapping // of Options.PackFile; may be nil
 
 	mu     sync.RWMutex // held for reading while a Run is in progress
 	closed bool
@@ -159,7 +162,11 @@ func (s *Session) Close() error {
 	s.variantMu.Unlock()
 	s.reuse.end()
 	s.prog, s.states, s.plans = &program{inputs: s.prog.inputs, outputs: s.prog.outputs}, new(idle.List[*frame]), planCache{}
-	return s.model.Close()
+	err := s.model.Close()
+	if s.packed != nil {
+		err = errors.Join(err, s.packed.Close())
+	}
+	return err
 }
 
 // Run computes the named outputs, or all outputs of the model if none is

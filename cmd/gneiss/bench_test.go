@@ -123,3 +123,15 @@ func TestFLOPs(t *testing.T) {
 	}
 	assert.Equal(t, int64(1<<63-1), add(1<<62, 1<<62))
 }
+
+func TestBenchPackFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "m.packed")
+	args := []string{"bench", modelOf("mlp_mnist"), "--data", dataOf("mlp_mnist"), "--warmup", "0", "--runs", "2", "--json", "--pack-file", file}
+	for range 2 {
+		r := ok(t, args...)
+		assert.Contains(t, r.out, `"ok":true`)
+		assert.Empty(t, r.err)
+	}
+	require.NoError(t, os.WriteFile(file, []byte("x"), 0o644))
+	assert.Contains(t, ok(t, args...).err, "not a file of packed weights")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ type sessionFlags struct {
 	data    string
 	inputs  []string
 	seed    uint64
+	packed  string
 }
 
 func (f *sessionFlags) add(cmd *cobra.Command) {
@@ -40,6 +42,7 @@ func (f *sessionFlags) add(cmd *cobra.Command) {
 	fl.StringArrayVar(&f.dims, "dim", nil, "fix a symbolic size, NAME=N (repeatable)")
 	fl.StringVar(&f.data, "data", "", "folder with input_*.pb and, to compare with, output_*.pb")
 	fl.StringArrayVar(&f.inputs, "input", nil, "NAME=FILE: .npy, .npz, .pb, .json, .png or .jpg (repeatable); an .npz alone gives all it has arrays for")
+	fl.StringVar(&f.packed, "pack-file", "", "keep packed weights in this file, which opens large models faster from the second time on")
 	fl.Uint64Var(&f.seed, "random", 1, "make the inputs that nothing else gives from this seed")
 }
 
@@ -48,6 +51,9 @@ func (f *sessionFlags) open(cmd *cobra.Command, path string) (*runtime.Session, 
 	o, err := f.options()
 	if err != nil {
 		return nil, 0, err
+	}
+	if o.PackFile = f.packed; f.packed != "" {
+		o.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	start := time.Now()
 	s, err := runtime.Open(path, o)

@@ -52,7 +52,7 @@ var rules = map[string]rule{
 	"ops":                  {words("onnx tensor internal/kernels/... internal/par internal/jpeg internal/tiff"), numeric},
 	"ops/functions":        {words("onnx tensor"), nil},
 	"optimize":             {words("onnx onnx/schema ops ops/functions tensor internal/cpu internal/par internal/near"), numeric},
-	"runtime":              {words("onnx ops optimize tensor internal/cpu internal/par internal/knob internal/idle"), sys},
+	"runtime":              {words("onnx ops optimize tensor internal/cpu internal/par internal/knob internal/idle internal/atomicfile internal/kernels/frozen"), sys},
 	"data":                 {words("onnx tensor internal/jpeg"), words("golang.org/x/image/draw")},
 	"data/parquet":         {words("data"), words("github.com/parquet-go/parquet-go/...")},
 	"data/tokenizer":       {words("internal/atomicfile"), words("github.com/dlclark/regexp2/v2 golang.org/x/text/unicode/norm")},

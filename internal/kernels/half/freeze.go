@@ -1,0 +1,35 @@
+package half
+
+import (
+	"fmt"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/frozen"
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+)
+
+const kind = "half"
+
+func init() { frozen.Register(kind, thaw) }
+
+// Freeze implements frozen.Freezer.
+func (w *Weights) Freeze() (frozen.Form, bool) {
+	return frozen.Form{Kind: kind, Header: []int{int(w.Kind), w.K, w.N}, Blocks: [][]byte{frozen.Bytes(w.Data)}}, true
+}
+
+func thaw(f frozen.Form) (any, error) {
+	if err := f.Expect(3, 1); err != nil {
+		return nil, err
+	}
+	w := &Weights{Kind: Kind(f.Header[0]), K: f.Header[1], N: f.Header[2]}
+	if int(w.Kind) != f.Header[0] {
+		return nil, fmt.Errorf("half: kind %d", f.Header[0])
+	}
+	n, err := frozen.Product(w.K, gemm.Panels(w.N), gemm.Panel)
+	if err == nil {
+		w.Data, err = frozen.Numbers[uint16](f, 0, n)
+	}
+	return w, err
+}
+
+// Sizes returns the number of rows and columns.
+func (w *Weights) Sizes() (k, n int) { return w.K, w.N }
