@@ -34,6 +34,7 @@ func TestFormat(t *testing.T) {
 		{"gemm transposed", "dc8c4ba8b2d2b11b", gemm.Pack(par.P{}, numbers, 40, 33, 1, 40)},
 		{"half", "31fc2b54cd29ffc9", half.Pack(par.P{}, half.BFloat16, halves, 40, 33, 33, 1)},
 		{"convolution", "efa2e342dc34917f", nhwc.Pack(nhwc.Tables[0], numbers, 40, 40, 1, []int{3, 3})},
+		{"winograd", "44960a117a9da46f", nhwc.PackWinograd(nhwc.Tables[0], numbers, 40, 40)},
 		{"groups", "69dd989f82c538de", nhwc.Pack(nhwc.Tables[0], numbers, 40, 40, 4, []int{3, 3})},
 	} {
 		f, ok := tt.form.Freeze()
