@@ -191,3 +191,28 @@ func TestSelectionsOfNamedSizes(t *testing.T) {
 		}
 	}
 }
+
+// A Slice of named sizes may turn out empty.
+func TestSelectionsOfUnknownEnds(t *testing.T) {
+	for _, ends := range [][2]int{{-1, -1}, {-1, 0}, {-1, 3}, {-1, 1 << 40}, {0, 1}, {2, 3}, {-3, -2}, {-2, 9}} {
+		m := graphModel(t, 21, func(b *ops.Builder) {
+			x := b.G.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Size(2), onnx.Name("time"), onnx.Size(8)))
+			v := b.Op("Tanh", nil, b.Op("MatMul", nil, x, floats(b, 8, 8)))
+			ret(b, b.Op("Slice", nil, v, b.Ints(ends[0]), b.Ints(ends[1]), b.Ints(1)))
+		})
+		before := m.Clone()
+		if _, err := Run(m, Portable, Options{Check: true}); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{0, 1, 2, 3, 5} {
+			x := tensor.New(tensor.Float32, 2, n, 8)
+			for j, d := 0, tensor.Data[float32](x); j < len(d); j++ {
+				d[j] = float32(j%13) - 6
+			}
+			want, got := eval(t, before.Graph, []tensor.Value{x}), eval(t, m.Graph, []tensor.Value{x})
+			if err := tensor.Compare(got[0], want[0], tensor.Tolerance{Rel: 1e-5, Abs: 1e-5}); err != nil {
+				t.Errorf("[%d:%d] of %d: %v", ends[0], ends[1], n, err)
+			}
+		}
+	}
+}
