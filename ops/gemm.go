@@ -132,7 +132,9 @@ func gemmKernel[T gemm.Number](d tensor.DType, p gemmParams, w *constMatrix) Ker
 			if s, err := tensor.Broadcast(t.Shape(), out); err != nil || !slices.Equal(s, out) || p.sameShape && t.Rank() > 0 && !slices.Equal(t.Shape(), out) {
 				return fmt.Errorf("C has shape %v, want one that broadcasts to %v", t.Shape(), out)
 			}
-			cd, cs = wordsOf[T](t), tensor.BroadcastStrides(t.Shape(), out)
+			if p.beta != 0 { // as in BLAS, a C that does not count is not read: it may hold NaN
+				cd, cs = wordsOf[T](t), tensor.BroadcastStrides(t.Shape(), out)
+			}
 		}
 		y := c.Output(0, d, g.M, g.N)
 		g.C = wordsOf[T](y)

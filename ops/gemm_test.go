@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"math"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -25,6 +26,7 @@ func TestGemm(t *testing.T) {
 		{Name: "transposed", Op: "Gemm", Attrs: attrs(2, -1, 1, 1), In: Vals(at, bt, full), Want: Vals(F32([]int{2, 2}, 13, -4, 29, -6))},
 		{Name: "alpha alone", Op: "Gemm", Attrs: attrs(0.5, 1, 0, 0), In: Vals(a, b), Want: Vals(F32([]int{2, 2}, 3.5, -0.5, 8, -0.5))},
 		{Name: "beta 0", Op: "Gemm", Attrs: attrs(1, 0, 0, 1), In: Vals(a, bt, full), Want: Vals(F32([]int{2, 2}, 7, -1, 16, -1))},
+		{Name: "beta 0 of NaN", Op: "Gemm", Attrs: attrs(1, 0, 0, 0), In: Vals(a, b, F32([]int{}, float32(math.NaN()))), Want: Vals(F32([]int{2, 2}, 7, -1, 16, -1))},
 		{Name: "float64", Op: "Gemm", Attrs: attrs(1, 1, 1, 0), In: Vals(F64([]int{2, 1}, 2, 3), F64([]int{2, 1}, 5, 7), F64([]int{1}, 1)), Want: Vals(F64([]int{1, 1}, 32))},
 		{Name: "int64", Op: "Gemm", Attrs: attrs(1, 2, 0, 0), In: Vals(I64([]int{1, 1}, 2), I64([]int{1, 1}, 3), I64([]int{1}, 4)), Want: Vals(I64([]int{1, 1}, 14))},
 		{Name: "no k", Op: "Gemm", In: Vals(F32([]int{2, 0}), F32([]int{0, 2}), F32([]int{2}, 1, 2)), Want: Vals(F32([]int{2, 2}, 1, 2, 1, 2))},

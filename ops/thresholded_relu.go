@@ -30,10 +30,10 @@ func buildThresholdedRelu(b *BuildContext) (Kernel, error) {
 func thresholdedReluLoop[T float](alpha T) loop[T, T] {
 	return func(d, x []T) {
 		zip(d, x, func(v T) T {
-			if v <= alpha {
-				return 0
+			if v > alpha { // not so for NaN
+				return v
 			}
-			return v
+			return 0
 		})
 	}
 }

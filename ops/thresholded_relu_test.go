@@ -32,6 +32,7 @@ func TestThresholdedRelu(t *testing.T) {
 		{Op: "ThresholdedRelu", Attrs: onnx.NewAttrs("alpha", 0.5), In: Vals(Of([]int{len(v)}, x16...)), Want: Vals(Of([]int{len(v)}, w16...)), Tol: tensor.Tolerance{Rel: 2e-3, Abs: 1e-6}},
 		{Op: "ThresholdedRelu", Attrs: onnx.NewAttrs("alpha", 0.5), In: Vals(F32([]int{0, 3})), Want: Vals(F32([]int{0, 3}))},
 		{Op: "ThresholdedRelu", Attrs: onnx.NewAttrs("alpha", 0.5), In: Vals(F32([]int{}, x32[0])), Want: Vals(F32([]int{}, w32[0])), Tol: tensor.Tolerance{Rel: 1e-6, Abs: 1e-9}},
+		{Op: "ThresholdedRelu", In: Vals(F32([]int{2}, float32(math.NaN()), float32(math.Inf(1)))), Want: Vals(F32([]int{2}, 0, float32(math.Inf(1))))},
 		{Op: "ThresholdedRelu", In: Vals(F32([]int{3}, -2, 1, 2)), Want: Vals(F32([]int{3}, 0, 0, 2))},
 		{Op: "ThresholdedRelu", Attrs: onnx.NewAttrs("alpha", 0.5), In: Vals(Of([]int{1}, "a")), Want: Vals(x), Err: "not supported"},
 	})

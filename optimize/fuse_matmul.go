@@ -102,7 +102,7 @@ var products = []*Rule{
 			Op("Sub", Op("x.MatMul", Var("a"), Var("b")).As("p").Rest(), ConstAny("c"))),
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
 			p, c, out := readProduct(m.Node("p")), m.Var("c"), m.Node("p").Out[0]
-			if p == nil || p.in[2] != nil || p.act != "" || !isBias(c, out) || !sameType(out, m.Root.Out[0]) {
+			if p == nil || p.in[2] != nil || p.act != "" || !p.takesBias(c, out) || !sameType(out, m.Root.Out[0]) {
 				return nil
 			}
 			if m.Root.Op == "Sub" {
@@ -115,7 +115,8 @@ var products = []*Rule{
 			mul := func(x *onnx.Value) *onnx.Value { return b.Ops("x", "MatMul", nil, 1, x, floats(b, 4, 5))[0] }
 			x := in(b, "x", 2, 3, 4)
 			ret(b, b.Op("Add", nil, floats(b, 5), mul(x)), b.Op("Add", nil, mul(b.Op("Neg", nil, x)), in(b, "c", 1, 5)),
-				b.Op("Sub", nil, mul(b.Op("Abs", nil, x)), floats(b, 5)))
+				b.Op("Sub", nil, mul(b.Op("Abs", nil, x)), floats(b, 5)),
+				b.Op("Add", nil, b.Ops("x", "MatMul", nil, 1, in(b, "rows", 2, 5, 4), floats(b, 4))[0], floats(b, 5))) // not a bias
 		},
 	},
 	{
@@ -143,7 +144,7 @@ var products = []*Rule{
 				return nil
 			}
 			name, params, bias, ok := activationOf(m, m.Node("p"))
-			if !ok || bias != nil && (p.in[2] != nil || !isBias(bias, m.Node("p").Out[0])) || !sameType(n.Out[0], m.Node("p").Out[0]) {
+			if !ok || bias != nil && (p.in[2] != nil || !p.takesBias(bias, m.Node("p").Out[0])) || !sameType(n.Out[0], m.Node("p").Out[0]) {
 				return nil
 			}
 			if bias != nil {
@@ -308,6 +309,13 @@ func isBias(c, out *onnx.Value) bool {
 	return true
 }
 
+// takesBias reports whether c is known to hold one number for each column of
+// the product out. Where B is a vector there is one column, and the last
+// dimension of out is A's rows.
+func (p *product) takesBias(c, out *onnx.Value) bool {
+	return p.in[1].Type.Rank() >= 2 && isBias(c, out)
+}
+
 // asVector returns v, whose dimensions but the last are 1, without these.
 func asVector(b *ops.Builder, v *onnx.Value) *onnx.Value {
 	if v.Type.Rank() == 1 {
@@ -322,6 +330,9 @@ func rewriteProduct(m *Match, b *ops.Builder) []*onnx.Value {
 	if n.Op != "MatMul" {
 		q := readProduct(n)
 		p.alpha, p.trans, p.transBatch = q.alpha, q.trans, q.transBatch
+	}
+	if p.alpha == 0 {
+		return nil // 0·NaN and 0·Inf are NaN, which the products' scaling of weights would not show
 	}
 	c, beta := m.Var("c"), floatAttr(n, "beta", 1)
 	if c == nil || beta == 0 {
