@@ -332,7 +332,7 @@ func rewriteProduct(m *Match, b *ops.Builder) []*onnx.Value {
 		p.alpha, p.trans, p.transBatch = q.alpha, q.trans, q.transBatch
 	}
 	if p.alpha == 0 {
-		return nil // 0·NaN and 0·Inf are NaN, which the products' scaling of weights would not show
+		return nil // x.MatMul leaves out what counts nothing, and 0·NaN is NaN
 	}
 	c, beta := m.Var("c"), floatAttr(n, "beta", 1)
 	if c == nil || beta == 0 {

@@ -3,6 +3,7 @@ package optimize
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -200,6 +201,23 @@ func TestBatchNormAfterGemmAndConvTranspose(t *testing.T) {
 		ret(b, norm(b, b.Op("MatMul", nil, in(b, "x", 2, 4, 3), floats(b, 3, 4)), 4))
 	})
 	want(t, m, "MatMul", "BatchNormalization")
+}
+
+// TestProductTimesZero: 0·NaN and 0·Inf are NaN at every level.
+func TestProductTimesZero(t *testing.T) {
+	nan := float32(math.NaN())
+	for _, level := range []Level{None, Machine} {
+		m := graphModel(t, 21, func(b *ops.Builder) {
+			ret(b, b.Op("Gemm", onnx.NewAttrs("alpha", 0.0), in(b, "x", 2, 3), floats(b, 3, 2)))
+		})
+		if _, err := Run(m, level, Options{Check: true}); err != nil {
+			t.Fatal(err)
+		}
+		out := eval(t, m.Graph, []tensor.Value{tensor.Of([]float32{1, 2, nan, 1, 2, 3}, 2, 3)})
+		if err := tensor.Compare(out[0], tensor.Of([]float32{nan, nan, 0, 0}, 2, 2), tensor.Tolerance{}); err != nil {
+			t.Errorf("level %v: %v", level, err)
+		}
+	}
 }
 
 func TestDisableAndNames(t *testing.T) {
