@@ -232,8 +232,22 @@ func (x *matcher) bind(name string, v *onnx.Value, then func() bool) bool {
 	return false
 }
 
-func (x *matcher) node(p *Pattern, n *onnx.Node, then func() bool) bool {
-	if n.Op != p.op || ops.NormalDomain(n.Domain) != p.domain || n.Graph != x.m.Root.Graph {
+// likely reports whether n can be what p matches, as far as n and its inputs
+// tell: most nodes are turned down here, before anything is allocated for them.
+func (p *Pattern) likely(n *onnx.Node) bool {
+	switch p.kind {
+	case anyOfPattern:
+		for _, q := range p.in {
+			if q.likely(n) {
+				return true
+			}
+		}
+		return false
+	case opPattern:
+	default:
+		return false
+	}
+	if n.Op != p.op || ops.NormalDomain(n.Domain) != p.domain {
 		return false
 	}
 	if len(n.In) > len(p.in) && !p.rest {
@@ -242,6 +256,42 @@ func (x *matcher) node(p *Pattern, n *onnx.Node, then func() bool) bool {
 				return false
 			}
 		}
+	}
+	for i, q := range p.in {
+		ok := q.near(input(n, i))
+		if !ok && i < 2 && len(p.in) >= 2 && len(n.In) >= 2 { // the operator may be commutative
+			ok = q.near(n.In[1-i])
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// near is likely for a value, of whose producer only the operator counts.
+func (p *Pattern) near(v *onnx.Value) bool {
+	switch p.kind {
+	case nonePattern:
+		return v == nil
+	case anyOfPattern:
+		for _, q := range p.in {
+			if q.near(v) {
+				return true
+			}
+		}
+		return false
+	case constPattern, constAnyPattern:
+		return v != nil && v.Const != nil
+	case opPattern:
+		return v != nil && v.From != nil && v.From.Op == p.op
+	}
+	return v != nil
+}
+
+func (x *matcher) node(p *Pattern, n *onnx.Node, then func() bool) bool {
+	if n.Graph != x.m.Root.Graph || !p.likely(n) {
+		return false
 	}
 	k := len(x.m.nodes)
 	x.m.nodes = append(x.m.nodes, node1{n, p.name, p.shared})
@@ -275,6 +325,9 @@ func (x *matcher) inputs(p *Pattern, n *onnx.Node, i int, swapped bool, then fun
 // match tries p with n at its root. accept is the last condition; without it
 // the search goes on.
 func match(set *ops.Set, p *Pattern, n *onnx.Node, accept func(*Match) bool) bool {
+	if !p.likely(n) {
+		return false
+	}
 	x := &matcher{set: set, m: Match{Root: n}}
 	then := func() bool { return accept(&x.m) }
 	return x.root(p, n, then)
