@@ -175,7 +175,7 @@ func (b *Batch[T]) of(g *Args[T], i int) {
 func (b *Batch[T]) Run(p par.P, n int) {
 	work := b.M * b.N * max(b.K, 1)
 	if n == 1 || work > 16<<20 && n < 16 {
-		g := argsOf[T]()
+		g := borrow[Args[T]]()
 		for i := range n {
 			if p.Ctx != nil && p.Ctx.Err() != nil {
 				return
@@ -183,7 +183,7 @@ func (b *Batch[T]) Run(p par.P, n int) {
 			b.of(g, i)
 			Run(p, g)
 		}
-		putArgs(g)
+		giveBack(g)
 		return
 	}
 	par.Run(p, n, max(1, (1<<17)/max(work, 1)), batchTasks[T]{b, par.P{Ctx: p.Ctx}})
@@ -196,36 +196,38 @@ type batchTasks[T Number] struct {
 
 // Chunk computes products [lo, hi).
 func (x *batchTasks[T]) Chunk(lo, hi int) {
-	g := argsOf[T]()
+	g := borrow[Args[T]]()
 	for i := lo; i < hi; i++ {
 		x.b.of(g, i)
 		Run(x.alone, g)
 	}
-	putArgs(g)
+	giveBack(g)
 }
 
-// argPools hold Args that calls share out among themselves.
-var argPools sync.Map // element: *sync.Pool of *Args
+// pools hold what calls share out among themselves.
+var pools sync.Map // type X: *sync.Pool of *X
 
-func argsOf[T Number]() *Args[T] {
-	if g, ok := argPool[T]().Get().(*Args[T]); ok {
-		return g
-	}
-	return &Args[T]{}
-}
-
-func putArgs[T Number](g *Args[T]) {
-	*g = Args[T]{}
-	argPool[T]().Put(g)
-}
-
-func argPool[T Number]() *sync.Pool {
-	t := reflect.TypeFor[T]()
-	p, ok := argPools.Load(t)
+func poolOf[X any]() *sync.Pool {
+	t := reflect.TypeFor[X]()
+	p, ok := pools.Load(t)
 	if !ok {
-		p, _ = argPools.LoadOrStore(t, &sync.Pool{})
+		p, _ = pools.LoadOrStore(t, &sync.Pool{})
 	}
 	return p.(*sync.Pool)
+}
+
+func borrow[X any]() *X {
+	if x, ok := poolOf[X]().Get().(*X); ok {
+		return x
+	}
+	return new(X)
+}
+
+// giveBack clears x, which nobody refers to any more.
+func giveBack[X any](x *X) {
+	var zero X
+	*x = zero
+	poolOf[X]().Put(x)
 }
 
 // RunBatch computes n products; arg(i) returns the i-th. arg is called from
