@@ -13,9 +13,11 @@ import (
 // It reports whether it did.
 func (g *Args[T]) vector(p par.P) bool {
 	if g.N == 1 && g.M > 1 && g.LDC == 1 && (g.Add == nil || g.LDAdd == 1) { // Cᵀ = Bᵀ·Aᵀ
-		t := Args[T]{M: 1, N: g.M, K: g.K, A: g.B, ARS: g.BCS, ACS: g.BRS, B: g.A, BRS: g.ACS, BCS: g.ARS, C: g.C, LDC: g.M, Table: g.Table}
+		t := borrow[Args[T]]()
+		*t = Args[T]{M: 1, N: g.M, K: g.K, A: g.B, ARS: g.BCS, ACS: g.BRS, B: g.A, BRS: g.ACS, BCS: g.ARS, C: g.C, LDC: g.M, Table: g.Table}
 		t.Epilogue = Epilogue[T]{Acc: g.Acc, Row: g.Col, Col: g.Row, Scale: g.Scale, Add: g.Add, LDAdd: g.M, Clip: g.Clip, Lo: g.Lo, Hi: g.Hi, Act: g.Act}
-		Run(p, &t)
+		Run(p, t)
+		giveBack(t)
 		return true
 	}
 	if g.M > 4 {
@@ -74,10 +76,11 @@ func (g *Args[T]) dotsAny(lo, hi int) {
 func (g *Args[T]) dots32(lo, hi int) {
 	f := any(g).(*Args[float32])
 	t := g.Table
+	out := borrow[[4]float32]() // what a function of a table writes to would be allocated with each call
+	defer giveBack(out)
 	if g.M == 1 && t.Dots32[4] != nil && g.K <= dotPiece { // four columns side by side
 		for ; lo+4 <= hi; lo += 4 {
-			var out [4]float32
-			t.Dots32[4](g.K, unsafe.Pointer(&f.B[lo*g.BCS]), g.BCS, unsafe.Pointer(&f.A[0]), unsafe.Pointer(&out))
+			t.Dots32[4](g.K, unsafe.Pointer(&f.B[lo*g.BCS]), g.BCS, unsafe.Pointer(&f.A[0]), unsafe.Pointer(out))
 			c := (*[4]float32)(f.C[lo : lo+4])
 			if g.Acc {
 				for i := range c {
@@ -85,7 +88,7 @@ func (g *Args[T]) dots32(lo, hi int) {
 				}
 				continue
 			}
-			*c = out
+			*c = *out
 		}
 	}
 	for j := lo; j < hi; j++ {
@@ -94,7 +97,7 @@ func (g *Args[T]) dots32(lo, hi int) {
 			if t.Dots32[r] == nil {
 				r = 1
 			}
-			var out, sum [4]float32
+			var sum [4]float32
 			for k := 0; k < g.K; k += dotPiece {
 				n := min(dotPiece, g.K-k)
 				x, y := unsafe.Pointer(&f.A[i*g.ARS+k]), unsafe.Pointer(&f.B[j*g.BCS+k])
@@ -102,7 +105,7 @@ func (g *Args[T]) dots32(lo, hi int) {
 					sum[0] += t.Dot32(n, x, y)
 					continue
 				}
-				t.Dots32[r](n, x, g.ARS, y, unsafe.Pointer(&out))
+				t.Dots32[r](n, x, g.ARS, y, unsafe.Pointer(out))
 				for s := range r {
 					sum[s] += out[s]
 				}
