@@ -109,6 +109,7 @@ func buildLoop(b *BuildContext) (Kernel, error) {
 			shapes[i] = []int{1}
 		}
 	}
+	grows := grown(b.Graph("body"), carried)
 	return func(c *Call) error {
 		trips, hint := math.MaxInt, 0
 		if m := c.T(0); m != nil {
@@ -127,6 +128,15 @@ func buildLoop(b *BuildContext) (Kernel, error) {
 		}
 		state := make([]tensor.Value, carried)
 		copy(state, c.In[2:])
+		appended := make([]*appender, carried)
+		for i := range state {
+			if grows[i] {
+				appended[i] = newAppender(state[i])
+			}
+			if appended[i] != nil {
+				state[i] = appended[i].none
+			}
+		}
 		scans := make([]stacker, max(len(c.Out)-carried, 0))
 		for i := 0; i < trips && cond; i++ {
 			args := make([]tensor.Value, 2, 2+carried)
@@ -139,7 +149,13 @@ func buildLoop(b *BuildContext) (Kernel, error) {
 			if cond, err = oneBool(res[0], "the condition of the body"); err != nil {
 				return err
 			}
-			copy(state, res[1:])
+			for j, a := range appended {
+				if a == nil {
+					state[j] = res[1+j]
+				} else if err := a.add(res[1+j]); err != nil {
+					return err
+				}
+			}
 			for j := range scans {
 				if err := scans[j].add(res[1+carried+j], hint); err != nil {
 					return err
@@ -150,7 +166,11 @@ func buildLoop(b *BuildContext) (Kernel, error) {
 			return err
 		}
 		for i := range state {
-			c.SetOut(i, state[i])
+			if a := appended[i]; a != nil {
+				a.finish(c, i)
+			} else {
+				c.SetOut(i, state[i])
+			}
 		}
 		for j := range scans {
 			if err := scans[j].finish(c, carried+j, out[1+carried+j]); err != nil {

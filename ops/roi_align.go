@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/move"
@@ -132,21 +133,25 @@ func roiAlign[T floating](c *Call, v *roiAligner) error {
 		})
 	case ch >= 8 && len(batch)*bins >= n*h*w/4:
 		// The channels side by side, for all regions.
-		last := make([]T, len(x))
+		last := Scratch[T](c, len(x))
 		moverOf(tensor.DTypeOf[T]()).copy(c.P, tensor.Of(last, n, h*w, ch), tensor.Of(x, n, ch, h*w),
 			strided{shape: []int{n, h * w, ch}, ds: []int{h * w * ch, ch, 1}, ss: []int{h * w * ch, 1, h * w}})
 		c.P.For(len(batch), 1, func(lo, hi int) {
-			row := make([]T, bins*ch)
+			m, pool := borrow[roiMemory[T]]()
+			defer pool.Put(m)
+			row := resized(&m.row, bins*ch)
 			for k := lo; k < hi; k++ {
-				t := roiTaps(v, rois[4*k:4*k+4], h, w)
+				t := m.taps(v, rois[4*k:4*k+4], h, w)
 				t.rows(row, last[batch[k]*h*w*ch:][:h*w*ch], 0, ch)
 				transposeInto(y[k*ch*bins:][:ch*bins], row, ch, bins)
 			}
 		})
 	default:
 		c.P.For(len(batch), 1, func(lo, hi int) {
+			m, pool := borrow[roiMemory[T]]()
+			defer pool.Put(m)
 			for k := lo; k < hi; k++ {
-				t := roiTaps(v, rois[4*k:4*k+4], h, w)
+				t := m.taps(v, rois[4*k:4*k+4], h, w)
 				for i := range ch {
 					t.rows(y[(k*ch+i)*bins:][:bins], x[(batch[k]*ch+i)*h*w:][:h*w], 0, 1)
 				}
@@ -171,21 +176,54 @@ func transposeInto[T floating](dst, src []T, rows, cols int) {
 	}
 }
 
-// roiTaps returns what the bins of a region average: pixels with weights. A bin's
+// roiMemory is working memory for regions, one after the other.
+type roiMemory[T floating] struct {
+	of  tapsOf[T]
+	y   roiAxis
+	x   roiAxis
+	row []T // the bins of a region with their channels side by side
+}
+
+// roiAxis are, for each bin along one axis, k pixels whose weighted sum is the
+// mean of its samples.
+type roiAxis struct {
+	k     int
+	at    []int32
+	w     []float64
+	found []roiTap // the pixels of all bins, one bin after the other
+	ends  []int    // by bin: where its pixels end in found
+}
+
+type roiTap struct {
+	at int
+	w  float64
+}
+
+// resized makes *s a slice of n elements with any contents.
+func resized[E any](s *[]E, n int) []E {
+	*s = slices.Grow((*s)[:0], n)[:n]
+	return *s
+}
+
+// taps returns what the bins of a region average: pixels with weights. A bin's
 // sampling points form a grid, so its weights are products of one for the row
-// and one for the column.
-func roiTaps[T floating](v *roiAligner, roi []T, h, w int) *tapsOf[T] {
+// and one for the column. The result is valid until the next call.
+func (m *roiMemory[T]) taps(v *roiAligner, roi []T, h, w int) *tapsOf[T] {
 	g := roiGridOf(v, roi, h, w)
-	ky, aty, wy := g.taps(g.y, g.bh, v.h, g.gh, h)
-	kx, atx, wx := g.taps(g.x, g.bw, v.w, g.gw, w)
+	m.y.fill(g.y, g.bh, v.h, g.gh, h)
+	m.x.fill(g.x, g.bw, v.w, g.gw, w)
+	ky, kx := m.y.k, m.x.k
 	k := ky * kx
-	t := &tapsOf[T]{k, make([]int32, v.h*v.w*k), make([]T, v.h*v.w*k)}
+	t := &m.of
+	t.k = k
+	resized(&t.at, v.h*v.w*k)
+	resized(&t.w, v.h*v.w*k)
 	q := 0
 	for i := range v.h {
 		for j := range v.w {
 			for a := i * ky; a < (i+1)*ky; a++ {
 				for b := j * kx; b < (j+1)*kx; b++ {
-					t.at[q], t.w[q] = aty[a]*int32(w)+atx[b], T(wy[a]*wx[b])
+					t.at[q], t.w[q] = m.y.at[a]*int32(w)+m.x.at[b], T(m.y.w[a]*m.x.w[b])
 					q++
 				}
 			}
@@ -194,53 +232,52 @@ func roiTaps[T floating](v *roiAligner, roi []T, h, w int) *tapsOf[T] {
 	return t
 }
 
-// taps returns, for each of a number of bins along one axis of n pixels, k
-// pixels whose weighted sum is the mean of its samples.
-func (g *roiGrid) taps(start, size float64, bins, samples, n int) (k int, at []int32, w []float64) {
-	type tap struct {
-		at int
-		w  float64
-	}
-	lists := make([][]tap, bins)
-	k = 1
+// fill computes the taps of bins along an axis of n pixels, each of which takes
+// a number of samples.
+func (x *roiAxis) fill(start, size float64, bins, samples, n int) {
+	x.k, x.found, x.ends = 1, x.found[:0], x.ends[:0]
 	for i := range bins {
-		l := lists[i]
+		from := len(x.found)
 		add := func(p int, w float64) {
-			for j := range l {
-				if l[j].at == p {
-					l[j].w += w
+			for j := from; j < len(x.found); j++ {
+				if x.found[j].at == p {
+					x.found[j].w += w
 					return
 				}
 			}
 			if w != 0 {
-				l = append(l, tap{p, w})
+				x.found = append(x.found, roiTap{p, w})
 			}
 		}
 		for s := range samples {
-			x := start + float64(i)*size + (float64(s)+0.5)*size/float64(samples)
-			if !(x >= -1 && x <= float64(n)) {
+			at := start + float64(i)*size + (float64(s)+0.5)*size/float64(samples)
+			if !(at >= -1 && at <= float64(n)) {
 				continue
 			}
-			p, q, f := roiPixels(x, n)
+			p, q, f := roiPixels(at, n)
 			add(p, (1-f)/float64(samples))
 			add(q, f/float64(samples))
 		}
-		lists[i] = l
-		k = max(k, len(l))
+		x.ends = append(x.ends, len(x.found))
+		x.k = max(x.k, len(x.found)-from)
 	}
-	at, w = make([]int32, bins*k), make([]float64, bins*k)
-	for i, l := range lists {
+	k := x.k
+	clear(resized(&x.at, bins*k))
+	clear(resized(&x.w, bins*k))
+	from := 0
+	for i, end := range x.ends {
+		l := x.found[from:end]
+		from = end
 		for j := range k {
 			switch {
 			case j < len(l):
-				at[i*k+j], w[i*k+j] = int32(l[j].at), l[j].w
+				x.at[i*k+j], x.w[i*k+j] = int32(l[j].at), l[j].w
 			case j > 0: // half of the tap before, which is exact
-				w[i*k+j-1] /= 2
-				at[i*k+j], w[i*k+j] = at[i*k+j-1], w[i*k+j-1]
+				x.w[i*k+j-1] /= 2
+				x.at[i*k+j], x.w[i*k+j] = x.at[i*k+j-1], x.w[i*k+j-1]
 			}
 		}
 	}
-	return k, at, w
 }
 
 // roiPoint is a sampling point: four pixels with weights.

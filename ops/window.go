@@ -193,3 +193,28 @@ func (v *windowParams) spatialWindow(in []int) (window, error) {
 	}
 	return v.over(in, v.kernel)
 }
+
+// poolState is what pooling keeps from call to call: the window over images of one size.
+type poolState struct {
+	window
+	counts [][]int
+	known  bool
+}
+
+// keptWindow is spatialWindow, computed when the size of the image changes;
+// with padding, counts are what window.padded gives.
+func (v *windowParams) keptWindow(c *Call, in []int, padding bool) (*poolState, error) {
+	s := State[poolState](c)
+	if s.known && slices.Equal(s.In, in) {
+		return s, nil
+	}
+	w, err := v.spatialWindow(slices.Clone(in))
+	if err != nil {
+		return nil, err
+	}
+	*s = poolState{window: w, known: true}
+	if padding {
+		s.counts = w.padded()
+	}
+	return s, nil
+}

@@ -37,16 +37,12 @@ func lastAveragePoolKernel[T nhwc.Float](p averageParams) Kernel {
 		if err != nil {
 			return err
 		}
-		w, err := p.spatialWindow(in)
+		w, err := p.keptWindow(c, in, p.includePad)
 		if err != nil {
 			return err
 		}
-		var counts [][]int
-		if p.includePad {
-			counts = w.padded()
-		}
 		y := c.Output(0, x.DType(), lastDims(c.Dims(len(in)+2), n, w.Out, ch)...)
-		nhwc.AveragePool(c.P, n, ch, &w.Window, tensor.Data[T](x), tensor.Data[T](y), counts)
+		nhwc.AveragePool(c.P, n, ch, &w.Window, tensor.Data[T](x), tensor.Data[T](y), w.counts)
 		return nil
 	}
 }

@@ -56,7 +56,7 @@ func lastMaxPoolKernel[T nhwc.Pooled](p windowParams, least T) Kernel {
 		if err != nil {
 			return err
 		}
-		w, err := p.spatialWindow(in)
+		w, err := p.keptWindow(c, in, false)
 		if err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func lastByteMaxPool(p windowParams) Kernel {
 		if err != nil {
 			return err
 		}
-		w, err := p.spatialWindow(in)
+		w, err := p.keptWindow(c, in, false)
 		if err != nil {
 			return err
 		}

@@ -27,15 +27,9 @@ type Rule struct {
 
 // apply runs rules on all graphs of the model until none applies. Every guard
 // that makes a rewrite safe is here: a rule states only what it computes.
-func (s *state) apply(rules []*Rule) error {
-	index := map[string][]*Rule{}
-	for _, r := range rules {
-		for _, op := range r.Pattern.roots() {
-			index[op] = append(index[op], r)
-		}
-	}
+func (s *state) apply(index ruleIndex) error {
 	nodes := countNodes(s.g)
-	w := &worklist{in: make(map[*onnx.Node]bool, nodes), stack: make([]*onnx.Node, 0, nodes)}
+	w := &worklist{index: index, in: map[*onnx.Node]bool{}}
 	// From the outputs on, so that the largest match wins.
 	var fill func(g *onnx.Graph)
 	fill = func(g *onnx.Graph) {
@@ -55,6 +49,9 @@ func (s *state) apply(rules []*Rule) error {
 			continue
 		}
 		for _, r := range index[n.Op] {
+			if s.off[r.Name] {
+				continue
+			}
 			if !s.more() {
 				return nil
 			}
@@ -74,14 +71,28 @@ func (s *state) apply(rules []*Rule) error {
 	return nil
 }
 
-// worklist is a stack of nodes without repetition.
+// ruleIndex lists rules by the operators that can be at the root of their patterns.
+type ruleIndex map[string][]*Rule
+
+func indexOf(rules []*Rule) ruleIndex {
+	index := ruleIndex{}
+	for _, r := range rules {
+		for _, op := range r.Pattern.roots() {
+			index[op] = append(index[op], r)
+		}
+	}
+	return index
+}
+
+// worklist is a stack of nodes without repetition: of those that a rule may apply to.
 type worklist struct {
+	index ruleIndex
 	stack []*onnx.Node
 	in    map[*onnx.Node]bool
 }
 
 func (w *worklist) push(n *onnx.Node) {
-	if n != nil && !w.in[n] {
+	if n != nil && len(w.index[n.Op]) > 0 && !w.in[n] {
 		w.in[n] = true
 		w.stack = append(w.stack, n)
 	}

@@ -77,7 +77,7 @@ func TestMovesAnyChain(t *testing.T) {
 		})
 		before := m.Clone()
 		s := newState(t, m, Options{Check: true})
-		if err := s.apply(moves); err != nil {
+		if err := s.apply(indexOf(moves)); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		fired += s.report.Counts["moves"]

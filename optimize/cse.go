@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
-	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	maxCompared = 1 << 10 // bytes of a tensor that stand for it as they are
-	maxListed   = 1 << 8  // elements of an attribute; a node with more stays by itself
+	maxCompared = 1 << 8 // bytes of a tensor that are looked at first
+	maxListed   = 1 << 8 // elements of an attribute; a node with more stays by itself
 )
 
 // cse makes nodes that compute the same from the same inputs one node, and
@@ -31,21 +31,23 @@ func (s *state) cse() error {
 }
 
 type common struct {
-	s    *state
-	ids  map[*onnx.Value]int
-	outs map[*onnx.Value]bool
-	key  []byte
+	s     *state
+	ids   map[*onnx.Value]int
+	outs  map[*onnx.Value]bool
+	key   []byte
+	in    []int // ids of the node's inputs
+	attrs []int // its attributes, by name
 }
 
 // scope holds the first nodes and initializers of their kind in a graph.
 type scope struct {
 	outer  *scope
 	nodes  map[string]*onnx.Node
-	consts map[string]*onnx.Value
+	consts map[int]*onnx.Value // by the number of the tensor
 }
 
 func (c *common) graph(g *onnx.Graph, outer *scope) {
-	sc := &scope{outer: outer, nodes: map[string]*onnx.Node{}, consts: map[string]*onnx.Value{}}
+	sc := &scope{outer: outer, nodes: map[string]*onnx.Node{}, consts: map[int]*onnx.Value{}}
 	inputs := map[*onnx.Value]bool{}
 	for _, v := range g.Inputs {
 		inputs[v] = true
@@ -54,9 +56,8 @@ func (c *common) graph(g *onnx.Graph, outer *scope) {
 		if v.Const == nil || inputs[v] || c.outs[v] || v.Uses() == 0 {
 			continue
 		}
-		c.key = c.tensor(c.key[:0], v.Const)
-		key := string(c.key)
-		if w := find(sc, key, func(s *scope) map[string]*onnx.Value { return s.consts }); w != nil {
+		key := c.s.tensors.id(v.Const)
+		if w := find(sc, key, func(s *scope) map[int]*onnx.Value { return s.consts }); w != nil {
 			if !c.s.more() {
 				return
 			}
@@ -90,7 +91,7 @@ func (c *common) graph(g *onnx.Graph, outer *scope) {
 	}
 }
 
-func find[T any](s *scope, key string, table func(*scope) map[string]*T) *T {
+func find[K comparable, T any](s *scope, key K, table func(*scope) map[K]*T) *T {
 	for ; s != nil; s = s.outer {
 		if v := table(s)[key]; v != nil {
 			return v
@@ -139,31 +140,43 @@ func (c *common) node(n *onnx.Node) bool {
 	if n.Op == "Identity" && n.Out[0] != nil && c.outs[n.Out[0]] {
 		return false
 	}
+	for _, v := range n.In {
+		if v != nil && v.Uses() == 1 { // another node would have to read it, too
+			return false
+		}
+	}
 	k := append(c.key[:0], ops.NormalDomain(n.Domain)...)
 	k = append(append(append(k, 0), n.Op...), 0)
 	k = strconv.AppendInt(k, int64(v.Since), 10)
 	if v.Out.Max == ops.Many { // how many parts are asked for decides the result
 		k = strconv.AppendInt(append(k, '/'), int64(len(n.Out)), 10)
 	}
-	ids := make([]int, len(n.In))
-	for i, v := range n.In {
+	ids := c.in[:0]
+	for _, v := range n.In {
+		id := 0
 		if v != nil {
-			ids[i] = c.id(v)
+			id = c.id(v)
 		}
+		ids = append(ids, id)
 	}
+	c.in = ids
 	if op.Commutative && len(ids) >= 2 && ids[0] > ids[1] {
 		ids[0], ids[1] = ids[1], ids[0]
 	}
 	for _, id := range ids {
 		k = strconv.AppendInt(append(k, ' '), int64(id), 10)
 	}
-	as := slices.Clone(n.Attrs)
-	sort.Slice(as, func(i, j int) bool { return as[i].Name < as[j].Name })
-	for _, a := range as {
+	c.attrs = c.attrs[:0]
+	for i := range n.Attrs {
+		c.attrs = append(c.attrs, i)
+	}
+	slices.SortFunc(c.attrs, func(i, j int) int { return strings.Compare(n.Attrs[i].Name, n.Attrs[j].Name) })
+	for _, i := range c.attrs {
+		a := &n.Attrs[i]
 		k = append(append(append(k, 0), a.Name...), '=')
 		switch v := a.Value.(type) {
 		case *tensor.Tensor:
-			k = c.tensor(k, v)
+			k = strconv.AppendInt(append(k, '#'), int64(c.s.tensors.id(v)), 10)
 		case float32:
 			k = binary.LittleEndian.AppendUint32(append(k, 'f'), math.Float32bits(v))
 		case int64:
@@ -211,42 +224,35 @@ func (c *common) id(v *onnx.Value) int {
 	return id
 }
 
-// tensor appends what tells t from other tensors.
-func (c *common) tensor(k []byte, t *tensor.Tensor) []byte {
-	k = strconv.AppendInt(k, int64(t.DType()), 10)
-	for _, d := range t.Shape() {
-		k = strconv.AppendInt(append(k, ','), int64(d), 10)
-	}
-	if t.DType() != tensor.String {
-		if b := t.Bytes(); len(b) <= maxCompared {
-			return append(append(k, ':'), b...)
-		}
-	}
-	return strconv.AppendInt(append(k, '#'), int64(c.s.tensors.id(k, t)), 10)
-}
-
-// tensorIDs numbers tensors that are too large for a key; equal ones have one number.
+// tensorIDs numbers tensors; equal ones have one number.
 type tensorIDs struct {
 	ids  map[*tensor.Tensor]int
 	like map[string][]*tensor.Tensor // by type, shape and the first bytes
+	key  []byte
 }
 
-func (s *tensorIDs) id(kind []byte, t *tensor.Tensor) int {
+func (s *tensorIDs) id(t *tensor.Tensor) int {
 	if n := s.ids[t]; n > 0 {
 		return n
 	}
 	n := len(s.ids) + 1
 	if t.DType() != tensor.String {
 		b := t.Bytes()
+		k := strconv.AppendInt(s.key[:0], int64(t.DType()), 10)
+		for _, d := range t.Shape() {
+			k = strconv.AppendInt(append(k, ','), int64(d), 10)
+		}
 		// Of a mapped file that is not in memory each place costs a wait.
-		key := append(append([]byte(nil), kind...), b[:256]...)
-		for _, u := range s.like[string(key)] {
+		k = append(append(k, ':'), b[:min(len(b), maxCompared)]...)
+		s.key = k
+		for _, u := range s.like[string(k)] {
 			if bytes.Equal(u.Bytes(), b) {
 				s.ids[t] = s.ids[u]
 				return s.ids[u]
 			}
 		}
-		s.like[string(key)] = append(s.like[string(key)], t)
+		key := string(k)
+		s.like[key] = append(s.like[key], t)
 	}
 	s.ids[t] = n
 	return n

@@ -85,7 +85,7 @@ func TestAttentionDeclines(t *testing.T) {
 			ret(b, f(b, s, in(b, "v", 1, 2, 7, 6)))
 		})
 		s := newState(t, m, Options{Check: true})
-		if err := s.apply(attentions); err != nil {
+		if err := s.apply(indexOf(attentions)); err != nil {
 			t.Fatal(err)
 		}
 		if s.report.Rewrites > 0 {

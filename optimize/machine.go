@@ -2,6 +2,7 @@ package optimize
 
 import (
 	"maps"
+	"sync"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
@@ -13,21 +14,33 @@ type stage struct {
 	passes []pass
 }
 
-// stages returns the pipeline of a level: what it rewrites, in order.
+// stages returns the pipeline of a level: what it rewrites, in order. It is
+// shared: nobody may change it.
 func stages(l Level) []stage {
 	switch l {
 	case None:
 		return nil
 	case Portable:
-		return []stage{{"portable", portable()}}
+		return pipeline()[:1]
 	}
-	return append(stages(Portable), stage{"machine", append(machine(), tidy()...)},
-		stage{"products", append([]pass{
+	return pipeline()
+}
+
+// pipeline is the whole of it, put together once.
+var pipeline = sync.OnceValue(func() []stage {
+	all := []stage{{"portable", portable()}, {"machine", append(machine(), tidy()...)},
+		{"products", append([]pass{
 			{name: "dequantized", doc: "rules for quantized constants that no integer operator takes", rules: dequantized},
 			{name: "products", doc: "rules that join matrix products with what surrounds them", rules: products},
 			{name: "parts", doc: "rules about taking values apart", rules: parts}}, tidy()...)},
-		stage{"layout", append(layout(), tidy()...)})
-}
+		{"layout", append(layout(), tidy()...)}}
+	for _, st := range all {
+		for i := range st.passes {
+			st.passes[i].index = indexOf(st.passes[i].rules)
+		}
+	}
+	return all
+})
 
 // machine is what this package knows to make faster here, whether or not the
 // result can be saved: its rules may write operators of any opset, of the

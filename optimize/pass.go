@@ -130,6 +130,7 @@ type pass struct {
 	name, doc string
 	run       func(*state) error // a whole-graph pass
 	rules     []*Rule            // or a table of rules
+	index     ruleIndex          // of rules
 }
 
 // portable is the pipeline of level Portable; it is repeated until nothing changes.
@@ -293,16 +294,8 @@ func (s *state) pass(p pass) error {
 		if err := p.run(s); err != nil {
 			return err
 		}
-	} else {
-		var on []*Rule
-		for _, r := range p.rules {
-			if !s.off[r.Name] {
-				on = append(on, r)
-			}
-		}
-		if err := s.apply(on); err != nil {
-			return err
-		}
+	} else if err := s.apply(p.index); err != nil {
+		return err
 	}
 	if s.o.Check {
 		return s.g.Check()

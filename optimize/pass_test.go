@@ -320,7 +320,7 @@ func TestRaiseOpset(t *testing.T) {
 	for _, raise := range []bool{false, true} {
 		m := graphModel(t, 13, func(b *ops.Builder) { ret(b, b.Op("Neg", nil, b.Op("Abs", nil, in(b, "x", 2)))) })
 		s := newState(t, m, Options{Check: true, RaiseOpset: raise})
-		if err := s.apply([]*Rule{rule}); err != nil {
+		if err := s.apply(indexOf([]*Rule{rule})); err != nil {
 			t.Fatal(err)
 		}
 		if got := m.Graph.Nodes[0].Op == "Mish"; got != raise || s.raised != raise || m.Opsets[""] != 13 {
@@ -338,15 +338,15 @@ func TestApplyGuards(t *testing.T) {
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value { return b.Ops("", "Neg", nil, 1, m.Var("x")) }}
 	build := func(b *ops.Builder) { ret(b, b.Op("Neg", nil, in(b, "x", 2))) }
 	s := newState(t, graphModel(t, 13, build), Options{})
-	if err := s.apply([]*Rule{wrongType}); err != nil || s.report.Rewrites != 0 {
+	if err := s.apply(indexOf([]*Rule{wrongType})); err != nil || s.report.Rewrites != 0 {
 		t.Errorf("a rewrite to another type: %v, %v", err, s.report)
 	}
 	s = newState(t, graphModel(t, 13, build), Options{Check: true})
-	if err := s.apply([]*Rule{wrongType}); err == nil || !strings.Contains(err.Error(), "rule wrong at Neg") {
+	if err := s.apply(indexOf([]*Rule{wrongType})); err == nil || !strings.Contains(err.Error(), "rule wrong at Neg") {
 		t.Errorf("a rewrite to another type, checked: %v", err)
 	}
 	s = newState(t, graphModel(t, 13, build), Options{})
-	if err := s.apply([]*Rule{endless}); err == nil || !strings.Contains(err.Error(), "do not come to an end") {
+	if err := s.apply(indexOf([]*Rule{endless})); err == nil || !strings.Contains(err.Error(), "do not come to an end") {
 		t.Errorf("an endless rule: %v", err)
 	}
 }

@@ -189,8 +189,6 @@ type matcher struct {
 
 func (x *matcher) value(p *Pattern, v *onnx.Value, then func() bool) bool {
 	switch p.kind {
-	case nonePattern:
-		return v == nil && then()
 	case anyOfPattern:
 		for _, q := range p.in {
 			if x.value(q, v, then) {
@@ -198,42 +196,61 @@ func (x *matcher) value(p *Pattern, v *onnx.Value, then func() bool) bool {
 			}
 		}
 		return false
-	}
-	if v == nil {
-		return false
-	}
-	switch p.kind {
-	case varPattern:
-		return x.bind(p.name, v, then)
-	case constPattern:
-		return v.Const != nil && allEqual(v.Const, p.value, p.tol) && then()
-	case constAnyPattern:
-		return v.Const != nil && x.bind(p.name, v, then)
-	}
-	n := v.From
-	if n == nil || p.out >= len(n.Out) || n.Out[p.out] != v {
-		return false
-	}
-	return x.node(p, n, then)
-}
-
-func (x *matcher) bind(name string, v *onnx.Value, then func() bool) bool {
-	for _, b := range x.m.binds {
-		if b.name == name {
-			return b.v == v && then()
+	case opPattern:
+		if v == nil {
+			return false
 		}
+		n := v.From
+		if n == nil || p.out >= len(n.Out) || n.Out[p.out] != v {
+			return false
+		}
+		return x.node(p, n, then)
 	}
 	k := len(x.m.binds)
-	x.m.binds = append(x.m.binds, bind1{name, v})
-	if then() {
+	if x.leaf(p, v) && then() {
 		return true
 	}
 	x.m.binds = x.m.binds[:k]
 	return false
 }
 
-func (x *matcher) node(p *Pattern, n *onnx.Node, then func() bool) bool {
-	if n.Op != p.op || ops.NormalDomain(n.Domain) != p.domain || n.Graph != x.m.Root.Graph {
+// leaf matches a pattern without inputs, which leaves no choice. What it has
+// bound the caller takes back when a later part does not fit.
+func (x *matcher) leaf(p *Pattern, v *onnx.Value) bool {
+	switch p.kind {
+	case nonePattern:
+		return v == nil
+	case constPattern:
+		return v != nil && v.Const != nil && allEqual(v.Const, p.value, p.tol)
+	}
+	if v == nil || p.kind == constAnyPattern && v.Const == nil {
+		return false
+	}
+	for _, b := range x.m.binds {
+		if b.name == p.name {
+			return b.v == v
+		}
+	}
+	x.m.binds = append(x.m.binds, bind1{p.name, v})
+	return true
+}
+
+// likely reports whether n can be what p matches, as far as n and its inputs
+// tell: most nodes are turned down here, before anything is allocated for them.
+func (p *Pattern) likely(n *onnx.Node) bool {
+	switch p.kind {
+	case anyOfPattern:
+		for _, q := range p.in {
+			if q.likely(n) {
+				return true
+			}
+		}
+		return false
+	case opPattern:
+	default:
+		return false
+	}
+	if n.Op != p.op || ops.NormalDomain(n.Domain) != p.domain {
 		return false
 	}
 	if len(n.In) > len(p.in) && !p.rest {
@@ -242,6 +259,42 @@ func (x *matcher) node(p *Pattern, n *onnx.Node, then func() bool) bool {
 				return false
 			}
 		}
+	}
+	for i, q := range p.in {
+		ok := q.near(input(n, i))
+		if !ok && i < 2 && len(p.in) >= 2 && len(n.In) >= 2 { // the operator may be commutative
+			ok = q.near(n.In[1-i])
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// near is likely for a value, of whose producer only the operator counts.
+func (p *Pattern) near(v *onnx.Value) bool {
+	switch p.kind {
+	case nonePattern:
+		return v == nil
+	case anyOfPattern:
+		for _, q := range p.in {
+			if q.near(v) {
+				return true
+			}
+		}
+		return false
+	case constPattern, constAnyPattern:
+		return v != nil && v.Const != nil
+	case opPattern:
+		return v != nil && v.From != nil && v.From.Op == p.op
+	}
+	return v != nil
+}
+
+func (x *matcher) node(p *Pattern, n *onnx.Node, then func() bool) bool {
+	if n.Graph != x.m.Root.Graph || !p.likely(n) {
+		return false
 	}
 	k := len(x.m.nodes)
 	x.m.nodes = append(x.m.nodes, node1{n, p.name, p.shared})
@@ -258,23 +311,37 @@ func (x *matcher) node(p *Pattern, n *onnx.Node, then func() bool) bool {
 }
 
 func (x *matcher) inputs(p *Pattern, n *onnx.Node, i int, swapped bool, then func() bool) bool {
-	if i == len(p.in) {
-		return then()
+	k := len(x.m.binds)
+	for ; i < len(p.in); i++ {
+		j := i
+		if swapped && i < 2 {
+			j = 1 - i
+		}
+		v := input(n, j)
+		if q := p.in[i]; q.kind == opPattern || q.kind == anyOfPattern { // there may be a choice to take back
+			if x.value(q, v, func() bool { return x.inputs(p, n, i+1, swapped, then) }) {
+				return true
+			}
+			x.m.binds = x.m.binds[:k]
+			return false
+		} else if !x.leaf(q, v) {
+			x.m.binds = x.m.binds[:k]
+			return false
+		}
 	}
-	j := i
-	if swapped && i < 2 {
-		j = 1 - i
+	if then() {
+		return true
 	}
-	var v *onnx.Value
-	if j < len(n.In) {
-		v = n.In[j]
-	}
-	return x.value(p.in[i], v, func() bool { return x.inputs(p, n, i+1, swapped, then) })
+	x.m.binds = x.m.binds[:k]
+	return false
 }
 
 // match tries p with n at its root. accept is the last condition; without it
 // the search goes on.
 func match(set *ops.Set, p *Pattern, n *onnx.Node, accept func(*Match) bool) bool {
+	if !p.likely(n) {
+		return false
+	}
 	x := &matcher{set: set, m: Match{Root: n}}
 	then := func() bool { return accept(&x.m) }
 	return x.root(p, n, then)

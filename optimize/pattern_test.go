@@ -91,7 +91,7 @@ func TestAlso(t *testing.T) {
 			ret(b, b.Op("Neg", nil, b.Op("Add", nil, e, y)), e)
 		})
 		s := newState(t, m, Options{Check: true})
-		if err := s.apply([]*Rule{r}); err != nil {
+		if err := s.apply(indexOf([]*Rule{r})); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.report.Counts["both"]; (got == 0) != early {

@@ -146,7 +146,7 @@ func TestRules(t *testing.T) {
 				if anywhere[r] {
 					defer anyOpset(m.Graph)()
 				}
-				if err := s.apply([]*Rule{r}); err != nil {
+				if err := s.apply(indexOf([]*Rule{r})); err != nil {
 					t.Fatal(err)
 				}
 				if s.report.Counts[r.Name] == 0 {
@@ -167,7 +167,7 @@ func TestRules(t *testing.T) {
 				if anywhere[r] {
 					defer anyOpset(m.Graph)()
 				}
-				if err := s.apply([]*Rule{r}); err != nil {
+				if err := s.apply(indexOf([]*Rule{r})); err != nil {
 					t.Fatal(err)
 				}
 				same(t, before.Graph, m.Graph, rand.New(rand.NewPCG(3, 4)))

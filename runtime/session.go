@@ -47,6 +47,7 @@ type Session struct {
 // the file's folder only. Weights are views of the mapped file where kernels
 // read them as they are.
 func Open(path string, o Options) (*Session, error) {
+	defer calm()()
 	m, err := onnx.Open(path, onnx.DecodeOptions{Limits: o.Limits, NoMmap: o.NoMmap})
 	if err != nil {
 		return nil, err
@@ -58,6 +59,7 @@ func Open(path string, o Options) (*Session, error) {
 // must not change while the session is open. Models with external data need
 // Open or OpenFS.
 func OpenBytes(data []byte, o Options) (*Session, error) {
+	defer calm()()
 	m, err := onnx.Decode(data, onnx.DecodeOptions{Limits: o.Limits})
 	if err != nil {
 		return nil, err
@@ -68,6 +70,7 @@ func OpenBytes(data []byte, o Options) (*Session, error) {
 // OpenFS reads and compiles the model file at path in fsys, with its external
 // data from the same file system.
 func OpenFS(fsys fs.FS, path string, o Options) (*Session, error) {
+	defer calm()()
 	m, err := onnx.OpenFS(fsys, path, onnx.DecodeOptions{Limits: o.Limits})
 	if err != nil {
 		return nil, err
@@ -77,7 +80,10 @@ func OpenFS(fsys fs.FS, path string, o Options) (*Session, error) {
 
 // New compiles m, which it does not change and which must stay open as long as
 // the session is.
-func New(m *onnx.Model, o Options) (*Session, error) { return owned(m.Clone(), o) }
+func New(m *onnx.Model, o Options) (*Session, error) {
+	defer calm()()
+	return owned(m.Clone(), o)
+}
 
 // owned compiles a model that belongs to the session.
 func owned(m *onnx.Model, o Options) (*Session, error) {

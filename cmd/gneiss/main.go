@@ -141,11 +141,13 @@ func oneLine(err error) string {
 	return printable(strings.Join(strings.Fields(err.Error()), " "))
 }
 
+func init() { cobra.AddTemplateFunc("versionText", versionText) }
+
 func rootCommand(stdout io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "gneiss",
 		Short:         "Run, inspect, check, optimise and benchmark ONNX models",
-		Version:       versionText(),
+		Version:       "see the template", // which makes the text only when it is asked for: that unpacks the table of operators
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -161,7 +163,7 @@ func rootCommand(stdout io.Writer) *cobra.Command {
 		},
 	}
 	root.SetOut(stdout) // before the completion command is made, which keeps it
-	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetVersionTemplate("{{versionText}}\n")
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(runCommand(), inspectCommand(), checkCommand(), benchCommand(), optimizeCommand(), quantizeCommand(), pruneCommand(), convertCommand(), trainCommand(), evalCommand(), distillCommand(),
 		conformanceCommand(), versionCommand(), knobsCommand())

@@ -162,7 +162,9 @@ func Run[T Number](p par.P, g *Args[T]) {
 		} else {
 			buf := getBuf[T](PackedLen(g.K, g.N))
 			defer putBuf(buf)
-			b.packed = &Packed[T]{K: g.K, N: g.N, Data: buf.s}
+			b.packed = borrow[Packed[T]]()
+			defer giveBack(b.packed)
+			b.packed.K, b.packed.N, b.packed.Data = g.K, g.N, buf.s
 			b.packed.fill(p, g.B, g.BRS, g.BCS, false)
 		}
 	}
@@ -175,11 +177,13 @@ func Run[T Number](p par.P, g *Args[T]) {
 	ld := g.transposedStride()
 	buf := getBuf[T]((g.M + parts - 1) / parts * ld)
 	defer putBuf(buf)
+	part := borrow[Args[T]]()
+	defer giveBack(part)
 	for i := range parts {
-		part := *g
+		*part = *g
 		part.rows(i*g.M/parts, (i+1)*g.M/parts)
 		transpose(p, buf.s, ld, part.A, part.M, g.K, g.ARS, g.ACS)
-		drive(p, &part, buf.s, ld, b)
+		drive(p, part, buf.s, ld, b)
 	}
 }
 

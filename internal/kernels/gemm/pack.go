@@ -46,32 +46,44 @@ func PackTo[T Number](p par.P, data, b []T, k, n, rs, cs int) *Packed[T] {
 // products do not need it.
 func (q *Packed[T]) fill(p par.P, b []T, rs, cs int, pad bool) {
 	panels := (q.N + Panel - 1) / Panel
-	p.For(panels, max(1, (1<<16)/(q.K*Panel)), func(lo, hi int) {
-		for j := lo; j < hi; j++ {
-			w := min(Panel, q.N-j*Panel)
-			dst := q.Data[j*q.K*Panel : (j+1)*q.K*Panel]
-			src := b[j*Panel*cs:]
-			if cs == 1 {
-				copyStrip(dst, src, q.K, w, rs)
-				continue
-			}
-			all := Panel
-			if !pad {
-				all = w
-			}
-			done := 0 // columns that vectors have transposed, up to row kd
-			kd := 0
-			if rs == 1 {
-				done, kd = Transposed(dst, Panel, src, w, q.K, cs)
-			}
-			if done < all {
-				packColumns(dst[done:], src[min(done, w-1)*cs:], kd, w-done, all-done, rs, cs)
-			}
-			if kd < q.K {
-				packColumns(dst[kd*Panel:], src[kd*rs:], q.K-kd, w, all, rs, cs)
-			}
+	par.Run(p, panels, max(1, (1<<16)/(q.K*Panel)), fillLoop[T]{q, b, rs, cs, pad})
+}
+
+// fillLoop is the loop of fill.
+type fillLoop[T Number] struct {
+	q      *Packed[T]
+	b      []T
+	rs, cs int
+	pad    bool
+}
+
+// Chunk fills panels [lo, hi).
+func (f *fillLoop[T]) Chunk(lo, hi int) {
+	q, rs, cs := f.q, f.rs, f.cs
+	for j := lo; j < hi; j++ {
+		w := min(Panel, q.N-j*Panel)
+		dst := q.Data[j*q.K*Panel : (j+1)*q.K*Panel]
+		src := f.b[j*Panel*cs:]
+		if cs == 1 {
+			copyStrip(dst, src, q.K, w, rs)
+			continue
 		}
-	})
+		all := Panel
+		if !f.pad {
+			all = w
+		}
+		done := 0 // columns that vectors have transposed, up to row kd
+		kd := 0
+		if rs == 1 {
+			done, kd = Transposed(dst, Panel, src, w, q.K, cs)
+		}
+		if done < all {
+			packColumns(dst[done:], src[min(done, w-1)*cs:], kd, w-done, all-done, rs, cs)
+		}
+		if kd < q.K {
+			packColumns(dst[kd*Panel:], src[kd*rs:], q.K-kd, w, all, rs, cs)
+		}
+	}
 }
 
 // packColumns fills a panel from columns that lie cs apart, a few k at a time,
@@ -121,34 +133,46 @@ func Transposed[T Number](dst []T, ldd int, src []T, m, k, lds int) (rows, eleme
 	return m / side * side, k / side * side
 }
 
+const transposeSide = 64 // of the squares that transpose works on
+
 // transpose copies the m x k matrix with strides rs, cs to dst, whose rows are ldd apart.
 func transpose[T Number](p par.P, dst []T, ldd int, a []T, m, k, rs, cs int) {
-	const side = 64
-	p.For(m, max(side, (1<<16)/k), func(lo, hi int) {
-		for i0 := lo; i0 < hi; i0 += side {
-			i1 := min(i0+side, hi)
-			if rs == 1 && i1-i0 == side {
-				// The columns are contiguous.
-				if ks, is := Transposed(dst[i0*ldd:], ldd, a[i0:], k, side, cs); is == side {
-					for i := i0; i < i1; i++ {
-						for x := ks; x < k; x++ {
-							dst[i*ldd+x] = a[i+x*cs]
-						}
-					}
-					continue
-				}
-			}
-			for k0 := 0; k0 < k; k0 += side {
-				k1 := min(k0+side, k)
+	par.Run(p, m, max(transposeSide, (1<<16)/k), transposeLoop[T]{dst, a, ldd, k, rs, cs})
+}
+
+// transposeLoop is the loop of transpose.
+type transposeLoop[T Number] struct {
+	dst, a         []T
+	ldd, k, rs, cs int
+}
+
+// Chunk writes rows [lo, hi).
+func (t *transposeLoop[T]) Chunk(lo, hi int) {
+	const side = transposeSide
+	dst, ldd, a, k, rs, cs := t.dst, t.ldd, t.a, t.k, t.rs, t.cs
+	for i0 := lo; i0 < hi; i0 += side {
+		i1 := min(i0+side, hi)
+		if rs == 1 && i1-i0 == side {
+			// The columns are contiguous.
+			if ks, is := Transposed(dst[i0*ldd:], ldd, a[i0:], k, side, cs); is == side {
 				for i := i0; i < i1; i++ {
-					d, s := dst[i*ldd+k0:i*ldd+k1], a[i*rs+k0*cs:]
-					for x := range d {
-						d[x] = s[x*cs]
+					for x := ks; x < k; x++ {
+						dst[i*ldd+x] = a[i+x*cs]
 					}
+				}
+				continue
+			}
+		}
+		for k0 := 0; k0 < k; k0 += side {
+			k1 := min(k0+side, k)
+			for i := i0; i < i1; i++ {
+				d, s := dst[i*ldd+k0:i*ldd+k1], a[i*rs+k0*cs:]
+				for x := range d {
+					d[x] = s[x*cs]
 				}
 			}
 		}
-	})
+	}
 }
 
 // aligned returns n zeroed elements at an address that is a multiple of 64.

@@ -13,9 +13,11 @@ import (
 // It reports whether it did.
 func (g *Args[T]) vector(p par.P) bool {
 	if g.N == 1 && g.M > 1 && g.LDC == 1 && (g.Add == nil || g.LDAdd == 1) { // Cᵀ = Bᵀ·Aᵀ
-		t := Args[T]{M: 1, N: g.M, K: g.K, A: g.B, ARS: g.BCS, ACS: g.BRS, B: g.A, BRS: g.ACS, BCS: g.ARS, C: g.C, LDC: g.M, Table: g.Table}
+		t := borrow[Args[T]]()
+		*t = Args[T]{M: 1, N: g.M, K: g.K, A: g.B, ARS: g.BCS, ACS: g.BRS, B: g.A, BRS: g.ACS, BCS: g.ARS, C: g.C, LDC: g.M, Table: g.Table}
 		t.Epilogue = Epilogue[T]{Acc: g.Acc, Row: g.Col, Col: g.Row, Scale: g.Scale, Add: g.Add, LDAdd: g.M, Clip: g.Clip, Lo: g.Lo, Hi: g.Hi, Act: g.Act}
-		Run(p, &t)
+		Run(p, t)
+		giveBack(t)
 		return true
 	}
 	if g.M > 4 {
@@ -74,10 +76,11 @@ func (g *Args[T]) dotsAny(lo, hi int) {
 func (g *Args[T]) dots32(lo, hi int) {
 	f := any(g).(*Args[float32])
 	t := g.Table
+	out := borrow[[4]float32]() // what a function of a table writes to would be allocated with each call
+	defer giveBack(out)
 	if g.M == 1 && t.Dots32[4] != nil && g.K <= dotPiece { // four columns side by side
 		for ; lo+4 <= hi; lo += 4 {
-			var out [4]float32
-			t.Dots32[4](g.K, unsafe.Pointer(&f.B[lo*g.BCS]), g.BCS, unsafe.Pointer(&f.A[0]), unsafe.Pointer(&out))
+			t.Dots32[4](g.K, unsafe.Pointer(&f.B[lo*g.BCS]), g.BCS, unsafe.Pointer(&f.A[0]), unsafe.Pointer(out))
 			c := (*[4]float32)(f.C[lo : lo+4])
 			if g.Acc {
 				for i := range c {
@@ -85,7 +88,7 @@ func (g *Args[T]) dots32(lo, hi int) {
 				}
 				continue
 			}
-			*c = out
+			*c = *out
 		}
 	}
 	for j := lo; j < hi; j++ {
@@ -94,7 +97,7 @@ func (g *Args[T]) dots32(lo, hi int) {
 			if t.Dots32[r] == nil {
 				r = 1
 			}
-			var out, sum [4]float32
+			var sum [4]float32
 			for k := 0; k < g.K; k += dotPiece {
 				n := min(dotPiece, g.K-k)
 				x, y := unsafe.Pointer(&f.A[i*g.ARS+k]), unsafe.Pointer(&f.B[j*g.BCS+k])
@@ -102,7 +105,7 @@ func (g *Args[T]) dots32(lo, hi int) {
 					sum[0] += t.Dot32(n, x, y)
 					continue
 				}
-				t.Dots32[r](n, x, g.ARS, y, unsafe.Pointer(&out))
+				t.Dots32[r](n, x, g.ARS, y, unsafe.Pointer(out))
 				for s := range r {
 					sum[s] += out[s]
 				}
@@ -175,7 +178,7 @@ func (b *Batch[T]) of(g *Args[T], i int) {
 func (b *Batch[T]) Run(p par.P, n int) {
 	work := b.M * b.N * max(b.K, 1)
 	if n == 1 || work > 16<<20 && n < 16 {
-		g := argsOf[T]()
+		g := borrow[Args[T]]()
 		for i := range n {
 			if p.Ctx != nil && p.Ctx.Err() != nil {
 				return
@@ -183,7 +186,7 @@ func (b *Batch[T]) Run(p par.P, n int) {
 			b.of(g, i)
 			Run(p, g)
 		}
-		putArgs(g)
+		giveBack(g)
 		return
 	}
 	par.Run(p, n, max(1, (1<<17)/max(work, 1)), batchTasks[T]{b, par.P{Ctx: p.Ctx}})
@@ -196,36 +199,38 @@ type batchTasks[T Number] struct {
 
 // Chunk computes products [lo, hi).
 func (x *batchTasks[T]) Chunk(lo, hi int) {
-	g := argsOf[T]()
+	g := borrow[Args[T]]()
 	for i := lo; i < hi; i++ {
 		x.b.of(g, i)
 		Run(x.alone, g)
 	}
-	putArgs(g)
+	giveBack(g)
 }
 
-// argPools hold Args that calls share out among themselves.
-var argPools sync.Map // element: *sync.Pool of *Args
+// pools hold what calls share out among themselves.
+var pools sync.Map // type X: *sync.Pool of *X
 
-func argsOf[T Number]() *Args[T] {
-	if g, ok := argPool[T]().Get().(*Args[T]); ok {
-		return g
-	}
-	return &Args[T]{}
-}
-
-func putArgs[T Number](g *Args[T]) {
-	*g = Args[T]{}
-	argPool[T]().Put(g)
-}
-
-func argPool[T Number]() *sync.Pool {
-	t := reflect.TypeFor[T]()
-	p, ok := argPools.Load(t)
+func poolOf[X any]() *sync.Pool {
+	t := reflect.TypeFor[X]()
+	p, ok := pools.Load(t)
 	if !ok {
-		p, _ = argPools.LoadOrStore(t, &sync.Pool{})
+		p, _ = pools.LoadOrStore(t, &sync.Pool{})
 	}
 	return p.(*sync.Pool)
+}
+
+func borrow[X any]() *X {
+	if x, ok := poolOf[X]().Get().(*X); ok {
+		return x
+	}
+	return new(X)
+}
+
+// giveBack clears x, which nobody refers to any more.
+func giveBack[X any](x *X) {
+	var zero X
+	*x = zero
+	poolOf[X]().Put(x)
 }
 
 // RunBatch computes n products; arg(i) returns the i-th. arg is called from

@@ -11,41 +11,46 @@ import (
 // Pooled is an element type of maximum pooling.
 type Pooled = conv.Pooled
 
-// pool calls f for each position of the output of [n, in…, c] images with what
-// it sees: a list of pointers to pixels, at most len(kernel) of them. counts
-// is the position in each dimension.
-func pool(p par.P, n, c, size int, w *conv.Window, x unsafe.Pointer, f func(q int, pos [3]int, pixels []uintptr)) {
+// pooling walks over the positions of the output of [n, in…, c] images.
+type pooling struct {
+	s      shape
+	x      unsafe.Pointer
+	c      int
+	size   int // of an element
+	places int // in an image
+	taps   int // of the kernel
+}
+
+func poolingOf[T Pooled](c int, w *conv.Window, x []T) pooling {
 	s := shapeOf(w)
-	out, taps := product3(s.out), product3(s.kernel)
-	grain := max(1, (1<<16)/max(1, c*taps))
-	p.For(n*out, grain, func(lo, hi int) {
-		l := listPool.Get().(*lists)
-		words := l.grow(taps)
-		for q := lo; q < hi; q++ {
-			var first, last, pos [3]int
-			image := q
-			for d := 2; d >= 0; d-- {
-				pos[d] = image % s.out[d]
-				image /= s.out[d]
-				first[d], last[d] = s.range1(d, pos[d])
+	return pooling{s, unsafe.Pointer(unsafe.SliceData(x)), c, int(unsafe.Sizeof(*new(T))), product3(s.out), product3(s.kernel)}
+}
+
+func (l *pooling) grain() int { return max(1, (1<<16)/max(1, l.c*l.taps)) }
+
+// at returns what position q sees, pointers to the m pixels in words, and where
+// it is in each dimension.
+func (l *pooling) at(q int, words []uintptr) (pos [3]int, m int) {
+	s := &l.s
+	var first, last [3]int
+	image := q
+	for d := 2; d >= 0; d-- {
+		pos[d] = image % s.out[d]
+		image /= s.out[d]
+		first[d], last[d] = s.range1(d, pos[d])
+	}
+	for kz := first[0]; kz < last[0]; kz++ {
+		z := pos[0]*s.stride[0] - s.before[0] + kz*s.dil[0]
+		for ky := first[1]; ky < last[1]; ky++ {
+			y := pos[1]*s.stride[1] - s.before[1] + ky*s.dil[1]
+			at := ((image*s.in[0]+z)*s.in[1]+y)*s.in[2] + pos[2]*s.stride[2] - s.before[2]
+			for kx := first[2]; kx < last[2]; kx++ {
+				words[m] = uintptr(l.x) + uintptr((at+kx*s.dil[2])*l.c*l.size)
+				m++
 			}
-			m := 0
-			for kz := first[0]; kz < last[0]; kz++ {
-				z := pos[0]*s.stride[0] - s.before[0] + kz*s.dil[0]
-				for ky := first[1]; ky < last[1]; ky++ {
-					y := pos[1]*s.stride[1] - s.before[1] + ky*s.dil[1]
-					at := ((image*s.in[0]+z)*s.in[1]+y)*s.in[2] + pos[2]*s.stride[2] - s.before[2]
-					for kx := first[2]; kx < last[2]; kx++ {
-						words[m] = uintptr(x) + uintptr((at+kx*s.dil[2])*c*size)
-						m++
-					}
-				}
-			}
-			f(q, pos, words[:m])
 		}
-		listPool.Put(l)
-	})
-	runtime.KeepAlive(x)
+	}
+	return pos, m
 }
 
 // range1 returns the taps [first, last) of dimension d that position o sees.
@@ -83,14 +88,32 @@ func MaxPool[T Pooled](p par.P, n, c int, w *conv.Window, x, y []T, least T) {
 	if c*size < t.Bytes {
 		fast = nil
 	}
-	pool(p, n, c, size, w, unsafe.Pointer(unsafe.SliceData(x)), func(q int, _ [3]int, pixels []uintptr) {
-		out := y[q*c : (q+1)*c]
-		if fast == nil || len(pixels) == 0 {
-			maxGo(out, pixels, least)
-			return
+	l := maxLoop[T]{poolingOf(c, w, x), y, least, fast}
+	par.Run(p, n*l.places, l.grain(), l)
+	runtime.KeepAlive(x)
+}
+
+// maxLoop is the loop of MaxPool.
+type maxLoop[T Pooled] struct {
+	pooling
+	y     []T
+	least T
+	fast  func(bytes int, out, list unsafe.Pointer, pixels int)
+}
+
+func (l *maxLoop[T]) Chunk(lo, hi int) {
+	mem := listPool.Get().(*lists)
+	words := mem.grow(l.taps)
+	for q := lo; q < hi; q++ {
+		_, m := l.at(q, words)
+		out := l.y[q*l.c : (q+1)*l.c]
+		if l.fast == nil || m == 0 {
+			maxGo(out, words[:m], l.least)
+			continue
 		}
-		fast(c*size, unsafe.Pointer(&out[0]), unsafe.Pointer(&pixels[0]), len(pixels))
-	})
+		l.fast(l.c*l.size, unsafe.Pointer(&out[0]), unsafe.Pointer(&words[0]), m)
+	}
+	listPool.Put(mem)
 }
 
 func maxGo[T Pooled](y []T, pixels []uintptr, least T) {
@@ -120,31 +143,48 @@ func AveragePool[T Float](p par.P, n, c int, w *conv.Window, x, y []T, counts []
 	if c == 0 {
 		return
 	}
-	d := 3 - len(w.In)
 	t := Best()
 	fast := t.Mean32
 	if size := int(unsafe.Sizeof(*new(T))); size != 4 || c*size < t.Bytes {
 		fast = nil
 	}
-	pool(p, n, c, int(unsafe.Sizeof(*new(T))), w, unsafe.Pointer(unsafe.SliceData(x)), func(q int, pos [3]int, pixels []uintptr) {
-		div := len(pixels)
-		if counts != nil {
+	l := meanLoop[T]{poolingOf(c, w, x), y, counts, 3 - len(w.In), fast}
+	par.Run(p, n*l.places, l.grain(), l)
+	runtime.KeepAlive(x)
+}
+
+// meanLoop is the loop of AveragePool.
+type meanLoop[T Float] struct {
+	pooling
+	y      []T
+	counts [][]int
+	d      int // the dimension that counts[0] is of
+	fast   func(n int, out, list unsafe.Pointer, pixels int, scale float32)
+}
+
+func (l *meanLoop[T]) Chunk(lo, hi int) {
+	mem := listPool.Get().(*lists)
+	words := mem.grow(l.taps)
+	for q := lo; q < hi; q++ {
+		pos, m := l.at(q, words)
+		div := m
+		if l.counts != nil {
 			div = 1
-			for i := range counts {
-				div *= counts[i][pos[d+i]]
+			for i := range l.counts {
+				div *= l.counts[i][pos[l.d+i]]
 			}
 		}
-		out := y[q*c : (q+1)*c]
-		if div == 0 {
+		out := l.y[q*l.c : (q+1)*l.c]
+		switch {
+		case div == 0:
 			clear(out)
-			return
+		case l.fast == nil || m == 0 || m > longSum:
+			meanGo(out, words[:m], 1/float64(div))
+		default:
+			l.fast(l.c*4, unsafe.Pointer(&out[0]), unsafe.Pointer(&words[0]), m, 1/float32(div))
 		}
-		if fast == nil || len(pixels) == 0 || len(pixels) > longSum {
-			meanGo(out, pixels, 1/float64(div))
-			return
-		}
-		fast(c*4, unsafe.Pointer(&out[0]), unsafe.Pointer(&pixels[0]), len(pixels), 1/float32(div))
-	})
+	}
+	listPool.Put(mem)
 }
 
 func meanGo[T Float](y []T, pixels []uintptr, scale float64) {
