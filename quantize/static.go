@@ -113,7 +113,7 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //     what they read and write, with the range of all of it. So has Concat, but for
 //     inputs whose scale would more than double: they keep their own.
 //   - Sums that only a Relu or Clip reads are not rounded before it.
-//   - Softmax, Sigmoid, HardSigmoid and Tanh have the range of their results.
+//   - A Softmax, and a Tanh of format QOperator, have the range of all results that there can be.
 //   - A bias is int32 in units of the scales of input and weights. Where it does
 //     not fit, the scale of the channel's weights is made wider.
 //   - Weights of a sum with one scale are rounded so that their errors cancel (SQuant).

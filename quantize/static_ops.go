@@ -33,7 +33,7 @@ type staticOp struct {
 	weights []weightSlot
 	either  bool // what is listed in weights may be computed too
 	bias    int  // the input that is added in int32; 0: none
-	// bounded is the interval that no result leaves.
+	// bounded is the interval that no result leaves, where that gives the scale (plan.given).
 	bounded *Range
 	// sums says that a result is a sum over all weights of one scale.
 	sums bool
@@ -116,9 +116,9 @@ var staticOps = map[string]*staticOp{
 	"Relu":               {integer: "Clip"},
 	"Clip":               {integer: "Clip"},
 	"LeakyRelu":          {domain: microsoft, integer: "QLinearLeakyRelu"},
-	"Sigmoid":            {bounded: unit, domain: microsoft, integer: "QLinearSigmoid"},
+	"Sigmoid":            {domain: microsoft, integer: "QLinearSigmoid"},
 	"Softmax":            {bounded: unit, domain: microsoft, integer: "QLinearSoftmax"},
-	"HardSigmoid":        {bounded: unit, domain: microsoft, integer: "QLinearAdd"},
+	"HardSigmoid":        {domain: microsoft, integer: "QLinearAdd"},
 	"Tanh":               {bounded: upTo1, domain: microsoft, integer: "QLinearSigmoid"},
 	"HardSwish":          {domain: microsoft, integer: "QLinearMul"},
 	"Elu":                {},

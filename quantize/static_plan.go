@@ -377,21 +377,31 @@ func (p *plan) rangeProblem(v *onnx.Value) string {
 func (p *plan) derived(v *onnx.Value) bool { return p.quantized(v) && p.nodes[v.From].role == moves }
 
 // ownRange returns the range of v by itself: of its elements if it is constant,
-// of its operator if that has one, else as calibrated.
+// of its operator if that gives it, else as calibrated.
 func (p *plan) ownRange(v *onnx.Value) (Range, bool) {
 	if p.constant(v) {
 		return p.rangeOfConst(v).r, true
 	}
-	if v.From != nil {
-		if op := opOf(v.From); op != nil && op.bounded != nil {
-			return *op.bounded, true
-		}
+	if p.given(v) {
+		return *opOf(v.From).bounded, true
 	}
 	if p.ranges == nil {
 		return Range{}, true
 	}
 	r, ok := p.ranges[v.Name]
 	return r, ok
+}
+
+// given reports whether the range of v is that of the operator which computes it,
+// whatever its results on samples are. A row of a Softmax may be anything from even
+// to one 1. A Sigmoid or Tanh of small values uses a small part of its interval, so
+// samples tell its scale, but a Tanh of format QOperator needs one that 1 is a multiple of.
+func (p *plan) given(v *onnx.Value) bool {
+	if v.From == nil {
+		return false
+	}
+	op := opOf(v.From)
+	return op != nil && op.bounded != nil && (p.c.Format == QOperator || v.From.Op != "Tanh")
 }
 
 func (p *plan) rangeOfConst(v *onnx.Value) constRange {
@@ -409,13 +419,8 @@ func (p *plan) rangeOfConst(v *onnx.Value) constRange {
 func (p *plan) needed() []string {
 	var names []string
 	for _, v := range p.values {
-		if p.constant(v) || p.derived(v) {
+		if p.constant(v) || p.derived(v) || p.given(v) {
 			continue
-		}
-		if v.From != nil {
-			if op := opOf(v.From); op != nil && op.bounded != nil {
-				continue
-			}
 		}
 		names = append(names, v.Name)
 	}

@@ -151,7 +151,7 @@ func TestStaticJoinsAlike(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2, 3}, {1, 0, 3, 2}, {3, 2, 1, 0}} {
 		m := newModel(t, 17, func(b *ops.Builder) []*onnx.Value {
 			h := named("h", b.Op("LeakyRelu", nil, input(b, "x", 2, 4)))
-			all := []*onnx.Value{h, named("narrow", b.Op("Sigmoid", nil, h)), named("alike", b.Op("Relu", nil, h)), named("zero", b.Op("Clip", nil, h, b.Float(tensor.Float32, 0), b.Float(tensor.Float32, 0)))}
+			all := []*onnx.Value{h, named("narrow", b.Op("Softmax", nil, h)), named("alike", b.Op("Relu", nil, h)), named("zero", b.Op("Clip", nil, h, b.Float(tensor.Float32, 0), b.Float(tensor.Float32, 0)))}
 			var in []*onnx.Value
 			for _, i := range order {
 				in = append(in, all[i])

@@ -304,3 +304,22 @@ func TestStaticMask(t *testing.T) {
 		require.NoError(t, session.Close())
 	}
 }
+
+// A Sigmoid or Tanh of small values has the scale of what samples gave, a Softmax that of [0, 1].
+func TestStaticCalibratedBounds(t *testing.T) {
+	for _, c := range []struct {
+		op     string
+		format StaticFormat
+		want   float32
+	}{{"Sigmoid", QDQ, 0.51 / 255}, {"Sigmoid", QOperator, 0.51 / 255}, {"HardSigmoid", QDQ, 0.51 / 255}, {"HardSigmoid", QOperator, 0.51 / 255},
+		{"Tanh", QDQ, 0.51 / 255}, {"Tanh", QOperator, 1. / 127}, {"Softmax", QDQ, 1. / 255}, {"Softmax", QOperator, 1. / 255}} {
+		m := newModel(t, 17, func(b *ops.Builder) []*onnx.Value { return one(b.Op(c.op, nil, input(b, "x", 2, 3))) })
+		cfg := StaticConfig{Format: c.format}
+		rs := Ranges{"x": {-0.1, 0.1}, "y0": {0, 0.51}}
+		require.Equal(t, c.op != "Softmax" && !(c.op == "Tanh" && c.format == QOperator), slices.Contains(Activations(m, cfg), "y0"), "%s %v", c.op, c.format)
+		q, s := static(t, m, rs, cfg)
+		require.Equal(t, 1, s.Changed(), s.Changes)
+		scale := tensor.Data[float32](q.Graph.Outputs[0].From.In[1].Const)[0]
+		require.InEpsilon(t, c.want, scale, 1e-6, "%s %v", c.op, c.format)
+	}
+}
