@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +20,7 @@ import (
 
 // A process that is killed while it trains, at whatever point, and started again
 // with --resume until it is done, writes the very model of one that was left alone.
+// GNEISS_TEST_KILLS is how often (default 5; a run is longer for more).
 func TestTrainKilled(t *testing.T) {
 	t.Run("float32", func(t *testing.T) { testTrainKilled(t, "") })
 	t.Run("float16", func(t *testing.T) { // the scale moves all the time
@@ -29,7 +32,12 @@ func testTrainKilled(t *testing.T, more string) {
 	dir := t.TempDir()
 	saveSamples(t, filepath.Join(dir, "train.npz"), 300)
 	saveSamples(t, filepath.Join(dir, "val.npz"), 60)
-	text := strings.Replace(ringConfig, "epochs: 15", "epochs: 4\nema: 0.9\npatience: 3\nmonitor: accuracy", 1) + more
+	kills := 5
+	if n, err := strconv.Atoi(os.Getenv("GNEISS_TEST_KILLS")); err == nil {
+		kills = n
+	}
+	lasting := max(4, kills) // epochs, of 10 steps
+	text := strings.Replace(ringConfig, "epochs: 15", fmt.Sprintf("epochs: %d\nema: 0.9\npatience: %d\nmonitor: accuracy", lasting, lasting-1), 1) + more
 	config := filepath.Join(dir, "ring.yaml")
 	require.NoError(t, os.WriteFile(config, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644))
 	whole := filepath.Join(dir, "whole.onnx")
@@ -40,10 +48,10 @@ func testTrainKilled(t *testing.T, more string) {
 	r := rand.New(rand.NewPCG(6, 6))
 	run, model := filepath.Join(dir, "run"), filepath.Join(dir, "model.onnx")
 	began := false // there is a checkpoint
-	killed := 0
+	killed, points := 0, map[string]bool{}
 	var epochs []int
 	for attempt := 0; ; attempt++ {
-		require.Less(t, attempt, 30, "it makes no progress")
+		require.Less(t, attempt, 6*kills, "it makes no progress")
 		args := []string{"train", config, "--json", "--set", "checkpoint_steps=1"}
 		if began {
 			args = append(args, "--resume", run)
@@ -57,8 +65,12 @@ func testTrainKilled(t *testing.T, more string) {
 		var ended error
 		// A step is a millisecond or so: the time counts from the first new
 		// checkpoint, or the kill would hit the start of the process alone.
-		if killed < 5 {
+		if killed < kills {
 			before := newest(run)
+			if killed%10 == 9 { // at the start, too
+				before = "-"
+				time.Sleep(time.Duration(r.IntN(200)) * time.Millisecond)
+			}
 			for deadline := time.Now().Add(20 * time.Second); newest(run) == before && time.Now().Before(deadline) && len(done) == 0; {
 				time.Sleep(time.Millisecond / 2)
 			}
@@ -77,10 +89,11 @@ func testTrainKilled(t *testing.T, more string) {
 		}
 		require.Empty(t, errs.String())
 		killed++
+		points[newest(run)] = true
 		began = newest(run) != ""
 	}
 	require.GreaterOrEqual(t, killed, 2)
-	t.Logf("killed %d times; epochs told of: %v", killed, epochs)
+	t.Logf("killed %d times, at %d different checkpoints; epochs told of: %v", killed, len(points), epochs)
 	got, err := os.ReadFile(model)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
