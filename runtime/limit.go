@@ -24,3 +24,6 @@ var defaultMemory = sync.OnceValue(func() int64 {
 	}
 	return total / 5 * 4
 })
+
+// DefaultMemory returns the default of Options.MaxMemory, in bytes.
+func DefaultMemory() int64 { return defaultMemory() }

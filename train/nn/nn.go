@@ -14,6 +14,7 @@ import (
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/onnx/schema"
 	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -60,17 +61,20 @@ type Scope struct {
 	prefix string
 	seed   uint64
 	names  map[string]bool
+	left   *int64 // bytes that parameters may still take
 }
 
 // Build makes a model of the newest opset from what f builds. The first values
-// of parameters follow from seed and their names.
+// of parameters follow from seed and their names. All parameters together may take
+// runtime.DefaultMemory bytes.
 func Build(seed uint64, inputs []Input, f func(s *Scope, in []*onnx.Value) []Output) (*onnx.Model, error) {
 	m := &onnx.Model{IRVersion: 10, ProducerName: "gneiss", Opsets: map[string]int{"": schema.Newest("")}}
 	m.Graph = onnx.NewGraph("network", m.Opsets)
 	for _, in := range inputs {
 		m.Graph.AddInput(in.Name, onnx.TensorType(in.DType, in.Dims...))
 	}
-	s := &Scope{Builder: ops.NewBuilder(m.Graph), seed: seed, names: map[string]bool{}}
+	s := &Scope{Builder: ops.NewBuilder(m.Graph), seed: seed, names: map[string]bool{}, left: new(int64)}
+	*s.left = runtime.DefaultMemory()
 	outs := f(s, m.Graph.Inputs)
 	if err := s.Err(); err != nil {
 		return nil, fmt.Errorf("nn: %w", err)
@@ -120,6 +124,11 @@ func (s *Scope) Param(name string, init Init, shape ...int) *onnx.Value {
 		s.Fail(fmt.Errorf("parameter %q: %w", full, err))
 		return nil
 	}
+	if int64(n) > *s.left/4 {
+		s.Fail(fmt.Errorf("parameter %q: %w: shape %v of float32, and %d bytes are left of the memory for parameters", full, tensor.ErrSize, shape, *s.left))
+		return nil
+	}
+	*s.left -= 4 * int64(n)
 	h := fnv.New64a()
 	h.Write([]byte(full))
 	data := make([]float32, n)
