@@ -62,10 +62,10 @@ func selectionOf(n *onnx.Node) (s selection, drops, ok bool) {
 	size, known := x.Dims[s.axis].Size()
 	if !known {
 		if s.lo == -1 && (s.exact || s.hi >= math.MaxInt32) {
-			s.hi = math.MaxInt64
+			s.hi = math.MaxInt
 			return s, drops, true
 		}
-		return s, drops, s.lo != -1 && s.lo != math.MaxInt64 && s.hi == s.lo+1
+		return s, drops, s.lo != -1 && s.lo != math.MaxInt && s.hi == s.lo+1
 	}
 	clamp := func(i int) int {
 		if i < 0 {

@@ -291,7 +291,7 @@ func routeAttention(n *onnx.Node, s selection) *route {
 	r.heavy = true
 	if intAttr(n, "is_causal", 0) != 0 {
 		size, known := q.Dims[axis].Size()
-		last := s.lo == -1 && s.hi == math.MaxInt64 || known && s.lo == size-1
+		last := s.lo == -1 && s.hi == math.MaxInt || known && s.lo == size-1
 		if !last || !q.Dims[axis].Equal(k.Dims[axis]) || len(n.In) > 4 {
 			return nil
 		}

@@ -169,9 +169,10 @@ func (f *packFile) save() error {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
+	numbers := 1
 	place := func(from int) int { // offsets behind an index that ends at from
 		at := from
-		x.Records = x.Records[:0]
+		x.Records, numbers = x.Records[:0], 1
 		for _, key := range keys {
 			form := f.used[key]
 			r := packRecord{Key: key, Kind: form.Kind, Header: form.Header}
@@ -179,19 +180,19 @@ func (f *packFile) save() error {
 				at = (at + packAlign - 1) / packAlign * packAlign
 				r.Blocks = append(r.Blocks, [2]int{at, len(b)})
 				at += len(b)
+				numbers++
 			}
 			x.Records = append(x.Records, r)
 		}
 		return at
 	}
-	// The offsets are in the index, whose length they depend on: room for the longest.
-	place(1 << 50)
-	x.Size = 1 << 50
+	// The offsets are in the index, whose length they depend on: room for all their digits.
+	x.Size = place(packHead)
 	text, err := json.Marshal(x)
 	if err != nil {
 		return err
 	}
-	room := len(text)
+	room := len(text) + 20*numbers
 	x.Size = place(packHead + room)
 	if text, err = json.Marshal(x); err != nil {
 		return err

@@ -113,6 +113,9 @@ func (s *Scope) Apply(name string, l Layer, x *onnx.Value) *onnx.Value {
 
 // Param adds a float32 parameter with first values from init.
 func (s *Scope) Param(name string, init Init, shape ...int) *onnx.Value {
+	if s.Err() != nil {
+		return nil
+	}
 	full := s.prefix + name
 	if s.names[full] {
 		s.Fail(fmt.Errorf("there are two parameters %q", full))

@@ -4,6 +4,7 @@ package frozen
 
 import (
 	"fmt"
+	"math"
 	"unsafe"
 )
 
@@ -78,7 +79,7 @@ func Numbers[T any](f Form, i, n int) ([]T, error) {
 func Product(sizes ...int) (int, error) {
 	n := 1
 	for _, s := range sizes {
-		if s < 0 || s > 0 && n > 1<<46/s {
+		if s < 0 || s > 0 && n > math.MaxInt/s {
 			return 0, fmt.Errorf("frozen: sizes %v", sizes)
 		}
 		n *= s
