@@ -293,8 +293,9 @@ func (v *moved) step(n *onnx.Node, out *onnx.Value) bool {
 	return false
 }
 
-// sliced returns what a Slice of one axis takes, if that is constant and in one piece.
-func sliced(n *onnx.Node) (axis, lo, hi int, ok bool) {
+// sliceOf returns the axis of a Slice of one axis by steps of 1, and its start and end as they are
+// written, if they are constant.
+func sliceOf(n *onnx.Node) (axis, start, end int, ok bool) {
 	starts, _, ok1 := constInts(n, 1, "starts")
 	ends, _, ok2 := constInts(n, 2, "ends")
 	axes, given, ok3 := constInts(n, 3, "axes")
@@ -308,17 +309,25 @@ func sliced(n *onnx.Node) (axis, lo, hi int, ok bool) {
 			axis += r
 		}
 	}
-	if axis < 0 || axis >= r {
+	return axis, starts[0], ends[0], axis >= 0 && axis < r
+}
+
+// clampTo returns where a start or end of a Slice lies in a dimension of that size.
+func clampTo(i, size int) int {
+	if i < 0 {
+		i += size
+	}
+	return min(max(i, 0), size)
+}
+
+// sliced returns what a Slice of one axis takes, if that is constant and in one piece.
+func sliced(n *onnx.Node) (axis, lo, hi int, ok bool) {
+	axis, lo, hi, ok = sliceOf(n)
+	if !ok {
 		return 0, 0, 0, false
 	}
 	size, known := n.In[0].Type.Dims[axis].Size()
-	clamp := func(i int) int {
-		if i < 0 {
-			i += size
-		}
-		return min(max(i, 0), size)
-	}
-	lo, hi = clamp(starts[0]), clamp(ends[0])
+	lo, hi = clampTo(lo, size), clampTo(hi, size)
 	return axis, lo, hi, known && lo < hi
 }
 

@@ -24,7 +24,7 @@ func selectionOf(n *onnx.Node) (s selection, drops, ok bool) {
 	x := n.In[0].Type
 	switch n.Op {
 	case "Gather":
-		i, at := input(n, 1), []int(nil)
+		i := input(n, 1)
 		if i == nil {
 			return s, false, false
 		}
@@ -32,31 +32,23 @@ func selectionOf(n *onnx.Node) (s selection, drops, ok bool) {
 		if c == nil || c.Rank() > 1 || c.Len() != 1 {
 			return s, false, false
 		}
-		var err error
-		if at, err = ops.IntsOf(c); err != nil {
+		at, err := ops.IntsOf(c)
+		if err != nil {
 			return s, false, false
 		}
 		s = selection{axis: int(intAttr(n, "axis", 0)), lo: at[0], hi: at[0] + 1, exact: true}
-		drops = c.Rank() == 0
-	case "Slice":
-		starts, _, ok1 := constInts(n, 1, "starts")
-		ends, _, ok2 := constInts(n, 2, "ends")
-		axes, given, ok3 := constInts(n, 3, "axes")
-		steps, stepped, ok4 := constInts(n, 4, "steps")
-		if !ok1 || !ok2 || !ok3 || !ok4 || len(starts) != 1 || len(ends) != 1 || given && len(axes) != 1 || stepped && (len(steps) != 1 || steps[0] != 1) {
+		if s.axis < 0 {
+			s.axis += len(x.Dims)
+		}
+		if s.axis < 0 || s.axis >= len(x.Dims) {
 			return s, false, false
 		}
-		s = selection{lo: starts[0], hi: ends[0]}
-		if given {
-			s.axis = axes[0]
+		drops = c.Rank() == 0
+	case "Slice":
+		if s.axis, s.lo, s.hi, ok = sliceOf(n); !ok {
+			return s, false, false
 		}
 	default:
-		return s, false, false
-	}
-	if s.axis < 0 {
-		s.axis += len(x.Dims)
-	}
-	if s.axis < 0 || s.axis >= len(x.Dims) {
 		return s, false, false
 	}
 	size, known := x.Dims[s.axis].Size()
@@ -67,16 +59,10 @@ func selectionOf(n *onnx.Node) (s selection, drops, ok bool) {
 		}
 		return s, drops, s.lo != -1 && s.lo != math.MaxInt && s.hi == s.lo+1
 	}
-	clamp := func(i int) int {
-		if i < 0 {
-			i += size
-		}
-		return min(max(i, 0), size)
-	}
 	if s.exact && s.lo == -1 {
 		s.hi = size
 	}
-	s.lo, s.hi, s.exact = clamp(s.lo), clamp(s.hi), true
+	s.lo, s.hi, s.exact = clampTo(s.lo, size), clampTo(s.hi, size), true
 	return s, drops, s.lo < s.hi && 2*(s.hi-s.lo) <= size
 }
 

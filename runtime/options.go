@@ -37,7 +37,7 @@ type Options struct {
 	NoMmap bool
 	// PackFile names a file in which weights are kept as kernels read them, such as the model's name with
 	// ".packed" behind it. Where it has what this session packs, that is mapped instead of packed, which
-	// opens large models several times faster, and processes share its memory. What it lacks is added
+	// opens large models in less than half the time, and processes share its memory. What it lacks is added
 	// when the session is ready. Entries are found by the content of the weights, so a file of another
 	// model or version does no harm, and deleting it neither, even while it is in use. Who may write the file
 	// decides what the model computes. A file that cannot be read or written is no error; Logger is told.
