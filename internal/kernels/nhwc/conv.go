@@ -35,12 +35,12 @@ type Epilogue[T Float] struct {
 }
 
 // view is a set of output positions that see the same taps: along dimension d
-// they are first + i·step for i below count, and look at i·stepIn + off for
-// each off. Its weights begin at row k of each panel.
+// they are first + i·step for i below count, and look at i·stepIn + at + off for
+// each off, at being 0 but in boxes. Its weights begin at row k of each panel.
 type view struct {
-	count, first, step, stepIn [3]int
-	off                        [3][]int
-	k                          int
+	count, first, step, stepIn, at [3]int
+	off                            [3][]int
+	k                              int
 }
 
 // dense is a convolution by tiles.
@@ -63,6 +63,9 @@ type dense[T Float] struct {
 	pixels, segs, rows, width int       // of a block; width in panels
 	dst                       []T       // the image with its padding
 	last                      func([]T) // Act where it comes when all is computed
+	across                    int       // blocks of the same positions
+	stay                      bool      // blocks of the same weights come one after the other
+	boxes                     []box
 	blocks, pad, acts         func(lo, hi int)
 
 	mul    gemm.Args[T] // see few
@@ -85,13 +88,7 @@ func Conv[T Float](p par.P, a *Args[T]) {
 		r.free()
 		return
 	}
-	v.count, v.first, v.step, v.stepIn, v.k = s.out, [3]int{}, [3]int{1, 1, 1}, s.stride, 0
-	for d := range 3 {
-		v.off[d] = v.off[d][:0]
-		for k := range s.kernel[d] {
-			v.off[d] = append(v.off[d], k*s.dil[d]-s.before[d])
-		}
-	}
+	r.view()
 	if r.few(p) {
 		r.free()
 		return
@@ -104,6 +101,18 @@ func Conv[T Float](p par.P, a *Args[T]) {
 	}
 	r.run(p)
 	r.free()
+}
+
+// view makes r.v the view of all positions.
+func (r *dense[T]) view() {
+	s, v := &r.shape, &r.v
+	v.count, v.first, v.step, v.stepIn, v.k = s.out, [3]int{}, [3]int{1, 1, 1}, s.stride, 0
+	for d := range 3 {
+		v.off[d] = v.off[d][:0]
+		for k := range s.kernel[d] {
+			v.off[d] = append(v.off[d], k*s.dil[d]-s.before[d])
+		}
+	}
 }
 
 // few computes a convolution that is a product of so few rows that it waits for
@@ -240,13 +249,13 @@ func newDense[T Float](a *Args[T]) *dense[T] {
 		r = &dense[T]{}
 		r.blocks, r.pad, r.acts = r.doBlocks, r.padLines, r.doActs
 	}
-	*r = dense[T]{Args: a, shape: shapeOf(&a.Window), v: r.v, blocks: r.blocks, pad: r.pad, acts: r.acts}
+	*r = dense[T]{Args: a, shape: shapeOf(&a.Window), v: r.v, boxes: r.boxes, blocks: r.blocks, pad: r.pad, acts: r.acts}
 	return r
 }
 
 // free ends the use of r.
 func (r *dense[T]) free() {
-	*r = dense[T]{v: r.v, blocks: r.blocks, pad: r.pad, acts: r.acts}
+	*r = dense[T]{v: r.v, boxes: r.boxes, blocks: r.blocks, pad: r.pad, acts: r.acts}
 	densePool[T]().Put(r)
 }
 
@@ -347,26 +356,43 @@ func (r *dense[T]) run(p par.P) {
 		return
 	}
 	r.rows, r.width = r.split(r.pixels, panels, r.segs, max(r.segs*r.cg, 1))
-	seen := r.seen(v)
-	r.sparse = r.segs > 1 && seen < 0.5
-	if r.sparse && r.pixels <= 64 {
-		r.rows = 1
-		if v.stepIn[2] == 1 && r.dil[2] == 1 && seen*float64(len(v.off[2])) >= float64(2*r.mr) { // neighbours see nearly the same
-			r.rows = r.mr
+	if r.sparse = r.cut(); !r.sparse {
+		r.boxes = append(r.boxes[:0], box{view: *v, pixels: r.pixels})
+		seen := r.seen(v)
+		r.sparse = r.segs > 1 && seen < 0.5
+		if r.sparse && r.pixels <= 64 {
+			r.rows = 1
+			if v.stepIn[2] == 1 && r.dil[2] == 1 && seen*float64(len(v.off[2])) >= float64(2*r.mr) { // neighbours see nearly the same
+				r.rows = r.mr
+			}
 		}
 	}
-	p.For((r.pixels+r.rows-1)/r.rows*((panels+r.width-1)/r.width), 1, r.blocks)
+	r.across = (panels + r.width - 1) / r.width
+	r.stay = r.k*r.W.M > len(r.X)
+	p.For(r.share()*r.across, 1, r.blocks)
 	runtime.KeepAlive(r)
 }
 
-// doBlocks computes blocks [lo, hi): those of the same pixels are neighbours.
+// doBlocks computes blocks [lo, hi): of neighbours, the image or the weights are the
+// same, what there is more of.
 func (r *dense[T]) doBlocks(lo, hi int) {
-	panels := r.W.Group * r.W.panels()
-	across := (panels + r.width - 1) / r.width
+	panels, blocks := r.W.Group*r.W.panels(), r.boxes[len(r.boxes)-1].blocks
 	l := listPool.Get().(*lists)
 	for t := lo; t < hi; t++ {
-		q := t / across * r.rows
-		r.block(&r.v, l, q, min(r.rows, r.pixels-q), r.segs, t%across*r.width, min((t%across+1)*r.width, panels))
+		at, j := t/r.across, t%r.across
+		if r.stay {
+			at, j = t%blocks, t/blocks
+		}
+		i := 0
+		for r.boxes[i].blocks <= at {
+			i++
+		}
+		b := &r.boxes[i]
+		if i > 0 {
+			at -= r.boxes[i-1].blocks
+		}
+		q := at * b.rows
+		r.block(&b.view, l, q, min(b.rows, b.pixels-q), r.segs, j*r.width, min((j+1)*r.width, panels))
 	}
 	listPool.Put(l)
 }
@@ -376,7 +402,8 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 	words := l.grow((segs + 2) * n)
 	r.pointers(v, words, q, n, segs)
 	outs, zs := words[segs*n:(segs+1)*n], words[(segs+1)*n:]
-	tiles := (n + r.mr - 1) / r.mr
+	mr := r.tileRows(words, n, segs)
+	tiles := (n + mr - 1) / mr
 	step := (n + tiles - 1) / tiles
 	const word = int(unsafe.Sizeof(uintptr(0)))
 	perPanel := r.k * Panel
@@ -484,6 +511,32 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 	}
 }
 
+// tileRows returns how many rows a tile takes of n: fewer where most of them fall
+// into the same places of the first-level cache, which has 8 or 12 ways of 64 lines.
+func (r *dense[T]) tileRows(words []uintptr, n, segs int) int {
+	const ways, place = 8, 63 << 6
+	if r.mr <= ways {
+		return r.mr
+	}
+	for s := range segs {
+		list := words[s*n : s*n+min(n, r.mr)]
+		if list[0] == uintptr(r.zero) {
+			continue
+		}
+		same := 0
+		for _, p := range list {
+			if (p^list[0])&place == 0 {
+				same++
+			}
+		}
+		if 2*same > r.mr {
+			return ways - 2 // and the weights
+		}
+		break
+	}
+	return r.mr
+}
+
 // touch reads a byte of each line of what panels [j0, j1) see of n positions,
 // in the order in which the lines lie: a group reads a few channels of each
 // pixel, an order in which the processor fetches nothing ahead.
@@ -584,13 +637,13 @@ func (r *dense[T]) pointers(v *view, words []uintptr, q, n, segs int) {
 		// A run of positions along the last dimension.
 		run := min(v.count[2]-pos[2], n-i)
 		for s := 0; s < segs; {
-			z := pos[0]*v.stepIn[0] + v.off[0][s/(len(v.off[1])*len(v.off[2]))]
-			row := pos[1]*v.stepIn[1] + v.off[1][s/len(v.off[2])%len(v.off[1])]
+			z := pos[0]*v.stepIn[0] + v.at[0] + v.off[0][s/(len(v.off[1])*len(v.off[2]))]
+			row := pos[1]*v.stepIn[1] + v.at[1] + v.off[1][s/len(v.off[2])%len(v.off[1])]
 			inside := uint(z) < uint(r.x3[0]) && uint(row) < uint(r.x3[1])
 			base := ((image*r.x3[0]+z)*r.x3[1] + row) * r.x3[2]
 			for _, ox := range v.off[2] {
 				list := words[s*n+i : s*n+i+run]
-				col := pos[2]*step + ox
+				col := pos[2]*step + v.at[2] + ox
 				// Position j sees column col + j·step, which must be in [0, in).
 				lo, hi := 0, 0
 				if col < 0 {
