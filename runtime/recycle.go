@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/huge"
 )
 
 // recycler keeps the memory of results that nobody refers to any more for later
@@ -75,6 +77,7 @@ func (r *recycler) away(b *buffer) {
 func newWhole(n int) *buffer {
 	if n >= minRecycled {
 		if b := (&buffer{data: make([]byte, n), rec: -1, whole: true}); b.aligned() {
+			huge.Advise(unsafe.Pointer(unsafe.SliceData(b.data)), n)
 			return b
 		}
 	}

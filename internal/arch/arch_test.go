@@ -35,7 +35,7 @@ var (
 // the test: where it belongs is a decision.
 var rules = map[string]rule{
 	".":                    {words("runtime onnx tensor"), nil},
-	"tensor":               {nil, sys},
+	"tensor":               {words("internal/huge"), sys},
 	"internal/knob":        {nil, nil},
 	"internal/cpu":         {words("internal/knob"), sys},
 	"internal/par":         {words("internal/knob internal/cpu"), sys},
@@ -43,8 +43,9 @@ var rules = map[string]rule{
 	"internal/tiff":        {nil, nil},
 	"internal/near":        {nil, nil},
 	"internal/idle":        {nil, nil},
+	"internal/huge":        {words("internal/knob"), sys},
 	"internal/atomicfile":  {nil, nil},
-	"internal/kernels/...": {words("internal/cpu internal/par internal/idle internal/kernels/..."), nil},
+	"internal/kernels/...": {words("internal/cpu internal/par internal/idle internal/huge internal/kernels/..."), nil},
 	"onnx":                 {words("tensor onnx/schema internal/atomicfile"), proto},
 	"onnx/onnxpb":          {nil, proto},
 	"onnx/schema":          {nil, nil},
@@ -52,7 +53,7 @@ var rules = map[string]rule{
 	"ops":                  {words("onnx tensor internal/kernels/... internal/par internal/jpeg internal/tiff"), numeric},
 	"ops/functions":        {words("onnx tensor"), nil},
 	"optimize":             {words("onnx onnx/schema ops ops/functions tensor internal/cpu internal/par internal/near"), numeric},
-	"runtime":              {words("onnx ops optimize tensor internal/cpu internal/par internal/knob internal/idle internal/atomicfile internal/kernels/frozen"), sys},
+	"runtime":              {words("onnx ops optimize tensor internal/cpu internal/par internal/knob internal/idle internal/huge internal/atomicfile internal/kernels/frozen"), sys},
 	"data":                 {words("onnx tensor internal/jpeg"), words("golang.org/x/image/draw")},
 	"data/parquet":         {words("data"), words("github.com/parquet-go/parquet-go/...")},
 	"data/tokenizer":       {words("internal/atomicfile"), words("github.com/dlclark/regexp2/v2 golang.org/x/text/unicode/norm")},
