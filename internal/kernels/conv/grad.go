@@ -20,8 +20,7 @@ import (
 // et al., High Performance Convolutional Neural Networks for Document Processing,
 // 2006, section 4.1.
 func WeightGrad[T Float](p par.P, a *Args[T]) {
-	g := &weightGrad[T]{Args: a, cg: a.C / a.Group, mg: a.M / a.Group, taps: product(a.Kernel), in: product(a.In), out: product(a.Out)}
-	g.k = g.cg * g.taps
+	g := newWeightGrad(a)
 	if g.cg*a.Group != a.C || g.mg*a.Group != a.M || len(a.X) != a.N*a.C*g.in || len(a.W) != a.M*g.k || len(a.Y) != a.N*a.M*g.out {
 		panic("conv: sizes do not fit")
 	}
@@ -31,6 +30,8 @@ func WeightGrad[T Float](p par.P, a *Args[T]) {
 		clear(a.W)
 	case g.mg < 4:
 		g.dots(p)
+	case g.placed():
+		g.byPlaces(p)
 	default:
 		g.products(p)
 	}
@@ -39,6 +40,12 @@ func WeightGrad[T Float](p par.P, a *Args[T]) {
 type weightGrad[T Float] struct {
 	*Args[T]
 	cg, mg, taps, k, in, out int
+}
+
+func newWeightGrad[T Float](a *Args[T]) *weightGrad[T] {
+	g := &weightGrad[T]{Args: a, cg: a.C / a.Group, mg: a.M / a.Group, taps: product(a.Kernel), in: product(a.In), out: product(a.Out)}
+	g.k = g.cg * g.taps
+	return g
 }
 
 // dots is WeightGrad by dot products of rows, for few output channels of a
@@ -123,8 +130,8 @@ func (g *weightGrad[T]) dot(y, plane []T, tap, pos []int) T {
 // that have most of the weights, a task also writes its sums to where they belong;
 // else they add up in a matrix of their own.
 func (g *weightGrad[T]) products(p par.P) {
-	const positions, cache, tasks = 2048, 1 << 18, 16
-	images := min(g.N, max(1, positions/g.out))
+	const cache, tasks = 1 << 18, 16
+	images := g.images()
 	panels := gemm.Panels(g.mg)
 	size := images * g.out
 	rows := min(max(cache/(size*int(unsafe.Sizeof(*new(T)))), 8), max((g.k*g.Group+tasks-1)/tasks, 8), g.k)

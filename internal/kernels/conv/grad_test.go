@@ -25,6 +25,14 @@ func TestWeightGrad(t *testing.T) {
 		{2, 2, 4, 1, Window{In: []int{4, 5, 3}, Kernel: []int{2, 3, 3}, Out: []int{5, 5, 3}, Strides: []int{1, 1, 1}, Dilations: []int{1, 1, 1}, Before: []int{1, 1, 1}}},
 		{1, 2, 4, 1, Window{In: []int{5, 5}, Kernel: one, Out: []int{3, 4}, Strides: one, Dilations: one, Before: []int{-1, -1}}},
 		{1, 2, 4, 1, Window{In: []int{2, 2}, Kernel: []int{5, 5}, Out: []int{2, 2}, Strides: one, Dilations: []int{2, 3}, Before: []int{4, 6}}},
+		// Channels enough to be the rows of products.
+		{9, 18, 40, 1, Window{In: []int{16, 16}, Kernel: []int{3, 3}, Out: []int{16, 16}, Strides: one, Dilations: one, Before: one}},
+		{33, 34, 5, 1, Window{In: []int{2, 2}, Kernel: []int{3, 3}, Out: []int{2, 2}, Strides: one, Dilations: one, Before: one}},
+		{20, 32, 66, 2, Window{In: []int{9, 7}, Kernel: []int{3, 3}, Out: []int{5, 4}, Strides: []int{2, 2}, Dilations: one, Before: one}},
+		{20, 16, 4, 1, Window{In: []int{9, 11}, Kernel: []int{3, 4}, Out: []int{3, 4}, Strides: []int{1, 3}, Dilations: []int{4, 2}, Before: []int{1, 2}}},
+		{3, 17, 33, 1, Window{In: []int{300}, Kernel: []int{5}, Out: []int{300}, Strides: []int{1}, Dilations: []int{2}, Before: []int{4}}},
+		{17, 16, 8, 1, Window{In: []int{4, 5, 4}, Kernel: []int{2, 3, 3}, Out: []int{5, 5, 4}, Strides: []int{1, 1, 1}, Dilations: []int{1, 1, 1}, Before: []int{1, 1, 1}}},
+		{64, 16, 4, 1, Window{In: []int{2, 2}, Kernel: []int{5, 5}, Out: []int{2, 2}, Strides: one, Dilations: []int{2, 3}, Before: []int{4, 6}}},
 		{0, 2, 4, 1, Window{In: []int{2, 2}, Kernel: one, Out: []int{2, 2}, Strides: one, Dilations: one, Before: []int{0, 0}}},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
@@ -50,6 +58,9 @@ func testWeightGrad[T Float](t *testing.T, n, c, m, group int, w Window, tol flo
 			}
 		}
 	})
+	if g := newWeightGrad(&a); g.placed() != (cg >= 16) {
+		t.Errorf("%d channels of a group: by places %v", cg, g.placed())
+	}
 	WeightGrad(par.P{Threads: 1}, &a)
 	first := slices.Clone(a.W)
 	for i, v := range want {
