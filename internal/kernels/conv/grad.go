@@ -134,6 +134,8 @@ func (g *weightGrad[T]) products(p par.P) {
 	images := g.images()
 	panels := gemm.Panels(g.mg)
 	size := images * g.out
+	const line = 64
+	ld := size + line/int(unsafe.Sizeof(*new(T))) // rows do not fall into the same places of the cache
 	rows := min(max(cache/(size*int(unsafe.Sizeof(*new(T)))), 8), max((g.k*g.Group+tasks-1)/tasks, 8), g.k)
 	parts := (g.k + rows - 1) / rows
 	packed := gemm.Borrow[T](g.Group * gemm.PackedLen(size, g.mg))
@@ -152,12 +154,12 @@ func (g *weightGrad[T]) products(p par.P) {
 				gr, j := i/panels, i%panels
 				w := min(gemm.Panel, g.mg-j*gemm.Panel)
 				for b := range n {
-					columns(packed.S[(i*q+b*g.out)*gemm.Panel:], g.Y[((n0+b)*g.M+gr*g.mg+j*gemm.Panel)*g.out:], g.out, w, gemm.Panel, g.out)
+					Transpose(packed.S[(i*q+b*g.out)*gemm.Panel:], g.Y[((n0+b)*g.M+gr*g.mg+j*gemm.Panel)*g.out:], g.out, w, gemm.Panel, g.out)
 				}
 			}
 		})
 		p.For(g.Group*parts, 1, func(lo, hi int) {
-			room := rows * q
+			room := rows * ld
 			if once {
 				room += rows * g.mg
 			}
@@ -171,20 +173,20 @@ func (g *weightGrad[T]) products(p par.P) {
 						seek(tap, g.Kernel, k%g.taps)
 						for b := range n {
 							plane := g.X[((n0+b)*g.C+gr*g.cg+k/g.taps)*g.in:][:g.in]
-							gather(&g.Window, cols[(k-k0)*q+b*g.out:][:g.out], plane, tap, pos)
+							gather(&g.Window, cols[(k-k0)*ld+b*g.out:][:g.out], plane, tap, pos)
 						}
 					}
-					x := gemm.Args[T]{M: k1 - k0, N: g.mg, K: q, A: cols, ARS: q, ACS: 1,
+					x := gemm.Args[T]{M: k1 - k0, N: g.mg, K: q, A: cols, ARS: ld, ACS: 1,
 						Packed: &gemm.Packed[T]{K: q, N: g.mg, Data: packed.S[gr*panels*q*gemm.Panel:][:panels*q*gemm.Panel]},
 						LDC:    g.mg, Table: g.Gemm}
 					if once {
-						x.C = cols[rows*q:]
+						x.C = cols[rows*ld:]
 					} else {
 						x.C, x.Acc = sums.S[(gr*g.k+k0)*g.mg:], n0 > 0
 					}
 					gemm.Run(par.P{Ctx: p.Ctx}, &x)
 					if once {
-						columns(g.W[gr*g.mg*g.k+k0:], x.C, g.mg, k1-k0, g.k, g.mg)
+						Transpose(g.W[gr*g.mg*g.k+k0:], x.C, g.mg, k1-k0, g.k, g.mg)
 					}
 				}
 			})
@@ -198,13 +200,13 @@ func (g *weightGrad[T]) products(p par.P) {
 	p.For(g.Group*strips, max(1, (1<<15)/(g.k*strip)), func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			gr, m := i/strips, i%strips*strip
-			columns(g.W[(gr*g.mg+m)*g.k:], sums.S[gr*g.k*g.mg+m:], min(strip, g.mg-m), g.k, g.k, g.mg)
+			Transpose(g.W[(gr*g.mg+m)*g.k:], sums.S[gr*g.k*g.mg+m:], min(strip, g.mg-m), g.k, g.k, g.mg)
 		}
 	})
 }
 
-// columns sets dst[i·ds+j] = src[j·ss+i] for i < rows and j < cols.
-func columns[T Float](dst, src []T, rows, cols, ds, ss int) {
+// Transpose sets dst[i·ds+j] = src[j·ss+i] for i < rows and j < cols.
+func Transpose[T Float](dst, src []T, rows, cols, ds, ss int) {
 	if d, ok := any(dst).([]float32); ok {
 		s := any(src).([]float32)
 		move.Transpose(unsafe.Slice((*uint32)(unsafe.Pointer(&d[0])), len(d)), unsafe.Slice((*uint32)(unsafe.Pointer(&s[0])), len(s)), rows, cols, ds, ss)

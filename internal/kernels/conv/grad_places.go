@@ -55,7 +55,7 @@ func (g *weightGrad[T]) byPlaces(p par.P) {
 				gr, j := i/panels, i%panels
 				w := min(gemm.Panel, g.mg-j*gemm.Panel)
 				for b := range n {
-					columns(packed.S[(i*q+b)*gemm.Panel:], g.Y[((n0+b)*g.M+gr*g.mg+j*gemm.Panel)*g.out:], g.out, w, n*gemm.Panel, g.out)
+					Transpose(packed.S[(i*q+b)*gemm.Panel:], g.Y[((n0+b)*g.M+gr*g.mg+j*gemm.Panel)*g.out:], g.out, w, n*gemm.Panel, g.out)
 				}
 			}
 		})
@@ -78,7 +78,7 @@ func (g *weightGrad[T]) byPlaces(p par.P) {
 						gemm.Pieces(g.table(), sum[t*gemm.Panel:], g.taps*gemm.Panel, m, w, x.S[(gr*g.cg+c0)*lda:], lda, packed.S[gj*q*gemm.Panel:], l, n0 > 0)
 					}
 					if n0+n == g.N {
-						columns(g.W[(gr*g.mg+j)*g.k+c0*g.taps:], sum, w, m*g.taps, g.k, gemm.Panel)
+						Transpose(g.W[(gr*g.mg+j)*g.k+c0*g.taps:], sum, w, m*g.taps, g.k, gemm.Panel)
 					}
 				}
 			})
@@ -99,7 +99,7 @@ func (g *weightGrad[T]) places(dst, src []T, n int) {
 	last := len(g.In) - 1
 	s, iw := g.Strides[last], g.In[last]
 	if s == 1 {
-		columns(dst, src, g.in, n, n, g.C*g.in)
+		Transpose(dst, src, g.in, n, n, g.C*g.in)
 		return
 	}
 	for r := range g.in / max(iw, 1) {

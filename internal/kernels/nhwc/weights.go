@@ -175,14 +175,11 @@ func columns[T Float](panel, w, tmp []T, width, cg, taps, i0, i1 int, row []int)
 // rows of a panel.
 func transpose[T Float](panel, rows []T, width, n, lds int) {
 	whole, elements := gemm.Transposed(panel, Panel, rows, width, n, lds)
-	for o := range width {
-		first := 0
-		if o < whole {
-			first = elements
-		}
-		for x := first; x < n; x++ {
-			panel[x*Panel+o] = rows[o*lds+x]
-		}
+	if whole < width {
+		conv.Transpose(panel[whole:], rows[whole*lds:], n, width-whole, Panel, lds)
+	}
+	if whole > 0 && elements < n {
+		conv.Transpose(panel[elements*Panel:], rows[elements:], n-elements, whole, Panel, lds)
 	}
 }
 
