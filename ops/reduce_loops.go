@@ -56,8 +56,12 @@ func (r *reducer[T, A]) piece(a, x unsafe.Pointer, n int) {
 }
 
 func (r *reducer[T, A]) columns(y, acc, x unsafe.Pointer, left int, w *reduceWalk, runs, m int) {
+	a, all, out := unsafe.Slice((*A)(acc), m), unsafe.Slice((*T)(x), left), unsafe.Slice((*T)(y), m)
+	if r.short != nil && len(w.sizes) == 1 && runs <= panelRows {
+		r.short(out, all, runs, w.strides[0])
+		return
+	}
 	r.clear(acc, m)
-	a, all := unsafe.Slice((*A)(acc), m), unsafe.Slice((*T)(x), left)
 	if last := len(w.sizes) - 1; r.panel != nil && last >= 0 {
 		rows := w.sizes[last]
 		for outer, i := (reduceWalk{sizes: w.sizes[:last], strides: w.strides[:last]}).at(0), 0; i < runs; i += rows {
@@ -70,7 +74,6 @@ func (r *reducer[T, A]) columns(y, acc, x unsafe.Pointer, left int, w *reduceWal
 			w.next()
 		}
 	}
-	out := unsafe.Slice((*T)(y), m)
 	for i, v := range a {
 		out[i] = r.done(v, runs)
 	}

@@ -23,6 +23,13 @@ func vectorSum(done func(float64, int) float32) reducer[float32, float64] {
 		}
 		sumPanel(t, a, x, rows, stride)
 	}
+	r.short = func(y, x []float32, rows, stride int) {
+		clear(y)
+		t.AddColumns(y, x, rows, stride)
+		for i, v := range y {
+			y[i] = done(float64(v), rows)
+		}
+	}
 	return r
 }
 
