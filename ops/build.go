@@ -22,6 +22,9 @@ type BuildEnv struct {
 	Set *Set
 	// Body compiles a nested graph.
 	Body func(*onnx.Graph) (Body, error)
+	// BFloat16 allows products of float32 with constant matrices to round both factors to
+	// bfloat16, where the processor multiplies these.
+	BFloat16 bool
 	// Packed is told that the kernel keeps input i, a constant, in a form of
 	// its own and will not read it. May be nil.
 	Packed func(i int)

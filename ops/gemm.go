@@ -97,7 +97,7 @@ func gemmKernel[T gemm.Number](d tensor.DType, p gemmParams, w *constMatrix) Ker
 		st := State[matState[T]](c)
 		defer st.clear()
 		g := &st.Args
-		var halves *f16.Weights
+		var halves f16.Matrix
 		if w != nil {
 			var err error
 			if g.Packed, halves, err = constSide[T](w, a); err != nil {

@@ -44,9 +44,9 @@ func narrowed(dst, src *tensor.Tensor) {
 }
 
 // runMat computes g, with w in the place of its right-hand side unless that is nil.
-func runMat[T gemm.Number](p par.P, g *gemm.Args[T], w *f16.Weights) {
+func runMat[T gemm.Number](p par.P, g *gemm.Args[T], w f16.Matrix) {
 	if f, ok := any(g).(*gemm.Args[float32]); ok && w != nil {
-		f16.Run(p, f, w)
+		w.Run(p, f)
 		return
 	}
 	gemm.Run(p, g)

@@ -25,7 +25,7 @@ type matParams struct {
 // constMatrix is a constant right-hand side in packed form.
 type constMatrix struct {
 	shape  []int
-	packed any // *gemm.Packed of the element type, *f16.Weights for the halves
+	packed any // *gemm.Packed of the element type, or an f16.Matrix
 }
 
 // packMatrix packs the constant input i if it is a matrix, or a stack of one.
@@ -45,12 +45,15 @@ func packMatrix(b *BuildContext, i int, trans bool) (*constMatrix, error) {
 		return nil, nil // a column is as good as a row, and a panel is 32 columns
 	}
 	var make func() (any, error)
-	switch t.DType() {
-	case tensor.Float32:
+	switch d := t.DType(); {
+	case d == tensor.Float32 && b.env.BFloat16 && f16.HasPairs():
+		layout += "/bfloat16"
+		make = func() (any, error) { return f16.PackPairs(par.P{}, tensor.Data[float32](t), k, n, rs, cs), nil }
+	case d == tensor.Float32:
 		make = func() (any, error) { return gemm.Pack(par.P{}, tensor.Data[float32](t), k, n, rs, cs), nil }
-	case tensor.Float64:
+	case d == tensor.Float64:
 		make = func() (any, error) { return gemm.Pack(par.P{}, tensor.Data[float64](t), k, n, rs, cs), nil }
-	case tensor.Float16, tensor.BFloat16:
+	case d == tensor.Float16 || d == tensor.BFloat16:
 		make = func() (any, error) {
 			h, kind, _ := halvesOf(t)
 			return f16.Pack(par.P{}, kind, h, k, n, rs, cs), nil
@@ -208,7 +211,7 @@ func matKernel[T gemm.Number](d tensor.DType, m matParams, w *constMatrix) Kerne
 		bShape := []int(nil)
 		var bData []T
 		var packed *gemm.Packed[T]
-		var halves *f16.Weights
+		var halves f16.Matrix
 		switch {
 		case w != nil:
 			var err error
@@ -302,8 +305,8 @@ type matState[T gemm.Number] struct{ gemm.Batch[T] }
 func (s *matState[T]) clear() { s.Batch = gemm.Batch[T]{} }
 
 // constSide returns the form in which w is packed, for a left-hand side a.
-func constSide[T gemm.Number](w *constMatrix, a *tensor.Tensor) (*gemm.Packed[T], *f16.Weights, error) {
-	if h, ok := w.packed.(*f16.Weights); ok && dtypeOf[T]() == tensor.Float32 {
+func constSide[T gemm.Number](w *constMatrix, a *tensor.Tensor) (*gemm.Packed[T], f16.Matrix, error) {
+	if h, ok := w.packed.(f16.Matrix); ok && dtypeOf[T]() == tensor.Float32 {
 		return nil, h, nil
 	}
 	p, ok := w.packed.(*gemm.Packed[T])

@@ -16,6 +16,7 @@ type compiler struct {
 	set    *ops.Set
 	p      par.P
 	packs  *packCache
+	bf16   bool // see Options.BFloat16
 	jobs   []buildJob
 	bodies map[*onnx.Graph]*program
 }
@@ -181,7 +182,7 @@ func (c *compiler) build(j buildJob) (err error) {
 		}
 	}()
 	env := ops.BuildEnv{
-		Set: c.set,
+		Set: c.set, BFloat16: c.bf16,
 		Body: func(g *onnx.Graph) (ops.Body, error) {
 			p := c.bodies[g]
 			if p == nil {

@@ -61,7 +61,7 @@ func (s *Session) compile(m *onnx.Model) error {
 			byValue[v] = d
 		}
 	}
-	c := &compiler{model: name, set: s.set, p: p, packs: &packCache{}}
+	c := &compiler{model: name, set: s.set, p: p, packs: &packCache{}, bf16: s.opt.BFloat16}
 	if s.opt.PackFile != "" {
 		if c.packs.file, err = openPackFile(s.opt.PackFile); err != nil {
 			s.warn("the file of packed weights cannot be used", err)

@@ -32,6 +32,7 @@ type sessionFlags struct {
 	inputs  []string
 	seed    uint64
 	packed  string
+	bf16    bool
 }
 
 func (f *sessionFlags) add(cmd *cobra.Command) {
@@ -43,6 +44,7 @@ func (f *sessionFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.data, "data", "", "folder with input_*.pb and, to compare with, output_*.pb")
 	fl.StringArrayVar(&f.inputs, "input", nil, "NAME=FILE: .npy, .npz, .pb, .json, .png or .jpg (repeatable); an .npz alone gives all it has arrays for")
 	fl.StringVar(&f.packed, "pack-file", "", "keep packed weights in this file, which opens large models faster from the second time on")
+	fl.BoolVar(&f.bf16, "bfloat16", false, "let products with constant matrices round their factors to bfloat16, each by up to 0.2%, where the processor multiplies these: up to twice as fast")
 	fl.Uint64Var(&f.seed, "random", 1, "make the inputs that nothing else gives from this seed")
 }
 
@@ -150,7 +152,7 @@ func (f *sessionFlags) options() (runtime.Options, error) {
 	if f.threads < 0 {
 		return o, usageError("--threads %d: want 0 or more", f.threads)
 	}
-	o.Threads, o.Disable = f.threads, f.disable
+	o.Threads, o.Disable, o.BFloat16 = f.threads, f.disable, f.bf16
 	names := optimize.Names()
 	for _, d := range f.disable {
 		if !slices.ContainsFunc(names, func(n optimize.Name) bool { return n.Name == d }) {

@@ -44,6 +44,9 @@ func archTables() []*Table {
 			}, TransSide: 16,
 			FMA32: avx512peak, FMAs: 12 * 16,
 		})
+		if cpu.Found.AVX512BF16 {
+			l[len(l)-1].TilePairs = tile512b16
+		}
 	}
 	return l
 }
@@ -72,6 +75,10 @@ func ahead512(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int
 		return
 	}
 	avx512f32x[rows](kc, a, lda*4, b, ldb*4, c, ldc*4, 1<<w-1, pf, acc)
+}
+
+func tile512b16(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {
+	avx512b16x[rows](kc, a, lda*4, b, ldb*4, c, ldc*4, 1<<w-1, 8*ldb*4, acc)
 }
 
 func tile512f64(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {

@@ -127,6 +127,66 @@ var avx512f32h = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, 
 }
 
 //go:noescape
+func avx512b16x1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x7(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x8(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x9(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x10(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x11(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x12(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x13(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512b16x14(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+var avx512b16x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool){
+	nil,
+	avx512b16x1,
+	avx512b16x2,
+	avx512b16x3,
+	avx512b16x4,
+	avx512b16x5,
+	avx512b16x6,
+	avx512b16x7,
+	avx512b16x8,
+	avx512b16x9,
+	avx512b16x10,
+	avx512b16x11,
+	avx512b16x12,
+	avx512b16x13,
+	avx512b16x14,
+}
+
+//go:noescape
 func avx512f64x1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape

@@ -60,7 +60,7 @@ func Pack(p par.P, kind Kind, b []uint16, k, n, rs, cs int) *Weights {
 const few = 3
 
 // Run computes g with w in the place of B.
-func Run(p par.P, g *gemm.Args[float32], w *Weights) {
+func (w *Weights) Run(p par.P, g *gemm.Args[float32]) {
 	if g.M <= 0 || g.N <= 0 || g.K <= 0 {
 		gemm.Run(p, g)
 		return

@@ -130,7 +130,7 @@ func TestRun(t *testing.T) {
 				gemm.Run(par.P{}, &ref)
 				y[m*n] = 7
 				g.C = y[:m*n]
-				Run(par.P{Threads: 2}, &g, Pack(par.P{}, kind, b, k, n, n, 1))
+				Pack(par.P{}, kind, b, k, n, n, 1).Run(par.P{Threads: 2}, &g)
 				for i, v := range want {
 					if math.Abs(float64(y[i]-v)) > 1e-4*(1+math.Abs(float64(v))) {
 						t.Fatalf("%v mix %d: y[%d] is %g, want %g", d, mix, i, y[i], v)

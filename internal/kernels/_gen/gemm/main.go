@@ -19,6 +19,7 @@ type elem struct {
 var (
 	f32 = elem{"f32", "PS", "SS", 4}
 	f64 = elem{"f64", "PD", "SD", 8}
+	b16 = elem{"b16", "PS", "SS", 4} // pairs of bfloat16, sums in float32
 )
 
 var stubs strings.Builder
@@ -48,6 +49,10 @@ func main() {
 		avx512(a, mr, 1, f32) // of 16 columns
 	}
 	table("avx512f32h", 14, tileSig)
+	for mr := 1; mr <= 14; mr++ {
+		avx512(a, mr, 2, b16)
+	}
+	table("avx512b16x", 14, tileSig)
 	for mr := 1; mr <= 6; mr++ {
 		avx512(a, mr, 4, f64)
 	}
@@ -197,6 +202,10 @@ func avx512(a *asm.File, mr, nv int, e elem) {
 			bc := 30 + i&1
 			a.P("VBROADCAST%s %d(%s)%s, Z%d", e.ss, max(u, 0)*e.size, bases[i/3], []string{"", "(AX*1)", "(AX*2)"}[i%3], bc)
 			for v := range nv {
+				if e == b16 {
+					a.Bf16Dot(bc, 30-nv+v, i*nv+v)
+					continue
+				}
 				a.P("VFMADD231%s Z%d, Z%d, Z%d", e.ps, bc, 30-nv+v, i*nv+v)
 			}
 		}
