@@ -113,6 +113,9 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //     what they read and write, with the range of all of it. So has Concat, but for
 //     inputs whose scale would more than double: they keep their own.
 //   - Sums that only a Relu or Clip reads are not rounded before it.
+//   - What stands behind the last products, and only goes to outputs, stays in floating
+//     point with QDQ, and a last Gemm or MatMul gives floats: its results are not rounded
+//     for anybody. Nodes that only move what convolutions give move integers.
 //   - A Softmax, and a Tanh of format QOperator, have the range of all results that there can be.
 //   - A bias is int32 in units of the scales of input and weights. Where it does
 //     not fit, the scale of the channel's weights is made wider.
@@ -129,8 +132,8 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //     floating point until a product reads it. Few channels of the residual sums
 //     are far wider than all others (Bondarenko et al. 2021, "Understanding and
 //     Overcoming the Challenges of Efficient Transformer Quantization"), and one
-//     scale for both would leave these few bits. Selection.Ops switches that off:
-//     the operators that it lists are quantised wherever they can be.
+//     scale for both would leave these few bits. Selection.Ops switches this and the rule for what
+//     is returned off: the operators that it lists are quantised wherever they can be.
 //
 // m is changed only if a node was quantised; its graph is then another one, and
 // its opset is raised to what the integers need. Nodes that stay as they were are
