@@ -119,7 +119,8 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //   - A Softmax, and a Tanh of format QOperator, have the range of all results that there can be.
 //   - A bias is int32 in units of the scales of input and weights. Where it does
 //     not fit, the scale of the channel's weights is made wider.
-//   - Weights of a sum with one scale are rounded so that their errors cancel (SQuant).
+//   - The scale of a channel's weights is the one near that of the greatest of them which has the least
+//     squared error, and they are rounded so that their errors cancel (SQuant).
 //   - Recurrent layers (LSTM, GRU, RNN) and com.microsoft.Attention have their weights
 //     stored as integers behind a DequantizeLinear, with a scale for each row of each gate and
 //     direction, and compute in floating point: there are no standard operators of integers for
