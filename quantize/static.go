@@ -115,7 +115,7 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //   - Sums that only a Relu or Clip reads are not rounded before it.
 //   - What stands behind the last products, and only goes to outputs, stays in floating
 //     point with QDQ, and a last Gemm or MatMul gives floats: its results are not rounded
-//     for anybody. Nodes that only move what convolutions give move integers.
+//     for anybody. So does one that an ArgMax chooses from. Nodes that only move what convolutions give move integers.
 //   - A Softmax, and a Tanh of format QOperator, have the range of all results that there can be.
 //   - A bias is int32 in units of the scales of input and weights. Where it does
 //     not fit, the scale of the channel's weights is made wider.

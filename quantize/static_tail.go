@@ -25,7 +25,9 @@ func (p *plan) findTail() {
 		})
 	}
 	for _, n := range slices.Backward(p.order) {
-		last[n] = !p.multiplies(n) && ends(n)
+		op := opOf(n)
+		choice := op != nil && op.role == reads // an index, whatever is done with it
+		last[n] = choice || !p.multiplies(n) && ends(n)
 	}
 	behind, floats := map[*onnx.Value]bool{}, map[*onnx.Value]bool{}
 	for _, n := range p.order {
@@ -56,6 +58,9 @@ func (p *plan) findTail() {
 // multiplies reports whether n is a product or a table, or weights are stored for it.
 func (p *plan) multiplies(n *onnx.Node) bool {
 	op := opOf(n)
+	if len(n.In) == 0 || n.In[0] == nil || len(n.Out) == 0 || n.Out[0] == nil { // it stays, anyway
+		return false
+	}
 	return op != nil && (op.sums || len(op.weights) > 0 || p.readsWeights(n, op))
 }
 

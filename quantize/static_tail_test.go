@@ -42,6 +42,13 @@ func TestStaticTail(t *testing.T) {
 			s := b.Op("Softmax", nil, h)
 			return []*onnx.Value{b.Op("Reshape", nil, s, b.Ints(-1)), b.Op("ArgMax", nil, h), b.Op("Exp", nil, h)}
 		}, 1, "Softmax Reshape Exp"},
+		{"choice", StaticConfig{}, func(b *ops.Builder) []*onnx.Value { // of a decoder that goes on with it
+			i := b.Op("ArgMax", onnx.NewAttrs("axis", 1, "keepdims", 0), gemm(b, input(b, "x", 3, 8), 8, 8))
+			return one(gemm(b, b.Op("Gather", nil, param(b, "", 8, 8), i), 8, 5))
+		}, 2, ""},
+		{"choice of a convolution", StaticConfig{}, func(b *ops.Builder) []*onnx.Value {
+			return one(b.Op("ArgMax", nil, conv(b, input(b, "x", 1, 3, 5, 5))))
+		}, 2, ""},
 		{"convolution", StaticConfig{}, func(b *ops.Builder) []*onnx.Value {
 			return one(conv(b, input(b, "x", 1, 3, 5, 5)))
 		}, 2, ""},
