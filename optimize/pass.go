@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gneiss-run/gneiss/internal/near"
@@ -229,8 +230,31 @@ func Run(m *onnx.Model, level Level, o Options) (*Report, error) {
 			v.Type = t
 		}
 	}
+	if !s.machine {
+		m.Graph.Walk(nameApart)
+	}
 	s.report.NodesAfter = countNodes(m.Graph)
 	return s.report, nil
+}
+
+// nameApart numbers nodes of g that have the name of another one: what takes the place
+// of a node has its name, and may be several. ONNX Runtime loads no such graph.
+func nameApart(g *onnx.Graph) {
+	used := make(map[string]bool, len(g.Nodes))
+	for _, n := range g.Nodes {
+		used[n.Name] = true
+	}
+	seen := make(map[string]bool, len(g.Nodes))
+	for _, n := range g.Nodes {
+		if n.Name != "" && seen[n.Name] {
+			name := n.Name
+			for i := 2; used[n.Name]; i++ {
+				n.Name = name + "_" + strconv.Itoa(i)
+			}
+			used[n.Name] = true
+		}
+		seen[n.Name] = true
+	}
 }
 
 // noPrivate refuses operators that only this package may write.

@@ -259,6 +259,32 @@ func TestMaxRewritesAndTrace(t *testing.T) {
 	}
 }
 
+// ONNX Runtime loads no graph in which two nodes have one name.
+func TestNodesHaveDifferentNames(t *testing.T) {
+	m := graphModel(t, 21, func(b *ops.Builder) {
+		x := b.G.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Name("batch"), onnx.Name("time"), onnx.Size(8)))
+		v := b.Op("Transpose", perms(1, 0, 2), b.Op("Tanh", nil, b.Op("MatMul", nil, x, floats(b, 8, 8))))
+		ret(b, b.Op("Gather", onnx.NewAttrs("axis", 0), v, b.Const(tensor.Scalar(int64(0)))))
+	})
+	for i, n := range m.Graph.Nodes {
+		n.Name = fmt.Sprintf("node%d", i)
+	}
+	m.Graph.Nodes[1].Name = "node0_2" // which would be next
+	if _, err := Run(m, Portable, Options{Check: true}); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, n := range m.Graph.Nodes {
+		if seen[n.Name] {
+			t.Errorf("two nodes are called %q:\n%s", n.Name, graphText(m))
+		}
+		seen[n.Name] = true
+	}
+	if len(seen) < 4 {
+		t.Errorf("nothing was narrowed:\n%s", graphText(m))
+	}
+}
+
 func TestLevelNone(t *testing.T) {
 	m := graphModel(t, 21, func(b *ops.Builder) { ret(b, b.Op("Identity", nil, in(b, "x", 2))) })
 	m.Graph.Outputs[0].Type = onnx.Type{}

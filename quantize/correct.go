@@ -248,6 +248,11 @@ func shiftMeans(m *onnx.Model, layers []*biasLayer) {
 				}
 			}
 		}
+		for k, x := range g.Outputs {
+			if x == v {
+				g.Outputs[k] = n.Out[0]
+			}
+		}
 	}
 }
 

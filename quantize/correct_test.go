@@ -112,7 +112,9 @@ func TestCorrectBias(t *testing.T) {
 			require.Equal(t, config.Format == QOperator, left == 1, name)
 			corrected, sum := static(t, m, ranges, config)
 			for _, x := range sum.Changes {
-				require.NotEmpty(t, x.Format, x)
+				if x.Op != "Add" { // the bias of the last product is added to floats
+					require.NotEmpty(t, x.Format, x)
+				}
 			}
 			axis := 1
 			for i, on := range [][]data.Batch{batches, others} {

@@ -46,7 +46,8 @@ type DynamicConfig struct {
 //	Gather        rows of a table are gathered as bytes and scaled after that; scales of
 //	              rows of less than 64 elements are float16
 //
-// Weights are rounded so that the errors of each channel cancel (SQuant).
+// The scale of a channel is the one near that of its greatest weight which has the least
+// squared error. Weights are rounded so that the errors of each channel cancel (SQuant).
 //
 // An activation that several nodes read is quantised once, weights that several
 // nodes read are stored once. Weights that are not constant, have NaN or infinity,

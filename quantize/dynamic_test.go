@@ -249,8 +249,8 @@ func TestDynamicWeights(t *testing.T) {
 		return b
 	}
 	codes, scale, zero := read(DynamicConfig{})
-	require.Equal(t, signed(127, -64, 0, 64, 127, 0, -32, 32, 0), codes) // 63.5 and 31.75 to even
-	require.Equal(t, []float32{1.0 / 127, 4.0 / 127, 1}, scale)
+	require.Equal(t, signed(108, -54, 0, 54, 108, 0, -27, 27, 0), codes) // of 127, a half would be 63.5
+	require.InEpsilonSlice(t, []float32{1.0 / 108, 4.0 / 108, 1}, scale, fitStep)
 	require.Equal(t, signed(0), zero)
 
 	codes, scale, zero = read(DynamicConfig{PerTensor: true, Weights: tensor.Uint8})

@@ -13,7 +13,7 @@ type bytesOf struct {
 }
 
 // bytes rounds t, float32, to g, of 8 bits, with one scale for each index of axis,
-// or one for all if axis is -1. The scale of a channel is the smallest that holds
+// or one for all if axis is -1. The scale of a channel is the best near the smallest that holds
 // all of its values or, with half, the smallest number of float16 that does. ok is
 // false if t has NaN or infinity, or such a scale is not normal in float16.
 func (g grid) bytes(p par.P, t *tensor.Tensor, axis int, half bool) (q bytesOf, ok bool) {
@@ -52,6 +52,9 @@ func (g grid) bytes(p par.P, t *tensor.Tensor, axis int, half bool) (q bytesOf, 
 			}
 		}
 		q.scales[c], q.zeros[c] = a.scale, a.zero
+	}
+	if axis >= 0 && !half {
+		g.fit(p, x, outer, channels, inner, q.scales)
 	}
 	out := q.codes.Bytes()
 	p.For(channels, grain, func(from, to int) {

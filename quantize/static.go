@@ -113,10 +113,14 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //     what they read and write, with the range of all of it. So has Concat, but for
 //     inputs whose scale would more than double: they keep their own.
 //   - Sums that only a Relu or Clip reads are not rounded before it.
+//   - What stands behind the last products, and only goes to outputs, stays in floating
+//     point with QDQ, and a last Gemm or MatMul gives floats: its results are not rounded
+//     for anybody. So does one that an ArgMax chooses from. Nodes that only move what convolutions give move integers.
 //   - A Softmax, and a Tanh of format QOperator, have the range of all results that there can be.
 //   - A bias is int32 in units of the scales of input and weights. Where it does
 //     not fit, the scale of the channel's weights is made wider.
-//   - Weights of a sum with one scale are rounded so that their errors cancel (SQuant).
+//   - The scale of a channel's weights is the one near that of the greatest of them which has the least
+//     squared error, and they are rounded so that their errors cancel (SQuant).
 //   - Recurrent layers (LSTM, GRU, RNN) and com.microsoft.Attention have their weights
 //     stored as integers behind a DequantizeLinear, with a scale for each row of each gate and
 //     direction, and compute in floating point: there are no standard operators of integers for
@@ -129,8 +133,8 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //     floating point until a product reads it. Few channels of the residual sums
 //     are far wider than all others (Bondarenko et al. 2021, "Understanding and
 //     Overcoming the Challenges of Efficient Transformer Quantization"), and one
-//     scale for both would leave these few bits. Selection.Ops switches that off:
-//     the operators that it lists are quantised wherever they can be.
+//     scale for both would leave these few bits. Selection.Ops switches this and the rule for what
+//     is returned off: the operators that it lists are quantised wherever they can be.
 //
 // m is changed only if a node was quantised; its graph is then another one, and
 // its opset is raised to what the integers need. Nodes that stay as they were are

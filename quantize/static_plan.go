@@ -29,6 +29,9 @@ type plan struct {
 	inputs map[*onnx.Value]bool // of the graph, which a caller may give
 	// transformer says that products with weights alone are quantised.
 	transformer bool
+	// tail are the nodes behind the last products, which stay in floating point,
+	// and floats the products that give floats to them.
+	tail, floats map[*onnx.Node]bool
 }
 
 // constRange is the range of a constant, which has one if it is finite.
@@ -49,7 +52,8 @@ type decision struct {
 
 func newPlan(g *onnx.Graph, ranges Ranges, c StaticConfig, acts, weights grid) *plan {
 	p := &plan{g: g, ranges: ranges, c: c, acts: acts, weights: weights, order: slices.Clone(g.Nodes), names: map[*onnx.Node]string{}, nodes: map[*onnx.Node]*decision{}, inner: map[*onnx.Value]bool{},
-		isIn: map[*onnx.Value]bool{}, parent: map[*onnx.Value]*onnx.Value{}, consts: map[*onnx.Value]constRange{}, inputs: map[*onnx.Value]bool{}}
+		isIn: map[*onnx.Value]bool{}, parent: map[*onnx.Value]*onnx.Value{}, consts: map[*onnx.Value]constRange{}, inputs: map[*onnx.Value]bool{},
+		tail: map[*onnx.Node]bool{}, floats: map[*onnx.Node]bool{}}
 	for _, v := range g.Inputs {
 		p.inputs[v] = true
 	}
@@ -59,6 +63,7 @@ func newPlan(g *onnx.Graph, ranges Ranges, c StaticConfig, acts, weights grid) *
 // decide looks at all nodes in order.
 func (p *plan) decide() {
 	p.transformer = len(p.c.Selection.Ops) == 0 && p.isTransformer()
+	p.findTail()
 	for _, n := range p.order {
 		d := &decision{op: opOf(n)}
 		p.names[n] = NodeName(n)
@@ -323,7 +328,7 @@ func (p *plan) end(n *onnx.Node, d *decision) (end *onnx.Value, why string) {
 		if u.Graph != p.g || ops.NormalDomain(u.Domain) != "" || u.In[0] != v && !bias || u.Op != "Relu" && u.Op != "Clip" && !bias {
 			break
 		}
-		if ok, _ := p.c.Selection.Allows(u); !ok || u.Out[0].Type.DType != tensor.Float32 {
+		if ok, _ := p.c.Selection.Allows(u); !ok || p.tail[u] || u.Out[0].Type.DType != tensor.Float32 {
 			break
 		}
 		if p.c.Format == QOperator && u.Op == "Clip" {

@@ -100,7 +100,7 @@ func TestStaticReaders(t *testing.T) {
 		x := input(b, "x", 2, 4)
 		e := named("e", b.Op("Exp", nil, x))
 		h := named("h", b.Op("MatMul", nil, e, param(b, "w", 4, 4)))
-		return []*onnx.Value{b.Op("Erf", nil, e), b.Op("Erf", nil, h), named("h", h), b.Op("Erf", nil, param(b, "w", 4, 4))}
+		return []*onnx.Value{b.Op("Erf", nil, e), b.Op("Erf", nil, h), named("h", h), b.Op("Erf", nil, param(b, "w", 4, 4)), b.Op("MatMul", nil, h, param(b, "v", 4, 4))}
 	})
 	m.Graph.Outputs[2].Name = "h"
 	q, _ := quantised(t, m, StaticConfig{})

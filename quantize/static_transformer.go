@@ -45,11 +45,13 @@ func (p *plan) weighs(v *onnx.Value) bool {
 	})
 }
 
-// spared says why n stays in floating point because the model is a transformer,
-// "" if it does not: it reads weights, or was asked for by name.
+// spared says why n stays in floating point because the model is a transformer or
+// because it is in the tail, "" if it does not: it reads weights, or was asked for by name.
 func (p *plan) spared(n *onnx.Node, op *staticOp) string {
-	named := len(p.c.Selection.Include) > 0 // and n is among them
-	if !p.transformer || named || p.readsWeights(n, op) {
+	if p.tail[n] {
+		return "what it computes is returned and no product reads it"
+	}
+	if !p.transformer || p.named(n) || p.readsWeights(n, op) {
 		return ""
 	}
 	return "in a transformer only what multiplies or looks up weights is quantised, unless operators are chosen"
@@ -58,7 +60,7 @@ func (p *plan) spared(n *onnx.Node, op *staticOp) string {
 // wide reports whether the results of n stay in floating point. What reads them
 // as integers rounds them for itself.
 func (p *plan) wide(n *onnx.Node, op *staticOp) bool {
-	return p.transformer && p.c.Format == QDQ && p.readsWeights(n, op)
+	return p.floats[n] || p.transformer && p.c.Format == QDQ && p.readsWeights(n, op)
 }
 
 // readsWeights reports whether n multiplies by constant weights, looks up rows

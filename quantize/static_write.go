@@ -219,6 +219,16 @@ func (w *staticWriter) product(n *onnx.Node, d *decision) {
 			for i, r := range rs {
 				use.ps[i] = w.p.weights.affine(r)
 			}
+			if key.by.axis >= 0 && key.by.block == 0 && d.op.sums {
+				scales := make([]float32, len(rs))
+				for i, a := range use.ps {
+					scales[i] = a.scale
+				}
+				w.p.weights.fit(par.P{}, tensor.Data[float32](v.Const), split.outer, split.n, split.inner, scales)
+				for i, s := range scales {
+					use.ps[i].scale = s
+				}
+			}
 			// One scale for all would lose precision everywhere for one bias.
 			fixed := v.Uses() > 1 || key.by.axis < 0
 			fits = w.p.weights.fitScales(use.ps, rs, bias, unit, fixed)

@@ -14,9 +14,9 @@ and symmetry as Gneiss has them by default.
           and without optimisations: relative L2 norm of the outputs, the worst of them. Held to 1.5 times the
           latter, at least 0.02; where it is more, with weights of 7 bits (--reduce-range), because ONNX Runtime's
           integer products saturate on processors without VNNI also without optimisations. Where it is more, what each
-          runtime differs by from itself when floats of inputs change by 1e-6, in both files, says how far roundings
-          carry in the model; a model that differs by at most 1.5 times that is counted apart. witness.py tells which
-          runtime is right.
+          runtime differs by from itself when floats of inputs (where there are none, of constants) change by 1e-6, in
+          both files, says how far roundings carry in the model; a model that differs by at most 1.5 times that is
+          counted apart. witness.py tells which runtime is right.
   SNR     signal-to-noise ratio against float32, mean in dB over outputs, of samples that were not calibrated with:
           of both models in ONNX Runtime without optimisations, where QDQ is computed in float32 (its integer
           kernels saturate on processors without VNNI), and of both in Gneiss.
@@ -193,7 +193,7 @@ def measure(o, name):
     rng = np.random.default_rng(1)
     draw = lambda: {k: like(v, rng) for k, v in first.items()}
     batches = [first] + [draw() for _ in range(o.samples - 1)]
-    held = [draw() for _ in range(o.held or max(2, min(12, (64 << 20) // os.path.getsize(src))))]
+    held = [draw() for _ in range(o.held or max(4, min(64, (256 << 20) // os.path.getsize(src))))]
     with tempfile.TemporaryDirectory() as work:
         at = lambda n: os.path.join(work, n)
         os.mkdir(at("calib"))
@@ -240,23 +240,37 @@ def ours(o, row, src, dst, flags, full, want, held, outputs, work):
         if fast:
             row["differs"] = relative(fast, got)
         if fast and row["differs"] > bound(row):
-            near = [jittered(b) for b in held]
-            row["jitter"] = relative(fast, run_ort(dst, near, ort.GraphOptimizationLevel.ORT_ENABLE_ALL))
-            row["jitter_gneiss"] = relative(got, run_gneiss(o.gneiss, dst, near, outputs, work))
+            near, moved = unrest(dst, held, work)
+            row["jitter"] = relative(fast, run_ort(moved, near, ort.GraphOptimizationLevel.ORT_ENABLE_ALL))
+            row["jitter_gneiss"] = relative(got, run_gneiss(o.gneiss, moved, near, outputs, work))
         if "jitter" in row and row["form"] != "int4":  # do ONNX Runtime's products saturate?
             call(o.gneiss, "quantize", src, "-o", dst, "--no-bench", "--reduce-range", *flags)
             row["own7"], _, fast = own(dst, held)
             row["differs7"] = relative(fast, run_gneiss(o.gneiss, dst, held, outputs, work))
-            row["jitter7"] = relative(fast, run_ort(dst, near, ort.GraphOptimizationLevel.ORT_ENABLE_ALL))
+            near, moved = unrest(dst, held, work)
+            row["jitter7"] = relative(fast, run_ort(moved, near, ort.GraphOptimizationLevel.ORT_ENABLE_ALL))
     except Exception as e:
         row["gneiss_fails"] = text_of(e)
     return True
 
 
-def jittered(batch):
-    """The same inputs but for their last digits."""
+def jittered(v, rng):
+    """The same floats but for their last digits."""
+    return (v * (1 + 1e-6 * rng.standard_normal(v.shape))).astype(v.dtype) if v.dtype.kind == "f" else v
+
+
+def unrest(path, held, work):
+    """Inputs like held and a model to give them to: floats of inputs or, if there are none, of the model's constants are jittered."""
     rng = np.random.default_rng(0)
-    return {k: (v * (1 + 1e-6 * rng.standard_normal(v.shape))).astype(v.dtype) if v.dtype.kind == "f" else v for k, v in batch.items()}
+    if any(v.dtype.kind == "f" for b in held for v in b.values()):
+        return [{k: jittered(v, rng) for k, v in b.items()} for b in held], path
+    model = onnx.load(path)
+    for c in model.graph.initializer:
+        if c.data_type == onnx.TensorProto.FLOAT:
+            c.CopyFrom(numpy_helper.from_array(jittered(numpy_helper.to_array(c), rng), c.name))
+    moved = os.path.join(work, "moved.onnx")
+    onnx.save(model, moved)
+    return held, moved
 
 
 def own(path, held):
@@ -311,7 +325,7 @@ def carries(r):
 def distance(r):
     text = "differs by %.3g, allowed %.3g" % (r["differs"], bound(r))
     if "jitter" in r:
-        text += "; where floats of inputs change by 1e-6, ONNX Runtime differs from itself by %.3g, Gneiss by %.3g" % (r["jitter"], r.get("jitter_gneiss", np.nan))
+        text += "; where floats of inputs or constants change by 1e-6, ONNX Runtime differs from itself by %.3g, Gneiss by %.3g" % (r["jitter"], r.get("jitter_gneiss", np.nan))
     if "differs7" in r:
         text += "; with weights of 7 bits by %.3g, allowed %.3g, ONNX Runtime from itself by %.3g" % (r["differs7"], bound(r, "7"), r.get("jitter7", np.nan))
     return text
@@ -371,7 +385,7 @@ def main():
     a.add_argument("--only", help="these models")
     a.add_argument("--forms", default=",".join(FORMS))
     a.add_argument("--samples", type=int, default=4, help="batches to calibrate with")
-    a.add_argument("--held", type=int, default=0, help="batches to compare with (0: 2 to 12, the more the smaller the model)")
+    a.add_argument("--held", type=int, default=0, help="batches to compare with (0: 4 to 64, the more the smaller the model)")
     a.add_argument("--timeout", type=int, default=900, help="seconds for one model")
     a.add_argument("--json", help="write every figure to this file")
     a.add_argument("--one", help=argparse.SUPPRESS)  # a model, in a process of its own
