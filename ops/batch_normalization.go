@@ -5,8 +5,10 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // BatchNormalization: Y = scale * (X - mean) / sqrt(var + epsilon) + B per channel.
@@ -68,7 +70,68 @@ type batchNorm struct {
 
 func buildBatchNorm(b *BuildContext, train, spatial bool) (Kernel, error) {
 	n := batchNorm{train, spatial, float64(b.Float("epsilon", 1e-5)), float64(b.Float("momentum", 0.9))}
+	if s, a := constantBatchNorm(b, n); s != nil {
+		return affineChannels(vec.Best(), s, a), nil
+	}
 	return b.realKernels(0, batchNormKernel[float32](n), batchNormKernel[float64](n))
+}
+
+// constantBatchNorm returns what channels are multiplied by and what is added to them, if
+// everything is float32 and the parameters are constants; else nil.
+func constantBatchNorm(b *BuildContext, bn batchNorm) (scale, add []float32) {
+	if bn.train || !bn.spatial || b.In(0).DType != tensor.Float32 {
+		return nil, nil
+	}
+	var params [4][]float32
+	for i := range params {
+		t := b.Const(i + 1)
+		if t == nil || t.DType() != tensor.Float32 || t.Rank() != 1 || t.Len() == 0 {
+			return nil, nil
+		}
+		if params[i] = tensor.Data[float32](t); len(params[i]) != len(params[0]) {
+			return nil, nil // the other kernel says so
+		}
+	}
+	scale, add = make([]float32, len(params[0])), make([]float32, len(params[0]))
+	for k := range scale {
+		s := float64(params[0][k]) / math.Sqrt(float64(params[3][k])+bn.eps)
+		scale[k], add[k] = float32(s), float32(float64(params[1][k])-float64(params[2][k])*s)
+	}
+	return scale, add
+}
+
+// affineChannels multiplies the channels of X [n, c, …] and adds to them.
+func affineChannels(t *vec.Table, scale, add []float32) Kernel {
+	return func(c *Call) error {
+		xt := c.T(0)
+		n, ch, d := xt.Len(), 1, 1
+		switch shape := xt.Shape(); len(shape) {
+		case 0:
+			return fmt.Errorf("X is a scalar, want [n c ...]")
+		case 1:
+		default:
+			n, ch, d, _ = channelShape(shape)
+		}
+		if ch != len(scale) {
+			return fmt.Errorf("scale has shape [%d], want [%d]", len(scale), ch)
+		}
+		x := tensor.Data[float32](xt)
+		y := tensor.Data[float32](c.Output(0, tensor.Float32, xt.Shape()...))
+		if d == 1 {
+			c.P.For(n, 1+normGrain/max(1, ch), func(lo, hi int) {
+				dst := y[lo*ch : hi*ch]
+				t.Arith[vec.Mul].RowsVV(dst, x[lo*ch:hi*ch], scale, ch, hi-lo, ch, 0)
+				t.Arith[vec.Add].RowsVV(dst, dst, add, ch, hi-lo, ch, 0)
+			})
+			return nil
+		}
+		c.P.For(n*ch, 1+normGrain/max(1, d), func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				t.Affine(y[i*d:(i+1)*d], x[i*d:(i+1)*d], scale[i%ch], add[i%ch])
+			}
+		})
+		return nil
+	}
 }
 
 func batchNormKernel[T floating](bn batchNorm) Kernel {

@@ -19,7 +19,7 @@ func init() {
 		Name:     "Cos",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(7, buildTable(floatKernels(vec.Cos, mapLoop(math.Cos)))),
+		Versions: unaryVersions(7, vecTable(func(t *vec.Table) byType { return floatKernels(t.Cos, mapLoop(math.Cos)) })),
 	})
 }
 

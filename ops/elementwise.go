@@ -85,19 +85,15 @@ type buffers struct {
 var bufferPool = sync.Pool{New: func() any { return new(buffers) }}
 
 // widenLoop makes a loop over half precision floats from one over float32.
-func widenLoop[H half](f loop[float32, float32], round func(float32) H) loop[H, H] {
+func widenLoop[H half](f loop[float32, float32]) loop[H, H] {
 	return func(dst []H, x []H) {
 		w := bufferPool.Get().(*buffers)
 		defer bufferPool.Put(w)
 		for lo := 0; lo < len(dst); lo += block {
 			n := min(block, len(dst)-lo)
-			for i, v := range x[lo : lo+n] {
-				w.a[i] = v.Float32()
-			}
+			widenHalves(w.a[:n], x[lo:lo+n])
 			f(w.a[:n], w.a[:n])
-			for i, v := range w.a[:n] {
-				dst[lo+i] = round(v)
-			}
+			narrowHalves(dst[lo:lo+n], w.a[:n])
 		}
 	}
 }
@@ -107,8 +103,8 @@ func floatKernels(f32 loop[float32, float32], f64 loop[float64, float64]) byType
 	return byType{
 		tensor.Float32:  unaryKernel(f32),
 		tensor.Float64:  unaryKernel(f64),
-		tensor.Float16:  unaryKernel(widenLoop(f32, tensor.F16Of)),
-		tensor.BFloat16: unaryKernel(widenLoop(f32, tensor.BF16Of)),
+		tensor.Float16:  unaryKernel(widenLoop[tensor.F16](f32)),
+		tensor.BFloat16: unaryKernel(widenLoop[tensor.BF16](f32)),
 	}
 }
 

@@ -90,22 +90,15 @@ func checkedKernel[A, B, R tensor.Element](f pair[A, B, R], check func(a []A, b 
 }
 
 // widenPair makes the loops over half precision floats from those over float32.
-func widenPair[H half](f pair[float32, float32, float32], round func(float32) H) pair[H, H, H] {
-	narrow := func(dst []H, x []float32) {
-		for i, v := range x[:len(dst)] {
-			dst[i] = round(v)
-		}
-	}
-	return halfPair[H](f, func(w *buffers) []float32 { return w.d[:] }, narrow)
+func widenPair[H half](f pair[float32, float32, float32]) pair[H, H, H] {
+	return halfPair[H](f, func(w *buffers) []float32 { return w.d[:] }, narrowHalves[H])
 }
 
 // halfPair makes the loops over half precision floats from those over float32
 // whose results R go through scratch and finish into dst.
 func halfPair[H half, S, R tensor.Element](f pair[float32, float32, S], scratch func(*buffers) []S, finish func(dst []R, x []S)) pair[H, H, R] {
 	widen := func(dst []float32, x []H) []float32 {
-		for i, v := range x {
-			dst[i] = v.Float32()
-		}
+		widenHalves(dst, x)
 		return dst[:len(x)]
 	}
 	blocks := func(n int, do func(w *buffers, lo, hi int)) {
@@ -153,8 +146,8 @@ func floatPairs(f32 pair[float32, float32, float32], f64 pair[float64, float64, 
 	return byType{
 		tensor.Float32:  f32.kernel(),
 		tensor.Float64:  f64.kernel(),
-		tensor.Float16:  widenPair(f32, tensor.F16Of).kernel(),
-		tensor.BFloat16: widenPair(f32, tensor.BF16Of).kernel(),
+		tensor.Float16:  widenPair[tensor.F16](f32).kernel(),
+		tensor.BFloat16: widenPair[tensor.BF16](f32).kernel(),
 	}
 }
 

@@ -43,6 +43,58 @@ func narrowed(dst, src *tensor.Tensor) {
 	tensor.Narrow(dst, src)
 }
 
+// bitsOf returns the bits of half precision floats, and which these are.
+func bitsOf[H half](h []H) ([]uint16, f16.Kind) {
+	kind := f16.Float16
+	if _, ok := any(h).([]tensor.BF16); ok {
+		kind = f16.BFloat16
+	}
+	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(h))), len(h)), kind
+}
+
+// widenHalves sets dst to src.
+func widenHalves[H half](dst []float32, src []H) {
+	h, kind := bitsOf(src)
+	f16.Widen(kind, dst[:len(src)], h)
+}
+
+// narrowHalves sets dst to src, rounded.
+func narrowHalves[H half](dst []H, src []float32) {
+	h, kind := bitsOf(dst)
+	f16.Narrow(kind, h, src)
+}
+
+// wideMemory gives a kernel of float32 inside of a call the memory of that call: its
+// float32 outputs are working memory, which the call narrows.
+type wideMemory struct{ c *Call }
+
+func (m wideMemory) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, error) {
+	if d != tensor.Float32 {
+		return m.c.Output(i, d, shape...), nil
+	}
+	if _, err := tensor.ByteSize(d, shape); err != nil {
+		return nil, err
+	}
+	n := 1
+	for _, k := range shape {
+		n *= k
+	}
+	return tensor.Of(Scratch[float32](m.c, n), shape...), nil
+}
+
+func (m wideMemory) Scratch(n int) ([]byte, error) { return m.c.Mem.Scratch(n) }
+
+// widenedFor is widened in working memory of c.
+func widenedFor(c *Call, t *tensor.Tensor) *tensor.Tensor {
+	h, kind, ok := halvesOf(t)
+	if !ok {
+		return tensor.Widen(t)
+	}
+	w := Scratch[float32](c, len(h))
+	f16.Widen(kind, w, h)
+	return tensor.Of(w, t.Shape()...)
+}
+
 // runMat computes g, with w in the place of its right-hand side unless that is nil.
 func runMat[T gemm.Number](p par.P, g *gemm.Args[T], w f16.Matrix) {
 	if f, ok := any(g).(*gemm.Args[float32]); ok && w != nil {

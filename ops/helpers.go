@@ -132,14 +132,19 @@ func inferBroadcastTo(c *InferContext, d tensor.DType) error {
 // throughFloat32 computes a float16 or bfloat16 operator by a float32 kernel:
 // the listed inputs of that type are widened, outputs of type float32 rounded
 // back once. in is the input whose element type tells which of the two it is.
-func throughFloat32(k Kernel, in int) Kernel {
+func throughFloat32(k Kernel, in int) Kernel { return throughFloat32But(k, in, -1) }
+
+// throughFloat32But is throughFloat32 for a kernel that does not read input skip, which it has packed.
+func throughFloat32But(k Kernel, in, skip int) Kernel {
 	return func(c *Call) error {
 		half := c.T(in).DType()
-		w := &Call{P: c.P, In: make([]tensor.Value, len(c.In)), Out: make([]tensor.Value, len(c.Out)), Mem: heap{}, Frame: c.Frame}
+		w := &Call{P: c.P, In: make([]tensor.Value, len(c.In)), Out: make([]tensor.Value, len(c.Out)), Mem: wideMemory{c}, Frame: c.Frame}
 		for i, v := range c.In {
-			w.In[i] = v
+			if w.In[i] = v; i == skip {
+				continue
+			}
 			if t, ok := v.(*tensor.Tensor); ok && t.DType() == half {
-				w.In[i] = widened(t)
+				w.In[i] = widenedFor(c, t)
 			}
 		}
 		if err := k(w); err != nil {

@@ -3,6 +3,9 @@ package ops
 import (
 	"fmt"
 	"math"
+	"sync"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 )
 
 // svm is what the two operators of support vector machines share: the kernel
@@ -10,10 +13,17 @@ import (
 type svm struct {
 	kind                string
 	gamma, coef0, power float32
-	vectors             []float32 // [n, features]
+	vectors             []float32 // [n, features], after prepare [features, n]
 	coef, rho           []float32
 	n                   int
+	t                   *vec.Table
 }
+
+// svmBlock is a number of vectors, svmDeep one of features: so many products are in the
+// cache of the core.
+const svmBlock, svmDeep = 256, 16
+
+var svmBuffers = sync.Pool{New: func() any { return new([svmBlock * svmDeep]float32) }}
 
 func parseSVM(a *attrs) (*svm, error) {
 	s := &svm{
@@ -28,26 +38,81 @@ func parseSVM(a *attrs) (*svm, error) {
 	return s, nil
 }
 
-// kernel returns the kernel function of two vectors.
-func (s *svm) kernel(x, v []float32) float32 {
-	sum := float32(0)
-	if s.kind == "RBF" {
-		for i, a := range x {
-			d := a - v[i]
-			sum += d * d
+// prepare lays the vectors out for kernels.
+func (s *svm) prepare(features int) {
+	s.t = vec.Best()
+	if s.n == 0 {
+		return
+	}
+	columns := make([]float32, len(s.vectors))
+	for k := range s.n {
+		for i, v := range s.vectors[k*features : (k+1)*features] {
+			columns[i*s.n+k] = v
 		}
-		return mlExp(-s.gamma * sum)
 	}
-	for i, a := range x {
-		sum += a * v[i]
+	s.vectors = columns
+}
+
+// kernels sets out[k] to the kernel function of x and vector k.
+func (s *svm) kernels(out, x []float32) {
+	buf := svmBuffers.Get().(*[svmBlock * svmDeep]float32)
+	defer svmBuffers.Put(buf)
+	for k := 0; k < s.n; k += svmBlock {
+		sums := out[k:min(k+svmBlock, s.n)]
+		clear(sums)
+		for i := 0; i < len(x); i += svmDeep {
+			deep := min(svmDeep, len(x)-i)
+			part := buf[:deep*len(sums)]
+			if s.kind == "RBF" {
+				s.t.Arith[vec.Sub].RowsVS(part, s.vectors[i*s.n+k:], x[i:], len(sums), deep, s.n, 1)
+				s.t.Square(part, part)
+			} else {
+				s.t.Arith[vec.Mul].RowsVS(part, s.vectors[i*s.n+k:], x[i:], len(sums), deep, s.n, 1)
+			}
+			s.t.AddColumns(sums, part, deep, len(sums))
+		}
+		switch s.kind {
+		case "RBF":
+			s.t.MulScalar(sums, sums, -s.gamma)
+			s.t.Exp(sums, sums)
+		case "POLY":
+			s.t.Affine(sums, sums, s.gamma, s.coef0)
+			s.raise(sums, buf[:len(sums)])
+		case "SIGMOID":
+			s.t.Affine(sums, sums, s.gamma, s.coef0)
+			s.t.Tanh(sums, sums)
+		}
 	}
-	switch s.kind {
-	case "POLY":
-		return float32(math.Pow(float64(s.gamma*sum+s.coef0), float64(s.power)))
-	case "SIGMOID":
-		return float32(math.Tanh(float64(s.gamma*sum + s.coef0)))
+}
+
+// raise raises v to the power of POLY, a small integer nearly always.
+func (s *svm) raise(v, tmp []float32) {
+	n := int(s.power)
+	if n < 1 || n > 8 || float32(n) != s.power {
+		for i, x := range v {
+			v[i] = float32(math.Pow(float64(x), float64(s.power)))
+		}
+		return
 	}
-	return sum
+	copy(tmp, v)
+	for range n - 1 {
+		s.t.Mul(v, v, tmp)
+	}
+}
+
+// mlDot is the product of two vectors.
+func mlDot(a, b []float32) float32 {
+	var s0, s1, s2, s3 float32
+	for b = b[:len(a)]; len(a) >= 4 && len(b) >= 4; a, b = a[4:], b[4:] {
+		s0 += a[0] * b[0]
+		s1 += a[1] * b[1]
+		s2 += a[2] * b[2]
+		s3 += a[3] * b[3]
+	}
+	for i, v := range a {
+		s0 += v * b[i]
+	}
+	return s0 + s1 + (s2 + s3)
 }
 
 // features returns the number of features, given the number of rows of what

@@ -98,6 +98,7 @@ func buildSVMClassifier(b *BuildContext) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.prepare(v.features)
 	return func(c *Call) error {
 		x, n, f, err := mlMatrix[float32](c)
 		if err != nil {
@@ -134,26 +135,17 @@ func (v *svmClassifier) scores(x, k []float32) ([]float32, int) {
 	if v.n == 0 {
 		out := make([]float32, v.classes)
 		for i := range out {
-			out[i] = v.kernel(x, v.coef[i*f:(i+1)*f]) + v.rho[0]
+			out[i] = mlDot(x, v.coef[i*f:(i+1)*f]) + v.rho[0]
 		}
 		return out, argmax(out)
 	}
-	for i := range k {
-		k[i] = v.kernel(x, v.vectors[i*f:(i+1)*f])
-	}
+	v.kernels(k, x)
 	var out []float32
 	votes := make([]float32, v.classes)
 	for i := range v.classes {
 		for j := i + 1; j < v.classes; j++ {
-			sum := float32(0)
-			ci, cj := v.coef[v.n*(j-1)+v.start[i]:], v.coef[v.n*i+v.start[j]:]
-			for m := range v.perClass[i] {
-				sum += ci[m] * k[v.start[i]+m]
-			}
-			for m := range v.perClass[j] {
-				sum += cj[m] * k[v.start[j]+m]
-			}
-			sum += v.rho[len(out)]
+			ki, kj := k[v.start[i]:][:v.perClass[i]], k[v.start[j]:][:v.perClass[j]]
+			sum := mlDot(ki, v.coef[v.n*(j-1)+v.start[i]:]) + mlDot(kj, v.coef[v.n*i+v.start[j]:]) + v.rho[len(out)]
 			out = append(out, sum)
 			if sum > 0 {
 				votes[i]++

@@ -51,6 +51,7 @@ func buildSVMRegressor(b *BuildContext) (Kernel, error) {
 	if len(s.rho) < 1 || s.n > 0 && len(s.coef) != s.n {
 		return nil, fmt.Errorf("%d coefficients and %d values of rho for %d vectors", len(s.coef), len(s.rho), s.n)
 	}
+	s.prepare(features)
 	return func(c *Call) error {
 		x, n, f, err := mlMatrix[float32](c)
 		if err != nil {
@@ -61,15 +62,14 @@ func buildSVMRegressor(b *BuildContext) (Kernel, error) {
 		}
 		y := tensor.Data[float32](c.Output(0, tensor.Float32, n, 1))
 		c.P.For(n, max(1, (1<<14)/max(1, f*max(1, s.n))), func(lo, hi int) {
+			k := make([]float32, s.n)
 			for i := lo; i < hi; i++ {
-				row, v := x[i*f:(i+1)*f], float32(0)
-				if s.n == 0 {
-					v = (&svm{kind: "LINEAR"}).kernel(row, s.coef)
+				row := x[i*f : (i+1)*f]
+				if s.n > 0 {
+					s.kernels(k, row)
+					row = k
 				}
-				for k := range s.n {
-					v += s.coef[k] * s.kernel(row, s.vectors[k*f:(k+1)*f])
-				}
-				v += s.rho[0]
+				v := mlDot(row, s.coef) + s.rho[0]
 				if one {
 					if v > 0 {
 						v = 1

@@ -1,6 +1,8 @@
 package ops_test
 
 import (
+	"math"
+	"math/rand/v2"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -19,4 +21,50 @@ func TestSVMRegressor(t *testing.T) {
 		{Domain: "ai.onnx.ml", Op: "SVMRegressor", Opset: 1, Attrs: onnx.NewAttrs("coefficients", []float32{-2.684, -1.783}, "rho", []float32{0.3}), In: Vals(F32([]int{3, 3}, 1.882, -3.069, -0.601, -0.839, 0.288, -0.139, -2.215, 4.08, 0.355)), Want: Vals(nil), Err: "X has 3 features, want 2"},
 		{Domain: "ai.onnx.ml", Op: "SVMRegressor", Opset: 1, Attrs: onnx.NewAttrs("coefficients", []float32{1.706, 3.402}), In: Vals(F32([]int{3, 2}, 0.195, 1.226, -2.684, 1.423, -2.747, -1.589)), Want: Vals(nil), Err: "0 values of rho"},
 	})
+}
+
+// More vectors and features than are taken at once.
+func TestSVMRegressorLarge(t *testing.T) {
+	const n, f, rows = 523, 37, 3
+	r := rand.New(rand.NewPCG(1, 2))
+	random := func(n int) []float32 {
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = float32(r.NormFloat64()) / 4
+		}
+		return v
+	}
+	vectors, coef, x := random(n*f), random(n), random(rows*f)
+	for kind, kernel := range map[string]func(dot, square float64) float64{
+		"LINEAR":  func(dot, _ float64) float64 { return dot },
+		"POLY":    func(dot, _ float64) float64 { return math.Pow(0.2*dot+0.5, 2.5) },
+		"RBF":     func(_, square float64) float64 { return math.Exp(-0.2 * square) },
+		"SIGMOID": func(dot, _ float64) float64 { return math.Tanh(0.2*dot + 0.5) },
+	} {
+		power := float32(0)
+		if kind == "POLY" {
+			power = 2.5
+			for i, v := range x { // what has no root is no number
+				x[i] = max(v, -v)
+			}
+			for i, v := range vectors {
+				vectors[i] = max(v, -v)
+			}
+		}
+		want := make([]float32, rows)
+		for i := range want {
+			sum := 0.3
+			for k := range n {
+				dot, square := 0.0, 0.0
+				for j := range f {
+					a, b := float64(x[i*f+j]), float64(vectors[k*f+j])
+					dot, square = dot+a*b, square+(a-b)*(a-b)
+				}
+				sum += float64(coef[k]) * kernel(dot, square)
+			}
+			want[i] = float32(sum)
+		}
+		Run(t, []Case{{Name: kind, Domain: "ai.onnx.ml", Op: "SVMRegressor", Opset: 1, Attrs: onnx.NewAttrs("kernel_type", kind, "kernel_params", []float32{0.2, 0.5, power}, "support_vectors", vectors, "coefficients", coef, "rho", []float32{0.3}, "n_supports", n),
+			In: Vals(F32([]int{rows, f}, x...)), Want: Vals(F32([]int{rows, 1}, want...)), Tol: tensor.Tolerance{Rel: 1e-4, Abs: 1e-4}}})
+	}
 }

@@ -19,7 +19,7 @@ func init() {
 		Name:     "Sin",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(7, buildTable(floatKernels(vec.Sin, mapLoop(math.Sin)))),
+		Versions: unaryVersions(7, vecTable(func(t *vec.Table) byType { return floatKernels(t.Sin, mapLoop(math.Sin)) })),
 	})
 }
 

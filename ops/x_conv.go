@@ -39,14 +39,22 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 		return nil, nil
 	}
 	t := nhwc.Best()
-	if w := b.Const(1); w != nil && w.DType() == tensor.Float32 && b.In(0).DType == tensor.Float32 {
+	w := b.Const(1)
+	isHalf := w != nil && (w.DType() == tensor.Float16 || w.DType() == tensor.BFloat16)
+	if w != nil && (isHalf || w.DType() == tensor.Float32) && b.In(0).DType == w.DType() {
 		if c := p.channels(w.Shape()); c > 0 {
 			winograd := p.winograd(b.In(0), w.Shape(), t)
+			data := func() []float32 {
+				if isHalf {
+					return tensor.Data[float32](widened(w))
+				}
+				return tensor.Data[float32](w)
+			}
 			q, err := b.Pack(1, fmt.Sprintf("nhwc %d %s %v", p.group, t.Name, winograd), func() (any, error) {
 				if winograd {
-					return nhwc.PackWinograd(t, tensor.Data[float32](w), w.Dim(0), c), nil
+					return nhwc.PackWinograd(t, data(), w.Dim(0), c), nil
 				}
-				return nhwc.Pack(t, tensor.Data[float32](w), w.Dim(0), c, p.group, w.Shape()[2:]), nil
+				return nhwc.Pack(t, data(), w.Dim(0), c, p.group, w.Shape()[2:]), nil
 			})
 			if err != nil {
 				return nil, err
@@ -54,6 +62,9 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 			z, ok := q.(*nhwc.Weights[float32])
 			if !ok || z.M != w.Dim(0) || z.C != c || z.Group != p.group || z.Winograd() != winograd || !slices.Equal(z.Kernel, w.Shape()[2:]) {
 				return nil, fmt.Errorf("packed weights of another shape than %v", w.Shape()) // from a file
+			}
+			if isHalf {
+				return throughFloat32But(lastConvKernel(p, t, z), 0, 1), nil
 			}
 			return lastConvKernel(p, t, z), nil
 		}

@@ -14,7 +14,7 @@ type depth struct {
 	channels int
 	// of holds, for each tap of the layout, the tap of the kernel; -1: none. A
 	// kernel whose weights, less their zero points, are no signed bytes has
-	// each tap twice.
+	// each tap twice, or three times with 255, which is more than 127 + 127.
 	of   []int
 	real int // of these
 	data [][]byte
@@ -26,7 +26,7 @@ type depth struct {
 func newDepth(w []byte, channels, taps int, signed bool, zero []int32) *depth {
 	d := &depth{t: Best(), channels: channels, sums: make([]int32, channels)}
 	values := make([]int16, channels*taps) // [tap][channel]
-	twice := false
+	least, most := int16(0), int16(0)
 	for c := range channels {
 		z := int32(0)
 		if len(zero) > 0 {
@@ -40,19 +40,20 @@ func newDepth(w []byte, channels, taps int, signed bool, zero []int32) *depth {
 			v -= z
 			values[t*channels+c] = int16(v)
 			d.sums[c] += v
-			twice = twice || v < -128 || v > 127
+			least, most = min(least, int16(v)), max(most, int16(v))
 		}
 	}
 	for t := range taps {
 		d.of = append(d.of, t)
 	}
-	if twice {
-		more := make([]int16, len(values))
-		for i, v := range values {
-			values[i] = min(max(v, -128), 127)
-			more[i] = v - values[i]
+	for part := values; least < -128 || most > 127; least, most = least+128, most-127 {
+		more := make([]int16, len(part))
+		for i, v := range part {
+			part[i] = min(max(v, -128), 127)
+			more[i] = v - part[i]
 		}
 		values = append(values, more...)
+		part = values[len(values)-len(more):]
 		for t := range taps {
 			d.of = append(d.of, t)
 		}

@@ -146,6 +146,9 @@ func TestRun(t *testing.T) {
 					for i := range zw {
 						zw[i] = int32(rng.IntN(100))
 					}
+					if !few { // the most that a weight can be
+						w[0], zw[0] = 255, 0
+					}
 				case 5:
 					scale[0] = 3
 				}

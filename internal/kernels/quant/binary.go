@@ -4,10 +4,12 @@ import "unsafe"
 
 // Binary adds or multiplies bytes:
 //
-//	sum:     round((a - ZA)·FA + (b - ZB)·FB) + Zero
+//	sum:     round((a - ZA)·FA + (b - ZB)·FB + Zero)
 //	product: round((a - ZA)·(b - ZB)·FA) + Zero
 //
-// halves to even, within [Lo, Hi], which the type of the bytes holds.
+// halves to even, within [Lo, Hi], which the type of the bytes holds. The zero point of a
+// sum is in what is rounded, a·FA + (b·FB + C), and products are added unrounded, as ONNX Runtime does it on
+// AVX2: a half that is rounded otherwise grows in the layers that follow.
 type Binary struct {
 	Product, Signed bool
 	FA, FB          float32
@@ -18,7 +20,7 @@ type Binary struct {
 // Run sets dst[i] from a[i] and b[i]. dst may be a or b.
 func (p *Binary) Run(dst, a, b []byte) {
 	a, b = a[:len(dst)], b[:len(dst)]
-	c := -(float32(float32(p.ZA)*p.FA) + float32(float32(p.ZB)*p.FB))
+	c := float32(p.Zero) - (float32(float32(p.ZA)*p.FA) + float32(float32(p.ZB)*p.FB))
 	size := func(x float32) float32 { return max(x, -x) }
 	largest := (size(p.FA) + size(p.FB)) * 512
 	if p.Product {
@@ -27,7 +29,10 @@ func (p *Binary) Run(dst, a, b []byte) {
 	// Else zero points must go first, lest digits are lost, and what is rounded
 	// may not fit 32 bits.
 	small := largest < 1<<22
-	done := 0
+	zero, done := p.Zero, 0
+	if small && !p.Product {
+		zero = 0 // c has it
+	}
 	if t := best(); t.step > 0 && small {
 		f := t.binary[0][0]
 		switch {
@@ -40,24 +45,25 @@ func (p *Binary) Run(dst, a, b []byte) {
 		}
 		done = len(dst) / t.step * t.step
 		for at := 0; at < done; at += 1 << 15 {
-			f(unsafe.Pointer(&dst[at]), unsafe.Pointer(&a[at]), unsafe.Pointer(&b[at]), min(1<<15, done-at), p.FA, p.FB, c, p.ZA, p.ZB, p.Zero, p.Lo, p.Hi)
+			f(unsafe.Pointer(&dst[at]), unsafe.Pointer(&a[at]), unsafe.Pointer(&b[at]), min(1<<15, done-at), p.FA, p.FB, c, p.ZA, p.ZB, zero, p.Lo, p.Hi)
 		}
 	}
 	value := func(v byte) int32 { return int32(v) }
 	if p.Signed {
 		value = func(v byte) int32 { return int32(int8(v)) }
 	}
-	lo, hi := float32(p.Lo-p.Zero), float32(p.Hi-p.Zero)
+	lo, hi := float32(p.Lo-zero), float32(p.Hi-zero)
 	for i := done; i < len(dst); i++ {
 		x, y := value(a[i]), value(b[i])
-		v := float32(float32(x)*p.FA) + float32(float32(float32(y)*p.FB)+c)
+		// Products of a byte are exact in float64, so this is as good as fused.
+		v := float32(float64(x)*float64(p.FA) + float64(float32(float64(y)*float64(p.FB)+float64(c))))
 		switch {
 		case p.Product:
 			v = float32(float32(x-p.ZA)*float32(y-p.ZB)) * p.FA
 		case !small:
 			v = float32(float32(x-p.ZA)*p.FA) + float32(float32(y-p.ZB)*p.FB)
 		}
-		dst[i] = byte(round(v, lo, hi) + p.Zero)
+		dst[i] = byte(round(v, lo, hi) + zero)
 	}
 }
 

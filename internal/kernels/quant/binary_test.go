@@ -83,3 +83,27 @@ func TestBinary(t *testing.T) {
 		}
 	})
 }
+
+// The halves are those of sums with their zero point, as in ONNX Runtime.
+func TestBinaryHalves(t *testing.T) {
+	eachTable(t, func(t *testing.T) {
+		p := &Binary{FA: 0.5, FB: 0.5, ZA: 1, Zero: 4, Hi: 255}
+		a, b, y := make([]byte, 200), make([]byte, 200), make([]byte, 200)
+		for i := range a {
+			a[i], b[i] = byte(i), 2
+		}
+		p.Run(y, a, b)
+		for i, v := range y {
+			if want := byte(math.RoundToEven(float64(i+9) / 2)); v != want {
+				t.Fatalf("%d gives %d, want %d", i, v, want)
+			}
+		}
+		p.ZA, p.Zero = 0, 3
+		p.Run(y, a, b)
+		for i, v := range y {
+			if want := byte(math.RoundToEven(float64(i+8) / 2)); v != want {
+				t.Fatalf("%d gives %d, want %d", i, v, want)
+			}
+		}
+	})
+}

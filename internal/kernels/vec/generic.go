@@ -22,7 +22,7 @@ var generic = Table{
 		Max: arith(maxOf, func(a, b float32) float32 { return max(a, b) }),
 		Min: arith(minOf, func(a, b float32) float32 { return min(a, b) }),
 	},
-	Relu: relu, Clip: clip, Exp: expLoop, Log: logLoop, Tanh: tanhLoop, Sigmoid: sigmoidLoop, Erf: erfLoop,
+	Relu: relu, Clip: clip, Exp: expLoop, Log: logLoop, Tanh: tanhLoop, Sin: sin, Cos: cos, Sigmoid: sigmoidLoop, Erf: erfLoop,
 	Softplus: softplusLoop, Gelu: geluLoop, GeluTanh: geluTanhLoop, Swish: swishLoop, Mish: mishLoop, Elu: eluLoop,
 	Sqrt: math32(math.Sqrt), Abs: math32(math.Abs), Neg: each(func(v float32) float32 { return -v }),
 	Square: each(func(v float32) float32 { return v * v }), Reciprocal: each(func(v float32) float32 { return 1 / v }),

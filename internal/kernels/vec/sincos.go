@@ -2,12 +2,8 @@ package vec
 
 import "math"
 
-// Sin sets dst[i] to the sine of src[i], in radians, within one unit in the last
-// place. The slices may be the same.
-func Sin(dst, src []float32) { sines(dst, src, 0) }
-
-// Cos is the cosine, like Sin.
-func Cos(dst, src []float32) { sines(dst, src, 1) }
+func sin(dst, src []float32) { sines(dst, src, 0) }
+func cos(dst, src []float32) { sines(dst, src, 1) }
 
 // The numbers that an argument is reduced with: pi/2 is halfPi + halfPiRest, and
 // the products of halfPi's 33 bits with numbers up to 2^20 are exact.

@@ -11,6 +11,12 @@ import "unsafe"
 func adam256(n int, w2, w, grad, m2, m, v2, v, rates unsafe.Pointer, scale float32)
 
 //go:noescape
+func sines256(dst, x unsafe.Pointer, n int, numbers unsafe.Pointer)
+
+//go:noescape
+func sines512(dst, x unsafe.Pointer, n int, numbers unsafe.Pointer)
+
+//go:noescape
 func exp256(dst, x unsafe.Pointer, n int)
 
 //go:noescape

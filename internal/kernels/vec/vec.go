@@ -28,6 +28,7 @@ type Table struct {
 	Exp      func(dst, x []float32)                 // e^x
 	Log      func(dst, x []float32)                 // natural logarithm
 	Tanh     func(dst, x []float32)
+	Sin, Cos func(dst, x []float32) // in radians, within one unit in the last place
 	Sigmoid  func(dst, x []float32) // 1 / (1 + e^-x)
 	Erf      func(dst, x []float32)
 	Softplus func(dst, x []float32)                // log(1 + e^x)

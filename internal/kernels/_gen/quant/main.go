@@ -313,10 +313,8 @@ func binary(a *asm.File, level string, signed, product bool) {
 			a.P("VMULPS %s4, %s%d, %s%d", r, r, i, r, i)
 			a.P("VMULPS %s8, %s%d, %s%d", r, r, i, r, i)
 		} else {
-			a.P("VMULPS %s8, %s%d, %s%d", r, r, i, r, i)
-			a.P("VMULPS %s9, %s4, %s4", r, r, r)
-			a.P("VADDPS %s10, %s4, %s4", r, r, r)
-			a.P("VADDPS %s4, %s%d, %s%d", r, r, i, r, i)
+			a.P("VFMADD213PS %s10, %s9, %s4", r, r, r)
+			a.P("VFMADD213PS %s4, %s8, %s%d", r, r, r, i)
 		}
 		a.P("VCVTPS2DQ %s%d, %s%d", r, i, r, i)
 	}

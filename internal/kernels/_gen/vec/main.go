@@ -15,6 +15,7 @@ func main() {
 		g.arithmetic()
 		g.reductions()
 		g.gates()
+		g.sines()
 		if !g.wide {
 			g.adam()
 		}
