@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	goruntime "runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/gneiss-run/gneiss/internal/atomicfile"
@@ -29,6 +30,7 @@ type packFile struct {
 	path    string
 	mapping *tensor.Mapping // nil: there was no file that could be used
 	old     map[string]packRecord
+	kinds   map[string]bool // what packKind says of those in old
 
 	mu    sync.Mutex
 	used  map[string]frozen.Form // by key: what this session has packed or found
@@ -60,7 +62,7 @@ type packIndex struct {
 
 // openPackFile reads the index of the file at path. One that cannot be used counts as empty; err says why.
 func openPackFile(path string) (f *packFile, err error) {
-	f = &packFile{path: path, old: map[string]packRecord{}, used: map[string]frozen.Form{}}
+	f = &packFile{path: path, old: map[string]packRecord{}, kinds: map[string]bool{}, used: map[string]frozen.Form{}}
 	m, err := tensor.MapFile(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -76,6 +78,8 @@ func openPackFile(path string) (f *packFile, err error) {
 	f.mapping = m
 	for _, r := range x.Records {
 		f.old[r.Key] = r
+		_, kind, _ := strings.Cut(r.Key, " ")
+		f.kinds[kind] = true
 	}
 	return f, nil
 }
@@ -114,10 +118,15 @@ func readPackIndex(b []byte) (x packIndex, err error) {
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // packKeyOf names the packed form of t: two checksums of its content, which processors compute as fast as
-// they read, its type and shape, and the layout.
+// they read, and what packKind says.
 func packKeyOf(t *tensor.Tensor, layout string) string {
 	b := t.Bytes()
-	return fmt.Sprintf("%08x%08x %v%v %s", crc32.Checksum(b, castagnoli), crc32.ChecksumIEEE(b), t.DType(), t.Shape(), layout)
+	return fmt.Sprintf("%08x%08x %s", crc32.Checksum(b, castagnoli), crc32.ChecksumIEEE(b), packKind(t, layout))
+}
+
+// packKind is the type and shape of t and the layout.
+func packKind(t *tensor.Tensor, layout string) string {
+	return fmt.Sprintf("%v%v %s", t.DType(), t.Shape(), layout)
 }
 
 // get returns the packed form of t, from the file if it is there.
@@ -125,7 +134,10 @@ func (f *packFile) get(t *tensor.Tensor, layout string, pack func() (any, error)
 	if len(t.Bytes()) < minKept {
 		return pack()
 	}
-	key := packKeyOf(t, layout)
+	key := ""
+	if f.kinds[packKind(t, layout)] { // else it is not there, whatever the content
+		key = packKeyOf(t, layout)
+	}
 	if r, ok := f.old[key]; ok {
 		form := frozen.Form{Kind: r.Kind, Header: r.Header}
 		for _, k := range r.Blocks {
@@ -142,6 +154,9 @@ func (f *packFile) get(t *tensor.Tensor, layout string, pack func() (any, error)
 	}
 	if z, ok := v.(frozen.Freezer); ok {
 		if form, ok := z.Freeze(); ok {
+			if key == "" {
+				key = packKeyOf(t, layout)
+			}
 			f.keep(key, form, true)
 		}
 	}
