@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	f16 "github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/internal/kernels/nhwc"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -44,14 +45,22 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 	if w != nil && (isHalf || w.DType() == tensor.Float32) && b.In(0).DType == w.DType() {
 		if c := p.channels(w.Shape()); c > 0 {
 			winograd := p.winograd(b.In(0), w.Shape(), t)
+			pixels := b.env.BFloat16 && !isHalf && f16.HasPairs() && p.group == 1 && p.ofPixels(w.Shape()[2:])
 			data := func() []float32 {
 				if isHalf {
 					return tensor.Data[float32](widened(w))
 				}
 				return tensor.Data[float32](w)
 			}
-			q, err := b.Pack(1, fmt.Sprintf("nhwc %d %s %v", p.group, t.Name, winograd), func() (any, error) {
-				if winograd {
+			layout := fmt.Sprintf("nhwc %d %s %v", p.group, t.Name, winograd)
+			if pixels {
+				layout += " bfloat16"
+			}
+			q, err := b.Pack(1, layout, func() (any, error) {
+				switch {
+				case pixels:
+					return nhwc.PackPixels(data(), w.Dim(0), c, w.Rank()-2), nil
+				case winograd:
 					return nhwc.PackWinograd(t, data(), w.Dim(0), c), nil
 				}
 				return nhwc.Pack(t, data(), w.Dim(0), c, p.group, w.Shape()[2:]), nil
@@ -81,6 +90,12 @@ func (p *convParams) channels(w []int) int {
 		return 0
 	}
 	return w[1] * p.group
+}
+
+// ofPixels reports whether each position sees one pixel, that at its place.
+func (p *convParams) ofPixels(kernel []int) bool {
+	one := func(s []int) bool { return !slices.ContainsFunc(s, func(n int) bool { return n != 1 }) }
+	return one(kernel) && one(p.strides) && !slices.ContainsFunc(p.pads, func(n int) bool { return n != 0 })
 }
 
 // winograd reports whether Winograd's method pays for images of type x. It is

@@ -43,8 +43,8 @@ type Options struct {
 	// decides what the model computes. A file that cannot be read or written is no error; Logger is told.
 	// "": nothing is kept.
 	PackFile string
-	// BFloat16 lets products of float32 with constant matrices (MatMul, Gemm and what is made of them; not
-	// convolutions) round both factors to bfloat16, where the processor multiplies these (AVX512-BF16):
+	// BFloat16 lets products of float32 with constant matrices (MatMul, Gemm and what is made of them) and
+	// 1x1 convolutions without strides round both factors to bfloat16, where the processor multiplies these (AVX512-BF16):
 	// up to twice as fast, and such weights take half the memory. Factors then have 8 bits instead of 24:
 	// each is off by up to 0.2% (2^-9) of itself; sums stay float32. Elsewhere it changes nothing.
 	BFloat16 bool

@@ -88,6 +88,15 @@ func Conv[T Float](p par.P, a *Args[T]) {
 		r.free()
 		return
 	}
+	if f, ok := any(r).(*dense[float32]); ok && f.W.pairs != nil {
+		if !s.flat() {
+			panic("nhwc: weights of pixels for a window of several")
+		}
+		f.product(a.N * product3(s.in))
+		f.W.pairs.Run(p, &f.mul)
+		r.free()
+		return
+	}
 	r.view()
 	if r.few(p) {
 		r.free()
@@ -133,14 +142,21 @@ func (r *dense[T]) few(p par.P) bool {
 	if t == nil || rows < 1 || rows >= len(t.Few32) || t.Few32[rows] == nil {
 		return false
 	}
+	r.product(rows)
 	r.packed = gemm.Packed[T]{K: r.k, N: w.M, Data: w.data}
-	r.mul = gemm.Args[T]{M: rows, N: w.M, K: r.k, A: r.X, ARS: r.k, ACS: 1, Packed: &r.packed, C: r.Y, LDC: w.M, Table: t}
+	r.mul.Packed = &r.packed
+	gemm.Run(p, &r.mul)
+	return true
+}
+
+// product sets r.mul to the product of so many rows of X with the weights.
+func (r *dense[T]) product(rows int) {
+	w := r.W
+	r.mul = gemm.Args[T]{M: rows, N: w.M, K: r.k, A: r.X, ARS: r.k, ACS: 1, C: r.Y, LDC: w.M, Table: r.Table.products}
 	r.mul.Epilogue = gemm.Epilogue[T]{Acc: r.sum, Col: r.B, Clip: r.Clamp, Lo: r.Lo, Hi: r.Hi, Act: r.Act}
 	if r.Z != nil && !r.sum {
 		r.mul.Add, r.mul.LDAdd = r.Z, w.M
 	}
-	gemm.Run(p, &r.mul)
-	return true
 }
 
 // flat reports whether every position sees one pixel, that at its place.

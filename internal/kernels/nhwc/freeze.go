@@ -20,7 +20,7 @@ const (
 // Freeze implements frozen.Freezer, for float32 and convolutions that are not transposed.
 func (w *Weights[T]) Freeze() (frozen.Form, bool) {
 	f, ok := any(w).(*Weights[float32])
-	if !ok || f.classes[0] != nil {
+	if !ok || f.classes[0] != nil || f.pairs != nil {
 		return frozen.Form{}, false
 	}
 	lie, data := plain, f.data

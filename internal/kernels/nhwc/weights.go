@@ -1,11 +1,13 @@
 package nhwc
 
 import (
+	"slices"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/huge"
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
@@ -23,6 +25,8 @@ type Weights[T Float] struct {
 
 	winograd []float32 // [36][panels][c][Panel]
 
+	pairs *half.Pairs // of a convolution of single pixels, rounded to bfloat16
+
 	classes [3][][]int // of a transposed convolution, see classes
 }
 
@@ -33,6 +37,12 @@ func (w *Weights[T]) panels() int { return (w.M/w.Group + Panel - 1) / Panel }
 // routines of t.
 func Pack[T Float](t *Table, w []T, m, c, group int, kernel []int) *Weights[T] {
 	return new(Packer[T]).Pack(par.P{}, t, w, m, c, group, kernel)
+}
+
+// PackPixels packs the weights w[m, c] of a convolution of single pixels, with as many spatial
+// dimensions, rounded to bfloat16: see half.Pairs. Windows must have no strides and no padding.
+func PackPixels(w []float32, m, c, dims int) *Weights[float32] {
+	return &Weights[float32]{M: m, C: c, Group: 1, Kernel: slices.Repeat([]int{1}, dims), pairs: half.PackPairs(par.P{}, w, c, m, 1, c)}
 }
 
 // Packer packs weights that change from run to run, into what Memory gives: n
