@@ -14,7 +14,7 @@ type depth struct {
 	channels int
 	// of holds, for each tap of the layout, the tap of the kernel; -1: none. A
 	// kernel whose weights, less their zero points, are no signed bytes has
-	// each tap twice.
+	// each tap twice, with parts that are; for 255, three times.
 	of   []int
 	real int // of these
 	data [][]byte
@@ -26,7 +26,6 @@ type depth struct {
 func newDepth(w []byte, channels, taps int, signed bool, zero []int32) *depth {
 	d := &depth{t: Best(), channels: channels, sums: make([]int32, channels)}
 	values := make([]int16, channels*taps) // [tap][channel]
-	twice := false
 	for c := range channels {
 		z := int32(0)
 		if len(zero) > 0 {
@@ -40,31 +39,31 @@ func newDepth(w []byte, channels, taps int, signed bool, zero []int32) *depth {
 			v -= z
 			values[t*channels+c] = int16(v)
 			d.sums[c] += v
-			twice = twice || v < -128 || v > 127
 		}
 	}
-	for t := range taps {
-		d.of = append(d.of, t)
-	}
-	if twice {
-		more := make([]int16, len(values))
-		for i, v := range values {
-			values[i] = min(max(v, -128), 127)
-			more[i] = v - values[i]
-		}
-		values = append(values, more...)
+	for rest := values; rest != nil; {
 		for t := range taps {
 			d.of = append(d.of, t)
 		}
+		part := rest
+		rest = nil
+		for i, v := range part {
+			if part[i] = min(max(v, -128), 127); part[i] != v {
+				if rest == nil {
+					rest = make([]int16, len(part))
+				}
+				rest[i] = v - part[i]
+			}
+		}
+		d.values = append(d.values, part...)
 	}
 	d.real = len(d.of)
 	for len(d.of)%d.t.Taps != 0 {
 		d.of = append(d.of, -1)
-		values = append(values, make([]int16, channels)...)
+		d.values = append(d.values, make([]int16, channels)...)
 	}
-	d.values = values
 	for c := 0; c < channels; c += d.t.Width {
-		d.data = append(d.data, d.t.Pack(values[c:], len(d.of), channels, min(d.t.Width, channels-c)))
+		d.data = append(d.data, d.t.Pack(d.values[c:], len(d.of), channels, min(d.t.Width, channels-c)))
 	}
 	return d
 }
