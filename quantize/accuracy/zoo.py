@@ -386,7 +386,7 @@ def main():
     a.add_argument("--forms", default=",".join(FORMS))
     a.add_argument("--samples", type=int, default=4, help="batches to calibrate with")
     a.add_argument("--held", type=int, default=0, help="batches to compare with (0: 4 to 64, the more the smaller the model)")
-    a.add_argument("--timeout", type=int, default=900, help="seconds for one model")
+    a.add_argument("--timeout", type=int, default=1800, help="seconds for one model")
     a.add_argument("--json", help="write every figure to this file")
     a.add_argument("--one", help=argparse.SUPPRESS)  # a model, in a process of its own
     o = a.parse_args()

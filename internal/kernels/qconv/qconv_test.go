@@ -189,6 +189,41 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// The weights of depthwise convolutions that are furthest from their zero points are no
+// two signed bytes.
+func TestWidestWeights(t *testing.T) {
+	eachTable(t, func(t *testing.T) {
+		for _, s := range []sizes{
+			{1, 1, 1, 70, []int{20}, []int{7}, []int{3}, []int{1}, []int{3, 3}},
+			{1, 1, 1, 32, []int{20}, []int{3}, []int{1}, []int{1}, []int{1, 1}},
+			{1, 1, 1, 70, []int{9, 9}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		} {
+			for _, ends := range [][2]byte{{255, 0}, {0, 255}, {254, 0}, {255, 1}} { // a weight and its zero point
+				a := s.args()
+				m, taps := s.group, product(s.kernel)
+				a.Zero, a.X = 60, make([]byte, s.n*product(s.in)*a.C)
+				for i := range a.X {
+					a.X[i] = byte(i * 7)
+				}
+				w, bias, scale, zw := make([]byte, m*taps), make([]int32, m), []float32{1e-3}, make([]int32, m)
+				for i := range w {
+					w[i] = byte(i*31) >> 1
+				}
+				w[5*taps+1], zw[5], w[m*taps-1], zw[m-1] = ends[0], int32(ends[1]), ends[0], int32(ends[1])
+				wt := NewWeights(par.P{}, w, m, 1, s.group, taps, s.kernel[len(s.kernel)-1], false, zw)
+				a.W, a.R = wt, NewRound(wt, int32(a.Zero), zw, bias, scale, 1, 128, 0, 255)
+				a.Y = make([]byte, s.n*product(a.Out)*m)
+				Run(par.P{}, a, func(n int) []byte { return make([]byte, n) })
+				for i, v := range naive(a, s, w, false, zw, bias, scale, 128, 0, 255) {
+					if a.Y[i] != v {
+						t.Fatalf("%+v, %d less %d: element %d is %d, want %d", s, ends[0], ends[1], i, a.Y[i], v)
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestFloats(t *testing.T) {
 	cases := []sizes{
 		{1, 3, 8, 1, []int{9, 11}, []int{3, 3}, []int{2, 2}, []int{1, 1}, []int{1, 1, 1, 1}},
