@@ -5,7 +5,9 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -13,7 +15,7 @@ import (
 // DynamicQuantizeLSTM (com.microsoft) is LSTM with quantized weights, which are
 // transposed. X as a whole and the state of each step [n, h] are rounded to 256
 // steps of their own range before they are multiplied, as DynamicQuantizeLinear
-// does; the rest is computed in float32.
+// does; the rest is computed in float32. Products with constant weights are those of integers.
 //
 //	X: float32[s, n, i]    W: u8 or i8 [d, i, 4h]    R: u8 or i8 [d, h, 4h]
 //	B, sequence_lens, initial_h, initial_c, P (optional) and Y, Y_h, Y_c: as of LSTM
@@ -52,21 +54,44 @@ func buildDynamicQuantizeLSTM(b *BuildContext) (Kernel, error) {
 	}
 	r.hasCell, r.together = true, true
 	plain := newLSTMCell[float32](b.Bool("input_forget", false))
-	newCell := func() recurrentCell[float32] { return &quantLSTMCell{lstmCell: plain().(*lstmCell[float32])} }
+	var input *quantRight
+	var right []quantRight
+	newCell := func() recurrentCell[float32] {
+		return &quantLSTMCell{lstmCell: plain().(*lstmCell[float32]), input: input, right: right, rows: make([]quantRows, len(right))}
+	}
 	var packs [2]any
 	for k := range packs {
 		w, s, z := b.Const(1+k), b.Const(8+2*k), b.Const(9+2*k)
 		if w == nil || s == nil || z == nil {
 			continue
 		}
-		// The scales are part of what is packed, so it is not shared by layout.
-		p, err := r.packQuantized(par.P{}, k, w, s, z)
+		per, err := r.checkQuantized(k, w, s, z)
 		if err != nil {
 			return nil, err
 		}
-		if packs[k], err = b.Pack(1+k, fmt.Sprintf("dynamic lstm %p", p), func() (any, error) { return p, nil }); err != nil {
+		p, err := b.Pack(1+k, [2]string{"dynamic lstm W", "dynamic lstm R"}[k], func() (any, error) { return packIntegers(w, k == 0), nil })
+		if err != nil {
 			return nil, err
 		}
+		packed, ok := p.([]*qgemm.Right)
+		if !ok || len(packed) != [2]int{1, len(r.dirs)}[k] {
+			return nil, fmt.Errorf("packed weights of another shape than %v", w.Shape()) // from a file
+		}
+		scale, zero := tensor.Data[float32](s), byteValues(z)
+		if k == 0 {
+			if per == 1 && len(r.dirs) > 1 { // one for each column of all directions
+				scale, zero = repeatEach(scale, w.Dim(2)), repeatEach(zero, w.Dim(2))
+			}
+			input = &quantRight{packed[0], scale, zero}
+			packs[0] = placeOf(packed[0])
+			continue
+		}
+		sizes := make([][]*gemm.Packed[float32], len(packed))
+		for i, m := range packed {
+			right = append(right, quantRight{m, scale[i*per : (i+1)*per], zero[i*per : (i+1)*per]})
+			sizes[i] = []*gemm.Packed[float32]{placeOf(m)}
+		}
+		packs[1] = sizes
 	}
 	return b.need(0, byType{tensor.Float32: func(c *Call) error {
 		own := packs
@@ -83,6 +108,9 @@ func buildDynamicQuantizeLSTM(b *BuildContext) (Kernel, error) {
 				return err
 			}
 		}
+		if input != nil {
+			return recurrentKernel(&r, own, newCell)(c)
+		}
 		x := c.T(0)
 		inner := *c
 		inner.In = slices.Clone(c.In)
@@ -93,17 +121,58 @@ func buildDynamicQuantizeLSTM(b *BuildContext) (Kernel, error) {
 	}})
 }
 
-// packQuantized packs W (k = 0) or R (k = 1) as what it stands for.
-func (r *recurrent) packQuantized(p par.P, k int, w, scale, zero *tensor.Tensor) (any, error) {
+// checkQuantized returns the number of scales of a direction of W (k = 0) or R (k = 1).
+func (r *recurrent) checkQuantized(k int, w, scale, zero *tensor.Tensor) (int, error) {
 	name := []string{"W", "R"}[k]
 	if !isByte(w.DType()) || w.Rank() != 3 || w.Dim(0) != len(r.dirs) || w.Dim(2)%r.gates != 0 || k == 1 && w.Dim(2) != r.gates*w.Dim(1) {
-		return nil, fmt.Errorf("%s is %v, want bytes [%d, n, %d*hidden_size]", name, w, len(r.dirs), r.gates)
+		return 0, fmt.Errorf("%s is %v, want bytes [%d, n, %d*hidden_size]", name, w, len(r.dirs), r.gates)
+	}
+	d, columns := w.Dim(0), w.Dim(2)
+	if scale.DType() != tensor.Float32 || scale.Len() != d && scale.Len() != d*columns || zero.DType() != w.DType() || zero.Len() != scale.Len() {
+		return 0, fmt.Errorf("%s_scale is %v and %s_zero_point %v, want %d or %d elements of float32 and %v", name, scale, name, zero, d, d*columns, w.DType())
+	}
+	return scale.Len() / d, nil
+}
+
+// packIntegers packs the matrix of each direction, or together one that has the columns of all.
+func packIntegers(w *tensor.Tensor, together bool) []*qgemm.Right {
+	d, rows, columns, data, signed := w.Dim(0), w.Dim(1), w.Dim(2), w.Bytes(), w.DType() == tensor.Int8
+	if together {
+		if d > 1 {
+			all := make([]byte, len(data))
+			for i := range d * rows {
+				copy(all[(i%rows*d+i/rows)*columns:], data[i*columns:(i+1)*columns])
+			}
+			data, columns = all, d*columns
+		}
+		return []*qgemm.Right{qgemm.Pack(par.P{}, data, rows, columns, columns, 1, signed).Narrow()}
+	}
+	out := make([]*qgemm.Right, d)
+	for i := range out {
+		out[i] = qgemm.Pack(par.P{}, data[i*rows*columns:(i+1)*rows*columns], rows, columns, columns, 1, signed).Narrow()
+	}
+	return out
+}
+
+// placeOf is what recurrentCall takes its sizes from.
+func placeOf(m *qgemm.Right) *gemm.Packed[float32] { return &gemm.Packed[float32]{K: m.K, N: m.N} }
+
+// repeatEach returns each element of v n times.
+func repeatEach[T any](v []T, n int) []T {
+	out := make([]T, 0, n*len(v))
+	for _, x := range v {
+		out = append(out, slices.Repeat([]T{x}, n)...)
+	}
+	return out
+}
+
+// packQuantized packs W (k = 0) or R (k = 1) as what it stands for.
+func (r *recurrent) packQuantized(p par.P, k int, w, scale, zero *tensor.Tensor) (any, error) {
+	per, err := r.checkQuantized(k, w, scale, zero)
+	if err != nil {
+		return nil, err
 	}
 	d, rows, columns := w.Dim(0), w.Dim(1), w.Dim(2)
-	if scale.DType() != tensor.Float32 || scale.Len() != d && scale.Len() != d*columns || zero.DType() != w.DType() || zero.Len() != scale.Len() {
-		return nil, fmt.Errorf("%s_scale is %v and %s_zero_point %v, want %d or %d elements of float32 and %v", name, scale, name, zero, d, d*columns, w.DType())
-	}
-	per := scale.Len() / d // scales of a direction
 	v, z, s := byteValues(w), byteValues(zero), tensor.Data[float32](scale)
 	f := make([]float32, len(v))
 	for i, x := range v {
@@ -131,17 +200,79 @@ func roundDynamically(p par.P, dst, x []float32) {
 	p.For(len(x), grain, func(lo, hi int) { quant.Dequantize(dst[lo:hi], bytes[lo:hi], q.scale, q.zero) })
 }
 
+// quantRight is the R of a direction, or the W of all.
+type quantRight struct {
+	*qgemm.Right
+	scale []float32
+	zero  []int32
+}
+
+// quantRows is the rounded state of a direction, and how its product with R is finished.
+type quantRows struct {
+	bytes []byte
+	sums  []int32
+	ends  qgemm.Finish
+	zero  int32 // that ends has
+	set   bool
+}
+
 // quantLSTMCell is an LSTM whose state is rounded before it is multiplied.
 type quantLSTMCell struct {
 	*lstmCell[float32]
+	input *quantRight  // nil: W is not constant, and X rounded already
+	right []quantRight // nil: R is not constant
+	rows  []quantRows
+	ends  qgemm.Finish // of the inputs
+}
+
+func (l *quantLSTMCell) multiplyInput(p par.P, q *recurrentCall[float32], x []float32) bool {
+	if l.input == nil {
+		return false
+	}
+	bytes := Scratch[uint8](q.c, len(x))
+	r, to := l.input, quantizeDynamically(p, bytes, x)
+	l.ends.SetScale(r.scale, r.N, to.scale)
+	l.ends.SetZeros(r.Right, r.K, to.zero, r.zero, nil)
+	l.ends.SetShift(q.bias, r.N)
+	l.ends.Product(p, qgemm.Left{M: q.s * q.n, K: r.K, Data: bytes}, r.Right, nil, q.pre, nil)
+	return true
 }
 
 // The state is rounded as a whole.
-func (quantLSTMCell) shares(*recurrentCall[float32]) bool { return false }
+func (*quantLSTMCell) shares(*recurrentCall[float32]) bool { return false }
 
-func (l quantLSTMCell) step(q *recurrentCall[float32], w *recurrentStep[float32], t, from, to int) {
-	copy(w.reset, w.h) // all sequences: see recurrent.together
-	roundDynamically(par.P{}, w.reset, w.reset)
-	q.multiply(w, t, 0, w.reset, 0, from, to)
+func (l *quantLSTMCell) step(q *recurrentCall[float32], w *recurrentStep[float32], t, from, to int) {
+	if l.right == nil {
+		copy(w.reset, w.h) // all sequences: see recurrent.together
+		roundDynamically(par.P{}, w.reset, w.reset)
+		q.multiply(w, t, 0, w.reset, 0, from, to)
+	} else {
+		l.multiply(q, w)
+	}
 	l.finishStep(q, w, t, from, to)
+}
+
+// multiply sets rec to the product of the rounded state with R.
+func (l *quantLSTMCell) multiply(q *recurrentCall[float32], w *recurrentStep[float32]) {
+	r, s := l.right[w.d], &l.rows[w.d]
+	n := w.b1 - w.b0
+	h := w.h[w.b0*q.h : w.b1*q.h]
+	if len(s.bytes) < len(h)+4 { // the last row is read to the next multiple of 4
+		s.bytes, s.sums = make([]byte, len(h)+4), make([]int32, n)
+	}
+	p := quantizeDynamically(par.P{}, s.bytes[:len(h)], h)
+	if !s.set {
+		s.ends.SetScale(r.scale, r.N, 1)
+	}
+	if !s.set || s.zero != p.zero {
+		s.ends.SetZeros(r.Right, r.K, p.zero, r.zero, nil)
+		s.set, s.zero = true, p.zero
+	}
+	v := &qgemm.View{M: n, K: r.K, Stride: q.h, Data: s.bytes}
+	if s.ends.Zeros != nil {
+		v.Sums = s.sums[:n]
+		v.RowSums(v.Sums)
+	}
+	s.ends.Floats(qgemm.Best(), v, r.Right, 0, r.Panels(), w.rec, len(w.rec)/n)
+	vec.Best().MulScalar(w.rec, w.rec, p.scale)
 }

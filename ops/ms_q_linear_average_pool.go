@@ -153,6 +153,7 @@ func buildQLinearAveragePool(b *BuildContext) (Kernel, error) {
 			}
 		}
 		value := dequantTable(qx.scale, qx.zero, d)
+		least, most := byteRange(d)
 		out := c.Output(0, d, shape...)
 		y, src, st := out.Bytes(), x.Bytes(), tensor.Strides(x.Shape())
 		taps := 1
@@ -198,7 +199,8 @@ func buildQLinearAveragePool(b *BuildContext) (Kernel, error) {
 						idx[k] = from0[k]
 					}
 				}
-				y[o] = qy.quantize(sum/float32(count), d)
+				// Halves are those of sums with the zero point, as in ONNX Runtime.
+				y[o] = byte(roundClamp(sum/float32(count)/qy.scale+float32(qy.zero), 0, least, most))
 			}
 		})
 		return nil

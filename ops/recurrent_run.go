@@ -85,6 +85,12 @@ type recurrentCell[T floating] interface {
 	shares(q *recurrentCall[T]) bool
 }
 
+// recurrentInput is a cell with products of its own for the inputs.
+type recurrentInput[T floating] interface {
+	// multiplyInput sets pre from x and bias, or returns false.
+	multiplyInput(p par.P, q *recurrentCall[T], x []T) bool
+}
+
 // recurrentStep is what the steps of some sequences in one direction work on.
 type recurrentStep[T floating] struct {
 	d      int
@@ -355,7 +361,9 @@ func (q *recurrentCall[T]) run(c *Call, x []T) error {
 		}
 		q.input = gemm.Args[T]{M: s * n, N: q.w.N, K: q.i, A: x, ARS: q.i, ACS: 1, Packed: q.w, C: q.pre, LDC: q.w.N,
 			Epilogue: gemm.Epilogue[T]{Col: q.bias}}
-		gemm.Run(c.P, &q.input)
+		if in, ok := q.cell.(recurrentInput[T]); !ok || !in.multiplyInput(c.P, q, x) {
+			gemm.Run(c.P, &q.input)
+		}
 		q.allSteps(c.P)
 	}
 	if err := c.Ctx().Err(); err != nil {

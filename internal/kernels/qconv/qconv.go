@@ -267,6 +267,10 @@ func Run(p par.P, a *Args, scratch func(n int) []byte) {
 		w.depth.run(p, &b)
 		return
 	}
+	if w.Group > 1 && w.CG%4 == 0 && w.Taps > 1 {
+		r.grouped(p, scratch)
+		return
+	}
 	r.blocks(p, scratch)
 }
 
@@ -364,6 +368,52 @@ func (r *runner) blocks(p par.P, scratch func(n int) []byte) {
 			rows := (*buf)[:(i1-i0)*stride]
 			r.layOut(rows, stride, g, i0, i1)
 			r.block(&qgemm.View{M: i1 - i0, K: stride, Stride: stride, Data: rows}, g, i0, q0, q1)
+		}
+	})
+}
+
+// grouped lays out what positions see of all channels, from which the products of each group
+// read theirs, tap by tap.
+func (r *runner) grouped(p par.P, scratch func(n int) []byte) {
+	const cache = 256 << 10 // bytes of rows that a task takes
+	mg, taps, last := r.W.M/r.W.Group, r.W.Taps, len(r.In)-1
+	stride := taps * r.C
+	args := *r.Args
+	args.W = &Weights{CG: r.C, Taps: taps}
+	all := runner{Args: &args, rows: r.rows, out: r.out, run: r.Kernel[last] * r.C}
+	panels := (mg + qgemm.Width - 1) / qgemm.Width
+	high := min(r.rows, max(1, cache/stride/tile)*tile)
+	blocks := (r.rows + high - 1) / high
+	high = (r.rows + blocks - 1) / blocks
+	blocks = (r.rows + high - 1) / high
+	group := func(rows []byte, g, i0, i1 int) {
+		r.block(&qgemm.View{M: i1 - i0, K: r.W.CG, Segments: taps, Step: r.C, Stride: stride, Data: rows[g*r.W.CG:]}, g, i0, 0, panels)
+	}
+	grain := max(1, work/max(1, high*r.W.groups[0].K*panels*qgemm.Width))
+	if blocks < tasks { // several tasks share rows, which are laid out first
+		rows := scratch(r.rows * stride)
+		p.For(r.rows, max(1, (1<<16)/stride), func(lo, hi int) { all.layOut(rows[lo*stride:hi*stride], stride, 0, lo, hi) })
+		p.For(blocks*r.W.Group, grain, func(lo, hi int) {
+			for t := lo; t < hi; t++ {
+				i0 := t / r.W.Group * high
+				group(rows[i0*stride:], t%r.W.Group, i0, min(i0+high, r.rows))
+			}
+		})
+		return
+	}
+	p.For(blocks, max(1, grain/r.W.Group), func(lo, hi int) {
+		buf := rowBuffers.Get().(*[]byte)
+		defer rowBuffers.Put(buf)
+		if cap(*buf) < high*stride {
+			*buf = make([]byte, high*stride)
+		}
+		for t := lo; t < hi; t++ {
+			i0, i1 := t*high, min((t+1)*high, r.rows)
+			rows := (*buf)[:(i1-i0)*stride]
+			all.layOut(rows, stride, 0, i0, i1)
+			for g := range r.W.Group {
+				group(rows, g, i0, i1)
+			}
 		}
 	})
 }

@@ -109,6 +109,8 @@ func TestRun(t *testing.T) {
 		{1, 8, 20, 1, []int{3, 40}, []int{1, 1}, []int{1, 2}, []int{1, 1}, []int{0, 0, 0, 0}},
 		{1, 5, 70, 1, []int{4, 120}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{0, 0, 0, 0}},
 		{1, 300, 70, 1, []int{4, 5}, []int{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1, 1, 1}},
+		{2, 8, 40, 3, []int{9, 13}, []int{3, 3}, []int{2, 1}, []int{1, 2}, []int{1, 1, 1, 1}},
+		{1, 4, 1, 32, []int{950}, []int{31}, []int{1}, []int{1}, []int{15, 15}}, // rows of all groups, many tasks
 	}
 	eachTable(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(3, 4))

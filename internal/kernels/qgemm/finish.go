@@ -115,6 +115,13 @@ func (f *Finish) SetZeros(b *Right, k int, za int32, zb, bias []int32) {
 	} else {
 		f.Zeros = nil
 	}
+	if !any && bias == nil {
+		to := f.Bias[:b.N]
+		for j, v := range b.Sums[:len(to)] {
+			to[j] = -za * v
+		}
+		return
+	}
 	for j := range b.N {
 		v := -za * b.Sums[j]
 		if any {
