@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -107,12 +108,17 @@ func buildQLinearConcat(b *BuildContext) (Kernel, error) {
 			}
 			table := rescaleTable(q, t.DType(), qy, d, func(v float32) float32 { return v })
 			n, src := t.Dim(at)*inner, t.Bytes()
-			for o := range outer {
-				dst := y[o*row+first : o*row+first+n]
-				for k, v := range src[o*n : (o+1)*n] {
-					dst[k] = table[v]
+			same, from := q == qy && q.scale > 0 && t.DType() == d, first
+			c.P.For(outer, 1+(1<<16)/max(1, n), func(lo, hi int) {
+				for o := lo; o < hi; o++ {
+					dst := y[o*row+from : o*row+from+n]
+					if same {
+						copy(dst, src[o*n:])
+					} else {
+						quant.Lookup(dst, src[o*n:(o+1)*n], table)
+					}
 				}
-			}
+			})
 			first += n
 		}
 		return nil

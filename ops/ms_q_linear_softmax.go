@@ -32,6 +32,10 @@ func inferQLinearSoftmax(c *InferContext) error {
 
 func buildQLinearSoftmax(b *BuildContext) (Kernel, error) {
 	axis, opset := b.Int("axis", -1), b.Int("opset", 0)
+	var fixed *[256]float64
+	if t := b.Const(1); t != nil && t.DType() == tensor.Float32 && t.Len() == 1 {
+		fixed = softmaxExps(tensor.Data[float32](t)[0])
+	}
 	return func(c *Call) error {
 		x, err := byteInput(c, 0, "X")
 		if err != nil {
@@ -59,10 +63,9 @@ func buildQLinearSoftmax(b *BuildContext) (Kernel, error) {
 		if x.Len() == 0 {
 			return nil
 		}
-		// Only differences to the largest value of a row count, of which there are 256.
-		var exps [256]float64
-		for i := range exps {
-			exps[i] = math.Exp(-math.Abs(float64(qx.scale)) * float64(i))
+		exps := fixed
+		if exps == nil {
+			exps = softmaxExps(qx.scale)
 		}
 		flip := byte(0) // makes the order of bytes that of their values
 		if d == tensor.Int8 {
@@ -71,7 +74,7 @@ func buildQLinearSoftmax(b *BuildContext) (Kernel, error) {
 		if qx.scale < 0 {
 			flip ^= 0xff
 		}
-		rows := softmaxRows{exps: &exps, flip: flip, d: d, qy: qy}
+		rows := softmaxRows{exps: exps, flip: flip, d: d, qy: qy}
 		for i := range rows.rising {
 			rows.rising[i] = float32(exps[255-i])
 		}
@@ -135,4 +138,13 @@ func (s *softmaxRows) row(y, x []byte, tables *[2][256]byte) {
 	copy(table[s.flip:], turned[:256-int(s.flip)])
 	copy(table[:s.flip], turned[256-int(s.flip):])
 	quant.Lookup(y, x, table)
+}
+
+// softmaxExps returns the powers of e of what a byte can be below the largest value of a row.
+func softmaxExps(scale float32) *[256]float64 {
+	var exps [256]float64
+	for i := range exps {
+		exps[i] = math.Exp(-math.Abs(float64(scale)) * float64(i))
+	}
+	return &exps
 }
