@@ -2,7 +2,9 @@ package runtime
 
 import (
 	"slices"
+	"unsafe"
 
+	"github.com/gneiss-run/gneiss/internal/huge"
 	"github.com/gneiss-run/gneiss/internal/idle"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -106,7 +108,9 @@ func (p *plan) slab() *slab {
 	if s, ok := p.slabs.Get(); ok {
 		return s
 	}
-	return &slab{data: tensor.AlignedBytes(p.size), parts: make([]buffer, len(p.allocs))}
+	s := &slab{data: tensor.AlignedBytes(p.size), parts: make([]buffer, len(p.allocs))}
+	huge.Advise(unsafe.Pointer(unsafe.SliceData(s.data)), p.size)
+	return s
 }
 
 // place returns the planned buffer for a result if it is large enough and

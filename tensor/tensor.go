@@ -7,7 +7,6 @@ import (
 	"slices"
 	"unsafe"
 
-	"github.com/gneiss-run/gneiss/internal/huge"
 )
 
 // Tensor is a dense n-dimensional array: an element type, a shape and
@@ -93,7 +92,6 @@ func New(d DType, shape ...int) *Tensor {
 // AlignedBytes returns n zeroed bytes at an address that is a multiple of Alignment.
 func AlignedBytes(n int) []byte {
 	b := make([]byte, n+Alignment-1)
-	huge.Advise(unsafe.Pointer(unsafe.SliceData(b)), n)
 	off := 0
 	if len(b) > 0 {
 		off = int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & (Alignment - 1))

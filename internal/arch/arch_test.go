@@ -35,7 +35,7 @@ var (
 // the test: where it belongs is a decision.
 var rules = map[string]rule{
 	".":                    {words("runtime onnx tensor"), nil},
-	"tensor":               {words("internal/huge"), sys},
+	"tensor":               {nil, sys},
 	"internal/knob":        {nil, nil},
 	"internal/cpu":         {words("internal/knob"), sys},
 	"internal/par":         {words("internal/knob internal/cpu"), sys},
@@ -45,7 +45,7 @@ var rules = map[string]rule{
 	"internal/idle":        {nil, nil},
 	"internal/huge":        {words("internal/knob"), sys},
 	"internal/atomicfile":  {nil, nil},
-	"internal/kernels/...": {words("internal/cpu internal/par internal/idle internal/huge internal/kernels/..."), nil},
+	"internal/kernels/...": {words("internal/cpu internal/par internal/idle internal/kernels/..."), nil},
 	"onnx":                 {words("tensor onnx/schema internal/atomicfile"), proto},
 	"onnx/onnxpb":          {nil, proto},
 	"onnx/schema":          {nil, nil},

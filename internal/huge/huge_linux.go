@@ -11,7 +11,7 @@ import (
 
 const page = 2 << 20
 
-var use = knob.Bool("GNEISS_HUGE_PAGES", true, "ask the system for large pages for weights and for the memory of runs")
+var use = knob.Bool("GNEISS_HUGE_PAGES", true, "ask the system for large pages for the memory of runs")
 
 var wanted = sync.OnceValue(use.Bool)
 

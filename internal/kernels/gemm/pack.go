@@ -5,7 +5,6 @@ import (
 	"sync"
 	"unsafe"
 
-	"github.com/gneiss-run/gneiss/internal/huge"
 	"github.com/gneiss-run/gneiss/internal/idle"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
@@ -180,7 +179,6 @@ func (t *transposeLoop[T]) Chunk(lo, hi int) {
 func aligned[T Number](n int) []T {
 	size := int(unsafe.Sizeof(*new(T)))
 	s := make([]T, n+64/size)
-	huge.Advise(unsafe.Pointer(&s[0]), n*size)
 	off := int(-uintptr(unsafe.Pointer(&s[0]))&63) / size
 	return s[off : off+n : off+n]
 }

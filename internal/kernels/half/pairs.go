@@ -3,7 +3,6 @@ package half
 import (
 	"unsafe"
 
-	"github.com/gneiss-run/gneiss/internal/huge"
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
@@ -32,7 +31,6 @@ func PackPairs(p par.P, b []float32, k, n, rs, cs int) *Pairs {
 	if len(w.Data) == 0 {
 		return w
 	}
-	huge.Advise(unsafe.Pointer(&w.Data[0]), len(w.Data)*4)
 	narrow := best().narrow[BFloat16]
 	p.For(gemm.Panels(n), max(1, (1<<15)/(k*panel)), func(lo, hi int) {
 		gemm.Scratch(k*panel, func(buf []float32) {

@@ -11,7 +11,6 @@ package nbits
 import (
 	"unsafe"
 
-	"github.com/gneiss-run/gneiss/internal/huge"
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
@@ -74,7 +73,6 @@ func (w *Weights) zeros(p, q int) (kind int, at unsafe.Pointer) {
 func Pack(p par.P, n, k, block int, wide bool, get func(i int, row []byte)) []byte {
 	panels, size := (n+Width-1)/Width, panelSize(k, block, wide)
 	out := make([]byte, panels*size)
-	huge.Advise(unsafe.Pointer(unsafe.SliceData(out)), len(out))
 	p.For(panels, max(1, (1<<16)/(k*Width)), func(lo, hi int) {
 		row := make([]byte, k)
 		for q := lo; q < hi; q++ {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"unsafe"
 
-	"github.com/gneiss-run/gneiss/internal/huge"
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/kernels/half"
@@ -205,7 +204,6 @@ func product(s []int) int {
 func aligned[T Float](n int) []T {
 	size := int(unsafe.Sizeof(*new(T)))
 	s := make([]T, n+64/size)
-	huge.Advise(unsafe.Pointer(&s[0]), n*size)
 	off := int(-uintptr(unsafe.Pointer(&s[0]))&63) / size
 	return s[off : off+n : off+n]
 }

@@ -9,7 +9,6 @@ import (
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/cpu"
-	"github.com/gneiss-run/gneiss/internal/huge"
 	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
@@ -137,7 +136,6 @@ func packFours(p par.P, w []byte, m, cg, taps int, signed bool) *qgemm.Right {
 		return qgemm.Pack(p, w, k, m, 1, k, signed)
 	}
 	r := &qgemm.Right{K: k, N: m, Signed: signed, Data: make([]byte, qgemm.PanelBytes(k, m))}
-	huge.Advise(unsafe.Pointer(unsafe.SliceData(r.Data)), len(r.Data))
 	r.Sums = make([]int32, r.Panels()*qgemm.Width)
 	flip := uint32(r.Flip()) * 0x01010101
 	p.For(r.Panels(), 1, func(lo, hi int) {

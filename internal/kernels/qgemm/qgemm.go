@@ -13,7 +13,6 @@ import (
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/cpu"
-	"github.com/gneiss-run/gneiss/internal/huge"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
@@ -175,7 +174,6 @@ func (r *Right) Flip() byte {
 // b[p*rowStride+j*colStride].
 func Pack(p par.P, b []byte, k, n, rowStride, colStride int, signed bool) *Right {
 	r := &Right{K: k, N: n, Signed: signed, Data: make([]byte, PanelBytes(k, n))}
-	huge.Advise(unsafe.Pointer(unsafe.SliceData(r.Data)), len(r.Data))
 	r.Sums = make([]int32, r.Panels()*Width)
 	r.Fill(p, b, rowStride, colStride)
 	return r
