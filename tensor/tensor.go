@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"unsafe"
-
 )
 
 // Tensor is a dense n-dimensional array: an element type, a shape and
