@@ -68,6 +68,12 @@ func doesNotAllocate(t *testing.T, dir string, most float64) {
 		before := sites()
 		const runs = 20
 		n := testing.AllocsPerRun(runs, run)
+		for range 2 { // what the garbage collector took from pools is allocated again
+			if n > most {
+				before = sites()
+				n = testing.AllocsPerRun(runs, run)
+			}
+		}
 		t.Logf("%d threads: %g allocations per run", threads, n)
 		if n > most {
 			t.Errorf("%d threads: %g allocations per run, want %g\n%s", threads, n, most, difference(before, sites(), runs+1))
