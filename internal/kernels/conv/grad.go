@@ -134,8 +134,7 @@ func (g *weightGrad[T]) products(p par.P) {
 	images := g.images()
 	panels := gemm.Panels(g.mg)
 	size := images * g.out
-	const line = 64
-	ld := size + line/int(unsafe.Sizeof(*new(T))) // rows do not fall into the same places of the cache
+	ld := padded[T](size)
 	rows := min(max(cache/(size*int(unsafe.Sizeof(*new(T)))), 8), max((g.k*g.Group+tasks-1)/tasks, 8), g.k)
 	parts := (g.k + rows - 1) / rows
 	packed := gemm.Borrow[T](g.Group * gemm.PackedLen(size, g.mg))
@@ -205,8 +204,17 @@ func (g *weightGrad[T]) products(p par.P) {
 	})
 }
 
+// padded is the stride of rows of n elements that do not fall into the same places of the cache.
+func padded[T Float](n int) int {
+	const line = 64
+	return n + line/int(unsafe.Sizeof(*new(T)))
+}
+
 // Transpose sets dst[i·ds+j] = src[j·ss+i] for i < rows and j < cols.
 func Transpose[T Float](dst, src []T, rows, cols, ds, ss int) {
+	if rows <= 0 || cols <= 0 {
+		return
+	}
 	if d, ok := any(dst).([]float32); ok {
 		s := any(src).([]float32)
 		move.Transpose(unsafe.Slice((*uint32)(unsafe.Pointer(&d[0])), len(d)), unsafe.Slice((*uint32)(unsafe.Pointer(&s[0])), len(s)), rows, cols, ds, ss)

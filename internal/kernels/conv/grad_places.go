@@ -28,8 +28,7 @@ func (g *weightGrad[T]) images() int {
 func (g *weightGrad[T]) byPlaces(p par.P) {
 	images, panels := g.images(), gemm.Panels(g.mg)
 	once := images == g.N
-	const line = 64
-	lda := g.in*images + line/int(unsafe.Sizeof(*new(T))) // rows do not fall into the same places of the cache
+	lda := padded[T](g.in * images)
 	x, packed := gemm.Borrow[T](g.C*lda), gemm.Borrow[T](g.Group*gemm.PackedLen(g.out*images, g.mg))
 	defer x.Return()
 	defer packed.Return()
@@ -45,7 +44,7 @@ func (g *weightGrad[T]) byPlaces(p par.P) {
 	for n0 := 0; n0 < g.N; n0 += images {
 		n := min(images, g.N-n0)
 		q := n * g.out
-		p.For(g.C, max(1, (1<<14)/(g.in*n)), func(lo, hi int) {
+		p.For(g.C, max(1, (1<<14)/max(1, g.in*n)), func(lo, hi int) {
 			for c := lo; c < hi; c++ {
 				g.places(x.S[c*lda:], g.X[(n0*g.C+c)*g.in:], n)
 			}

@@ -33,6 +33,8 @@ func TestWeightGrad(t *testing.T) {
 		{3, 17, 33, 1, Window{In: []int{300}, Kernel: []int{5}, Out: []int{300}, Strides: []int{1}, Dilations: []int{2}, Before: []int{4}}},
 		{17, 16, 8, 1, Window{In: []int{4, 5, 4}, Kernel: []int{2, 3, 3}, Out: []int{5, 5, 4}, Strides: []int{1, 1, 1}, Dilations: []int{1, 1, 1}, Before: []int{1, 1, 1}}},
 		{64, 16, 4, 1, Window{In: []int{2, 2}, Kernel: []int{5, 5}, Out: []int{2, 2}, Strides: one, Dilations: []int{2, 3}, Before: []int{4, 6}}},
+		{64, 16, 8, 1, Window{In: []int{0}, Kernel: []int{3}, Out: []int{2}, Strides: []int{1}, Dilations: []int{1}, Before: []int{2}}},
+		{64, 16, 8, 1, Window{In: []int{3, 0}, Kernel: []int{2, 3}, Out: []int{2, 2}, Strides: []int{1, 2}, Dilations: one, Before: []int{0, 3}}},
 		{0, 2, 4, 1, Window{In: []int{2, 2}, Kernel: one, Out: []int{2, 2}, Strides: one, Dilations: one, Before: []int{0, 0}}},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
