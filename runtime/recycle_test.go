@@ -27,7 +27,7 @@ func collected(t *testing.T, cond func() bool) {
 
 func TestRecycler(t *testing.T) {
 	const n = 1 << 20
-	var r recycler
+	r := recycler{aging: true} // nothing ages here, however many collections other tests have asked for
 	if r.take(n) != nil {
 		t.Fatal("memory from nowhere")
 	}
@@ -45,22 +45,37 @@ func TestRecycler(t *testing.T) {
 	}
 	goruntime.KeepAlive(inner)
 	inner = nil
-	var got []byte
-	collected(t, func() bool { got = r.take(n); return got != nil })
-	if address(got) != at || len(got) != n {
-		t.Fatal("other memory")
+	for range 2 { // it may go round again
+		var got []byte
+		collected(t, func() bool { got = r.take(n); return got != nil })
+		if address(got) != at || len(got) != n {
+			t.Fatal("other memory")
+		}
+		r.away(&buffer{data: got, whole: true})
 	}
-	r.away(&buffer{data: got, whole: true}) // it may go round again
-	got = nil
-	collected(t, func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return len(r.free[0][n])+len(r.free[1][n]) > 0
-	})
+}
+
+func TestRecyclerAges(t *testing.T) {
+	const n = 1 << 20
+	r := recycler{aging: true} // only where the test says so
+	r.put(make([]byte, n))
+	r.age()
+	b := r.take(n)
+	if b == nil {
+		t.Fatal("given up by the first collection")
+	}
+	r.put(b)
+	r.age()
+	r.age()
+	if r.take(n) != nil {
+		t.Fatal("kept through two collections")
+	}
+	var free recycler
+	free.put(make([]byte, n))
 	collected(t, func() bool { // nobody asks for it
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return len(r.free[0])+len(r.free[1]) == 0
+		free.mu.Lock()
+		defer free.mu.Unlock()
+		return len(free.free[0])+len(free.free[1]) == 0 && !free.aging
 	})
 }
 
