@@ -89,6 +89,9 @@ func (l *lstmCell[T]) finishStep(q *recurrentCall[T], w *recurrentStep[T], t, fr
 		pre, rec, _, next, c, live := q.row(w, t, b)
 		switch {
 		case !live:
+		case fast && q.cells != nil:
+			cells := q.cells[(w.d*q.s*q.n+q.rowOf(w, t, b))*q.h:][:q.h]
+			q.vec.LSTMKeep(singles(next[from:to]), singles(c[from:]), singles(cells[from:]), singles(pre[from:]), singles(rec[from:]), q.h)
 		case fast:
 			q.vec.LSTM(singles(next[from:to]), singles(c[from:]), singles(pre[from:]), singles(rec[from:]), q.h)
 		default:

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -120,13 +122,13 @@ type recurrentBack[T floating] interface {
 	// rows does what needs no order of steps, for all rows of direction d.
 	rows(g *recurrentGrad[T], d int)
 	// step has in w.dh, for each sequence that is in step t, dL/d(state after t),
-	// and leaves there dL/d(state before t). It turns the gates of the step into G.
+	// and leaves there dL/d(state before t). It sets the rows of the step in pre to G.
 	step(g *recurrentGrad[T], w *backTask[T], t int)
 	// finish sets outputs of its own, and what of dR is not Gᵀ·H.
 	finish(g *recurrentGrad[T])
 }
 
-// recurrentGrad is one execution of a gradient. pre is G; a step begins with its gates there.
+// recurrentGrad is one execution of a gradient. pre is G.
 type recurrentGrad[T floating] struct {
 	recurrentCall[T]
 	wants  [recurrentGradOuts]bool
@@ -140,7 +142,7 @@ type recurrentGrad[T floating] struct {
 	dY     []T // nil: 0
 	// dh and dc begin as dL/dY_h and dL/dY_c and end as those of the initial states.
 	dh, dc        []T
-	compact, prod []T // by sequence: g*h for what is multiplied, rowWidth for the product
+	compact, prod []T // by sequence: what is multiplied, pitch apart, and the product, rowWidth apart
 	dR, dB, dP    []T
 	fill, todo    func(lo, hi int)
 	product       gemm.Args[T]
@@ -172,6 +174,9 @@ func recurrentGradKernel[T floating](r *recurrent, x tensor.DType, wants [recurr
 		g := State[recurrentGrad[T]](c)
 		if g.recurrent == nil {
 			g.recurrent, g.wants, g.back, g.gemm = r, wants, newBack(), gemm.Best()
+			if _, single := any(T(0)).(float32); single && r.plain {
+				g.vec = vec.Best()
+			}
 			for _, a := range r.acts {
 				g.acts = append(g.acts, recurrentFunc[T](a, r.clip))
 				slope := recurrentSlope[T](a)
@@ -289,7 +294,7 @@ func (g *recurrentGrad[T]) allSteps(c *Call, r []T) {
 		}
 	}
 	g.blocks = recurrentBlocks(g.n, d, c.P.Threads)
-	g.compact, g.prod = Scratch[T](c, d*g.n*gh), Scratch[T](c, d*g.n*g.rowWidth())
+	g.compact, g.prod = Scratch[T](c, d*g.n*g.pitch()), Scratch[T](c, d*g.n*g.rowWidth())
 	c.P.For(d*g.blocks, 1, g.todo)
 }
 
@@ -301,6 +306,16 @@ func (g *recurrentGrad[T]) multiply(a *gemm.Args[T]) {
 
 // rowWidth is the distance of rows of products with R: there is room for whole panels.
 func (g *recurrentGrad[T]) rowWidth() int { return gemm.Panels(g.h) * gemm.Panel }
+
+// pitch is the distance of rows of compact. Rows that all fall into the same places of the
+// first-level cache would be multiplied by smaller tiles.
+func (g *recurrentGrad[T]) pitch() int {
+	gh := g.gates * g.h
+	if gh*int(unsafe.Sizeof(T(0)))%4096 == 0 {
+		return gh + gemm.Panel
+	}
+	return gh
+}
 
 // length returns how many steps sequence b has.
 func (g *recurrentGrad[T]) length(b int) int {
@@ -365,17 +380,24 @@ func (g *recurrentGrad[T]) keptRow(d, row int) []T {
 // prevRow returns the state before the step of a row of X in direction d.
 func (g *recurrentGrad[T]) prevRow(d, row int) []T { return g.prev[(d*g.s*g.n+row)*g.h:][:g.h] }
 
+// gatesAt copies the gates of a row of X in direction d to where G will be, and returns that.
+func (g *recurrentGrad[T]) gatesAt(d, row int) []T {
+	to := g.row(d, row)
+	copy(to, g.keptRow(d, row))
+	return to
+}
+
 // slope returns the derivative of activation function i of direction d.
 func (g *recurrentGrad[T]) slope(d, i int) func(d, y []T) { return g.slopes[d*g.actsPer+i] }
 
 // runTasks runs tasks [lo, hi): some sequences in one direction each.
 func (g *recurrentGrad[T]) runTasks(lo, hi int) {
-	n, h, gh, width := g.n, g.h, g.gates*g.h, g.rowWidth()
+	n, h, pitch, width := g.n, g.h, g.pitch(), g.rowWidth()
 	for ; lo < hi; lo++ {
 		b := lo % g.blocks
 		w := backTask[T]{d: lo / g.blocks, b0: b * n / g.blocks, b1: (b + 1) * n / g.blocks}
 		from, to := w.d*n+w.b0, w.d*n+w.b1
-		w.dh, w.compact, w.prod = g.dh[from*h:to*h], g.compact[from*gh:to*gh], g.prod[from*width:to*width]
+		w.dh, w.compact, w.prod = g.dh[from*h:to*h], g.compact[from*pitch:to*pitch], g.prod[from*width:to*width]
 		if g.hasCell {
 			w.dc = g.dc[from*h : to*h]
 		}
@@ -387,11 +409,8 @@ func (g *recurrentGrad[T]) runTasks(lo, hi int) {
 				row := g.place(w.d, t, b)
 				if t >= g.length(b) {
 					clear(g.row(w.d, row))
-					clear(w.compact[(b-w.b0)*gh:][:gh])
+					clear(w.compact[(b-w.b0)*pitch:][:pitch])
 					continue
-				}
-				if g.kept != nil {
-					copy(g.row(w.d, row), g.keptRow(w.d, row))
 				}
 				if g.dY != nil {
 					addTo(w.dh[(b-w.b0)*h:][:h], g.dY[g.inY(w.d, row):][:h])
@@ -402,14 +421,30 @@ func (g *recurrentGrad[T]) runTasks(lo, hi int) {
 	}
 }
 
-// toState sets prod to the product of columns [at, at + size of the part) of compact with a part of R.
-func (g *recurrentGrad[T]) toState(w *backTask[T], t, part, at int) {
-	b, m, gh := g.byR[w.d][part], w.b1-w.b0, g.gates*g.h
+// toState sets dst, rows rowWidth apart, to the product of columns [at, at + size of the part) of compact
+// with a part of R.
+func (g *recurrentGrad[T]) toState(dst []T, w *backTask[T], t, part, at int) {
+	b, m, pitch := g.byR[w.d][part], w.b1-w.b0, g.pitch()
 	if p, ok := any(b).(*gemm.Packed[float32]); ok {
-		gemm.Step(g.gemm, p, m, singles(w.compact[at:]), gh, singles(w.prod), g.rowWidth(), 0, gemm.Panels(b.N), t%2 == 1)
+		gemm.Step(g.gemm, p, m, singles(w.compact[at:]), pitch, singles(dst), g.rowWidth(), 0, gemm.Panels(b.N), t%2 == 1)
 		return
 	}
-	gemm.Run(par.P{}, &gemm.Args[T]{M: m, N: b.N, K: b.K, A: w.compact[at:], ARS: gh, ACS: 1, Packed: b, C: w.prod, LDC: g.rowWidth(), Table: g.gemm})
+	gemm.Run(par.P{}, &gemm.Args[T]{M: m, N: b.N, K: b.K, A: w.compact[at:], ARS: pitch, ACS: 1, Packed: b, C: dst, LDC: g.rowWidth(), Table: g.gemm})
+}
+
+// stepBefore sets dh of the sequences that are in step t to compact·R.
+func (g *recurrentGrad[T]) stepBefore(w *backTask[T], t int) {
+	h, width := g.h, g.rowWidth()
+	if width == h && g.lens == nil {
+		g.toState(w.dh, w, t, 0, 0)
+		return
+	}
+	g.toState(w.prod, w, t, 0, 0)
+	for b := w.b0; b < w.b1; b++ {
+		if t < g.length(b) {
+			copy(w.dh[(b-w.b0)*h:][:h], w.prod[(b-w.b0)*width:])
+		}
+	}
 }
 
 // columns sets dst to the sums of the columns of a, rows stride apart.

@@ -2,6 +2,7 @@ package ops_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -193,4 +194,97 @@ func TestRecurrentThreads(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRecurrentGradSingles holds the gradients of float32, which has routines of its own, against those of
+// float64, which the differences are taken of.
+func TestRecurrentGradSingles(t *testing.T) {
+	const s, in = 5, 6
+	for op, gates := range recurrentGates {
+		for bits := range 16 {
+			n, h := []int{3, 16, 35}[bits%3], []int{64, 32, 20, 256}[bits/3%4]
+			as, d := onnx.NewAttrs("hidden_size", h), 1
+			if bits&4 != 0 {
+				as, d = as.Set("direction", "bidirectional"), 2
+			}
+			x, y, state := []int{s, n, in}, []int{s, d, n, h}, []int{d, n, h}
+			if bits&1 != 0 {
+				as, x, y, state = as.Set("layout", 1), []int{n, s, in}, []int{n, s, d, h}, []int{n, d, h}
+			}
+			if bits&8 != 0 {
+				as = as.Set("clip", 2.5)
+			}
+			args := append(Vals(waveT(1, x...), waveT(2, d, gates*h, in), waveT(3, d, gates*h, h), waveT(4, d, 2*gates*h), nil, waveT(5, state...)), make([]tensor.Value, 8)...)
+			if bits&2 != 0 {
+				lens := make([]int32, n)
+				for b := range lens {
+					lens[b] = []int32{s, 2, 0, 4}[b%4]
+				}
+				args[4] = I32([]int{n}, lens...)
+			}
+			inputs := 6
+			if op == "LSTM" {
+				inputs, args[6] = 7, waveT(6, state...)
+			}
+			both := func(dtype tensor.DType) []tensor.Value {
+				args := slices.Clone(args)
+				forward, outs := op+"Train", map[string]int{"GRU": 4, "LSTM": 5}[op]
+				if op == "RNN" {
+					forward, outs = op, 2
+				}
+				made := evalAs(t, dtype, forward, as, args[:inputs], outs)
+				args[8], args[9], args[10] = made[0], waveT(7, y...), waveT(8, state...)
+				if op != "RNN" {
+					args[12] = made[3]
+				}
+				if op == "LSTM" {
+					args[11], args[13] = waveT(9, state...), made[4]
+				}
+				return append(made, evalAs(t, dtype, op+"Grad", as, args, 5+gates/4)...)
+			}
+			want, got := both(tensor.Float64), both(tensor.Float32)
+			for i := range want {
+				if want[i] == nil { // the second state, of LSTM alone
+					continue
+				}
+				var diff, norm float64
+				single := tensor.Data[float32](got[i].(*tensor.Tensor))
+				for j, v := range tensor.Data[float64](want[i].(*tensor.Tensor)) {
+					diff += (float64(single[j]) - v) * (float64(single[j]) - v)
+					norm += v * v
+				}
+				if !(diff <= 1e-10*norm) {
+					t.Errorf("%s %d, %d sequences, %d units: result %d is %g of its norm off", op, bits, n, h, i, math.Sqrt(diff/norm))
+				}
+			}
+		}
+	}
+}
+
+// evalAs runs an operator of the default or the private domain with its real arguments as dtype.
+func evalAs(t *testing.T, dtype tensor.DType, op string, as onnx.Attrs, args []tensor.Value, outs int) []tensor.Value {
+	t.Helper()
+	g := onnx.NewGraph("g", map[string]int{"": Latest, ops.Private: 1})
+	in, vs := make([]tensor.Value, len(args)), make([]*onnx.Value, len(args))
+	for i, v := range args {
+		x, ok := v.(*tensor.Tensor)
+		if !ok {
+			continue
+		}
+		if x.DType() == tensor.Float32 && dtype == tensor.Float64 {
+			wide := tensor.New(dtype, x.Shape()...)
+			for j, v := range tensor.Data[float32](x) {
+				tensor.Data[float64](wide)[j] = float64(v)
+			}
+			x = wide
+		}
+		in[i], vs[i] = x, g.AddInput(fmt.Sprint("in", i), onnx.TypeOf(x))
+	}
+	domain := ops.Private
+	if op == "RNN" {
+		domain = ""
+	}
+	out, err := ops.Eval(par.P{Threads: 2}, g.NewNodeIn(domain, op, as, vs, outs), in, ops.BuildEnv{})
+	require.NoError(t, err, op)
+	return out
 }

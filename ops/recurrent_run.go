@@ -158,7 +158,7 @@ func recurrentKernel[T floating](r *recurrent, packs [2]any, newCell func() recu
 		q, _ := pool.Get().(*recurrentCall[T])
 		if q == nil {
 			q = &recurrentCall[T]{recurrent: r, gemm: table, cell: newCell()}
-			if single && r.plain && !r.keep { // in vectors the gates stay in registers
+			if single && r.plain && (!r.keep || r.hasCell) { // GRU's routines leave no gates
 				q.vec = vectors
 			}
 			for i := range r.acts {

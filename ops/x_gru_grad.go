@@ -78,7 +78,7 @@ func (a *gruRows[T]) Chunk(lo, hi int) {
 }
 
 func (u *gruBack[T]) step(g *recurrentGrad[T], w *backTask[T], t int) {
-	h, width := g.h, g.rowWidth()
+	h, pitch, width := g.h, g.pitch(), g.rowWidth()
 	for b := w.b0; b < w.b1; b++ {
 		at, row := b-w.b0, g.place(w.d, t, b)
 		other := u.others(g, w.d)[row*h:][:h]
@@ -86,9 +86,9 @@ func (u *gruBack[T]) step(g *recurrentGrad[T], w *backTask[T], t int) {
 			clear(other)
 			continue
 		}
-		gates, prev, dh := g.row(w.d, row), g.prevRow(w.d, row), w.dh[at*h:][:h]
+		gates, prev, dh := g.gatesAt(w.d, row), g.prevRow(w.d, row), w.dh[at*h:][:h]
 		z, r, in := gates[:h], gates[h:2*h], gates[2*h:3*h]
-		c := w.compact[at*3*h:][:3*h]
+		c := w.compact[at*pitch:][:3*h]
 		dz, dr, dn := c[:h], c[h:2*h], c[2*h:]
 		for j, v := range z {
 			dz[j] = dh[j] * (prev[j] - in[j])
@@ -109,7 +109,7 @@ func (u *gruBack[T]) step(g *recurrentGrad[T], w *backTask[T], t int) {
 			copy(r, dr)
 		}
 	}
-	g.toState(w, t, 1, 2*h)
+	g.toState(w.prod, w, t, 1, 2*h)
 	for b := w.b0; b < w.b1; b++ {
 		if t >= g.length(b) {
 			continue
@@ -120,7 +120,7 @@ func (u *gruBack[T]) step(g *recurrentGrad[T], w *backTask[T], t int) {
 			addTo(dh, prod)
 			continue
 		}
-		r, prev, dr := g.row(w.d, row)[h:2*h], g.prevRow(w.d, row), w.compact[(at*3+1)*h:][:h]
+		r, prev, dr := g.row(w.d, row)[h:2*h], g.prevRow(w.d, row), w.compact[at*pitch+h:][:h]
 		for j, v := range prod {
 			dr[j] = v * prev[j]
 			dh[j] += v * r[j]
@@ -128,7 +128,7 @@ func (u *gruBack[T]) step(g *recurrentGrad[T], w *backTask[T], t int) {
 		g.slope(w.d, 0)(dr, r)
 		copy(r, dr)
 	}
-	g.toState(w, t, 0, 0)
+	g.toState(w.prod, w, t, 0, 0)
 	for b := w.b0; b < w.b1; b++ {
 		if t < g.length(b) {
 			addTo(w.dh[(b-w.b0)*h:][:h], w.prod[(b-w.b0)*width:])

@@ -71,22 +71,24 @@ func (l *lstmBack[T]) before(g *recurrentGrad[T], d, t, b int) []T {
 }
 
 func (l *lstmBack[T]) step(g *recurrentGrad[T], w *backTask[T], t int) {
-	h := g.h
+	h, pitch := g.h, g.pitch()
+	fast := l.fast(&g.recurrentCall)
 	for b := w.b0; b < w.b1; b++ {
-		if t < g.length(b) {
-			row := g.place(w.d, t, b)
-			at := b - w.b0
-			l.units(g, w, b, g.row(w.d, row), l.cell(g, w.d, row), l.before(g, w.d, t, b))
-			copy(w.compact[at*4*h:][:4*h], g.row(w.d, row))
+		if t >= g.length(b) {
+			continue
 		}
-	}
-	g.toState(w, t, 0, 0)
-	width := g.rowWidth()
-	for b := w.b0; b < w.b1; b++ {
-		if t < g.length(b) {
-			copy(w.dh[(b-w.b0)*h:][:h], w.prod[(b-w.b0)*width:])
+		row, at := g.place(w.d, t, b), b-w.b0
+		c, cp, compact := l.cell(g, w.d, row), l.before(g, w.d, t, b), w.compact[at*pitch:][:4*h]
+		if fast {
+			dh, dc := w.dh[at*h:][:h], w.dc[at*h:][:h]
+			g.vec.LSTMBack(singles(g.row(w.d, row)), singles(compact), singles(dc), singles(dh), singles(c), singles(cp), singles(g.keptRow(w.d, row)), h)
+			continue
 		}
+		gates := g.gatesAt(w.d, row)
+		l.units(g, w, b, gates, c, cp)
+		copy(compact, gates)
 	}
+	g.stepBefore(w, t)
 }
 
 // units turns the gates of sequence b into G and dc into that of the state before.

@@ -27,7 +27,7 @@ func (rnnBack[T]) rows(*recurrentGrad[T], int)          {}
 func (rnnBack[T]) finish(*recurrentGrad[T])             {}
 
 func (rnnBack[T]) step(g *recurrentGrad[T], w *backTask[T], t int) {
-	h, slope := g.h, g.slope(w.d, 0)
+	h, pitch, slope := g.h, g.pitch(), g.slope(w.d, 0)
 	for b := w.b0; b < w.b1; b++ {
 		if t >= g.length(b) {
 			continue
@@ -36,13 +36,7 @@ func (rnnBack[T]) step(g *recurrentGrad[T], w *backTask[T], t int) {
 		dg := g.row(w.d, row)
 		copy(dg, w.dh[(b-w.b0)*h:])
 		slope(dg, g.yState[g.inY(w.d, row):])
-		copy(w.compact[(b-w.b0)*h:][:h], dg)
+		copy(w.compact[(b-w.b0)*pitch:][:h], dg)
 	}
-	g.toState(w, t, 0, 0)
-	width := g.rowWidth()
-	for b := w.b0; b < w.b1; b++ {
-		if t < g.length(b) {
-			copy(w.dh[(b-w.b0)*h:][:h], w.prod[(b-w.b0)*width:])
-		}
-	}
+	g.stepBefore(w, t)
 }

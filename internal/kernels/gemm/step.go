@@ -26,6 +26,8 @@ func Step(t *Table, b *Packed[float32], m int, a []float32, lda int, c []float32
 	data := b.Data[:to*k*Panel]
 	if m >= len(t.Few32) || t.Few32[m] == nil {
 		mr := tileRows[float32](t.MR32, lda)
+		tiles := (m + mr - 1) / mr
+		mr = (m + tiles - 1) / tiles // 16 rows are 8 and 8 rather than 14 and 2
 		kb := kBlock[float32](k)
 		for s := from; s < to; s++ {
 			j := s

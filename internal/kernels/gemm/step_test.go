@@ -10,7 +10,7 @@ import (
 // TestStep compares Step, as a whole and in pieces, with the sums.
 func TestStep(t *testing.T) {
 	for _, table := range Tables {
-		for _, s := range []struct{ m, n, k int }{{1, 384, 128}, {1, 33, 7}, {2, 256, 500}, {3, 96, 1}, {4, 400, 100}, {7, 64, 64}, {13, 130, 200}, {1, 32, 0}} {
+		for _, s := range []struct{ m, n, k int }{{1, 384, 128}, {1, 33, 7}, {2, 256, 500}, {3, 96, 1}, {4, 400, 100}, {7, 64, 64}, {13, 130, 200}, {16, 64, 100}, {32, 160, 256}, {1, 32, 0}} {
 			t.Run(fmt.Sprintf("%s/%dx%dx%d", table.Name, s.m, s.n, s.k), func(t *testing.T) {
 				a, b := make([]float32, s.m*s.k), make([]float32, s.k*s.n)
 				for i := range a {

@@ -1,5 +1,7 @@
 package vec
 
+import "math"
+
 // The steps of recurrent networks, unit by unit in blocks that the stack holds.
 
 const gateBlock = 64
@@ -18,17 +20,49 @@ func lstmLoop(h, c, pre, rec []float32, stride int) {
 		sum := func(buf *[gateBlock]float32, k int) []float32 {
 			return gateSum(buf, pre[k*stride+lo:k*stride+hi], rec[k*stride+lo:k*stride+hi])
 		}
-		i, o, f, g := sum(&bi, 0), sum(&bo, 1), sum(&bf, 2), sum(&bg, 3)
-		sigmoidLoop(i, i)
-		sigmoidLoop(o, o)
-		sigmoidLoop(f, f)
-		tanhLoop(g, g)
-		cs := c[lo:hi]
-		for j := range cs {
-			cs[j] = f[j]*cs[j] + i[j]*g[j]
-		}
-		tanhLoop(g, cs)
-		mul(h[lo:hi], o, g)
+		lstmUnits(h[lo:hi], c[lo:hi], sum(&bi, 0), sum(&bo, 1), sum(&bf, 2), sum(&bg, 3))
+	}
+}
+
+func lstmKeepLoop(h, c, cells, pre, rec []float32, stride int) {
+	n := len(h)
+	sum := func(k int) []float32 {
+		x := pre[k*stride : k*stride+n]
+		add(x, x, rec[k*stride:k*stride+n])
+		return x
+	}
+	lstmUnits(h, c, sum(0), sum(1), sum(2), sum(3))
+	copy(cells[:n], c)
+}
+
+// lstmUnits applies the functions of the gates to them.
+func lstmUnits(h, c, i, o, f, g []float32) {
+	sigmoidLoop(i, i)
+	sigmoidLoop(o, o)
+	sigmoidLoop(f, f)
+	tanhLoop(g, g)
+	for j := range h {
+		c[j] = f[j]*c[j] + i[j]*g[j]
+	}
+	tanhLoop(h, c[:len(h)])
+	mul(h, o, h)
+}
+
+func lstmBackLoop(out, copied, dc, dh, c, before, gates []float32, stride int) {
+	n := len(dc)
+	of := func(x []float32, k int) []float32 { return x[k*stride : k*stride+n] }
+	i, o, f, g := of(gates, 0), of(gates, 1), of(gates, 2), of(gates, 3)
+	for j := range dc {
+		t := float32(math.Tanh(float64(c[j])))
+		d := dc[j] + dh[j]*o[j]*(1-t*t)
+		out[j] = d * i[j] * g[j] * (1 - i[j])
+		out[stride+j] = dh[j] * o[j] * t * (1 - o[j])
+		out[2*stride+j] = d * f[j] * before[j] * (1 - f[j])
+		out[3*stride+j] = d * i[j] * (1 - g[j]*g[j])
+		dc[j] = d * f[j]
+	}
+	for k := range 4 {
+		copy(of(copied, k), of(out, k))
 	}
 }
 

@@ -19,6 +19,33 @@ func lstmOf(f func(n int, h, c, pre, rec unsafe.Pointer, stride int)) func(h, c,
 	}
 }
 
+func lstmKeepOf(f func(n int, h, c, cells, pre, rec unsafe.Pointer, stride int)) func(h, c, cells, pre, rec []float32, stride int) {
+	return func(h, c, cells, pre, rec []float32, stride int) {
+		n := len(h)
+		if n == 0 {
+			return
+		}
+		c, cells, pre, rec = c[:n], cells[:n], pre[:3*stride+n], rec[:3*stride+n]
+		for i := 0; i < n; i += gatesMost {
+			f(min(gatesMost, n-i), at(h[i:]), at(c[i:]), at(cells[i:]), at(pre[i:]), at(rec[i:]), stride*4)
+		}
+	}
+}
+
+func lstmBackOf(f func(n int, out, copied, dc, dh, c, before, gates unsafe.Pointer, stride int)) func(out, copied, dc, dh, c, before, gates []float32, stride int) {
+	return func(out, copied, dc, dh, c, before, gates []float32, stride int) {
+		n := len(dc)
+		if n == 0 {
+			return
+		}
+		dh, c, before = dh[:n], c[:n], before[:n]
+		out, copied, gates = out[:3*stride+n], copied[:3*stride+n], gates[:3*stride+n]
+		for i := 0; i < n; i += gatesMost {
+			f(min(gatesMost, n-i), at(out[i:]), at(copied[i:]), at(dc[i:]), at(dh[i:]), at(c[i:]), at(before[i:]), at(gates[i:]), stride*4)
+		}
+	}
+}
+
 func gruOf(f func(n int, dst, h, pre, rec, bias unsafe.Pointer, stride int)) func(dst, h, pre, rec, bias []float32, stride int) {
 	return func(dst, h, pre, rec, bias []float32, stride int) {
 		n := len(dst)

@@ -30,7 +30,7 @@ var generic = Table{
 	HardSwish: hardSwishLoop, HardSigmoid: hardSigmoidLoop, LeakyRelu: leakyReluLoop, Affine: affineLoop,
 	Sum: sum, SumAbs: sumAbs, SumSquares: sumSquares, Largest: largest, Smallest: smallest,
 	ExpSum: expSum, Normalize: normalize, AddColumns: addColumns,
-	LSTM: lstmLoop, GRU: gruLoop, GRUReset: gruResetLoop, GRUBlend: gruBlendLoop,
+	LSTM: lstmLoop, LSTMKeep: lstmKeepLoop, LSTMBack: lstmBackLoop, GRU: gruLoop, GRUReset: gruResetLoop, GRUBlend: gruBlendLoop,
 }
 
 func add(dst, a, b []float32) {

@@ -368,6 +368,12 @@ func minScalar512(dst, x unsafe.Pointer, n int, p0 float32)
 func lstm256(n int, h, c, pre, rec unsafe.Pointer, stride int)
 
 //go:noescape
+func lstmKeep256(n int, h, c, cells, pre, rec unsafe.Pointer, stride int)
+
+//go:noescape
+func lstmBack256(n int, out, copied, dc, dh, c, before, gates unsafe.Pointer, stride int)
+
+//go:noescape
 func gru256(n int, dst, h, pre, rec, bias unsafe.Pointer, stride int)
 
 //go:noescape
@@ -378,6 +384,12 @@ func gruBlend256(n int, dst, h, pre, rec, preH, recH unsafe.Pointer)
 
 //go:noescape
 func lstm512(n int, h, c, pre, rec unsafe.Pointer, stride int)
+
+//go:noescape
+func lstmKeep512(n int, h, c, cells, pre, rec unsafe.Pointer, stride int)
+
+//go:noescape
+func lstmBack512(n int, out, copied, dc, dh, c, before, gates unsafe.Pointer, stride int)
 
 //go:noescape
 func gru512(n int, dst, h, pre, rec, bias unsafe.Pointer, stride int)

@@ -106,6 +106,12 @@ func affineNEON(dst, x unsafe.Pointer, n int, p0, p1 float32)
 func lstmNEON(n int, h unsafe.Pointer, c unsafe.Pointer, pre unsafe.Pointer, rec unsafe.Pointer, stride int)
 
 //go:noescape
+func lstmKeepNEON(n int, h unsafe.Pointer, c unsafe.Pointer, cells unsafe.Pointer, pre unsafe.Pointer, rec unsafe.Pointer, stride int)
+
+//go:noescape
+func lstmBackNEON(n int, out unsafe.Pointer, copied unsafe.Pointer, dc unsafe.Pointer, dh unsafe.Pointer, c unsafe.Pointer, before unsafe.Pointer, gates unsafe.Pointer, stride int)
+
+//go:noescape
 func gruNEON(n int, dst unsafe.Pointer, h unsafe.Pointer, pre unsafe.Pointer, rec unsafe.Pointer, bias unsafe.Pointer, stride int)
 
 //go:noescape

@@ -64,6 +64,13 @@ type Table struct {
 	//
 	// LSTM: gates in the order i, o, f, g. c = σ(f)·c + σ(i)·tanh(g), h = σ(o)·tanh(c).
 	LSTM func(h, c, pre, rec []float32, stride int)
+	// LSTMKeep is LSTM, and leaves σ(i), σ(o), σ(f) and tanh(g) in pre and c in cells.
+	LSTMKeep func(h, c, cells, pre, rec []float32, stride int)
+	// LSTMBack goes a step of LSTMKeep back, for len(dc) hidden units: dh and dc are the gradients of h
+	// and c after the step, dc then that of before, the cell state before it; gates are what
+	// LSTMKeep left in pre. The gradients of what went into the functions of the gates
+	// go to out and copied. Gates of all three lie stride elements apart.
+	LSTMBack func(out, copied, dc, dh, c, before, gates []float32, stride int)
 	// GRU: gates in the order z, r, h. dst = (1-z)·tanh(ph + r·(rh + bias)) + z·h.
 	GRU func(dst, h, pre, rec, bias []float32, stride int)
 	// GRUReset: dst = σ(pre + rec)·h.

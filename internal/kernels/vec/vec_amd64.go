@@ -80,6 +80,7 @@ func avx2() *Table {
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares256), expSumOf(expSum256)
 	t.Normalize = normalizeOf(norm256, normScale256, normScaleBias256)
 	t.AddColumns, t.Adam = addColumnsOf(addRows256), adamAVX2
+	t.LSTMKeep, t.LSTMBack = lstmKeepOf(lstmKeep256), lstmBackOf(lstmBack256)
 	t.LSTM, t.GRU, t.GRUReset, t.GRUBlend = lstmOf(lstm256), gruOf(gru256), gruResetOf(gruReset256), gruBlendOf(gruBlend256)
 	return &t
 }
@@ -142,6 +143,7 @@ func avx512() *Table {
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares512), expSumOf(expSum512)
 	t.Normalize = normalizeOf(norm512, normScale512, normScaleBias512)
 	t.AddColumns, t.Adam = addColumnsOf(addRows512), adamAVX2
+	t.LSTMKeep, t.LSTMBack = lstmKeepOf(lstmKeep512), lstmBackOf(lstmBack512)
 	t.LSTM, t.GRU, t.GRUReset, t.GRUBlend = lstmOf(lstm512), gruOf(gru512), gruResetOf(gruReset512), gruBlendOf(gruBlend512)
 	return &t
 }

@@ -5449,6 +5449,1491 @@ stored315:
 done293:
 	RET
 
+TEXT ·lstmKeepNEON(SB), NOSPLIT, $0-56
+	MOVD n+0(FP), R2
+	MOVD h+8(FP), R0
+	MOVD c+16(FP), R5
+	MOVD cells+24(FP), R4
+	MOVD pre+32(FP), R1
+	MOVD rec+40(FP), R3
+	MOVD stride+48(FP), R6
+	MOVD $·consts(SB), R9
+	WORD $0x3dc0353f // ldr q31, [x9, #208]
+	WORD $0x4ebf1ff8 // mov v24.16b, v31.16b
+	WORD $0x3dc0393f // ldr q31, [x9, #224]
+	WORD $0x4ebf1ff9 // mov v25.16b, v31.16b
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
+	WORD $0x3dc03d3f // ldr q31, [x9, #240]
+	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
+	ADD R6<<1, R6, R7
+	SUBS $8, R2
+	BLT one317
+	PCALIGN $16
+many316:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x4ebf1c21 // orr v1.16b, v1.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4ebf1fe3 // mov v3.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x4e21f461 // fmax v1.4s, v3.4s, v1.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc23 // fmul v3.4s, v1.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21cff5 // fmla v21.4s, v31.4s, v1.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21ccb5 // fmla v21.4s, v5.4s, v1.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4ea11c35 // mov v21.16b, v1.16b
+	WORD $0x4e25cc35 // fmla v21.4s, v1.4s, v5.4s
+	WORD $0x4eb51ea5 // mov v5.16b, v21.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4ea384a1 // add v1.4s, v5.4s, v3.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4e3ad423 // fadd v3.4s, v1.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4eba1f45 // mov v5.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x4ea0a8f5 // cmlt v21.4s, v7.4s, #0
+	WORD $0x6eb51c25 // bit v5.16b, v1.16b, v21.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x6e23fca1 // fdiv v1.4s, v5.4s, v3.4s
+	WORD $0xad000420 // stp q0, q1, [x1, #0]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea11c2d // mov v13.16b, v1.16b
+	ADD R7<<0, R1, R13
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	ADD R7<<0, R3, R13
+	WORD $0xad400da2 // ldp q2, q3, [x13, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4ea1f701 // fmin v1.4s, v24.4s, v1.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x4e21f721 // fmax v1.4s, v25.4s, v1.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccb5 // fmla v21.4s, v5.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccf5 // fmla v21.4s, v7.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x6e27fc21 // fdiv v1.4s, v1.4s, v7.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4ea1f741 // fmin v1.4s, v26.4s, v1.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x4e21f761 // fmax v1.4s, v27.4s, v1.4s
+	ADD R7<<0, R1, R13
+	WORD $0xad0005a0 // stp q0, q1, [x13, #0]
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	WORD $0x6e21ddad // fmul v13.4s, v13.4s, v1.4s
+	ADD R6<<1, R1, R13
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	ADD R6<<1, R3, R13
+	WORD $0xad400da2 // ldp q2, q3, [x13, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x4ebf1c21 // orr v1.16b, v1.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4ebf1fe3 // mov v3.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x4e21f461 // fmax v1.4s, v3.4s, v1.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc23 // fmul v3.4s, v1.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21cff5 // fmla v21.4s, v31.4s, v1.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21ccb5 // fmla v21.4s, v5.4s, v1.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4ea11c35 // mov v21.16b, v1.16b
+	WORD $0x4e25cc35 // fmla v21.4s, v1.4s, v5.4s
+	WORD $0x4eb51ea5 // mov v5.16b, v21.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4ea384a1 // add v1.4s, v5.4s, v3.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4e3ad423 // fadd v3.4s, v1.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4eba1f45 // mov v5.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x4ea0a8f5 // cmlt v21.4s, v7.4s, #0
+	WORD $0x6eb51c25 // bit v5.16b, v1.16b, v21.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x6e23fca1 // fdiv v1.4s, v5.4s, v3.4s
+	ADD R6<<1, R1, R13
+	WORD $0xad0005a0 // stp q0, q1, [x13, #0]
+	WORD $0xad402caa // ldp q10, q11, [x5, #0]
+	WORD $0x4e2acc0c // fmla v12.4s, v0.4s, v10.4s
+	WORD $0x4e2bcc2d // fmla v13.4s, v1.4s, v11.4s
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	WORD $0xad00348c // stp q12, q13, [x4, #0]
+	ADD R6<<0, R1, R13
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	ADD R6<<0, R3, R13
+	WORD $0xad400da2 // ldp q2, q3, [x13, #0]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x4ebf1c21 // orr v1.16b, v1.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4ebf1fe3 // mov v3.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x4e21f461 // fmax v1.4s, v3.4s, v1.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x6e3fdc23 // fmul v3.4s, v1.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x4ebfcc61 // fmls v1.4s, v3.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21cff5 // fmla v21.4s, v31.4s, v1.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e21ccb5 // fmla v21.4s, v5.4s, v1.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e21cea5 // fmla v5.4s, v21.4s, v1.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4ea11c35 // mov v21.16b, v1.16b
+	WORD $0x4e25cc35 // fmla v21.4s, v1.4s, v5.4s
+	WORD $0x4eb51ea5 // mov v5.16b, v21.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4ea384a1 // add v1.4s, v5.4s, v3.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4e3ad423 // fadd v3.4s, v1.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4eba1f45 // mov v5.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x4ea0a8f5 // cmlt v21.4s, v7.4s, #0
+	WORD $0x6eb51c25 // bit v5.16b, v1.16b, v21.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x6e23fca1 // fdiv v1.4s, v5.4s, v3.4s
+	ADD R6<<0, R1, R13
+	WORD $0xad0005a0 // stp q0, q1, [x13, #0]
+	WORD $0x4ea01c0a // mov v10.16b, v0.16b
+	WORD $0x4ea11c2b // mov v11.16b, v1.16b
+	WORD $0x4eac1d80 // mov v0.16b, v12.16b
+	WORD $0x4ead1da1 // mov v1.16b, v13.16b
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4ea1f701 // fmin v1.4s, v24.4s, v1.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x4e21f721 // fmax v1.4s, v25.4s, v1.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccb5 // fmla v21.4s, v5.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccf5 // fmla v21.4s, v7.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x6e27fc21 // fdiv v1.4s, v1.4s, v7.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4ea1f741 // fmin v1.4s, v26.4s, v1.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x4e21f761 // fmax v1.4s, v27.4s, v1.4s
+	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
+	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	ADD $32, R0
+	ADD $32, R5
+	ADD $32, R1
+	ADD $32, R3
+	ADD $32, R4
+	SUBS $8, R2
+	BGE many316
+one317:
+	ADD $8, R2
+each318:
+	SUBS $4, R2
+	BLT part319
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x3dc00062 // ldr q2, [x3]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	WORD $0x3d800020 // str q0, [x1]
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	ADD R7<<0, R1, R13
+	WORD $0x3dc001a0 // ldr q0, [x13]
+	ADD R7<<0, R3, R13
+	WORD $0x3dc001a2 // ldr q2, [x13]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	ADD R7<<0, R1, R13
+	WORD $0x3d8001a0 // str q0, [x13]
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	ADD R6<<1, R1, R13
+	WORD $0x3dc001a0 // ldr q0, [x13]
+	ADD R6<<1, R3, R13
+	WORD $0x3dc001a2 // ldr q2, [x13]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	ADD R6<<1, R1, R13
+	WORD $0x3d8001a0 // str q0, [x13]
+	WORD $0x3dc000aa // ldr q10, [x5]
+	WORD $0x4e2acc0c // fmla v12.4s, v0.4s, v10.4s
+	WORD $0x3d8000ac // str q12, [x5]
+	WORD $0x3d80008c // str q12, [x4]
+	ADD R6<<0, R1, R13
+	WORD $0x3dc001a0 // ldr q0, [x13]
+	ADD R6<<0, R3, R13
+	WORD $0x3dc001a2 // ldr q2, [x13]
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	ADD R6<<0, R1, R13
+	WORD $0x3d8001a0 // str q0, [x13]
+	WORD $0x4ea01c0a // mov v10.16b, v0.16b
+	WORD $0x4eac1d80 // mov v0.16b, v12.16b
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R5
+	ADD $16, R1
+	ADD $16, R3
+	ADD $16, R4
+	B each318
+part319:
+	ADDS $4, R2
+	BEQ done320
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one321
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded322
+	ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded322
+one321:
+	TBZ $0, R2, loaded322
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded322:
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one323
+	WORD $0xfd400062 // ldr d2, [x3]
+	TBZ $0, R2, loaded324
+	ADD $8, R3, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded324
+one323:
+	TBZ $0, R2, loaded324
+	WORD $0xbd400062 // ldr s2, [x3]
+loaded324:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	TBZ $1, R2, one325
+	WORD $0xfd000020 // str d0, [x1]
+	TBZ $0, R2, stored326
+	ADD $8, R1, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored326
+one325:
+	TBZ $0, R2, stored326
+	WORD $0xbd000020 // str s0, [x1]
+stored326:
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	ADD R7<<0, R1, R13
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one327
+	WORD $0xfd4001a0 // ldr d0, [x13]
+	TBZ $0, R2, loaded328
+	ADD $8, R13, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded328
+one327:
+	TBZ $0, R2, loaded328
+	WORD $0xbd4001a0 // ldr s0, [x13]
+loaded328:
+	ADD R7<<0, R3, R13
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one329
+	WORD $0xfd4001a2 // ldr d2, [x13]
+	TBZ $0, R2, loaded330
+	ADD $8, R13, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded330
+one329:
+	TBZ $0, R2, loaded330
+	WORD $0xbd4001a2 // ldr s2, [x13]
+loaded330:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	ADD R7<<0, R1, R13
+	TBZ $1, R2, one331
+	WORD $0xfd0001a0 // str d0, [x13]
+	TBZ $0, R2, stored332
+	ADD $8, R13, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored332
+one331:
+	TBZ $0, R2, stored332
+	WORD $0xbd0001a0 // str s0, [x13]
+stored332:
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	ADD R6<<1, R1, R13
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one333
+	WORD $0xfd4001a0 // ldr d0, [x13]
+	TBZ $0, R2, loaded334
+	ADD $8, R13, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded334
+one333:
+	TBZ $0, R2, loaded334
+	WORD $0xbd4001a0 // ldr s0, [x13]
+loaded334:
+	ADD R6<<1, R3, R13
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one335
+	WORD $0xfd4001a2 // ldr d2, [x13]
+	TBZ $0, R2, loaded336
+	ADD $8, R13, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded336
+one335:
+	TBZ $0, R2, loaded336
+	WORD $0xbd4001a2 // ldr s2, [x13]
+loaded336:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	ADD R6<<1, R1, R13
+	TBZ $1, R2, one337
+	WORD $0xfd0001a0 // str d0, [x13]
+	TBZ $0, R2, stored338
+	ADD $8, R13, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored338
+one337:
+	TBZ $0, R2, stored338
+	WORD $0xbd0001a0 // str s0, [x13]
+stored338:
+	WORD $0x4f00040a // movi v10.4s, #0
+	TBZ $1, R2, one339
+	WORD $0xfd4000aa // ldr d10, [x5]
+	TBZ $0, R2, loaded340
+	ADD $8, R5, R25
+	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
+	B loaded340
+one339:
+	TBZ $0, R2, loaded340
+	WORD $0xbd4000aa // ldr s10, [x5]
+loaded340:
+	WORD $0x4e2acc0c // fmla v12.4s, v0.4s, v10.4s
+	TBZ $1, R2, one341
+	WORD $0xfd0000ac // str d12, [x5]
+	TBZ $0, R2, stored342
+	ADD $8, R5, R25
+	WORD $0x4d00832c // st1 {v12.s}[2], [x25]
+	B stored342
+one341:
+	TBZ $0, R2, stored342
+	WORD $0xbd0000ac // str s12, [x5]
+stored342:
+	TBZ $1, R2, one343
+	WORD $0xfd00008c // str d12, [x4]
+	TBZ $0, R2, stored344
+	ADD $8, R4, R25
+	WORD $0x4d00832c // st1 {v12.s}[2], [x25]
+	B stored344
+one343:
+	TBZ $0, R2, stored344
+	WORD $0xbd00008c // str s12, [x4]
+stored344:
+	ADD R6<<0, R1, R13
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one345
+	WORD $0xfd4001a0 // ldr d0, [x13]
+	TBZ $0, R2, loaded346
+	ADD $8, R13, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded346
+one345:
+	TBZ $0, R2, loaded346
+	WORD $0xbd4001a0 // ldr s0, [x13]
+loaded346:
+	ADD R6<<0, R3, R13
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one347
+	WORD $0xfd4001a2 // ldr d2, [x13]
+	TBZ $0, R2, loaded348
+	ADD $8, R13, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded348
+one347:
+	TBZ $0, R2, loaded348
+	WORD $0xbd4001a2 // ldr s2, [x13]
+loaded348:
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
+	WORD $0x3dc02d3f // ldr q31, [x9, #176]
+	WORD $0x4ebf1fe2 // mov v2.16b, v31.16b
+	WORD $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	WORD $0x3dc0093f // ldr q31, [x9, #32]
+	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x3dc00d3f // ldr q31, [x9, #48]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0113f // ldr q31, [x9, #64]
+	WORD $0x4ebfcc40 // fmls v0.4s, v2.4s, v31.4s
+	WORD $0x3dc0153f // ldr q31, [x9, #80]
+	WORD $0x3dc0193e // ldr q30, [x9, #96]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cff4 // fmla v20.4s, v31.4s, v0.4s
+	WORD $0x3dc01d3f // ldr q31, [x9, #112]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x3dc0213e // ldr q30, [x9, #128]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e20cc94 // fmla v20.4s, v4.4s, v0.4s
+	WORD $0x3dc0253f // ldr q31, [x9, #144]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e20ce84 // fmla v4.4s, v20.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e24cc14 // fmla v20.4s, v0.4s, v4.4s
+	WORD $0x4eb41e84 // mov v4.16b, v20.16b
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4ea28480 // add v0.4s, v4.4s, v2.4s
+	WORD $0x4e3ad402 // fadd v2.4s, v0.4s, v26.4s
+	WORD $0x4eba1f44 // mov v4.16b, v26.16b
+	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
+	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
+	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
+	ADD R6<<0, R1, R13
+	TBZ $1, R2, one349
+	WORD $0xfd0001a0 // str d0, [x13]
+	TBZ $0, R2, stored350
+	ADD $8, R13, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored350
+one349:
+	TBZ $0, R2, stored350
+	WORD $0xbd0001a0 // str s0, [x13]
+stored350:
+	WORD $0x4ea01c0a // mov v10.16b, v0.16b
+	WORD $0x4eac1d80 // mov v0.16b, v12.16b
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
+	TBZ $1, R2, one351
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored352
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored352
+one351:
+	TBZ $0, R2, stored352
+	WORD $0xbd000000 // str s0, [x0]
+stored352:
+done320:
+	RET
+
+TEXT ·lstmBackNEON(SB), NOSPLIT, $0-72
+	MOVD n+0(FP), R2
+	MOVD out+8(FP), R3
+	MOVD copied+16(FP), R11
+	MOVD dc+24(FP), R5
+	MOVD dh+32(FP), R4
+	MOVD c+40(FP), R0
+	MOVD before+48(FP), R8
+	MOVD gates+56(FP), R1
+	MOVD stride+64(FP), R6
+	MOVD $·consts(SB), R9
+	WORD $0x3dc0353f // ldr q31, [x9, #208]
+	WORD $0x4ebf1ff8 // mov v24.16b, v31.16b
+	WORD $0x3dc0393f // ldr q31, [x9, #224]
+	WORD $0x4ebf1ff9 // mov v25.16b, v31.16b
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
+	WORD $0x3dc03d3f // ldr q31, [x9, #240]
+	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
+	ADD R6<<1, R6, R7
+	SUBS $8, R2
+	BLT one354
+	PCALIGN $16
+many353:
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4ea1f701 // fmin v1.4s, v24.4s, v1.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x4e21f721 // fmax v1.4s, v25.4s, v1.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccb5 // fmla v21.4s, v5.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
+	WORD $0x4e23cea5 // fmla v5.4s, v21.4s, v3.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23cff5 // fmla v21.4s, v31.4s, v3.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e23ccf5 // fmla v21.4s, v7.4s, v3.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
+	WORD $0x4e23cea7 // fmla v7.4s, v21.4s, v3.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x6e27fc21 // fdiv v1.4s, v1.4s, v7.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4ea1f741 // fmin v1.4s, v26.4s, v1.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x4e21f761 // fmax v1.4s, v27.4s, v1.4s
+	WORD $0xad400c82 // ldp q2, q3, [x4, #0]
+	ADD R6<<0, R1, R13
+	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
+	WORD $0x4ea5d749 // fsub v9.4s, v26.4s, v5.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
+	ADD R6<<0, R3, R13
+	WORD $0xad001da6 // stp q6, q7, [x13, #0]
+	ADD R6<<0, R11, R13
+	WORD $0xad001da6 // stp q6, q7, [x13, #0]
+	WORD $0x6e20dc08 // fmul v8.4s, v0.4s, v0.4s
+	WORD $0x6e21dc29 // fmul v9.4s, v1.4s, v1.4s
+	WORD $0x4ea8d748 // fsub v8.4s, v26.4s, v8.4s
+	WORD $0x4ea9d749 // fsub v9.4s, v26.4s, v9.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0xad402caa // ldp q10, q11, [x5, #0]
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
+	ADD R6<<1, R1, R13
+	WORD $0xad4015a4 // ldp q4, q5, [x13, #0]
+	WORD $0x6e24dd4c // fmul v12.4s, v10.4s, v4.4s
+	WORD $0x6e25dd6d // fmul v13.4s, v11.4s, v5.4s
+	WORD $0xad401d06 // ldp q6, q7, [x8, #0]
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	WORD $0x6e2ddce7 // fmul v7.4s, v7.4s, v13.4s
+	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
+	WORD $0x4ea5d749 // fsub v9.4s, v26.4s, v5.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
+	ADD R6<<1, R3, R13
+	WORD $0xad001da6 // stp q6, q7, [x13, #0]
+	ADD R6<<1, R11, R13
+	WORD $0xad001da6 // stp q6, q7, [x13, #0]
+	WORD $0xad401424 // ldp q4, q5, [x1, #0]
+	ADD R7<<0, R1, R13
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0x6e2adc82 // fmul v2.4s, v4.4s, v10.4s
+	WORD $0x6e2bdca3 // fmul v3.4s, v5.4s, v11.4s
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x6e21dc67 // fmul v7.4s, v3.4s, v1.4s
+	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
+	WORD $0x4ea5d749 // fsub v9.4s, v26.4s, v5.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
+	WORD $0x6e20dc08 // fmul v8.4s, v0.4s, v0.4s
+	WORD $0x6e21dc29 // fmul v9.4s, v1.4s, v1.4s
+	WORD $0x4ea8d748 // fsub v8.4s, v26.4s, v8.4s
+	WORD $0x4ea9d749 // fsub v9.4s, v26.4s, v9.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0xad001c66 // stp q6, q7, [x3, #0]
+	WORD $0xad001d66 // stp q6, q7, [x11, #0]
+	ADD R7<<0, R3, R13
+	WORD $0xad000da2 // stp q2, q3, [x13, #0]
+	ADD R7<<0, R11, R13
+	WORD $0xad000da2 // stp q2, q3, [x13, #0]
+	WORD $0xad0034ac // stp q12, q13, [x5, #0]
+	ADD $32, R3
+	ADD $32, R11
+	ADD $32, R5
+	ADD $32, R4
+	ADD $32, R0
+	ADD $32, R8
+	ADD $32, R1
+	SUBS $8, R2
+	BGE many353
+one354:
+	ADD $8, R2
+each355:
+	SUBS $4, R2
+	BLT part356
+	WORD $0x3dc00000 // ldr q0, [x0]
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x3dc00082 // ldr q2, [x4]
+	ADD R6<<0, R1, R13
+	WORD $0x3dc001a4 // ldr q4, [x13]
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	ADD R6<<0, R3, R13
+	WORD $0x3d8001a6 // str q6, [x13]
+	ADD R6<<0, R11, R13
+	WORD $0x3d8001a6 // str q6, [x13]
+	WORD $0x6e20dc08 // fmul v8.4s, v0.4s, v0.4s
+	WORD $0x4ea8d748 // fsub v8.4s, v26.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x3dc000aa // ldr q10, [x5]
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	ADD R6<<1, R1, R13
+	WORD $0x3dc001a4 // ldr q4, [x13]
+	WORD $0x6e24dd4c // fmul v12.4s, v10.4s, v4.4s
+	WORD $0x3dc00106 // ldr q6, [x8]
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	ADD R6<<1, R3, R13
+	WORD $0x3d8001a6 // str q6, [x13]
+	ADD R6<<1, R11, R13
+	WORD $0x3d8001a6 // str q6, [x13]
+	WORD $0x3dc00024 // ldr q4, [x1]
+	ADD R7<<0, R1, R13
+	WORD $0x3dc001a0 // ldr q0, [x13]
+	WORD $0x6e2adc82 // fmul v2.4s, v4.4s, v10.4s
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD $0x6e20dc08 // fmul v8.4s, v0.4s, v0.4s
+	WORD $0x4ea8d748 // fsub v8.4s, v26.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x3d800066 // str q6, [x3]
+	WORD $0x3d800166 // str q6, [x11]
+	ADD R7<<0, R3, R13
+	WORD $0x3d8001a2 // str q2, [x13]
+	ADD R7<<0, R11, R13
+	WORD $0x3d8001a2 // str q2, [x13]
+	WORD $0x3d8000ac // str q12, [x5]
+	ADD $16, R3
+	ADD $16, R11
+	ADD $16, R5
+	ADD $16, R4
+	ADD $16, R0
+	ADD $16, R8
+	ADD $16, R1
+	B each355
+part356:
+	ADDS $4, R2
+	BEQ done357
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one358
+	WORD $0xfd400000 // ldr d0, [x0]
+	TBZ $0, R2, loaded359
+	ADD $8, R0, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded359
+one358:
+	TBZ $0, R2, loaded359
+	WORD $0xbd400000 // ldr s0, [x0]
+loaded359:
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x3dc0413f // ldr q31, [x9, #256]
+	WORD $0x3dc0453e // ldr q30, [x9, #272]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0493f // ldr q31, [x9, #288]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc04d3e // ldr q30, [x9, #304]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cc94 // fmla v20.4s, v4.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe4 // mov v4.16b, v31.16b
+	WORD $0x4e22ce84 // fmla v4.4s, v20.4s, v2.4s
+	WORD $0x3dc0513f // ldr q31, [x9, #320]
+	WORD $0x3dc0553e // ldr q30, [x9, #336]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22cff4 // fmla v20.4s, v31.4s, v2.4s
+	WORD $0x3dc0593f // ldr q31, [x9, #352]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x3dc05d3e // ldr q30, [x9, #368]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e22ccd4 // fmla v20.4s, v6.4s, v2.4s
+	WORD $0x3dc0293f // ldr q31, [x9, #160]
+	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
+	WORD $0x4e22ce86 // fmla v6.4s, v20.4s, v2.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
+	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
+	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
+	WORD $0x4f000402 // movi v2.4s, #0
+	TBZ $1, R2, one360
+	WORD $0xfd400082 // ldr d2, [x4]
+	TBZ $0, R2, loaded361
+	ADD $8, R4, R25
+	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
+	B loaded361
+one360:
+	TBZ $0, R2, loaded361
+	WORD $0xbd400082 // ldr s2, [x4]
+loaded361:
+	ADD R6<<0, R1, R13
+	WORD $0x4f000404 // movi v4.4s, #0
+	TBZ $1, R2, one362
+	WORD $0xfd4001a4 // ldr d4, [x13]
+	TBZ $0, R2, loaded363
+	ADD $8, R13, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded363
+one362:
+	TBZ $0, R2, loaded363
+	WORD $0xbd4001a4 // ldr s4, [x13]
+loaded363:
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	ADD R6<<0, R3, R13
+	TBZ $1, R2, one364
+	WORD $0xfd0001a6 // str d6, [x13]
+	TBZ $0, R2, stored365
+	ADD $8, R13, R25
+	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
+	B stored365
+one364:
+	TBZ $0, R2, stored365
+	WORD $0xbd0001a6 // str s6, [x13]
+stored365:
+	ADD R6<<0, R11, R13
+	TBZ $1, R2, one366
+	WORD $0xfd0001a6 // str d6, [x13]
+	TBZ $0, R2, stored367
+	ADD $8, R13, R25
+	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
+	B stored367
+one366:
+	TBZ $0, R2, stored367
+	WORD $0xbd0001a6 // str s6, [x13]
+stored367:
+	WORD $0x6e20dc08 // fmul v8.4s, v0.4s, v0.4s
+	WORD $0x4ea8d748 // fsub v8.4s, v26.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x4f00040a // movi v10.4s, #0
+	TBZ $1, R2, one368
+	WORD $0xfd4000aa // ldr d10, [x5]
+	TBZ $0, R2, loaded369
+	ADD $8, R5, R25
+	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
+	B loaded369
+one368:
+	TBZ $0, R2, loaded369
+	WORD $0xbd4000aa // ldr s10, [x5]
+loaded369:
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	ADD R6<<1, R1, R13
+	WORD $0x4f000404 // movi v4.4s, #0
+	TBZ $1, R2, one370
+	WORD $0xfd4001a4 // ldr d4, [x13]
+	TBZ $0, R2, loaded371
+	ADD $8, R13, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded371
+one370:
+	TBZ $0, R2, loaded371
+	WORD $0xbd4001a4 // ldr s4, [x13]
+loaded371:
+	WORD $0x6e24dd4c // fmul v12.4s, v10.4s, v4.4s
+	WORD $0x4f000406 // movi v6.4s, #0
+	TBZ $1, R2, one372
+	WORD $0xfd400106 // ldr d6, [x8]
+	TBZ $0, R2, loaded373
+	ADD $8, R8, R25
+	WORD $0x4d408326 // ld1 {v6.s}[2], [x25]
+	B loaded373
+one372:
+	TBZ $0, R2, loaded373
+	WORD $0xbd400106 // ldr s6, [x8]
+loaded373:
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	ADD R6<<1, R3, R13
+	TBZ $1, R2, one374
+	WORD $0xfd0001a6 // str d6, [x13]
+	TBZ $0, R2, stored375
+	ADD $8, R13, R25
+	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
+	B stored375
+one374:
+	TBZ $0, R2, stored375
+	WORD $0xbd0001a6 // str s6, [x13]
+stored375:
+	ADD R6<<1, R11, R13
+	TBZ $1, R2, one376
+	WORD $0xfd0001a6 // str d6, [x13]
+	TBZ $0, R2, stored377
+	ADD $8, R13, R25
+	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
+	B stored377
+one376:
+	TBZ $0, R2, stored377
+	WORD $0xbd0001a6 // str s6, [x13]
+stored377:
+	WORD $0x4f000404 // movi v4.4s, #0
+	TBZ $1, R2, one378
+	WORD $0xfd400024 // ldr d4, [x1]
+	TBZ $0, R2, loaded379
+	ADD $8, R1, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded379
+one378:
+	TBZ $0, R2, loaded379
+	WORD $0xbd400024 // ldr s4, [x1]
+loaded379:
+	ADD R7<<0, R1, R13
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one380
+	WORD $0xfd4001a0 // ldr d0, [x13]
+	TBZ $0, R2, loaded381
+	ADD $8, R13, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded381
+one380:
+	TBZ $0, R2, loaded381
+	WORD $0xbd4001a0 // ldr s0, [x13]
+loaded381:
+	WORD $0x6e2adc82 // fmul v2.4s, v4.4s, v10.4s
+	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
+	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD $0x6e20dc08 // fmul v8.4s, v0.4s, v0.4s
+	WORD $0x4ea8d748 // fsub v8.4s, v26.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	TBZ $1, R2, one382
+	WORD $0xfd000066 // str d6, [x3]
+	TBZ $0, R2, stored383
+	ADD $8, R3, R25
+	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
+	B stored383
+one382:
+	TBZ $0, R2, stored383
+	WORD $0xbd000066 // str s6, [x3]
+stored383:
+	TBZ $1, R2, one384
+	WORD $0xfd000166 // str d6, [x11]
+	TBZ $0, R2, stored385
+	ADD $8, R11, R25
+	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
+	B stored385
+one384:
+	TBZ $0, R2, stored385
+	WORD $0xbd000166 // str s6, [x11]
+stored385:
+	ADD R7<<0, R3, R13
+	TBZ $1, R2, one386
+	WORD $0xfd0001a2 // str d2, [x13]
+	TBZ $0, R2, stored387
+	ADD $8, R13, R25
+	WORD $0x4d008322 // st1 {v2.s}[2], [x25]
+	B stored387
+one386:
+	TBZ $0, R2, stored387
+	WORD $0xbd0001a2 // str s2, [x13]
+stored387:
+	ADD R7<<0, R11, R13
+	TBZ $1, R2, one388
+	WORD $0xfd0001a2 // str d2, [x13]
+	TBZ $0, R2, stored389
+	ADD $8, R13, R25
+	WORD $0x4d008322 // st1 {v2.s}[2], [x25]
+	B stored389
+one388:
+	TBZ $0, R2, stored389
+	WORD $0xbd0001a2 // str s2, [x13]
+stored389:
+	TBZ $1, R2, one390
+	WORD $0xfd0000ac // str d12, [x5]
+	TBZ $0, R2, stored391
+	ADD $8, R5, R25
+	WORD $0x4d00832c // st1 {v12.s}[2], [x25]
+	B stored391
+one390:
+	TBZ $0, R2, stored391
+	WORD $0xbd0000ac // str s12, [x5]
+stored391:
+done357:
+	RET
+
 TEXT ·gruNEON(SB), NOSPLIT, $0-56
 	MOVD n+0(FP), R2
 	MOVD dst+8(FP), R0
@@ -5467,9 +6952,9 @@ TEXT ·gruNEON(SB), NOSPLIT, $0-56
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
 	SUBS $8, R2
-	BLT one317
+	BLT one393
 	PCALIGN $16
-many316:
+many392:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -5699,12 +7184,12 @@ many316:
 	ADD $32, R3
 	ADD $32, R5
 	SUBS $8, R2
-	BGE many316
-one317:
+	BGE many392
+one393:
 	ADD $8, R2
-each318:
+each394:
 	SUBS $4, R2
-	BLT part319
+	BLT part395
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -5843,32 +7328,32 @@ each318:
 	ADD $16, R1
 	ADD $16, R3
 	ADD $16, R5
-	B each318
-part319:
+	B each394
+part395:
 	ADDS $4, R2
-	BEQ done320
+	BEQ done396
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one321
+	TBZ $1, R2, one397
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded322
+	TBZ $0, R2, loaded398
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded322
-one321:
-	TBZ $0, R2, loaded322
+	B loaded398
+one397:
+	TBZ $0, R2, loaded398
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded322:
+loaded398:
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one323
+	TBZ $1, R2, one399
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded324
+	TBZ $0, R2, loaded400
 	ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded324
-one323:
-	TBZ $0, R2, loaded324
+	B loaded400
+one399:
+	TBZ $0, R2, loaded400
 	WORD $0xbd400062 // ldr s2, [x3]
-loaded324:
+loaded400:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -5912,28 +7397,28 @@ loaded324:
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	ADD R6<<0, R1, R13
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one325
+	TBZ $1, R2, one401
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded326
+	TBZ $0, R2, loaded402
 	ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded326
-one325:
-	TBZ $0, R2, loaded326
+	B loaded402
+one401:
+	TBZ $0, R2, loaded402
 	WORD $0xbd4001a0 // ldr s0, [x13]
-loaded326:
+loaded402:
 	ADD R6<<0, R3, R13
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one327
+	TBZ $1, R2, one403
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded328
+	TBZ $0, R2, loaded404
 	ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded328
-one327:
-	TBZ $0, R2, loaded328
+	B loaded404
+one403:
+	TBZ $0, R2, loaded404
 	WORD $0xbd4001a2 // ldr s2, [x13]
-loaded328:
+loaded404:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -5976,40 +7461,40 @@ loaded328:
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
 	ADD R6<<1, R3, R13
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one329
+	TBZ $1, R2, one405
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded330
+	TBZ $0, R2, loaded406
 	ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded330
-one329:
-	TBZ $0, R2, loaded330
+	B loaded406
+one405:
+	TBZ $0, R2, loaded406
 	WORD $0xbd4001a2 // ldr s2, [x13]
-loaded330:
+loaded406:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one331
+	TBZ $1, R2, one407
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded332
+	TBZ $0, R2, loaded408
 	ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded332
-one331:
-	TBZ $0, R2, loaded332
+	B loaded408
+one407:
+	TBZ $0, R2, loaded408
 	WORD $0xbd4000a4 // ldr s4, [x5]
-loaded332:
+loaded408:
 	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
 	ADD R6<<1, R1, R13
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one333
+	TBZ $1, R2, one409
 	WORD $0xfd4001a4 // ldr d4, [x13]
-	TBZ $0, R2, loaded334
+	TBZ $0, R2, loaded410
 	ADD $8, R13, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded334
-one333:
-	TBZ $0, R2, loaded334
+	B loaded410
+one409:
+	TBZ $0, R2, loaded410
 	WORD $0xbd4001a4 // ldr s4, [x13]
-loaded334:
+loaded410:
 	WORD $0x4ea41c94 // mov v20.16b, v4.16b
 	WORD $0x4e20cc54 // fmla v20.4s, v2.4s, v0.4s
 	WORD $0x4eb41e80 // mov v0.16b, v20.16b
@@ -6047,29 +7532,29 @@ loaded334:
 	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x4f00040a // movi v10.4s, #0
-	TBZ $1, R2, one335
+	TBZ $1, R2, one411
 	WORD $0xfd40008a // ldr d10, [x4]
-	TBZ $0, R2, loaded336
+	TBZ $0, R2, loaded412
 	ADD $8, R4, R25
 	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
-	B loaded336
-one335:
-	TBZ $0, R2, loaded336
+	B loaded412
+one411:
+	TBZ $0, R2, loaded412
 	WORD $0xbd40008a // ldr s10, [x4]
-loaded336:
+loaded412:
 	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
-	TBZ $1, R2, one337
+	TBZ $1, R2, one413
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored338
+	TBZ $0, R2, stored414
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored338
-one337:
-	TBZ $0, R2, stored338
+	B stored414
+one413:
+	TBZ $0, R2, stored414
 	WORD $0xbd000000 // str s0, [x0]
-stored338:
-done320:
+stored414:
+done396:
 	RET
 
 TEXT ·gruResetNEON(SB), NOSPLIT, $0-40
@@ -6088,9 +7573,9 @@ TEXT ·gruResetNEON(SB), NOSPLIT, $0-40
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
 	SUBS $8, R2
-	BLT one340
+	BLT one416
 	PCALIGN $16
-many339:
+many415:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -6172,12 +7657,12 @@ many339:
 	ADD $32, R1
 	ADD $32, R3
 	SUBS $8, R2
-	BGE many339
-one340:
+	BGE many415
+one416:
 	ADD $8, R2
-each341:
+each417:
 	SUBS $4, R2
-	BLT part342
+	BLT part418
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -6227,32 +7712,32 @@ each341:
 	ADD $16, R4
 	ADD $16, R1
 	ADD $16, R3
-	B each341
-part342:
+	B each417
+part418:
 	ADDS $4, R2
-	BEQ done343
+	BEQ done419
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one344
+	TBZ $1, R2, one420
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded345
+	TBZ $0, R2, loaded421
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded345
-one344:
-	TBZ $0, R2, loaded345
+	B loaded421
+one420:
+	TBZ $0, R2, loaded421
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded345:
+loaded421:
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one346
+	TBZ $1, R2, one422
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded347
+	TBZ $0, R2, loaded423
 	ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded347
-one346:
-	TBZ $0, R2, loaded347
+	B loaded423
+one422:
+	TBZ $0, R2, loaded423
 	WORD $0xbd400062 // ldr s2, [x3]
-loaded347:
+loaded423:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -6294,28 +7779,28 @@ loaded347:
 	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one348
+	TBZ $1, R2, one424
 	WORD $0xfd400082 // ldr d2, [x4]
-	TBZ $0, R2, loaded349
+	TBZ $0, R2, loaded425
 	ADD $8, R4, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded349
-one348:
-	TBZ $0, R2, loaded349
+	B loaded425
+one424:
+	TBZ $0, R2, loaded425
 	WORD $0xbd400082 // ldr s2, [x4]
-loaded349:
+loaded425:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	TBZ $1, R2, one350
+	TBZ $1, R2, one426
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored351
+	TBZ $0, R2, stored427
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored351
-one350:
-	TBZ $0, R2, stored351
+	B stored427
+one426:
+	TBZ $0, R2, stored427
 	WORD $0xbd000000 // str s0, [x0]
-stored351:
-done343:
+stored427:
+done419:
 	RET
 
 TEXT ·gruBlendNEON(SB), NOSPLIT, $0-56
@@ -6336,9 +7821,9 @@ TEXT ·gruBlendNEON(SB), NOSPLIT, $0-56
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
 	SUBS $8, R2
-	BLT one353
+	BLT one429
 	PCALIGN $16
-many352:
+many428:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -6486,12 +7971,12 @@ many352:
 	ADD $32, R5
 	ADD $32, R6
 	SUBS $8, R2
-	BGE many352
-one353:
+	BGE many428
+one429:
 	ADD $8, R2
-each354:
+each430:
 	SUBS $4, R2
-	BLT part355
+	BLT part431
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -6581,32 +8066,32 @@ each354:
 	ADD $16, R3
 	ADD $16, R5
 	ADD $16, R6
-	B each354
-part355:
+	B each430
+part431:
 	ADDS $4, R2
-	BEQ done356
+	BEQ done432
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one357
+	TBZ $1, R2, one433
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded358
+	TBZ $0, R2, loaded434
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded358
-one357:
-	TBZ $0, R2, loaded358
+	B loaded434
+one433:
+	TBZ $0, R2, loaded434
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded358:
+loaded434:
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one359
+	TBZ $1, R2, one435
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded360
+	TBZ $0, R2, loaded436
 	ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded360
-one359:
-	TBZ $0, R2, loaded360
+	B loaded436
+one435:
+	TBZ $0, R2, loaded436
 	WORD $0xbd400062 // ldr s2, [x3]
-loaded360:
+loaded436:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -6649,27 +8134,27 @@ loaded360:
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one361
+	TBZ $1, R2, one437
 	WORD $0xfd4000a0 // ldr d0, [x5]
-	TBZ $0, R2, loaded362
+	TBZ $0, R2, loaded438
 	ADD $8, R5, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded362
-one361:
-	TBZ $0, R2, loaded362
+	B loaded438
+one437:
+	TBZ $0, R2, loaded438
 	WORD $0xbd4000a0 // ldr s0, [x5]
-loaded362:
+loaded438:
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one363
+	TBZ $1, R2, one439
 	WORD $0xfd4000c2 // ldr d2, [x6]
-	TBZ $0, R2, loaded364
+	TBZ $0, R2, loaded440
 	ADD $8, R6, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded364
-one363:
-	TBZ $0, R2, loaded364
+	B loaded440
+one439:
+	TBZ $0, R2, loaded440
 	WORD $0xbd4000c2 // ldr s2, [x6]
-loaded364:
+loaded440:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
@@ -6705,572 +8190,18 @@ loaded364:
 	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x4f00040a // movi v10.4s, #0
-	TBZ $1, R2, one365
+	TBZ $1, R2, one441
 	WORD $0xfd40008a // ldr d10, [x4]
-	TBZ $0, R2, loaded366
+	TBZ $0, R2, loaded442
 	ADD $8, R4, R25
 	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
-	B loaded366
-one365:
-	TBZ $0, R2, loaded366
-	WORD $0xbd40008a // ldr s10, [x4]
-loaded366:
-	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
-	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
-	TBZ $1, R2, one367
-	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored368
-	ADD $8, R0, R25
-	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored368
-one367:
-	TBZ $0, R2, stored368
-	WORD $0xbd000000 // str s0, [x0]
-stored368:
-done356:
-	RET
-
-TEXT ·addVVNEON(SB), NOSPLIT, $0-56
-	MOVD dst+0(FP), R11
-	MOVD a+8(FP), R3
-	MOVD b+16(FP), R4
-	MOVD n+24(FP), R5
-	MOVD rows+32(FP), R6
-	MOVD sa+40(FP), R7
-	MOVD sb+48(FP), R8
-row369:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one371
-	PCALIGN $16
-many370:
-	WORD $0xad400420 // ldp q0, q1, [x1, #0]
-	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0xad401544 // ldp q4, q5, [x10, #0]
-	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
-	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
-	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many370
-one371:
-	ADD $16, R2
-each372:
-	SUBS $4, R2
-	BLT part373
-	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x3dc00144 // ldr q4, [x10]
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	ADD $16, R10
-	B each372
-part373:
-	ADDS $4, R2
-	BEQ done374
-	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one375
-	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded376
-	ADD $8, R1, R25
-	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded376
-one375:
-	TBZ $0, R2, loaded376
-	WORD $0xbd400020 // ldr s0, [x1]
-loaded376:
-	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one377
-	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded378
-	ADD $8, R10, R25
-	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded378
-one377:
-	TBZ $0, R2, loaded378
-	WORD $0xbd400144 // ldr s4, [x10]
-loaded378:
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one379
-	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored380
-	ADD $8, R0, R25
-	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored380
-one379:
-	TBZ $0, R2, stored380
-	WORD $0xbd000000 // str s0, [x0]
-stored380:
-done374:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row369
-	RET
-
-TEXT ·addVSNEON(SB), NOSPLIT, $0-56
-	MOVD dst+0(FP), R11
-	MOVD a+8(FP), R3
-	MOVD b+16(FP), R4
-	MOVD n+24(FP), R5
-	MOVD rows+32(FP), R6
-	MOVD sa+40(FP), R7
-	MOVD sb+48(FP), R8
-row381:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
-	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2
-	BLT one383
-	PCALIGN $16
-many382:
-	WORD $0xad400420 // ldp q0, q1, [x1, #0]
-	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
-	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
-	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
-	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
-	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many382
-one383:
-	ADD $16, R2
-each384:
-	SUBS $4, R2
-	BLT part385
-	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
-	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each384
-part385:
-	ADDS $4, R2
-	BEQ done386
-	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one387
-	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded388
-	ADD $8, R1, R25
-	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded388
-one387:
-	TBZ $0, R2, loaded388
-	WORD $0xbd400020 // ldr s0, [x1]
-loaded388:
-	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one389
-	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored390
-	ADD $8, R0, R25
-	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored390
-one389:
-	TBZ $0, R2, stored390
-	WORD $0xbd000000 // str s0, [x0]
-stored390:
-done386:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row381
-	RET
-
-TEXT ·subVVNEON(SB), NOSPLIT, $0-56
-	MOVD dst+0(FP), R11
-	MOVD a+8(FP), R3
-	MOVD b+16(FP), R4
-	MOVD n+24(FP), R5
-	MOVD rows+32(FP), R6
-	MOVD sa+40(FP), R7
-	MOVD sb+48(FP), R8
-row391:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one393
-	PCALIGN $16
-many392:
-	WORD $0xad400420 // ldp q0, q1, [x1, #0]
-	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0xad401544 // ldp q4, q5, [x10, #0]
-	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x4ea5d421 // fsub v1.4s, v1.4s, v5.4s
-	WORD $0x4ea6d442 // fsub v2.4s, v2.4s, v6.4s
-	WORD $0x4ea7d463 // fsub v3.4s, v3.4s, v7.4s
-	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many392
-one393:
-	ADD $16, R2
-each394:
-	SUBS $4, R2
-	BLT part395
-	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x3dc00144 // ldr q4, [x10]
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	ADD $16, R10
-	B each394
-part395:
-	ADDS $4, R2
-	BEQ done396
-	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one397
-	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded398
-	ADD $8, R1, R25
-	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded398
-one397:
-	TBZ $0, R2, loaded398
-	WORD $0xbd400020 // ldr s0, [x1]
-loaded398:
-	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one399
-	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded400
-	ADD $8, R10, R25
-	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded400
-one399:
-	TBZ $0, R2, loaded400
-	WORD $0xbd400144 // ldr s4, [x10]
-loaded400:
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one401
-	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored402
-	ADD $8, R0, R25
-	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored402
-one401:
-	TBZ $0, R2, stored402
-	WORD $0xbd000000 // str s0, [x0]
-stored402:
-done396:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row391
-	RET
-
-TEXT ·subVSNEON(SB), NOSPLIT, $0-56
-	MOVD dst+0(FP), R11
-	MOVD a+8(FP), R3
-	MOVD b+16(FP), R4
-	MOVD n+24(FP), R5
-	MOVD rows+32(FP), R6
-	MOVD sa+40(FP), R7
-	MOVD sb+48(FP), R8
-row403:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
-	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2
-	BLT one405
-	PCALIGN $16
-many404:
-	WORD $0xad400420 // ldp q0, q1, [x1, #0]
-	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
-	WORD $0x4eb8d421 // fsub v1.4s, v1.4s, v24.4s
-	WORD $0x4eb8d442 // fsub v2.4s, v2.4s, v24.4s
-	WORD $0x4eb8d463 // fsub v3.4s, v3.4s, v24.4s
-	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many404
-one405:
-	ADD $16, R2
-each406:
-	SUBS $4, R2
-	BLT part407
-	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
-	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each406
-part407:
-	ADDS $4, R2
-	BEQ done408
-	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one409
-	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded410
-	ADD $8, R1, R25
-	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded410
-one409:
-	TBZ $0, R2, loaded410
-	WORD $0xbd400020 // ldr s0, [x1]
-loaded410:
-	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one411
-	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored412
-	ADD $8, R0, R25
-	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored412
-one411:
-	TBZ $0, R2, stored412
-	WORD $0xbd000000 // str s0, [x0]
-stored412:
-done408:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row403
-	RET
-
-TEXT ·subSVNEON(SB), NOSPLIT, $0-56
-	MOVD dst+0(FP), R11
-	MOVD a+8(FP), R3
-	MOVD b+16(FP), R4
-	MOVD n+24(FP), R5
-	MOVD rows+32(FP), R6
-	MOVD sa+40(FP), R7
-	MOVD sb+48(FP), R8
-row413:
-	MOVD R5, R2
-	MOVD R11, R0
-	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one415
-	PCALIGN $16
-many414:
-	WORD $0xad401544 // ldp q4, q5, [x10, #0]
-	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
-	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
-	WORD $0x4ea5d701 // fsub v1.4s, v24.4s, v5.4s
-	WORD $0x4ea6d702 // fsub v2.4s, v24.4s, v6.4s
-	WORD $0x4ea7d703 // fsub v3.4s, v24.4s, v7.4s
-	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many414
-one415:
-	ADD $16, R2
-each416:
-	SUBS $4, R2
-	BLT part417
-	WORD $0x3dc00144 // ldr q4, [x10]
-	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
-	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R10
-	B each416
-part417:
-	ADDS $4, R2
-	BEQ done418
-	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one419
-	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded420
-	ADD $8, R10, R25
-	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded420
-one419:
-	TBZ $0, R2, loaded420
-	WORD $0xbd400144 // ldr s4, [x10]
-loaded420:
-	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
-	TBZ $1, R2, one421
-	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored422
-	ADD $8, R0, R25
-	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored422
-one421:
-	TBZ $0, R2, stored422
-	WORD $0xbd000000 // str s0, [x0]
-stored422:
-done418:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row413
-	RET
-
-TEXT ·mulVVNEON(SB), NOSPLIT, $0-56
-	MOVD dst+0(FP), R11
-	MOVD a+8(FP), R3
-	MOVD b+16(FP), R4
-	MOVD n+24(FP), R5
-	MOVD rows+32(FP), R6
-	MOVD sa+40(FP), R7
-	MOVD sb+48(FP), R8
-row423:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one425
-	PCALIGN $16
-many424:
-	WORD $0xad400420 // ldp q0, q1, [x1, #0]
-	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0xad401544 // ldp q4, q5, [x10, #0]
-	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many424
-one425:
-	ADD $16, R2
-each426:
-	SUBS $4, R2
-	BLT part427
-	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x3dc00144 // ldr q4, [x10]
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	ADD $16, R10
-	B each426
-part427:
-	ADDS $4, R2
-	BEQ done428
-	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one429
-	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded430
-	ADD $8, R1, R25
-	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded430
-one429:
-	TBZ $0, R2, loaded430
-	WORD $0xbd400020 // ldr s0, [x1]
-loaded430:
-	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one431
-	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded432
-	ADD $8, R10, R25
-	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded432
-one431:
-	TBZ $0, R2, loaded432
-	WORD $0xbd400144 // ldr s4, [x10]
-loaded432:
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one433
-	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored434
-	ADD $8, R0, R25
-	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored434
-one433:
-	TBZ $0, R2, stored434
-	WORD $0xbd000000 // str s0, [x0]
-stored434:
-done428:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row423
-	RET
-
-TEXT ·mulVSNEON(SB), NOSPLIT, $0-56
-	MOVD dst+0(FP), R11
-	MOVD a+8(FP), R3
-	MOVD b+16(FP), R4
-	MOVD n+24(FP), R5
-	MOVD rows+32(FP), R6
-	MOVD sa+40(FP), R7
-	MOVD sb+48(FP), R8
-row435:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
-	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2
-	BLT one437
-	PCALIGN $16
-many436:
-	WORD $0xad400420 // ldp q0, q1, [x1, #0]
-	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
-	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many436
-one437:
-	ADD $16, R2
-each438:
-	SUBS $4, R2
-	BLT part439
-	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each438
-part439:
-	ADDS $4, R2
-	BEQ done440
-	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one441
-	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded442
-	ADD $8, R1, R25
-	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded442
 one441:
 	TBZ $0, R2, loaded442
-	WORD $0xbd400020 // ldr s0, [x1]
+	WORD $0xbd40008a // ldr s10, [x4]
 loaded442:
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
+	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
 	TBZ $1, R2, one443
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored444
@@ -7281,15 +8212,10 @@ one443:
 	TBZ $0, R2, stored444
 	WORD $0xbd000000 // str s0, [x0]
 stored444:
-done440:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row435
+done432:
 	RET
 
-TEXT ·divVVNEON(SB), NOSPLIT, $0-56
+TEXT ·addVVNEON(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R11
 	MOVD a+8(FP), R3
 	MOVD b+16(FP), R4
@@ -7310,10 +8236,10 @@ many446:
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
 	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
-	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
-	WORD $0x6e25fc21 // fdiv v1.4s, v1.4s, v5.4s
-	WORD $0x6e26fc42 // fdiv v2.4s, v2.4s, v6.4s
-	WORD $0x6e27fc63 // fdiv v3.4s, v3.4s, v7.4s
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0
@@ -7328,7 +8254,7 @@ each448:
 	BLT part449
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
-	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
@@ -7359,7 +8285,7 @@ one453:
 	TBZ $0, R2, loaded454
 	WORD $0xbd400144 // ldr s4, [x10]
 loaded454:
-	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	TBZ $1, R2, one455
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored456
@@ -7378,7 +8304,7 @@ done450:
 	BNE row445
 	RET
 
-TEXT ·divVSNEON(SB), NOSPLIT, $0-56
+TEXT ·addVSNEON(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R11
 	MOVD a+8(FP), R3
 	MOVD b+16(FP), R4
@@ -7397,10 +8323,10 @@ row457:
 many458:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
-	WORD $0x6e38fc21 // fdiv v1.4s, v1.4s, v24.4s
-	WORD $0x6e38fc42 // fdiv v2.4s, v2.4s, v24.4s
-	WORD $0x6e38fc63 // fdiv v3.4s, v3.4s, v24.4s
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0
@@ -7413,7 +8339,7 @@ each460:
 	SUBS $4, R2
 	BLT part461
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
@@ -7432,7 +8358,7 @@ one463:
 	TBZ $0, R2, loaded464
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded464:
-	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one465
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored466
@@ -7451,7 +8377,7 @@ done462:
 	BNE row457
 	RET
 
-TEXT ·divSVNEON(SB), NOSPLIT, $0-56
+TEXT ·subVVNEON(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R11
 	MOVD a+8(FP), R3
 	MOVD b+16(FP), R4
@@ -7462,21 +8388,24 @@ TEXT ·divSVNEON(SB), NOSPLIT, $0-56
 row467:
 	MOVD R5, R2
 	MOVD R11, R0
-	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
+	MOVD R3, R1
 	MOVD R4, R10
 	SUBS $16, R2
 	BLT one469
 	PCALIGN $16
 many468:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
 	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
-	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
-	WORD $0x6e25ff01 // fdiv v1.4s, v24.4s, v5.4s
-	WORD $0x6e26ff02 // fdiv v2.4s, v24.4s, v6.4s
-	WORD $0x6e27ff03 // fdiv v3.4s, v24.4s, v7.4s
+	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
+	WORD $0x4ea5d421 // fsub v1.4s, v1.4s, v5.4s
+	WORD $0x4ea6d442 // fsub v2.4s, v2.4s, v6.4s
+	WORD $0x4ea7d463 // fsub v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0
+	ADD $64, R1
 	ADD $64, R10
 	SUBS $16, R2
 	BGE many468
@@ -7485,37 +8414,50 @@ one469:
 each470:
 	SUBS $4, R2
 	BLT part471
+	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
-	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
+	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
+	ADD $16, R1
 	ADD $16, R10
 	B each470
 part471:
 	ADDS $4, R2
 	BEQ done472
-	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one473
-	WORD $0xfd400144 // ldr d4, [x10]
+	WORD $0xfd400020 // ldr d0, [x1]
 	TBZ $0, R2, loaded474
-	ADD $8, R10, R25
-	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded474
 one473:
 	TBZ $0, R2, loaded474
-	WORD $0xbd400144 // ldr s4, [x10]
+	WORD $0xbd400020 // ldr s0, [x1]
 loaded474:
-	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
+	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one475
+	WORD $0xfd400144 // ldr d4, [x10]
+	TBZ $0, R2, loaded476
+	ADD $8, R10, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded476
+one475:
+	TBZ $0, R2, loaded476
+	WORD $0xbd400144 // ldr s4, [x10]
+loaded476:
+	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
+	TBZ $1, R2, one477
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored476
+	TBZ $0, R2, stored478
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored476
-one475:
-	TBZ $0, R2, stored476
+	B stored478
+one477:
+	TBZ $0, R2, stored478
 	WORD $0xbd000000 // str s0, [x0]
-stored476:
+stored478:
 done472:
 	ADD R5<<2, R11
 	ADD R7, R3
@@ -7524,7 +8466,7 @@ done472:
 	BNE row467
 	RET
 
-TEXT ·maxVVNEON(SB), NOSPLIT, $0-56
+TEXT ·subVSNEON(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R11
 	MOVD a+8(FP), R3
 	MOVD b+16(FP), R4
@@ -7532,69 +8474,53 @@ TEXT ·maxVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row477:
+row479:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
-	MOVD R4, R10
+	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
 	SUBS $16, R2
-	BLT one479
+	BLT one481
 	PCALIGN $16
-many478:
+many480:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0xad401544 // ldp q4, q5, [x10, #0]
-	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
-	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
-	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
-	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
-	WORD $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
+	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
+	WORD $0x4eb8d421 // fsub v1.4s, v1.4s, v24.4s
+	WORD $0x4eb8d442 // fsub v2.4s, v2.4s, v24.4s
+	WORD $0x4eb8d463 // fsub v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0
 	ADD $64, R1
-	ADD $64, R10
 	SUBS $16, R2
-	BGE many478
-one479:
+	BGE many480
+one481:
 	ADD $16, R2
-each480:
+each482:
 	SUBS $4, R2
-	BLT part481
+	BLT part483
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x3dc00144 // ldr q4, [x10]
-	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
+	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
-	ADD $16, R10
-	B each480
-part481:
+	B each482
+part483:
 	ADDS $4, R2
-	BEQ done482
+	BEQ done484
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one483
+	TBZ $1, R2, one485
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded484
+	TBZ $0, R2, loaded486
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded484
-one483:
-	TBZ $0, R2, loaded484
-	WORD $0xbd400020 // ldr s0, [x1]
-loaded484:
-	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one485
-	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded486
-	ADD $8, R10, R25
-	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded486
 one485:
 	TBZ $0, R2, loaded486
-	WORD $0xbd400144 // ldr s4, [x10]
+	WORD $0xbd400020 // ldr s0, [x1]
 loaded486:
-	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
+	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one487
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored488
@@ -7605,15 +8531,15 @@ one487:
 	TBZ $0, R2, stored488
 	WORD $0xbd000000 // str s0, [x0]
 stored488:
-done482:
+done484:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row477
+	BNE row479
 	RET
 
-TEXT ·maxVSNEON(SB), NOSPLIT, $0-56
+TEXT ·subSVNEON(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R11
 	MOVD a+8(FP), R3
 	MOVD b+16(FP), R4
@@ -7624,22 +8550,22 @@ TEXT ·maxVSNEON(SB), NOSPLIT, $0-56
 row489:
 	MOVD R5, R2
 	MOVD R11, R0
-	MOVD R3, R1
-	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
+	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
+	MOVD R4, R10
 	SUBS $16, R2
 	BLT one491
 	PCALIGN $16
 many490:
-	WORD $0xad400420 // ldp q0, q1, [x1, #0]
-	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
-	WORD $0x4e38f421 // fmax v1.4s, v1.4s, v24.4s
-	WORD $0x4e38f442 // fmax v2.4s, v2.4s, v24.4s
-	WORD $0x4e38f463 // fmax v3.4s, v3.4s, v24.4s
+	WORD $0xad401544 // ldp q4, q5, [x10, #0]
+	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
+	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
+	WORD $0x4ea5d701 // fsub v1.4s, v24.4s, v5.4s
+	WORD $0x4ea6d702 // fsub v2.4s, v24.4s, v6.4s
+	WORD $0x4ea7d703 // fsub v3.4s, v24.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0
-	ADD $64, R1
+	ADD $64, R10
 	SUBS $16, R2
 	BGE many490
 one491:
@@ -7647,27 +8573,27 @@ one491:
 each492:
 	SUBS $4, R2
 	BLT part493
-	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
+	WORD $0x3dc00144 // ldr q4, [x10]
+	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
-	ADD $16, R1
+	ADD $16, R10
 	B each492
 part493:
 	ADDS $4, R2
 	BEQ done494
-	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one495
-	WORD $0xfd400020 // ldr d0, [x1]
+	WORD $0xfd400144 // ldr d4, [x10]
 	TBZ $0, R2, loaded496
-	ADD $8, R1, R25
-	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	ADD $8, R10, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded496
 one495:
 	TBZ $0, R2, loaded496
-	WORD $0xbd400020 // ldr s0, [x1]
+	WORD $0xbd400144 // ldr s4, [x10]
 loaded496:
-	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
+	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
 	TBZ $1, R2, one497
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored498
@@ -7686,7 +8612,7 @@ done494:
 	BNE row489
 	RET
 
-TEXT ·maxSVNEON(SB), NOSPLIT, $0-56
+TEXT ·mulVVNEON(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R11
 	MOVD a+8(FP), R3
 	MOVD b+16(FP), R4
@@ -7697,21 +8623,24 @@ TEXT ·maxSVNEON(SB), NOSPLIT, $0-56
 row499:
 	MOVD R5, R2
 	MOVD R11, R0
-	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
+	MOVD R3, R1
 	MOVD R4, R10
 	SUBS $16, R2
 	BLT one501
 	PCALIGN $16
 many500:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
 	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
-	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
-	WORD $0x4e25f701 // fmax v1.4s, v24.4s, v5.4s
-	WORD $0x4e26f702 // fmax v2.4s, v24.4s, v6.4s
-	WORD $0x4e27f703 // fmax v3.4s, v24.4s, v7.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0
+	ADD $64, R1
 	ADD $64, R10
 	SUBS $16, R2
 	BGE many500
@@ -7720,37 +8649,50 @@ one501:
 each502:
 	SUBS $4, R2
 	BLT part503
+	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
-	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
+	ADD $16, R1
 	ADD $16, R10
 	B each502
 part503:
 	ADDS $4, R2
 	BEQ done504
-	WORD $0x4f000404 // movi v4.4s, #0
+	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one505
-	WORD $0xfd400144 // ldr d4, [x10]
+	WORD $0xfd400020 // ldr d0, [x1]
 	TBZ $0, R2, loaded506
-	ADD $8, R10, R25
-	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded506
 one505:
 	TBZ $0, R2, loaded506
-	WORD $0xbd400144 // ldr s4, [x10]
+	WORD $0xbd400020 // ldr s0, [x1]
 loaded506:
-	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
+	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one507
+	WORD $0xfd400144 // ldr d4, [x10]
+	TBZ $0, R2, loaded508
+	ADD $8, R10, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded508
+one507:
+	TBZ $0, R2, loaded508
+	WORD $0xbd400144 // ldr s4, [x10]
+loaded508:
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	TBZ $1, R2, one509
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored508
+	TBZ $0, R2, stored510
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored508
-one507:
-	TBZ $0, R2, stored508
+	B stored510
+one509:
+	TBZ $0, R2, stored510
 	WORD $0xbd000000 // str s0, [x0]
-stored508:
+stored510:
 done504:
 	ADD R5<<2, R11
 	ADD R7, R3
@@ -7759,7 +8701,7 @@ done504:
 	BNE row499
 	RET
 
-TEXT ·minVVNEON(SB), NOSPLIT, $0-56
+TEXT ·mulVSNEON(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R11
 	MOVD a+8(FP), R3
 	MOVD b+16(FP), R4
@@ -7767,69 +8709,53 @@ TEXT ·minVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row509:
+row511:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
-	MOVD R4, R10
+	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
 	SUBS $16, R2
-	BLT one511
+	BLT one513
 	PCALIGN $16
-many510:
+many512:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0xad401544 // ldp q4, q5, [x10, #0]
-	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
-	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
-	WORD $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
-	WORD $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
-	WORD $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
+	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
+	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0
 	ADD $64, R1
-	ADD $64, R10
 	SUBS $16, R2
-	BGE many510
-one511:
+	BGE many512
+one513:
 	ADD $16, R2
-each512:
+each514:
 	SUBS $4, R2
-	BLT part513
+	BLT part515
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x3dc00144 // ldr q4, [x10]
-	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
-	ADD $16, R10
-	B each512
-part513:
+	B each514
+part515:
 	ADDS $4, R2
-	BEQ done514
+	BEQ done516
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one515
+	TBZ $1, R2, one517
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded516
+	TBZ $0, R2, loaded518
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded516
-one515:
-	TBZ $0, R2, loaded516
-	WORD $0xbd400020 // ldr s0, [x1]
-loaded516:
-	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one517
-	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded518
-	ADD $8, R10, R25
-	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded518
 one517:
 	TBZ $0, R2, loaded518
-	WORD $0xbd400144 // ldr s4, [x10]
+	WORD $0xbd400020 // ldr s0, [x1]
 loaded518:
-	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one519
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored520
@@ -7840,15 +8766,15 @@ one519:
 	TBZ $0, R2, stored520
 	WORD $0xbd000000 // str s0, [x0]
 stored520:
-done514:
+done516:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row509
+	BNE row511
 	RET
 
-TEXT ·minVSNEON(SB), NOSPLIT, $0-56
+TEXT ·divVVNEON(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R11
 	MOVD a+8(FP), R3
 	MOVD b+16(FP), R4
@@ -7860,21 +8786,24 @@ row521:
 	MOVD R5, R2
 	MOVD R11, R0
 	MOVD R3, R1
-	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
+	MOVD R4, R10
 	SUBS $16, R2
 	BLT one523
 	PCALIGN $16
 many522:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
-	WORD $0x4eb8f421 // fmin v1.4s, v1.4s, v24.4s
-	WORD $0x4eb8f442 // fmin v2.4s, v2.4s, v24.4s
-	WORD $0x4eb8f463 // fmin v3.4s, v3.4s, v24.4s
+	WORD $0xad401544 // ldp q4, q5, [x10, #0]
+	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
+	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
+	WORD $0x6e25fc21 // fdiv v1.4s, v1.4s, v5.4s
+	WORD $0x6e26fc42 // fdiv v2.4s, v2.4s, v6.4s
+	WORD $0x6e27fc63 // fdiv v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0
 	ADD $64, R1
+	ADD $64, R10
 	SUBS $16, R2
 	BGE many522
 one523:
@@ -7883,10 +8812,12 @@ each524:
 	SUBS $4, R2
 	BLT part525
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
+	WORD $0x3dc00144 // ldr q4, [x10]
+	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
+	ADD $16, R10
 	B each524
 part525:
 	ADDS $4, R2
@@ -7902,23 +8833,577 @@ one527:
 	TBZ $0, R2, loaded528
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded528:
-	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
+	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one529
+	WORD $0xfd400144 // ldr d4, [x10]
+	TBZ $0, R2, loaded530
+	ADD $8, R10, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded530
+one529:
+	TBZ $0, R2, loaded530
+	WORD $0xbd400144 // ldr s4, [x10]
+loaded530:
+	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
+	TBZ $1, R2, one531
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored530
+	TBZ $0, R2, stored532
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored530
-one529:
-	TBZ $0, R2, stored530
+	B stored532
+one531:
+	TBZ $0, R2, stored532
 	WORD $0xbd000000 // str s0, [x0]
-stored530:
+stored532:
 done526:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
 	BNE row521
+	RET
+
+TEXT ·divVSNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R11
+	MOVD a+8(FP), R3
+	MOVD b+16(FP), R4
+	MOVD n+24(FP), R5
+	MOVD rows+32(FP), R6
+	MOVD sa+40(FP), R7
+	MOVD sb+48(FP), R8
+row533:
+	MOVD R5, R2
+	MOVD R11, R0
+	MOVD R3, R1
+	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
+	SUBS $16, R2
+	BLT one535
+	PCALIGN $16
+many534:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
+	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
+	WORD $0x6e38fc21 // fdiv v1.4s, v1.4s, v24.4s
+	WORD $0x6e38fc42 // fdiv v2.4s, v2.4s, v24.4s
+	WORD $0x6e38fc63 // fdiv v3.4s, v3.4s, v24.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $16, R2
+	BGE many534
+one535:
+	ADD $16, R2
+each536:
+	SUBS $4, R2
+	BLT part537
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R1
+	B each536
+part537:
+	ADDS $4, R2
+	BEQ done538
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one539
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded540
+	ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded540
+one539:
+	TBZ $0, R2, loaded540
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded540:
+	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
+	TBZ $1, R2, one541
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored542
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored542
+one541:
+	TBZ $0, R2, stored542
+	WORD $0xbd000000 // str s0, [x0]
+stored542:
+done538:
+	ADD R5<<2, R11
+	ADD R7, R3
+	ADD R8, R4
+	SUBS $1, R6
+	BNE row533
+	RET
+
+TEXT ·divSVNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R11
+	MOVD a+8(FP), R3
+	MOVD b+16(FP), R4
+	MOVD n+24(FP), R5
+	MOVD rows+32(FP), R6
+	MOVD sa+40(FP), R7
+	MOVD sb+48(FP), R8
+row543:
+	MOVD R5, R2
+	MOVD R11, R0
+	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
+	MOVD R4, R10
+	SUBS $16, R2
+	BLT one545
+	PCALIGN $16
+many544:
+	WORD $0xad401544 // ldp q4, q5, [x10, #0]
+	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
+	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
+	WORD $0x6e25ff01 // fdiv v1.4s, v24.4s, v5.4s
+	WORD $0x6e26ff02 // fdiv v2.4s, v24.4s, v6.4s
+	WORD $0x6e27ff03 // fdiv v3.4s, v24.4s, v7.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0
+	ADD $64, R10
+	SUBS $16, R2
+	BGE many544
+one545:
+	ADD $16, R2
+each546:
+	SUBS $4, R2
+	BLT part547
+	WORD $0x3dc00144 // ldr q4, [x10]
+	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R10
+	B each546
+part547:
+	ADDS $4, R2
+	BEQ done548
+	WORD $0x4f000404 // movi v4.4s, #0
+	TBZ $1, R2, one549
+	WORD $0xfd400144 // ldr d4, [x10]
+	TBZ $0, R2, loaded550
+	ADD $8, R10, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded550
+one549:
+	TBZ $0, R2, loaded550
+	WORD $0xbd400144 // ldr s4, [x10]
+loaded550:
+	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
+	TBZ $1, R2, one551
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored552
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored552
+one551:
+	TBZ $0, R2, stored552
+	WORD $0xbd000000 // str s0, [x0]
+stored552:
+done548:
+	ADD R5<<2, R11
+	ADD R7, R3
+	ADD R8, R4
+	SUBS $1, R6
+	BNE row543
+	RET
+
+TEXT ·maxVVNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R11
+	MOVD a+8(FP), R3
+	MOVD b+16(FP), R4
+	MOVD n+24(FP), R5
+	MOVD rows+32(FP), R6
+	MOVD sa+40(FP), R7
+	MOVD sb+48(FP), R8
+row553:
+	MOVD R5, R2
+	MOVD R11, R0
+	MOVD R3, R1
+	MOVD R4, R10
+	SUBS $16, R2
+	BLT one555
+	PCALIGN $16
+many554:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
+	WORD $0xad401544 // ldp q4, q5, [x10, #0]
+	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
+	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
+	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
+	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
+	WORD $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R10
+	SUBS $16, R2
+	BGE many554
+one555:
+	ADD $16, R2
+each556:
+	SUBS $4, R2
+	BLT part557
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x3dc00144 // ldr q4, [x10]
+	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R10
+	B each556
+part557:
+	ADDS $4, R2
+	BEQ done558
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one559
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded560
+	ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded560
+one559:
+	TBZ $0, R2, loaded560
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded560:
+	WORD $0x4f000404 // movi v4.4s, #0
+	TBZ $1, R2, one561
+	WORD $0xfd400144 // ldr d4, [x10]
+	TBZ $0, R2, loaded562
+	ADD $8, R10, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded562
+one561:
+	TBZ $0, R2, loaded562
+	WORD $0xbd400144 // ldr s4, [x10]
+loaded562:
+	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
+	TBZ $1, R2, one563
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored564
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored564
+one563:
+	TBZ $0, R2, stored564
+	WORD $0xbd000000 // str s0, [x0]
+stored564:
+done558:
+	ADD R5<<2, R11
+	ADD R7, R3
+	ADD R8, R4
+	SUBS $1, R6
+	BNE row553
+	RET
+
+TEXT ·maxVSNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R11
+	MOVD a+8(FP), R3
+	MOVD b+16(FP), R4
+	MOVD n+24(FP), R5
+	MOVD rows+32(FP), R6
+	MOVD sa+40(FP), R7
+	MOVD sb+48(FP), R8
+row565:
+	MOVD R5, R2
+	MOVD R11, R0
+	MOVD R3, R1
+	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
+	SUBS $16, R2
+	BLT one567
+	PCALIGN $16
+many566:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
+	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
+	WORD $0x4e38f421 // fmax v1.4s, v1.4s, v24.4s
+	WORD $0x4e38f442 // fmax v2.4s, v2.4s, v24.4s
+	WORD $0x4e38f463 // fmax v3.4s, v3.4s, v24.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $16, R2
+	BGE many566
+one567:
+	ADD $16, R2
+each568:
+	SUBS $4, R2
+	BLT part569
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R1
+	B each568
+part569:
+	ADDS $4, R2
+	BEQ done570
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one571
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded572
+	ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded572
+one571:
+	TBZ $0, R2, loaded572
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded572:
+	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
+	TBZ $1, R2, one573
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored574
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored574
+one573:
+	TBZ $0, R2, stored574
+	WORD $0xbd000000 // str s0, [x0]
+stored574:
+done570:
+	ADD R5<<2, R11
+	ADD R7, R3
+	ADD R8, R4
+	SUBS $1, R6
+	BNE row565
+	RET
+
+TEXT ·maxSVNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R11
+	MOVD a+8(FP), R3
+	MOVD b+16(FP), R4
+	MOVD n+24(FP), R5
+	MOVD rows+32(FP), R6
+	MOVD sa+40(FP), R7
+	MOVD sb+48(FP), R8
+row575:
+	MOVD R5, R2
+	MOVD R11, R0
+	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
+	MOVD R4, R10
+	SUBS $16, R2
+	BLT one577
+	PCALIGN $16
+many576:
+	WORD $0xad401544 // ldp q4, q5, [x10, #0]
+	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
+	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
+	WORD $0x4e25f701 // fmax v1.4s, v24.4s, v5.4s
+	WORD $0x4e26f702 // fmax v2.4s, v24.4s, v6.4s
+	WORD $0x4e27f703 // fmax v3.4s, v24.4s, v7.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0
+	ADD $64, R10
+	SUBS $16, R2
+	BGE many576
+one577:
+	ADD $16, R2
+each578:
+	SUBS $4, R2
+	BLT part579
+	WORD $0x3dc00144 // ldr q4, [x10]
+	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R10
+	B each578
+part579:
+	ADDS $4, R2
+	BEQ done580
+	WORD $0x4f000404 // movi v4.4s, #0
+	TBZ $1, R2, one581
+	WORD $0xfd400144 // ldr d4, [x10]
+	TBZ $0, R2, loaded582
+	ADD $8, R10, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded582
+one581:
+	TBZ $0, R2, loaded582
+	WORD $0xbd400144 // ldr s4, [x10]
+loaded582:
+	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
+	TBZ $1, R2, one583
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored584
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored584
+one583:
+	TBZ $0, R2, stored584
+	WORD $0xbd000000 // str s0, [x0]
+stored584:
+done580:
+	ADD R5<<2, R11
+	ADD R7, R3
+	ADD R8, R4
+	SUBS $1, R6
+	BNE row575
+	RET
+
+TEXT ·minVVNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R11
+	MOVD a+8(FP), R3
+	MOVD b+16(FP), R4
+	MOVD n+24(FP), R5
+	MOVD rows+32(FP), R6
+	MOVD sa+40(FP), R7
+	MOVD sb+48(FP), R8
+row585:
+	MOVD R5, R2
+	MOVD R11, R0
+	MOVD R3, R1
+	MOVD R4, R10
+	SUBS $16, R2
+	BLT one587
+	PCALIGN $16
+many586:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
+	WORD $0xad401544 // ldp q4, q5, [x10, #0]
+	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
+	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
+	WORD $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
+	WORD $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
+	WORD $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R10
+	SUBS $16, R2
+	BGE many586
+one587:
+	ADD $16, R2
+each588:
+	SUBS $4, R2
+	BLT part589
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x3dc00144 // ldr q4, [x10]
+	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R10
+	B each588
+part589:
+	ADDS $4, R2
+	BEQ done590
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one591
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded592
+	ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded592
+one591:
+	TBZ $0, R2, loaded592
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded592:
+	WORD $0x4f000404 // movi v4.4s, #0
+	TBZ $1, R2, one593
+	WORD $0xfd400144 // ldr d4, [x10]
+	TBZ $0, R2, loaded594
+	ADD $8, R10, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded594
+one593:
+	TBZ $0, R2, loaded594
+	WORD $0xbd400144 // ldr s4, [x10]
+loaded594:
+	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
+	TBZ $1, R2, one595
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored596
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored596
+one595:
+	TBZ $0, R2, stored596
+	WORD $0xbd000000 // str s0, [x0]
+stored596:
+done590:
+	ADD R5<<2, R11
+	ADD R7, R3
+	ADD R8, R4
+	SUBS $1, R6
+	BNE row585
+	RET
+
+TEXT ·minVSNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R11
+	MOVD a+8(FP), R3
+	MOVD b+16(FP), R4
+	MOVD n+24(FP), R5
+	MOVD rows+32(FP), R6
+	MOVD sa+40(FP), R7
+	MOVD sb+48(FP), R8
+row597:
+	MOVD R5, R2
+	MOVD R11, R0
+	MOVD R3, R1
+	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
+	SUBS $16, R2
+	BLT one599
+	PCALIGN $16
+many598:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
+	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
+	WORD $0x4eb8f421 // fmin v1.4s, v1.4s, v24.4s
+	WORD $0x4eb8f442 // fmin v2.4s, v2.4s, v24.4s
+	WORD $0x4eb8f463 // fmin v3.4s, v3.4s, v24.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $16, R2
+	BGE many598
+one599:
+	ADD $16, R2
+each600:
+	SUBS $4, R2
+	BLT part601
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R1
+	B each600
+part601:
+	ADDS $4, R2
+	BEQ done602
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one603
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded604
+	ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded604
+one603:
+	TBZ $0, R2, loaded604
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded604:
+	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
+	TBZ $1, R2, one605
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored606
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored606
+one605:
+	TBZ $0, R2, stored606
+	WORD $0xbd000000 // str s0, [x0]
+stored606:
+done602:
+	ADD R5<<2, R11
+	ADD R7, R3
+	ADD R8, R4
+	SUBS $1, R6
+	BNE row597
 	RET
 
 TEXT ·minSVNEON(SB), NOSPLIT, $0-56
@@ -7929,15 +9414,15 @@ TEXT ·minSVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row531:
+row607:
 	MOVD R5, R2
 	MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
 	MOVD R4, R10
 	SUBS $16, R2
-	BLT one533
+	BLT one609
 	PCALIGN $16
-many532:
+many608:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
 	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
 	WORD $0x4ea4f700 // fmin v0.4s, v24.4s, v4.4s
@@ -7949,49 +9434,49 @@ many532:
 	ADD $64, R0
 	ADD $64, R10
 	SUBS $16, R2
-	BGE many532
-one533:
+	BGE many608
+one609:
 	ADD $16, R2
-each534:
+each610:
 	SUBS $4, R2
-	BLT part535
+	BLT part611
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4f700 // fmin v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R10
-	B each534
-part535:
+	B each610
+part611:
 	ADDS $4, R2
-	BEQ done536
+	BEQ done612
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one537
+	TBZ $1, R2, one613
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded538
+	TBZ $0, R2, loaded614
 	ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded538
-one537:
-	TBZ $0, R2, loaded538
+	B loaded614
+one613:
+	TBZ $0, R2, loaded614
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded538:
+loaded614:
 	WORD $0x4ea4f700 // fmin v0.4s, v24.4s, v4.4s
-	TBZ $1, R2, one539
+	TBZ $1, R2, one615
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored540
+	TBZ $0, R2, stored616
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored540
-one539:
-	TBZ $0, R2, stored540
+	B stored616
+one615:
+	TBZ $0, R2, stored616
 	WORD $0xbd000000 // str s0, [x0]
-stored540:
-done536:
+stored616:
+done612:
 	ADD R5<<2, R11
 	ADD R7, R3
 	ADD R8, R4
 	SUBS $1, R6
-	BNE row531
+	BNE row607
 	RET
 
 TEXT ·sumNEON(SB), NOSPLIT, $0-20
@@ -8007,9 +9492,9 @@ TEXT ·sumNEON(SB), NOSPLIT, $0-20
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
 	SUBS $32, R2
-	BLT one542
+	BLT one618
 	PCALIGN $16
-many541:
+many617:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -8024,36 +9509,36 @@ many541:
 	WORD $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
 	ADD $128, R1
 	SUBS $32, R2
-	BGE many541
-one542:
+	BGE many617
+one618:
 	ADD $32, R2
-each543:
+each619:
 	SUBS $4, R2
-	BLT part544
+	BLT part620
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
 	ADD $16, R1
-	B each543
-part544:
+	B each619
+part620:
 	ADDS $4, R2
-	BEQ done545
+	BEQ done621
 	MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one546
+	TBZ $1, R2, one622
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded547
+	TBZ $0, R2, loaded623
 	ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded547
-one546:
-	TBZ $0, R2, loaded547
+	B loaded623
+one622:
+	TBZ $0, R2, loaded623
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded547:
+loaded623:
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
-done545:
+done621:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
@@ -8079,9 +9564,9 @@ TEXT ·sumAbsNEON(SB), NOSPLIT, $0-20
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
 	SUBS $32, R2
-	BLT one549
+	BLT one625
 	PCALIGN $16
-many548:
+many624:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -8104,38 +9589,38 @@ many548:
 	WORD $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
 	ADD $128, R1
 	SUBS $32, R2
-	BGE many548
-one549:
+	BGE many624
+one625:
 	ADD $32, R2
-each550:
+each626:
 	SUBS $4, R2
-	BLT part551
+	BLT part627
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
 	ADD $16, R1
-	B each550
-part551:
+	B each626
+part627:
 	ADDS $4, R2
-	BEQ done552
+	BEQ done628
 	MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one553
+	TBZ $1, R2, one629
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded554
+	TBZ $0, R2, loaded630
 	ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded554
-one553:
-	TBZ $0, R2, loaded554
+	B loaded630
+one629:
+	TBZ $0, R2, loaded630
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded554:
+loaded630:
 	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
-done552:
+done628:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
@@ -8163,9 +9648,9 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT, $0-28
 	MOVWU m+16(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
 	SUBS $32, R2
-	BLT one556
+	BLT one632
 	PCALIGN $16
-many555:
+many631:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -8188,39 +9673,39 @@ many555:
 	WORD $0x4e2fcde7 // fmla v7.4s, v15.4s, v15.4s
 	ADD $128, R1
 	SUBS $32, R2
-	BGE many555
-one556:
+	BGE many631
+one632:
 	ADD $32, R2
-each557:
+each633:
 	SUBS $4, R2
-	BLT part558
+	BLT part634
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4eb8d508 // fsub v8.4s, v8.4s, v24.4s
 	WORD $0x4e28cd00 // fmla v0.4s, v8.4s, v8.4s
 	ADD $16, R1
-	B each557
-part558:
+	B each633
+part634:
 	ADDS $4, R2
-	BEQ done559
+	BEQ done635
 	MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one560
+	TBZ $1, R2, one636
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded561
+	TBZ $0, R2, loaded637
 	ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded561
-one560:
-	TBZ $0, R2, loaded561
+	B loaded637
+one636:
+	TBZ $0, R2, loaded637
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded561:
+loaded637:
 	WORD $0x4eb8d508 // fsub v8.4s, v8.4s, v24.4s
 	WORD $0x4e3d1d08 // and v8.16b, v8.16b, v29.16b
 	WORD $0x4e28cd00 // fmla v0.4s, v8.4s, v8.4s
-done559:
+done635:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
@@ -8247,9 +9732,9 @@ TEXT ·largestNEON(SB), NOSPLIT, $0-20
 	WORD $0x3dc0f127 // ldr q7, [x9, #960]
 	WORD $0x3dc0f138 // ldr q24, [x9, #960]
 	SUBS $32, R2
-	BLT one563
+	BLT one639
 	PCALIGN $16
-many562:
+many638:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -8264,37 +9749,37 @@ many562:
 	WORD $0x4e2ff4e7 // fmax v7.4s, v7.4s, v15.4s
 	ADD $128, R1
 	SUBS $32, R2
-	BGE many562
-one563:
+	BGE many638
+one639:
 	ADD $32, R2
-each564:
+each640:
 	SUBS $4, R2
-	BLT part565
+	BLT part641
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
 	ADD $16, R1
-	B each564
-part565:
+	B each640
+part641:
 	ADDS $4, R2
-	BEQ done566
+	BEQ done642
 	MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one567
+	TBZ $1, R2, one643
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded568
+	TBZ $0, R2, loaded644
 	ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded568
-one567:
-	TBZ $0, R2, loaded568
+	B loaded644
+one643:
+	TBZ $0, R2, loaded644
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded568:
+loaded644:
 	WORD $0x6efd1f08 // bif v8.16b, v24.16b, v29.16b
 	WORD $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
-done566:
+done642:
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
 	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
@@ -8320,9 +9805,9 @@ TEXT ·smallestNEON(SB), NOSPLIT, $0-20
 	WORD $0x3dc0cd27 // ldr q7, [x9, #816]
 	WORD $0x3dc0cd38 // ldr q24, [x9, #816]
 	SUBS $32, R2
-	BLT one570
+	BLT one646
 	PCALIGN $16
-many569:
+many645:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -8337,37 +9822,37 @@ many569:
 	WORD $0x4eaff4e7 // fmin v7.4s, v7.4s, v15.4s
 	ADD $128, R1
 	SUBS $32, R2
-	BGE many569
-one570:
+	BGE many645
+one646:
 	ADD $32, R2
-each571:
+each647:
 	SUBS $4, R2
-	BLT part572
+	BLT part648
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4ea8f400 // fmin v0.4s, v0.4s, v8.4s
 	ADD $16, R1
-	B each571
-part572:
+	B each647
+part648:
 	ADDS $4, R2
-	BEQ done573
+	BEQ done649
 	MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one574
+	TBZ $1, R2, one650
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded575
+	TBZ $0, R2, loaded651
 	ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded575
-one574:
-	TBZ $0, R2, loaded575
+	B loaded651
+one650:
+	TBZ $0, R2, loaded651
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded575:
+loaded651:
 	WORD $0x6efd1f08 // bif v8.16b, v24.16b, v29.16b
 	WORD $0x4ea8f400 // fmin v0.4s, v0.4s, v8.4s
-done573:
+done649:
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
 	WORD $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
 	WORD $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
@@ -8394,9 +9879,9 @@ TEXT ·expSumNEON(SB), NOSPLIT, $0-36
 	WORD $0x4e040d59 // dup v25.4s, w10
 	WORD $0x3dc02d3a // ldr q26, [x9, #176]
 	SUBS $16, R2
-	BLT one577
+	BLT one653
 	PCALIGN $16
-many576:
+many652:
 	WORD $0xad401424 // ldp q4, q5, [x1, #0]
 	WORD $0xad411c26 // ldp q6, q7, [x1, #32]
 	WORD $0x6ea0fb34 // fneg v20.4s, v25.4s
@@ -8529,12 +10014,12 @@ many576:
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
-	BGE many576
-one577:
+	BGE many652
+one653:
 	ADD $16, R2
-each578:
+each654:
 	SUBS $4, R2
-	BLT part579
+	BLT part655
 	WORD $0x3dc00024 // ldr q4, [x1]
 	WORD $0x6ea0fb34 // fneg v20.4s, v25.4s
 	WORD $0x4e24cf14 // fmla v20.4s, v24.4s, v4.4s
@@ -8577,25 +10062,25 @@ each578:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	ADD $16, R0
 	ADD $16, R1
-	B each578
-part579:
+	B each654
+part655:
 	ADDS $4, R2
-	BEQ done580
+	BEQ done656
 	MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one581
+	TBZ $1, R2, one657
 	WORD $0xfd400024 // ldr d4, [x1]
-	TBZ $0, R2, loaded582
+	TBZ $0, R2, loaded658
 	ADD $8, R1, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded582
-one581:
-	TBZ $0, R2, loaded582
+	B loaded658
+one657:
+	TBZ $0, R2, loaded658
 	WORD $0xbd400024 // ldr s4, [x1]
-loaded582:
+loaded658:
 	WORD $0x6ea0fb34 // fneg v20.4s, v25.4s
 	WORD $0x4e24cf14 // fmla v20.4s, v24.4s, v4.4s
 	WORD $0x4eb41e84 // mov v4.16b, v20.16b
@@ -8633,19 +10118,19 @@ loaded582:
 	WORD $0x6eb0e748 // fcmgt v8.4s, v26.4s, v16.4s
 	WORD $0x6e205908 // mvn v8.16b, v8.16b
 	WORD $0x4e281c84 // and v4.16b, v4.16b, v8.16b
-	TBZ $1, R2, one583
+	TBZ $1, R2, one659
 	WORD $0xfd000004 // str d4, [x0]
-	TBZ $0, R2, stored584
+	TBZ $0, R2, stored660
 	ADD $8, R0, R25
 	WORD $0x4d008324 // st1 {v4.s}[2], [x25]
-	B stored584
-one583:
-	TBZ $0, R2, stored584
+	B stored660
+one659:
+	TBZ $0, R2, stored660
 	WORD $0xbd000004 // str s4, [x0]
-stored584:
+stored660:
 	WORD $0x4e3d1c84 // and v4.16b, v4.16b, v29.16b
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-done580:
+done656:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
@@ -8663,9 +10148,9 @@ TEXT ·normNEON(SB), NOSPLIT, $0-32
 	MOVWU inv+28(FP), R10
 	WORD $0x4e040d59 // dup v25.4s, w10
 	SUBS $16, R2
-	BLT one586
+	BLT one662
 	PCALIGN $16
-many585:
+many661:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
@@ -8681,46 +10166,46 @@ many585:
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
-	BGE many585
-one586:
+	BGE many661
+one662:
 	ADD $16, R2
-each587:
+each663:
 	SUBS $4, R2
-	BLT part588
+	BLT part664
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
-	B each587
-part588:
+	B each663
+part664:
 	ADDS $4, R2
-	BEQ done589
+	BEQ done665
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one590
+	TBZ $1, R2, one666
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded591
+	TBZ $0, R2, loaded667
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded591
-one590:
-	TBZ $0, R2, loaded591
+	B loaded667
+one666:
+	TBZ $0, R2, loaded667
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded591:
+loaded667:
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
-	TBZ $1, R2, one592
+	TBZ $1, R2, one668
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored593
+	TBZ $0, R2, stored669
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored593
-one592:
-	TBZ $0, R2, stored593
+	B stored669
+one668:
+	TBZ $0, R2, stored669
 	WORD $0xbd000000 // str s0, [x0]
-stored593:
-done589:
+stored669:
+done665:
 	RET
 
 TEXT ·normScaleNEON(SB), NOSPLIT, $0-40
@@ -8733,9 +10218,9 @@ TEXT ·normScaleNEON(SB), NOSPLIT, $0-40
 	WORD $0x4e040d59 // dup v25.4s, w10
 	MOVD scale+32(FP), R3
 	SUBS $16, R2
-	BLT one595
+	BLT one671
 	PCALIGN $16
-many594:
+many670:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
@@ -8758,12 +10243,12 @@ many594:
 	ADD $64, R1
 	ADD $64, R3
 	SUBS $16, R2
-	BGE many594
-one595:
+	BGE many670
+one671:
 	ADD $16, R2
-each596:
+each672:
 	SUBS $4, R2
-	BLT part597
+	BLT part673
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
@@ -8773,46 +10258,46 @@ each596:
 	ADD $16, R0
 	ADD $16, R1
 	ADD $16, R3
-	B each596
-part597:
+	B each672
+part673:
 	ADDS $4, R2
-	BEQ done598
+	BEQ done674
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one599
+	TBZ $1, R2, one675
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded600
+	TBZ $0, R2, loaded676
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded600
-one599:
-	TBZ $0, R2, loaded600
+	B loaded676
+one675:
+	TBZ $0, R2, loaded676
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded600:
+loaded676:
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one601
+	TBZ $1, R2, one677
 	WORD $0xfd400064 // ldr d4, [x3]
-	TBZ $0, R2, loaded602
+	TBZ $0, R2, loaded678
 	ADD $8, R3, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded602
-one601:
-	TBZ $0, R2, loaded602
+	B loaded678
+one677:
+	TBZ $0, R2, loaded678
 	WORD $0xbd400064 // ldr s4, [x3]
-loaded602:
+loaded678:
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one603
+	TBZ $1, R2, one679
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored604
+	TBZ $0, R2, stored680
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored604
-one603:
-	TBZ $0, R2, stored604
+	B stored680
+one679:
+	TBZ $0, R2, stored680
 	WORD $0xbd000000 // str s0, [x0]
-stored604:
-done598:
+stored680:
+done674:
 	RET
 
 TEXT ·normScaleBiasNEON(SB), NOSPLIT, $0-48
@@ -8826,9 +10311,9 @@ TEXT ·normScaleBiasNEON(SB), NOSPLIT, $0-48
 	MOVD scale+32(FP), R3
 	MOVD bias+40(FP), R4
 	SUBS $16, R2
-	BLT one606
+	BLT one682
 	PCALIGN $16
-many605:
+many681:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
@@ -8854,12 +10339,12 @@ many605:
 	ADD $64, R3
 	ADD $64, R4
 	SUBS $16, R2
-	BGE many605
-one606:
+	BGE many681
+one682:
 	ADD $16, R2
-each607:
+each683:
 	SUBS $4, R2
-	BLT part608
+	BLT part684
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
@@ -8871,57 +10356,57 @@ each607:
 	ADD $16, R1
 	ADD $16, R3
 	ADD $16, R4
-	B each607
-part608:
+	B each683
+part684:
 	ADDS $4, R2
-	BEQ done609
+	BEQ done685
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one610
+	TBZ $1, R2, one686
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded611
+	TBZ $0, R2, loaded687
 	ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded611
-one610:
-	TBZ $0, R2, loaded611
+	B loaded687
+one686:
+	TBZ $0, R2, loaded687
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded611:
+loaded687:
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one612
+	TBZ $1, R2, one688
 	WORD $0xfd400064 // ldr d4, [x3]
-	TBZ $0, R2, loaded613
+	TBZ $0, R2, loaded689
 	ADD $8, R3, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded613
-one612:
-	TBZ $0, R2, loaded613
+	B loaded689
+one688:
+	TBZ $0, R2, loaded689
 	WORD $0xbd400064 // ldr s4, [x3]
-loaded613:
+loaded689:
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one614
+	TBZ $1, R2, one690
 	WORD $0xfd400088 // ldr d8, [x4]
-	TBZ $0, R2, loaded615
+	TBZ $0, R2, loaded691
 	ADD $8, R4, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded615
-one614:
-	TBZ $0, R2, loaded615
+	B loaded691
+one690:
+	TBZ $0, R2, loaded691
 	WORD $0xbd400088 // ldr s8, [x4]
-loaded615:
+loaded691:
 	WORD $0x4e24cc08 // fmla v8.4s, v0.4s, v4.4s
-	TBZ $1, R2, one616
+	TBZ $1, R2, one692
 	WORD $0xfd000008 // str d8, [x0]
-	TBZ $0, R2, stored617
+	TBZ $0, R2, stored693
 	ADD $8, R0, R25
 	WORD $0x4d008328 // st1 {v8.s}[2], [x25]
-	B stored617
-one616:
-	TBZ $0, R2, stored617
+	B stored693
+one692:
+	TBZ $0, R2, stored693
 	WORD $0xbd000008 // str s8, [x0]
-stored617:
-done609:
+stored693:
+done685:
 	RET
 
 TEXT ·addRowsNEON(SB), NOSPLIT, $0-40
@@ -8931,14 +10416,14 @@ TEXT ·addRowsNEON(SB), NOSPLIT, $0-40
 	MOVD rows+24(FP), R3
 	MOVD stride+32(FP), R4
 	SUBS $16, R2
-	BLT one619
+	BLT one695
 	PCALIGN $16
-many618:
+many694:
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
 	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
 	MOVD R1, R5
 	MOVD R3, R6
-row623:
+row699:
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -8947,74 +10432,74 @@ row623:
 	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	ADD R4, R5
 	SUBS $1, R6
-	BNE row623
+	BNE row699
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
-	BGE many618
-one619:
+	BGE many694
+one695:
 	ADD $16, R2
-each620:
+each696:
 	SUBS $4, R2
-	BLT part621
+	BLT part697
 	WORD $0x3dc00000 // ldr q0, [x0]
 	MOVD R1, R5
 	MOVD R3, R6
-row624:
+row700:
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	ADD R4, R5
 	SUBS $1, R6
-	BNE row624
+	BNE row700
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
-	B each620
-part621:
+	B each696
+part697:
 	ADDS $4, R2
-	BEQ done622
+	BEQ done698
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one626
+	TBZ $1, R2, one702
 	WORD $0xfd400000 // ldr d0, [x0]
-	TBZ $0, R2, loaded627
+	TBZ $0, R2, loaded703
 	ADD $8, R0, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded627
-one626:
-	TBZ $0, R2, loaded627
+	B loaded703
+one702:
+	TBZ $0, R2, loaded703
 	WORD $0xbd400000 // ldr s0, [x0]
-loaded627:
+loaded703:
 	MOVD R1, R5
 	MOVD R3, R6
-row625:
+row701:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one628
+	TBZ $1, R2, one704
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded629
+	TBZ $0, R2, loaded705
 	ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded629
-one628:
-	TBZ $0, R2, loaded629
+	B loaded705
+one704:
+	TBZ $0, R2, loaded705
 	WORD $0xbd4000a4 // ldr s4, [x5]
-loaded629:
+loaded705:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	ADD R4, R5
 	SUBS $1, R6
-	BNE row625
-	TBZ $1, R2, one630
+	BNE row701
+	TBZ $1, R2, one706
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored631
+	TBZ $0, R2, stored707
 	ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored631
-one630:
-	TBZ $0, R2, stored631
+	B stored707
+one706:
+	TBZ $0, R2, stored707
 	WORD $0xbd000000 // str s0, [x0]
-stored631:
-done622:
+stored707:
+done698:
 	RET
 
 DATA ·consts+0(SB)/4, $0xc2d00000

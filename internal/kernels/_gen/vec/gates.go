@@ -62,34 +62,9 @@ func (g *gen) gates() {
 		chains = 2
 	}
 
-	// c = σ(f)·c + σ(i)·tanh(g), h = σ(o)·tanh(c); gates in the order i, o, f, g.
-	g.stepFn("lstm", 48, "n+0(FP), CX", "h+8(FP), DI", "c+16(FP), R9", "pre+24(FP), SI", "rec+32(FP), DX", "stride+40(FP), R10")
-	if g.n != nil {
-		g.a.P("ADD R6<<1, R6, R7")
-	} else {
-		g.a.P("LEAQ (R10)(R10*2), R11")
-	}
-	g.loop(chains, []string{"DI", "R9", "SI", "DX"}, func(masked bool) {
-		g.gate(0, masked)
-		g.sigmoidOf()
-		g.I("VMOVAPS", S(0), S(6))
-		g.gate(3, masked)
-		tanh()
-		g.I("VMULPS", S(0), S(6), S(6))
-		g.gate(2, masked)
-		g.sigmoidOf()
-		g.load("R9", 5, masked)
-		g.I("VFMADD231PS", S(5), S(0), S(6))
-		g.store(6, "R9", masked)
-		g.gate(1, masked)
-		g.sigmoidOf()
-		g.I("VMOVAPS", S(0), S(5))
-		g.I("VMOVAPS", S(6), S(0))
-		tanh()
-		g.I("VMULPS", S(5), S(0), S(0))
-		g.store(0, "DI", masked)
-	})
-	g.end()
+	g.lstm(chains, false)
+	g.lstm(chains, true)
+	g.lstmBack(chains)
 
 	// dst = (1-z)·tanh(ph + r·(rh + bias)) + z·h; gates in the order z, r, h.
 	g.stepFn("gru", 56, "n+0(FP), CX", "dst+8(FP), DI", "h+16(FP), BX", "pre+24(FP), SI", "rec+32(FP), DX", "bias+40(FP), R9", "stride+48(FP), R10")
@@ -131,6 +106,118 @@ func (g *gen) gates() {
 		g.I("VADDPS", S(1), S(0), S(0))
 		tanh()
 		g.blendState(masked)
+	})
+	g.end()
+}
+
+// lstm writes c = σ(f)·c + σ(i)·tanh(g), h = σ(o)·tanh(c); gates in the order i, o, f, g.
+// With keep it leaves the gates, after their functions, in pre, and c in cells too.
+func (g *gen) lstm(chains int, keep bool) {
+	pointers := []string{"DI", "R9", "SI", "DX"}
+	if keep {
+		g.stepFn("lstmKeep", 56, "n+0(FP), CX", "h+8(FP), DI", "c+16(FP), R9", "cells+24(FP), BX", "pre+32(FP), SI", "rec+40(FP), DX", "stride+48(FP), R10")
+		pointers = append(pointers, "BX")
+	} else {
+		g.stepFn("lstm", 48, "n+0(FP), CX", "h+8(FP), DI", "c+16(FP), R9", "pre+24(FP), SI", "rec+32(FP), DX", "stride+40(FP), R10")
+	}
+	g.thirdGate()
+	g.loop(chains, pointers, func(masked bool) {
+		kept := func(k int) {
+			if keep {
+				g.store(0, gateOf("SI", k), masked)
+			}
+		}
+		g.gate(0, masked)
+		g.sigmoidOf()
+		kept(0)
+		g.I("VMOVAPS", S(0), S(6))
+		g.gate(3, masked)
+		g.ratio(tanhP, tanhQ)
+		kept(3)
+		g.I("VMULPS", S(0), S(6), S(6))
+		g.gate(2, masked)
+		g.sigmoidOf()
+		kept(2)
+		g.load("R9", 5, masked)
+		g.I("VFMADD231PS", S(5), S(0), S(6))
+		g.store(6, "R9", masked)
+		if keep {
+			g.store(6, "BX", masked)
+		}
+		g.gate(1, masked)
+		g.sigmoidOf()
+		kept(1)
+		g.I("VMOVAPS", S(0), S(5))
+		g.I("VMOVAPS", S(6), S(0))
+		g.ratio(tanhP, tanhQ)
+		g.I("VMULPS", S(5), S(0), S(0))
+		g.store(0, "DI", masked)
+	})
+	g.end()
+}
+
+// thirdGate sets R11 to three strides.
+func (g *gen) thirdGate() {
+	if g.n != nil {
+		g.a.P("ADD R6<<1, R6, R7")
+	} else {
+		g.a.P("LEAQ (R10)(R10*2), R11")
+	}
+}
+
+// lstmBack writes the step backwards, from the gates after their functions: with t = tanh(c)
+// and d = dc + dh·o·(1 - t²),
+//
+//	i: d·g·i·(1-i)    o: dh·t·o·(1-o)    f: d·before·f·(1-f)    g: d·i·(1-g²)    dc = d·f
+//
+// of which the first four go to out and to copied.
+func (g *gen) lstmBack(chains int) {
+	g.stepFn("lstmBack", 72, "n+0(FP), CX", "out+8(FP), DX", "copied+16(FP), R13", "dc+24(FP), R9", "dh+32(FP), BX", "c+40(FP), DI",
+		"before+48(FP), R12", "gates+56(FP), SI", "stride+64(FP), R10")
+	g.thirdGate()
+	const i, o, f, in = 0, 1, 2, 3
+	g.loop(chains, []string{"DX", "R13", "R9", "BX", "DI", "R12", "SI"}, func(masked bool) {
+		gateTo := func(k int, to S) { g.load(gateOf("SI", k), to, masked) }
+		result := func(k int, from S) {
+			g.store(from, gateOf("DX", k), masked)
+			g.store(from, gateOf("R13", k), masked)
+		}
+		// S(x) *= 1 - y, or 1 - y²; S(4) is overwritten.
+		rest := func(x, y S, square bool) {
+			if square {
+				g.I("VMULPS", y, y, S(4))
+				g.I("VSUBPS", S(4), R(2), S(4))
+			} else {
+				g.I("VSUBPS", y, R(2), S(4))
+			}
+			g.I("VMULPS", S(4), x, x)
+		}
+		g.load("DI", 0, masked)
+		g.ratio(tanhP, tanhQ)
+		g.load("BX", 1, masked)
+		gateTo(o, 2)
+		g.I("VMULPS", S(2), S(1), S(1)) // dh·o
+		g.I("VMULPS", S(0), S(1), S(3))
+		rest(3, 2, false)
+		result(o, 3)
+		rest(1, 0, true)
+		g.load("R9", 5, masked)
+		g.I("VADDPS", S(1), S(5), S(5)) // d
+		gateTo(f, 2)
+		g.I("VMULPS", S(2), S(5), S(6))
+		g.load("R12", 3, masked)
+		g.I("VMULPS", S(6), S(3), S(3))
+		rest(3, 2, false)
+		result(f, 3)
+		gateTo(i, 2)
+		gateTo(in, 0)
+		g.I("VMULPS", S(5), S(2), S(1)) // d·i
+		g.I("VMULPS", S(0), S(1), S(3))
+		rest(3, 2, false)
+		rest(1, 0, true)
+		result(i, 3)
+		result(in, 1)
+		g.store(6, "R9", masked)
 	})
 	g.end()
 }

@@ -553,7 +553,7 @@ func (g *gen) neonReductions() {
 
 // neonNames are the registers of arm64 in the place of those of the descriptions
 // for amd64.
-var neonNames = map[string]int{"DI": 0, "SI": 1, "CX": 2, "DX": 3, "BX": 4, "R9": 5, "R10": 6, "R11": 7}
+var neonNames = map[string]int{"DI": 0, "SI": 1, "CX": 2, "DX": 3, "BX": 4, "R9": 5, "R10": 6, "R11": 7, "R12": 8, "R13": 11}
 
 // neonAddress returns the register with the address that load is given; one that
 // is a sum is made in R13.
