@@ -5,8 +5,9 @@ the test digits must agree within 1e-4 of the largest, and the accuracy must not
 
     go build ./cmd/gneiss && python train/tensorflow/roundtrip.py --gneiss ./gneiss
 
-Needs tensorflow-cpu, tf2onnx, onnx2tf, tf_keras, onnx-graphsurgeon, sng4onnx, psutil, ai-edge-litert, onnxruntime and
-scikit-learn (onnx2tf 1.28 does not take what tf2onnx makes of Keras' LSTM and attention). It is for development: nothing of it is needed to train.
+Needs tensorflow-cpu, tf2onnx, onnx2tf 1.28 (1.29 takes the second convolution for one of another layout; neither takes what
+tf2onnx makes of Keras' LSTM and attention), tf_keras, onnx-graphsurgeon, sng4onnx, psutil, ai-edge-litert, onnxruntime and
+scikit-learn. It is for development: nothing of it is needed to train.
 """
 import argparse
 import os
