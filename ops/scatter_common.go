@@ -83,11 +83,11 @@ func tupleOffsets(c *Call, data []int, batch int) ([]int64, int, error) {
 	if k < 1 || k > len(data)-batch {
 		return nil, 0, fmt.Errorf("indices has shape %v: tuples of %d, want between 1 and %d", ishape, k, len(data)-batch)
 	}
-	v, err := IntsOf(t)
+	v, err := c.Ints(1)
 	if err != nil {
-		return nil, 0, fmt.Errorf("input 1: %w", err)
+		return nil, 0, err
 	}
-	strides := tensor.Strides(data)
+	strides := c.strides(data)
 	count := sizeOf(ishape[:len(ishape)-1])
 	block := sizeOf(data[batch+k:])
 	out := Scratch[int64](c, count)
