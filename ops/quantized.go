@@ -208,12 +208,17 @@ type quantParams struct {
 // quantParamsOf reads scale and zero point, inputs s and s+1, of a tensor of
 // type d. The zero point may be absent.
 func quantParamsOf(c *Call, s int, d tensor.DType, name string) (quantParams, error) {
-	scale, err := oneScale(c, s, name+"_scale")
-	if err != nil {
+	scale, err := oneScale(c, s, name)
+	if err != nil { // names are put together for errors alone
+		_, err = oneScale(c, s, name+"_scale")
 		return quantParams{}, err
 	}
-	zero, zd, err := oneZeroPoint(c, s+1, name+"_zero_point")
-	if err == nil && zd != tensor.Undefined && zd != d {
+	zero, zd, err := oneZeroPoint(c, s+1, name)
+	if err != nil {
+		_, _, err = oneZeroPoint(c, s+1, name+"_zero_point")
+		return quantParams{}, err
+	}
+	if zd != tensor.Undefined && zd != d {
 		err = fmt.Errorf("%s_zero_point is %v, want %v", name, zd, d)
 	}
 	return quantParams{scale, zero}, err
