@@ -100,7 +100,7 @@ func sites() map[site]int64 {
 func difference(before, after map[site]int64, runs int64) string {
 	var lines []string
 	for s, n := range after {
-		if n -= before[s]; n < runs {
+		if n -= before[s]; n < runs-1 {
 			continue
 		}
 		where := []string{}

@@ -98,6 +98,13 @@ func dequantize(c *Call, plan quantPlan, x *tensor.Tensor, scales, zeros []float
 		dequantizeRows(c, plan, tensor.Data[float32](y), tensor.Data[int8](x), scales, zeros)
 		return nil
 	}
+	dequantizeAny(c, plan, x, y, scales, zeros)
+	return nil
+}
+
+// dequantizeAny is dequantize for any types.
+func dequantizeAny(c *Call, plan quantPlan, x, y *tensor.Tensor, scales, zeros []float32) {
+	isInt := x.DType().IsInt()
 	plan.each(c.P, func(lo, hi, at, step int) {
 		buf := make([]float64, min(block, hi-lo))
 		ints := make([]int64, len(buf))
@@ -122,7 +129,6 @@ func dequantize(c *Call, plan quantPlan, x *tensor.Tensor, scales, zeros []float
 			at += step * len(b)
 		}
 	})
-	return nil
 }
 
 // dequantizeRows is the fast way from bytes to float32.

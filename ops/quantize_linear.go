@@ -118,29 +118,7 @@ func (k *quantizer) run(c *Call, x *tensor.Tensor, d tensor.DType) error {
 	case x.DType() == tensor.Float32 && k.precision == tensor.Float32 && y.DType() == tensor.Int8:
 		quantizeRows(c, k, tensor.Data[int8](y), tensor.Data[float32](x))
 	default:
-		k.plan.each(c.P, func(lo, hi, at, step int) {
-			buf := make([]float64, min(block, hi-lo))
-			for ; lo < hi; lo += block {
-				b := buf[:min(block, hi-lo)]
-				k.divide(b, x, lo, at, step)
-				switch {
-				case isInt:
-					k.round(b, at, step)
-					storeFloats(y, lo, b, k.rules)
-				case d == tensor.Float4E2M1:
-					codes := tensor.Data[uint8](y)[lo:]
-					for i, v := range b {
-						if k.zeros != nil {
-							v += float64(k.zeros[at+i*step])
-						}
-						codes[i] = tensor.F4E2M1Of(v)
-					}
-				default:
-					storeFloats(y, lo, b, k.rules)
-				}
-				at += step * len(b)
-			}
-		})
+		k.any(c, x, y, d, isInt)
 	}
 	if !d.IsPacked() {
 		return nil
@@ -150,6 +128,33 @@ func (k *quantizer) run(c *Call, x *tensor.Tensor, d tensor.DType) error {
 		return err
 	}
 	return c.Output(0, d, x.Shape()...).CopyFrom(p)
+}
+
+// any is run for any types.
+func (k quantizer) any(c *Call, x, y *tensor.Tensor, d tensor.DType, isInt bool) {
+	k.plan.each(c.P, func(lo, hi, at, step int) {
+		buf := make([]float64, min(block, hi-lo))
+		for ; lo < hi; lo += block {
+			b := buf[:min(block, hi-lo)]
+			k.divide(b, x, lo, at, step)
+			switch {
+			case isInt:
+				k.round(b, at, step)
+				storeFloats(y, lo, b, k.rules)
+			case d == tensor.Float4E2M1:
+				codes := tensor.Data[uint8](y)[lo:]
+				for i, v := range b {
+					if k.zeros != nil {
+						v += float64(k.zeros[at+i*step])
+					}
+					codes[i] = tensor.F4E2M1Of(v)
+				}
+			default:
+				storeFloats(y, lo, b, k.rules)
+			}
+			at += step * len(b)
+		}
+	})
 }
 
 // divide sets b to x / scale, in the precision asked for.
