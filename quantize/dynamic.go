@@ -85,6 +85,7 @@ func Dynamic(m *onnx.Model, c DynamicConfig) (*Summary, error) {
 	if err := r.foldWeights(); err != nil {
 		return nil, err
 	}
+	r.tie()
 	d := &dynamic{
 		rewriting: r, c: c, grid: g, p: par.P{Threads: c.Threads},
 		weights:     map[byteKey]*storedWeight{},

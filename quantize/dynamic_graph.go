@@ -2,6 +2,7 @@ package quantize
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -87,6 +88,62 @@ func (r *rewriting) use(domain string) {
 	if r.m.Opsets[domain] == 0 {
 		r.m.Opsets[domain] = 1
 	}
+}
+
+// leastTied is the number of elements below which a copy of weights does no harm.
+const leastTied = 1 << 16
+
+// tie has matrices that are the transpose of a table which a Gather reads be computed from
+// that, as tied embeddings are before a Transpose of them is folded: what is stored of
+// both is stored once.
+func (r *rewriting) tie() {
+	g := r.m.Graph
+	var tables []*onnx.Value
+	for _, v := range g.Consts {
+		if r.home[v] == g && v.Const.DType() == tensor.Float32 && v.Const.Rank() == 2 && v.Const.Len() >= leastTied &&
+			slices.ContainsFunc(v.Users(), func(u *onnx.Node) bool { return u.Op == "Gather" && u.Domain == "" && u.In[0] == v }) {
+			tables = append(tables, v)
+		}
+	}
+	for _, table := range tables {
+		for _, v := range slices.Clone(g.Consts) {
+			if v == table || r.home[v] != g || slices.Contains(tables, v) || slices.Contains(g.Outputs, v) || !isTranspose(table.Const, v.Const) {
+				continue
+			}
+			n := g.NewNode("Transpose", onnx.NewAttrs("perm", []int{1, 0}), []*onnx.Value{table}, 1)
+			n.Out[0].Type = v.Type
+			g.Insert(g.Nodes[0], n)
+			for _, u := range slices.Clone(v.Users()) {
+				for i, x := range u.In {
+					if x == v {
+						u.SetInput(i, n.Out[0])
+					}
+				}
+			}
+		}
+	}
+}
+
+// isTranspose reports whether b is the transpose of the matrix a of float32.
+func isTranspose(a, b *tensor.Tensor) bool {
+	if b.DType() != tensor.Float32 || b.Rank() != 2 || b.Dim(0) != a.Dim(1) || b.Dim(1) != a.Dim(0) {
+		return false
+	}
+	x, y := tensor.Data[float32](a), tensor.Data[float32](b)
+	rows, cols := a.Dim(0), a.Dim(1)
+	const side = 64 // of a tile, so that both sides stay in the cache
+	for i0 := 0; i0 < rows; i0 += side {
+		for j0 := 0; j0 < cols; j0 += side {
+			for i := i0; i < min(i0+side, rows); i++ {
+				for j := j0; j < min(j0+side, cols); j++ {
+					if math.Float32bits(x[i*cols+j]) != math.Float32bits(y[j*rows+i]) {
+						return false
+					}
+				}
+			}
+		}
+	}
+	return true
 }
 
 // constant returns the initializer that v is, or is the transpose of, and

@@ -292,6 +292,38 @@ func TestDynamicShares(t *testing.T) {
 	require.Less(t, deviation(t, results(t, m), want), 0.03)
 }
 
+// Where the Transpose of a tied table was folded, its codes are stored once all the same.
+func TestDynamicTied(t *testing.T) {
+	for _, differs := range []bool{false, true} {
+		m := builtModel(t, 13, func(b *ops.Builder) []*onnx.Value {
+			table := normal(b, 2, 1100, 64)
+			turned := tensor.New(tensor.Float32, 64, 1100)
+			for i, v := range tensor.Data[float32](table.Const) {
+				tensor.Data[float32](turned)[i%64*1100+i/64] = v
+			}
+			if differs {
+				tensor.Data[float32](turned)[63*1100+1099]++
+			}
+			ids := b.G.AddInput("ids", onnx.TensorType(tensor.Int64, onnx.Sizes(4)...))
+			e := b.Op("Gather", nil, table, ids)
+			return []*onnx.Value{b.Op("MatMul", nil, e, b.Const(turned))}
+		})
+		want := results(t, m)
+		_, err := Dynamic(m, DynamicConfig{})
+		require.NoError(t, err)
+		stored := 0
+		for _, v := range m.Graph.Consts {
+			if v.Const.Len() == 1100*64 {
+				require.Equal(t, tensor.Int8, v.Const.DType())
+				stored++
+			}
+		}
+		require.Equal(t, map[bool]int{false: 1, true: 2}[differs], stored)
+		require.Empty(t, onnx.Check(m))
+		require.Less(t, deviation(t, results(t, m), want), 0.03)
+	}
+}
+
 func TestDynamicNested(t *testing.T) {
 	m := builtModel(t, 13, func(b *ops.Builder) []*onnx.Value {
 		x, w := floatInput(b, "x", 4, 16), normal(b, 1, 16, 20)

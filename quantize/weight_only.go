@@ -108,6 +108,7 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 	if err := r.foldWeights(); err != nil {
 		return nil, err
 	}
+	r.tie()
 	if c.Format == Dequantize {
 		r.m.IRVersion = max(r.m.IRVersion, 10) // of opset 21, the first with 4 bits
 	} else {
