@@ -56,6 +56,7 @@ var trainingOps = [...]func() *Op{
 	lstmGradOp,
 	lstmTrainOp,
 	matMulNBitsGradOp,
+	matMulNBitsScaleGradOp,
 	maxPoolGradOp,
 	maxRoiPoolGradOp,
 	maxUnpoolGradOp,
