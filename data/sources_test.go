@@ -6,6 +6,7 @@ import (
 	"context"
 	"image"
 	"image/png"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -147,4 +148,29 @@ func TestClassFolders(t *testing.T) {
 	require.ErrorContains(t, err, "want one for each class")
 	_, _, _, err = ClassFolders(put(t, map[string][]byte{"a/x.png": nil, "y.png": nil}))
 	require.ErrorContains(t, err, "which class")
+}
+
+// Sources that are joined are read one after the other, and their batches keep their places.
+func TestJoin(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) Source {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		s, err := Open(path, Options{BatchSize: 2, Columns: map[string][]string{"x": {"x"}}})
+		require.NoError(t, err)
+		return s
+	}
+	a, b := write("a.csv", "x\n1\n2\n3\n"), write("b.csv", "x\n4\n5\n")
+	require.Equal(t, a, Join(a))
+	s := Join(a, b)
+	require.Equal(t, 3, s.Len())
+	var places []string
+	var values []float32
+	for batch, err := range s.Batches(context.Background()) {
+		require.NoError(t, err)
+		places = append(places, filepath.Base(batch.Place(0)))
+		values = append(values, tensor.Data[float32](batch.Inputs["x"])...)
+	}
+	require.Equal(t, []string{"a.csv, row 1", "a.csv, row 3", "b.csv, row 1"}, places)
+	require.Equal(t, []float32{1, 2, 3, 4, 5}, values)
 }
