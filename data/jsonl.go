@@ -85,7 +85,7 @@ type scanned struct {
 
 func scanJSON(b textBlock) (s scanned) {
 	seen := map[string]bool{}
-	for o, err := range objectsOf(b) {
+	for o, err := range objectsOf(b, true) {
 		if err != nil {
 			s.err = err
 			break
@@ -95,6 +95,7 @@ func scanJSON(b textBlock) (s scanned) {
 				s.array = true
 			}
 			if !seen[name] {
+				name = strings.Clone(name) // not all the block that it is part of
 				seen[name] = true
 				s.fields = append(s.fields, struct {
 					name string
@@ -129,13 +130,24 @@ type object struct {
 	fields map[string]any
 }
 
-// objectsOf yields the objects of a block.
-func objectsOf(b textBlock) iter.Seq2[object, error] {
+// objectsOf yields the objects of a block. With reuse, each is valid until the next one. Their text may be part of
+// the block's.
+func objectsOf(b textBlock, reuse bool) iter.Seq2[object, error] {
 	return func(yield func(object, error) bool) {
 		for o := (object{line: b.line}); b.text != ""; o.line++ {
 			var text string
 			text, b.text, _ = strings.Cut(b.text, "\n")
 			if text = strings.TrimSuffix(text, "\r"); strings.TrimSpace(text) == "" {
+				continue
+			}
+			if o.fields == nil || !reuse {
+				o.fields = map[string]any{}
+			}
+			clear(o.fields)
+			if plainObject(text, o.fields) {
+				if !yield(o, nil) {
+					return
+				}
 				continue
 			}
 			o.fields = nil
@@ -169,7 +181,7 @@ func (j *jsonLines) objects(ctx context.Context) iter.Seq2[object, error] {
 	}
 	return func(yield func(object, error) bool) {
 		for p, err := range inOrder(ctx, j.text(ctx), func(b textBlock) (p parsed) {
-			for o, err := range objectsOf(b) {
+			for o, err := range objectsOf(b, false) {
 				if err != nil {
 					p.err = err
 					break
@@ -224,7 +236,7 @@ func (j *jsonLines) blocks(ctx context.Context) iter.Seq2[parseBlock, error] {
 
 // cells appends the cells of the objects of b to buf, those before the error if there is one.
 func (j *jsonLines) cells(buf []string, b textBlock) ([]string, error) {
-	for o, err := range objectsOf(b) {
+	for o, err := range objectsOf(b, true) {
 		if err != nil {
 			return buf, err
 		}
