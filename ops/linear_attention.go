@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -164,25 +166,46 @@ func (l *linearAttention[T]) betaOf(b, h, i int) int {
 	return (b*l.t+i)*l.betaHeads + h%l.betaHeads
 }
 
-// step makes of s, the state before token i of key head h of batch b, the state after it, and
-// of fresh what is added for the key.
-func (l *linearAttention[T]) step(s, fresh []T, b, h, i int) {
+// step makes of s, the state before token i of key head h of batch b, the state after it.
+func (l *linearAttention[T]) step(w *linearWork[T], s []T, b, h, i int) {
 	if l.gated {
 		decayState(s, l.decayOf(b, h, i), l.dk, l.dv)
 	}
-	k := l.k.at(b, h, i)[:l.dk]
-	copy(fresh, l.v.at(b, h, i)[:l.dv])
+	k, fresh := l.k.at(b, h, i)[:l.dk], l.v.at(b, h, i)[:l.dv]
 	if l.delta {
-		for j, kv := range k {
-			addTimes(fresh, s[j*l.dv:(j+1)*l.dv], -kv)
-		}
+		w.rowTimes(w.found, k, s, 1)
 		beta := l.beta[l.betaOf(b, h, i)]
-		for m := range fresh {
-			fresh[m] *= beta
+		for m, v := range w.found {
+			w.fresh[m] = beta * (fresh[m] - v)
 		}
+		fresh = w.fresh
 	}
-	for j, kv := range k {
-		addTimes(s[j*l.dv:(j+1)*l.dv], fresh, kv)
+	w.addOuter(s, k, fresh)
+}
+
+// linearWork is the memory of a goroutine.
+type linearWork[T floating] struct {
+	fresh, found []T // dv each
+	args         gemm.Args[T]
+}
+
+func newLinearWork[T floating](l *linearAttention[T]) *linearWork[T] {
+	return &linearWork[T]{fresh: make([]T, l.dv), found: make([]T, l.dv)}
+}
+
+// rowTimes sets y to scale · xᵀ·s, s a matrix of len(x) rows.
+func (w *linearWork[T]) rowTimes(y, x, s []T, scale T) {
+	if n := len(y); n > 0 {
+		w.args = gemm.Args[T]{M: 1, N: n, K: len(x), A: x, ARS: len(x), ACS: 1, B: s, BRS: n, BCS: 1, C: y, LDC: n, Epilogue: gemm.Epilogue[T]{Scale: scale}}
+		gemm.Run(par.P{}, &w.args)
+	}
+}
+
+// addOuter adds x·yᵀ to s, a matrix of len(x) rows.
+func (w *linearWork[T]) addOuter(s, x, y []T) {
+	if n := len(y); n > 0 {
+		w.args = gemm.Args[T]{M: len(x), N: n, K: 1, A: x, ARS: 1, ACS: 1, B: y, BRS: n, BCS: 1, C: s, LDC: n, Epilogue: gemm.Epilogue[T]{Acc: true}}
+		gemm.Run(par.P{}, &w.args)
 	}
 }
 
@@ -209,18 +232,14 @@ func linearAttentionKernel[T floating](rule linearRule) Kernel {
 		}
 		out, group, size := headsLast(y, l.hq, l.t, l.dv), l.hq/l.hk, l.dk*l.dv
 		c.P.For(l.batch*l.hk, 1, func(lo, hi int) {
-			fresh := make([]T, l.dv)
+			w := newLinearWork(&l)
 			for u := lo; u < hi; u++ {
 				b, h := u/l.hk, u%l.hk
 				s := state[u*size : (u+1)*size]
 				for i := range l.t {
-					l.step(s, fresh, b, h, i)
+					l.step(w, s, b, h, i)
 					for g := h * group; g < (h+1)*group; g++ {
-						o := out.at(b, g, i)[:l.dv]
-						clear(o)
-						for j, qv := range l.q.at(b, g, i)[:l.dk] {
-							addTimes(o, s[j*l.dv:(j+1)*l.dv], qv*T(l.scale))
-						}
+						w.rowTimes(out.at(b, g, i)[:l.dv], l.q.at(b, g, i)[:l.dk], s, T(l.scale))
 					}
 				}
 			}

@@ -107,8 +107,9 @@ func linearAttentionGradKernel[T floating](rule linearRule, wants [6]bool) Kerne
 			size := l.dk * l.dv
 			kept := (l.t + g.every - 1) / g.every
 			gemm.Scratch((kept+g.every+2)*size+2*l.dv, func(s []T) {
+				w := newLinearWork(&l)
 				for u := lo; u < hi && c.Ctx().Err() == nil; u++ {
-					g.head(s, u/l.hk, u%l.hk)
+					g.head(w, s, u/l.hk, u%l.hk)
 				}
 			})
 		})
@@ -125,7 +126,7 @@ func linearAttentionGradKernel[T floating](rule linearRule, wants [6]bool) Kerne
 
 // head computes what key head h of batch b gives. s is memory: the kept states, those of a
 // stretch of tokens, D, dS, u and the difference v - Dᵀ·k.
-func (g *linearAttentionBack[T]) head(s []T, b, h int) {
+func (g *linearAttentionBack[T]) head(w *linearWork[T], s []T, b, h int) {
 	size := g.dk * g.dv
 	kept := (g.t + g.every - 1) / g.every
 	starts, s := s[:kept*size], s[kept*size:]
@@ -144,14 +145,14 @@ func (g *linearAttentionBack[T]) head(s []T, b, h int) {
 		if i%g.every == 0 {
 			copy(starts[i/g.every*size:], d)
 		}
-		g.step(d, u, b, h, i)
+		g.step(w, d, b, h, i)
 	}
 	for part := kept - 1; part >= 0; part-- {
 		from, to := part*g.every, min((part+1)*g.every, g.t)
 		start := starts[part*size:][:size]
 		copy(d, start)
 		for i := from; i < to; i++ {
-			g.step(d, u, b, h, i)
+			g.step(w, d, b, h, i)
 			copy(states[(i-from)*size:], d)
 		}
 		for i := to - 1; i >= from; i-- {
@@ -160,7 +161,7 @@ func (g *linearAttentionBack[T]) head(s []T, b, h int) {
 				before = states[(i-1-from)*size:][:size]
 			}
 			copy(d, before)
-			g.token(d, states[(i-from)*size:][:size], ds, u, diff, b, h, i)
+			g.token(w, d, states[(i-from)*size:][:size], ds, u, diff, b, h, i)
 		}
 	}
 	if g.dpast != nil {
@@ -170,7 +171,7 @@ func (g *linearAttentionBack[T]) head(s []T, b, h int) {
 
 // token takes ds, the gradient of the state after token i, to that of the state before it,
 // which d holds; d, u and diff are written over.
-func (g *linearAttentionBack[T]) token(d, after, ds, u, diff []T, b, h, i int) {
+func (g *linearAttentionBack[T]) token(w *linearWork[T], d, after, ds, u, diff []T, b, h, i int) {
 	l := &g.linearAttention
 	dk, dv, scale := l.dk, l.dv, T(l.scale)
 	if g.dy.data != nil {
@@ -197,12 +198,11 @@ func (g *linearAttentionBack[T]) token(d, after, ds, u, diff []T, b, h, i int) {
 	copy(diff, l.v.at(b, h, i)[:dv])
 	copy(u, diff)
 	if l.delta {
-		for j, v := range k {
-			addTimes(diff, d[j*dv:(j+1)*dv], -v)
-		}
+		w.rowTimes(w.found, k, d, 1)
 		beta := l.beta[l.betaOf(b, h, i)]
-		for m, v := range diff {
-			u[m] = beta * v
+		for m, v := range w.found {
+			diff[m] -= v
+			u[m] = beta * diff[m]
 		}
 	}
 	var gk []T
@@ -212,10 +212,7 @@ func (g *linearAttentionBack[T]) token(d, after, ds, u, diff []T, b, h, i int) {
 			gk[j] = dotSame(ds[j*dv:(j+1)*dv], u)
 		}
 	}
-	clear(u) // du from here on
-	for j, v := range k {
-		addTimes(u, ds[j*dv:(j+1)*dv], v)
-	}
+	w.rowTimes(u, k, ds, 1) // du from here on
 	if l.delta {
 		if g.dbetaHeads != nil {
 			g.dbetaHeads[(b*l.t+i)*l.hk+h] = dotSame(u, diff)
