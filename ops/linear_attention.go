@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -169,7 +170,7 @@ func (l *linearAttention[T]) betaOf(b, h, i int) int {
 // step makes of s, the state before token i of key head h of batch b, the state after it.
 func (l *linearAttention[T]) step(w *linearWork[T], s []T, b, h, i int) {
 	if l.gated {
-		decayState(s, l.decayOf(b, h, i), l.dk, l.dv)
+		decayState(s, l.decayOf(b, h, i), l.dv)
 	}
 	k, fresh := l.k.at(b, h, i)[:l.dk], l.v.at(b, h, i)[:l.dv]
 	if l.delta {
@@ -195,6 +196,10 @@ func newLinearWork[T floating](l *linearAttention[T]) *linearWork[T] {
 
 // rowTimes sets y to scale · xᵀ·s, s a matrix of len(x) rows.
 func (w *linearWork[T]) rowTimes(y, x, s []T, scale T) {
+	if len(x) == 0 {
+		clear(y)
+		return
+	}
 	if n := len(y); n > 0 {
 		w.args = gemm.Args[T]{M: 1, N: n, K: len(x), A: x, ARS: len(x), ACS: 1, B: s, BRS: n, BCS: 1, C: y, LDC: n, Epilogue: gemm.Epilogue[T]{Scale: scale}}
 		gemm.Run(par.P{}, &w.args)
@@ -203,17 +208,9 @@ func (w *linearWork[T]) rowTimes(y, x, s []T, scale T) {
 
 // addOuter adds x·yᵀ to s, a matrix of len(x) rows.
 func (w *linearWork[T]) addOuter(s, x, y []T) {
-	if n := len(y); n > 0 {
+	if n := len(y); len(x)*n > 0 {
 		w.args = gemm.Args[T]{M: len(x), N: n, K: 1, A: x, ARS: 1, ACS: 1, B: y, BRS: n, BCS: 1, C: s, LDC: n, Epilogue: gemm.Epilogue[T]{Acc: true}}
 		gemm.Run(par.P{}, &w.args)
-	}
-}
-
-// addTimes adds f·x to y.
-func addTimes[T floating](y, x []T, f T) {
-	x = x[:len(y)]
-	for i, v := range x {
-		y[i] += f * v
 	}
 }
 
@@ -251,10 +248,16 @@ func linearAttentionKernel[T floating](rule linearRule) Kernel {
 }
 
 // decayState multiplies the rows of s by exp of decay, one value or one per row.
-func decayState[T floating](s, decay []T, dk, dv int) {
-	for j := range dk {
-		f := T(math.Exp(float64(decay[j%len(decay)])))
-		row := s[j*dv : (j+1)*dv]
+func decayState[T floating](s, decay []T, dv int) {
+	if len(decay) == 1 {
+		dv = len(s)
+	}
+	for j, g := range decay {
+		row, f := s[j*dv:(j+1)*dv], T(math.Exp(float64(g)))
+		if row, ok := any(row).([]float32); ok {
+			vec.Best().MulScalar(row, row, float32(f))
+			continue
+		}
 		for m := range row {
 			row[m] *= f
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/par"
 )
 
 // x.LinearAttentionGrad: the gradients of LinearAttention. With D = exp(g)·S of the state S before a
@@ -178,14 +179,12 @@ func (g *linearAttentionBack[T]) token(w *linearWork[T], d, after, ds, u, diff [
 		group := l.hq / l.hk
 		for q := h * group; q < (h+1)*group; q++ {
 			do, qv := g.dy.at(b, q, i)[:dv], l.q.at(b, q, i)[:dk]
-			for j, v := range qv {
-				addTimes(ds[j*dv:(j+1)*dv], do, scale*v)
+			for m, v := range do {
+				w.found[m] = scale * v
 			}
+			w.addOuter(ds, qv, w.found)
 			if g.qGrad.data != nil {
-				dq := g.qGrad.at(b, q, i)[:dk]
-				for j := range dq {
-					dq[j] = scale * dotSame(after[j*dv:(j+1)*dv], do)
-				}
+				w.timesColumn(g.qGrad.at(b, q, i)[:dk], after, w.found)
 			}
 		}
 	}
@@ -193,7 +192,7 @@ func (g *linearAttentionBack[T]) token(w *linearWork[T], d, after, ds, u, diff [
 	var decay []T
 	if l.gated {
 		decay = l.decayOf(b, h, i)
-		decayState(d, decay, dk, dv)
+		decayState(d, decay, dv)
 	}
 	copy(diff, l.v.at(b, h, i)[:dv])
 	copy(u, diff)
@@ -208,9 +207,7 @@ func (g *linearAttentionBack[T]) token(w *linearWork[T], d, after, ds, u, diff [
 	var gk []T
 	if g.kGrad.data != nil {
 		gk = g.kGrad.at(b, h, i)[:dk]
-		for j := range gk {
-			gk[j] = dotSame(ds[j*dv:(j+1)*dv], u)
-		}
+		w.timesColumn(gk, ds, u)
 	}
 	w.rowTimes(u, k, ds, 1) // du from here on
 	if l.delta {
@@ -220,13 +217,12 @@ func (g *linearAttentionBack[T]) token(w *linearWork[T], d, after, ds, u, diff [
 		beta := l.beta[l.betaOf(b, h, i)]
 		for m := range u {
 			u[m] *= beta
+			w.fresh[m] = -u[m]
 		}
 		for j := range gk {
-			gk[j] -= dotSame(d[j*dv:(j+1)*dv], u)
+			gk[j] += dotSame(d[j*dv:(j+1)*dv], w.fresh)
 		}
-		for j, v := range k {
-			addTimes(ds[j*dv:(j+1)*dv], u, -v)
-		}
+		w.addOuter(ds, k, w.fresh)
 	}
 	if g.vGrad.data != nil {
 		copy(g.vGrad.at(b, h, i)[:dv], u)
@@ -240,7 +236,18 @@ func (g *linearAttentionBack[T]) token(w *linearWork[T], d, after, ds, u, diff [
 			to[j%len(to)] += dotSame(d[j*dv:(j+1)*dv], ds[j*dv:(j+1)*dv])
 		}
 	}
-	decayState(ds, decay, dk, dv)
+	decayState(ds, decay, dv)
+}
+
+// timesColumn sets y to s·x, s a matrix of len(y) rows.
+func (w *linearWork[T]) timesColumn(y, s, x []T) {
+	n := len(x)
+	if n == 0 {
+		clear(y)
+		return
+	}
+	w.args = gemm.Args[T]{M: 1, N: len(y), K: n, A: x, ARS: n, ACS: 1, B: s, BRS: 1, BCS: n, C: y, LDC: len(y)}
+	gemm.Run(par.P{}, &w.args)
 }
 
 // dotSame returns the sum of the products of a and b, in four partial sums.
