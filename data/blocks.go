@@ -29,20 +29,58 @@ func MapRows[T any](ctx context.Context, t Table, work func(cells []string) T) i
 	type result struct {
 		out   T
 		cells []string
-		err   error
+		err   error // behind the cells
 	}
+	free := make(chan []string, 2*runtime.GOMAXPROCS(0)+1) // what blocks may be parsed into
 	return func(yield func(T, error) bool) {
+		parsed := inOrder(ctx, blocksOf(ctx, t), func(parse parseBlock) (r result) {
+			select {
+			case r.cells = <-free:
+			default:
+			}
+			if r.cells, r.err = parse(r.cells[:0]); r.err == nil || len(r.cells) > 0 {
+				r.out = work(r.cells)
+			}
+			return r
+		})
+		var none T
+		for r, err := range parsed {
+			if err == nil && (r.err == nil || len(r.cells) > 0) && !yield(r.out, nil) {
+				return
+			}
+			if err == nil {
+				err = r.err
+			}
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			select {
+			case free <- r.cells:
+			default:
+			}
+		}
+	}
+}
+
+// inOrder yields what work makes of all that in yields, in that order. work is called by several goroutines at once. An
+// error, of in or ctx's, is the last thing that is yielded. A few more than GOMAXPROCS of in are taken ahead.
+func inOrder[In, Out any](ctx context.Context, in iter.Seq2[In, error], work func(In) Out) iter.Seq2[Out, error] {
+	type result struct {
+		out Out
+		err error
+	}
+	return func(yield func(Out, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		defer cancel()
 		workers := runtime.GOMAXPROCS(0)
 		busy := make(chan struct{}, workers)
-		queue := make(chan chan result, workers) // in order
-		free := make(chan []string, 2*workers+1) // what blocks may be parsed into
+		queue := make(chan chan result, workers)
 		wg.Go(func() {
 			defer close(queue)
-			for parse, err := range blocksOf(ctx, t) {
+			for x, err := range in {
 				c := make(chan result, 1)
 				select {
 				case queue <- c:
@@ -56,15 +94,7 @@ func MapRows[T any](ctx context.Context, t Table, work func(cells []string) T) i
 				busy <- struct{}{}
 				wg.Go(func() {
 					defer func() { <-busy }()
-					var r result
-					select {
-					case r.cells = <-free:
-					default:
-					}
-					if r.cells, r.err = parse(r.cells[:0]); r.err == nil {
-						r.out = work(r.cells)
-					}
-					c <- r
+					c <- result{out: work(x)}
 				})
 			}
 		})
@@ -76,14 +106,9 @@ func MapRows[T any](ctx context.Context, t Table, work func(cells []string) T) i
 			if !yield(r.out, r.err) || r.err != nil {
 				return
 			}
-			select {
-			case free <- r.cells:
-			default:
-			}
 		}
 		if err := ctx.Err(); err != nil {
-			var none T
-			yield(none, err)
+			yield(result{}.out, err)
 		}
 	}
 }

@@ -94,7 +94,7 @@ func (t *csvTable) blocks(ctx context.Context) iter.Seq2[parseBlock, error] {
 		}
 		defer f.Close()
 		head := len(t.cols) // cells of the header, which the first block with rows begins with
-		for b, err := range textBlocks(ctx, skipMark(f), wholeRows) {
+		for b, err := range textBlocks(ctx, skipMark(f), wholeRows, openQuote) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -113,6 +113,8 @@ func (t *csvTable) blocks(ctx context.Context) iter.Seq2[parseBlock, error] {
 	}
 }
 
+var openQuote = fmt.Sprintf("what begins here is longer than %d bytes, or a quote in it is not closed", maxLine)
+
 // textBlock is whole lines of a file.
 type textBlock struct {
 	text string
@@ -120,8 +122,8 @@ type textBlock struct {
 }
 
 // textBlocks cuts what r has into blocks of blockSize, or more where whole finds no end. whole
-// returns how much of b is whole rows, 0 for none.
-func textBlocks(ctx context.Context, r io.Reader, whole func(b []byte) int) iter.Seq2[textBlock, error] {
+// returns how much of b is whole rows, 0 for none; what is the error for more than maxLine bytes without an end.
+func textBlocks(ctx context.Context, r io.Reader, whole func(b []byte) int, what string) iter.Seq2[textBlock, error] {
 	return func(yield func(textBlock, error) bool) {
 		buf, n, line := make([]byte, blockSize), 0, 1
 		for {
@@ -140,7 +142,7 @@ func textBlocks(ctx context.Context, r io.Reader, whole func(b []byte) int) iter
 			if !last {
 				if end = whole(buf[:n]); end == 0 {
 					if n >= maxLine {
-						yield(textBlock{}, fmt.Errorf("line %d: what begins here is longer than %d bytes, or a quote in it is not closed", line, maxLine))
+						yield(textBlock{}, fmt.Errorf("line %d: %s", line, what))
 						return
 					}
 					buf = slices.Concat(buf, make([]byte, len(buf)))

@@ -72,7 +72,7 @@ func TestCSVBlockErrors(t *testing.T) {
 	// A quote that is never closed is no reason to hold a file of any size.
 	n := 0
 	var err error
-	for _, err = range textBlocks(t.Context(), &endless{}, wholeRows) {
+	for _, err = range textBlocks(t.Context(), &endless{}, wholeRows, openQuote) {
 		n++
 	}
 	require.Equal(t, 1, n)

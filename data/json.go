@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -125,7 +126,7 @@ func setJSON(t *tensor.Tensor, i int, x any) error {
 		if t.DType() != tensor.String {
 			return fmt.Errorf("a string, want %v", t.DType())
 		}
-		tensor.Data[string](t)[i] = x
+		tensor.Data[string](t)[i] = strings.Clone(x) // not all the block that it may be part of
 		return nil
 	case bool:
 		if t.DType() != tensor.Bool {

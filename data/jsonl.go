@@ -1,7 +1,6 @@
 package data
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -39,28 +38,31 @@ type jsonLines struct {
 func newJSONLines(path string) (*jsonLines, error) {
 	j := &jsonLines{path: path}
 	seen := map[string]bool{}
-	for o, err := range j.objects(context.Background()) {
+	for b, err := range inOrder(context.Background(), j.text(context.Background()), scanJSON) {
 		if err != nil {
 			return nil, err
 		}
-		for name, v := range o.fields {
-			if _, ok := v.([]any); ok && j.rows == 0 {
-				j.array = true
-			}
-			if !seen[name] {
-				if seen[name] = true; len(seen) > maxColumns {
-					return nil, fmt.Errorf("line %d: there are more than %d fields", o.line, maxColumns)
+		for _, f := range b.fields {
+			if !seen[f.name] {
+				if seen[f.name] = true; len(seen) > maxColumns {
+					return nil, fmt.Errorf("line %d: there are more than %d fields", f.line, maxColumns)
 				}
 			}
 		}
-		j.rows++
-		if j.lines == nil && o.line != j.rows {
-			for i := range j.rows - 1 {
-				j.lines = append(j.lines, int32(i+1))
-			}
+		if b.err != nil {
+			return nil, b.err
 		}
-		if o.line != j.rows || j.lines != nil {
-			j.lines = append(j.lines, int32(o.line))
+		j.array = j.array || j.rows == 0 && b.array
+		for _, line := range b.lines {
+			j.rows++
+			if j.lines == nil && int(line) != j.rows {
+				for i := range j.rows - 1 {
+					j.lines = append(j.lines, int32(i+1))
+				}
+			}
+			if int(line) != j.rows || j.lines != nil {
+				j.lines = append(j.lines, line)
+			}
 		}
 	}
 	if j.rows == 0 {
@@ -70,35 +72,86 @@ func newJSONLines(path string) (*jsonLines, error) {
 	return j, nil
 }
 
+// scanned is what a block of text has.
+type scanned struct {
+	fields []struct {
+		name string
+		line int // that has it first
+	}
+	lines []int32 // of its objects
+	array bool    // the first object has a field with an array
+	err   error   // behind these
+}
+
+func scanJSON(b textBlock) (s scanned) {
+	seen := map[string]bool{}
+	for o, err := range objectsOf(b, true) {
+		if err != nil {
+			s.err = err
+			break
+		}
+		for name, v := range o.fields {
+			if _, ok := v.([]any); ok && s.lines == nil {
+				s.array = true
+			}
+			if !seen[name] {
+				name = strings.Clone(name) // not all the block that it is part of
+				seen[name] = true
+				s.fields = append(s.fields, struct {
+					name string
+					line int
+				}{name, o.line})
+			}
+		}
+		s.lines = append(s.lines, int32(o.line))
+	}
+	return s
+}
+
+// text yields the file's lines by blocks. Errors name lines.
+func (j *jsonLines) text(ctx context.Context) iter.Seq2[textBlock, error] {
+	return func(yield func(textBlock, error) bool) {
+		f, err := os.Open(j.path)
+		if err != nil {
+			yield(textBlock{}, err)
+			return
+		}
+		defer f.Close()
+		textBlocks(ctx, skipMark(f), wholeLines, fmt.Sprintf("it is longer than %d bytes", maxLine))(yield)
+	}
+}
+
+// wholeLines returns the end of the last line of b that is whole.
+func wholeLines(b []byte) int { return bytes.LastIndexByte(b, '\n') + 1 }
+
 // object is one line.
 type object struct {
 	line   int
 	fields map[string]any
 }
 
-// objects yields the objects of the file. Errors name lines.
-func (j *jsonLines) objects(ctx context.Context) iter.Seq2[object, error] {
+// objectsOf yields the objects of a block. With reuse, each is valid until the next one. Their text may be part of
+// the block's.
+func objectsOf(b textBlock, reuse bool) iter.Seq2[object, error] {
 	return func(yield func(object, error) bool) {
-		f, err := os.Open(j.path)
-		if err != nil {
-			yield(object{}, err)
-			return
-		}
-		defer f.Close()
-		s := bufio.NewScanner(skipMark(f))
-		s.Buffer(nil, maxLine)
-		line := 0
-		for s.Scan() {
-			line++
-			if err := ctx.Err(); err != nil {
-				yield(object{}, err)
-				return
-			}
-			if len(bytes.TrimSpace(s.Bytes())) == 0 {
+		for o := (object{line: b.line}); b.text != ""; o.line++ {
+			var text string
+			text, b.text, _ = strings.Cut(b.text, "\n")
+			if text = strings.TrimSuffix(text, "\r"); strings.TrimSpace(text) == "" {
 				continue
 			}
-			o := object{line: line}
-			d := json.NewDecoder(bytes.NewReader(s.Bytes()))
+			if o.fields == nil || !reuse {
+				o.fields = map[string]any{}
+			}
+			clear(o.fields)
+			if plainObject(text, o.fields) {
+				if !yield(o, nil) {
+					return
+				}
+				continue
+			}
+			o.fields = nil
+			d := json.NewDecoder(strings.NewReader(text))
 			d.UseNumber()
 			err := d.Decode(&o.fields)
 			if err == nil && o.fields == nil {
@@ -110,18 +163,45 @@ func (j *jsonLines) objects(ctx context.Context) iter.Seq2[object, error] {
 				}
 			}
 			if err != nil {
-				yield(object{}, fmt.Errorf("line %d: want a JSON object: %w", line, err))
+				yield(object{}, fmt.Errorf("line %d: want a JSON object: %w", o.line, err))
 				return
 			}
 			if !yield(o, nil) {
 				return
 			}
 		}
-		if err := s.Err(); err != nil {
-			if errors.Is(err, bufio.ErrTooLong) {
-				err = fmt.Errorf("it is longer than %d bytes", maxLine)
+	}
+}
+
+// objects yields the objects of the file, which are parsed in parallel. Errors name lines.
+func (j *jsonLines) objects(ctx context.Context) iter.Seq2[object, error] {
+	type parsed struct {
+		objects []object
+		err     error // behind these
+	}
+	return func(yield func(object, error) bool) {
+		for p, err := range inOrder(ctx, j.text(ctx), func(b textBlock) (p parsed) {
+			for o, err := range objectsOf(b, false) {
+				if err != nil {
+					p.err = err
+					break
+				}
+				p.objects = append(p.objects, o)
 			}
-			yield(object{}, fmt.Errorf("line %d: %w", line+1, err))
+			return p
+		}) {
+			for _, o := range p.objects {
+				if !yield(o, nil) {
+					return
+				}
+			}
+			if err == nil {
+				err = p.err
+			}
+			if err != nil {
+				yield(object{}, err)
+				return
+			}
 		}
 	}
 }
@@ -137,24 +217,38 @@ func (j *jsonLines) Place(i int) string {
 	return fmt.Sprintf("%s, line %d", j.path, line)
 }
 
-func (j *jsonLines) Rows(ctx context.Context) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		row := make([]string, len(j.cols))
-		for o, err := range j.objects(ctx) {
-			for i, c := range j.cols {
-				if err != nil {
-					break
-				}
-				row[i], err = cellOf(o.fields[c])
-				if err != nil {
-					err = fmt.Errorf("line %d: field %q: %w", o.line, c, err)
-				}
+func (j *jsonLines) Rows(ctx context.Context) iter.Seq2[[]string, error] { return rowsByBlock(ctx, j) }
+
+// blocks implements blocked.
+func (j *jsonLines) blocks(ctx context.Context) iter.Seq2[parseBlock, error] {
+	return func(yield func(parseBlock, error) bool) {
+		for b, err := range j.text(ctx) {
+			if err != nil {
+				yield(nil, err)
+				return
 			}
-			if !yield(row, err) || err != nil {
+			if !yield(func(buf []string) ([]string, error) { return j.cells(buf, b) }, nil) {
 				return
 			}
 		}
 	}
+}
+
+// cells appends the cells of the objects of b to buf, those before the error if there is one.
+func (j *jsonLines) cells(buf []string, b textBlock) ([]string, error) {
+	for o, err := range objectsOf(b, true) {
+		if err != nil {
+			return buf, err
+		}
+		for i, c := range j.cols {
+			cell, err := cellOf(o.fields[c])
+			if err != nil {
+				return buf[:len(buf)-i], fmt.Errorf("line %d: field %q: %w", o.line, c, err)
+			}
+			buf = append(buf, cell)
+		}
+	}
+	return buf, nil
 }
 
 // cellOf returns v as a cell of a table.

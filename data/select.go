@@ -79,3 +79,15 @@ func (b Batch) take(index []int, n int) Batch {
 	}
 	return out
 }
+
+// Join returns the batches of all sources, those of one after those of the other.
+func Join(all ...Source) Source {
+	if len(all) == 1 {
+		return all[0]
+	}
+	var c chain
+	for _, s := range all {
+		c = append(c, unit{src: s})
+	}
+	return c
+}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"fmt"
 	"image"
 	"image/png"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -50,6 +52,96 @@ func TestJSONLines(t *testing.T) {
 		require.ErrorContains(t, err, want, text)
 		require.ErrorContains(t, err, path)
 	}
+}
+
+// Lines are parsed by blocks, in parallel: in their order, with errors at their lines.
+func TestJSONLinesBlocks(t *testing.T) {
+	const n = 50000
+	var table, arrays strings.Builder
+	want, line, lines := [][]string{}, 0, []int{}
+	for i := range n {
+		if i > n/2 && i%1000 == 0 {
+			line++
+			table.WriteString(" \r\n")
+			arrays.WriteString("\n")
+		}
+		line++
+		lines = append(lines, line)
+		extra, cell := "", ""
+		if i%7 == 3 {
+			extra, cell = `, "note": "line"`, "line"
+		}
+		fmt.Fprintf(&table, "{\"a\": %d, \"b\": \"text %d\"%s}\r\n", i, i%13, extra)
+		fmt.Fprintf(&arrays, "{\"x\": [%d, %d], \"y\": %d}\n", i, i%9, i%2)
+		want = append(want, []string{fmt.Sprint(i), fmt.Sprintf("text %d", i%13), cell})
+	}
+	require.Greater(t, min(table.Len(), arrays.Len()), 4*blockSize)
+	save := func(text string) string {
+		return filepath.Join(put(t, map[string][]byte{"t.jsonl": []byte(text)}), "t.jsonl")
+	}
+	path := save("\ufeff" + table.String())
+	x, err := OpenTable(path)
+	require.NoError(t, err)
+	require.Equal(t, n, x.Len())
+	require.Equal(t, []string{"a", "b", "note"}, x.Columns())
+	require.Equal(t, want, rowsOf(t, x))
+	for _, i := range []int{0, n/2 + 1, n - 1} {
+		require.Equal(t, fmt.Sprintf("%s, line %d", path, lines[i]), Place(x, i))
+	}
+
+	o := inputs("x", onnx.TensorType(tensor.Float32, onnx.Name("N"), onnx.Size(2)))
+	o.BatchSize = 1000
+	bs := open(t, save(arrays.String()), o)
+	require.Len(t, bs, n/1000)
+	for i, b := range bs {
+		for k, v := range tensor.Data[float32](b.Inputs["x"]) {
+			at := i*1000 + k/2
+			require.Equal(t, []float32{float32(at), float32(at % 9)}[k%2], v)
+		}
+	}
+
+	// What is wrong with a cell is found when it is read, behind all rows before.
+	bad := save(table.String() + "{\"a\": 1}\n{\"a\": 2, \"b\": {}}\n" + table.String())
+	x, err = OpenTable(bad)
+	require.NoError(t, err)
+	rows := 0
+	for _, err = range x.Rows(t.Context()) {
+		if err == nil {
+			rows++
+		}
+	}
+	require.Equal(t, n+1, rows)
+	require.EqualError(t, err, fmt.Sprintf("data: %s: line %d: field \"b\": an object, want a number, text, a bool or an array", bad, line+2))
+	// What is no object is found at once; of several the first.
+	for text, want := range map[string]string{
+		table.String() + "[1]\n" + table.String() + "{\n":        fmt.Sprintf("line %d: want a JSON object: ", line+1),
+		table.String() + "{} {}\n" + table.String() + "null\n":   fmt.Sprintf("line %d: want a JSON object: something follows the object", line+1),
+		table.String() + table.String() + "{\"a\": 1":            fmt.Sprintf("line %d: want a JSON object: unexpected EOF", 2*line+1),
+		arrays.String() + "\n{\"x\": [1], \"y\": 1}\n" + "[1]\n": fmt.Sprintf("line %d: want a JSON object: ", line+3),
+		arrays.String() + "\n{\"x\": [1], \"y\": 1}\n":           fmt.Sprintf("line %d: field \"x\" is of shape [1], in the first object it is [2]", line+2),
+	} {
+		path := save(text)
+		require.ErrorContains(t, readErr(path, o), path+": "+want)
+	}
+	for _, err = range textBlocks(t.Context(), bytes.NewReader(make([]byte, maxLine)), wholeLines, "it is longer") {
+	}
+	require.EqualError(t, err, "line 1: it is longer")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err = range x.Rows(ctx) {
+	}
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// More columns than there may be are named with the line that has too many.
+func TestJSONLinesColumns(t *testing.T) {
+	var b strings.Builder
+	for i := range maxColumns + 1 {
+		fmt.Fprintf(&b, "{\"c%d\": 1}\n", i)
+	}
+	b.WriteString("[]\n")
+	_, err := OpenTable(filepath.Join(put(t, map[string][]byte{"t.jsonl": []byte(b.String())}), "t.jsonl"))
+	require.ErrorContains(t, err, fmt.Sprintf("line %d: there are more than %d fields", maxColumns+1, maxColumns))
 }
 
 // rowsOf reads a table.
@@ -147,4 +239,29 @@ func TestClassFolders(t *testing.T) {
 	require.ErrorContains(t, err, "want one for each class")
 	_, _, _, err = ClassFolders(put(t, map[string][]byte{"a/x.png": nil, "y.png": nil}))
 	require.ErrorContains(t, err, "which class")
+}
+
+// Sources that are joined are read one after the other, and their batches keep their places.
+func TestJoin(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) Source {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		s, err := Open(path, Options{BatchSize: 2, Columns: map[string][]string{"x": {"x"}}})
+		require.NoError(t, err)
+		return s
+	}
+	a, b := write("a.csv", "x\n1\n2\n3\n"), write("b.csv", "x\n4\n5\n")
+	require.Equal(t, a, Join(a))
+	s := Join(a, b)
+	require.Equal(t, 3, s.Len())
+	var places []string
+	var values []float32
+	for batch, err := range s.Batches(context.Background()) {
+		require.NoError(t, err)
+		places = append(places, filepath.Base(batch.Place(0)))
+		values = append(values, tensor.Data[float32](batch.Inputs["x"])...)
+	}
+	require.Equal(t, []string{"a.csv, row 1", "a.csv, row 3", "b.csv, row 1"}, places)
+	require.Equal(t, []float32{1, 2, 3, 4, 5}, values)
 }

@@ -5,6 +5,9 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -21,7 +24,7 @@ import (
 //	past_state (optional): S[b, hk, dk, dv]    decay: T[b, t, hk] or [b, t, hk*dk]    beta: T[b, t, hk] or [b, t, 1]
 //	output: T[b, t, hq*dv]    present_state: S[b, hk, dk, dv], of query's type without past_state
 //
-// Query head h reads the state of key head h / (hq/hk). Computed in float32.
+// Query head h reads the state of key head h / (hq/hk). Computed in float32, of float64 in float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LinearAttention.html (27)
 func init() {
@@ -46,15 +49,16 @@ func inferLinearAttention(c *InferContext) error {
 	return nil
 }
 
-type linearAttention struct {
+// linearRule is what the attributes of LinearAttention say.
+type linearRule struct {
 	hq, hk       int
-	scale        float64
+	scale        float64 // 0: 1/√dk
 	gated, delta bool
 }
 
-func buildLinearAttention(b *BuildContext) (Kernel, error) {
+func readLinearAttention(b *BuildContext) (linearRule, error) {
 	rule := b.Str("update_rule", "gated_delta")
-	l := linearAttention{hq: b.Int("q_num_heads", 0), hk: b.Int("kv_num_heads", 0), scale: float64(b.Float("scale", 0))}
+	l := linearRule{hq: b.Int("q_num_heads", 0), hk: b.Int("kv_num_heads", 0), scale: float64(b.Float("scale", 0))}
 	b.Ignore("chunk_size") // a hint for other algorithms
 	switch rule {
 	case "linear":
@@ -65,131 +69,223 @@ func buildLinearAttention(b *BuildContext) (Kernel, error) {
 	case "gated_delta":
 		l.gated, l.delta = true, true
 	default:
-		return nil, fmt.Errorf("attribute \"update_rule\" is %q, want linear, gated, delta or gated_delta", rule)
+		return l, fmt.Errorf("attribute \"update_rule\" is %q, want linear, gated, delta or gated_delta", rule)
 	}
 	if l.hk < 1 || l.hq < 1 || l.hq%l.hk != 0 {
-		return nil, fmt.Errorf("attribute \"q_num_heads\" is %d, want a multiple of \"kv_num_heads\", %d", l.hq, l.hk)
+		return l, fmt.Errorf("attribute \"q_num_heads\" is %d, want a multiple of \"kv_num_heads\", %d", l.hq, l.hk)
 	}
 	if b.Has(4) != l.gated || b.Has(5) != l.delta {
-		return nil, fmt.Errorf("update_rule %q wants decay: %t, beta: %t; given are %t, %t", rule, l.gated, l.delta, b.Has(4), b.Has(5))
+		return l, fmt.Errorf("update_rule %q wants decay: %t, beta: %t; given are %t, %t", rule, l.gated, l.delta, b.Has(4), b.Has(5))
 	}
-	return b.dispatch(0, byType{tensor.Float32: l.run, tensor.Float16: l.run, tensor.BFloat16: l.run})
+	return l, nil
 }
 
-func (l linearAttention) run(c *Call) error {
-	qt, kt, vt := c.T(0), c.T(1), c.T(2)
-	batch, _, t, dk, err := splitHeads(qt, "query", 3, l.hq)
+func buildLinearAttention(b *BuildContext) (Kernel, error) {
+	l, err := readLinearAttention(b)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	return b.realKernels(0, linearAttentionKernel[float32](l), linearAttentionKernel[float64](l))
+}
+
+// linearAttention is one execution.
+type linearAttention[T floating] struct {
+	linearRule
+	batch, t, dk, dv     int
+	decayEach, betaHeads int // elements of decay per head, of beta per token
+	q, k, v              headView[T]
+	past, decay, beta    []T // nil if absent
+	stateType            tensor.DType
+}
+
+func linearAttentionOf[T floating](c *Call, rule linearRule) (l linearAttention[T], err error) {
+	l.linearRule = rule
+	qt, kt, vt := c.T(0), c.T(1), c.T(2)
+	if l.batch, _, l.t, l.dk, err = splitHeads(qt, "query", 3, l.hq); err != nil {
+		return l, err
 	}
 	kb, _, ktime, kd, err := splitHeads(kt, "key", 3, l.hk)
 	if err != nil {
-		return err
+		return l, err
 	}
 	vb, _, vtime, dv, err := splitHeads(vt, "value", 3, l.hk)
 	if err != nil {
-		return err
+		return l, err
 	}
-	if kb != batch || vb != batch || ktime != t || vtime != t || kd != dk {
-		return fmt.Errorf("shapes of query, key, value are %v, %v, %v: they do not fit", qt.Shape(), kt.Shape(), vt.Shape())
+	if kb != l.batch || vb != l.batch || ktime != l.t || vtime != l.t || kd != l.dk {
+		return l, fmt.Errorf("shapes of query, key, value are %v, %v, %v: they do not fit", qt.Shape(), kt.Shape(), vt.Shape())
 	}
-	var in [6][]float32
+	l.dv = dv
+	var in [6][]T
 	for i := range in {
-		if in[i], err = reals[float32](c, i); err != nil {
-			return err
+		if in[i], err = reals[T](c, i); err != nil {
+			return l, err
 		}
 	}
-	stateShape, stateType := []int{batch, l.hk, dk, dv}, qt.DType()
+	l.stateType = qt.DType()
 	if s := c.T(3); s != nil {
-		if !slices.Equal(s.Shape(), stateShape) {
-			return fmt.Errorf("past_state has shape %v, want %v", s.Shape(), stateShape)
+		if !slices.Equal(s.Shape(), l.stateShape()) {
+			return l, fmt.Errorf("past_state has shape %v, want %v", s.Shape(), l.stateShape())
 		}
-		stateType = s.DType()
+		l.stateType = s.DType()
 	}
-	perHead, perKey := []int{batch, t, l.hk}, []int{batch, t, l.hk * dk}
-	decayEach := 1 // elements of decay per head
+	perHead, perKey := []int{l.batch, l.t, l.hk}, []int{l.batch, l.t, l.hk * l.dk}
+	l.decayEach = 1
 	if g := c.T(4); g != nil {
 		switch {
 		case slices.Equal(g.Shape(), perHead):
 		case slices.Equal(g.Shape(), perKey):
-			decayEach = dk
+			l.decayEach = l.dk
 		default:
-			return fmt.Errorf("decay has shape %v, want %v or %v", g.Shape(), perHead, perKey)
+			return l, fmt.Errorf("decay has shape %v, want %v or %v", g.Shape(), perHead, perKey)
 		}
 	}
-	betaHeads := l.hk
+	l.betaHeads = l.hk
 	if b := c.T(5); b != nil && !slices.Equal(b.Shape(), perHead) {
-		if !slices.Equal(b.Shape(), []int{batch, t, 1}) {
-			return fmt.Errorf("beta has shape %v, want %v or [%d %d 1]", b.Shape(), perHead, batch, t)
+		if !slices.Equal(b.Shape(), []int{l.batch, l.t, 1}) {
+			return l, fmt.Errorf("beta has shape %v, want %v or [%d %d 1]", b.Shape(), perHead, l.batch, l.t)
 		}
-		betaHeads = 1
+		l.betaHeads = 1
 	}
-	scale := l.scale
-	if scale == 0 {
-		scale = 1 / math.Sqrt(float64(dk))
+	if l.scale == 0 {
+		l.scale = 1 / math.Sqrt(float64(l.dk))
 	}
-	y, done := realsOut[float32](c, 0, qt.DType(), batch, t, l.hq*dv)
-	state, stateDone := realsOut[float32](c, 1, stateType, stateShape...)
-	if in[3] != nil {
-		copy(state, in[3])
-	} else {
-		clear(state)
+	l.q, l.k, l.v = headsLast(in[0], l.hq, l.t, l.dk), headsLast(in[1], l.hk, l.t, l.dk), headsLast(in[2], l.hk, l.t, l.dv)
+	l.past, l.decay, l.beta = in[3], in[4], in[5]
+	return l, nil
+}
+
+func (l *linearAttention[T]) stateShape() []int { return []int{l.batch, l.hk, l.dk, l.dv} }
+
+// decayOf returns the decay of token i for key head h of batch b: one, or one per row of the state.
+func (l *linearAttention[T]) decayOf(b, h, i int) []T {
+	return l.decay[((b*l.t+i)*l.hk+h)*l.decayEach:][:l.decayEach]
+}
+
+// betaOf returns where beta of that token is.
+func (l *linearAttention[T]) betaOf(b, h, i int) int {
+	return (b*l.t+i)*l.betaHeads + h%l.betaHeads
+}
+
+// step makes of s, the state before token i of key head h of batch b, the state after it.
+func (l *linearAttention[T]) step(w *linearWork[T], s []T, b, h, i int) {
+	if l.gated {
+		decayState(s, l.decayOf(b, h, i), l.dv)
 	}
-	q, k, v := headsLast(in[0], l.hq, t, dk), headsLast(in[1], l.hk, t, dk), headsLast(in[2], l.hk, t, dv)
-	out, group := headsLast(y, l.hq, t, dv), l.hq/l.hk
-	c.P.For(batch*l.hk, 1, func(lo, hi int) {
-		fresh := make([]float32, dv)
-		for u := lo; u < hi; u++ {
-			b, h := u/l.hk, u%l.hk
-			s := state[u*dk*dv : (u+1)*dk*dv]
-			for i := 0; i < t; i++ {
-				if l.gated {
-					decayState(s, in[4][((b*t+i)*l.hk+h)*decayEach:][:decayEach], dk, dv)
-				}
-				kr := k.at(b, h, i)[:dk]
-				copy(fresh, v.at(b, h, i)[:dv])
-				if l.delta {
-					beta := in[5][(b*t+i)*betaHeads+h%betaHeads]
-					for j, kv := range kr {
-						for m, e := range s[j*dv : (j+1)*dv] {
-							fresh[m] -= e * kv
-						}
-					}
-					for m := range fresh {
-						fresh[m] *= beta
-					}
-				}
-				for j, kv := range kr {
-					row := s[j*dv : (j+1)*dv]
-					for m, e := range fresh {
-						row[m] += kv * e
-					}
-				}
-				for g := h * group; g < (h+1)*group; g++ {
-					o := out.at(b, g, i)[:dv]
-					clear(o)
-					for j, qv := range q.at(b, g, i)[:dk] {
-						qv *= float32(scale)
-						for m, e := range s[j*dv : (j+1)*dv] {
-							o[m] += qv * e
-						}
+	k, fresh := l.k.at(b, h, i)[:l.dk], l.v.at(b, h, i)[:l.dv]
+	if l.delta {
+		w.rowTimes(w.found, k, s, 1)
+		beta := l.beta[l.betaOf(b, h, i)]
+		for m, v := range w.found {
+			w.fresh[m] = beta * (fresh[m] - v)
+		}
+		fresh = w.fresh
+	}
+	w.addOuter(s, k, fresh)
+}
+
+// linearWork is the memory of a goroutine.
+type linearWork[T floating] struct {
+	fresh, found []T // dv each
+	args         gemm.Args[T]
+}
+
+func newLinearWork[T floating](l *linearAttention[T]) *linearWork[T] {
+	return &linearWork[T]{fresh: make([]T, l.dv), found: make([]T, l.dv)}
+}
+
+// rowTimes sets y to scale · xᵀ·s, s a matrix of len(x) rows.
+func (w *linearWork[T]) rowTimes(y, x, s []T, scale T) {
+	if len(x) == 0 {
+		clear(y)
+		return
+	}
+	if n := len(y); n > 0 {
+		w.args = gemm.Args[T]{M: 1, N: n, K: len(x), A: x, ARS: len(x), ACS: 1, B: s, BRS: n, BCS: 1, C: y, LDC: n, Epilogue: gemm.Epilogue[T]{Scale: scale}}
+		gemm.Run(par.P{}, &w.args)
+	}
+}
+
+// addOuter adds x·yᵀ to s, a matrix of len(x) rows.
+func (w *linearWork[T]) addOuter(s, x, y []T) {
+	if n := len(y); len(x)*n > 0 {
+		w.args = gemm.Args[T]{M: len(x), N: n, K: 1, A: x, ARS: 1, ACS: 1, B: y, BRS: n, BCS: 1, C: s, LDC: n, Epilogue: gemm.Epilogue[T]{Acc: true}}
+		gemm.Run(par.P{}, &w.args)
+	}
+}
+
+func linearAttentionKernel[T floating](rule linearRule) Kernel {
+	return func(c *Call) error {
+		l, err := linearAttentionOf[T](c, rule)
+		if err != nil {
+			return err
+		}
+		y, done := realsOut[T](c, 0, c.T(0).DType(), l.batch, l.t, l.hq*l.dv)
+		state, stateDone := realsOut[T](c, 1, l.stateType, l.stateShape()...)
+		if l.past != nil {
+			copy(state, l.past)
+		} else {
+			clear(state)
+		}
+		out, group, size := headsLast(y, l.hq, l.t, l.dv), l.hq/l.hk, l.dk*l.dv
+		c.P.For(l.batch*l.hk, 1, func(lo, hi int) {
+			w := newLinearWork(&l)
+			for u := lo; u < hi; u++ {
+				b, h := u/l.hk, u%l.hk
+				s := state[u*size : (u+1)*size]
+				for i := range l.t {
+					l.step(w, s, b, h, i)
+					for g := h * group; g < (h+1)*group; g++ {
+						w.rowTimes(out.at(b, g, i)[:l.dv], l.q.at(b, g, i)[:l.dk], s, T(l.scale))
 					}
 				}
 			}
-		}
-	})
-	done()
-	stateDone()
-	return nil
+		})
+		done()
+		stateDone()
+		return nil
+	}
 }
 
 // decayState multiplies the rows of s by exp of decay, one value or one per row.
-func decayState(s, decay []float32, dk, dv int) {
-	for j := 0; j < dk; j++ {
-		f := float32(math.Exp(float64(decay[j%len(decay)])))
-		row := s[j*dv : (j+1)*dv]
+func decayState[T floating](s, decay []T, dv int) {
+	if len(decay) == 1 {
+		dv = len(s)
+	}
+	for j, g := range decay {
+		row, f := s[j*dv:(j+1)*dv], T(math.Exp(float64(g)))
+		if row, ok := any(row).([]float32); ok {
+			vec.Best().MulScalar(row, row, float32(f))
+			continue
+		}
 		for m := range row {
 			row[m] *= f
 		}
 	}
+}
+
+// gradLinearAttention: by x.LinearAttentionGrad.
+func gradLinearAttention(c *GradContext) []*onnx.Value {
+	in := append(slices.Clone(c.Node().In), nil, nil, nil)[:8]
+	for i := len(c.Node().In); i < 6; i++ {
+		in[i] = nil
+	}
+	copy(in[6:], c.DOut)
+	if len(c.DOut) < 2 {
+		in[7] = nil
+	}
+	n := c.G.NewNodeIn(Private, "LinearAttentionGrad", c.Node().Attrs, in, 6)
+	n.TrimInputs()
+	some := false
+	for i := range n.Out {
+		if c.Needs(i) && (i > 0 || c.DOut[0] != nil) { // the state does not depend on queries
+			some = true
+		} else {
+			n.Out[i] = nil
+		}
+	}
+	if !some {
+		return nil
+	}
+	return c.Add(n)
 }

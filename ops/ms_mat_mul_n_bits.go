@@ -85,15 +85,23 @@ func inferMatMulNBits(c *InferContext) error {
 	return nil
 }
 
-// gradMatMulNBits: dA = dY·W by x.MatMulNBitsGrad, dbias = Σ dY. W stays as it is.
+// gradMatMulNBits: dA = dY·W by x.MatMulNBitsGrad, those of scales and of zero_points of
+// floats by x.MatMulNBitsScaleGrad, dbias = Σ dY. The codes stay as they are.
 func gradMatMulNBits(c *GradContext) []*onnx.Value {
-	if c.Needs(2) || c.Needs(3) {
-		c.Fail(fmt.Errorf("%w: the gradient of scales and zero_points of MatMulNBits", ErrUnsupported))
-		return nil
-	}
 	out, d := make([]*onnx.Value, 6), c.DOut[0]
 	if c.Needs(0) {
 		out[0] = c.Ops(Private, "MatMulNBitsGrad", c.Node().Attrs.Without("accuracy_level"), 1, d, c.X(1), c.X(2), c.X(3), c.X(4))[0]
+	}
+	if c.Needs(2) || c.Needs(3) {
+		in := []*onnx.Value{d, c.X(0), c.X(1), c.X(2), c.X(3), c.X(4)}
+		n := c.G.NewNodeIn(Private, "MatMulNBitsScaleGrad", c.Node().Attrs.Without("accuracy_level"), in, 2)
+		n.TrimInputs()
+		for i := range n.Out {
+			if !c.Needs(2 + i) {
+				n.Out[i] = nil
+			}
+		}
+		copy(out[2:], c.Add(n))
 	}
 	if c.Needs(5) {
 		out[5] = c.SumTo(d, c.X(5))

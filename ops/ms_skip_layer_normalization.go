@@ -16,7 +16,7 @@ import (
 //	gamma, beta (optional), bias (optional): T[h]
 //	output: T    mean, inv_std_var (optional): float32[b, t, 1]    input_skip_bias_sum (optional): T
 //
-// Statistics are made in float64.
+// Statistics are made in float64, and of float64 kept in it.
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
@@ -32,13 +32,21 @@ func gradMSSkipLayerNormalization(c *GradContext) []*onnx.Value {
 }
 
 func inferSkipLayerNorm(c *InferContext) error {
-	if err := inferLayerNorm(c, -1, tensor.Float32, 1, 2); err != nil {
+	if err := inferLayerNorm(c, -1, skipStats(c.In(0).DType), 1, 2); err != nil {
 		return err
 	}
 	if len(c.Out) > 3 {
 		c.Out[3] = c.In(0)
 	}
 	return nil
+}
+
+// skipStats returns the type of mean and inv_std_var for inputs of type d.
+func skipStats(d tensor.DType) tensor.DType {
+	if d == tensor.Float64 {
+		return d
+	}
+	return tensor.Float32
 }
 
 // buildSkipLayerNorm builds both variants; the one that does not center has no beta.
@@ -109,7 +117,7 @@ func skipLayerNormKernel[T floating](r rowNorm, beta, bias int) Kernel {
 			d     tensor.DType
 			shape []int
 			to    *[]T
-		}{{1, tensor.Float32, stats, &mean}, {2, tensor.Float32, stats, &inv}, {3, xt.DType(), shape, &sum}} {
+		}{{1, skipStats(xt.DType()), stats, &mean}, {2, skipStats(xt.DType()), stats, &inv}, {3, xt.DType(), shape, &sum}} {
 			if c.Wants(o.i) {
 				data, done := realsOut[T](c, o.i, o.d, o.shape...)
 				*o.to = data

@@ -35,5 +35,8 @@ func TestSkipLayerNormalizationGradient(t *testing.T) {
 		{Domain: ms, Opset: 1, Op: "SkipLayerNormalization", In: Vals(Normal(1, 2, 3, 5), Normal(2, 2, 3, 5), Normal(3, 5), Normal(4, 5), Normal(5, 5))},
 		{Domain: ms, Opset: 1, Op: "SkipLayerNormalization", In: Vals(Normal(1, 2, 3, 5), Normal(2, 3, 5), Normal(3, 5))},
 		{Domain: ms, Opset: 1, Op: "SkipLayerNormalization", In: Vals(Normal(1, 2, 3, 5), Normal(2, 2, 3, 5), Normal(3, 5), Normal(4, 5)), Outs: 4, Silent: []int{1, 2}},
+		{Name: "statistics", Domain: ms, Opset: 1, Op: "SkipLayerNormalization", In: Vals(Normal(1, 2, 3, 5), Normal(2, 3, 5), Normal(3, 5), Normal(4, 5), Normal(5, 5)), Outs: 4},
+		{Name: "mean alone", Domain: ms, Opset: 1, Op: "SkipLayerNormalization", In: Vals(Normal(1, 3, 5), Normal(2, 3, 5), Normal(3, 5), nil, Normal(5, 5)), Outs: 2, Silent: []int{0}, Flat: []int{2}},
+		{Name: "deviation alone", Domain: ms, Opset: 1, Op: "SkipLayerNormalization", In: Vals(Normal(1, 3, 5), Normal(2, 3, 5), Normal(3, 5)), Outs: 3, Silent: []int{0, 1}, Flat: []int{2}},
 	})
 }

@@ -25,5 +25,7 @@ func TestSkipSimplifiedLayerNormalization(t *testing.T) {
 func TestSkipSimplifiedLayerNormalizationGradient(t *testing.T) {
 	Gradients(t, []GradCase{
 		{Domain: "com.microsoft", Opset: 1, Op: "SkipSimplifiedLayerNormalization", In: Vals(Normal(1, 2, 3, 5), Normal(2, 2, 3, 5), Normal(3, 5), Normal(4, 5))},
+		{Name: "statistics", Domain: "com.microsoft", Opset: 1, Op: "SkipSimplifiedLayerNormalization", In: Vals(Normal(1, 2, 3, 5), Normal(2, 3, 5), Normal(3, 5), Normal(4, 5)), Outs: 4},
+		{Name: "mean alone", Domain: "com.microsoft", Opset: 1, Op: "SkipSimplifiedLayerNormalization", In: Vals(Normal(1, 3, 5), Normal(2, 3, 5), Normal(3, 5)), Outs: 2, Silent: []int{0}, Flat: []int{0, 1, 2}},
 	})
 }

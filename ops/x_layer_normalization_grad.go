@@ -244,7 +244,7 @@ func gradLayerNormalization(c *GradContext) []*onnx.Value {
 		out = c.rowNormGrads(c.DOut[0], x, c.X(1), c.X(2), axis, eps, true, [3]bool{c.Needs(0), c.Needs(1), c.Needs(2)})
 	}
 	add := func(v *onnx.Value, stat *onnx.Value) {
-		v = c.Expanded(c.Over(v, c.Op("CastLike", nil, c.Op("Div", nil, c.Op("Size", nil, x), c.Op("Size", nil, stat)), v)), x)
+		v = c.meanGrad(v, x, stat)
 		if out[0] != nil {
 			v = c.Plus(out[0], v)
 		}
@@ -260,6 +260,12 @@ func gradLayerNormalization(c *GradContext) []*onnx.Value {
 		add(c.Times(f, c.Minus(cast(c.Save(1)), x)), c.Y(2))
 	}
 	return out[:]
+}
+
+// meanGrad returns v in x's shape over the number of x's elements that stat, of x's
+// rank, has one mean of.
+func (c *GradContext) meanGrad(v, x, stat *onnx.Value) *onnx.Value {
+	return c.Expanded(c.Over(v, c.Op("CastLike", nil, c.Op("Div", nil, c.Op("Size", nil, x), c.Op("Size", nil, stat)), v)), x)
 }
 
 // gradGroupNorm returns the Grad of GroupNormalization or, without groups,
@@ -328,7 +334,8 @@ func (c *GradContext) groupRows(x *onnx.Value, groups int) *onnx.Value {
 }
 
 // gradSkipLayerNorm is the Grad of SkipLayerNormalization, and without center of
-// SkipSimplifiedLayerNormalization: that of LayerNormalization of the sum.
+// SkipSimplifiedLayerNormalization: that of LayerNormalization of the sum s, with
+// dmean/ds = 1/n and dinv/ds = inv³·(mean - s)/n.
 func gradSkipLayerNorm(center bool) func(*GradContext) []*onnx.Value {
 	return func(c *GradContext) []*onnx.Value {
 		bias := 3
@@ -336,22 +343,35 @@ func gradSkipLayerNorm(center bool) func(*GradContext) []*onnx.Value {
 		if center {
 			beta, bias = c.X(3), 4
 		}
-		for i := 1; i < min(3, len(c.DOut)); i++ {
-			if c.DOut[i] != nil {
-				c.Fail(fmt.Errorf("%w: the gradient of the statistics of %s", ErrUnsupported, c.Node().Op))
-				return nil
-			}
-		}
 		var g [3]*onnx.Value
 		if c.DOut[0] != nil {
 			g = c.rowNormGrads(c.DOut[0], c.Save(3), c.X(2), beta, -1, float64(c.Attr.Float("epsilon", 1e-12)), center, [3]bool{true, c.Needs(2), c.Needs(3)})
 		}
-		if len(c.DOut) > 3 && c.DOut[3] != nil {
+		plus := func(v *onnx.Value) {
 			if g[0] != nil {
-				g[0] = c.Plus(g[0], c.DOut[3])
-			} else {
-				g[0] = c.DOut[3]
+				v = c.Plus(g[0], v)
 			}
+			g[0] = v
+		}
+		dOut := append(slices.Clone(c.DOut), nil, nil, nil)
+		if d := dOut[1]; d != nil && center { // else the mean is 0 whatever is summed
+			sum := c.Save(3)
+			plus(c.meanGrad(c.Op("CastLike", nil, d, sum), sum, d))
+		}
+		if d := dOut[2]; d != nil {
+			sum := c.Save(3)
+			cast := func(v *onnx.Value) *onnx.Value { return c.Op("CastLike", nil, v, sum) }
+			inv, from := cast(c.Y(2)), c.Negated(sum)
+			if center {
+				from = c.Minus(cast(c.Save(1)), sum)
+			}
+			plus(c.meanGrad(c.Times(c.Times(cast(d), c.Times(inv, c.Times(inv, inv))), from), sum, d))
+		}
+		if dOut[3] != nil {
+			plus(dOut[3])
+		}
+		if g[0] == nil { // of the mean alone, which is 0
+			return nil
 		}
 		out := make([]*onnx.Value, bias+1)
 		out[0], out[1], out[2] = g[0], c.SumTo(g[0], c.X(1)), g[1]

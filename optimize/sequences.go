@@ -13,7 +13,8 @@ import (
 const maxElements = 1 << 12
 
 // UnpackSequences replaces the reads of sequences and optionals whose elements are
-// known, values of the graph at constant positions, by these elements: SequenceAt,
+// known, values of the graph at constant positions, or at computed ones where all are of one
+// known shape, by these elements: SequenceAt,
 // ConcatFromSequence and OptionalGetElement of what SequenceConstruct, SequenceInsert,
 // SequenceErase, SequenceMap, SplitToSequence (of constant sizes) and Optional make.
 // Others stay as they are. Types must have been inferred, and are again. What is then read by nobody
@@ -85,18 +86,33 @@ func (u *unpacker) node(n *onnx.Node) error {
 		}
 	case "SequenceInsert":
 		s, ok := of(0)
-		if at, there := position(n, 2, len(s), len(s)+1); ok && there && len(s) < maxElements && input(n, 1) != nil {
+		if !ok || len(s) >= maxElements || input(n, 1) == nil {
+			return nil
+		}
+		if at, there := position(n, 2, len(s), len(s)+1); there {
 			u.known[y] = slices.Insert(slices.Clone(s), at, n.In[1])
+		} else if isComputed(n, 2) {
+			return u.insert(n, s)
 		}
 	case "SequenceErase":
 		s, ok := of(0)
 		if at, there := position(n, 1, len(s)-1, len(s)); ok && there {
 			u.known[y] = slices.Delete(slices.Clone(s), at, at+1)
+		} else if ok && isComputed(n, 1) {
+			return u.erase(n, s)
 		}
 	case "SequenceAt":
 		s, ok := of(0)
 		if at, there := position(n, 1, -1, len(s)); ok && there {
 			u.g.Replace(y, s[at])
+		} else if ok && isComputed(n, 1) && alike(s) {
+			b := ops.NewBuilder(u.g)
+			x := b.Op("Gather", nil, stack(b, s), b.Op("Reshape", nil, n.In[1], b.Ints()))
+			if b.Err() != nil {
+				return b.Err()
+			}
+			b.Insert(n)
+			u.g.Replace(y, x)
 		}
 	case "ConcatFromSequence":
 		if s, ok := of(0); ok && len(s) > 0 {
@@ -125,6 +141,88 @@ func position(n *onnx.Node, i, def, end int) (at int, there bool) {
 		}
 	}
 	return at, at >= 0 && at < end
+}
+
+// isComputed reports whether input i of n is there and no constant.
+func isComputed(n *onnx.Node, i int) bool {
+	v := input(n, i)
+	return v != nil && constOf(v) == nil
+}
+
+// alike reports whether s has elements, all of one known shape: they can be stacked.
+func alike(s []*onnx.Value) bool {
+	for _, v := range s {
+		if v == nil || v.Type.DType != s[0].Type.DType || !sameDims(v.Type, s[0].Type) {
+			return false
+		}
+	}
+	return len(s) > 0
+}
+
+// stack returns the elements of s along a new first axis.
+func stack(b *ops.Builder, s []*onnx.Value) *onnx.Value {
+	parts := make([]*onnx.Value, len(s))
+	for i, v := range s {
+		parts[i] = b.Op("Unsqueeze", nil, v, b.Ints(0))
+	}
+	return b.Op("Concat", onnx.NewAttrs("axis", 0), parts...)
+}
+
+// insert puts beside SequenceInsert at a computed position p what its elements are if
+// they are alike: those of s and then x in the order i < p: i; p: x; else i - 1.
+func (u *unpacker) insert(n *onnx.Node, s []*onnx.Value) error {
+	all := append(slices.Clone(s), n.In[1])
+	return u.reorder(n, 2, all, len(all), func(b *ops.Builder, i, p *onnx.Value) *onnx.Value {
+		after := b.Op("Sub", nil, i, b.Ints(1))
+		return b.Op("Where", nil, b.Op("Less", nil, i, p), i, b.Op("Where", nil, b.Op("Equal", nil, i, p), b.Ints(len(s)), after))
+	})
+}
+
+// erase does so for SequenceErase: i < p: i; else i + 1.
+func (u *unpacker) erase(n *onnx.Node, s []*onnx.Value) error {
+	return u.reorder(n, 1, s, len(s)-1, func(b *ops.Builder, i, p *onnx.Value) *onnx.Value {
+		return b.Op("Where", nil, b.Op("Less", nil, i, p), i, b.Op("Add", nil, i, b.Ints(1)))
+	})
+}
+
+// reorder makes the result of n, which has count elements, known: element i is that of all at order's i. p is
+// the position that input k of n gives, counted from the start.
+func (u *unpacker) reorder(n *onnx.Node, k int, all []*onnx.Value, count int, order func(b *ops.Builder, i, p *onnx.Value) *onnx.Value) error {
+	if !alike(all) || count < 1 {
+		return nil
+	}
+	b := ops.NewBuilder(u.g)
+	// A position out of range ends the run, as that of the operator does: it is looked up in a
+	// table of the valid ones, for which those before -len(s) are put behind the end.
+	end := len(all)
+	if n.Op == "SequenceInsert" {
+		end-- // the length is a position, too
+	}
+	places := make([]int, 0, 2*end+1)
+	for p := -end; p < len(all); p++ {
+		if places = append(places, p); p < 0 {
+			places[len(places)-1] += end
+		}
+	}
+	p := b.Op("Cast", onnx.NewAttrs("to", int(tensor.Int64)), b.Op("Reshape", nil, n.In[k], b.Ints(1)))
+	at := b.Op("Add", nil, p, b.Ints(end))
+	at = b.Op("Where", nil, b.Op("Less", nil, at, b.Ints(0)), b.Ints(len(places)), at)
+	p = b.Op("Gather", nil, b.Ints(places...), at)
+	first := make([]int, count)
+	for i := range first {
+		first[i] = i
+	}
+	whole := b.Op("Gather", nil, stack(b, all), order(b, b.Ints(first...), p))
+	var parts []*onnx.Value
+	for _, v := range b.Ops("", "Split", onnx.NewAttrs("axis", 0, "num_outputs", count), count, whole) {
+		parts = append(parts, b.Op("Squeeze", nil, v, b.Ints(0)))
+	}
+	if b.Err() != nil {
+		return b.Err()
+	}
+	b.Insert(n)
+	u.known[n.Out[0]] = parts
+	return nil
 }
 
 // concat puts a Concat in place of ConcatFromSequence.

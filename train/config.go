@@ -21,7 +21,8 @@ type Config struct {
 	Target string
 
 	// Freeze are patterns of parameter names that stay as they are; * stands for
-	// any characters. Only are patterns of those that are trained; empty: all.
+	// any characters. Only are patterns of those that are trained; empty: all. A pattern of Only that is
+	// no parameter's name may be that of scales (or zero points of floats) of MatMulNBits, which are trained then.
 	Freeze, Only []string
 	// Groups set the learning rate and weight decay of some parameters. The first
 	// whose pattern matches counts.

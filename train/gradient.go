@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -134,6 +135,10 @@ func (r *reverse) node(n *onnx.Node, dOut []*onnx.Value) ([]contribution, error)
 		need[j] = v != nil && r.path.active[v]
 	}
 	in, err := ops.Gradient(r.b, n, dOut, need)
+	if errors.Is(err, ops.ErrUnsupported) && slices.ContainsFunc(n.In, func(v *onnx.Value) bool { return v != nil && v.Type.Kind == onnx.SequenceKind }) {
+		// It would not be there any more if the sequence had been unpacked.
+		return nil, fmt.Errorf("%w: a sequence needs a known number of elements and positions that are constant and there, or elements of one known shape", err)
+	}
 	if err != nil {
 		return nil, err
 	}

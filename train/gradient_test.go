@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"maps"
 	"math"
 	"testing"
 
@@ -34,9 +35,15 @@ func graph(t *testing.T, in map[string]*tensor.Tensor, order []string, build fun
 // check compares the gradients by the named inputs with finite differences.
 func check(t *testing.T, in map[string]*tensor.Tensor, order []string, build func(b *ops.Builder, in []*onnx.Value) *onnx.Value) {
 	t.Helper()
+	checkWith(t, in, order, nil, build)
+}
+
+// checkWith is check with other inputs, which build adds.
+func checkWith(t *testing.T, in map[string]*tensor.Tensor, order []string, other map[string]tensor.Value, build func(b *ops.Builder, in []*onnx.Value) *onnx.Value) {
+	t.Helper()
 	m, loss := graph(t, in, order, build)
 	plain := m.Clone()
-	wrt := m.Graph.Inputs
+	wrt := m.Graph.Inputs[:len(order)]
 	grads, err := Gradient(m, loss, nil, wrt)
 	require.NoError(t, err)
 	for i, d := range grads {
@@ -44,6 +51,7 @@ func check(t *testing.T, in map[string]*tensor.Tensor, order []string, build fun
 		m.Graph.Outputs = append(m.Graph.Outputs, d)
 	}
 	vals := map[string]tensor.Value{}
+	maps.Copy(vals, other)
 	for k, v := range in {
 		vals[k] = v
 	}

@@ -181,19 +181,22 @@ func labelsOf(output, target *tensor.Tensor) int {
 	return 1
 }
 
-// Confusion counts how often each class was taken for each. Its value is the
-// precision, recall or F1 of class 1 where there are two classes, else the mean
-// over the classes that occur. Several labels are counted together (micro average).
+// Confusion counts how often each class was taken for each. Its value is what scikit-learn calls the
+// precision, recall or F1 of average="binary" where there are two classes (of one logit, too): that of class 1; else
+// of average="macro": the mean over the classes that occur, or that were predicted. Of several labels it is the mean over
+// all of them, each a class of its own. What is 0/0 counts as 0.
 type Confusion struct {
 	Kind string  // precision, recall or f1
-	M    [][]int // M[true][predicted]
+	M    [][]int // M[true][predicted]; of several labels, of all together
+
+	labels [][2][2]int // of several labels: each one's
 }
 
 // Name implements Metric.
 func (m *Confusion) Name() string { return m.Kind }
 
 // Reset implements Metric.
-func (m *Confusion) Reset() { m.M = nil }
+func (m *Confusion) Reset() { m.M, m.labels = nil, nil }
 
 // Greater implements Metric.
 func (m *Confusion) Greater() bool { return true }
@@ -201,6 +204,16 @@ func (m *Confusion) Greater() bool { return true }
 // Add implements Metric.
 func (m *Confusion) Add(output, target *tensor.Tensor) error {
 	rows, classes, err := scoresOf(output, target)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	labels := labelsOf(output, target)
+	if m.M == nil && labels > 1 {
+		m.labels = make([][2][2]int, labels)
+	}
+	if m.M != nil && max(len(m.labels), 1) != labels {
+		return fmt.Errorf("train: %s of targets %v: they have %d labels, those before %d", m.Kind, target, labels, max(len(m.labels), 1))
+	}
 	for i, row := range rows {
 		for len(m.M) < len(row) {
 			m.M = append(m.M, nil)
@@ -210,19 +223,30 @@ func (m *Confusion) Add(output, target *tensor.Tensor) error {
 				m.M[c] = append(m.M[c], 0)
 			}
 		}
-		if classes[i] >= 0 {
-			m.M[classes[i]][best(row)]++
+		if classes[i] < 0 {
+			continue
+		}
+		k := best(row)
+		m.M[classes[i]][k]++
+		if labels > 1 {
+			m.labels[i%labels][classes[i]][k]++
 		}
 	}
-	return err
+	return nil
 }
 
 // Value implements Metric.
 func (m *Confusion) Value() float64 {
-	if len(m.M) == 2 {
-		return m.of(1)
-	}
 	sum, n := 0.0, 0
+	switch {
+	case m.labels != nil:
+		for _, l := range m.labels {
+			sum += m.of(l[1][1], l[1][0]+l[1][1], l[0][1]+l[1][1])
+		}
+		return sum / float64(len(m.labels))
+	case len(m.M) == 2:
+		return m.of(m.M[1][1], m.M[1][0]+m.M[1][1], m.M[0][1]+m.M[1][1])
+	}
 	for c := range m.M {
 		row, col := 0, 0
 		for k := range m.M {
@@ -230,34 +254,26 @@ func (m *Confusion) Value() float64 {
 			col += m.M[k][c]
 		}
 		if row+col > 0 {
-			sum += m.of(c)
+			sum += m.of(m.M[c][c], row, col)
 			n++
 		}
 	}
 	return sum / float64(n)
 }
 
-// of returns the value of class c; 0 where it is 0/0.
-func (m *Confusion) of(c int) float64 {
-	row, col := 0, 0
-	for k := range m.M {
-		row += m.M[c][k]
-		col += m.M[k][c]
-	}
-	hit := float64(m.M[c][c])
-	var q float64
+// of returns the value of a class that hit of row samples are found to be, among col that are taken for it; 0
+// where it is 0/0.
+func (m *Confusion) of(hit, row, col int) float64 {
+	of := row + col
 	switch m.Kind {
 	case "precision":
-		q = hit / float64(col)
+		of = col
 	case "recall":
-		q = hit / float64(row)
+		of = row
 	default:
-		q = 2 * hit / float64(row+col)
+		hit *= 2
 	}
-	if math.IsNaN(q) {
-		return 0
-	}
-	return q
+	return float64(hit) / float64(max(of, 1))
 }
 
 // AUC is the area under the ROC curve of binary scores: the chance that a

@@ -51,6 +51,31 @@ func readAsParameter(v *onnx.Value) bool {
 	return false
 }
 
+// blockScales returns the scales and zero points of weights in blocks (MatMulNBits) that patterns name
+// which name no parameter. They are part of how weights are written, so nothing trains them unasked.
+func blockScales(m *onnx.Model, patterns []string) []*onnx.Value {
+	plain := Parameters(m)
+	var left []string
+	for _, p := range patterns {
+		if named := matcher([]string{p}); !slices.ContainsFunc(plain, func(v *onnx.Value) bool { return named(v.Name) }) {
+			left = append(left, p)
+		}
+	}
+	named := matcher(left)
+	var out []*onnx.Value
+	for _, v := range m.Graph.Consts {
+		if v.Const == nil || !isFloat(v.Const.DType()) || !named(v.Name) || slices.Contains(plain, v) {
+			continue
+		}
+		if slices.ContainsFunc(v.Users(), func(n *onnx.Node) bool {
+			return n.Op == "MatMulNBits" && (slices.Index(n.In, v) == 2 || slices.Index(n.In, v) == 3)
+		}) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
 // singleParameter reports whether input i of n is a weight, bias, slope or scale
 // even if it has one element.
 func singleParameter(n *onnx.Node, i int) bool {

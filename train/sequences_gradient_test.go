@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/gneiss-run/gneiss/internal/optest"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -64,16 +66,80 @@ func TestGradientOfSequences(t *testing.T) {
 	}
 }
 
-// A position that is only known at run time leaves the sequence, which has no gradient.
-func TestGradientOfUnknownPosition(t *testing.T) {
-	in := map[string]*tensor.Tensor{"x": optest.Normal(1, 2), "y": optest.Normal(2, 2)}
-	for _, position := range []int64{5, -3} {
-		m, loss := graph(t, in, []string{"x", "y"}, func(b *ops.Builder, x []*onnx.Value) *onnx.Value {
-			s := b.Op("SequenceConstruct", nil, x...)
-			return b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), b.Op("SequenceAt", nil, s, b.Const(tensor.Scalar(position))))
+// Positions that are only known at run time choose among elements of one shape.
+func TestGradientOfComputedPositions(t *testing.T) {
+	// p reads position v from an input, so nobody can know it before the run.
+	for name, c := range map[string]struct {
+		from, to int64
+		build    func(b *ops.Builder, x, y, p *onnx.Value) *onnx.Value
+	}{
+		"at": {-3, 2, func(b *ops.Builder, x, y, p *onnx.Value) *onnx.Value {
+			return b.Op("SequenceAt", nil, b.Op("SequenceConstruct", nil, x, b.Op("Exp", nil, y), y), p)
+		}},
+		"insert": {-2, 2, func(b *ops.Builder, x, y, p *onnx.Value) *onnx.Value {
+			s := b.Op("SequenceInsert", nil, b.Op("SequenceConstruct", nil, x, y), b.Op("Sin", nil, x), p)
+			return b.Op("ConcatFromSequence", onnx.NewAttrs("axis", 0), s)
+		}},
+		"insert into nothing": {0, 0, func(b *ops.Builder, x, y, p *onnx.Value) *onnx.Value {
+			s := b.Op("SequenceInsert", nil, b.Op("SequenceEmpty", onnx.NewAttrs("dtype", tensor.Float64)), b.Op("Mul", nil, x, y), p)
+			return b.Op("SequenceAt", nil, s, b.Const(tensor.Scalar(int64(0))))
+		}},
+		"erase": {-3, 2, func(b *ops.Builder, x, y, p *onnx.Value) *onnx.Value {
+			s := b.Op("SequenceErase", nil, b.Op("SequenceConstruct", nil, x, b.Op("Mul", nil, x, y), y), p)
+			return b.Op("ConcatFromSequence", onnx.NewAttrs("axis", 0), s)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for v := c.from - 1; v <= c.to+1; v++ {
+				in := map[string]*tensor.Tensor{"x": optest.Normal(1, 2, 4), "y": optest.Normal(2, 2, 4)}
+				build := func(p func(b *ops.Builder) *onnx.Value) func(b *ops.Builder, in []*onnx.Value) *onnx.Value {
+					return func(b *ops.Builder, in []*onnx.Value) *onnx.Value {
+						y := c.build(b, in[0], in[1], p(b))
+						y = b.Op("Mul", nil, y, b.Op("Sin", nil, y))
+						weights := b.Op("Cast", onnx.NewAttrs("to", int(tensor.Float64)), b.Op("Range", nil, b.Const(tensor.Scalar(int64(1))), b.Op("Add", nil, b.Op("Size", nil, y), b.Const(tensor.Scalar(int64(1)))), b.Const(tensor.Scalar(int64(1)))))
+						// Elements that change places change the loss.
+						return b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), b.Op("Add", nil, b.Op("Mul", nil, b.Op("Reshape", nil, y, b.Ints(-1)), weights),
+							b.Op("Mul", nil, b.Const(tensor.Scalar(0.0)), b.Op("Add", nil, b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), in[0]), b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), in[1])))))
+					}
+				}
+				hidden := func(b *ops.Builder) *onnx.Value { return b.G.AddInput("p", onnx.TensorType(tensor.Int64)) }
+				if c.from <= v && v <= c.to {
+					checkWith(t, in, []string{"x", "y"}, map[string]tensor.Value{"p": tensor.Scalar(v)}, build(hidden))
+					continue
+				}
+				m, loss := graph(t, in, []string{"x", "y"}, build(hidden))
+				grads, err := Gradient(m, loss, nil, m.Graph.Inputs[:2])
+				require.NoError(t, err)
+				m.Graph.Outputs = append(m.Graph.Outputs, grads...)
+				s, err := runtime.New(m, runtime.Options{Private: true, Threads: 1})
+				require.NoError(t, err)
+				_, err = s.Run(context.Background(), map[string]tensor.Value{"x": in["x"], "y": in["y"], "p": tensor.Scalar(v)})
+				require.Error(t, err, "position %d", v)
+				s.Close()
+			}
 		})
-		_, err := Gradient(m, loss, nil, m.Graph.Inputs)
+	}
+}
+
+// Constant positions that are none leave the sequence, which has no gradient, and so do computed
+// ones among elements of several shapes.
+func TestGradientOfUnknownPosition(t *testing.T) {
+	in := map[string]*tensor.Tensor{"x": optest.Normal(1, 2), "y": optest.Normal(2, 2), "z": optest.Normal(2, 3)}
+	constant := func(v int64) func(b *ops.Builder) *onnx.Value {
+		return func(b *ops.Builder) *onnx.Value { return b.Const(tensor.Scalar(v)) }
+	}
+	hidden := func(b *ops.Builder) *onnx.Value { return b.G.AddInput("p", onnx.TensorType(tensor.Int64)) }
+	for _, c := range []struct {
+		position func(b *ops.Builder) *onnx.Value
+		elements []string
+	}{{constant(5), []string{"x", "y"}}, {constant(-3), []string{"x", "y"}}, {hidden, []string{"x", "z"}}} {
+		m, loss := graph(t, in, c.elements, func(b *ops.Builder, x []*onnx.Value) *onnx.Value {
+			s := b.Op("SequenceConstruct", nil, x...)
+			return b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), b.Op("SequenceAt", nil, s, c.position(b)))
+		})
+		_, err := Gradient(m, loss, nil, m.Graph.Inputs[:2])
 		require.True(t, errors.Is(err, ops.ErrUnsupported), err)
 		require.ErrorContains(t, err, "SequenceAt")
+		require.ErrorContains(t, err, "positions that are constant and there, or elements of one known shape")
 	}
 }

@@ -125,7 +125,7 @@ func (t *Trainer) setState(state map[string]*tensor.Tensor) error {
 func (t *Trainer) pick() error {
 	frozen, only := matcher(t.cfg.Freeze), matcher(t.cfg.Only)
 	var all []string
-	for _, v := range Parameters(t.model) {
+	for _, v := range append(Parameters(t.model), blockScales(t.model, t.cfg.Only)...) {
 		all = append(all, v.Name)
 		if frozen(v.Name) || len(t.cfg.Only) > 0 && !only(v.Name) {
 			continue

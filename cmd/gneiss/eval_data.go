@@ -61,7 +61,7 @@ func isImageFolder(path string) bool {
 func (e *evalData) openArrays(ctx context.Context, m *onnx.Model) (evalBatches, int, error) {
 	want := data.InputsOf(m)
 	l := e.labels(nil)
-	samples, err := readSamples(ctx, e.file, append(slices.Clone(want), data.Input{Name: l.name, Type: onnx.UnrankedType(tensor.Float32)}), l)
+	samples, err := readSamples(ctx, sources{paths: []string{e.file}}, append(slices.Clone(want), data.Input{Name: l.name, Type: onnx.UnrankedType(tensor.Float32)}), l)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -121,7 +121,7 @@ func (e *evalData) openTable(ctx context.Context, w io.Writer, m *onnx.Model) (e
 	var src data.Source
 	if text != nil {
 		text.labels = l
-		src, err = text.source(e.file, want, e.batch, 0)
+		src, err = text.source(sources{paths: []string{e.file}}, want, e.batch, 0)
 	} else {
 		src, err = data.Open(e.file, data.Options{Inputs: l.wants(want), BatchSize: e.batch, Missing: true})
 		if err == nil {

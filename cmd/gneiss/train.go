@@ -587,12 +587,10 @@ func (c *trainConfig) file(ctx context.Context, from sources, want []data.Input)
 	switch {
 	case from.arrays != nil:
 		a, err = readArrays(from.arrays)
-	case len(from.paths) != 1:
-		return nil, fmt.Errorf("%s: several files are read of tables that become features alone", path)
 	case c.tokens != nil:
-		return c.tokens.read(ctx, path, want)
+		return c.tokens.read(ctx, from, want)
 	default:
-		a, err = readSamples(ctx, path, want, c.labels)
+		a, err = readSamples(ctx, from, want, c.labels)
 	}
 	if err == nil {
 		b := data.Batch{Name: path, Inputs: a}
@@ -635,15 +633,15 @@ func (c *trainConfig) teach(sets *[2]train.Dataset) error {
 	return nil
 }
 
-// readSamples reads a file or folder of samples whole; see openSamples.
-func readSamples(ctx context.Context, path string, want []data.Input, l *labels) (train.Arrays, error) {
-	src, err := openSamples(path, want, 0, l)
+// readSamples reads files or folders of samples whole; see openSamples.
+func readSamples(ctx context.Context, from sources, want []data.Input, l *labels) (train.Arrays, error) {
+	src, err := openSamples(from, want, 0, l)
 	if err != nil {
 		return nil, err
 	}
 	a, err := train.Collect(ctx, src)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%v: %w", from, err)
 	}
 	return a, nil
 }

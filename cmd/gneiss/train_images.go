@@ -99,6 +99,13 @@ func isClassFolder(path string) bool {
 
 // checkImages reports settings of images that do not go together.
 func (d *dataConfig) checkImages() error {
+	if d.Images == "" {
+		for _, path := range slices.Concat(d.Train.paths, d.Validation.paths) {
+			if info, err := os.Stat(path); err == nil && !info.IsDir() || err != nil && data.IsTable(path) {
+				return fmt.Errorf("data: %s is for images, and %s is no folder of them: leave it out, or name the folder that a table's images are in with images", d.imageSetting(), path)
+			}
+		}
+	}
 	switch {
 	case d.Preprocess != "" && !slices.Contains(data.Preprocessing(), d.Preprocess):
 		return fmt.Errorf("data: preprocess of images is %q, want one of %s", d.Preprocess, strings.Join(data.Preprocessing(), ", "))
@@ -120,6 +127,19 @@ func (d *dataConfig) checkImages() error {
 		return fmt.Errorf("data: stream: images are read when their batch is due in any case: leave it out")
 	}
 	return nil
+}
+
+// imageSetting names a setting that images alone have, of those that are given.
+func (d *dataConfig) imageSetting() string {
+	switch {
+	case d.Orientation != "":
+		return "orientation"
+	case d.Layout != "":
+		return "layout"
+	case d.Channels != 0:
+		return "channels"
+	}
+	return "size"
 }
 
 // classifies reports whether the loss takes classes.

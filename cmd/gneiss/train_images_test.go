@@ -98,6 +98,18 @@ func TestOrientation(t *testing.T) {
 	assert.Contains(t, gneiss(t, "eval", model, "--data", filepath.Join(turned, "lying")).err, "these have no classes: want a folder with a folder for each class")
 }
 
+// Settings of images are no settings of tables.
+func TestImageSettingsOfTables(t *testing.T) {
+	dir := t.TempDir()
+	config, write := configFile(t, dir)
+	table := filepath.Join(dir, "t.csv")
+	require.NoError(t, os.WriteFile(table, []byte("a,target\n1,0\n2,1\n"), 0o644))
+	for setting, name := range map[string]string{"orientation: stored": "orientation", "layout: NHWC": "layout", "channels: 1": "channels", "size: 8": "size", "orientation: exif, numeric: [a]": "orientation"} {
+		write("model: {layers: [{linear: 2}]}\ndata: {train: DIR/t.csv, split: 0.5, " + setting + "}\nloss: cross_entropy\noptimizer: sgd\nepochs: 1\noutput: DIR/m.onnx\n")
+		assert.Contains(t, gneiss(t, "train", config).err, "data: "+name+" is for images, and "+table+" is no folder of them: leave it out", setting)
+	}
+}
+
 func savePNG(t *testing.T, path string, img image.Image) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))

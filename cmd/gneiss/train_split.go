@@ -176,7 +176,7 @@ func (c *trainConfig) eachTarget(ctx context.Context, f func(y *tensor.Tensor) e
 			}
 		}
 		return nil
-	case c.Data.Train.arrays != nil || !data.IsTable(c.Data.Train.String()):
+	case !c.Data.Train.tables():
 		a, err := c.file(ctx, c.Data.Train, want)
 		if err != nil {
 			return err
@@ -210,9 +210,10 @@ func (c *trainConfig) eachTarget(ctx context.Context, f func(y *tensor.Tensor) e
 	return f(b[name])
 }
 
-// openTargets reads the targets alone of a table.
+// openTargets reads the targets alone of tables.
 func (c *trainConfig) openTargets(want []data.Input) (data.Source, error) {
-	src, err := data.Open(c.Data.Train.String(), data.Options{Inputs: c.labels.wants(want), BatchSize: streamBatch})
+	o := data.Options{Inputs: c.labels.wants(want), BatchSize: streamBatch}
+	src, err := c.Data.Train.open(func(path string) (data.Source, error) { return data.Open(path, o) })
 	if err != nil {
 		return nil, err
 	}

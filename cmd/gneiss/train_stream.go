@@ -61,20 +61,17 @@ func (c *trainConfig) checkStream() error {
 // want names; nil: all. targets says that want names these alone.
 func (c *trainConfig) openPart(ctx context.Context, part int, want []data.Input, targets bool) (data.Source, error) {
 	from := c.Data.Train
-	path := from.String()
 	var src data.Source
 	var err error
 	switch {
 	case c.prep != nil:
 		return fittedSource{c.prep.Source(c.table, c.training), want, c}, nil
-	case len(from.paths) != 1:
-		return nil, fmt.Errorf("%s: several files are read of tables that become features alone", path)
-	case targets && data.IsTable(path):
+	case targets && from.tables():
 		src, err = c.openTargets(want)
 	case c.tokens != nil:
-		src, err = c.tokens.source(path, want, streamBatch, c.Data.MaxLength)
+		src, err = c.tokens.source(from, want, streamBatch, c.Data.MaxLength)
 	default:
-		src, err = openSamples(path, want, streamBatch, c.labels)
+		src, err = openSamples(from, want, streamBatch, c.labels)
 	}
 	if err != nil {
 		return nil, err
@@ -163,9 +160,13 @@ func (s fittedSource) Batches(ctx context.Context) iter.Seq2[data.Batch, error] 
 	}
 }
 
-// openSamples opens a file or folder of samples. want is what a table's columns are read as; files of
-// named tensors, and a folder of .npz files, are read as they are.
-func openSamples(path string, want []data.Input, batch int, l *labels) (data.Source, error) {
+// openSamples opens files or folders of samples, one after the other. want is what a table's columns are read as;
+// files of named tensors, and a folder of .npz files, are read as they are.
+func openSamples(from sources, want []data.Input, batch int, l *labels) (data.Source, error) {
+	return from.open(func(path string) (data.Source, error) { return openSample(path, want, batch, l) })
+}
+
+func openSample(path string, want []data.Input, batch int, l *labels) (data.Source, error) {
 	o := data.Options{}
 	parts, err := filepath.Glob(filepath.Join(path, "*.npz"))
 	switch ext := filepath.Ext(path); {
@@ -212,10 +213,10 @@ func (s tokenSource) Batches(ctx context.Context) iter.Seq2[data.Batch, error] {
 	}
 }
 
-// source reads a table as read does, by batches, without holding it. length is what all texts are
+// source reads tables as read does, by batches, without holding them. length is what all texts are
 // padded to, where no input says it; 0: the longest of a batch.
-func (r *textReader) source(path string, want []data.Input, batch, length int) (data.Source, error) {
-	o, needed, fixed, err := r.plan(path, want)
+func (r *textReader) source(from sources, want []data.Input, batch, length int) (data.Source, error) {
+	o, needed, fixed, err := r.plan(from.String(), want)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +225,7 @@ func (r *textReader) source(path string, want []data.Input, batch, length int) (
 	}
 	r.least = max(r.least, length)
 	o.BatchSize, o.Inputs = batch, r.labels.wants(o.Inputs)
-	src, err := data.Open(path, o)
+	src, err := from.open(func(path string) (data.Source, error) { return data.Open(path, o) })
 	if err != nil {
 		return nil, err
 	}

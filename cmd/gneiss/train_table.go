@@ -55,6 +55,28 @@ func (s sources) String() string {
 	return strings.Join(s.paths, ", ")
 }
 
+// tables reports whether all are tables.
+func (s sources) tables() bool {
+	return s.paths != nil && !slices.ContainsFunc(s.paths, func(p string) bool { return !data.IsTable(p) })
+}
+
+// open opens the files of s, patterns among them, as one source.
+func (s sources) open(each func(path string) (data.Source, error)) (data.Source, error) {
+	files, err := data.Glob(s.paths...)
+	if err != nil {
+		return nil, err
+	}
+	var all []data.Source
+	for _, f := range files {
+		src, err := each(f)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, src)
+	}
+	return data.Join(all...), nil
+}
+
 // readArrays reads a file for each name.
 func readArrays(files map[string]string) (train.Arrays, error) {
 	all := map[string]*tensor.Tensor{}

@@ -212,10 +212,10 @@ func (c *trainConfig) findLabels(ctx context.Context, w io.Writer) error {
 	d := &c.Data
 	c.labels = &labels{name: c.target(), columns: d.Target.columns}
 	for _, s := range []sources{d.Train, d.Validation} {
-		if d.Text == "" || len(s.paths) != 1 || !data.IsTable(s.paths[0]) {
+		if d.Text == "" || !s.tables() {
 			continue
 		}
-		t, err := data.OpenTable(s.paths[0])
+		t, err := openTables(s)
 		if err != nil {
 			return err
 		}
@@ -223,10 +223,10 @@ func (c *trainConfig) findLabels(ctx context.Context, w io.Writer) error {
 			return fmt.Errorf("%v: there is no column %q, which data.text says is the text; the columns are %s", s, d.Text, strings.Join(t.Columns(), ", "))
 		}
 	}
-	if d.Target.columns != nil || !c.takesClasses() || len(d.Train.paths) != 1 || !data.IsTable(d.Train.paths[0]) {
+	if d.Target.columns != nil || !c.takesClasses() || !d.Train.tables() {
 		return nil
 	}
-	t, err := data.OpenTable(d.Train.paths[0])
+	t, err := openTables(d.Train)
 	if err != nil {
 		return err
 	}

@@ -148,7 +148,7 @@ func (c *dataConfig) checkText() error {
 	case c.MaxLength < 0 || c.MaxLength > 0 && c.Tokenizer == "":
 		return fmt.Errorf("data: max_length is %d: want at least 1, with a tokenizer", c.MaxLength)
 	case c.Tokenizer != "" && (c.asksForFeatures() || c.Train.arrays != nil || c.Validation.arrays != nil):
-		return fmt.Errorf("data: tokenizer makes the inputs of a column of text: leave out what makes features of other columns, and name one file")
+		return fmt.Errorf("data: tokenizer makes the inputs of a column of text: leave out what makes features of other columns, and arrays by name")
 	case c.Tokenizer != "" && len(c.Inputs) > 1:
 		return fmt.Errorf("data: inputs are %q: with a tokenizer, name the one that takes the ids, or none", c.Inputs)
 	}
@@ -218,15 +218,16 @@ func (r *textReader) plan(path string, want []data.Input) (o data.Options, neede
 	return o, needed, length, nil
 }
 
-// read reads a table whose column of text becomes the token inputs among want, or
+// read reads tables whose column of text becomes the token inputs among want, or
 // the ids alone, if want is nil. All texts are as long as the longest.
-func (r *textReader) read(ctx context.Context, path string, want []data.Input) (train.Arrays, error) {
+func (r *textReader) read(ctx context.Context, from sources, want []data.Input) (train.Arrays, error) {
+	path := from.String()
 	o, needed, length, err := r.plan(path, want)
 	if err != nil {
 		return nil, err
 	}
 	o.Inputs = r.labels.wants(o.Inputs)
-	src, err := data.Open(path, o)
+	src, err := from.open(func(path string) (data.Source, error) { return data.Open(path, o) })
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gneiss-run/gneiss/data"
 	"github.com/gneiss-run/gneiss/data/tokenizer"
+	"github.com/gneiss-run/gneiss/internal/optest"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -83,7 +84,7 @@ output: DIR/model.onnx
 		inputs = append(inputs, data.Input{Name: name, Type: in})
 	}
 	inputs[3].Type = onnx.UnrankedType(tensor.Float32)
-	a, err := text.read(context.Background(), filepath.Join(dir, "train.csv"), inputs)
+	a, err := text.read(context.Background(), sources{paths: []string{filepath.Join(dir, "train.csv")}}, inputs)
 	require.NoError(t, err)
 	require.Equal(t, []int{120, 12}, a["attention_mask"].Shape())
 	e, err := tok.Encode("a fine stone 0", tokenizer.Options{})
@@ -105,5 +106,98 @@ output: DIR/model.onnx
 		r := gneiss(t, "train", config)
 		require.NotZero(t, r.code, settings)
 		require.Contains(t, r.err, want, settings)
+	}
+}
+
+// Text in several files trains to the weights that it trains to in one.
+func TestTrainTextFiles(t *testing.T) {
+	dir := t.TempDir()
+	saveReviews(t, dir)
+	text, err := os.ReadFile(filepath.Join(dir, "train.csv"))
+	require.NoError(t, err)
+	lines := strings.SplitAfter(strings.TrimSpace(string(text)), "\n")
+	for i := range lines[1:] { // classes by name, one of which the second file begins with
+		lines[1+i] = strings.NewReplacer(",1\n", ",good\n", ",0\n", ",bad\n").Replace(strings.TrimSpace(lines[1+i]) + "\n")
+	}
+	save := func(name string, lines ...string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(strings.Join(lines, "")), 0o644))
+	}
+	save("all.csv", lines...)
+	save("part-1.csv", lines[:52]...)
+	save("part-2.csv", append([]string{"review,label\n"}, lines[52:]...)...)
+	config, write := configFile(t, dir)
+	train := func(from, more string) string {
+		write(`
+model: {name: text-rnn, embedding: 8, hidden: 8, classes: 1}
+data: {train: ` + from + `, target: label, batch_size: 16, shuffle: true, split: 0.2, tokenizer: DIR/tokenizer.json, text: review, max_length: 9` + more + `}
+loss: bce_with_logits
+class_weights: balanced
+optimizer: {name: adam, lr: 0.01}
+metrics: [accuracy]
+epochs: 2
+seed: 1
+output: DIR/model.onnx
+save_weights: DIR/weights.npz
+`)
+		ok(t, "train", config)
+		b, err := os.ReadFile(filepath.Join(dir, "weights.npz"))
+		require.NoError(t, err)
+		return string(b)
+	}
+	for _, more := range []string{"", ", stream: true"} {
+		one := train("DIR/all.csv", more)
+		require.Equal(t, one, train("[DIR/part-1.csv, DIR/part-2.csv]", more), "a list%s", more)
+		require.Equal(t, one, train("DIR/part-*.csv", more), "a pattern%s", more)
+	}
+	failed := func(want string) {
+		t.Helper()
+		r := gneiss(t, "train", config)
+		require.NotZero(t, r.code)
+		require.Contains(t, r.err, want)
+	}
+	save("part-2.csv", "review,label\n", "a fine stone,\n")
+	failed("part-2.csv, row 1: column \"label\", the target, has no value")
+	save("part-2.csv", "text,label\n", "a fine stone,good\n")
+	failed("part-2.csv: it has no column \"review\", which " + filepath.Join(dir, "part-1.csv") + " has")
+	require.NoError(t, os.Remove(filepath.Join(dir, "part-1.csv")))
+	require.NoError(t, os.Remove(filepath.Join(dir, "part-2.csv")))
+	failed("part-*.csv: there is no such file")
+}
+
+// Arrays in JSON lines may be in several files, too.
+func TestTrainSampleFiles(t *testing.T) {
+	dir := t.TempDir()
+	save := func(name string, from, to int) {
+		var b strings.Builder
+		for i := from; i < to; i++ {
+			fmt.Fprintf(&b, "{\"x\": [%d, %d, 1], \"target\": %d}\n", i%7, i%5, i%2)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(b.String()), 0o644))
+	}
+	save("all.jsonl", 0, 60)
+	save("a.jsonl", 0, 25)
+	save("b.jsonl", 25, 60)
+	config, write := configFile(t, dir)
+	train := func(from, more string) string {
+		write("model: {layers: [{linear: 2}]}\ndata: {train: " + from + ", inputs: [x], split: 0.2, shuffle: true" + more + "}\nloss: cross_entropy\noptimizer: {name: sgd, lr: 0.1}\n" +
+			"epochs: 2\nseed: 1\noutput: DIR/model.onnx\nsave_weights: DIR/weights.npz\n")
+		ok(t, "train", config)
+		b, err := os.ReadFile(filepath.Join(dir, "weights.npz"))
+		require.NoError(t, err)
+		return string(b)
+	}
+	for _, more := range []string{"", ", stream: true"} {
+		require.Equal(t, train("DIR/all.jsonl", more), train("[DIR/a.jsonl, DIR/b.jsonl]", more), more)
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "parts"), 0o755))
+	for i := range 2 {
+		x, y := optest.Normal(uint64(i), 30+i, 3), tensor.New(tensor.Int64, 30+i)
+		f, err := os.Create(filepath.Join(dir, "parts", fmt.Sprint(i, ".npz")))
+		require.NoError(t, err)
+		require.NoError(t, tensor.WriteNPZ(f, []tensor.Named{{Name: "x", Tensor: x}, {Name: "target", Tensor: y}}))
+		require.NoError(t, f.Close())
+	}
+	for _, more := range []string{"", ", stream: true"} {
+		require.Equal(t, train("DIR/parts", more), train("DIR/parts/*.npz", more), more)
 	}
 }
