@@ -19,11 +19,13 @@ type svm struct {
 	t                   *vec.Table
 }
 
-// svmBlock is a number of vectors, svmDeep one of features: so many products are in the
+// rowsBlock is a number of vectors, rowsDeep one of features: so many products are in the
 // cache of the core.
-const svmBlock, svmDeep = 256, 16
+const rowsBlock, rowsDeep = 256, 16
 
-var svmBuffers = sync.Pool{New: func() any { return new([svmBlock * svmDeep]float32) }}
+type rowsBuffer [rowsBlock * rowsDeep]float32
+
+var rowsBuffers = sync.Pool{New: func() any { return new(rowsBuffer) }}
 
 func parseSVM(a *attrs) (*svm, error) {
 	s := &svm{
@@ -53,24 +55,32 @@ func (s *svm) prepare(features int) {
 	s.vectors = columns
 }
 
+// sumOverRows sets sums, at most rowsBlock, to what each makes of columns[i*stride+first:] op x[i],
+// added over all i.
+func sumOverRows(t *vec.Table, op func(dst, a, b []float32, n, rows, sa, sb int), each func([]float32), sums, columns, x []float32, first, stride int, buf *rowsBuffer) {
+	clear(sums)
+	for i := 0; i < len(x); i += rowsDeep {
+		deep := min(rowsDeep, len(x)-i)
+		part := buf[:deep*len(sums)]
+		op(part, columns[i*stride+first:], x[i:], len(sums), deep, stride, 1)
+		if each != nil {
+			each(part)
+		}
+		t.AddColumns(sums, part, deep, len(sums))
+	}
+}
+
 // kernels sets out[k] to the kernel function of x and vector k.
 func (s *svm) kernels(out, x []float32) {
-	buf := svmBuffers.Get().(*[svmBlock * svmDeep]float32)
-	defer svmBuffers.Put(buf)
-	for k := 0; k < s.n; k += svmBlock {
-		sums := out[k:min(k+svmBlock, s.n)]
-		clear(sums)
-		for i := 0; i < len(x); i += svmDeep {
-			deep := min(svmDeep, len(x)-i)
-			part := buf[:deep*len(sums)]
-			if s.kind == "RBF" {
-				s.t.Arith[vec.Sub].RowsVS(part, s.vectors[i*s.n+k:], x[i:], len(sums), deep, s.n, 1)
-				s.t.Square(part, part)
-			} else {
-				s.t.Arith[vec.Mul].RowsVS(part, s.vectors[i*s.n+k:], x[i:], len(sums), deep, s.n, 1)
-			}
-			s.t.AddColumns(sums, part, deep, len(sums))
-		}
+	buf := rowsBuffers.Get().(*rowsBuffer)
+	defer rowsBuffers.Put(buf)
+	op, each := s.t.Arith[vec.Mul].RowsVS, (func([]float32))(nil)
+	if s.kind == "RBF" {
+		op, each = s.t.Arith[vec.Sub].RowsVS, func(v []float32) { s.t.Square(v, v) }
+	}
+	for k := 0; k < s.n; k += rowsBlock {
+		sums := out[k:min(k+rowsBlock, s.n)]
+		sumOverRows(s.t, op, each, sums, s.vectors, x, k, s.n, buf)
 		switch s.kind {
 		case "RBF":
 			s.t.MulScalar(sums, sums, -s.gamma)
