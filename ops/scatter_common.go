@@ -111,13 +111,27 @@ func tupleOffsets(c *Call, data []int, batch int) ([]int64, int, error) {
 	if k < 1 || k > len(data)-batch {
 		return nil, 0, fmt.Errorf("indices has shape %v: tuples of %d, want between 1 and %d", ishape, k, len(data)-batch)
 	}
+	strides := tensor.Strides(data)
+	count := sizeOf(ishape[:len(ishape)-1])
+	block := sizeOf(data[batch+k:])
+	if d := t.DType(); k == 1 && batch == 0 && (d == tensor.Int64 || d == tensor.Int32) {
+		idx, err := c.indices(1, data[0])
+		if err != nil {
+			return nil, 0, err
+		}
+		if block == 1 {
+			return idx, block, nil
+		}
+		out := Scratch[int64](c, count)
+		for i, x := range idx {
+			out[i] = x * int64(block)
+		}
+		return out, block, nil
+	}
 	v, err := IntsOf(t)
 	if err != nil {
 		return nil, 0, fmt.Errorf("input 1: %w", err)
 	}
-	strides := tensor.Strides(data)
-	count := sizeOf(ishape[:len(ishape)-1])
-	block := sizeOf(data[batch+k:])
 	out := Scratch[int64](c, count)
 	each := sizeOf(data[batch:])
 	per := 1
