@@ -193,7 +193,8 @@ func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp i
 // vnni writes a tile of mr rows and 32 columns. Bit j of the mask is column j.
 func vnni(a *asm.File, mr int) {
 	a.Func(fmt.Sprintf("vnnix%d", mr), 56)
-	common(a, mr, 2*mr, "Z", vnniStep(a, mr, false, false))
+	common(a, mr, 2*mr*vnniSets(mr), "Z", vnniStep(a, mr, false, false))
+	joinSets(a, mr)
 	a.P("MOVQ mask+48(FP), R9")
 	a.P("KMOVW R9, K1")
 	a.P("SHRQ $16, R9")
@@ -207,6 +208,19 @@ func vnni(a *asm.File, mr int) {
 	}
 	a.P("VZEROUPPER")
 	a.P("RET")
+}
+
+// vnniSets is the number of sets of sums of a tile of mr rows, to which groups of k go in
+// turn: products of few rows would wait for each other.
+func vnniSets(mr int) int { return max(1, 4/mr) }
+
+// joinSets adds up the sets of sums.
+func joinSets(a *asm.File, mr int) {
+	for n := vnniSets(mr); n > 1; n /= 2 {
+		for i := range n / 2 * 2 * mr {
+			a.P("VPADDD Z%d, Z%d, Z%d", n/2*2*mr+i, i, i)
+		}
+	}
 }
 
 // vnniStep returns what writes one group of four k. It fetches what comes soon
@@ -225,9 +239,10 @@ func vnniStep(a *asm.File, mr int, other, half bool) func(u int, at func(i, disp
 		}
 		for i := range mr {
 			a.P("VPBROADCASTD %s, Z%d", at(i, u*4), 30+i&1)
-			a.P("VPDPBUSD Z28, Z%d, Z%d", 30+i&1, 2*i)
+			to := u%vnniSets(mr)*2*mr + 2*i
+			a.P("VPDPBUSD Z28, Z%d, Z%d", 30+i&1, to)
 			if !half {
-				a.P("VPDPBUSD Z29, Z%d, Z%d", 30+i&1, 2*i+1)
+				a.P("VPDPBUSD Z29, Z%d, Z%d", 30+i&1, to+1)
 			}
 		}
 	}
@@ -255,6 +270,9 @@ func vnniOut(a *asm.File, mr int, name string) {
 			a.P("VMOVDQA32 Z0, Z%d", 2*i)
 			a.P("VMOVDQA32 Z1, Z%d", 2*i+1)
 		}
+		for i := 2 * mr; i < 2*mr*vnniSets(mr); i++ {
+			a.P("VPXORD Z%d, Z%d, Z%d", i, i, i)
+		}
 		a.P("MOVQ sums+64(FP), R13")
 		a.P("TESTQ R13, R13")
 		a.P("JZ begin")
@@ -272,6 +290,7 @@ func vnniOut(a *asm.File, mr int, name string) {
 		a.P("MOVQ step+104(FP), R14")
 		a.P("MOVQ next+112(FP), R15")
 	}, vnniStep(a, mr, true, false), half)
+	joinSets(a, mr)
 	a.P("MOVQ mask+48(FP), R9")
 	a.P("MOVQ scale+80(FP), R10")
 	a.P("MOVQ more+88(FP), R11")
