@@ -174,7 +174,11 @@ func combine[T scatterCell](p par.P, y, updates *tensor.Tensor, to []int64, n in
 		combineSingle(d, u, to, reduction)
 		return
 	}
-	join := joinerOf[T](reduction)
+	join := func(dst, src []T) { joinRow(dst, src, reduction) }
+	if f, ok := any(&join).(*func(dst, src []float32)); ok {
+		op := vec.Best().Arith[map[string]vec.Op{"add": vec.Add, "mul": vec.Mul, "max": vec.Max, "min": vec.Min}[reduction]].VV
+		*f = func(dst, src []float32) { op(dst, dst, src) }
+	}
 	p.For(n, max(combineColumns, par.Grain(n, float64(len(to)))), func(lo, hi int) {
 		for i, at := range to {
 			join(d[int(at)+lo:int(at)+hi], u[i*n+lo:i*n+hi])
@@ -204,34 +208,22 @@ func combineSingle[T scatterCell](d, u []T, to []int64, reduction string) {
 	}
 }
 
-// joinerOf returns what combines a block of updates with what is there.
-func joinerOf[T scatterCell](reduction string) func(dst, src []T) {
-	if f, ok := any((func(dst, src []T))(nil)).(func(dst, src []float32)); ok {
-		op := vec.Best().Arith[map[string]vec.Op{"add": vec.Add, "mul": vec.Mul, "max": vec.Max, "min": vec.Min}[reduction]].VV
-		f = func(dst, src []float32) { op(dst, dst, src) }
-		return any(f).(func(dst, src []T))
-	}
+// joinRow combines a block of updates with what is there.
+func joinRow[T scatterCell](dst, src []T, reduction string) {
 	switch reduction {
 	case "add":
-		return func(dst, src []T) {
-			for j, v := range src {
-				dst[j] += v
-			}
+		for j, v := range src {
+			dst[j] += v
 		}
 	case "mul":
-		return func(dst, src []T) {
-			for j, v := range src {
-				dst[j] *= v
-			}
+		for j, v := range src {
+			dst[j] *= v
 		}
 	case "max":
-		return func(dst, src []T) {
-			for j, v := range src {
-				dst[j] = max(dst[j], v)
-			}
+		for j, v := range src {
+			dst[j] = max(dst[j], v)
 		}
-	}
-	return func(dst, src []T) {
+	case "min":
 		for j, v := range src {
 			dst[j] = min(dst[j], v)
 		}

@@ -139,22 +139,14 @@ func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp i
 	if len(half) > 0 && half[0] != nil {
 		a.P("CMPQ mask+48(FP), $0xFFFF")
 		a.P("JHI wide")
-		a.P("MOVQ CX, BX")
-		a.P("SHRQ $1, BX")
-		a.P("JZ htail")
-		a.P("PCALIGN $32")
-		a.L("half")
-		for u := range 2 {
-			half[0](u, at)
-		}
-		adv(2)
-		a.P("DECQ BX")
-		a.P("JNZ half")
-		a.L("htail")
-		a.P("ANDQ $1, CX")
+		a.P("TESTQ CX, CX")
 		a.P("JZ store")
+		a.P("PCALIGN $32")
+		a.L("half") // not unrolled: the code is large enough
 		half[0](0, at)
 		adv(1)
+		a.P("DECQ CX")
+		a.P("JNZ half")
 		a.P("JMP store")
 		a.L("wide")
 	}
