@@ -100,14 +100,14 @@ func sites() map[site]int64 {
 func difference(before, after map[site]int64, runs int64) string {
 	var lines []string
 	for s, n := range after {
-		if n -= before[s]; n < runs {
+		if n -= before[s]; n < runs-1 {
 			continue
 		}
 		where := []string{}
 		for frames, more := goruntime.CallersFrames(s[:]), true; more; {
 			var f goruntime.Frame
 			f, more = frames.Next()
-			if f.Function != "" && !strings.HasPrefix(f.Function, "runtime.") && len(where) < 4 {
+			if f.Function != "" && !strings.HasPrefix(f.Function, "runtime.") && len(where) < 9 {
 				where = append(where, fmt.Sprintf("%s:%d", filepath.Base(f.File), f.Line))
 			}
 		}

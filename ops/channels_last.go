@@ -51,6 +51,14 @@ func inferLast(infer func(*InferContext) error) func(*InferContext) error {
 	}
 }
 
+// lastFirst returns the shape [n, c, d…], until the call ends.
+func lastFirst(c *Call, n, ch int, spatial []int) []int {
+	s := c.Dims(2 + len(spatial))
+	s[0], s[1] = n, ch
+	copy(s[2:], spatial)
+	return s
+}
+
 // lastShape checks that x is [n, d…, c] and returns its parts.
 func lastShape(x []int) (n int, spatial []int, c int, err error) {
 	if len(x) < 3 || len(x) > 5 {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -67,9 +68,19 @@ func clipKernel[T interface {
 		if err != nil {
 			return err
 		}
-		return unaryKernel(func(d, x []T) { clipLoop(d, x, lo, hi) })(c)
+		x := c.T(0)
+		src, dst := tensor.Data[T](x), tensor.Data[T](c.Output(0, x.DType(), x.Shape()...))
+		par.Run(c.P, len(dst), grain, clipRun[T]{dst, src, lo, hi})
+		return nil
 	}
 }
+
+type clipRun[T number] struct {
+	dst, src []T
+	lo, hi   T
+}
+
+func (r *clipRun[T]) Chunk(lo, hi int) { clipLoop(r.dst[lo:hi], r.src[lo:hi], r.lo, r.hi) }
 
 // bound returns the only element of input i, or def if it is absent.
 func bound[T tensor.Element](c *Call, i int, name string, def T) (T, error) {

@@ -58,8 +58,8 @@ func buildConvInteger(b *BuildContext) (Kernel, error) {
 		if len(zx) != 1 {
 			return fmt.Errorf("x_zero_point has %d elements, want 1", len(zx))
 		}
-		g, err := v.geometry(x.Shape(), w.shape)
-		if err != nil {
+		g := &State[intConvState](c).convGeometry
+		if err := v.geometry(c, g, x.Shape(), w.shape); err != nil {
 			return err
 		}
 		y := tensor.Data[int32](c.Output(0, tensor.Int32, slices.Concat([]int{g.batch, g.outC}, g.out)...))

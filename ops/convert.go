@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -38,29 +39,38 @@ func convertTensor(c *Call, dst, src *tensor.Tensor, r castRules) error {
 		f(c, dst, src)
 		return nil
 	}
-	c.P.For(src.Len(), grain, func(lo, hi int) {
+	par.Each(c.P, src.Len(), grain, castRun{dst, src, r}, (*castRun).run)
+	return nil
+}
+
+// castRun converts by way of numbers of 64 bits.
+type castRun struct {
+	dst, src *tensor.Tensor
+	rules    castRules
+}
+
+type castBlock struct {
+	floats [block]float64
+	ints   [block]int64
+}
+
+func (r *castRun) run(lo, hi int) {
+	mem, pool := borrow[castBlock]()
+	defer pool.Put(mem)
+	from := r.src.DType()
+	for ; lo < hi; lo += block {
+		n := min(block, hi-lo)
 		switch {
 		case from == tensor.Uint64:
-			for s := tensor.Data[uint64](src); lo < hi; lo += block {
-				storeUints(dst, lo, s[lo:min(lo+block, hi)], r)
-			}
+			storeUints(r.dst, lo, tensor.Data[uint64](r.src)[lo:lo+n], r.rules)
 		case from.IsFloat():
-			buf := make([]float64, block)
-			for ; lo < hi; lo += block {
-				b := buf[:min(block, hi-lo)]
-				loadFloats(b, src, lo)
-				storeFloats(dst, lo, b, r)
-			}
+			loadFloats(mem.floats[:n], r.src, lo)
+			storeFloats(r.dst, lo, mem.floats[:n], r.rules)
 		default:
-			buf := make([]int64, block)
-			for ; lo < hi; lo += block {
-				b := buf[:min(block, hi-lo)]
-				loadInts(b, src, lo)
-				storeInts(dst, lo, b, r)
-			}
+			loadInts(mem.ints[:n], r.src, lo)
+			storeInts(r.dst, lo, mem.ints[:n], r.rules)
 		}
-	})
-	return nil
+	}
 }
 
 // directCasts are the conversions that models use most.
@@ -74,7 +84,7 @@ var directCasts = map[[2]tensor.DType]func(c *Call, dst, src *tensor.Tensor){
 	{tensor.Int64, tensor.Float32}:    directCast(func(v int64) float32 { return float32(v) }),
 	{tensor.Int32, tensor.Float32}: func(c *Call, dst, src *tensor.Tensor) {
 		d, s := tensor.Data[float32](dst), tensor.Data[int32](src)
-		c.P.For(len(d), grain, func(lo, hi int) { quant.Floats(d[lo:hi], s[lo:hi]) })
+		par.Run(c.P, len(d), grain, unaryLoop[int32, float32]{quant.Floats, d, s})
 	},
 	{tensor.Uint8, tensor.Float32}: directCast(func(v uint8) float32 { return float32(v) }),
 	{tensor.Int64, tensor.Int32}:   directCast(func(v int64) int32 { return int32(v) }),
@@ -88,7 +98,7 @@ func directCast[S, D tensor.Element](f func(S) D) func(c *Call, dst, src *tensor
 	run := mapLoop(f)
 	return func(c *Call, dst, src *tensor.Tensor) {
 		d, s := tensor.Data[D](dst), tensor.Data[S](src)
-		c.P.For(len(s), grain, func(lo, hi int) { run(d[lo:hi], s[lo:hi]) })
+		par.Run(c.P, len(s), grain, unaryLoop[S, D]{run, d, s})
 	}
 }
 

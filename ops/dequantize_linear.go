@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -73,7 +74,7 @@ func buildDequantizeLinear(b *BuildContext) (Kernel, error) {
 	}, nil
 }
 
-func dequantize(c *Call, plan *quantPlan, x *tensor.Tensor, scales, zeros []float32, d tensor.DType) error {
+func dequantize(c *Call, plan quantPlan, x *tensor.Tensor, scales, zeros []float32, d tensor.DType) error {
 	switch d {
 	case tensor.Float32, tensor.Float16, tensor.BFloat16:
 	default:
@@ -97,6 +98,13 @@ func dequantize(c *Call, plan *quantPlan, x *tensor.Tensor, scales, zeros []floa
 		dequantizeRows(c, plan, tensor.Data[float32](y), tensor.Data[int8](x), scales, zeros)
 		return nil
 	}
+	dequantizeAny(c, plan, x, y, scales, zeros)
+	return nil
+}
+
+// dequantizeAny is dequantize for any types.
+func dequantizeAny(c *Call, plan quantPlan, x, y *tensor.Tensor, scales, zeros []float32) {
+	isInt := x.DType().IsInt()
 	plan.each(c.P, func(lo, hi, at, step int) {
 		buf := make([]float64, min(block, hi-lo))
 		ints := make([]int64, len(buf))
@@ -121,31 +129,42 @@ func dequantize(c *Call, plan *quantPlan, x *tensor.Tensor, scales, zeros []floa
 			at += step * len(b)
 		}
 	})
-	return nil
 }
 
 // dequantizeRows is the fast way from bytes to float32.
-func dequantizeRows[S int8 | uint8](c *Call, plan *quantPlan, dst []float32, x []S, scales, zeros []float32) {
-	plan.each(c.P, func(lo, hi, at, step int) {
-		d, x := dst[lo:hi], x[lo:hi]
+func dequantizeRows[S int8 | uint8](c *Call, plan quantPlan, dst []float32, x []S, scales, zeros []float32) {
+	par.Run(c.P, min(plan.rows, plan.n), plan.grain(), dequantizeRun[S]{plan, dst, x, scales, zeros})
+}
+
+type dequantizeRun[S int8 | uint8] struct {
+	quantPlan
+	dst           []float32
+	x             []S
+	scales, zeros []float32
+}
+
+func (r *dequantizeRun[S]) Chunk(from, to int) {
+	for i := from; i < to; i++ {
+		lo, hi, at, step := r.at(i)
+		d, x := r.dst[lo:hi], r.x[lo:hi]
 		if step == 0 {
-			s, z := scales[at], int32(0)
-			if zeros != nil {
-				z = int32(zeros[at])
+			s, z := r.scales[at], int32(0)
+			if r.zeros != nil {
+				z = int32(r.zeros[at])
 			}
 			quant.Dequantize(d, x, s, z)
-			return
+			continue
 		}
-		s := scales[at : at+len(d)]
-		if zeros == nil {
+		s := r.scales[at : at+len(d)]
+		if r.zeros == nil {
 			for i, v := range x[:len(d)] {
 				d[i] = float32(v) * s[i]
 			}
-			return
+			continue
 		}
-		z := zeros[at : at+len(d)]
+		z := r.zeros[at : at+len(d)]
 		for i, v := range x[:len(d)] {
 			d[i] = (float32(v) - z[i]) * s[i]
 		}
-	})
+	}
 }

@@ -44,8 +44,12 @@ func buildDynamicQuantizeLinear(b *BuildContext) (Kernel, error) {
 		x := tensor.Data[float32](t)
 		y := tensor.Data[uint8](c.Output(0, tensor.Uint8, t.Shape()...))
 		q := quantizeDynamically(c.P, y, x)
-		c.SetOut(1, tensor.Scalar(q.scale))
-		c.SetOut(2, tensor.Scalar(uint8(q.zero)))
+		if c.Wants(1) {
+			tensor.Data[float32](c.Output(1, tensor.Float32))[0] = q.scale
+		}
+		if c.Wants(2) {
+			tensor.Data[uint8](c.Output(2, tensor.Uint8))[0] = uint8(q.zero)
+		}
 		return nil
 	}})
 }

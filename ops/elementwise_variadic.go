@@ -21,7 +21,7 @@ func variadicKernel[T tensor.Element](f pair[T, T, T], finish func(dst []T, n in
 // fold is the kernel of variadicKernel, for numbers.
 func (l pairLoops) fold(finish func(dst vector, n int)) Kernel {
 	return func(c *Call) error {
-		shapes := make([][]int, len(c.In))
+		shape := c.list()
 		for i := range c.In {
 			t := c.T(i)
 			if t == nil {
@@ -30,15 +30,14 @@ func (l pairLoops) fold(finish func(dst vector, n int)) Kernel {
 			if t.DType() != l.da {
 				return fmt.Errorf("input %d is %v, want %v as input 0", i, t.DType(), l.da)
 			}
-			shapes[i] = t.Shape()
+			var err error
+			if shape, err = c.broadcast(shape, t.Shape()); err != nil {
+				return err
+			}
 		}
 		if len(c.In) == 1 {
 			c.SetOut(0, c.In[0])
 			return nil
-		}
-		shape, err := tensor.Broadcast(shapes...)
-		if err != nil {
-			return err
 		}
 		out := c.Output(0, l.dr, shape...)
 		if out.Len() == 0 {
@@ -54,9 +53,10 @@ func (l pairLoops) fold(finish func(dst vector, n int)) Kernel {
 				break
 			}
 		}
-		l.run(c, newBcast(shape, shapes[0], shapes[1]), dst, vectorOf(c.T(0)), vectorOf(c.T(1)))
+		walk := State[bcast](c)
+		l.run(c, walk.plan(shape, c.T(0).Shape(), c.T(1).Shape()), dst, vectorOf(c.T(0)), vectorOf(c.T(1)))
 		for i := 2; i < len(c.In); i++ {
-			l.run(c, newBcast(shape, shape, shapes[i]), dst, dst, vectorOf(c.T(i)))
+			l.run(c, walk.plan(shape, shape, c.T(i).Shape()), dst, dst, vectorOf(c.T(i)))
 		}
 		if finish != nil {
 			finish(dst, len(c.In))

@@ -63,7 +63,7 @@ func buildExpand(*BuildContext) (Kernel, error) {
 				return fmt.Errorf("shape %v has dimension %d", want, d)
 			}
 		}
-		shape, err := tensor.Broadcast(x.Shape(), want)
+		shape, err := c.broadcast(x.Shape(), want)
 		if err != nil {
 			return err
 		}

@@ -60,8 +60,10 @@ func buildGatherND(b *BuildContext) (Kernel, error) {
 		}
 		is := idx.Shape()
 		k := is[len(is)-1]
-		shape := append([]int{}, is[:len(is)-1]...)
-		y := c.Output(0, x.DType(), append(shape, x.Shape()[min(batch+k, x.Rank()):]...)...)
+		rest := x.Shape()[min(batch+k, x.Rank()):]
+		shape := c.Dims(len(is) - 1 + len(rest))
+		copy(shape[copy(shape, is[:len(is)-1]):], rest)
+		y := c.Output(0, x.DType(), shape...)
 		moverOf(x.DType()).blocks(c.P, y, nil, x, from, n, len(from))
 		return nil
 	}, 0), nil

@@ -108,11 +108,17 @@ func runMat[T gemm.Number](p par.P, g *gemm.Args[T], w f16.Matrix) {
 func widenCast(c *Call, dst, src *tensor.Tensor) {
 	h, kind, _ := halvesOf(src)
 	d := tensor.Data[float32](dst)
-	c.P.For(len(h), grain, func(lo, hi int) { f16.Widen(kind, d[lo:hi], h[lo:hi]) })
+	par.Each(c.P, len(h), grain, halfCast{kind, d, h}, func(a *halfCast, lo, hi int) { f16.Widen(a.kind, a.floats[lo:hi], a.halves[lo:hi]) })
 }
 
 func narrowCast(c *Call, dst, src *tensor.Tensor) {
 	h, kind, _ := halvesOf(dst)
 	s := tensor.Data[float32](src)
-	c.P.For(len(h), grain, func(lo, hi int) { f16.Narrow(kind, h[lo:hi], s[lo:hi]) })
+	par.Each(c.P, len(h), grain, halfCast{kind, s, h}, func(a *halfCast, lo, hi int) { f16.Narrow(a.kind, a.halves[lo:hi], a.floats[lo:hi]) })
+}
+
+type halfCast struct {
+	kind   f16.Kind
+	floats []float32
+	halves []uint16
 }

@@ -27,19 +27,24 @@ func buildMatMulInteger(b *BuildContext) (Kernel, error) {
 		return nil, err
 	}
 	return func(c *Call) error {
-		a, s, err := mat.shapes(c)
+		a, err := mat.left(c)
 		if err != nil {
 			return err
 		}
+		s, err := mat.begin(c, a)
+		if err != nil {
+			return err
+		}
+		defer s.end()
 		bt, err := mat.bType(c)
 		if err != nil {
 			return err
 		}
-		za, err := zeroPoints(c.T(2), a.DType(), "a_zero_point")
+		za, err := c.zeroPoints(2, a.dtype, "a_zero_point")
 		if err != nil {
 			return err
 		}
-		zb, err := zeroPoints(c.T(3), bt, "b_zero_point")
+		zb, err := c.zeroPoints(3, bt, "b_zero_point")
 		if err != nil {
 			return err
 		}
@@ -48,6 +53,6 @@ func buildMatMulInteger(b *BuildContext) (Kernel, error) {
 		if len(za) > 1 {
 			return mat.run(c, a, s, za, zb, tensor.Data[int32](y), nil)
 		}
-		return mat.finish(c, a, s, first(za), zb, nil, nil, nil, tensor.Data[int32](y))
+		return mat.products(c, a, s, first(za), zb, nil, nil, nil, tensor.Data[int32](y))
 	}, nil
 }

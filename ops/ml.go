@@ -106,31 +106,41 @@ const (
 	labelNegative = -2
 )
 
-// output makes output 0, one label for each of n rows, and returns what sets one.
-func (l *mlLabels) output(c *Call, n int) func(row, class int) {
+// labelsOut is output 0 of a classifier, one label for each row.
+type labelsOut struct {
+	*mlLabels
+	intsOut []int64
+	strsOut []string
+}
+
+// output makes output 0 for n rows.
+func (l *mlLabels) output(c *Call, n int) labelsOut {
 	t := c.Output(0, l.dtype(), n)
 	if len(l.strs) > 0 {
-		y := tensor.Data[string](t)
-		return func(row, class int) {
-			switch {
-			case class == labelNegative:
-				class = 0
-			case class == labelPositive:
-				class = len(l.strs) - 1
-			}
-			y[row] = l.strs[class]
-		}
+		return labelsOut{l, nil, tensor.Data[string](t)}
 	}
-	y := tensor.Data[int64](t)
-	return func(row, class int) {
+	return labelsOut{l, tensor.Data[int64](t), nil}
+}
+
+// set sets the label of a row.
+func (o *labelsOut) set(row, class int) {
+	if o.strsOut != nil {
 		switch class {
 		case labelNegative:
-			y[row] = 0
+			class = 0
 		case labelPositive:
-			y[row] = 1
-		default:
-			y[row] = l.ints[class]
+			class = len(o.strs) - 1
 		}
+		o.strsOut[row] = o.strs[class]
+		return
+	}
+	switch class {
+	case labelNegative:
+		o.intsOut[row] = 0
+	case labelPositive:
+		o.intsOut[row] = 1
+	default:
+		o.intsOut[row] = o.ints[class]
 	}
 }
 

@@ -2,7 +2,9 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -67,29 +69,43 @@ func buildLinearClassifier(b *BuildContext) (Kernel, error) {
 		if f*rows != len(coef) {
 			return fmt.Errorf("X has %d features, want %d", f, len(coef)/rows)
 		}
-		set := labels.output(c, n)
+		out := labels.output(c, n)
 		z := tensor.Data[float32](c.Output(1, tensor.Float32, n, classes))
-		c.P.For(n, max(1, (1<<14)/max(1, len(coef))), func(lo, hi int) {
-			s := make([]float32, rows)
-			for i := lo; i < hi; i++ {
-				linearScores(s, x[i*f:(i+1)*f], coef, bias)
-				class := argmax(s)
-				if rows == 1 {
-					switch {
-					case labels.len() == 2 && s[0] > 0:
-						class = 1
-					case labels.len() == 2:
-						class = 0
-					case s[0] > 0:
-						class = labelPositive
-					default:
-						class = labelNegative
-					}
-				}
-				set(i, class)
-				post.write(z[i*classes:(i+1)*classes], s, oneScoreProb)
-			}
-		})
+		par.Each(c.P, n, max(1, (1<<14)/max(1, len(coef))), linearRun{out, x, z, coef, bias, f, rows, classes, post}, (*linearRun).run)
 		return nil
 	}, nil
 }
+
+// linearRun classifies rows of f features.
+type linearRun struct {
+	labelsOut
+	x, z, coef, bias []float32
+	f, rows, classes int
+	post             mlPost
+}
+
+func (r *linearRun) run(lo, hi int) {
+	mem, pool := borrow[classScores]()
+	defer pool.Put(mem)
+	for i := lo; i < hi; i++ {
+		mem.s = slices.Grow(mem.s[:0], r.rows+1)[:r.rows] // post may add one
+		linearScores(mem.s, r.x[i*r.f:(i+1)*r.f], r.coef, r.bias)
+		class := argmax(mem.s)
+		if r.rows == 1 {
+			switch {
+			case r.len() == 2 && mem.s[0] > 0:
+				class = 1
+			case r.len() == 2:
+				class = 0
+			case mem.s[0] > 0:
+				class = labelPositive
+			default:
+				class = labelNegative
+			}
+		}
+		r.set(i, class)
+		r.post.write(r.z[i*r.classes:(i+1)*r.classes], mem.s, oneScoreProb)
+	}
+}
+
+type classScores struct{ s []float32 }

@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -35,13 +36,19 @@ func buildNormalizer(b *BuildContext) (Kernel, error) {
 			return err
 		}
 		y := tensor.Data[float32](c.Output(0, tensor.Float32, c.T(0).Shape()...))
-		c.P.For(n, max(1, (1<<14)/max(1, f)), func(lo, hi int) {
+		par.Each(c.P, n, max(1, (1<<14)/max(1, f)), normalizeRun{y, x, f, norm}, func(r *normalizeRun, lo, hi int) {
 			for i := lo; i < hi; i++ {
-				mlNormalizeRow(y[i*f:(i+1)*f], x[i*f:(i+1)*f], norm)
+				mlNormalizeRow(r.y[i*r.f:(i+1)*r.f], r.x[i*r.f:(i+1)*r.f], r.norm)
 			}
 		})
 		return nil
 	}, nil
+}
+
+type normalizeRun struct {
+	y, x []float32
+	f    int
+	norm string
 }
 
 func mlNormalizeRow(y, x []float32, norm string) {

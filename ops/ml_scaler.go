@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -66,11 +67,19 @@ func buildScaler(b *BuildContext) (Kernel, error) {
 }
 
 func scaleFeatures[T floating](c *Call, y []float32, x []T, offset, scale []float32) error {
-	n := len(scale)
-	c.P.For(len(y), 1<<15, func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			y[i] = float32((x[i] - T(offset[i%n])) * T(scale[i%n]))
-		}
-	})
+	par.Run(c.P, len(y), 1<<15, scalerRun[T]{y, x, offset, scale})
 	return nil
+}
+
+type scalerRun[T floating] struct {
+	y             []float32
+	x             []T
+	offset, scale []float32
+}
+
+func (r *scalerRun[T]) Chunk(lo, hi int) {
+	n := len(r.scale)
+	for i := lo; i < hi; i++ {
+		r.y[i] = float32((r.x[i] - T(r.offset[i%n])) * T(r.scale[i%n]))
+	}
 }

@@ -107,7 +107,7 @@ func buildSVMClassifier(b *BuildContext) (Kernel, error) {
 		if f != v.features {
 			return fmt.Errorf("X has %d features, want %d", f, v.features)
 		}
-		set, w := v.labels.output(c, n), v.width()
+		out, w := v.labels.output(c, n), v.width()
 		z := tensor.Data[float32](c.Output(1, tensor.Float32, n, w))
 		c.P.For(n, max(1, (1<<14)/max(1, f*max(1, v.n))), func(lo, hi int) {
 			k := make([]float32, v.n)
@@ -120,7 +120,7 @@ func buildSVMClassifier(b *BuildContext) (Kernel, error) {
 						extra = oneScoreSigned
 					}
 				}
-				set(i, class)
+				out.set(i, class)
 				v.post.write(z[i*w:(i+1)*w], scores, extra)
 			}
 		})

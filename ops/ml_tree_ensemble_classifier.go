@@ -91,27 +91,46 @@ func buildTreeEnsembleClassifier(b *BuildContext, tensors bool) (Kernel, error) 
 			return err
 		}
 		double := c.T(0).DType() == tensor.Float64
-		set := labels.output(c, x.n)
-		z := tensor.Data[float32](c.Output(1, tensor.Float32, x.n, classes))
-		return e.each(c, x, double, func(score []float64, has []bool, tmp []float32, i int) {
-			out := z[i*classes : (i+1)*classes]
-			if classes > 2 {
-				set(i, pickClass(score, has, base))
-				for k, v := range score {
-					tmp[k] = float32(v)
-				}
-				post.write(out, tmp, oneScoreAlone)
-				return
-			}
-			s := binaryScores(score, has, base)
-			for k, v := range s {
-				tmp[k] = float32(v)
-			}
-			class, extra := binaryClass(s, has, binary, positive)
-			set(i, class)
-			post.write(out, tmp[:len(s)], extra)
-		})
+		st := State[treeClasses](c)
+		if st.f == nil {
+			st.f = st.row
+		}
+		st.out, st.classes, st.base, st.post, st.binary, st.positive = labels.output(c, x.n), classes, base, post, binary, positive
+		st.z = tensor.Data[float32](c.Output(1, tensor.Float32, x.n, classes))
+		err = e.each(c, x, double, st.f)
+		st.out, st.z = labelsOut{}, nil
+		return err
 	}, nil
+}
+
+// treeClasses is what turns the scores of a row into its outputs.
+type treeClasses struct {
+	out              labelsOut
+	z                []float32
+	classes          int
+	base             []float64
+	post             mlPost
+	binary, positive bool
+	f                func(score []float64, has []bool, tmp []float32, i int) // row
+}
+
+func (s *treeClasses) row(score []float64, has []bool, tmp []float32, i int) {
+	out := s.z[i*s.classes : (i+1)*s.classes]
+	if s.classes > 2 {
+		s.out.set(i, pickClass(score, has, s.base))
+		for k, v := range score {
+			tmp[k] = float32(v)
+		}
+		s.post.write(out, tmp, oneScoreAlone)
+		return
+	}
+	scores := binaryScores(score, has, s.base)
+	for k, v := range scores {
+		tmp[k] = float32(v)
+	}
+	class, extra := binaryClass(scores, has, s.binary, s.positive)
+	s.out.set(i, class)
+	s.post.write(out, tmp[:len(scores)], extra)
 }
 
 // pickClass adds the base values and returns the class with the largest of the

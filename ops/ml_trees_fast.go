@@ -251,23 +251,35 @@ func treeEach[K treeKey, T float](c *Call, e *trees, t *treeTable[K], data []T, 
 		treeFew(c, e, t, data, x, few, double, f)
 		return
 	}
-	c.P.For(x.n, grain, func(lo, hi int) {
-		r := e.row()
-		defer e.pool.Put(r)
-		keys := treeBuffer[K](r, min(treeBlock, hi-lo)*x.f)
-		for i := lo; i < hi; i += treeBlock {
-			n := min(treeBlock, hi-i)
-			nan := treeKeys(keys, data[i*x.f:(i+n)*x.f])
-			t.rows(e, r, keys, n, x.f, double)
-			for k := range n {
-				score, has := r.score[k*e.targets:(k+1)*e.targets], r.has[k*e.targets:(k+1)*e.targets]
-				if nan && slices.ContainsFunc(data[(i+k)*x.f:(i+k+1)*x.f], func(v T) bool { return v != v }) {
-					e.slow(r, x, i+k, score, has, double)
-				}
-				f(score, has, r.tmp, i+k)
+	par.Run(c.P, x.n, grain, treeRun[K, T]{e, t, data, x, double, f})
+}
+
+type treeRun[K treeKey, T float] struct {
+	e      *trees
+	t      *treeTable[K]
+	data   []T
+	x      treeInput
+	double bool
+	f      func(score []float64, has []bool, tmp []float32, i int)
+}
+
+func (a *treeRun[K, T]) Chunk(lo, hi int) {
+	e, x, data := a.e, &a.x, a.data
+	r := e.row()
+	defer e.pool.Put(r)
+	keys := treeBuffer[K](r, min(treeBlock, hi-lo)*x.f)
+	for i := lo; i < hi; i += treeBlock {
+		n := min(treeBlock, hi-i)
+		nan := treeKeys(keys, data[i*x.f:(i+n)*x.f])
+		a.t.rows(e, r, keys, n, x.f, a.double)
+		for k := range n {
+			score, has := r.score[k*e.targets:(k+1)*e.targets], r.has[k*e.targets:(k+1)*e.targets]
+			if nan && slices.ContainsFunc(data[(i+k)*x.f:(i+k+1)*x.f], func(v T) bool { return v != v }) {
+				e.slow(r, *x, i+k, score, has, a.double)
 			}
+			a.f(score, has, r.tmp, i+k)
 		}
-	})
+	}
 }
 
 // treeBuffer returns room for n keys.

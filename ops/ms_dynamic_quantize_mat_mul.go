@@ -37,7 +37,6 @@ func buildDynamicQuantizeMatMul(b *BuildContext) (Kernel, error) {
 		}
 		bytes := Scratch[uint8](c, x.Len())
 		q := quantizeDynamically(c.P, bytes, tensor.Data[float32](x))
-		a := tensor.Of(bytes, x.Shape()...)
-		return mat.toFloat(c, a, q.scale, []int32{q.zero}, floatMatInputs{scale: 2, zero: 3, bias: 4})
+		return mat.toFloat(c, intLeft{bytes, tensor.Uint8, x.Shape()}, q.scale, q.zero, floatMatInputs{scale: 2, zero: 3, bias: 4})
 	}, nil
 }

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -34,7 +35,7 @@ func buildMatMulIntegerToFloat(b *BuildContext) (Kernel, error) {
 		return nil, err
 	}
 	f32 := func(c *Call) error {
-		a, err := byteInput(c, 0, "A")
+		a, err := mat.left(c)
 		if err != nil {
 			return err
 		}
@@ -42,14 +43,14 @@ func buildMatMulIntegerToFloat(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		za, err := zeroPoints(c.T(4), a.DType(), "a_zero_point")
+		za, err := c.zeroPoints(4, a.dtype, "a_zero_point")
 		if err != nil {
 			return err
 		}
 		if len(za) > 1 {
 			return fmt.Errorf("a_zero_point has %d elements, want 1", len(za))
 		}
-		return mat.toFloat(c, a, sa, za, floatMatInputs{scale: 3, zero: 5, bias: 6})
+		return mat.toFloat(c, a, sa, first(za), floatMatInputs{scale: 3, zero: 5, bias: 6})
 	}
 	return b.dispatch(2, byType{tensor.Float32: f32, tensor.Float16: throughFloat32(f32, 2)})
 }
@@ -57,21 +58,18 @@ func buildMatMulIntegerToFloat(b *BuildContext) (Kernel, error) {
 // floatMatInputs are the inputs of a product of bytes that gives floats.
 type floatMatInputs struct{ scale, zero, bias int }
 
-// toFloat computes output 0 as sums · (sa·b_scale) + bias for A = a.
-func (m *intMat) toFloat(c *Call, a *tensor.Tensor, sa float32, za []int32, in floatMatInputs) error {
-	bs, bt := m.shape, m.dtype
-	if m.packed == nil {
-		t, err := byteInput(c, m.bIn, "B")
-		if err != nil {
-			return err
-		}
-		bs, bt = t.Shape(), t.DType()
-	}
-	s, err := matShapeOf(a.Shape(), bs)
+// toFloat computes output 0 as sums · (sa·b_scale) + bias for A = a, of zero point za.
+func (m *intMat) toFloat(c *Call, a intLeft, sa float32, za int32, in floatMatInputs) error {
+	bt, err := m.bType(c)
 	if err != nil {
 		return err
 	}
-	zb, err := zeroPoints(c.T(in.zero), bt, "b_zero_point")
+	s, err := m.begin(c, a)
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	zb, err := c.zeroPoints(in.zero, bt, "b_zero_point")
 	if err != nil {
 		return err
 	}
@@ -82,31 +80,28 @@ func (m *intMat) toFloat(c *Call, a *tensor.Tensor, sa float32, za []int32, in f
 	if len(sb) == 0 {
 		return fmt.Errorf("b_scale has no elements, want 1 or %d", s.n)
 	}
-	var bias []float32
 	if c.Has(in.bias) {
-		if bias, err = scalesOf(c, in.bias, "bias"); err != nil {
+		if s.bias, err = scalesOf(c, in.bias, "bias"); err != nil {
 			return err
 		}
-		if len(bias) != s.n {
-			return fmt.Errorf("bias has %d elements, want %d", len(bias), s.n)
+		if len(s.bias) != s.n {
+			return fmt.Errorf("bias has %d elements, want %d", len(s.bias), s.n)
 		}
 	}
 	y := tensor.Data[float32](c.Output(0, tensor.Float32, s.out...))
 	s.leftFlat(false)
-	bm := 1
-	for _, i := range s.bAt {
-		bm = max(bm, i+1)
-	}
-	sbOf, err := perMatrix(sb, s.n, bm, "b_scale")
-	if err != nil {
+	_, bm := s.matrices()
+	if s.sb, err = perMatrixOf(sb, s.n, bm, "b_scale"); err != nil {
 		return err
 	}
-	padded := (s.n + qgemm.Width - 1) / qgemm.Width * qgemm.Width
-	if bias != nil && len(bias) < padded {
-		bias = append(make([]float32, 0, padded), bias...)[:padded]
+	if padded := (s.n + qgemm.Width - 1) / qgemm.Width * qgemm.Width; s.bias != nil && len(s.bias) < padded {
+		s.pad = slices.Grow(s.pad[:0], padded)[:padded]
+		clear(s.pad[copy(s.pad, s.bias):])
+		s.bias = s.pad
 	}
-	return m.finish(c, a, s, first(za), zb, func(f *qgemm.Finish, i int) {
-		f.SetScale(sbOf(s.bAt[i]), s.n, sa)
-		f.Shift = bias
+	s.sa = sa
+	return m.products(c, a, s, za, zb, func(s *intMatState, i int) {
+		s.finish.SetScale(s.sb.of(s.bAt[i]), s.n, s.sa)
+		s.finish.Shift = s.bias
 	}, nil, y, nil)
 }

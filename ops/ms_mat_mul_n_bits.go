@@ -235,7 +235,7 @@ func (v *nbits) run(c *Call) error {
 			return fmt.Errorf("bias has %d elements, want %d", len(bias), v.n)
 		}
 	}
-	shape := append([]int{}, a.Shape()...)
+	shape := c.list(a.Shape()...)
 	shape[len(shape)-1] = v.n
 	y := tensor.Data[float32](c.Output(0, tensor.Float32, shape...))
 	x, m := tensor.Data[float32](a), a.Len()/v.k

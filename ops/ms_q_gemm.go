@@ -111,7 +111,7 @@ func buildQGemm(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		zb, err := zeroPoints(c.T(5), bd, "b_zero_point")
+		zb, err := c.zeroPoints(5, bd, "b_zero_point")
 		if err != nil {
 			return err
 		}
@@ -127,10 +127,11 @@ func buildQGemm(b *BuildContext) (Kernel, error) {
 			if t.DType() != tensor.Int32 {
 				return fmt.Errorf("C is %v, want int32", t.DType())
 			}
-			if out, err := tensor.Broadcast(t.Shape(), []int{m, n}); err != nil || len(out) != 2 || out[0] != m || out[1] != n {
+			shape := c.list(m, n)
+			if out, err := c.broadcast(t.Shape(), shape); err != nil || !slices.Equal(out, shape) {
 				return fmt.Errorf("C has shape %v, want one that broadcasts to %v", t.Shape(), []int{m, n})
 			}
-			bias, bs = tensor.Data[int32](t), tensor.BroadcastStrides(t.Shape(), []int{m, n})
+			bias, bs = tensor.Data[int32](t), c.broadcastStrides(t.Shape(), shape)
 		}
 		rows := a.Bytes()
 		if transA {
@@ -141,9 +142,11 @@ func buildQGemm(b *BuildContext) (Kernel, error) {
 				}
 			}
 		}
-		left := qgemm.Left{M: m, K: k, Data: rows, Signed: a.DType() == tensor.Int8, Zero: []int32{qa.zero}}
+		left := qgemm.Left{M: m, K: k, Data: rows, Signed: a.DType() == tensor.Int8}
 		if len(bias) == 0 || bs[0] == 0 && bs[1] == 1 { // the same for all rows
-			f := &qgemm.Finish{}
+			st := State[intMatState](c)
+			f := &st.finish
+			f.SetShift(nil, n)
 			f.SetZeros(right, k, unsignedZero(qa.zero, a.DType()), zb, bias)
 			if !c.Has(7) {
 				f.SetScale(sb, n, alpha*qa.scale)
@@ -158,17 +161,18 @@ func buildQGemm(b *BuildContext) (Kernel, error) {
 			if err != nil {
 				return err
 			}
-			scale := slices.Clone(sb)
-			for j, v := range scale {
-				scale[j] = alpha * qa.scale * v / qy.scale
+			st.scale = append(st.scale[:0], sb...)
+			for j, v := range st.scale {
+				st.scale[j] = alpha * qa.scale * v / qy.scale
 			}
-			f.SetScale(scale, n, 1)
+			f.SetScale(st.scale, n, 1)
 			f.Zero = qy.zero
 			f.Lo, f.Hi = byteRange(zt.DType())
 			f.Product(c.P, left, right, c.Output(0, zt.DType(), m, n).Bytes(), nil, nil)
 			return nil
 		}
 		acc := Scratch[int32](c, m*n)
+		left.Zero = []int32{qa.zero}
 		qgemm.Mul(c.P, left, right, zb, acc, n, nil)
 		for i := range m {
 			for j := range n {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -64,7 +65,7 @@ func buildQLinearGlobalAveragePool(b *BuildContext) (Kernel, error) {
 		if x.Rank() < 3 {
 			return fmt.Errorf("X has shape %v, want at least 3 dimensions", x.Shape())
 		}
-		shape := slices.Clone(x.Shape())
+		shape := c.list(x.Shape()...)
 		spatial, ch := shape[2:], shape[1]
 		if last {
 			spatial, ch = shape[1:len(shape)-1], shape[len(shape)-1]
@@ -84,36 +85,11 @@ func buildQLinearGlobalAveragePool(b *BuildContext) (Kernel, error) {
 		if last {
 			// Sums of unsigned bytes: signed ones are made 128 larger.
 			n := len(y) / max(ch, 1)
-			c.P.For(n, max(1, (1<<16)/max(1, size*ch)), func(from, to int) {
-				// Several rows at a time if they are short.
-				rows := max(1, min(size, 512/max(1, ch)))
-				wide, flipped := make([]int32, rows*ch), make([]byte, rows*ch)
-				sums := wide[:ch]
-				for i := from; i < to; i++ {
-					clear(wide)
-					for r := 0; r < size; r += rows {
-						row := data[(i*size+r)*ch : (i*size+min(r+rows, size))*ch]
-						if d == tensor.Int8 {
-							for k, v := range row {
-								flipped[k] = v ^ 0x80
-							}
-							row = flipped[:len(row)]
-						}
-						quant.Sum(wide[:len(row)], row)
-					}
-					for k := ch; k < len(wide); k++ {
-						sums[k%ch] += wide[k]
-					}
-					off := int32(size) * qx.zero
-					if d == tensor.Int8 {
-						off += 128 * int32(size)
-					}
-					for k := range sums {
-						sums[k] -= off
-					}
-					quant.Requantize(y[i*ch:(i+1)*ch], sums, scale, qy.zero, lo, hi)
-				}
-			})
+			off := int32(size) * qx.zero
+			if d == tensor.Int8 {
+				off += 128 * int32(size)
+			}
+			par.Each(c.P, n, max(1, (1<<16)/max(1, size*ch)), averageRows{data, y, size, ch, d == tensor.Int8, off, scale, qy.zero, lo, hi}, (*averageRows).run)
 			return nil
 		}
 		c.P.For(len(y), max(1, (1<<15)/size), func(from, to int) {
@@ -131,4 +107,51 @@ func buildQLinearGlobalAveragePool(b *BuildContext) (Kernel, error) {
 		})
 		return nil
 	}, nil
+}
+
+// averageRows averages size positions of ch channels.
+type averageRows struct {
+	x, y        []byte
+	size, ch    int
+	signed      bool
+	off         int32 // of a sum
+	scale       float32
+	zero        int32
+	least, most int32
+}
+
+type averageMemory struct {
+	wide    []int32
+	flipped []byte
+}
+
+func (r *averageRows) run(from, to int) {
+	size, ch := r.size, r.ch
+	// Several rows at a time if they are short.
+	rows := max(1, min(size, 512/max(1, ch)))
+	mem, pool := borrow[averageMemory]()
+	defer pool.Put(mem)
+	mem.wide, mem.flipped = slices.Grow(mem.wide[:0], rows*ch)[:rows*ch], slices.Grow(mem.flipped[:0], rows*ch)[:rows*ch]
+	wide, flipped := mem.wide, mem.flipped
+	sums := wide[:ch]
+	for i := from; i < to; i++ {
+		clear(wide)
+		for k := 0; k < size; k += rows {
+			row := r.x[(i*size+k)*ch : (i*size+min(k+rows, size))*ch]
+			if r.signed {
+				for k, v := range row {
+					flipped[k] = v ^ 0x80
+				}
+				row = flipped[:len(row)]
+			}
+			quant.Sum(wide[:len(row)], row)
+		}
+		for k := ch; k < len(wide); k++ {
+			sums[k%ch] += wide[k]
+		}
+		for k := range sums {
+			sums[k] -= r.off
+		}
+		quant.Requantize(r.y[i*ch:(i+1)*ch], sums, r.scale, r.zero, r.least, r.most)
+	}
 }

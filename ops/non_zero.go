@@ -60,7 +60,13 @@ func nonZero(t *tensor.Tensor) ([]int, error) {
 
 func nonZeroOf[T comparable](d []T) []int {
 	var zero T
-	var at []int
+	n := 0
+	for _, v := range d {
+		if v != zero {
+			n++
+		}
+	}
+	at := make([]int, 0, n)
 	for i, v := range d {
 		if v != zero {
 			at = append(at, i)

@@ -66,8 +66,8 @@ func buildQLinearConv(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		g, err := v.geometry(x.Shape(), w.shape)
-		if err != nil {
+		g := &State[intConvState](c).convGeometry
+		if err := v.geometry(c, g, x.Shape(), w.shape); err != nil {
 			return err
 		}
 		if len(sw) != 1 && len(sw) != g.outC {

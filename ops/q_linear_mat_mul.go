@@ -2,9 +2,7 @@ package ops
 
 import (
 	"fmt"
-	"slices"
 
-	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -41,19 +39,24 @@ func buildQLinearMatMul(b *BuildContext) (Kernel, error) {
 		return nil, err
 	}
 	return func(c *Call) error {
-		a, s, err := mat.shapes(c)
+		a, err := mat.left(c)
 		if err != nil {
 			return err
 		}
+		s, err := mat.begin(c, a)
+		if err != nil {
+			return err
+		}
+		defer s.end()
 		bt, err := mat.bType(c)
 		if err != nil {
 			return err
 		}
-		za, err := zeroPoints(c.T(2), a.DType(), "a_zero_point")
+		za, err := c.zeroPoints(2, a.dtype, "a_zero_point")
 		if err != nil {
 			return err
 		}
-		zb, err := zeroPoints(c.T(5), bt, "b_zero_point")
+		zb, err := c.zeroPoints(5, bt, "b_zero_point")
 		if err != nil {
 			return err
 		}
@@ -73,48 +76,45 @@ func buildQLinearMatMul(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		zy := byteValues(zt)
+		zy := byteValuesTo(Scratch[int32](c, zt.Len()), zt)
 		if len(sa) == 0 || len(sb) == 0 || len(sy) == 0 || len(zy) == 0 {
 			return fmt.Errorf("%d, %d and %d scales and %d zero points, want at least 1 of each", len(sa), len(sb), len(sy), len(zy))
 		}
 		out := zt.DType()
 		y := c.Output(0, out, s.out...)
 		s.leftFlat(len(za) > 1 || len(sa) > 1 || len(sy) > 1 || len(zy) > 1)
-		am, bm := 1, 1
-		for i := range s.batch {
-			am, bm = max(am, s.aAt[i]+1), max(bm, s.bAt[i]+1)
-		}
-		saOf, err := perMatrix(sa, s.m, am, "a_scale")
+		am, bm := s.matrices()
+		sas, err := perMatrixOf(sa, s.m, am, "a_scale")
 		if err != nil {
 			return err
 		}
-		sbOf, err := perMatrix(sb, s.n, bm, "b_scale")
+		if s.sb, err = perMatrixOf(sb, s.n, bm, "b_scale"); err != nil {
+			return err
+		}
+		sys, err := perMatrixOf(sy, s.m, s.batch, "y_scale")
 		if err != nil {
 			return err
 		}
-		syOf, err := perMatrix(sy, s.m, s.batch, "y_scale")
-		if err != nil {
-			return err
-		}
-		zyOf, err := perMatrix(zy, s.m, s.batch, "y_zero_point")
+		zys, err := perMatrixOf(zy, s.m, s.batch, "y_zero_point")
 		if err != nil {
 			return err
 		}
 		dst := y.Bytes()
 		if len(za) <= 1 && len(sa) == 1 && len(sy) == 1 && len(zy) == 1 {
-			lo, hi := byteRange(out)
-			return mat.finish(c, a, s, first(za), zb, func(f *qgemm.Finish, i int) {
-				f.Zero, f.Lo, f.Hi = zy[0], lo, hi
-				scale := slices.Clone(sbOf(s.bAt[i]))
-				for j, v := range scale {
-					scale[j] = sa[0] * v / sy[0]
+			s.zero, s.sa, s.sy = zy[0], sa[0], sy[0]
+			s.lo, s.hi = byteRange(out)
+			return mat.products(c, a, s, first(za), zb, func(s *intMatState, i int) {
+				s.finish.Zero, s.finish.Lo, s.finish.Hi = s.zero, s.lo, s.hi
+				s.scale = append(s.scale[:0], s.sb.of(s.bAt[i])...)
+				for j, v := range s.scale {
+					s.scale[j] = s.sa * v / s.sy
 				}
-				f.SetScale(scale, s.n, 1)
+				s.finish.SetScale(s.scale, s.n, 1)
 			}, dst, nil, nil)
 		}
 		acc := Scratch[int32](c, y.Len())
 		return mat.run(c, a, s, za, zb, acc, func(i, i0, i1, j0, j1 int) {
-			rowA, colB, rowY, zeroY := saOf(s.aAt[i]), sbOf(s.bAt[i]), syOf(i), zyOf(i)
+			rowA, colB, rowY, zeroY := sas.of(s.aAt[i]), s.sb.of(s.bAt[i]), sys.of(i), zys.of(i)
 			scale := make([]float32, len(colB))
 			for r := i0; r < i1; r++ {
 				for j := range scale {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -87,7 +88,7 @@ func buildQuantizeLinear(b *BuildContext) (Kernel, error) {
 
 // quantizer is one call of QuantizeLinear.
 type quantizer struct {
-	plan          *quantPlan
+	plan          quantPlan
 	scales, zeros []float32
 	rules         castRules
 	precision     tensor.DType
@@ -117,29 +118,7 @@ func (k *quantizer) run(c *Call, x *tensor.Tensor, d tensor.DType) error {
 	case x.DType() == tensor.Float32 && k.precision == tensor.Float32 && y.DType() == tensor.Int8:
 		quantizeRows(c, k, tensor.Data[int8](y), tensor.Data[float32](x))
 	default:
-		k.plan.each(c.P, func(lo, hi, at, step int) {
-			buf := make([]float64, min(block, hi-lo))
-			for ; lo < hi; lo += block {
-				b := buf[:min(block, hi-lo)]
-				k.divide(b, x, lo, at, step)
-				switch {
-				case isInt:
-					k.round(b, at, step)
-					storeFloats(y, lo, b, k.rules)
-				case d == tensor.Float4E2M1:
-					codes := tensor.Data[uint8](y)[lo:]
-					for i, v := range b {
-						if k.zeros != nil {
-							v += float64(k.zeros[at+i*step])
-						}
-						codes[i] = tensor.F4E2M1Of(v)
-					}
-				default:
-					storeFloats(y, lo, b, k.rules)
-				}
-				at += step * len(b)
-			}
-		})
+		k.any(c, x, y, d, isInt)
 	}
 	if !d.IsPacked() {
 		return nil
@@ -149,6 +128,33 @@ func (k *quantizer) run(c *Call, x *tensor.Tensor, d tensor.DType) error {
 		return err
 	}
 	return c.Output(0, d, x.Shape()...).CopyFrom(p)
+}
+
+// any is run for any types.
+func (k quantizer) any(c *Call, x, y *tensor.Tensor, d tensor.DType, isInt bool) {
+	k.plan.each(c.P, func(lo, hi, at, step int) {
+		buf := make([]float64, min(block, hi-lo))
+		for ; lo < hi; lo += block {
+			b := buf[:min(block, hi-lo)]
+			k.divide(b, x, lo, at, step)
+			switch {
+			case isInt:
+				k.round(b, at, step)
+				storeFloats(y, lo, b, k.rules)
+			case d == tensor.Float4E2M1:
+				codes := tensor.Data[uint8](y)[lo:]
+				for i, v := range b {
+					if k.zeros != nil {
+						v += float64(k.zeros[at+i*step])
+					}
+					codes[i] = tensor.F4E2M1Of(v)
+				}
+			default:
+				storeFloats(y, lo, b, k.rules)
+			}
+			at += step * len(b)
+		}
+	})
 }
 
 // divide sets b to x / scale, in the precision asked for.
@@ -192,21 +198,32 @@ func (k *quantizer) round(b []float64, at, step int) {
 
 // quantizeRows is the fast way from float32 to bytes.
 func quantizeRows[D int8 | uint8](c *Call, k *quantizer, dst []D, x []float32) {
-	k.plan.each(c.P, func(lo, hi, at, step int) {
-		d, x := dst[lo:hi], x[lo:hi]
-		bottom, top := int32(k.lo), int32(k.hi)
+	par.Run(c.P, min(k.plan.rows, k.plan.n), k.plan.grain(), quantizeRun[D]{*k, dst, x})
+}
+
+type quantizeRun[D int8 | uint8] struct {
+	quantizer
+	dst []D
+	x   []float32
+}
+
+func (r *quantizeRun[D]) Chunk(from, to int) {
+	bottom, top := int32(r.lo), int32(r.hi)
+	for i := from; i < to; i++ {
+		lo, hi, at, step := r.plan.at(i)
+		d, x := r.dst[lo:hi], r.x[lo:hi]
 		if step == 0 {
 			zero := int32(0)
-			if k.zeros != nil {
-				zero = int32(k.zeros[at])
+			if r.zeros != nil {
+				zero = int32(r.zeros[at])
 			}
-			quant.Quantize(d, x, k.scales[at], zero, bottom, top)
-			return
+			quant.Quantize(d, x, r.scales[at], zero, bottom, top)
+			continue
 		}
 		var zeros []float32
-		if k.zeros != nil {
-			zeros = k.zeros[at:]
+		if r.zeros != nil {
+			zeros = r.zeros[at:]
 		}
-		quant.QuantizeEach(d, x, k.scales[at:], zeros, bottom, top)
-	})
+		quant.QuantizeEach(d, x, r.scales[at:], zeros, bottom, top)
+	}
 }

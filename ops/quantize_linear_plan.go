@@ -40,80 +40,107 @@ func optionalDType(a *attrs, name string) tensor.DType {
 	return a.DType(name, tensor.Undefined)
 }
 
-// quantPlan says which scale belongs to which element.
+// quantPlan says which scale belongs to which element: of each element of rows of consecutive
+// elements.
 type quantPlan struct {
-	n          int
-	rows, row  int                        // the tensor as rows of consecutive elements
-	param      func(r int) (at, step int) // the scale of the first element of row r, and how it moves
-	start, end func(r int) int            // where row r lies; nil: at r*row
+	n         int
+	rows, row int
+	kind      quantKind
+	// Of x: the size of the axis and of what is behind it, and the blocks along the axis and their size.
+	dim, inner, blocks, block int
 }
 
+type quantKind int
+
+const (
+	quantTensor quantKind = iota // one scale
+	quantLast                    // a scale for each element of a row
+	quantAxis                    // a scale for each row, by the axis
+	quantBlock                   // a scale for each element of some rows
+	quantRow                     // a row is a block of the axis
+)
+
 // plan holds the shape of the scales against that of x.
-func (q *quantAttrs) plan(x, scale []int) (*quantPlan, error) {
+func (q *quantAttrs) plan(x, scale []int) (quantPlan, error) {
+	fail := func(err error) (quantPlan, error) { return quantPlan{}, err }
 	n, err := tensor.Count(x)
 	if err != nil {
-		return nil, err
+		return fail(err)
 	}
 	count, err := tensor.Count(scale)
 	if err != nil {
-		return nil, err
+		return fail(err)
 	}
 	if count == 1 {
-		return &quantPlan{n: n, rows: (n + grain - 1) / grain, row: grain, param: func(int) (int, int) { return 0, 0 }}, nil
+		return quantPlan{n: n, rows: (n + grain - 1) / grain, row: grain}, nil
 	}
 	axis := q.axis
 	if len(x) == 1 {
 		axis = 0
 	}
 	if axis, err = tensor.Axis(axis, len(x)); err != nil {
-		return nil, err
+		return fail(err)
 	}
-	dim, inner := x[axis], 1
+	p := quantPlan{n: n, dim: x[axis], inner: 1, block: q.block}
 	for _, d := range x[axis+1:] {
-		inner *= d
+		p.inner *= d
 	}
-	if q.block == 0 {
-		if len(scale) != 1 || scale[0] != dim {
-			return nil, fmt.Errorf("scale has shape %v, want [%d] as axis %d of shape %v", scale, dim, axis, x)
-		}
-		if inner == 1 {
-			return &quantPlan{n: n, rows: n / max(dim, 1), row: dim, param: func(int) (int, int) { return 0, 1 }}, nil
-		}
-		return &quantPlan{n: n, rows: n / max(inner, 1), row: inner, param: func(r int) (int, int) { return r % dim, 0 }}, nil
+	switch {
+	case q.block == 0 && (len(scale) != 1 || scale[0] != p.dim):
+		return fail(fmt.Errorf("scale has shape %v, want [%d] as axis %d of shape %v", slices.Clone(scale), p.dim, axis, slices.Clone(x)))
+	case q.block == 0 && p.inner == 1:
+		p.kind, p.rows, p.row = quantLast, n/max(p.dim, 1), p.dim
+		return p, nil
+	case q.block == 0:
+		p.kind, p.rows, p.row = quantAxis, n/max(p.inner, 1), p.inner
+		return p, nil
 	}
-	want := slices.Clone(x)
-	want[axis] = (dim + q.block - 1) / q.block
-	if !slices.Equal(scale, want) {
-		return nil, fmt.Errorf("scale has shape %v, want %v for blocks of %d along axis %d of shape %v", scale, want, q.block, axis, x)
+	p.blocks = (p.dim + q.block - 1) / q.block
+	fits := len(scale) == len(x)
+	for i := 0; fits && i < len(x); i++ {
+		fits = scale[i] == x[i] || i == axis
 	}
-	blocks := want[axis]
-	if inner > 1 {
-		return &quantPlan{n: n, rows: n / inner, row: inner, param: func(r int) (int, int) {
-			return (r/dim*blocks + r%dim/q.block) * inner, 1
-		}}, nil
+	if !fits || scale[axis] != p.blocks {
+		want := slices.Clone(x)
+		want[axis] = p.blocks
+		return fail(fmt.Errorf("scale has shape %v, want %v for blocks of %d along axis %d of shape %v", slices.Clone(scale), want, q.block, axis, slices.Clone(x)))
 	}
-	return &quantPlan{
-		n: n, rows: n / max(dim, 1) * blocks, row: q.block,
-		param: func(r int) (int, int) { return r, 0 },
-		start: func(r int) int { return r/blocks*dim + r%blocks*q.block },
-		end:   func(r int) int { return r/blocks*dim + min((r%blocks+1)*q.block, dim) },
-	}, nil
+	if p.inner > 1 {
+		p.kind, p.rows, p.row = quantBlock, n/p.inner, p.inner
+	} else {
+		p.kind, p.rows, p.row = quantRow, n/max(p.dim, 1)*p.blocks, q.block
+	}
+	return p, nil
 }
 
-// each calls f for every row: its elements [lo, hi), its first scale and how
-// the scale moves. Calls may run at once.
+// at returns the elements [lo, hi) of row r, its first scale and how the scale moves.
+func (p *quantPlan) at(r int) (lo, hi, param, step int) {
+	lo, hi = r*p.row, min((r+1)*p.row, p.n)
+	switch p.kind {
+	case quantLast:
+		step = 1
+	case quantAxis:
+		param = r % p.dim
+	case quantBlock:
+		param, step = (r/p.dim*p.blocks+r%p.dim/p.block)*p.inner, 1
+	case quantRow:
+		line := r / p.blocks * p.dim
+		lo, hi, param = line+r%p.blocks*p.block, line+min((r%p.blocks+1)*p.block, p.dim), r
+	}
+	return lo, hi, param, step
+}
+
+// grain returns how many rows are worth a task.
+func (p *quantPlan) grain() int { return max(1, grain/max(p.row, 1)) }
+
+// each calls f for every row, as at describes it. Calls may run at once.
 func (p *quantPlan) each(pp par.P, f func(lo, hi, param, step int)) {
 	if p.n == 0 {
 		return
 	}
-	pp.For(p.rows, max(1, grain/p.row), func(r0, r1 int) {
+	pp.For(p.rows, p.grain(), func(r0, r1 int) {
 		for r := r0; r < r1; r++ {
-			lo, hi := r*p.row, min((r+1)*p.row, p.n)
-			if p.start != nil {
-				lo, hi = p.start(r), p.end(r)
-			}
-			at, step := p.param(r)
-			f(lo, hi, at, step)
+			f(p.at(r))
 		}
 	})
 }
@@ -186,17 +213,26 @@ func quantZeros(c *Call, scale *tensor.Tensor, name string) ([]float32, error) {
 	if t.Len() != scale.Len() {
 		return nil, fmt.Errorf("%s has shape %v, want the scale's shape %v", name, t.Shape(), scale.Shape())
 	}
-	v, err := tensor.Float64s(t)
-	if err != nil {
-		return nil, err
+	z := Scratch[float32](c, t.Len())
+	switch t.DType() {
+	case tensor.Uint8:
+		for i, v := range tensor.Data[uint8](t) {
+			z[i] = float32(v)
+		}
+	case tensor.Int8:
+		for i, v := range tensor.Data[int8](t) {
+			z[i] = float32(v)
+		}
+	default:
+		v, err := tensor.Float64s(t)
+		if err != nil {
+			return nil, err
+		}
+		for i, x := range v {
+			z[i] = float32(x)
+		}
 	}
-	z := make([]float32, len(v))
-	zero := true
-	for i, x := range v {
-		z[i] = float32(x)
-		zero = zero && x == 0
-	}
-	if zero {
+	if !slices.ContainsFunc(z, func(v float32) bool { return v != 0 }) {
 		return nil, nil
 	}
 	if isFloat8(t.DType()) {

@@ -28,8 +28,9 @@ func byteInput(c *Call, i int, name string) (*tensor.Tensor, error) {
 }
 
 // byteValues returns the elements of a tensor of uint8 or int8.
-func byteValues(t *tensor.Tensor) []int32 {
-	out := make([]int32, t.Len())
+func byteValues(t *tensor.Tensor) []int32 { return byteValuesTo(make([]int32, t.Len()), t) }
+
+func byteValuesTo(out []int32, t *tensor.Tensor) []int32 {
 	if t.DType() == tensor.Int8 {
 		for i, v := range tensor.Data[int8](t) {
 			out[i] = int32(v)
@@ -54,6 +55,15 @@ func zeroPoints(t *tensor.Tensor, like tensor.DType, name string) ([]int32, erro
 	return byteValues(t), nil
 }
 
+// zeroPoints is the function of that name for input i, in memory of the call.
+func (c *Call) zeroPoints(i int, like tensor.DType, name string) ([]int32, error) {
+	t := c.T(i)
+	if t == nil || t.DType() != like {
+		return zeroPoints(t, like, name) // nothing, or an error
+	}
+	return byteValuesTo(Scratch[int32](c, t.Len()), t), nil
+}
+
 // oneZeroPoint returns the zero point of input i, 0 if it is absent, and its type.
 func oneZeroPoint(c *Call, i int, name string) (int32, tensor.DType, error) {
 	t := c.T(i)
@@ -66,7 +76,8 @@ func oneZeroPoint(c *Call, i int, name string) (int32, tensor.DType, error) {
 	if t.Len() != 1 {
 		return 0, 0, fmt.Errorf("%s has shape %v, want one element", name, t.Shape())
 	}
-	return byteValues(t)[0], t.DType(), nil
+	var one [1]int32
+	return byteValuesTo(one[:], t)[0], t.DType(), nil
 }
 
 // scalesOf returns the scales of input i as float32.
@@ -137,16 +148,15 @@ func requantize(dst []byte, acc []int32, scale []float32, zero int32, d tensor.D
 // quantizeDynamically quantizes x to uint8 with the scale and zero point of its
 // own range, which is made to include 0. NaN does not count for the range.
 func quantizeDynamically(p par.P, dst []byte, x []float32) quantParams {
-	bounds := make([][2]float32, (len(x)+grain-1)/grain)
-	p.For(len(bounds), 1, func(a, b int) {
-		for i := a; i < b; i++ {
-			bounds[i][0], bounds[i][1] = quant.Bounds(x[i*grain : min((i+1)*grain, len(x))])
-		}
-	})
+	mem, pool := borrow[dynamicRun]()
+	defer pool.Put(mem)
+	bounds := slices.Grow(mem.bounds[:0], (len(x)+grain-1)/grain)[:(len(x)+grain-1)/grain]
+	par.Each(p, len(bounds), 1, dynamicRun{bounds: bounds, x: x}, (*dynamicRun).bound)
 	var lo, hi float32
 	for _, b := range bounds {
 		lo, hi = min(lo, b[0]), max(hi, b[1])
 	}
+	*mem = dynamicRun{bounds: bounds}
 	q := quantParams{scale: (hi - lo) / 255}
 	if q.scale == 0 {
 		q.scale = 1
@@ -154,8 +164,26 @@ func quantizeDynamically(p par.P, dst []byte, x []float32) quantParams {
 	if zero := -lo / q.scale; zero == zero { // else an infinite range
 		q.zero = roundClamp(zero, 0, 0, 255)
 	}
-	p.For(len(x), grain, func(a, b int) { quant.Quantize(dst[a:b], x[a:b], q.scale, q.zero, 0, 255) })
+	par.Each(p, len(x), grain, dynamicRun{dst: dst, x: x, q: q}, (*dynamicRun).quantize)
 	return q
+}
+
+// dynamicRun is what threads need to quantize x: of each piece of grain elements its bounds, then all.
+type dynamicRun struct {
+	bounds [][2]float32
+	dst    []byte
+	x      []float32
+	q      quantParams
+}
+
+func (r *dynamicRun) bound(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		r.bounds[i][0], r.bounds[i][1] = quant.Bounds(r.x[i*grain : min((i+1)*grain, len(r.x))])
+	}
+}
+
+func (r *dynamicRun) quantize(lo, hi int) {
+	quant.Quantize(r.dst[lo:hi], r.x[lo:hi], r.q.scale, r.q.zero, 0, 255)
 }
 
 // dequantTable returns (v - zero)·scale for each of the 256 bytes of type d.
@@ -180,12 +208,17 @@ type quantParams struct {
 // quantParamsOf reads scale and zero point, inputs s and s+1, of a tensor of
 // type d. The zero point may be absent.
 func quantParamsOf(c *Call, s int, d tensor.DType, name string) (quantParams, error) {
-	scale, err := oneScale(c, s, name+"_scale")
-	if err != nil {
+	scale, err := oneScale(c, s, name)
+	if err != nil { // names are put together for errors alone
+		_, err = oneScale(c, s, name+"_scale")
 		return quantParams{}, err
 	}
-	zero, zd, err := oneZeroPoint(c, s+1, name+"_zero_point")
-	if err == nil && zd != tensor.Undefined && zd != d {
+	zero, zd, err := oneZeroPoint(c, s+1, name)
+	if err != nil {
+		_, _, err = oneZeroPoint(c, s+1, name+"_zero_point")
+		return quantParams{}, err
+	}
+	if zd != tensor.Undefined && zd != d {
 		err = fmt.Errorf("%s_zero_point is %v, want %v", name, zd, d)
 	}
 	return quantParams{scale, zero}, err
@@ -206,27 +239,29 @@ type matShape struct {
 	aAt, bAt []int
 }
 
-func matShapeOf(a, b []int) (*matShape, error) {
+// set makes s that of a times b, until the call ends.
+func (s *matShape) set(c *Call, a, b []int) error {
 	if len(a) == 0 || len(b) == 0 {
-		return nil, fmt.Errorf("shapes %v and %v, want at least 1 dimension", a, b)
+		return fmt.Errorf("shapes %v and %v, want at least 1 dimension", slices.Clone(a), slices.Clone(b))
 	}
 	a1, b1 := len(a) == 1, len(b) == 1
 	if a1 {
-		a = []int{1, a[0]}
+		a = c.list(1, a[0])
 	}
 	if b1 {
-		b = []int{b[0], 1}
+		b = c.list(b[0], 1)
 	}
-	s := &matShape{m: a[len(a)-2], k: a[len(a)-1], n: b[len(b)-1]}
+	*s = matShape{m: a[len(a)-2], k: a[len(a)-1], n: b[len(b)-1]}
 	if b[len(b)-2] != s.k {
-		return nil, fmt.Errorf("B has shape %v, want %d rows as A has columns", b, s.k)
+		return fmt.Errorf("B has shape %v, want %d rows as A has columns", slices.Clone(b), s.k)
 	}
 	la, lb := a[:len(a)-2], b[:len(b)-2]
-	lead, err := tensor.Broadcast(la, lb)
+	lead, err := c.broadcast(la, lb)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.out = slices.Clone(lead)
+	s.out = c.Dims(len(lead) + 2)[:len(lead)]
+	copy(s.out, lead)
 	if !a1 {
 		s.out = append(s.out, s.m)
 	}
@@ -234,17 +269,16 @@ func matShapeOf(a, b []int) (*matShape, error) {
 		s.out = append(s.out, s.n)
 	}
 	if s.batch, err = tensor.Count(lead); err != nil {
-		return nil, err
+		return err
 	}
-	s.aAt, s.bAt = batchIndex(la, lead, s.batch), batchIndex(lb, lead, s.batch)
-	return s, nil
+	s.aAt, s.bAt = batchIndex(c, la, lead, s.batch), batchIndex(c, lb, lead, s.batch)
+	return nil
 }
 
 // batchIndex returns, for each index of out, which element of shape it reads.
-func batchIndex(shape, out []int, n int) []int {
-	st := tensor.BroadcastStrides(shape, out)
-	at := make([]int, n)
-	idx := make([]int, len(out))
+func batchIndex(c *Call, shape, out []int, n int) []int {
+	st, at, idx := c.broadcastStrides(shape, out), c.Dims(n), c.Dims(len(out))
+	clear(idx)
 	pos := 0
 	for i := range at {
 		at[i] = pos
@@ -327,115 +361,170 @@ func (m *intMat) bType(c *Call) (tensor.DType, error) {
 	return t.DType(), nil
 }
 
-// shapes returns the shape of the product.
-func (m *intMat) shapes(c *Call) (*tensor.Tensor, *matShape, error) {
-	a, err := byteInput(c, m.aIn, "A")
-	if err != nil {
-		return nil, nil, err
-	}
-	bs := m.shape
-	if m.packed == nil {
-		t, err := byteInput(c, m.bIn, "B")
-		if err != nil {
-			return nil, nil, err
-		}
-		bs = t.Shape()
-	}
-	s, err := matShapeOf(a.Shape(), bs)
-	return a, s, err
+// intLeft is a matrix of bytes on the left, or a stack of them.
+type intLeft struct {
+	data  []byte
+	dtype tensor.DType
+	shape []int
 }
 
-// perMatrix splits parameters (scales, zero points) into what belongs to one
-// matrix: one value, or one for each of n rows or columns. They come as one
+func leftOf(t *tensor.Tensor) intLeft { return intLeft{t.Bytes(), t.DType(), t.Shape()} }
+
+// left returns A.
+func (m *intMat) left(c *Call) (intLeft, error) {
+	t, err := byteInput(c, m.aIn, "A")
+	if err != nil {
+		return intLeft{}, err
+	}
+	return leftOf(t), nil
+}
+
+// intMatState is what a product works in.
+type intMatState struct {
+	matShape
+	right  qgemm.Right // B where it is no constant
+	last   int         // which matrix is in right
+	finish qgemm.Finish
+	// What the sums of a product are turned to bytes or floats by.
+	sa, sy     float32
+	sb         perMatrix[float32]
+	bias       []float32
+	zero       int32
+	lo, hi     int32
+	scale, pad []float32 // memory
+}
+
+// begin returns the state for a times B, whose memory is the call's.
+func (m *intMat) begin(c *Call, a intLeft) (*intMatState, error) {
+	s := State[intMatState](c)
+	shape := m.shape
+	if m.packed == nil {
+		b, err := byteInput(c, m.bIn, "B")
+		if err != nil {
+			return nil, err
+		}
+		shape = b.Shape()
+	}
+	s.last = -1
+	if err := s.set(c, a.shape, shape); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// end drops what belongs to a call.
+func (s *intMatState) end() {
+	s.matShape, s.right, s.sb, s.bias = matShape{}, qgemm.Right{}, perMatrix[float32]{}, nil
+}
+
+// matrices returns how many matrices of A and of B there are.
+func (s *matShape) matrices() (a, b int) {
+	a, b = 1, 1
+	for i := range s.batch {
+		a, b = max(a, s.aAt[i]+1), max(b, s.bAt[i]+1)
+	}
+	return a, b
+}
+
+// perMatrix are parameters (scales, zero points) of a stack of matrices: one value for all, or one
+// for each of the rows or columns, of all matrices together or of each.
+type perMatrix[T any] struct {
+	v []T
+	n int // of each matrix; 0: all together
+}
+
+func (p perMatrix[T]) of(i int) []T {
+	if p.n == 0 {
+		return p.v
+	}
+	return p.v[i*p.n : (i+1)*p.n]
+}
+
+// perMatrixOf sorts parameters by what they are given for. They come as one
 // value, a vector of n, or a tensor with a value for each row or column of each
 // matrix.
-func perMatrix[T any](v []T, n, matrices int, name string) (func(i int) []T, error) {
+func perMatrixOf[T any](v []T, n, matrices int, name string) (perMatrix[T], error) {
 	switch {
-	case len(v) == 0:
-		return func(int) []T { return nil }, nil
-	case len(v) == 1 || len(v) == n:
-		return func(int) []T { return v }, nil
+	case len(v) <= 1 || len(v) == n:
+		return perMatrix[T]{v: v}, nil
 	case n > 0 && len(v) == n*matrices:
-		return func(i int) []T { return v[i*n : (i+1)*n] }, nil
+		return perMatrix[T]{v, n}, nil
 	}
-	return nil, fmt.Errorf("%s has %d elements, want 1 or %d", name, len(v), n)
+	return perMatrix[T]{}, fmt.Errorf("%s has %d elements, want 1 or %d", name, len(v), n)
+}
+
+// rightOf returns the right matrix of product i.
+func (m *intMat) rightOf(c *Call, s *intMatState, i int) *qgemm.Right {
+	if m.packed != nil {
+		return m.packed
+	}
+	if s.bAt[i] != s.last {
+		b := c.T(m.bIn)
+		if s.last < 0 {
+			s.right = qgemm.Right{K: s.k, N: s.n, Signed: b.DType() == tensor.Int8, Data: Scratch[uint8](c, qgemm.PanelBytes(s.k, s.n))}
+			s.right.Sums = Scratch[int32](c, s.right.Panels()*qgemm.Width)
+			clear(s.right.Sums)
+		}
+		s.last = s.bAt[i]
+		s.right.Fill(c.P, b.Bytes()[s.last*s.k*s.n:(s.last+1)*s.k*s.n], s.n, 1)
+	}
+	return &s.right
+}
+
+// leftOf returns the left matrix of product i.
+func (s *matShape) leftOf(a intLeft, i int) qgemm.Left {
+	return qgemm.Left{M: s.m, K: s.k, Data: a.data[s.aAt[i]*s.m*s.k:][:s.m*s.k], Signed: a.dtype == tensor.Int8}
 }
 
 // run computes all products. done is called for finished rows and columns of
 // product i with its sums (row stride s.n); it may be called at once for several.
-func (m *intMat) run(c *Call, a *tensor.Tensor, s *matShape, za, zb []int32, acc []int32, done func(i, i0, i1, j0, j1 int)) error {
-	am, bm := 0, 0
+func (m *intMat) run(c *Call, a intLeft, s *intMatState, za, zb []int32, acc []int32, done func(i, i0, i1, j0, j1 int)) error {
+	am, bm := s.matrices()
+	zas, err := perMatrixOf(za, s.m, am, "a_zero_point")
+	if err != nil {
+		return err
+	}
+	zbs, err := perMatrixOf(zb, s.n, bm, "b_zero_point")
+	if err != nil {
+		return err
+	}
 	for i := range s.batch {
-		am, bm = max(am, s.aAt[i]+1), max(bm, s.bAt[i]+1)
-	}
-	zaOf, err := perMatrix(za, s.m, am, "a_zero_point")
-	if err != nil {
-		return err
-	}
-	zbOf, err := perMatrix(zb, s.n, bm, "b_zero_point")
-	if err != nil {
-		return err
-	}
-	signed := a.DType() == tensor.Int8
-	m.each(c, s, func(i int, right *qgemm.Right) {
-		left := qgemm.Left{M: s.m, K: s.k, Data: a.Bytes()[s.aAt[i]*s.m*s.k:], Signed: signed, Zero: zaOf(s.aAt[i])}
+		left := s.leftOf(a, i)
+		left.Zero = zas.of(s.aAt[i])
 		var d func(i0, i1, j0, j1 int)
 		if done != nil {
 			d = func(i0, i1, j0, j1 int) { done(i, i0, i1, j0, j1) }
 		}
-		qgemm.Mul(c.P, left, right, zbOf(s.bAt[i]), acc[i*s.m*s.n:], s.n, d)
-	})
+		qgemm.Mul(c.P, left, m.rightOf(c, s, i), zbs.of(s.bAt[i]), acc[i*s.m*s.n:], s.n, d)
+	}
 	return nil
 }
 
-// each calls f with the right matrix of each product.
-func (m *intMat) each(c *Call, s *matShape, f func(i int, right *qgemm.Right)) {
-	right, last := m.packed, -1
-	var b *tensor.Tensor
-	if right == nil {
-		b = c.T(m.bIn)
-		right = &qgemm.Right{K: s.k, N: s.n, Signed: b.DType() == tensor.Int8}
-		right.Data = Scratch[uint8](c, qgemm.PanelBytes(s.k, s.n))
-		right.Sums = make([]int32, right.Panels()*qgemm.Width)
-	}
-	for i := range s.batch {
-		if m.packed == nil && s.bAt[i] != last {
-			last = s.bAt[i]
-			right.Fill(c.P, b.Bytes()[last*s.k*s.n:(last+1)*s.k*s.n], s.n, 1)
-		}
-		f(i, right)
-	}
-}
-
-// finish computes all products where A has one zero point; set says what
+// products computes all products where A has one zero point; set says what
 // becomes of the sums of product i, but for zero points. The results go to the
 // one of the slices that is not nil.
-func (m *intMat) finish(c *Call, a *tensor.Tensor, s *matShape, za int32, zb []int32, set func(f *qgemm.Finish, i int), bytes []byte, floats []float32, ints []int32) error {
-	bm := 0
-	for _, i := range s.bAt {
-		bm = max(bm, i+1)
-	}
-	zbOf, err := perMatrix(zb, s.n, bm, "b_zero_point")
+func (m *intMat) products(c *Call, a intLeft, s *intMatState, za int32, zb []int32, set func(s *intMatState, i int), bytes []byte, floats []float32, ints []int32) error {
+	_, bm := s.matrices()
+	zbs, err := perMatrixOf(zb, s.n, bm, "b_zero_point")
 	if err != nil {
 		return err
 	}
-	var f qgemm.Finish
-	m.each(c, s, func(i int, right *qgemm.Right) {
-		left := qgemm.Left{M: s.m, K: s.k, Data: a.Bytes()[s.aAt[i]*s.m*s.k:][:s.m*s.k], Signed: a.DType() == tensor.Int8}
+	for i := range s.batch {
 		if set != nil {
-			set(&f, i)
+			set(s, i)
 		}
-		f.SetZeros(right, s.k, unsignedZero(za, a.DType()), zbOf(s.bAt[i]), nil)
+		right := m.rightOf(c, s, i)
+		s.finish.SetZeros(right, s.k, unsignedZero(za, a.dtype), zbs.of(s.bAt[i]), nil)
 		at, to := i*s.m*s.n, (i+1)*s.m*s.n
-		switch {
+		switch left := s.leftOf(a, i); {
 		case bytes != nil:
-			f.Product(c.P, left, right, bytes[at:to], nil, nil)
+			s.finish.Product(c.P, left, right, bytes[at:to], nil, nil)
 		case floats != nil:
-			f.Product(c.P, left, right, nil, floats[at:to], nil)
+			s.finish.Product(c.P, left, right, nil, floats[at:to], nil)
 		case ints != nil:
-			f.Product(c.P, left, right, nil, nil, ints[at:to])
+			s.finish.Product(c.P, left, right, nil, nil, ints[at:to])
 		}
-	})
+	}
 	return nil
 }
 
@@ -467,5 +556,5 @@ func (s *matShape) leftFlat(rowParams bool) {
 			return
 		}
 	}
-	s.m, s.batch, s.aAt, s.bAt = s.m*s.batch, 1, []int{0}, []int{0}
+	s.m, s.batch, s.aAt, s.bAt = s.m*s.batch, 1, s.aAt[:1], s.bAt[:1]
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/qconv"
 	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
@@ -109,28 +110,59 @@ type convGeometry struct {
 	positions, taps, inSize, cg int
 }
 
-// geometry checks the shapes of x and w against the attributes.
-func (v *intConv) geometry(x, w []int) (*convGeometry, error) {
+// intConvState is what a convolution works in.
+type intConvState struct {
+	convGeometry
+	args    qconv.Args
+	c       *Call
+	scratch func(n int) []byte // of c
+}
+
+// run computes args.
+func (s *intConvState) run(c *Call, n, ch int) {
+	g := &s.convGeometry
+	if s.c = c; s.scratch == nil {
+		s.scratch = func(n int) []byte { return Scratch[uint8](s.c, n) }
+	}
+	s.args.N, s.args.C = n, ch
+	s.args.Window = qconv.Window{In: g.in, Kernel: g.kernel, Out: g.out, Strides: g.strides, Dilations: g.dilations, Before: g.begin}
+	qconv.Run(c.P, &s.args, s.scratch)
+	s.convGeometry, s.args, s.c = convGeometry{}, qconv.Args{}, nil
+}
+
+// geometry sets g from the shapes of x and w, which it checks against the attributes, until the call ends.
+func (v *intConv) geometry(c *Call, g *convGeometry, x, w []int) error {
 	d := len(x) - 2
 	if d < 1 || len(w) != len(x) {
-		return nil, fmt.Errorf("x has shape %v and w %v, want [n c d…] and [m c/group k…]", x, w)
+		return fmt.Errorf("x has shape %v and w %v, want [n c d…] and [m c/group k…]", slices.Clone(x), slices.Clone(w))
 	}
 	if v.kernel != nil && !slices.Equal(v.kernel, w[2:]) {
-		return nil, fmt.Errorf("kernel_shape is %v, want %v as in w", v.kernel, w[2:])
+		return fmt.Errorf("kernel_shape is %v, want %v as in w", v.kernel, slices.Clone(w[2:]))
 	}
 	if x[1] != w[1]*v.group || w[0]%v.group != 0 {
-		return nil, fmt.Errorf("x has shape %v and w %v, want %d groups of channels", x, w, v.group)
+		return fmt.Errorf("x has shape %v and w %v, want %d groups of channels", slices.Clone(x), slices.Clone(w), v.group)
 	}
-	g := &convGeometry{in: x[2:], kernel: w[2:], batch: x[0], inC: x[1], outC: w[0], cg: w[1], taps: 1, inSize: 1, positions: 1}
-	g.strides, g.dilations = orOnes(v.strides, d), orOnes(v.dilations, d)
+	*g = convGeometry{in: x[2:], kernel: w[2:], batch: x[0], inC: x[1], outC: w[0], cg: w[1], taps: 1, inSize: 1, positions: 1}
+	ones := c.Dims(d)
+	for i := range ones {
+		ones[i] = 1
+	}
+	g.strides, g.dilations = ones, ones
+	if v.strides != nil {
+		g.strides = v.strides
+	}
+	if v.dilations != nil {
+		g.dilations = v.dilations
+	}
 	pads := v.pads
 	if pads == nil || v.autoPad != "NOTSET" {
-		pads = make([]int, 2*d)
+		pads = c.Dims(2 * d)
+		clear(pads)
 	}
 	if len(g.strides) != d || len(g.dilations) != d || len(pads) != 2*d {
-		return nil, fmt.Errorf("%d strides, %d dilations and %d pads, want %d, %d and %d", len(g.strides), len(g.dilations), len(pads), d, d, 2*d)
+		return fmt.Errorf("%d strides, %d dilations and %d pads, want %d, %d and %d", len(g.strides), len(g.dilations), len(pads), d, d, 2*d)
 	}
-	g.begin, g.out = make([]int, d), make([]int, d)
+	g.begin, g.out = c.Dims(d), c.Dims(d)
 	for i := range d {
 		ext := (g.kernel[i]-1)*g.dilations[i] + 1
 		before, after := pads[i], pads[i+d]
@@ -145,7 +177,7 @@ func (v *intConv) geometry(x, w []int) (*convGeometry, error) {
 		}
 		room := g.in[i] + before + after - ext
 		if room < 0 || g.kernel[i] == 0 {
-			return nil, fmt.Errorf("x has shape %v with pads %v, too small for a kernel of %v", x, pads, w[2:])
+			return fmt.Errorf("x has shape %v with pads %v, too small for a kernel of %v", slices.Clone(x), slices.Clone(pads), slices.Clone(w[2:]))
 		}
 		g.begin[i], g.out[i] = before, room/g.strides[i]+1
 		g.taps *= g.kernel[i]
@@ -155,7 +187,7 @@ func (v *intConv) geometry(x, w []int) (*convGeometry, error) {
 	if g.positions, err = tensor.Count(g.out); err == nil && g.positions > 0 && g.taps > math.MaxInt32/g.positions {
 		err = fmt.Errorf("%w: %d positions of a kernel with %d elements", tensor.ErrSize, g.positions, g.taps)
 	}
-	return g, err
+	return err
 }
 
 // offsets returns, for each tap and output position, which element of a

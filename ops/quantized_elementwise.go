@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -72,7 +73,7 @@ func buildQuantizedBinary(product bool) Kernel {
 				return err
 			}
 		}
-		shape, err := tensor.Broadcast(a.Shape(), b.Shape())
+		shape, err := c.broadcast(a.Shape(), b.Shape())
 		if err != nil {
 			return err
 		}
@@ -84,95 +85,110 @@ func buildQuantizedBinary(product bool) Kernel {
 		k.Lo, k.Hi = byteRange(d)
 		y, da, db := c.Output(0, d, shape...).Bytes(), a.Bytes(), b.Bytes()
 		if len(da) == len(y) && len(db) == len(y) {
-			c.P.For(len(y), 1<<15, func(lo, hi int) { k.Run(y[lo:hi], da[lo:hi], db[lo:hi]) })
+			par.Each(c.P, len(y), 1<<15, byteRows{k: k, y: y, a: da, b: db}, func(r *byteRows, lo, hi int) { r.k.Run(r.y[lo:hi], r.a[lo:hi], r.b[lo:hi]) })
 			return nil
 		}
-		binaryRows(c, shape, a.Shape(), b.Shape(), y, da, db, k.Run)
+		binaryRows(c, shape, a.Shape(), b.Shape(), byteRows{k: k, y: y, a: da, b: db})
 		return nil
 	}
 }
 
-// binaryRows calls f for pieces of y and of what a and b are when they are
-// broadcast to its shape. Calls may be at once.
-func binaryRows(c *Call, shape, aShape, bShape []int, y, a, b []byte, f func(y, a, b []byte)) {
-	const piece = 4096
-	if len(y) == 0 {
+// byteRows is one call, over blocks of rows of n elements. Of the operand that one of the
+// last two dimensions does not move, several copies are laid out.
+type byteRows struct {
+	k                   quant.Binary
+	y, a, b             []byte
+	dims, sa, sb        []int // of the blocks
+	n, stepA, stepB     int
+	rows, copies, parts int // parts of a block
+	repeats             int // 1 for a, 2 for b
+}
+
+// binaryPiece is how many bytes are laid out.
+const binaryPiece = 4096
+
+// binaryRows computes y where a and b are broadcast to its shape.
+func binaryRows(c *Call, shape, aShape, bShape []int, r byteRows) {
+	if len(r.y) == 0 {
 		return
 	}
-	dims, sa, sb := joinDims(shape, tensor.BroadcastStrides(aShape, shape), tensor.BroadcastStrides(bShape, shape))
+	dims, sa, sb := joinDims(c, shape, c.broadcastStrides(aShape, shape), c.broadcastStrides(bShape, shape))
 	last := len(dims) - 1
-	n := dims[last]
-	// Rows of n elements; of the operand that one of the two dimensions does not
-	// move, several copies are laid out.
-	rows, repeats := 1, 0 // repeats: 1 for a, 2 for b
-	if last > 0 && sa[last] == 1 && sb[last] == 1 && n < piece {
+	r.n, r.stepA, r.stepB, r.rows = dims[last], sa[last], sb[last], 1
+	if last > 0 && sa[last] == 1 && sb[last] == 1 && r.n < binaryPiece {
 		switch {
-		case sa[last-1] == 0 && sb[last-1] == n:
-			repeats = 1
-		case sb[last-1] == 0 && sa[last-1] == n:
-			repeats = 2
+		case sa[last-1] == 0 && sb[last-1] == r.n:
+			r.repeats = 1
+		case sb[last-1] == 0 && sa[last-1] == r.n:
+			r.repeats = 2
 		}
-		if repeats > 0 {
-			rows = dims[last-1]
+		if r.repeats > 0 {
+			r.rows = dims[last-1]
 			last--
 		}
 	}
-	blocks := 1
-	for _, d := range dims[:last] {
-		blocks *= d
-	}
-	copies := max(1, min(rows, piece/n))
-	parts := (rows + 8*copies - 1) / (8 * copies) // of a block
-	c.P.For(blocks*parts, max(1, (1<<15)/max(1, min(rows, 8*copies)*n)), func(lo, hi int) {
-		buf := make([]byte, 0, max(copies*n, min(n, piece)))
-		for t := lo; t < hi; t++ {
-			block, r0 := t/parts, t%parts*8*copies
-			r1 := min(r0+8*copies, rows)
-			i, j := 0, 0
-			for d, left := last-1, block; d >= 0; d-- {
-				x := left % dims[d]
-				left /= dims[d]
-				i += x * sa[d]
-				j += x * sb[d]
-			}
-			out := y[(block*rows+r0)*n : (block*rows+r1)*n]
-			switch {
-			case repeats == 1:
-				buf = repeat(buf, a[i:i+n], min(copies, r1-r0))
-				other := b[j+r0*n : j+r1*n]
-				for p := 0; p < len(out); p += len(buf) {
-					m := min(len(buf), len(out)-p)
-					f(out[p:p+m], buf[:m], other[p:p+m])
-				}
-			case repeats == 2:
-				buf = repeat(buf, b[j:j+n], min(copies, r1-r0))
-				other := a[i+r0*n : i+r1*n]
-				for p := 0; p < len(out); p += len(buf) {
-					m := min(len(buf), len(out)-p)
-					f(out[p:p+m], other[p:p+m], buf[:m])
-				}
-			case sa[len(dims)-1] == 0:
-				buf = repeat(buf, a[i:i+1], min(n, piece))
-				for p := 0; p < n; p += len(buf) {
-					m := min(len(buf), n-p)
-					f(out[p:p+m], buf[:m], b[j+p*sb[len(dims)-1]:][:m])
-				}
-			case sb[len(dims)-1] == 0:
-				buf = repeat(buf, b[j:j+1], min(n, piece))
-				for p := 0; p < n; p += len(buf) {
-					m := min(len(buf), n-p)
-					f(out[p:p+m], a[i+p:i+p+m], buf[:m])
-				}
-			default:
-				f(out, a[i:i+n], b[j:j+n])
-			}
+	r.dims, r.sa, r.sb = dims[:last], sa, sb
+	r.copies = max(1, min(r.rows, binaryPiece/r.n))
+	r.parts = (r.rows + 8*r.copies - 1) / (8 * r.copies)
+	par.Each(c.P, sizeOf(r.dims)*r.parts, max(1, (1<<15)/max(1, min(r.rows, 8*r.copies)*r.n)), r, (*byteRows).run)
+}
+
+type rowBytes struct{ buf []byte }
+
+// run computes parts [lo, hi) of all blocks.
+func (r *byteRows) run(lo, hi int) {
+	mem, pool := borrow[rowBytes]()
+	defer pool.Put(mem)
+	buf, n, f := mem.buf, r.n, &r.k
+	for t := lo; t < hi; t++ {
+		block, r0 := t/r.parts, t%r.parts*8*r.copies
+		r1 := min(r0+8*r.copies, r.rows)
+		i, j := 0, 0
+		for d, left := len(r.dims)-1, block; d >= 0; d-- {
+			x := left % r.dims[d]
+			left /= r.dims[d]
+			i += x * r.sa[d]
+			j += x * r.sb[d]
 		}
-	})
+		out := r.y[(block*r.rows+r0)*n : (block*r.rows+r1)*n]
+		switch {
+		case r.repeats == 1:
+			buf = repeat(buf, r.a[i:i+n], min(r.copies, r1-r0))
+			other := r.b[j+r0*n : j+r1*n]
+			for p := 0; p < len(out); p += len(buf) {
+				m := min(len(buf), len(out)-p)
+				f.Run(out[p:p+m], buf[:m], other[p:p+m])
+			}
+		case r.repeats == 2:
+			buf = repeat(buf, r.b[j:j+n], min(r.copies, r1-r0))
+			other := r.a[i+r0*n : i+r1*n]
+			for p := 0; p < len(out); p += len(buf) {
+				m := min(len(buf), len(out)-p)
+				f.Run(out[p:p+m], other[p:p+m], buf[:m])
+			}
+		case r.stepA == 0:
+			buf = repeat(buf, r.a[i:i+1], min(n, binaryPiece))
+			for p := 0; p < n; p += len(buf) {
+				m := min(len(buf), n-p)
+				f.Run(out[p:p+m], buf[:m], r.b[j+p*r.stepB:][:m])
+			}
+		case r.stepB == 0:
+			buf = repeat(buf, r.b[j:j+1], min(n, binaryPiece))
+			for p := 0; p < n; p += len(buf) {
+				m := min(len(buf), n-p)
+				f.Run(out[p:p+m], r.a[i+p:i+p+m], buf[:m])
+			}
+		default:
+			f.Run(out, r.a[i:i+n], r.b[j:j+n])
+		}
+	}
+	mem.buf = buf
 }
 
 // joinDims joins neighbouring dimensions through which both operands move as
 // through one, and drops those of size 1. At least one is left.
-func joinDims(shape, sa, sb []int) (dims, a, b []int) {
+func joinDims(c *Call, shape, sa, sb []int) (dims, a, b []int) {
+	dims, a, b = c.Dims(len(shape) + 1)[:0], c.Dims(len(shape) + 1)[:0], c.Dims(len(shape) + 1)[:0]
 	for d := len(shape) - 1; d >= 0; d-- {
 		if shape[d] == 1 {
 			continue
@@ -184,7 +200,7 @@ func joinDims(shape, sa, sb []int) (dims, a, b []int) {
 		dims, a, b = append(dims, shape[d]), append(a, sa[d]), append(b, sb[d])
 	}
 	if len(dims) == 0 {
-		return []int{1}, []int{1}, []int{1}
+		return append(dims, 1), append(a, 1), append(b, 1)
 	}
 	slices.Reverse(dims)
 	slices.Reverse(a)

@@ -131,7 +131,10 @@ func reduceInto(p par.P, y, x *tensor.Tensor, w *reduceWalks, r reduceLoops) {
 }
 
 // reduceMemory holds accumulators.
-type reduceMemory struct{ words []uint64 }
+type reduceMemory struct {
+	words []uint64
+	walk  reduceWalk
+}
 
 // of returns memory for n accumulators of the given bytes, in any state.
 func (m *reduceMemory) of(n, size int) unsafe.Pointer {
@@ -182,7 +185,9 @@ type reduceRows reduceLoop
 
 func (l *reduceRows) Chunk(lo, hi int) {
 	k := l.kept.at(lo)
-	w := l.red.at(0)
+	mem, pool := borrow[reduceMemory]()
+	defer pool.Put(mem)
+	mem.walk = l.red.at(0)
 	last := len(l.kept.sizes) - 1
 	for o := lo; o < hi; {
 		count, step := 1, 0
@@ -193,7 +198,7 @@ func (l *reduceRows) Chunk(lo, hi int) {
 		}
 		x := unsafe.Add(l.x.p, k.off*l.size)
 		k.off += (count - 1) * step
-		l.r.rows(unsafe.Add(l.y, o*l.size), x, &w, l.runs, l.n, count, step)
+		l.r.rows(unsafe.Add(l.y, o*l.size), x, &mem.walk, l.runs, l.n, count, step)
 		o += count
 		k.next()
 	}
@@ -225,11 +230,11 @@ func (l *reduceColumns) Chunk(lo, hi int) {
 	mem, pool := borrow[reduceMemory]()
 	defer pool.Put(mem)
 	acc := mem.of(reduceCols, l.acc)
-	w := l.red.at(0)
+	mem.walk = l.red.at(0)
 	for t := lo; t < hi; t++ {
 		o, j := t/l.chunks, t%l.chunks*reduceCols
 		base := l.kept.at(o).off + j
-		l.r.columns(unsafe.Add(l.y, (o*l.n+j)*l.size), acc, unsafe.Add(l.x.p, base*l.size), l.x.n-base, &w, l.runs, min(l.n-j, reduceCols))
+		l.r.columns(unsafe.Add(l.y, (o*l.n+j)*l.size), acc, unsafe.Add(l.x.p, base*l.size), l.x.n-base, &mem.walk, l.runs, min(l.n-j, reduceCols))
 	}
 }
 

@@ -111,7 +111,6 @@ func tupleOffsets(c *Call, data []int, batch int) ([]int64, int, error) {
 	if k < 1 || k > len(data)-batch {
 		return nil, 0, fmt.Errorf("indices has shape %v: tuples of %d, want between 1 and %d", ishape, k, len(data)-batch)
 	}
-	strides := tensor.Strides(data)
 	count := sizeOf(ishape[:len(ishape)-1])
 	block := sizeOf(data[batch+k:])
 	if d := t.DType(); k == 1 && batch == 0 && (d == tensor.Int64 || d == tensor.Int32) {
@@ -128,10 +127,11 @@ func tupleOffsets(c *Call, data []int, batch int) ([]int64, int, error) {
 		}
 		return out, block, nil
 	}
-	v, err := IntsOf(t)
+	v, err := c.Ints(1)
 	if err != nil {
-		return nil, 0, fmt.Errorf("input 1: %w", err)
+		return nil, 0, err
 	}
+	strides := c.strides(data)
 	out := Scratch[int64](c, count)
 	each := sizeOf(data[batch:])
 	per := 1

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -205,7 +206,7 @@ func topKKernel(axis int, largest bool, count func(*Call) (int, error), keys ord
 		if k < 0 || k > s[a] {
 			return fmt.Errorf("K is %d, want between 0 and %d", k, s[a])
 		}
-		shape := append([]int{}, s...)
+		shape := c.list(s...)
 		shape[a] = k
 		y, idx := c.Output(0, x.DType(), shape...), c.Output(1, tensor.Int64, shape...)
 		if y.Len() == 0 {
@@ -219,20 +220,8 @@ func topKKernel(axis int, largest bool, count func(*Call) (int, error), keys ord
 		if largest {
 			t.flip = 0
 		}
-		top := t.wide
-		if flip == math.MaxUint32 && t.n < math.MaxInt32 {
-			top = t.packed
-		}
-		c.P.For(sizeOf(s[:a])*t.inner, max(1, moveGrain/t.n), func(lo, hi int) {
-			all := make([]uint64, t.n)
-			h := []ranked(nil)
-			for u := lo; u < hi; u++ {
-				from, to := u/t.inner*t.n*t.inner+u%t.inner, u/t.inner*k*t.inner+u%t.inner
-				keys(all, x, from, t.inner)
-				h = top(all, h, to)
-				t.take(from, to)
-			}
-		})
+		t.keys, t.few = keys, flip == math.MaxUint32 && t.n < math.MaxInt32
+		par.Each(c.P, sizeOf(s[:a])*t.inner, max(1, moveGrain/t.n), t, (*topK).run)
 		return nil
 	}
 }
@@ -243,12 +232,36 @@ type topK struct {
 	at          []int64
 	n, inner, k int
 	flip        uint64 // turns the order of keys
+	keys        func(dst []uint64, x *tensor.Tensor, from, step int)
+	few         bool // keys have at most 32 bits
+}
+
+type topMemory struct {
+	all []uint64
+	h   []ranked
+}
+
+// run makes selections [lo, hi).
+func (t *topK) run(lo, hi int) {
+	mem, pool := borrow[topMemory]()
+	defer pool.Put(mem)
+	mem.all = slices.Grow(mem.all[:0], t.n)[:t.n]
+	for u := lo; u < hi; u++ {
+		from, to := u/t.inner*t.n*t.inner+u%t.inner, u/t.inner*t.k*t.inner+u%t.inner
+		t.keys(mem.all, t.x, from, t.inner)
+		if t.few {
+			t.packed(mem.all, to)
+		} else {
+			mem.h = t.wide(mem.all, mem.h, to)
+		}
+		t.take(from, to)
+	}
 }
 
 // packed sets at[to], at[to+inner], … to the places of the first elements, by keys of
 // at most 32 bits. An element and its place are one number, larger the earlier it
 // comes: the key above, and below it the places from behind.
-func (t *topK) packed(all []uint64, h []ranked, to int) []ranked {
+func (t *topK) packed(all []uint64, to int) {
 	for i, key := range all {
 		all[i] = (key^t.flip)<<32 | uint64(math.MaxUint32-uint32(i))
 	}
@@ -258,7 +271,6 @@ func (t *topK) packed(all []uint64, h []ranked, to int) []ranked {
 	for i := range top {
 		t.at[to+i*t.inner] = int64(math.MaxUint32 - uint32(top[t.k-1-i]))
 	}
-	return h
 }
 
 // wide is packed for any keys; h is memory that it returns for the next call.

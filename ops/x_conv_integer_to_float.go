@@ -80,11 +80,11 @@ func buildConvIntegerToFloat(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		g, err := v.geometry(append([]int{n, ch}, in...), w.shape)
-		if err != nil {
+		st := State[intConvState](c)
+		if err := v.geometry(c, &st.convGeometry, lastFirst(c, n, ch, in), w.shape); err != nil {
 			return err
 		}
-		y := c.Output(0, tensor.Float32, lastDims(c.Dims(len(in)+2), n, g.out, g.outC)...)
+		y := c.Output(0, tensor.Float32, lastDims(c.Dims(len(in)+2), n, st.out, st.outC)...)
 		if y.Len() == 0 {
 			return nil
 		}
@@ -94,10 +94,8 @@ func buildConvIntegerToFloat(b *BuildContext) (Kernel, error) {
 		}
 		r := rounds.Get().(*qconv.Round)
 		r.SetFloats(w.w, zx, zw, scale, q.scale, bias)
-		qconv.Run(c.P, &qconv.Args{
-			N: n, C: ch, Window: qconv.Window{In: g.in, Kernel: g.kernel, Out: g.out, Strides: g.strides, Dilations: g.dilations, Before: g.begin},
-			X: x.Bytes(), F: tensor.Data[float32](y), Act: f, Signed: x.DType() == tensor.Int8, Zero: byte(zx), W: w.w, R: r,
-		}, func(n int) []byte { return Scratch[uint8](c, n) })
+		st.args = qconv.Args{X: x.Bytes(), F: tensor.Data[float32](y), Act: f, Signed: x.DType() == tensor.Int8, Zero: byte(zx), W: w.w, R: r}
+		st.run(c, n, ch)
 		rounds.Put(r)
 		return nil
 	}, nil

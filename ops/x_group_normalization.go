@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -118,8 +119,11 @@ func lastGroupNorm[T floating](groups int, eps float64, cols columns[T], act fun
 		}
 		y, done := realsOut[T](c, 0, xt.DType(), s...)
 		if len(x) > 0 {
-			v := lastNorm[T]{columns: cols, n: n, rows: rows, ch: ch, groups: g, act: act}
-			v.run(c.P, y, x, eps, scale, bias)
+			v := State[lastNorm[T]](c)
+			v.columns, v.n, v.rows, v.ch, v.groups, v.act = cols, n, rows, ch, g, act
+			v.x, v.y, v.scale, v.bias = x, y, scale, bias
+			v.run(c.P, eps)
+			v.x, v.y, v.scale, v.bias = nil, nil, nil, nil
 		}
 		done()
 		return nil
@@ -131,7 +135,22 @@ type lastNorm[T floating] struct {
 	columns[T]
 	n, rows, ch, groups int
 	act                 func([]T)
+	x, y, scale, bias   []T
+
+	cols, lines, per, tiles, span, chunks int // see run
+	sums, mean, variance                  []float64
+	means, factors, terms                 []T // per image and column
+	pass                                  normPass
 }
+
+// normPass is what threads do with tiles.
+type normPass int
+
+const (
+	sumPass normPass = iota
+	squaresPass
+	affinePass
+)
 
 // fold returns how many positions a line of columns takes: short lines cost
 // more than what is done to them.
@@ -144,72 +163,90 @@ func (v *lastNorm[T]) fold() int {
 	return m
 }
 
-func (v *lastNorm[T]) run(p par.P, y, x []T, eps float64, scale, bias []T) {
+func (v *lastNorm[T]) run(p par.P, eps float64) {
 	m := v.fold()
-	cols, lines := m*v.ch, v.rows/m      // column j is of channel j % v.ch
-	per := max(1, min(lines, 2048/cols)) // lines of a tile, which stays in the cache
-	tiles := (lines + per - 1) / per
-	span := max(1, min(16, tiles/4)) // tiles of a chunk
-	chunks := (tiles + span - 1) / span
-	size := lines * cols
-	each := func(f func(image, chunk, lo, hi int, tmp []T)) {
-		p.For(v.n*chunks, 1+normGrain/(span*per*cols), func(from, to int) {
-			tmp := make([]T, (per+1)*cols)
-			for i := from; i < to; i++ {
-				image, k := i/chunks, i%chunks
-				for t := k * span; t < min((k+1)*span, tiles); t++ {
-					f(image, i, image*size+t*per*cols, image*size+min((t+1)*per, lines)*cols, tmp)
-				}
-			}
-		})
-	}
-	sums := make([]float64, v.n*chunks*cols)
+	v.cols, v.lines = m*v.ch, v.rows/m        // column j is of channel j % v.ch
+	v.per = max(1, min(v.lines, 2048/v.cols)) // lines of a tile, which stays in the cache
+	v.tiles = (v.lines + v.per - 1) / v.per
+	v.span = max(1, min(16, v.tiles/4))        // tiles of a chunk
+	v.chunks = (v.tiles + v.span - 1) / v.span // of an image
+	v.sums = slices.Grow(v.sums[:0], v.n*v.chunks*v.cols)[:v.n*v.chunks*v.cols]
 	in := v.ch / v.groups
-	reduce := func(add func(acc, x []T, image, lines int, tmp []T)) []float64 {
-		clear(sums)
-		each(func(image, chunk, lo, hi int, tmp []T) {
-			acc := tmp[:cols]
-			clear(acc)
-			add(acc, x[lo:hi], image, (hi-lo)/cols, tmp[cols:])
-			to := sums[chunk*cols : (chunk+1)*cols]
-			for j, a := range acc {
-				to[j] += float64(a)
-			}
-		})
-		out := make([]float64, v.n*v.groups)
-		for i := range v.n {
-			for k := range chunks {
-				for j, a := range sums[(i*chunks+k)*cols:][:cols] {
-					out[i*v.groups+j%v.ch/in] += a
-				}
-			}
-		}
-		for i := range out {
-			out[i] /= float64(v.rows * in)
-		}
-		return out
+	v.reduce(p, sumPass, &v.mean)
+	v.means = slices.Grow(v.means[:0], v.n*v.cols)[:v.n*v.cols]
+	for i := range v.means {
+		v.means[i] = T(v.mean[i/v.cols*v.groups+i%v.ch/in])
 	}
-	wide := func(f func(group, channel int) T) []T { // per image and column
-		out := make([]T, v.n*cols)
-		for i := range out {
-			j := i % v.ch
-			out[i] = f(i/cols*v.groups+j/in, j)
-		}
-		return out
+	v.reduce(p, squaresPass, &v.variance)
+	v.factors, v.terms = slices.Grow(v.factors[:0], v.n*v.cols)[:v.n*v.cols], slices.Grow(v.terms[:0], v.n*v.cols)[:v.n*v.cols]
+	for i := range v.factors {
+		j := i % v.ch
+		v.factors[i] = T(float64(v.scale[j]) / math.Sqrt(v.variance[i/v.cols*v.groups+j/in]+eps))
+		v.terms[i] = v.bias[j]
 	}
-	mean := reduce(func(acc, x []T, _, lines int, _ []T) { v.add(acc, x, lines, cols) })
-	means := wide(func(g, _ int) T { return T(mean[g]) })
-	variance := reduce(func(acc, x []T, image, lines int, tmp []T) {
-		v.addSquares(acc, x, means[image*cols:(image+1)*cols], tmp, lines, cols)
-	})
-	factors := wide(func(g, j int) T { return T(float64(scale[j]) / math.Sqrt(variance[g]+eps)) })
-	terms := wide(func(_, j int) T { return bias[j] })
-	each(func(image, _, lo, hi int, _ []T) {
-		dst := y[lo:hi]
+	v.each(p, affinePass)
+}
+
+// each makes a pass over all tiles.
+func (v *lastNorm[T]) each(p par.P, pass normPass) {
+	v.pass = pass
+	par.Run(p, v.n*v.chunks, 1+normGrain/(v.span*v.per*v.cols), normTiles[T]{v})
+}
+
+// reduce sets out to the means of a pass by image and group.
+func (v *lastNorm[T]) reduce(p par.P, pass normPass, out *[]float64) {
+	clear(v.sums)
+	v.each(p, pass)
+	*out = slices.Grow((*out)[:0], v.n*v.groups)[:v.n*v.groups]
+	clear(*out)
+	in := v.ch / v.groups
+	for i := range v.n {
+		for k := range v.chunks {
+			for j, a := range v.sums[(i*v.chunks+k)*v.cols:][:v.cols] {
+				(*out)[i*v.groups+j%v.ch/in] += a
+			}
+		}
+	}
+	for i := range *out {
+		(*out)[i] /= float64(v.rows * in)
+	}
+}
+
+type normTiles[T floating] struct{ *lastNorm[T] }
+
+type normMemory[T floating] struct{ tmp []T }
+
+func (v *normTiles[T]) Chunk(from, to int) {
+	mem, pool := borrow[normMemory[T]]()
+	defer pool.Put(mem)
+	cols, size := v.cols, v.lines*v.cols
+	mem.tmp = slices.Grow(mem.tmp[:0], (v.per+1)*cols)[:(v.per+1)*cols]
+	acc, tmp := mem.tmp[:cols], mem.tmp[cols:]
+	for i := from; i < to; i++ {
+		image, k := i/v.chunks, i%v.chunks
 		a, b := image*cols, (image+1)*cols
-		v.affine(dst, x[lo:hi], means[a:b], factors[a:b], terms[a:b], (hi-lo)/cols, cols)
-		if v.act != nil {
-			v.act(dst)
+		for t := k * v.span; t < min((k+1)*v.span, v.tiles); t++ {
+			lo, hi := image*size+t*v.per*cols, image*size+min((t+1)*v.per, v.lines)*cols
+			x, lines := v.x[lo:hi], (hi-lo)/cols
+			switch v.pass {
+			case affinePass:
+				dst := v.y[lo:hi]
+				v.affine(dst, x, v.means[a:b], v.factors[a:b], v.terms[a:b], lines, cols)
+				if v.act != nil {
+					v.act(dst)
+				}
+				continue
+			case sumPass:
+				clear(acc)
+				v.add(acc, x, lines, cols)
+			case squaresPass:
+				clear(acc)
+				v.addSquares(acc, x, v.means[a:b], tmp, lines, cols)
+			}
+			to := v.sums[i*cols : (i+1)*cols]
+			for j, s := range acc {
+				to[j] += float64(s)
+			}
 		}
-	})
+	}
 }

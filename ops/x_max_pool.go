@@ -78,8 +78,9 @@ func lastByteMaxPool(p windowParams) Kernel {
 			return err
 		}
 		y := c.Output(0, x.DType(), lastDims(c.Dims(len(in)+2), n, w.Out, ch)...)
-		win := qconv.Window(w.Window)
-		qconv.Max(c.P, n, ch, &win, x.Bytes(), y.Bytes(), x.DType() == tensor.Int8)
+		win := State[qconv.Window](c)
+		*win = qconv.Window(w.Window)
+		qconv.Max(c.P, n, ch, win, x.Bytes(), y.Bytes(), x.DType() == tensor.Int8)
 		return nil
 	}
 }

@@ -129,8 +129,8 @@ func (k *lastQConv) run(c *Call) error {
 	if err != nil {
 		return err
 	}
-	g, err := k.v.geometry(append([]int{n, ch}, in...), w.shape)
-	if err != nil {
+	st := State[intConvState](c)
+	if err := k.v.geometry(c, &st.convGeometry, lastFirst(c, n, ch, in), w.shape); err != nil {
 		return err
 	}
 	round, zx, yType := k.round, k.zx, k.yType
@@ -139,10 +139,8 @@ func (k *lastQConv) run(c *Call) error {
 			return err
 		}
 	}
-	y := c.Output(0, yType, lastDims(c.Dims(len(in)+2), n, g.out, g.outC)...)
-	qconv.Run(c.P, &qconv.Args{
-		N: n, C: ch, Window: qconv.Window{In: g.in, Kernel: g.kernel, Out: g.out, Strides: g.strides, Dilations: g.dilations, Before: g.begin},
-		X: x.Bytes(), Y: y.Bytes(), Signed: x.DType() == tensor.Int8, Zero: zx, W: w.w, R: round,
-	}, func(n int) []byte { return Scratch[uint8](c, n) })
+	y := c.Output(0, yType, lastDims(c.Dims(len(in)+2), n, st.out, st.outC)...)
+	st.args = qconv.Args{X: x.Bytes(), Y: y.Bytes(), Signed: x.DType() == tensor.Int8, Zero: zx, W: w.w, R: round}
+	st.run(c, n, ch)
 	return nil
 }

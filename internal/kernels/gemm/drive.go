@@ -15,7 +15,7 @@ func empty[T Number](g *Args[T]) {
 		}
 	}
 	if g.late() {
-		g.finish(g.Table, g.C, g.LDC, 0, g.M, 0, g.N)
+		g.Finish(g.Table, g.C, g.LDC, 0, g.M, 0, g.N)
 	}
 }
 
@@ -164,7 +164,7 @@ func block[T Number](g *Args[T], kern kernel, a []T, ars int, b *bSource[T], str
 	}
 	if g.late() {
 		c0, c1 := j0*Panel, min(j1*Panel, g.N)
-		g.finish(g.Table, g.C[i0*g.LDC+c0:], g.LDC, i0, i1, c0, c1)
+		g.Finish(g.Table, g.C[i0*g.LDC+c0:], g.LDC, i0, i1, c0, c1)
 	}
 }
 
@@ -207,7 +207,7 @@ func (x *fewTasks) run(lo, hi int) {
 	}
 	if g.late() {
 		c0, c1 := lo*np*Panel, min(hi*np*Panel, g.N)
-		g.finish(g.Table, g.C[c0:], g.LDC, 0, g.M, c0, c1)
+		g.Finish(g.Table, g.C[c0:], g.LDC, 0, g.M, c0, c1)
 	}
 }
 

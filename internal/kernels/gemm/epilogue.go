@@ -32,9 +32,9 @@ func (e *Epilogue[T]) late() bool {
 	return e.Row != nil || e.Col != nil || e.Add != nil || e.Clip || e.Act != nil || e.Scale != 0 && e.Scale != 1
 }
 
-// finish does what comes after the sums of rows [i0, i1) from column j0 to before j1: c
+// Finish does what comes after the sums of rows [i0, i1) from column j0 to before j1: c
 // begins with the first of them, its rows ldc apart.
-func (e *Epilogue[T]) finish(t *Table, c []T, ldc, i0, i1, j0, j1 int) {
+func (e *Epilogue[T]) Finish(t *Table, c []T, ldc, i0, i1, j0, j1 int) {
 	if f, ok := any(e).(*Epilogue[float32]); ok && t != nil && t.Finish32 != nil {
 		f.finish32(t, any(c).([]float32), ldc, i0, i1, j0, j1)
 		return

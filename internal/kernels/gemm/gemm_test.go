@@ -254,9 +254,9 @@ func TestFinish(t *testing.T) {
 					c[3], c[n-1] = nan, float32(math.Copysign(0, -1))
 				}
 				want := append([]float32(nil), c...)
-				e.finish(nil, want, ldc, 1, 1+rows, 2, 2+n)
+				e.Finish(nil, want, ldc, 1, 1+rows, 2, 2+n)
 				got, ok := guarded(c)
-				e.finish(tab, got, ldc, 1, 1+rows, 2, 2+n)
+				e.Finish(tab, got, ldc, 1, 1+rows, 2, 2+n)
 				if !ok() {
 					t.Fatalf("%s, %d elements: wrote outside", tab.Name, n)
 				}

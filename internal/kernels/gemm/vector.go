@@ -53,7 +53,7 @@ func (x *dotTasks[T]) Chunk(lo, hi int) {
 		g.dotsAny(lo, hi)
 	}
 	if g.late() {
-		g.finish(g.Table, g.C[lo:], g.LDC, 0, g.M, lo, hi)
+		g.Finish(g.Table, g.C[lo:], g.LDC, 0, g.M, lo, hi)
 	}
 }
 
@@ -148,7 +148,7 @@ func (x *rowTasks) run(lo, hi int) {
 			t.Axpy32(min(rows, g.K-k), len(y), unsafe.Pointer(&g.A[k]), unsafe.Pointer(&g.B[k*g.BRS+j]), g.BRS, unsafe.Pointer(&y[0]))
 		}
 		if g.late() {
-			g.finish(t, y, len(y), 0, 1, j, j+len(y))
+			g.Finish(t, y, len(y), 0, 1, j, j+len(y))
 		}
 	}
 }

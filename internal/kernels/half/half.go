@@ -3,6 +3,8 @@
 package half
 
 import (
+	"context"
+	"sync"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
@@ -74,62 +76,94 @@ func (w *Weights) Run(p par.P, g *gemm.Args[float32]) {
 	if g.M >= 64 {
 		some = max(1, some/2)
 	}
-	p.For((panels+some-1)/some, 1, func(lo, hi int) {
-		gemm.Scratch(some*w.K*panel, func(buf []float32) {
-			for t := lo; t < hi; t++ {
-				q := t * some
-				n := min(some, panels-q)
-				data := buf[:n*w.K*panel]
-				Widen(w.Kind, data, w.Data[q*w.K*panel:])
-				part, j := *g, q*panel
-				part.N = min(n*panel, w.N-j)
-				part.C, part.Packed = g.C[j:], &gemm.Packed[float32]{K: w.K, N: part.N, Data: data}
-				if g.Col != nil {
-					part.Col = g.Col[j:]
-				}
-				if g.Add != nil {
-					part.Add = g.Add[j:]
-				}
-				gemm.Run(par.P{Ctx: p.Ctx}, &part)
-			}
-		})
-	})
+	par.Each(p, (panels+some-1)/some, 1, wideRun{g, w, p.Ctx, panels, some}, (*wideRun).run)
+}
+
+// wideRun is one product of more rows: tasks of some panels, which are widened first.
+type wideRun struct {
+	g            *gemm.Args[float32]
+	w            *Weights
+	ctx          context.Context
+	panels, some int
+}
+
+// part is the product of a task.
+type part struct {
+	args   gemm.Args[float32]
+	packed gemm.Packed[float32]
+}
+
+var parts = sync.Pool{New: func() any { return new(part) }}
+
+// run runs tasks [lo, hi).
+func (r *wideRun) run(lo, hi int) {
+	g, w := r.g, r.w
+	buf := gemm.Borrow[float32](r.some * w.K * panel)
+	defer buf.Return()
+	x := parts.Get().(*part)
+	for t := lo; t < hi; t++ {
+		q := t * r.some
+		n := min(r.some, r.panels-q)
+		data := buf.S[:n*w.K*panel]
+		Widen(w.Kind, data, w.Data[q*w.K*panel:])
+		j := q * panel
+		x.args = *g
+		x.args.N = min(n*panel, w.N-j)
+		x.packed = gemm.Packed[float32]{K: w.K, N: x.args.N, Data: data}
+		x.args.C, x.args.Packed = g.C[j:], &x.packed
+		if g.Col != nil {
+			x.args.Col = g.Col[j:]
+		}
+		if g.Add != nil {
+			x.args.Add = g.Add[j:]
+		}
+		gemm.Run(par.P{Ctx: r.ctx}, &x.args)
+	}
+	*x = part{}
+	parts.Put(x)
 }
 
 // rows computes few rows. Their sums take at most 768 products each before they
 // are added up.
 func rows(p par.P, g *gemm.Args[float32], w *Weights) {
-	const kc = 768
 	panels := (w.N + panel - 1) / panel
 	_ = g.A[(g.M-1)*g.ARS+g.K-1]
-	p.For(panels, max(1, (1<<17)/(w.K*panel*g.M)), func(lo, hi int) {
-		row := best().row[w.Kind]
-		var sum, part [panel]float32
-		for q := lo; q < hi; q++ {
-			b, j := w.Data[q*w.K*panel:][:w.K*panel], q*panel
-			n := min(panel, w.N-j)
-			for i := range g.M {
-				clear(sum[:])
-				for k := 0; k < w.K; k += kc {
-					clear(part[:])
-					row(min(kc, w.K-k), unsafe.Pointer(&g.A[i*g.ARS+k]), unsafe.Pointer(&b[k*panel]), unsafe.Pointer(&part))
-					for x, v := range part {
-						sum[x] += v
-					}
+	t := g.Table
+	if t == nil {
+		t = gemm.Best()
+	}
+	par.Each(p, panels, max(1, (1<<17)/(w.K*panel*g.M)), rowRun{g, w, t}, (*rowRun).run)
+}
+
+// rowRun is one product of few rows.
+type rowRun struct {
+	g *gemm.Args[float32]
+	w *Weights
+	t *gemm.Table
+}
+
+// run computes panels [lo, hi).
+func (r *rowRun) run(lo, hi int) {
+	const kc = 768
+	g, w := r.g, r.w
+	row := best().row[w.Kind]
+	var sum [panel]float32
+	part := gemm.Borrow[float32](panel)
+	defer part.Return()
+	for q := lo; q < hi; q++ {
+		b, j := w.Data[q*w.K*panel:][:w.K*panel], q*panel
+		n := min(panel, w.N-j)
+		for i := range g.M {
+			clear(sum[:])
+			for k := 0; k < w.K; k += kc {
+				clear(part.S)
+				row(min(kc, w.K-k), unsafe.Pointer(&g.A[i*g.ARS+k]), unsafe.Pointer(&b[k*panel]), unsafe.Pointer(&part.S[0]))
+				for x, v := range part.S {
+					sum[x] += v
 				}
-				if g.Scale != 0 && g.Scale != 1 {
-					for x := range sum {
-						sum[x] *= g.Scale
-					}
-				}
-				copy(g.C[i*g.LDC+j:][:n], sum[:])
 			}
+			copy(g.C[i*g.LDC+j:][:n], sum[:])
 		}
-	})
-	// The rest of what g asks for.
-	end := *g
-	end.K, end.Acc, end.Scale = 0, true, 0
-	if end.Row != nil || end.Col != nil || end.Add != nil || end.Clip || end.Act != nil {
-		gemm.Run(p, &end)
+		g.Finish(r.t, g.C[j:], g.LDC, 0, g.M, j, j+n)
 	}
 }

@@ -68,7 +68,7 @@ func (w *Pairs) Run(p par.P, g *gemm.Args[float32]) {
 	if t == nil {
 		t = gemm.Best()
 	}
-	r := pairRun{Args: g, w: w, k: pairs(g.K), panels: gemm.Panels(g.N), tile: t.TilePairs, mr: t.MR32}
+	r := pairRun{Args: g, table: t, w: w, k: pairs(g.K), panels: gemm.Panels(g.N), tile: t.TilePairs, mr: t.MR32}
 	if r.tile == nil {
 		r.tile, r.mr = tilePairs, 4
 	}
@@ -76,17 +76,18 @@ func (w *Pairs) Run(p par.P, g *gemm.Args[float32]) {
 	a := gemm.Borrow[uint32](g.M * r.lda)
 	defer a.Return()
 	r.a = a.S
-	p.For(g.M, max(1, (1<<15)/g.K), r.narrow)
+	par.Each(p, g.M, max(1, (1<<15)/g.K), r, (*pairRun).narrow)
 	const task = 1 << 20 // products of pairs
 	r.rows = min(g.M, 8*r.mr)
 	r.wide = max(1, min(r.panels/8, task/(r.rows*panel*r.k)))
 	r.across = (r.panels + r.wide - 1) / r.wide
-	p.For((g.M+r.rows-1)/r.rows*r.across, max(1, (1<<17)/(r.rows*panel*r.wide*r.k)), func(lo, hi int) { r.tasks(p, lo, hi) })
+	par.Each(p, (g.M+r.rows-1)/r.rows*r.across, max(1, (1<<17)/(r.rows*panel*r.wide*r.k)), r, (*pairRun).tasks)
 }
 
 // pairRun is one product: tasks of rows times wide panels, across of which make a row of tasks.
 type pairRun struct {
 	*gemm.Args[float32]
+	table                   *gemm.Table
 	w                       *Pairs
 	k, panels, mr           int
 	a                       []uint32
@@ -96,24 +97,27 @@ type pairRun struct {
 
 // narrow rounds rows [lo, hi) of A.
 func (r *pairRun) narrow(lo, hi int) {
-	gemm.Scratch(r.K, func(row []float32) {
-		for i := lo; i < hi; i++ {
-			src := r.A[i*r.ARS:]
-			if r.ACS != 1 {
-				for k := range row {
-					row[k] = src[k*r.ACS]
-				}
-				src = row
+	var row gemm.Buffer[float32]
+	if r.ACS != 1 {
+		row = gemm.Borrow[float32](r.K)
+		defer row.Return()
+	}
+	for i := lo; i < hi; i++ {
+		src := r.A[i*r.ARS:]
+		if r.ACS != 1 {
+			for k := range row.S {
+				row.S[k] = src[k*r.ACS]
 			}
-			dst := r.a[i*r.lda:][:r.k]
-			dst[r.k-1] = 0
-			Narrow(BFloat16, unsafe.Slice((*uint16)(unsafe.Pointer(&dst[0])), 2*r.k)[:r.K], src[:r.K])
+			src = row.S
 		}
-	})
+		dst := r.a[i*r.lda:][:r.k]
+		dst[r.k-1] = 0
+		Narrow(BFloat16, unsafe.Slice((*uint16)(unsafe.Pointer(&dst[0])), 2*r.k)[:r.K], src[:r.K])
+	}
 }
 
 // tasks runs tasks [lo, hi).
-func (r *pairRun) tasks(p par.P, lo, hi int) {
+func (r *pairRun) tasks(lo, hi int) {
 	const kb = 192 // pairs, of which a panel stays in the nearest cache
 	for t := lo; t < hi; t++ {
 		i0, j0 := t/r.across*r.rows, t%r.across*r.wide
@@ -130,25 +134,9 @@ func (r *pairRun) tasks(p par.P, lo, hi int) {
 				}
 			}
 		}
-		r.finish(p, i0, i1, j0*panel, min(j1*panel, r.N))
+		c0 := j0 * panel
+		r.Finish(r.table, r.C[i0*r.LDC+c0:], r.LDC, i0, i1, c0, min(j1*panel, r.N))
 	}
-}
-
-// finish does the rest of what is asked for with rows [i0, i1) and columns [c0, c1) of C.
-func (r *pairRun) finish(p par.P, i0, i1, c0, c1 int) {
-	e := *r.Args
-	e.M, e.N, e.K, e.Acc, e.A, e.Packed, e.B = i1-i0, c1-c0, 0, true, nil, nil, nil
-	e.C = r.C[i0*r.LDC+c0:]
-	if e.Row != nil {
-		e.Row = e.Row[i0:]
-	}
-	if e.Col != nil {
-		e.Col = e.Col[c0:]
-	}
-	if e.Add != nil {
-		e.Add = e.Add[i0*e.LDAdd+c0:]
-	}
-	gemm.Run(par.P{Ctx: p.Ctx}, &e)
 }
 
 // tilePairs is gemm.Table's TilePairs.

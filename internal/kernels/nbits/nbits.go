@@ -149,85 +149,120 @@ func Mul(p par.P, x []float32, m int, w *Weights, bias, y []float32) {
 	}
 }
 
-// padRows returns x with rows of whole blocks, and their length.
-func padRows(x []float32, m int, w *Weights) ([]float32, int) {
-	kb := w.blocks() * w.Block
-	if kb == w.K {
-		return x, kb
+// rows are the m rows of X in whole blocks of W, kb apart. free gives back what they borrowed.
+type rows struct {
+	x        []float32
+	m, kb    int
+	w        *Weights
+	t        *table
+	borrowed gemm.Buffer[float32]
+	padded   bool
+	bias, y  []float32
+}
+
+func rowsOf(x []float32, m int, w *Weights, bias, y []float32) rows {
+	r := rows{x: x, m: m, kb: w.blocks() * w.Block, w: w, t: best(), bias: bias, y: y}
+	if r.kb == w.K {
+		return r
 	}
-	out := make([]float32, m*kb)
+	r.borrowed, r.padded = gemm.Borrow[float32](m*r.kb), true
+	r.x = r.borrowed.S
 	for i := range m {
-		copy(out[i*kb:], x[i*w.K:(i+1)*w.K])
+		row := r.x[i*r.kb : (i+1)*r.kb]
+		clear(row[copy(row, x[i*w.K:(i+1)*w.K]):])
 	}
-	return out, kb
+	return r
+}
+
+func (r *rows) free() {
+	if r.padded {
+		r.borrowed.Return()
+	}
 }
 
 func mulRows(p par.P, x []float32, m int, w *Weights, bias, y []float32) {
-	x, kb := padRows(x, m, w)
-	blocks, size := w.blocks(), panelSize(w.K, w.Block, w.Wide)
-	sums := make([]float32, m*blocks)
+	r := fewRun{rows: rowsOf(x, m, w, bias, y)}
+	defer r.free()
+	sums := gemm.Borrow[float32](m * w.blocks())
+	defer sums.Return()
+	r.sums = sums.S
 	same := w.Zeros == nil && w.Reals == nil
-	for q := range sums {
+	for q := range r.sums {
 		s := float32(0)
-		for _, v := range x[q*w.Block : (q+1)*w.Block] {
+		for _, v := range r.x[q*w.Block : (q+1)*w.Block] {
 			s += v
 		}
 		if same {
 			s *= -w.zero()
 		}
-		sums[q] = s
+		r.sums[q] = s
 	}
-	t := best()
 	panels := (w.N + Width - 1) / Width
-	p.For(panels, max(1, (1<<17)/(Width*kb*m)), func(lo, hi int) {
-		var out [Width]float32
-		for s := lo; s < hi; s++ {
-			kind, zeros := w.zeros(s, 0)
-			row := t.row[w.wide()][kind]
-			for i := range m {
-				row(blocks, w.Block/4, unsafe.Pointer(&x[i*kb]), unsafe.Pointer(&sums[i*blocks]), unsafe.Pointer(&w.Data[s*size]), zeros, unsafe.Pointer(&w.Scales[s*blocks*Width]), unsafe.Pointer(&out))
-				w.put(y, i, s, out[:], bias)
-			}
+	par.Each(p, panels, max(1, (1<<17)/(Width*r.kb*m)), r, (*fewRun).run)
+}
+
+// fewRun is a product of few rows, with the sums of their blocks.
+type fewRun struct {
+	rows
+	sums []float32
+}
+
+// run computes panels [lo, hi).
+func (r *fewRun) run(lo, hi int) {
+	w := r.w
+	blocks, size := w.blocks(), panelSize(w.K, w.Block, w.Wide)
+	out := gemm.Borrow[float32](Width)
+	defer out.Return()
+	for s := lo; s < hi; s++ {
+		kind, zeros := w.zeros(s, 0)
+		row := r.t.row[w.wide()][kind]
+		for i := range r.m {
+			row(blocks, w.Block/4, unsafe.Pointer(&r.x[i*r.kb]), unsafe.Pointer(&r.sums[i*blocks]), unsafe.Pointer(&w.Data[s*size]), zeros, unsafe.Pointer(&w.Scales[s*blocks*Width]), unsafe.Pointer(&out.S[0]))
+			w.put(r.y, i, s, out.S, r.bias)
 		}
-	})
+	}
 }
 
 func mulPanels(p par.P, x []float32, m int, w *Weights, bias, y []float32) {
-	x, kb := padRows(x, m, w)
-	g, t := gemm.Best(), best()
+	r := rowsOf(x, m, w, bias, y)
+	defer r.free()
+	wide := (w.N + gemm.Panel - 1) / gemm.Panel
+	par.Each(p, wide, max(1, (1<<18)/(gemm.Panel*r.kb*m)), r, (*rows).panels)
+}
+
+// panels computes panels of package gemm [lo, hi).
+func (r *rows) panels(lo, hi int) {
+	w, m, t, g := r.w, r.m, r.t, gemm.Best()
 	blocks, size := w.blocks(), panelSize(w.K, w.Block, w.Wide)
 	const most = 192 // k whose products one sum takes
 	some := max(1, most/w.Block)
-	wide := (w.N + gemm.Panel - 1) / gemm.Panel
 	tiles := (m + g.MR32 - 1) / g.MR32
 	step := (m + tiles - 1) / tiles
-	p.For(wide, max(1, (1<<18)/(gemm.Panel*kb*m)), func(lo, hi int) {
-		gemm.Scratch(some*w.Block*gemm.Panel, func(buf []float32) {
-			clear(buf) // columns that no panel writes
-			for s := lo; s < hi; s++ {
-				j := s * gemm.Panel
-				cols := min(gemm.Panel, w.N-j)
-				if bias != nil {
-					for i := range m {
-						copy(y[i*w.N+j:][:cols], bias[j:])
-					}
-				}
-				for q := 0; q < blocks; q += some {
-					n := min(some, blocks-q)
-					for h := 0; h*Width < cols; h++ {
-						panel := 2*s + h
-						kind, zeros := w.zeros(panel, q)
-						data := w.Data[panel*size+q*(size/blocks):][:n*(size/blocks)]
-						t.expand[w.wide()][kind](n, w.Block/4, unsafe.Pointer(&data[0]), zeros, unsafe.Pointer(&w.Scales[(panel*blocks+q)*Width]), w.zero(), unsafe.Pointer(&buf[h*Width]))
-					}
-					for k := 0; k < n*w.Block; k += most {
-						kc := min(most, n*w.Block-k)
-						for i := 0; i < m; i += step {
-							g.Tile32(min(step, m-i), kc, unsafe.Pointer(&x[i*kb+q*w.Block+k]), kb, unsafe.Pointer(&buf[k*gemm.Panel]), gemm.Panel, unsafe.Pointer(&y[i*w.N+j]), w.N, cols, bias != nil || q > 0 || k > 0)
-						}
-					}
+	buf := gemm.Borrow[float32](some * w.Block * gemm.Panel)
+	defer buf.Return()
+	clear(buf.S) // columns that no panel writes
+	for s := lo; s < hi; s++ {
+		j := s * gemm.Panel
+		cols := min(gemm.Panel, w.N-j)
+		if r.bias != nil {
+			for i := range m {
+				copy(r.y[i*w.N+j:][:cols], r.bias[j:])
+			}
+		}
+		for q := 0; q < blocks; q += some {
+			n := min(some, blocks-q)
+			for h := 0; h*Width < cols; h++ {
+				panel := 2*s + h
+				kind, zeros := w.zeros(panel, q)
+				data := w.Data[panel*size+q*(size/blocks):][:n*(size/blocks)]
+				t.expand[w.wide()][kind](n, w.Block/4, unsafe.Pointer(&data[0]), zeros, unsafe.Pointer(&w.Scales[(panel*blocks+q)*Width]), w.zero(), unsafe.Pointer(&buf.S[h*Width]))
+			}
+			for k := 0; k < n*w.Block; k += most {
+				kc := min(most, n*w.Block-k)
+				for i := 0; i < m; i += step {
+					g.Tile32(min(step, m-i), kc, unsafe.Pointer(&r.x[i*r.kb+q*w.Block+k]), r.kb, unsafe.Pointer(&buf.S[k*gemm.Panel]), gemm.Panel, unsafe.Pointer(&r.y[i*w.N+j]), w.N, cols, r.bias != nil || q > 0 || k > 0)
 				}
 			}
-		})
-	})
+		}
+	}
 }

@@ -161,11 +161,11 @@ func TestQuantize(t *testing.T) {
 					part := x[i*w.K+q*block : i*w.K+min((q+1)*block, w.K)]
 					want := make([]int8, len(part))
 					scale, sum := quantizeBlock(want, part)
-					if a.scales[q*2+i] != scale || a.sums[q*2+i] != sum {
-						t.Fatalf("%s: row %d block %d: scale %g, sum %d, want %g and %d", level, i, q, a.scales[q*2+i], a.sums[q*2+i], scale, sum)
+					if a.scales.S[q*2+i] != scale || a.sums.S[q*2+i] != sum {
+						t.Fatalf("%s: row %d block %d: scale %g, sum %d, want %g and %d", level, i, q, a.scales.S[q*2+i], a.sums.S[q*2+i], scale, sum)
 					}
 					for j, v := range want {
-						if got := a.data[(i*3+q)*block+j]; got != v {
+						if got := a.data.S[(i*3+q)*block+j]; got != v {
 							t.Fatalf("%s: row %d block %d: %d, want %d", level, i, q, got, v)
 						}
 					}
@@ -175,8 +175,8 @@ func TestQuantize(t *testing.T) {
 		nan := float32(math.NaN())
 		x := make([]float32, 16)
 		x[3] = nan
-		if a := quantize(par.P{}, x, 1, &Weights{N: 1, K: 16, Block: 16}); a.scales[0] == a.scales[0] {
-			t.Errorf("%s: NaN has the scale %g", level, a.scales[0])
+		if a := quantize(par.P{}, x, 1, &Weights{N: 1, K: 16, Block: 16}); a.scales.S[0] == a.scales.S[0] {
+			t.Errorf("%s: NaN has the scale %g", level, a.scales.S[0])
 		}
 		restore()
 	}

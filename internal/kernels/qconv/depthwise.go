@@ -104,26 +104,12 @@ func (d *depth) run(p par.P, a *Args) {
 	if a.R.lo < 0 {
 		words = [4]uint32{pair(a.R.zero + 128), pair(a.R.lo + 128), pair(a.R.hi + 128), 0x80808080}
 	}
+	w := walker{n: a.N, c: a.C, window: &a.Window, x: a.X, y: a.Y, size: 1, of: d.of, width: d.t.Width, pad: a.Zero, d: d, round: a.R, words: words}
 	if a.F != nil {
-		var done func(from, to int)
-		if a.Act != nil {
-			done = func(from, to int) { a.Act(a.F[from*a.C : to*a.C]) }
-		}
-		y := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(a.F))), 4*len(a.F))
-		walk(p, a.N, a.C, &a.Window, a.X, y, 4, d.of, d.t.Width, a.Zero, func(r *rowArgs, block int) {
-			d.block(r, a.R, block)
-			d.t.Floats(r)
-		}, done)
-		return
+		w.y, w.size = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(a.F))), 4*len(a.F)), 4
+		w.floats, w.act = a.F, a.Act
 	}
-	walk(p, a.N, a.C, &a.Window, a.X, a.Y, 1, d.of, d.t.Width, a.Zero, func(r *rowArgs, block int) {
-		d.block(r, a.R, block)
-		if r.words = words; a.R.small {
-			d.t.Row(r)
-		} else {
-			d.slow(r, block*d.t.Width)
-		}
-	}, nil)
+	walk(p, w)
 }
 
 // block sets what r takes from the weights and from o.

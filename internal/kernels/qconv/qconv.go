@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"sync"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/cpu"
@@ -251,18 +252,22 @@ func Run(p par.P, a *Args, scratch func(n int) []byte) {
 	if w.CG*w.Group != a.C || w.M%w.Group != 0 || len(a.X) != a.N*a.C*product(a.In) || len(a.Y)+len(a.F) != a.N*w.M*out || (a.Y == nil) == (a.F == nil) || w.Taps != product(a.Kernel) {
 		panic("qconv: sizes do not fit")
 	}
-	b := *a
-	r := &runner{Args: &b, rows: a.N * out, out: out, run: w.run}
+	r := runners.Get().(*runner)
+	*r = runner{Args: *a, rows: a.N * out, out: out, run: w.run}
+	defer func() {
+		*r = runner{}
+		runners.Put(r)
+	}()
 	if w.depth == nil && r.direct() {
 		r.lines(p, scratch)
 		return
 	}
 	if a.Signed {
-		b.X = scratch(len(a.X))
-		p.For(len(b.X), 1<<16, func(lo, hi int) { flip(b.X[lo:hi], a.X[lo:hi]) })
+		r.X = scratch(len(a.X))
+		par.Each(p, len(r.X), 1<<16, [2][]byte{r.X, a.X}, func(x *[2][]byte, lo, hi int) { flip(x[0][lo:hi], x[1][lo:hi]) })
 	}
 	if w.depth != nil {
-		w.depth.run(p, &b)
+		w.depth.run(p, &r.Args)
 		return
 	}
 	if w.Group > 1 && w.CG%4 == 0 && w.Taps > 1 {
@@ -285,9 +290,12 @@ func flip(dst, src []byte) {
 // runner convolves by products of matrices: what each position sees, row by
 // row, times the weights.
 type runner struct {
-	*Args
+	Args
 	rows, out, run int
+	whole          Weights // what W may be
 }
+
+var runners = sync.Pool{New: func() any { return new(runner) }}
 
 const (
 	tile  = 14      // rows of the largest tile
@@ -321,53 +329,76 @@ func (r *runner) blocks(p par.P, scratch func(n int) []byte) {
 	wide := r.split(blocks*r.W.Group, high, k, panels)
 	parts := (panels + wide - 1) / wide
 	grain := max(1, work/max(1, high*k*wide*qgemm.Width))
-	inPlace := r.inPlace()
-	if parts > 1 && !inPlace {
+	t := blockTasks{r: r, stride: stride, high: high, blocks: blocks, wide: wide, parts: parts, panels: panels, inPlace: r.inPlace()}
+	if parts > 1 && !t.inPlace {
 		// Several tasks share rows, which are laid out first.
-		all := scratch(r.rows * stride)
-		for g := range r.W.Group {
-			p.For(r.rows, max(1, (1<<16)/max(1, stride)), func(lo, hi int) { r.layOut(all[lo*stride:hi*stride], stride, g, lo, hi) })
-			p.For(blocks*parts, grain, func(lo, hi int) {
-				for t := lo; t < hi; t++ {
-					i0, q0 := t%blocks*high, t/blocks*wide
-					r.block(&qgemm.View{M: min(high, r.rows-i0), K: stride, Stride: stride, Data: all[i0*stride:]}, g, i0, q0, min(q0+wide, panels))
-				}
-			})
+		t.all = scratch(r.rows * stride)
+		for t.g = range r.W.Group {
+			par.Each(p, r.rows, max(1, (1<<16)/max(1, stride)), t, (*blockTasks).layOut)
+			par.Each(p, blocks*parts, grain, t, (*blockTasks).laidOut)
 		}
 		return
 	}
-	p.For(r.W.Group*blocks*parts, grain, func(lo, hi int) {
-		var buf *[]byte
-		for t := lo; t < hi; t++ {
-			g, i0, q0 := t/(blocks*parts), t%blocks*high, t/blocks%parts*wide
-			i1, q1 := min(i0+high, r.rows), min(q0+wide, panels)
-			if inPlace {
-				at := g * r.W.CG
-				// Rows whose end, rounded up, is outside of X are copied.
-				safe := i1
-				for safe > i0 && at+(safe-1)*r.C+stride > len(r.X) {
-					safe--
-				}
-				if safe > i0 {
-					r.block(&qgemm.View{M: safe - i0, K: r.W.CG, Stride: r.C, Data: r.X[at+i0*r.C:]}, g, i0, q0, q1)
-				}
-				i0 = safe
+	par.Each(p, r.W.Group*blocks*parts, grain, t, (*blockTasks).run)
+}
+
+// blockTasks are the tasks of blocks: high rows and wide panels of a group each, parts of which
+// share rows.
+type blockTasks struct {
+	r                                         *runner
+	stride, high, blocks, wide, parts, panels int
+	inPlace                                   bool
+	all                                       []byte // all rows of group g
+	g                                         int
+}
+
+// layOut lays rows [lo, hi) of group g out.
+func (t *blockTasks) layOut(lo, hi int) {
+	m := rowMemories.Get().(*rowMemory)
+	t.r.layOut(m, t.all[lo*t.stride:hi*t.stride], t.stride, t.g, lo, hi)
+	m.free()
+}
+
+// laidOut runs tasks [lo, hi) of group g, whose rows have been laid out.
+func (t *blockTasks) laidOut(lo, hi int) {
+	m := rowMemories.Get().(*rowMemory)
+	for k := lo; k < hi; k++ {
+		i0, q0 := k%t.blocks*t.high, k/t.blocks*t.wide
+		m.view = qgemm.View{M: min(t.high, t.r.rows-i0), K: t.stride, Stride: t.stride, Data: t.all[i0*t.stride:]}
+		t.r.block(m, t.g, i0, q0, min(q0+t.wide, t.panels))
+	}
+	m.free()
+}
+
+// run runs tasks [lo, hi) of all groups.
+func (t *blockTasks) run(lo, hi int) {
+	r, m := t.r, rowMemories.Get().(*rowMemory)
+	for k := lo; k < hi; k++ {
+		g, i0, q0 := k/(t.blocks*t.parts), k%t.blocks*t.high, k/t.blocks%t.parts*t.wide
+		i1, q1 := min(i0+t.high, r.rows), min(q0+t.wide, t.panels)
+		if t.inPlace {
+			at := g * r.W.CG
+			// Rows whose end, rounded up, is outside of X are copied.
+			safe := i1
+			for safe > i0 && at+(safe-1)*r.C+t.stride > len(r.X) {
+				safe--
 			}
-			if i0 == i1 {
-				continue
+			if safe > i0 {
+				m.view = qgemm.View{M: safe - i0, K: r.W.CG, Stride: r.C, Data: r.X[at+i0*r.C:]}
+				r.block(m, g, i0, q0, q1)
 			}
-			if buf == nil {
-				buf = rowBuffers.Get().(*[]byte)
-				defer rowBuffers.Put(buf)
-			}
-			if n := (i1 - i0) * stride; cap(*buf) < n {
-				*buf = make([]byte, max(n, high*stride))
-			}
-			rows := (*buf)[:(i1-i0)*stride]
-			r.layOut(rows, stride, g, i0, i1)
-			r.block(&qgemm.View{M: i1 - i0, K: stride, Stride: stride, Data: rows}, g, i0, q0, q1)
+			i0 = safe
 		}
-	})
+		if i0 == i1 {
+			continue
+		}
+		m.rows = sized(m.rows, max(i1-i0, t.high)*t.stride)
+		rows := m.rows[:(i1-i0)*t.stride]
+		r.layOut(m, rows, t.stride, g, i0, i1)
+		m.view = qgemm.View{M: i1 - i0, K: t.stride, Stride: t.stride, Data: rows}
+		r.block(m, g, i0, q0, q1)
+	}
+	m.free()
 }
 
 // grouped lays out what positions see of all channels, from which the products of each group
@@ -376,44 +407,69 @@ func (r *runner) grouped(p par.P, scratch func(n int) []byte) {
 	const cache = 256 << 10 // bytes of rows that a task takes
 	mg, taps, last := r.W.M/r.W.Group, r.W.Taps, len(r.In)-1
 	stride := taps * r.C
-	args := *r.Args
-	args.W = &Weights{CG: r.C, Taps: taps}
-	all := runner{Args: &args, rows: r.rows, out: r.out, run: r.Kernel[last] * r.C}
-	panels := (mg + qgemm.Width - 1) / qgemm.Width
-	high := min(r.rows, max(1, cache/stride/tile)*tile)
-	blocks := (r.rows + high - 1) / high
-	high = (r.rows + blocks - 1) / blocks
-	blocks = (r.rows + high - 1) / high
-	group := func(rows []byte, g, i0, i1 int) {
-		r.block(&qgemm.View{M: i1 - i0, K: r.W.CG, Segments: taps, Step: r.C, Stride: stride, Data: rows[g*r.W.CG:]}, g, i0, 0, panels)
-	}
-	grain := max(1, work/max(1, high*r.W.groups[0].K*panels*qgemm.Width))
+	t := groupTasks{r: r, all: runners.Get().(*runner), stride: stride, taps: taps}
+	defer func() {
+		*t.all = runner{}
+		runners.Put(t.all)
+	}()
+	*t.all = runner{Args: r.Args, rows: r.rows, out: r.out, run: r.Kernel[last] * r.C}
+	t.all.whole = Weights{CG: r.C, Taps: taps}
+	t.all.W = &t.all.whole
+	t.panels = (mg + qgemm.Width - 1) / qgemm.Width
+	t.high = min(r.rows, max(1, cache/stride/tile)*tile)
+	blocks := (r.rows + t.high - 1) / t.high
+	t.high = (r.rows + blocks - 1) / blocks
+	blocks = (r.rows + t.high - 1) / t.high
+	grain := max(1, work/max(1, t.high*r.W.groups[0].K*t.panels*qgemm.Width))
 	if blocks < tasks { // several tasks share rows, which are laid out first
-		rows := scratch(r.rows * stride)
-		p.For(r.rows, max(1, (1<<16)/stride), func(lo, hi int) { all.layOut(rows[lo*stride:hi*stride], stride, 0, lo, hi) })
-		p.For(blocks*r.W.Group, grain, func(lo, hi int) {
-			for t := lo; t < hi; t++ {
-				i0 := t / r.W.Group * high
-				group(rows[i0*stride:], t%r.W.Group, i0, min(i0+high, r.rows))
-			}
-		})
+		t.rows = scratch(r.rows * stride)
+		par.Each(p, r.rows, max(1, (1<<16)/stride), t, (*groupTasks).layOut)
+		par.Each(p, blocks*r.W.Group, grain, t, (*groupTasks).laidOut)
 		return
 	}
-	p.For(blocks, max(1, grain/r.W.Group), func(lo, hi int) {
-		buf := rowBuffers.Get().(*[]byte)
-		defer rowBuffers.Put(buf)
-		if cap(*buf) < high*stride {
-			*buf = make([]byte, high*stride)
+	par.Each(p, blocks, max(1, grain/r.W.Group), t, (*groupTasks).run)
+}
+
+// groupTasks are the tasks of grouped: high rows of a group each, or of all groups.
+type groupTasks struct {
+	r, all                     *runner // all: of all channels as of one group
+	stride, taps, panels, high int
+	rows                       []byte
+}
+
+// group computes rows [i0, i1) of group g.
+func (t *groupTasks) group(m *rowMemory, rows []byte, g, i0, i1 int) {
+	m.view = qgemm.View{M: i1 - i0, K: t.r.W.CG, Segments: t.taps, Step: t.r.C, Stride: t.stride, Data: rows[g*t.r.W.CG:]}
+	t.r.block(m, g, i0, 0, t.panels)
+}
+
+func (t *groupTasks) layOut(lo, hi int) {
+	m := rowMemories.Get().(*rowMemory)
+	t.all.layOut(m, t.rows[lo*t.stride:hi*t.stride], t.stride, 0, lo, hi)
+	m.free()
+}
+
+func (t *groupTasks) laidOut(lo, hi int) {
+	m := rowMemories.Get().(*rowMemory)
+	for k := lo; k < hi; k++ {
+		i0 := k / t.r.W.Group * t.high
+		t.group(m, t.rows[i0*t.stride:], k%t.r.W.Group, i0, min(i0+t.high, t.r.rows))
+	}
+	m.free()
+}
+
+func (t *groupTasks) run(lo, hi int) {
+	m := rowMemories.Get().(*rowMemory)
+	m.rows = sized(m.rows, t.high*t.stride)
+	for k := lo; k < hi; k++ {
+		i0, i1 := k*t.high, min((k+1)*t.high, t.r.rows)
+		rows := m.rows[:(i1-i0)*t.stride]
+		t.all.layOut(m, rows, t.stride, 0, i0, i1)
+		for g := range t.r.W.Group {
+			t.group(m, rows, g, i0, i1)
 		}
-		for t := lo; t < hi; t++ {
-			i0, i1 := t*high, min((t+1)*high, r.rows)
-			rows := (*buf)[:(i1-i0)*stride]
-			all.layOut(rows, stride, 0, i0, i1)
-			for g := range r.W.Group {
-				group(rows, g, i0, i1)
-			}
-		}
-	})
+	}
+	m.free()
 }
 
 // inPlace reports whether rows lie one after the other in X.
@@ -426,12 +482,13 @@ func (r *runner) inPlace() bool {
 	return true
 }
 
-// block computes panels [q0, q1) of group g for the rows of v, of which the
+// block computes panels [q0, q1) of group g for the rows of m's view, of which the
 // first is row i0.
-func (r *runner) block(v *qgemm.View, g, i0, q0, q1 int) {
-	f := r.R.groups[g]
+func (r *runner) block(m *rowMemory, g, i0, q0, q1 int) {
+	v, f := &m.view, r.R.groups[g]
 	if f.Zeros != nil {
-		v.Sums = make([]int32, v.M)
+		m.sums = sized(m.sums, v.M)
+		v.Sums = m.sums
 		if v.K == r.W.groups[g].K && r.run != r.W.CG*r.Kernel[len(r.Kernel)-1] { // fill bytes do not count
 			u := *v
 			u.K, u.Segments, u.Step = r.W.CG*r.Kernel[len(r.Kernel)-1], v.K/r.run, r.run
@@ -494,28 +551,9 @@ func (r *runner) lines(p par.P, scratch func(n int) []byte) {
 	if needW, needH := (ow-1)*r.Strides[last]+kw, (oh-1)*sh+(kh-1)*dh+1; r.Signed || left != 0 || top != 0 || needW > iw || needH > ih || kw*r.C%4 != 0 {
 		pw, ph = needW, needH
 		x = scratch(r.N*ph*pw*r.C + 4)
-		p.For(r.N*ph, max(1, (1<<15)/(pw*r.C)), func(lo, hi int) {
-			for l := lo; l < hi; l++ {
-				dst := x[l*pw*r.C : (l+1)*pw*r.C]
-				y := l%ph - top
-				c0, c1 := min(left, pw), min(left+iw, pw)
-				if y < 0 || y >= ih {
-					c1 = c0
-				}
-				fill(dst[:c0*r.C], r.Zero)
-				if c1 > c0 {
-					src := r.X[(l/ph*ih+y)*iw*r.C:][:(c1-c0)*r.C]
-					if r.Signed {
-						flip(dst[c0*r.C:c1*r.C], src)
-					} else {
-						copy(dst[c0*r.C:], src)
-					}
-				}
-				fill(dst[c1*r.C:], r.Zero)
-			}
-		})
+		par.Each(p, r.N*ph, max(1, (1<<15)/(pw*r.C)), padTasks{r, x, pw, ph, iw, ih, left, top}, (*padTasks).run)
 	}
-	right, f := r.W.groups[0], r.R.groups[0]
+	right := r.W.groups[0]
 	panels, total := right.Panels(), r.N*oh
 	high := max(1, 56/ow) // lines that use a panel together
 	if n := (total + high - 1) / high; n < tasks {
@@ -524,34 +562,81 @@ func (r *runner) lines(p par.P, scratch func(n int) []byte) {
 	blocks := (total + high - 1) / high
 	wide := r.split(blocks, high*ow, right.K, panels)
 	parts := (panels + wide - 1) / wide
-	p.For(blocks*parts, max(1, work/max(1, high*ow*right.K*wide*qgemm.Width)), func(lo, hi int) {
-		t := qgemm.Best()
-		v := &qgemm.View{M: ow, K: kw * r.C, Stride: r.Strides[last] * r.C, Segments: kh, Step: dh * pw * r.C}
-		if f.Zeros != nil {
-			v.Sums = make([]int32, ow)
+	par.Each(p, blocks*parts, max(1, work/max(1, high*ow*right.K*wide*qgemm.Width)), lineTasks{
+		r: r, x: x, pw: pw, ph: ph, sh: sh, ow: ow, oh: oh, high: high, blocks: blocks, wide: wide,
+		view: qgemm.View{M: ow, K: kw * r.C, Stride: r.Strides[last] * r.C, Segments: kh, Step: dh * pw * r.C},
+	}, (*lineTasks).run)
+}
+
+// padTasks copy X to x, with padding: lines of pw pixels, ph of an image.
+type padTasks struct {
+	r                         *runner
+	x                         []byte
+	pw, ph, iw, ih, left, top int
+}
+
+func (t *padTasks) run(lo, hi int) {
+	r := t.r
+	for l := lo; l < hi; l++ {
+		dst := t.x[l*t.pw*r.C : (l+1)*t.pw*r.C]
+		y := l%t.ph - t.top
+		c0, c1 := min(t.left, t.pw), min(t.left+t.iw, t.pw)
+		if y < 0 || y >= t.ih {
+			c1 = c0
 		}
-		for i := lo; i < hi; i++ {
-			l0, q0 := i%blocks*high, i/blocks*wide
-			l1, q1 := min(l0+high, total), min(q0+wide, panels)
-			each := q1 - q0
-			if l1-l0 > 1 && f.Zeros == nil && right.K*qgemm.Width > 8<<10 && (t.Widen == nil || right.IsNarrow()) {
-				each = 1 // while a panel is in the cache
+		fill(dst[:c0*r.C], r.Zero)
+		if c1 > c0 {
+			src := r.X[(l/t.ph*t.ih+y)*t.iw*r.C:][:(c1-c0)*r.C]
+			if r.Signed {
+				flip(dst[c0*r.C:c1*r.C], src)
+			} else {
+				copy(dst[c0*r.C:], src)
 			}
-			for q := q0; q < q1; q += each {
-				for l := l0; l < l1; l++ {
-					v.Data = x[(l/oh*ph+l%oh*sh)*pw*r.C:]
-					if v.Before = 0; each == 1 {
-						v.Before = (l - l0) * ((ow + tile - 1) / tile)
-					}
-					if f.Zeros != nil {
-						v.RowSums(v.Sums)
-					}
-					r.product(f, t, v, 0, q, q+each, l*ow)
+		}
+		fill(dst[c1*r.C:], r.Zero)
+	}
+}
+
+// lineTasks are the tasks of lines: high lines of the output and wide panels each.
+type lineTasks struct {
+	r                                      *runner
+	x                                      []byte
+	view                                   qgemm.View // of a line
+	pw, ph, sh, ow, oh, high, blocks, wide int
+}
+
+func (x *lineTasks) run(lo, hi int) {
+	r, t, m := x.r, qgemm.Best(), rowMemories.Get().(*rowMemory)
+	right, f := r.W.groups[0], r.R.groups[0]
+	panels, total := right.Panels(), r.N*x.oh
+	v := &m.view
+	*v = x.view
+	if f.Zeros != nil {
+		m.sums = sized(m.sums, x.ow)
+		v.Sums = m.sums
+	}
+	for i := lo; i < hi; i++ {
+		l0, q0 := i%x.blocks*x.high, i/x.blocks*x.wide
+		l1, q1 := min(l0+x.high, total), min(q0+x.wide, panels)
+		each := q1 - q0
+		if l1-l0 > 1 && f.Zeros == nil && right.K*qgemm.Width > 8<<10 && (t.Widen == nil || right.IsNarrow()) {
+			each = 1 // while a panel is in the cache
+		}
+		for q := q0; q < q1; q += each {
+			for l := l0; l < l1; l++ {
+				v.Data = x.x[(l/x.oh*x.ph+l%x.oh*x.sh)*x.pw*r.C:]
+				if v.Before = 0; each == 1 {
+					v.Before = (l - l0) * ((x.ow + tile - 1) / tile)
 				}
+				if f.Zeros != nil {
+					v.RowSums(v.Sums)
+				}
+				r.product(f, t, v, 0, q, q+each, l*x.ow)
 			}
-			r.act(l0*ow, l1*ow, 0, q0, q1)
 		}
-	})
+		r.act(l0*x.ow, l1*x.ow, 0, q0, q1)
+	}
+	m.free()
 }
 
 // fill sets all bytes of dst.

@@ -1,24 +1,43 @@
 package qconv
 
 import (
-	"bytes"
 	"sync"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/qgemm"
 )
 
-var rowBuffers = sync.Pool{New: func() any { return new([]byte) }}
+// rowMemory is what a thread lays rows out in.
+type rowMemory struct {
+	rows     []byte
+	pad      []byte
+	pos, tap []int
+	view     qgemm.View
+	sums     []int32
+}
+
+var rowMemories = sync.Pool{New: func() any { return new(rowMemory) }}
+
+// free gives m back.
+func (m *rowMemory) free() {
+	m.view = qgemm.View{}
+	rowMemories.Put(m)
+}
 
 // layOut writes what the rows [lo, hi) see of group g, stride apart: taps in
 // order, and for each the channels of the group.
-func (r *runner) layOut(dst []byte, stride, g, lo, hi int) {
+func (r *runner) layOut(m *rowMemory, dst []byte, stride, g, lo, hi int) {
 	d := len(r.In)
 	last := d - 1
 	cg, kw, dil, in := r.W.CG, r.Kernel[last], r.Dilations[last], r.In[last]
 	run := kw * cg // bytes of the taps along the last dimension
 	outer := r.W.Taps / max(kw, 1)
 	together := dil == 1 && cg == r.C
-	pad := bytes.Repeat([]byte{r.Zero}, max(run, cg))
+	m.pad = sized(m.pad, max(run, cg))
+	pad := m.pad
+	fill(pad, r.Zero)
 	image := product(r.In) * r.C
-	pos, tap := make([]int, d), make([]int, d)
+	m.pos, m.tap = sized(m.pos, d), sized(m.tap, d)
+	pos, tap := m.pos, m.tap
 	seek(pos, r.Out, lo%r.out)
 	n := lo / r.out
 	for i := lo; i < hi; i++ {

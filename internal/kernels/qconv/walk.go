@@ -1,97 +1,174 @@
 package qconv
 
 import (
-	"bytes"
+	"slices"
+	"sync"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
-// walk calls row for runs of positions along the last dimension of the output y
-// [n, Out…, c], which see the same taps, and for blocks of width channels: of
+// walker goes over runs of positions along the last dimension of the output y
+// [n, Out…, c], which see the same taps, and over blocks of width channels: of
 // lists the taps, -1 for one that sees padding wherever it is. size is the bytes of
-// an element of y. done, if there is one, is called for positions [from, to) of y when
-// they are computed. Calls may be at once.
-func walk(p par.P, n, c int, w *Window, x, y []byte, size int, of []int, width int, pad byte, row func(r *rowArgs, block int), done func(from, to int)) {
+// an element of y. Each run gets products with d or, without, its maximum.
+type walker struct {
+	n, c   int
+	window *Window
+	x, y   []byte
+	size   int
+	of     []int
+	width  int
+	pad    byte
+
+	// Of products: what follows, by words of the rounding, or to floats and then act.
+	d      *depth
+	round  *Round
+	words  [4]uint32
+	floats []float32
+	act    func(f []float32)
+	// Of maxima.
+	table  *Table
+	signed bool
+
+	// Positions [x0, x1) see no padding along the last dimension.
+	images, image, blocks, x0, x1 int
+	along, across                 []int // where taps see, and of which line
+	padding                       []byte
+}
+
+var walkers = sync.Pool{New: func() any { return new(walker) }}
+
+// walkMemory is what a thread works in.
+type walkMemory struct {
+	args          rowArgs
+	pos, tap      []int
+	offsets       []int // of the lines that taps see; -1: padding
+	at            []int
+	pointersOfRow []unsafe.Pointer
+}
+
+var walkMemories = sync.Pool{New: func() any { return new(walkMemory) }}
+
+// sized returns a slice of n elements, with any contents, in the memory of s if it is large enough.
+func sized[T any](s []T, n int) []T { return slices.Grow(s[:0], n)[:n] }
+
+// walk runs a walker with the settings of w.
+func walk(p par.P, w walker) {
+	k := walkers.Get().(*walker)
+	w.along, w.across, w.padding = k.along, k.across, k.padding
+	*k = w
+	last := len(w.window.In) - 1
+	kw, ow, iw := w.window.Kernel[last], w.window.Out[last], w.window.In[last]
+	stride, before, dil := w.window.Strides[last], w.window.Before[last], w.window.Dilations[last]
+	k.images, k.image = product(w.window.Out[:last]), product(w.window.In)*w.c
+	k.blocks = (w.c + w.width - 1) / w.width
+	k.x0 = min(ow, (max(before, 0)+stride-1)/stride)
+	k.x1 = k.x0
+	if room := iw - 1 - (kw-1)*dil + before; room >= 0 {
+		k.x1 = max(k.x0, min(ow, room/stride+1))
+	}
+	k.along, k.across = sized(k.along, len(w.of)), sized(k.across, len(w.of))
+	for i, t := range w.of {
+		if t >= 0 {
+			k.along[i], k.across[i] = t%kw*dil, t/kw
+		}
+	}
+	k.padding = sized(k.padding, max(1, (k.x1-k.x0)*stride+1)*w.c)
+	fill(k.padding, w.pad)
+	par.Each(p, w.n*k.images, max(1, (1<<16)/max(1, ow*w.c*len(w.of))), k, func(k **walker, lo, hi int) { (*k).lines(lo, hi) })
+	*k = walker{along: k.along, across: k.across, padding: k.padding}
+	walkers.Put(k)
+}
+
+// lines takes lines [lo, hi) of the output.
+func (k *walker) lines(lo, hi int) {
+	w, x, y, c := k.window, k.x, k.y, k.c
 	last := len(w.In) - 1
 	kw, ow, iw := w.Kernel[last], w.Out[last], w.In[last]
-	stride, before, dil := w.Strides[last], w.Before[last], w.Dilations[last]
-	images, image := product(w.Out[:last]), product(w.In)*c
-	blocks := (c + width - 1) / width
-	// Positions [x0, x1) see no padding along the last dimension.
-	x0 := min(ow, (max(before, 0)+stride-1)/stride)
-	x1 := x0
-	if room := iw - 1 - (kw-1)*dil + before; room >= 0 {
-		x1 = max(x0, min(ow, room/stride+1))
-	}
-	along, across := make([]int, len(of)), make([]int, len(of)) // where taps see, and of which line
-	for i, t := range of {
-		if t >= 0 {
-			along[i], across[i] = t%kw*dil, t/kw
-		}
-	}
-	padding := bytes.Repeat([]byte{pad}, max(1, (x1-x0)*stride+1)*c)
-	p.For(n*images, max(1, (1<<16)/max(1, ow*c*len(of))), func(lo, hi int) {
-		r := &rowArgs{taps: len(of), ptrs: make([]unsafe.Pointer, len(of)), xstep: stride * c, ystep: c * size}
-		pos, tap := make([]int, last), make([]int, last)
-		offsets := make([]int, product(w.Kernel)/kw) // of the lines that taps see; -1: padding
-		at := make([]int, len(of))
-		for l := lo; l < hi; l++ {
-			seek(pos, w.Out[:last], l%images)
-			x := x[l/images*image : (l/images+1)*image]
-			for o := range offsets {
-				seek(tap, w.Kernel[:last], o)
-				line := 0
-				for k := range last {
-					q := pos[k]*w.Strides[k] - w.Before[k] + tap[k]*w.Dilations[k]
-					if q < 0 || q >= w.In[k] || line < 0 {
-						line = -1
-						continue
-					}
-					line = line*w.In[k] + q
+	stride, before := w.Strides[last], w.Before[last]
+	m := walkMemories.Get().(*walkMemory)
+	m.pos, m.tap = sized(m.pos, last), sized(m.tap, last)
+	m.offsets, m.at = sized(m.offsets, product(w.Kernel)/kw), sized(m.at, len(k.of))
+	m.pointersOfRow = sized(m.pointersOfRow, len(k.of))
+	r := &m.args
+	*r = rowArgs{taps: len(k.of), ptrs: m.pointersOfRow, xstep: stride * c, ystep: c * k.size}
+	for l := lo; l < hi; l++ {
+		seek(m.pos, w.Out[:last], l%k.images)
+		x := x[l/k.images*k.image : (l/k.images+1)*k.image]
+		for o := range m.offsets {
+			seek(m.tap, w.Kernel[:last], o)
+			line := 0
+			for d := range last {
+				q := m.pos[d]*w.Strides[d] - w.Before[d] + m.tap[d]*w.Dilations[d]
+				if q < 0 || q >= w.In[d] || line < 0 {
+					line = -1
+					continue
 				}
-				offsets[o] = line
-				if line > 0 {
-					offsets[o] = line * iw
-				}
+				line = line*w.In[d] + q
 			}
-			for p0 := 0; p0 < ow; p0 += r.n {
-				r.n = 1
-				if p0 == x0 && x1 > x0 {
-					r.n = x1 - x0
-				}
-				for i, t := range of {
-					at[i] = -1
-					if t < 0 {
-						continue
-					}
-					if q := p0*stride - before + along[i]; offsets[across[i]] >= 0 && q >= 0 && q < iw {
-						at[i] = (offsets[across[i]] + q) * c
-					}
-				}
-				for b := range blocks {
-					ch := b * width
-					r.width = min(width, c-ch)
-					for i, o := range at {
-						if o < 0 {
-							r.ptrs[i] = unsafe.Pointer(&padding[0])
-						} else {
-							_ = x[o+(r.n-1)*r.xstep+ch+r.width-1]
-							r.ptrs[i] = unsafe.Pointer(&x[o+ch])
-						}
-					}
-					out := y[((l*ow+p0)*c+ch)*size:]
-					_ = out[((r.n-1)*c+r.width)*size-1]
-					r.y = unsafe.Pointer(&out[0])
-					row(r, b)
-				}
-				if done != nil {
-					done(l*ow+p0, l*ow+p0+r.n)
-				}
+			m.offsets[o] = line
+			if line > 0 {
+				m.offsets[o] = line * iw
 			}
 		}
-	})
+		for p0 := 0; p0 < ow; p0 += r.n {
+			r.n = 1
+			if p0 == k.x0 && k.x1 > k.x0 {
+				r.n = k.x1 - k.x0
+			}
+			for i, t := range k.of {
+				m.at[i] = -1
+				if t < 0 {
+					continue
+				}
+				if q := p0*stride - before + k.along[i]; m.offsets[k.across[i]] >= 0 && q >= 0 && q < iw {
+					m.at[i] = (m.offsets[k.across[i]] + q) * c
+				}
+			}
+			for b := range k.blocks {
+				ch := b * k.width
+				r.width = min(k.width, c-ch)
+				for i, o := range m.at {
+					if o < 0 {
+						r.ptrs[i] = unsafe.Pointer(&k.padding[0])
+					} else {
+						_ = x[o+(r.n-1)*r.xstep+ch+r.width-1]
+						r.ptrs[i] = unsafe.Pointer(&x[o+ch])
+					}
+				}
+				out := y[((l*ow+p0)*c+ch)*k.size:]
+				_ = out[((r.n-1)*c+r.width)*k.size-1]
+				r.y = unsafe.Pointer(&out[0])
+				k.row(r, b)
+			}
+			if k.act != nil {
+				k.act(k.floats[(l*ow+p0)*c : (l*ow+p0+r.n)*c])
+			}
+		}
+	}
+	*r = rowArgs{}
+	clear(m.pointersOfRow)
+	walkMemories.Put(m)
 }
+
+// row computes block b of the channels of r.
+func (k *walker) row(r *rowArgs, b int) {
+	if k.d == nil {
+		k.table.Max(r, k.signed)
+		return
+	}
+	k.d.block(r, k.round, b)
+	if k.floats != nil {
+		k.d.t.Floats(r)
+	} else if r.words = k.words; k.round.small {
+		k.d.t.Row(r)
+	} else {
+		k.d.slow(r, b*k.d.t.Width)
+	}
+}
+
+var taps = sync.Pool{New: func() any { return new([]int) }}
 
 // Max takes the largest byte of each window of x [n, In…, c]; an empty window
 // gives the least there is.
@@ -106,12 +183,14 @@ func Max(p par.P, n, c int, w *Window, x, y []byte, signed bool) {
 	if signed {
 		least = 0x80
 	}
-	of := make([]int, product(w.Kernel))
-	for i := range of {
-		of[i] = i
+	of := taps.Get().(*[]int)
+	*of = sized(*of, product(w.Kernel))
+	for i := range *of {
+		(*of)[i] = i
 	}
 	t := Best()
-	walk(p, n, c, w, x, y, 1, of, min(c, t.MaxWidth), least, func(r *rowArgs, _ int) { t.Max(r, signed) }, nil)
+	walk(p, walker{n: n, c: c, window: w, x: x, y: y, size: 1, of: *of, width: min(c, t.MaxWidth), pad: least, table: t, signed: signed})
+	taps.Put(of)
 }
 
 func maxGo(r *rowArgs, signed bool) {

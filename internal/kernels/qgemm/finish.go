@@ -2,6 +2,7 @@ package qgemm
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -423,54 +424,103 @@ func (f *Finish) Product(p par.P, a Left, b *Right, toBytes []byte, toFloats []f
 	if a.M == 0 || b.N == 0 {
 		return
 	}
-	v := View{M: a.M, K: a.K, Stride: a.K, Data: a.Data}
+	r := productRun{Finish: f, left: a, right: b, bytes: toBytes, floats: toFloats, ints: toInts}
+	r.view = View{M: a.M, K: a.K, Stride: a.K, Data: a.Data}
 	if a.Signed || a.K%4 != 0 {
-		v.Stride = (a.K + 3) &^ 3
-		v.Data = make([]byte, a.M*v.Stride)
-		p.For(a.M, max(1, (1<<16)/max(1, a.K)), func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				dst := v.Data[i*v.Stride:][:a.K]
-				copy(dst, a.Data[i*a.K:])
-				if a.Signed {
-					flip(dst)
-				}
-			}
-		})
+		r.view.Stride = (a.K + 3) &^ 3
+		data := borrow[byte](&byteLists, a.M*r.view.Stride)
+		defer byteLists.Put(data)
+		r.view.Data = *data
+		par.Each(p, a.M, max(1, (1<<16)/max(1, a.K)), r, (*productRun).align)
 	}
 	const (
 		task  = 1 << 22   // products: some 20 µs of the fastest kernel
 		cache = 512 << 10 // bytes of rows
 	)
 	// As many rows as stay in the cache beside a panel.
-	high := min(max(cache/max(1, v.Stride), 56), 20*14)
-	rowTasks := (a.M + high - 1) / high
-	high = (a.M + rowTasks - 1) / rowTasks
-	wide := max(1, min(b.Panels(), task/max(1, high*Width*b.K)))
-	colTasks := (b.Panels() + wide - 1) / wide
+	r.high = min(max(cache/max(1, r.view.Stride), 56), 20*14)
+	r.rowTasks = (a.M + r.high - 1) / r.high
+	r.high = (a.M + r.rowTasks - 1) / r.rowTasks
+	r.wide = max(1, min(b.Panels(), task/max(1, r.high*Width*b.K)))
+	colTasks := (b.Panels() + r.wide - 1) / r.wide
 	if f.Zeros != nil {
-		v.Sums = make([]int32, a.M)
-		p.For(a.M, max(1, (1<<16)/max(1, a.K)), func(lo, hi int) {
-			part := View{M: hi - lo, K: v.K, Stride: v.Stride, Data: v.Data[lo*v.Stride:]}
-			part.RowSums(v.Sums[lo:hi])
-		})
+		sums := borrow[int32](&sumLists, a.M)
+		defer sumLists.Put(sums)
+		r.view.Sums = *sums
+		par.Each(p, a.M, max(1, (1<<16)/max(1, a.K)), r, (*productRun).sum)
 	}
-	t := Best()
-	p.For(rowTasks*colTasks, max(1, task/max(1, high*wide*Width*b.K)), func(lo, hi int) {
-		for k := lo; k < hi; k++ {
-			i0, q0 := k%rowTasks*high, k/rowTasks*wide
-			q1 := min(q0+wide, b.Panels())
-			part := View{M: min(high, a.M-i0), K: v.K, Stride: v.Stride, Data: v.Data[i0*v.Stride:]}
-			if v.Sums != nil {
-				part.Sums = v.Sums[i0:]
-			}
-			switch {
-			case toBytes != nil:
-				f.Bytes(t, &part, b, q0, q1, toBytes[i0*b.N:], b.N)
-			case toFloats != nil:
-				f.Floats(t, &part, b, q0, q1, toFloats[i0*b.N:], b.N)
-			default:
-				f.Ints(t, &part, b, q0, q1, toInts[i0*b.N:], b.N)
-			}
+	par.Each(p, r.rowTasks*colTasks, max(1, task/max(1, r.high*r.wide*Width*b.K)), r, (*productRun).run)
+}
+
+// productRun is one product, in tasks of high rows and wide panels.
+type productRun struct {
+	*Finish
+	left                 Left
+	right                *Right
+	view                 View
+	bytes                []byte
+	floats               []float32
+	ints                 []int32
+	high, wide, rowTasks int
+}
+
+// align copies rows [lo, hi) to where groups of four end with a row.
+func (r *productRun) align(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		dst := r.view.Data[i*r.view.Stride:][:r.view.Stride]
+		clear(dst[copy(dst, r.left.Data[i*r.left.K:][:r.left.K]):])
+		if r.left.Signed {
+			flip(dst[:r.left.K])
 		}
-	})
+	}
+}
+
+// sum sums rows [lo, hi).
+func (r *productRun) sum(lo, hi int) {
+	v := r.part(lo, hi-lo)
+	v.RowSums(r.view.Sums[lo:hi])
+	views.Put(v)
+}
+
+// part returns n rows from row i on.
+func (r *productRun) part(i, n int) *View {
+	v := views.Get().(*View)
+	*v = View{M: n, K: r.view.K, Stride: r.view.Stride, Data: r.view.Data[i*r.view.Stride:]}
+	if r.view.Sums != nil {
+		v.Sums = r.view.Sums[i:]
+	}
+	return v
+}
+
+// run computes tasks [lo, hi).
+func (r *productRun) run(lo, hi int) {
+	t, b := Best(), r.right
+	for k := lo; k < hi; k++ {
+		i0, q0 := k%r.rowTasks*r.high, k/r.rowTasks*r.wide
+		q1 := min(q0+r.wide, b.Panels())
+		v := r.part(i0, min(r.high, r.view.M-i0))
+		switch {
+		case r.bytes != nil:
+			r.Bytes(t, v, b, q0, q1, r.bytes[i0*b.N:], b.N)
+		case r.floats != nil:
+			r.Floats(t, v, b, q0, q1, r.floats[i0*b.N:], b.N)
+		default:
+			r.Ints(t, v, b, q0, q1, r.ints[i0*b.N:], b.N)
+		}
+		*v = View{}
+		views.Put(v)
+	}
+}
+
+var (
+	views     = sync.Pool{New: func() any { return new(View) }}
+	byteLists = sync.Pool{New: func() any { return new([]byte) }}
+	sumLists  = sync.Pool{New: func() any { return new([]int32) }}
+)
+
+// borrow returns a list of n elements with any contents from a pool of lists.
+func borrow[T any](pool *sync.Pool, n int) *[]T {
+	l := pool.Get().(*[]T)
+	*l = slices.Grow((*l)[:0], n)[:n]
+	return l
 }
