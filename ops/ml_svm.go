@@ -5,7 +5,9 @@ import (
 	"math"
 	"sync"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 )
 
 // svm is what the two operators of support vector machines share: the kernel
@@ -17,6 +19,7 @@ type svm struct {
 	coef, rho           []float32
 	n                   int
 	t                   *vec.Table
+	packed              *gemm.Packed[float32] // the vectors, of kernels of products
 }
 
 // rowsBlock is a number of vectors, rowsDeep one of features: so many products are in the
@@ -52,7 +55,9 @@ func (s *svm) prepare(features int) {
 			columns[i*s.n+k] = v
 		}
 	}
-	s.vectors = columns
+	if s.vectors = columns; s.kind != "RBF" && features > 0 {
+		s.packed, s.vectors = gemm.Pack(par.P{}, columns, features, s.n, s.n, 1), nil
+	}
 }
 
 // sumOverRows sets sums, at most rowsBlock, to what each makes of columns[i*stride+first:] op x[i],
@@ -63,9 +68,7 @@ func sumOverRows(t *vec.Table, op func(dst, a, b []float32, n, rows, sa, sb int)
 		deep := min(rowsDeep, len(x)-i)
 		part := buf[:deep*len(sums)]
 		op(part, columns[i*stride+first:], x[i:], len(sums), deep, stride, 1)
-		if each != nil {
-			each(part)
-		}
+		each(part)
 		t.AddColumns(sums, part, deep, len(sums))
 	}
 }
@@ -74,13 +77,14 @@ func sumOverRows(t *vec.Table, op func(dst, a, b []float32, n, rows, sa, sb int)
 func (s *svm) kernels(out, x []float32) {
 	buf := rowsBuffers.Get().(*rowsBuffer)
 	defer rowsBuffers.Put(buf)
-	op, each := s.t.Arith[vec.Mul].RowsVS, (func([]float32))(nil)
-	if s.kind == "RBF" {
-		op, each = s.t.Arith[vec.Sub].RowsVS, func(v []float32) { s.t.Square(v, v) }
+	if s.packed != nil {
+		gemm.Run(par.P{}, &gemm.Args[float32]{M: 1, N: s.n, K: len(x), A: x, ARS: len(x), ACS: 1, Packed: s.packed, C: out, LDC: s.n})
 	}
 	for k := 0; k < s.n; k += rowsBlock {
 		sums := out[k:min(k+rowsBlock, s.n)]
-		sumOverRows(s.t, op, each, sums, s.vectors, x, k, s.n, buf)
+		if s.packed == nil {
+			sumOverRows(s.t, s.t.Arith[vec.Sub].RowsVS, func(v []float32) { s.t.Square(v, v) }, sums, s.vectors, x, k, s.n, buf)
+		}
 		switch s.kind {
 		case "RBF":
 			s.t.MulScalar(sums, sums, -s.gamma)
@@ -111,19 +115,7 @@ func (s *svm) raise(v, tmp []float32) {
 }
 
 // mlDot is the product of two vectors.
-func mlDot(a, b []float32) float32 {
-	var s0, s1, s2, s3 float32
-	for b = b[:len(a)]; len(a) >= 4 && len(b) >= 4; a, b = a[4:], b[4:] {
-		s0 += a[0] * b[0]
-		s1 += a[1] * b[1]
-		s2 += a[2] * b[2]
-		s3 += a[3] * b[3]
-	}
-	for i, v := range a {
-		s0 += v * b[i]
-	}
-	return s0 + s1 + (s2 + s3)
-}
+func mlDot(a, b []float32) float32 { return float32(dotOf(a, b)) }
 
 // features returns the number of features, given the number of rows of what
 // describes the machine.
