@@ -65,30 +65,45 @@ func affineGrid[T floating](c *Call, align bool) error {
 	if err != nil {
 		return err
 	}
-	c.P.For(n*places, 1<<12, func(lo, hi int) {
-		p := make([]T, d+1)
-		p[d] = 1
-		for q := lo; q < hi; q++ {
-			left := q % places
-			for i := d - 1; i >= 0; i-- {
-				k, x := size[2+i], left%size[2+i]
-				left /= k
-				switch { // p has the last dimension first
-				case align && k == 1:
-					p[d-1-i] = -1
-				case align:
-					p[d-1-i] = -1 + 2*T(x)/T(k-1)
-				default:
-					p[d-1-i] = (2*T(x)+1)/T(k) - 1
-				}
+	along := make([][]T, d) // the coordinates of places along each dimension
+	for i, k := range size[2:] {
+		along[i] = make([]T, k)
+		for x := range along[i] {
+			switch {
+			case align && k == 1:
+				along[i][x] = -1
+			case align:
+				along[i][x] = -1 + 2*T(x)/T(k-1)
+			default:
+				along[i][x] = (2*T(x)+1)/T(k) - 1
 			}
-			m := theta[q/places*d*(d+1):]
-			for r := range d {
-				s := T(0)
-				for j, v := range p {
-					s += m[r*(d+1)+j] * v
+		}
+	}
+	last := along[d-1]
+	if places == 0 {
+		done()
+		return nil
+	}
+	lines := places / len(last)
+	c.P.For(n*lines, max(1, (1<<12)/len(last)), func(lo, hi int) {
+		for q := lo; q < hi; q++ {
+			m := theta[q/lines*d*(d+1):][:d*(d+1)]
+			row := y[q*len(last)*d:][:len(last)*d]
+			line := q % lines
+			v := along[d-2][line%size[d]]
+			if d == 2 {
+				a0, a1, a2, b0, b1, b2 := m[0], m[1]*v, m[2], m[3], m[4]*v, m[5]
+				for x, u := range last {
+					row[2*x], row[2*x+1] = a0*u+a1+a2, b0*u+b1+b2
 				}
-				y[q*d+r] = s
+				continue
+			}
+			w := along[0][line/size[3]]
+			for r := range 3 {
+				a0, a1, a2, a3 := m[4*r], m[4*r+1]*v, m[4*r+2]*w, m[4*r+3]
+				for x, u := range last {
+					row[3*x+r] = a0*u + a1 + a2 + a3
+				}
 			}
 		}
 	})

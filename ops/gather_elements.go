@@ -45,12 +45,12 @@ func buildGatherElements(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		from, err := elementOffsets(c, a, x.Shape())
+		from, n, err := elementOffsets(c, a, x.Shape())
 		if err != nil {
 			return err
 		}
 		y := c.Output(0, x.DType(), c.T(1).Shape()...)
-		moverOf(x.DType()).blocks(c.P, y, nil, x, from, 1, len(from))
+		moverOf(x.DType()).blocks(c.P, y, nil, x, from, n, len(from))
 		return nil
 	}, 0), nil
 }

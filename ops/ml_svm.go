@@ -5,7 +5,9 @@ import (
 	"math"
 	"sync"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 )
 
 // svm is what the two operators of support vector machines share: the kernel
@@ -17,13 +19,16 @@ type svm struct {
 	coef, rho           []float32
 	n                   int
 	t                   *vec.Table
+	packed              *gemm.Packed[float32] // the vectors, of kernels of products
 }
 
-// svmBlock is a number of vectors, svmDeep one of features: so many products are in the
+// rowsBlock is a number of vectors, rowsDeep one of features: so many products are in the
 // cache of the core.
-const svmBlock, svmDeep = 256, 16
+const rowsBlock, rowsDeep = 256, 16
 
-var svmBuffers = sync.Pool{New: func() any { return new([svmBlock * svmDeep]float32) }}
+type rowsBuffer [rowsBlock * rowsDeep]float32
+
+var rowsBuffers = sync.Pool{New: func() any { return new(rowsBuffer) }}
 
 func parseSVM(a *attrs) (*svm, error) {
 	s := &svm{
@@ -50,26 +55,35 @@ func (s *svm) prepare(features int) {
 			columns[i*s.n+k] = v
 		}
 	}
-	s.vectors = columns
+	if s.vectors = columns; s.kind != "RBF" && features > 0 {
+		s.packed, s.vectors = gemm.Pack(par.P{}, columns, features, s.n, s.n, 1), nil
+	}
+}
+
+// sumOverRows sets sums, at most rowsBlock, to what each makes of columns[i*stride+first:] op x[i],
+// added over all i.
+func sumOverRows(t *vec.Table, op func(dst, a, b []float32, n, rows, sa, sb int), each func([]float32), sums, columns, x []float32, first, stride int, buf *rowsBuffer) {
+	clear(sums)
+	for i := 0; i < len(x); i += rowsDeep {
+		deep := min(rowsDeep, len(x)-i)
+		part := buf[:deep*len(sums)]
+		op(part, columns[i*stride+first:], x[i:], len(sums), deep, stride, 1)
+		each(part)
+		t.AddColumns(sums, part, deep, len(sums))
+	}
 }
 
 // kernels sets out[k] to the kernel function of x and vector k.
 func (s *svm) kernels(out, x []float32) {
-	buf := svmBuffers.Get().(*[svmBlock * svmDeep]float32)
-	defer svmBuffers.Put(buf)
-	for k := 0; k < s.n; k += svmBlock {
-		sums := out[k:min(k+svmBlock, s.n)]
-		clear(sums)
-		for i := 0; i < len(x); i += svmDeep {
-			deep := min(svmDeep, len(x)-i)
-			part := buf[:deep*len(sums)]
-			if s.kind == "RBF" {
-				s.t.Arith[vec.Sub].RowsVS(part, s.vectors[i*s.n+k:], x[i:], len(sums), deep, s.n, 1)
-				s.t.Square(part, part)
-			} else {
-				s.t.Arith[vec.Mul].RowsVS(part, s.vectors[i*s.n+k:], x[i:], len(sums), deep, s.n, 1)
-			}
-			s.t.AddColumns(sums, part, deep, len(sums))
+	buf := rowsBuffers.Get().(*rowsBuffer)
+	defer rowsBuffers.Put(buf)
+	if s.packed != nil {
+		gemm.Run(par.P{}, &gemm.Args[float32]{M: 1, N: s.n, K: len(x), A: x, ARS: len(x), ACS: 1, Packed: s.packed, C: out, LDC: s.n})
+	}
+	for k := 0; k < s.n; k += rowsBlock {
+		sums := out[k:min(k+rowsBlock, s.n)]
+		if s.packed == nil {
+			sumOverRows(s.t, s.t.Arith[vec.Sub].RowsVS, func(v []float32) { s.t.Square(v, v) }, sums, s.vectors, x, k, s.n, buf)
 		}
 		switch s.kind {
 		case "RBF":
@@ -101,19 +115,7 @@ func (s *svm) raise(v, tmp []float32) {
 }
 
 // mlDot is the product of two vectors.
-func mlDot(a, b []float32) float32 {
-	var s0, s1, s2, s3 float32
-	for b = b[:len(a)]; len(a) >= 4 && len(b) >= 4; a, b = a[4:], b[4:] {
-		s0 += a[0] * b[0]
-		s1 += a[1] * b[1]
-		s2 += a[2] * b[2]
-		s3 += a[3] * b[3]
-	}
-	for i, v := range a {
-		s0 += v * b[i]
-	}
-	return s0 + s1 + (s2 + s3)
-}
+func mlDot(a, b []float32) float32 { return float32(dotOf(a, b)) }
 
 // features returns the number of features, given the number of rows of what
 // describes the machine.

@@ -214,6 +214,7 @@ type quantRows struct {
 	ends  qgemm.Finish
 	zero  int32 // that ends has
 	set   bool
+	plain bool // R has no zero points: the tiles take the state's from the sums of columns
 }
 
 // quantLSTMCell is an LSTM whose state is rounded before it is multiplied.
@@ -264,13 +265,23 @@ func (l *quantLSTMCell) multiply(q *recurrentCall[float32], w *recurrentStep[flo
 	if !s.set {
 		s.ends.SetScale(r.scale, r.N, 1)
 	}
-	if !s.set || s.zero != p.zero {
+	if !s.set {
+		s.ends.SetZeros(r.Right, r.K, 0, r.zero, nil)
+		if s.plain = s.ends.Zeros == nil; s.plain {
+			s.ends.Zeros, s.set = r.Sums, true
+		}
+	}
+	if !s.plain && (!s.set || s.zero != p.zero) {
 		s.ends.SetZeros(r.Right, r.K, p.zero, r.zero, nil)
 		s.set, s.zero = true, p.zero
 	}
 	v := &qgemm.View{M: n, K: r.K, Stride: q.h, Data: s.bytes}
-	if s.ends.Zeros != nil {
-		v.Sums = s.sums[:n]
+	switch v.Sums = s.sums[:n]; {
+	case s.plain:
+		for i := range v.Sums {
+			v.Sums[i] = p.zero
+		}
+	case s.ends.Zeros != nil:
 		v.RowSums(v.Sums)
 	}
 	s.ends.Floats(qgemm.Best(), v, r.Right, 0, r.Panels(), w.rec, len(w.rec)/n)

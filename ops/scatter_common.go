@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -23,35 +24,47 @@ func inferFirst(c *InferContext) error {
 
 // elementOffsets returns, for each element of indices (input 1, of shape ishape),
 // the offset in data of the element at the same place, with the index along axis
-// replaced by the one given.
-func elementOffsets(c *Call, axis int, data []int) ([]int64, error) {
+// replaced by the one given. Where indices are the same all along the last dimension,
+// which is not axis, as Expand makes them of one index per row, these are the offsets
+// of rows; n is the number of elements of each, else 1.
+func elementOffsets(c *Call, axis int, data []int) (out []int64, n int, err error) {
 	ishape := c.T(1).Shape()
 	if len(ishape) != len(data) {
-		return nil, fmt.Errorf("indices has shape %v, want rank %d as data", ishape, len(data))
+		return nil, 0, fmt.Errorf("indices has shape %v, want rank %d as data", ishape, len(data))
 	}
 	for i, d := range ishape {
 		if i != axis && d > data[i] {
-			return nil, fmt.Errorf("indices has shape %v, data %v: dimension %d is larger", ishape, data, i)
+			return nil, 0, fmt.Errorf("indices has shape %v, data %v: dimension %d is larger", ishape, data, i)
 		}
 	}
 	idx, err := c.indices(1, data[axis])
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if len(idx) == 0 {
-		return nil, nil
+		return nil, 1, nil
 	}
 	strides := tensor.Strides(data)
 	st := strides[axis]
 	walk := append([]int{}, strides...)
 	walk[axis] = 0
 	last := len(ishape) - 1
-	n := ishape[last]
-	out := Scratch[int64](c, len(idx))
-	c.P.For(len(idx)/n, max(1, moveGrain/n), func(lo, hi int) {
+	n = ishape[last]
+	rows, whole := len(idx)/n, axis != last && sameInRows(idx, n)
+	if whole {
+		out = Scratch[int64](c, rows)
+	} else {
+		out = Scratch[int64](c, len(idx))
+	}
+	c.P.For(rows, max(1, moveGrain/n), func(lo, hi int) {
 		o := odometer{shape: ishape[:last], as: walk[:last], bs: walk[:last]}
 		o.seek(lo)
 		for r := lo; r < hi; r++ {
+			if whole {
+				out[r] = int64(o.a + int(idx[r*n])*st)
+				o.next()
+				continue
+			}
 			to := out[r*n:][:n]
 			for j, v := range idx[r*n:][:n] {
 				to[j] = int64(o.a + j*walk[last] + int(v)*st)
@@ -59,7 +72,22 @@ func elementOffsets(c *Call, axis int, data []int) ([]int64, error) {
 			o.next()
 		}
 	})
-	return out, nil
+	if whole {
+		return out, n, nil
+	}
+	return out, 1, nil
+}
+
+// sameInRows reports whether all elements of each row of n are the same.
+func sameInRows(x []int64, n int) bool {
+	for ; len(x) >= n; x = x[n:] {
+		for _, v := range x[1:n] {
+			if v != x[0] {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // tupleOffsets returns, for each tuple in the last dimension of indices (input
@@ -83,13 +111,27 @@ func tupleOffsets(c *Call, data []int, batch int) ([]int64, int, error) {
 	if k < 1 || k > len(data)-batch {
 		return nil, 0, fmt.Errorf("indices has shape %v: tuples of %d, want between 1 and %d", ishape, k, len(data)-batch)
 	}
+	count := sizeOf(ishape[:len(ishape)-1])
+	block := sizeOf(data[batch+k:])
+	if d := t.DType(); k == 1 && batch == 0 && (d == tensor.Int64 || d == tensor.Int32) {
+		idx, err := c.indices(1, data[0])
+		if err != nil {
+			return nil, 0, err
+		}
+		if block == 1 {
+			return idx, block, nil
+		}
+		out := Scratch[int64](c, count)
+		for i, x := range idx {
+			out[i] = x * int64(block)
+		}
+		return out, block, nil
+	}
 	v, err := c.Ints(1)
 	if err != nil {
 		return nil, 0, err
 	}
 	strides := c.strides(data)
-	count := sizeOf(ishape[:len(ishape)-1])
-	block := sizeOf(data[batch+k:])
 	out := Scratch[int64](c, count)
 	each := sizeOf(data[batch:])
 	per := 1
@@ -121,29 +163,69 @@ type scatterCell interface {
 	float32 | float64 | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64
 }
 
+// combineColumns is the least width of columns that are combined apart from each other.
+const combineColumns = 64
+
 // combine scatters blocks of n elements of updates into y with a reduction, in
 // order: where blocks meet, the result does not depend on the number of threads.
-func combine[T scatterCell](y, updates *tensor.Tensor, to []int64, n int, reduction string) {
+func combine[T scatterCell](p par.P, y, updates *tensor.Tensor, to []int64, n int, reduction string) {
 	d, u := tensor.Data[T](y), tensor.Data[T](updates)
-	for i, at := range to {
-		dst, src := d[at:][:n], u[i*n:][:n]
-		switch reduction {
-		case "add":
-			for j, v := range src {
-				dst[j] += v
-			}
-		case "mul":
-			for j, v := range src {
-				dst[j] *= v
-			}
-		case "max":
-			for j, v := range src {
-				dst[j] = max(dst[j], v)
-			}
-		case "min":
-			for j, v := range src {
-				dst[j] = min(dst[j], v)
-			}
+	if n == 1 {
+		combineSingle(d, u, to, reduction)
+		return
+	}
+	join := func(dst, src []T) { joinRow(dst, src, reduction) }
+	if f, ok := any(&join).(*func(dst, src []float32)); ok {
+		op := vec.Best().Arith[map[string]vec.Op{"add": vec.Add, "mul": vec.Mul, "max": vec.Max, "min": vec.Min}[reduction]].VV
+		*f = func(dst, src []float32) { op(dst, dst, src) }
+	}
+	p.For(n, max(combineColumns, par.Grain(n, float64(len(to)))), func(lo, hi int) {
+		for i, at := range to {
+			join(d[int(at)+lo:int(at)+hi], u[i*n+lo:i*n+hi])
+		}
+	})
+}
+
+func combineSingle[T scatterCell](d, u []T, to []int64, reduction string) {
+	u = u[:len(to)]
+	switch reduction {
+	case "add":
+		for i, at := range to {
+			d[at] += u[i]
+		}
+	case "mul":
+		for i, at := range to {
+			d[at] *= u[i]
+		}
+	case "max":
+		for i, at := range to {
+			d[at] = max(d[at], u[i])
+		}
+	case "min":
+		for i, at := range to {
+			d[at] = min(d[at], u[i])
+		}
+	}
+}
+
+// joinRow combines a block of updates with what is there.
+func joinRow[T scatterCell](dst, src []T, reduction string) {
+	switch reduction {
+	case "add":
+		for j, v := range src {
+			dst[j] += v
+		}
+	case "mul":
+		for j, v := range src {
+			dst[j] *= v
+		}
+	case "max":
+		for j, v := range src {
+			dst[j] = max(dst[j], v)
+		}
+	case "min":
+		for j, v := range src {
+			dst[j] = min(dst[j], v)
 		}
 	}
 }
@@ -160,7 +242,7 @@ func scatterInto(c *Call, to []int64, n int, reduction string) error {
 	}
 	if reduction != "none" && (d == tensor.Float16 || d == tensor.BFloat16) {
 		wide := tensor.Widen(x)
-		combine[float32](wide, tensor.Widen(u), to, n, reduction)
+		combine[float32](c.P, wide, tensor.Widen(u), to, n, reduction)
 		tensor.Narrow(c.Output(0, d, x.Shape()...), wide)
 		return nil
 	}
@@ -174,25 +256,25 @@ func scatterInto(c *Call, to []int64, n int, reduction string) error {
 	}
 	switch d {
 	case tensor.Float32:
-		combine[float32](y, u, to, n, reduction)
+		combine[float32](c.P, y, u, to, n, reduction)
 	case tensor.Float64:
-		combine[float64](y, u, to, n, reduction)
+		combine[float64](c.P, y, u, to, n, reduction)
 	case tensor.Int8:
-		combine[int8](y, u, to, n, reduction)
+		combine[int8](c.P, y, u, to, n, reduction)
 	case tensor.Int16:
-		combine[int16](y, u, to, n, reduction)
+		combine[int16](c.P, y, u, to, n, reduction)
 	case tensor.Int32:
-		combine[int32](y, u, to, n, reduction)
+		combine[int32](c.P, y, u, to, n, reduction)
 	case tensor.Int64:
-		combine[int64](y, u, to, n, reduction)
+		combine[int64](c.P, y, u, to, n, reduction)
 	case tensor.Uint8:
-		combine[uint8](y, u, to, n, reduction)
+		combine[uint8](c.P, y, u, to, n, reduction)
 	case tensor.Uint16:
-		combine[uint16](y, u, to, n, reduction)
+		combine[uint16](c.P, y, u, to, n, reduction)
 	case tensor.Uint32:
-		combine[uint32](y, u, to, n, reduction)
+		combine[uint32](c.P, y, u, to, n, reduction)
 	case tensor.Uint64:
-		combine[uint64](y, u, to, n, reduction)
+		combine[uint64](c.P, y, u, to, n, reduction)
 	case tensor.Bool:
 		combineBool(tensor.Data[bool](y), tensor.Data[bool](u), to, n, reduction)
 	default:

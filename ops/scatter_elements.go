@@ -49,11 +49,11 @@ func scatterElements(b *BuildContext, reduction string) Kernel {
 		if !slices.Equal(c.T(1).Shape(), c.T(2).Shape()) {
 			return fmt.Errorf("indices has shape %v, updates %v, want the same", c.T(1).Shape(), c.T(2).Shape())
 		}
-		to, err := elementOffsets(c, a, x.Shape())
+		to, n, err := elementOffsets(c, a, x.Shape())
 		if err != nil {
 			return err
 		}
-		return scatterInto(c, to, 1, reduction)
+		return scatterInto(c, to, n, reduction)
 	}
 	if reduction == "none" {
 		return bytewise(k, 0)

@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -37,6 +38,67 @@ func TestScatterElements(t *testing.T) {
 		{Op: "ScatterElements", In: Vals(x, idx, F32([]int{2}, 1, 2)), Want: Vals(x), Err: "want the same"},
 		{Op: "ScatterElements", Attrs: a("reduction", "sum"), In: Vals(x, idx, u), Want: Vals(x), Err: "sum"},
 	})
+}
+
+// TestScatterElementsRows scatters whole rows, by indices that are the same along the last
+// dimension but for one element.
+func TestScatterElementsRows(t *testing.T) {
+	const n, rows, wide = 9, 40, 131
+	r := rand.New(rand.NewPCG(1, 2))
+	x, u := Normal(1, 2, n, wide), Normal(2, 2, rows, wide-2)
+	for _, reduction := range []string{"none", "add", "mul", "max", "min"} {
+		for _, odd := range []bool{false, true} {
+			idx := make([]int64, 2*rows*(wide-2))
+			for i := range idx {
+				if idx[i] = r.Int64N(2*n) - n; i%(wide-2) > 0 {
+					idx[i] = idx[i-1]
+				}
+			}
+			if odd {
+				idx[len(idx)-1] = (idx[len(idx)-1] + n + 1) % n
+			}
+			for _, f32 := range []bool{false, true} {
+				x, u := x, u
+				if f32 {
+					x, u = narrow(x), narrow(u)
+				}
+				want := x.Clone()
+				for i, at := range idx {
+					b, j := i/(rows*(wide-2)), i%(wide-2)
+					k := (b*n+int(at+n)%n)*wide + j
+					if f32 {
+						tensor.Data[float32](want)[k] = reduced(reduction, tensor.Data[float32](want)[k], tensor.Data[float32](u)[i])
+					} else {
+						tensor.Data[float64](want)[k] = reduced(reduction, tensor.Data[float64](want)[k], tensor.Data[float64](u)[i])
+					}
+				}
+				Run(t, []Case{{Op: "ScatterElements", Attrs: onnx.NewAttrs("axis", 1, "reduction", reduction),
+					In: Vals(x, I64([]int{2, rows, wide - 2}, idx...), u), Want: Vals(want), Tol: tensor.Tolerance{}}})
+			}
+		}
+	}
+}
+
+func reduced[T float32 | float64](reduction string, a, b T) T {
+	switch reduction {
+	case "add":
+		return a + b
+	case "mul":
+		return a * b
+	case "max":
+		return max(a, b)
+	case "min":
+		return min(a, b)
+	}
+	return b
+}
+
+func narrow(x *tensor.Tensor) *tensor.Tensor {
+	y := tensor.New(tensor.Float32, x.Shape()...)
+	for i, v := range tensor.Data[float64](x) {
+		tensor.Data[float32](y)[i] = float32(v)
+	}
+	return y
 }
 
 func TestScatterElementsGradient(t *testing.T) {

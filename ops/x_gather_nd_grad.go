@@ -48,7 +48,7 @@ func gatherNDGradKernel[T float32 | float64](batch int) Kernel {
 		}
 		y := c.Output(0, d.DType(), s...)
 		zero(y)
-		combine[T](y, d, to, n, "add")
+		combine[T](c.P, y, d, to, n, "add")
 		return nil
 	}
 }

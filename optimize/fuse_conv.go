@@ -104,7 +104,7 @@ func paddedInput() *Pattern { return Op("Pad", Var("x")).Rest().As("pad").Shared
 func rewriteConvPad(m *Match, b *ops.Builder) []*onnx.Value {
 	c, pad := m.Node("c"), m.Node("pad")
 	rank := m.Var("x").Type.Rank()
-	if rank < 3 || !isReal(m.Var("x")) || len(c.Out) > 1 {
+	if rank < 3 || !isReal(m.Var("x")) && c.Op != "QLinearConv" || len(c.Out) > 1 {
 		return nil
 	}
 	auto, err := onnx.Attribute(c, "auto_pad", "NOTSET")
@@ -132,11 +132,19 @@ func rewriteConvPad(m *Match, b *ops.Builder) []*onnx.Value {
 	sum := make([]int, 2*d)
 	for i := range sum {
 		sum[i] = pads[i] + more[i]
-		if more[i] < 0 || pads[i] < 0 || c.Op != "Conv" && c.Op != "FusedConv" && (!ok || len(kernel) != d || sum[i] >= kernel[i%d]) {
+		if more[i] < 0 || pads[i] < 0 || (c.Op == "MaxPool" || c.Op == "AveragePool") && (!ok || len(kernel) != d || sum[i] >= kernel[i%d]) {
 			return nil
 		}
 	}
 	switch c.Op {
+	case "QLinearConv":
+		zero := input(c, 2)
+		if zero == nil || zero.Const == nil {
+			return nil
+		}
+		if z, err := ops.IntsOf(zero.Const); err != nil || len(z) != 1 || value != float64(z[0]) {
+			return nil
+		}
 	case "MaxPool":
 		// The first windows that start beyond the input are not left out by ceil_mode.
 		if !math.IsInf(value, -1) || intAttr(c, "ceil_mode", 0) != 0 {
@@ -177,7 +185,12 @@ func padsOf(n *onnx.Node, rank int) (value float64, pads []int, ok bool) {
 	}
 	if v := input(n, 2); v != nil {
 		x, isReal := reals(v.Const)
-		if !isReal || len(x) != 1 {
+		if !isReal && v.Const != nil {
+			if i, err := ops.IntsOf(v.Const); err == nil && len(i) == 1 {
+				x = []float64{float64(i[0])}
+			}
+		}
+		if len(x) != 1 {
 			return 0, nil, false
 		}
 		value = x[0]

@@ -330,7 +330,7 @@ var integerOps = []*Rule{
 	},
 	{
 		Name: "qdq-move", Doc: "moving elements of a dequantized value => dequantizing after moving bytes",
-		Pattern: any0("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather", "MaxPool", "DepthToSpace", "SpaceToDepth", "Expand", "Tile"),
+		Pattern: any0("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather", "MaxPool", "DepthToSpace", "SpaceToDepth", "Expand", "Tile", "Pad"),
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
 			n := m.Node("op")
 			q := dequantOf(n.In[0])
@@ -348,12 +348,19 @@ var integerOps = []*Rule{
 			in := slices.Clone(n.In)
 			in[0] = q.v
 			var v []*onnx.Value
-			if n.Op == "MaxPool" {
+			switch n.Op {
+			case "MaxPool":
 				if n.Opset < 8 {
 					return nil
 				}
 				v = b.Ops("", "MaxPool", n.Attrs, 1, in...)
-			} else {
+			case "Pad":
+				pads, ok := zeroPads(n)
+				if !ok || !meetsIntegers(n.Out[0]) {
+					return nil
+				}
+				v = b.Ops("", "Pad", nil, 1, q.v, b.Ints(pads...), withoutDims(b, q.zeroValue(b)))
+			default:
 				v = again(b, n, n.Attrs, in)
 			}
 			ins := []*onnx.Value{v[0], q.scale}
@@ -369,7 +376,20 @@ var integerOps = []*Rule{
 		Example: func(b *ops.Builder) {
 			x := fakeQuant(b, in(b, "x", 2, 3), 0.03, uint8(120))
 			w := quantWeights(b, int8(0), 0, 4, 3)
-			ret(b, b.Op("Transpose", onnx.NewAttrs("perm", []int{1, 0}), w), b.Op("Reshape", nil, x, b.Ints(3, 2)))
+			p := b.Op("Pad", nil, x, b.Ints(1, 2), nil, b.Ints(-1))
+			ret(b, b.Op("Transpose", onnx.NewAttrs("perm", []int{1, 0}), w), b.Op("Reshape", nil, x, b.Ints(3, 2)), fakeQuant(b, p, 0.03, uint8(120)))
+		},
+	},
+	{
+		Name: "qconv-pad", Doc: "Pad by the zero point before QLinearConv => pads",
+		Pattern: Op("QLinearConv", paddedInput()).Rest().As("c"),
+		Rewrite: rewriteConvPad,
+		Example: func(b *ops.Builder) {
+			x := b.Op("QuantizeLinear", nil, in(b, "x", 1, 3, 6), b.Float(tensor.Float32, 0.03), b.Const(tensor.Scalar(uint8(128))))
+			x = b.Op("Pad", nil, x, b.Ints(2, 0), b.Const(tensor.Scalar(uint8(128))), b.Ints(2))
+			w := b.Const(tensor.Of([]int8{1, 2, 3, 4, 5, 6, 7, 8, -9}, 1, 3, 3))
+			one, zero := b.Float(tensor.Float32, 0.1), b.Const(tensor.Scalar(int8(0)))
+			ret(b, b.Op("QLinearConv", onnx.NewAttrs("pads", []int{1, 1}), x, one, b.Const(tensor.Scalar(uint8(128))), w, one, zero, one, b.Const(tensor.Scalar(uint8(100)))))
 		},
 	},
 	{
@@ -427,6 +447,27 @@ var unsigned = []*Rule{{
 }}
 
 // withoutDims returns a constant of one element without dimensions.
+// zeroPads returns the pads of a Pad by zeros, for each dimension.
+func zeroPads(n *onnx.Node) ([]int, bool) {
+	rank := n.In[0].Type.Rank()
+	if rank < 1 {
+		return nil, false
+	}
+	value, pads, ok := padsOf(n, rank)
+	return pads, ok && value == 0
+}
+
+// meetsIntegers reports whether all that read v quantize it or convolve it with
+// dequantized weights.
+func meetsIntegers(v *onnx.Value) bool {
+	for _, u := range v.Users() {
+		if u.Op != "QuantizeLinear" && (u.Op != "Conv" || u.In[0] != v || dequantOf(input(u, 1)) == nil) {
+			return false
+		}
+	}
+	return v.Uses() > 0
+}
+
 func withoutDims(b *ops.Builder, v *onnx.Value) *onnx.Value {
 	if v.Const.Rank() == 0 {
 		return v

@@ -2,6 +2,7 @@ package nhwc
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -649,10 +650,29 @@ func (r *dense[T]) pointers(v *view, words []uintptr, q, n, segs int) {
 	pixel, place := uintptr(r.W.C*r.size), uintptr(r.W.M*r.size)
 	step := v.stepIn[2]
 	outs := words[segs*n:]
+	// Tap k of a row sees what tap again[k] saw of the row before it (-1: none did).
+	var again [16]int
+	across := len(v.off[2])
+	if len(v.off[1]) <= len(again) {
+		for k, off := range v.off[1] {
+			again[k] = slices.Index(v.off[1], off+v.stepIn[1])
+		}
+	}
+	before := 0 // the length of the run of the row before, if that was whole
 	for i := 0; i < n; {
 		// A run of positions along the last dimension.
 		run := min(v.count[2]-pos[2], n-i)
+		known := before >= run && pos[1] > 0 && len(v.off[1]) <= len(again)
 		for s := 0; s < segs; {
+			if known {
+				if k := s / across % len(v.off[1]); again[k] >= 0 {
+					for range across {
+						copy(words[s*n+i:s*n+i+run], words[(s+(again[k]-k)*across)*n+i-before:])
+						s++
+					}
+					continue
+				}
+			}
 			z := pos[0]*v.stepIn[0] + v.at[0] + v.off[0][s/(len(v.off[1])*len(v.off[2]))]
 			row := pos[1]*v.stepIn[1] + v.at[1] + v.off[1][s/len(v.off[2])%len(v.off[1])]
 			inside := uint(z) < uint(r.x3[0]) && uint(row) < uint(r.x3[1])
@@ -672,13 +692,13 @@ func (r *dense[T]) pointers(v *view, words []uintptr, q, n, segs int) {
 				for j := range list[:lo] {
 					list[j] = zero
 				}
-				p := x + uintptr(base+col+lo*step)*pixel
-				for j := lo; j < hi; j++ {
-					list[j] = p
-					p += uintptr(step) * pixel
+				p, d := x+uintptr(base+col+lo*step)*pixel, uintptr(step)*pixel
+				for j, seen := 0, list[lo:hi]; j < len(seen); j++ {
+					seen[j] = p
+					p += d
 				}
-				for j := hi; j < run; j++ {
-					list[j] = zero
+				for j, right := 0, list[hi:]; j < len(right); j++ {
+					right[j] = zero
 				}
 				s++
 			}
@@ -691,6 +711,9 @@ func (r *dense[T]) pointers(v *view, words []uintptr, q, n, segs int) {
 		for j := range outs[i : i+run] {
 			outs[i+j] = p
 			p += uintptr(v.step[2]) * place
+		}
+		if before = 0; pos[2] == 0 {
+			before = run
 		}
 		i += run
 		pos[2] += run

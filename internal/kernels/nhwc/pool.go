@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"unsafe"
 
+	"github.com/gneiss-run/gneiss/internal/cpu"
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
@@ -65,6 +66,16 @@ func (s *shape) range1(d, o int) (first, last int) {
 	return first, max(first, last)
 }
 
+// pooler returns the fastest table whose routines of pooling take that few bytes.
+func pooler(bytes int) *Table {
+	for i := len(Tables) - 1; i > 0; i-- {
+		if t := Tables[i]; cpu.Has(t.Name) && t.Bytes <= bytes {
+			return t
+		}
+	}
+	return Tables[0]
+}
+
 // MaxPool takes the largest element of each window of x [n, In…, c]; NaN is the
 // largest of all, and an empty window gives least.
 func MaxPool[T Pooled](p par.P, n, c int, w *conv.Window, x, y []T, least T) {
@@ -74,7 +85,8 @@ func MaxPool[T Pooled](p par.P, n, c int, w *conv.Window, x, y []T, least T) {
 	if c == 0 {
 		return
 	}
-	t := Best()
+	size := int(unsafe.Sizeof(least))
+	t := pooler(c * size)
 	var fast func(bytes int, out, list unsafe.Pointer, pixels int)
 	switch any(least).(type) {
 	case float32:
@@ -83,10 +95,6 @@ func MaxPool[T Pooled](p par.P, n, c int, w *conv.Window, x, y []T, least T) {
 		fast = t.MaxInt8
 	case uint8:
 		fast = t.MaxUint8
-	}
-	size := int(unsafe.Sizeof(least))
-	if c*size < t.Bytes {
-		fast = nil
 	}
 	l := maxLoop[T]{poolingOf(c, w, x), y, least, fast}
 	par.Run(p, n*l.places, l.grain(), l)
@@ -143,9 +151,9 @@ func AveragePool[T Float](p par.P, n, c int, w *conv.Window, x, y []T, counts []
 	if c == 0 {
 		return
 	}
-	t := Best()
-	fast := t.Mean32
-	if size := int(unsafe.Sizeof(*new(T))); size != 4 || c*size < t.Bytes {
+	size := int(unsafe.Sizeof(*new(T)))
+	fast := pooler(c * size).Mean32
+	if size != 4 {
 		fast = nil
 	}
 	l := meanLoop[T]{poolingOf(c, w, x), y, counts, 3 - len(w.In), fast}

@@ -112,10 +112,10 @@ func common(a *asm.File, mr, regs int, reg string, step func(u int, at func(i, d
 	}, step)
 }
 
-// start is common with other first sums, which clear sets. With again, R13 counts
-// segments of A, each R14 bytes behind the end of the one before, and R15 moves
-// on by 64 bytes for each group.
-func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp int) string), again ...bool) {
+// start is common with other first sums, which clear sets. With half, R13 counts segments
+// of A, each R14 bytes behind the end of the one before, and R15 moves on by 64 bytes for
+// each group; unless it is nil, it is step for masks of up to 16 columns.
+func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp int) string), half ...func(u int, at func(i, disp int) string)) {
 	a.P("MOVQ kg+0(FP), CX")
 	a.P("MOVQ a+8(FP), SI")
 	a.P("MOVQ lda+16(FP), AX")
@@ -125,7 +125,7 @@ func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp i
 	bases, at := rows(a, mr)
 	clear()
 	adv := func(n int) {
-		if len(again) > 0 {
+		if len(half) > 0 {
 			a.P("ADDQ $%d, R15", 64*n)
 		}
 		for _, b := range bases {
@@ -133,8 +133,22 @@ func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp i
 		}
 		a.P("ADDQ $%d, DI", 128*n)
 	}
-	if len(again) > 0 {
+	if len(half) > 0 {
 		a.L("segment")
+	}
+	if len(half) > 0 && half[0] != nil {
+		a.P("CMPQ mask+48(FP), $0xFFFF")
+		a.P("JHI wide")
+		a.P("TESTQ CX, CX")
+		a.P("JZ store")
+		a.P("PCALIGN $32")
+		a.L("half") // not unrolled: the code is large enough
+		half[0](0, at)
+		adv(1)
+		a.P("DECQ CX")
+		a.P("JNZ half")
+		a.P("JMP store")
+		a.L("wide")
 	}
 	a.P("MOVQ CX, BX")
 	a.P("SHRQ $2, BX")
@@ -156,7 +170,7 @@ func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp i
 	a.P("DECQ CX")
 	a.P("JNZ tloop")
 	a.L("store")
-	if len(again) > 0 {
+	if len(half) > 0 {
 		a.P("DECQ R13")
 		a.P("JZ finish")
 		for _, b := range bases {
@@ -171,7 +185,8 @@ func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp i
 // vnni writes a tile of mr rows and 32 columns. Bit j of the mask is column j.
 func vnni(a *asm.File, mr int) {
 	a.Func(fmt.Sprintf("vnnix%d", mr), 56)
-	common(a, mr, 2*mr, "Z", vnniStep(a, mr, false))
+	common(a, mr, 2*mr*vnniSets(mr), "Z", vnniStep(a, mr, false, false))
+	joinSets(a, mr)
 	a.P("MOVQ mask+48(FP), R9")
 	a.P("KMOVW R9, K1")
 	a.P("SHRQ $16, R9")
@@ -187,12 +202,27 @@ func vnni(a *asm.File, mr int) {
 	a.P("RET")
 }
 
+// vnniSets is the number of sets of sums of a tile of mr rows, to which groups of k go in
+// turn: products of few rows would wait for each other.
+func vnniSets(mr int) int { return max(1, 4/mr) }
+
+// joinSets adds up the sets of sums.
+func joinSets(a *asm.File, mr int) {
+	for n := vnniSets(mr); n > 1; n /= 2 {
+		for i := range n / 2 * 2 * mr {
+			a.P("VPADDD Z%d, Z%d, Z%d", n/2*2*mr+i, i, i)
+		}
+	}
+}
+
 // vnniStep returns what writes one group of four k. It fetches what comes soon
-// of the panel, or what R15 points to.
-func vnniStep(a *asm.File, mr int, other bool) func(u int, at func(i, disp int) string) {
+// of the panel, or what R15 points to. half leaves out the last 16 columns.
+func vnniStep(a *asm.File, mr int, other, half bool) func(u int, at func(i, disp int) string) {
 	return func(u int, at func(i, disp int) string) {
 		a.P("VMOVDQU32 %d(DI), Z28", u*128)
-		a.P("VMOVDQU32 %d(DI), Z29", u*128+64)
+		if !half {
+			a.P("VMOVDQU32 %d(DI), Z29", u*128+64)
+		}
 		if other {
 			a.P("PREFETCHT1 %d(R15)", u*64)
 		} else {
@@ -201,8 +231,11 @@ func vnniStep(a *asm.File, mr int, other bool) func(u int, at func(i, disp int) 
 		}
 		for i := range mr {
 			a.P("VPBROADCASTD %s, Z%d", at(i, u*4), 30+i&1)
-			a.P("VPDPBUSD Z28, Z%d, Z%d", 30+i&1, 2*i)
-			a.P("VPDPBUSD Z29, Z%d, Z%d", 30+i&1, 2*i+1)
+			to := u%vnniSets(mr)*2*mr + 2*i
+			a.P("VPDPBUSD Z28, Z%d, Z%d", 30+i&1, to)
+			if !half {
+				a.P("VPDPBUSD Z29, Z%d, Z%d", 30+i&1, to+1)
+			}
 		}
 	}
 }
@@ -213,9 +246,14 @@ func vnniStep(a *asm.File, mr int, other bool) func(u int, at func(i, disp int) 
 // zero point, least and greatest value, then whether these are bounds beyond
 // those of bytes, and what bytes are flipped by; for floats it is nil or what is added.
 // Rows of A may be in segments of kg groups, step bytes behind each other's end.
-// What is at next, half the size of the panel, is fetched into the cache.
+// What is at next, half the size of the panel, is fetched into the cache. If the mask
+// has no more than 16 columns, no others are multiplied for bytes and floats.
 func vnniOut(a *asm.File, mr int, name string) {
 	a.Func(fmt.Sprintf("%s%d", name, mr), 120)
+	half := vnniStep(a, mr, true, true)
+	if name == "vnniInts" { // few columns of these are rare
+		half = nil
+	}
 	start(a, mr, func() {
 		a.P("MOVQ bias+56(FP), R13")
 		a.P("VMOVDQU32 (R13), Z0")
@@ -223,6 +261,9 @@ func vnniOut(a *asm.File, mr int, name string) {
 		for i := 1; i < mr; i++ {
 			a.P("VMOVDQA32 Z0, Z%d", 2*i)
 			a.P("VMOVDQA32 Z1, Z%d", 2*i+1)
+		}
+		for i := 2 * mr; i < 2*mr*vnniSets(mr); i++ {
+			a.P("VPXORD Z%d, Z%d, Z%d", i, i, i)
 		}
 		a.P("MOVQ sums+64(FP), R13")
 		a.P("TESTQ R13, R13")
@@ -240,7 +281,8 @@ func vnniOut(a *asm.File, mr int, name string) {
 		a.P("MOVQ segments+96(FP), R13")
 		a.P("MOVQ step+104(FP), R14")
 		a.P("MOVQ next+112(FP), R15")
-	}, vnniStep(a, mr, true), true)
+	}, vnniStep(a, mr, true, false), half)
+	joinSets(a, mr)
 	a.P("MOVQ mask+48(FP), R9")
 	a.P("MOVQ scale+80(FP), R10")
 	a.P("MOVQ more+88(FP), R11")
@@ -631,7 +673,7 @@ func thin(a *asm.File, mr int, name string) {
 				a.P("VPADDD Y%d, Y%d, Y%d", 14+v, 2*i+v, 2*i+v)
 			}
 		}
-	}, true)
+	}, nil)
 	a.P("MOVQ scale+80(FP), R10")
 	a.P("MOVQ more+88(FP), R11")
 	avx2End(a, mr, strings.TrimPrefix(name, "thin"))
