@@ -26,11 +26,7 @@ type bcast struct {
 	strides [maxOperands][]int
 }
 
-// newBcast plans the walk over an output of shape out. Each shape must
-// broadcast to out.
-func newBcast(out []int, shapes ...[]int) *bcast { return new(bcast).plan(out, shapes...) }
-
-// plan makes b the walk over an output of shape out, in the memory that it has.
+// plan makes b the walk over an output of shape out, to which each shape must broadcast, in the memory that it has.
 func (b *bcast) plan(out []int, shapes ...[]int) *bcast {
 	b.n, b.dims = 1, slices.Grow(b.dims[:0], len(out)+1)
 	for k := range b.strides {
