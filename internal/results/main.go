@@ -26,6 +26,8 @@ type run struct {
 	Commit  string `json:"commit"`
 	Command string `json:"command"`
 	Rows    []row  `json:"rows"`
+	// Failed are the models that were not timed, because outputs were beyond the rule: "MODEL with N threads: why".
+	Failed []string `json:"failed,omitempty"`
 }
 
 // row is one model at one number of threads, as compare.py writes it. Ratios
@@ -88,8 +90,11 @@ func command(args []string) error {
 			if err := json.Unmarshal(b, &got); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			if len(got.Failed) > 0 {
-				return fmt.Errorf("%s: %d cases failed, the first is %v", name, len(got.Failed), got.Failed[0])
+			for _, f := range got.Failed {
+				if len(f) != 3 {
+					return fmt.Errorf("%s: a failed case is %v, want model, threads and why", name, f)
+				}
+				r.Failed = append(r.Failed, fmt.Sprintf("%v with %v threads: %v", f...))
 			}
 			r.Rows = append(r.Rows, got.Rows...)
 		}

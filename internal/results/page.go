@@ -101,6 +101,12 @@ func page(runs []run) string {
 					geomean(rows, func(x row) float64 { return x.Load }), geomean(rows, func(x row) float64 { return x.RSS }))
 			}
 		}
+		if len(r.Failed) > 0 {
+			b.WriteString("\nNot timed, because outputs were beyond the benchmark's rule:\n\n")
+			for _, f := range r.Failed {
+				fmt.Fprintf(&b, "- %s\n", f)
+			}
+		}
 		fmt.Fprintf(&b, "\n![Latency of each model by that of ONNX Runtime](results/%s.svg)\n\n", r.Name)
 		b.WriteString("| model | threads | Gneiss ms | ONNX Runtime ms | ratio | load | memory |\n|---|--:|--:|--:|--:|--:|--:|\n")
 		for _, x := range sorted(r.Rows) {
