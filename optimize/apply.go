@@ -109,9 +109,11 @@ func (w *worklist) pop() *onnx.Node {
 }
 
 // outputs returns the outputs of all graphs of the model.
-func (s *state) outputs() map[*onnx.Value]bool {
+func (s *state) outputs() map[*onnx.Value]bool { return outputsOf(s.g) }
+
+func outputsOf(root *onnx.Graph) map[*onnx.Value]bool {
 	outs := map[*onnx.Value]bool{}
-	s.g.Walk(func(g *onnx.Graph) {
+	root.Walk(func(g *onnx.Graph) {
 		for _, v := range g.Outputs {
 			outs[v] = true
 		}

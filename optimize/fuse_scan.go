@@ -10,24 +10,22 @@ import (
 var scans = []*Rule{
 	{
 		Name: "scan-distances", Doc: "Scan of sums of powers of differences of all rows from one => x.Distances and Transpose",
-		Pattern: Op("Scan", Var("a"), Var("b")),
+		Pattern: Op("Scan", Var("b")), // the pass loops has taken out the state that stays the same
 		Where: func(m *Match) bool {
-			a, b := m.Var("a").Type, m.Var("b").Type
-			return m.Root.Opset >= 9 && len(m.Root.Out) == 2 && intAttr(m.Root, "num_scan_inputs", 1) == 1 &&
-				plainScan(m.Root) && a.Ranked && b.Ranked && len(a.Dims) == 2 && len(b.Dims) == 2 &&
-				a.Dims[1].Known() && a.Dims[1].Equal(b.Dims[1]) && a.DType == b.DType &&
-				(a.DType == tensor.Float32 || a.DType == tensor.Float64)
+			return m.Root.Opset >= 9 && len(m.Root.Out) == 1 && plainScan(m.Root)
 		},
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
-			power, ok := scannedPower(m)
-			if !ok {
+			y := m.Var("b")
+			x, power, ok := scannedPower(m)
+			if !ok || x.Type.DType != y.Type.DType || x.Type.DType != tensor.Float32 && x.Type.DType != tensor.Float64 ||
+				len(x.Type.Dims) != 2 || len(y.Type.Dims) != 2 || !x.Type.Dims[1].Known() || !x.Type.Dims[1].Equal(y.Type.Dims[1]) {
 				return nil
 			}
-			y := b.Ops(ops.Private, "Distances", onnx.NewAttrs("power", float32(power)), 1, m.Var("a"), m.Var("b"))
-			if y == nil {
+			d := b.Ops(ops.Private, "Distances", onnx.NewAttrs("power", float32(power)), 1, x, y)
+			if d == nil {
 				return nil
 			}
-			return []*onnx.Value{m.Var("a"), b.Op("Transpose", onnx.NewAttrs("perm", []int{1, 0}), y[0])}
+			return b.Ops("", "Transpose", onnx.NewAttrs("perm", []int{1, 0}), 1, d[0])
 		},
 		Example: func(b *ops.Builder) {
 			x, y := in(b, "x", 2, 5), floats(b, 3, 5)
@@ -42,11 +40,9 @@ var scans = []*Rule{
 					return b.Op("ReduceSum", onnx.NewAttrs("keepdims", 0), b.Op("Pow", nil, b.Op("Abs", nil, d), f32(b, 3)), b.Ints(1))
 				},
 			} {
-				out := b.Ops("", "Scan", onnx.NewAttrs("num_scan_inputs", 1, "body", distanceBody(b.G, i == 1, d)), 2, x, y)
-				if out == nil {
-					return
-				}
-				ret(b, out[0], b.Op("Sqrt", nil, b.Op("Transpose", nil, out[1])))
+				body := distanceBody(b.G, x, i == 1, d)
+				out := b.Op("Scan", onnx.NewAttrs("num_scan_inputs", 1, "body", body), y)
+				ret(b, b.Op("Sqrt", nil, b.Op("Transpose", nil, out)))
 			}
 		},
 	},
@@ -68,29 +64,24 @@ func plainScan(n *onnx.Node) bool {
 	return true
 }
 
-// scannedPower returns the power to which the body of the Scan that m found raises the
-// differences of its state, which stays the same, and a slice, before it sums them.
-func scannedPower(m *Match) (float64, bool) {
+// scannedPower returns the matrix from whose rows the body of the Scan that m found subtracts
+// a slice, and the power to which it raises the differences before it sums them.
+func scannedPower(m *Match) (rows *onnx.Value, power float64, found bool) {
 	g, err := onnx.Attribute(m.Root, "body", (*onnx.Graph)(nil))
-	if err != nil || g == nil || len(g.Inputs) != 2 || len(g.Outputs) != 2 {
-		return 0, false
+	if err != nil || g == nil || len(g.Inputs) != 1 || len(g.Outputs) != 1 {
+		return nil, 0, false
 	}
-	state := g.Outputs[0]
-	if state.From != nil && state.From.Op == "Identity" && state.From.Domain == "" {
-		state = state.From.In[0]
+	sum := behindIdentities(g, g.Outputs[0])
+	if sum.From == nil || sum.From.Graph != g {
+		return nil, 0, false
 	}
-	sum := g.Outputs[1]
-	if sum.From != nil && sum.From.Op == "Identity" && sum.From.Domain == "" {
-		sum = sum.From.In[0]
-	}
-	if state != g.Inputs[0] || sum.From == nil {
-		return 0, false
-	}
-	power, found := 0.0, false
 	set := ops.Standard()
 	match(set, distanceSum, sum.From, func(k *Match) bool {
 		x, y, r := k.Var("x"), k.Var("y"), k.Root
-		if (x != g.Inputs[0] || y != g.Inputs[1]) && (x != g.Inputs[1] || y != g.Inputs[0]) {
+		if x == g.Inputs[0] {
+			x, y = y, x
+		}
+		if y != g.Inputs[0] || x == y || x.From != nil && x.From.Graph == g {
 			return false
 		}
 		axes, given, ok := constInts(r, 1, "axes")
@@ -112,10 +103,10 @@ func scannedPower(m *Match) (float64, bool) {
 		default:
 			return false
 		}
-		found = float64(float32(power)) == power
+		rows, found = x, float64(float32(power)) == power
 		return found
 	})
-	return power, found
+	return rows, power, found
 }
 
 // distanceSum matches sums of powers of differences.
@@ -130,20 +121,16 @@ var distanceSum = func() *Pattern {
 	)
 }()
 
-// distanceBody makes the body of an example's Scan: the distance of a slice from all rows of the state.
-func distanceBody(g *onnx.Graph, swapped bool, sum func(*ops.Builder, *onnx.Value) *onnx.Value) *onnx.Graph {
-	body := onnx.NewGraph("body", g.Opsets)
-	body.Outer = g
+// distanceBody makes the body of an example's Scan: the distance of a slice from all rows of x.
+func distanceBody(g *onnx.Graph, x *onnx.Value, swapped bool, sum func(*ops.Builder, *onnx.Value) *onnx.Value) *onnx.Graph {
+	body := g.NewBody("body")
 	b := ops.NewBuilder(body)
-	x, y := in(b, "rows", 2, 5), in(b, "row", 5)
+	y := in(b, "row", 5)
 	d := b.Op("Sub", nil, x, y)
 	if swapped {
 		d = b.Op("Sub", nil, y, x)
 	}
-	ret(b, b.Op("Identity", nil, x), sum(b, d))
+	body.Outputs = []*onnx.Value{sum(b, d)}
 	b.Insert(nil)
-	for i, v := range body.Outputs {
-		v.Name = []string{"next", "sums"}[i]
-	}
 	return body
 }

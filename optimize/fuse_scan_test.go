@@ -14,12 +14,13 @@ func TestScanThatIsNoDistance(t *testing.T) {
 		return b.Op("ReduceSumSquare", onnx.NewAttrs("keepdims", 0), d, b.Ints(1))
 	}
 	for name, c := range map[string]struct {
-		attr  string
-		state func(*ops.Builder, *onnx.Value) *onnx.Value
-		sum   func(*ops.Builder, *onnx.Value) *onnx.Value
+		attr string
+		sum  func(*ops.Builder, *onnx.Value) *onnx.Value
 	}{
 		"backwards": {attr: "scan_input_directions", sum: square},
-		"state":     {state: func(b *ops.Builder, x *onnx.Value) *onnx.Value { return b.Op("Neg", nil, x) }, sum: square},
+		"of computed rows": {sum: func(b *ops.Builder, d *onnx.Value) *onnx.Value {
+			return square(b, b.Op("Sub", nil, b.Op("Neg", nil, d.From.In[0]), d.From.In[1]))
+		}},
 		"over columns": {sum: func(b *ops.Builder, d *onnx.Value) *onnx.Value {
 			return b.Op("ReduceSumSquare", onnx.NewAttrs("keepdims", 0), d, b.Ints(0))
 		}},
@@ -30,18 +31,13 @@ func TestScanThatIsNoDistance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := graphModel(t, 24, func(b *ops.Builder) {
-				body := distanceBody(b.G, false, c.sum)
-				if c.state != nil {
-					inner := ops.NewBuilder(body)
-					v := c.state(inner, body.Inputs[0])
-					inner.Insert(nil)
-					v.Name, body.Outputs[0] = body.Outputs[0].Name, v
-				}
+				x := in(b, "x", 2, 5)
+				body := distanceBody(b.G, x, false, c.sum)
 				as := onnx.NewAttrs("num_scan_inputs", 1, "body", body)
 				if c.attr != "" {
 					as = onnx.NewAttrs("num_scan_inputs", 1, "body", body, c.attr, []int{1})
 				}
-				ret(b, b.Ops("", "Scan", as, 2, in(b, "x", 2, 5), floats(b, 3, 5))[1])
+				ret(b, b.Op("Scan", as, floats(b, 3, 5)))
 			})
 			before := m.Clone()
 			s := newState(t, m, Options{Check: true})

@@ -140,6 +140,7 @@ func portable() []pass {
 		{name: "shapes", doc: "replace integers that follow from known shapes by constants", run: (*state).shapes},
 		{name: "fold", doc: "compute nodes whose inputs are all constant", run: (*state).fold},
 		{name: "branches", doc: "replace an If with a constant condition by the branch that is taken", run: (*state).branches},
+		{name: "loops", doc: "take out of loops the values that they do not change, and those that nobody reads", run: (*state).loops},
 		{name: "identities", doc: "rules that drop nodes without effect", rules: identities},
 		{name: "forms", doc: "rules that bring what moves or selects into one form", rules: canonShape},
 		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},

@@ -44,7 +44,7 @@ type DynamicConfig struct {
 //	Add           a table, such as that of positions, is stored in float16 with a Cast: in bytes,
 //	              its error would be as large as that of all products together
 //	Gather        rows of a table are gathered as bytes and scaled after that; scales of
-//	              rows of less than 64 elements are float16
+//	              rows of less than 256 elements are float16
 //
 // The scale of a channel is the one near that of its greatest weight which has the least
 // squared error. Weights are rounded so that the errors of each channel cancel (SQuant).

@@ -17,7 +17,8 @@ const msDomain = "com.microsoft"
 
 // rewriting is a model that is being changed: a copy, so that the given one
 // stays as it was if something goes wrong. Functions of the model are inlined,
-// types inferred, and Constant nodes that give floats are initializers.
+// types inferred, Constant nodes that give floats are initializers, and loops do not
+// carry what they do not change.
 type rewriting struct {
 	m      *onnx.Model
 	home   map[*onnx.Value]*onnx.Graph // of an initializer, the graph that lists it
@@ -52,6 +53,7 @@ func rewrite(m *onnx.Model, least int) (*rewriting, error) {
 		r.m.IRVersion = 4
 	}
 	r.m.Graph.Walk(constantsToInitializers)
+	optimize.SlimLoops(r.m)
 	if err := optimize.Infer(r.m, optimize.InferOptions{Trust: true}); err != nil {
 		return nil, err
 	}

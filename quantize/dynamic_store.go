@@ -106,8 +106,8 @@ func (d *dynamic) gather(n *onnx.Node) (format, reason string) {
 }
 
 // narrowRow is the number of bytes below which the scale of a row is stored in
-// float16: in float32 it would be more than a sixteenth of them.
-const narrowRow = 64
+// float16: in float32 it would be more than a sixty-fourth of them.
+const narrowRow = 256
 
 // rows quantises the table w, which Gather reads, with a scale for each row; half
 // says that these are numbers of float16.

@@ -479,7 +479,7 @@ func TestDynamicNarrowRows(t *testing.T) {
 		tied    bool
 		want    tensor.DType
 	}{
-		"narrow": {32, 1, false, tensor.Float16}, "wide": {64, 1, false, tensor.Float32}, "small": {32, 1e-4, false, tensor.Float32},
+		"narrow": {32, 1, false, tensor.Float16}, "wide": {256, 1, false, tensor.Float32}, "small": {32, 1e-4, false, tensor.Float32},
 		"large": {32, 1e7, false, tensor.Float32}, "tied": {32, 1, true, tensor.Float32},
 	} {
 		for _, config := range []DynamicConfig{{}, {Weights: tensor.Uint8, Asymmetric: true}} {
