@@ -71,14 +71,13 @@ func (a *arena) take(n int) (*buffer, error) {
 	if class < n {
 		return nil, fmt.Errorf("%w: %d bytes", ErrMemory, n)
 	}
-	for _, c := range [...]int{class, sizeClass(class + 1)} {
-		if l := a.free[c]; len(l) > 0 {
-			b := l[len(l)-1]
-			a.free[c] = l[:len(l)-1]
-			a.live += int64(len(b.data))
-			b.rec = -1
-			return b, nil
-		}
+	if c := a.fitting(class); c > 0 {
+		l := a.free[c]
+		b := l[len(l)-1]
+		a.free[c] = l[:len(l)-1]
+		a.live += int64(c)
+		b.rec = -1
+		return b, nil
 	}
 	if err := a.reserve(class); err != nil {
 		return nil, err
@@ -91,6 +90,31 @@ func (a *arena) take(n int) (*buffer, error) {
 		return b, nil
 	}
 	return &buffer{data: tensor.AlignedBytes(class), rec: -1}, nil
+}
+
+// fitting returns the class of the free buffer to take for one of that class, 0 if there is
+// none. Before there is a plan, new memory costs a fault for each page: a large
+// buffer may be several times too large, unless memory is short.
+func (a *arena) fitting(class int) int {
+	const (
+		large = 32 << 10
+		loose = 4
+	)
+	for _, c := range [...]int{class, sizeClass(class + 1)} {
+		if len(a.free[c]) > 0 {
+			return c
+		}
+	}
+	best := 0
+	if class >= large {
+		most := min(loose*int64(class), a.limit/2-a.live)
+		for c, l := range a.free {
+			if len(l) > 0 && c > class && int64(c) <= most && (best == 0 || c < best) {
+				best = c
+			}
+		}
+	}
+	return best
 }
 
 // reserve says whether n more bytes may be allocated. What has escaped is
@@ -212,11 +236,12 @@ func overlap(a, b []byte) bool {
 }
 
 // detach returns v as a value of the caller: nothing in it is shared with the
-// run, the model or an input.
+// run, the model or an input. A small part of a buffer is copied, so that it does not
+// keep the rest.
 func (a *arena) detach(v tensor.Value) tensor.Value {
 	switch v := v.(type) {
 	case *tensor.Tensor:
-		if b := bufferOf(v); b != nil && b.kind == pooled {
+		if b := bufferOf(v); b != nil && b.kind == pooled && len(b.data) <= 2*sizeClass(len(v.Bytes())) {
 			a.escape(b)
 			return v
 		}

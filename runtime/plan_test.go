@@ -2,9 +2,12 @@ package runtime
 
 import (
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // TestPlansNeverOverlap: two allocations that live at the same time never
@@ -48,5 +51,29 @@ func TestSizeClass(t *testing.T) {
 		require.GreaterOrEqual(t, c, n)
 		require.LessOrEqual(t, c, max(n+n/8+1, (n+63)&^63))
 		require.Equal(t, c, sizeClass(c))
+	}
+}
+
+// TestLooseBuffers: a free buffer serves tensors down to a quarter of its size, which do not
+// keep it when they leave; small tensors do not take it, nor does any where memory is short.
+func TestLooseBuffers(t *testing.T) {
+	var out atomic.Int64
+	for _, c := range []struct {
+		size  int
+		limit int64
+		same  bool
+	}{{100 << 10, 1 << 30, true}, {64 << 10, 1 << 30, true}, {60 << 10, 1 << 30, false}, {10 << 10, 1 << 30, false}, {100 << 10, 400 << 10, false}} {
+		a := arena{limit: c.limit, out: &out, reuse: &recycler{}}
+		big, err := a.take(256 << 10)
+		require.NoError(t, err)
+		a.release(big, 0)
+		b, err := a.take(c.size)
+		require.NoError(t, err)
+		require.Equal(t, c.same, b == big, c)
+		if c.same {
+			x, err := tensor.FromBytes(tensor.Uint8, []int{c.size}, b.data[:c.size], b)
+			require.NoError(t, err)
+			require.Equal(t, c.size < 128<<10, !overlap(a.detach(x).(*tensor.Tensor).Bytes(), b.data), c)
+		}
 	}
 }
