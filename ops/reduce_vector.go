@@ -82,9 +82,9 @@ func vectorAbs(done func(float64, int) float32) reducer[float32, float64] {
 // vectorExtreme takes the largest or smallest element of float32.
 func vectorExtreme(r reducer[float32, float32], op vec.Op) reducer[float32, float32] {
 	t := vec.Best()
-	pick, all := t.Arith[op].VV, t.Largest
+	columns, all := t.MaxColumns, t.Largest
 	if op == vec.Min {
-		all = t.Smallest
+		columns, all = t.MinColumns, t.Smallest
 	}
 	r.row = func(a float32, x []float32) float32 {
 		m := all(x)
@@ -93,10 +93,6 @@ func vectorExtreme(r reducer[float32, float32], op vec.Op) reducer[float32, floa
 		}
 		return max(a, m)
 	}
-	r.panel = func(a, x []float32, rows, stride int) {
-		for i := range rows {
-			pick(a, a, x[i*stride:][:len(a)])
-		}
-	}
+	r.panel = columns
 	return r
 }

@@ -231,7 +231,7 @@ func normalizeOf(plain func(y, x unsafe.Pointer, n int, mean, inv float32), scal
 	}
 }
 
-func addColumnsOf(f func(acc, x unsafe.Pointer, n, rows, stride int)) func(acc, x []float32, rows, stride int) {
+func columnsOf(f func(acc, x unsafe.Pointer, n, rows, stride int)) func(acc, x []float32, rows, stride int) {
 	return func(acc, x []float32, rows, stride int) {
 		if rows <= 0 || len(acc) == 0 {
 			return

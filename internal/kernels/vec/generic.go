@@ -29,7 +29,7 @@ var generic = Table{
 	Round: math32(math.RoundToEven), Floor: math32(math.Floor), Ceil: math32(math.Ceil), Trunc: math32(math.Trunc),
 	HardSwish: hardSwishLoop, HardSigmoid: hardSigmoidLoop, LeakyRelu: leakyReluLoop, Affine: affineLoop,
 	Sum: sum, SumAbs: sumAbs, SumSquares: sumSquares, Largest: largest, Smallest: smallest,
-	ExpSum: expSum, Normalize: normalize, AddColumns: addColumns,
+	ExpSum: expSum, Normalize: normalize, AddColumns: addColumns, MaxColumns: maxColumns, MinColumns: minColumns,
 	LSTM: lstmLoop, LSTMKeep: lstmKeepLoop, LSTMBack: lstmBackLoop, GRU: gruLoop, GRUReset: gruResetLoop, GRUBlend: gruBlendLoop,
 }
 

@@ -195,3 +195,19 @@ func addColumns(acc, x []float32, rows, stride int) {
 		}
 	}
 }
+
+func maxColumns(acc, x []float32, rows, stride int) {
+	for r := range rows {
+		for i, v := range x[r*stride:][:len(acc)] {
+			acc[i] = max(acc[i], v)
+		}
+	}
+}
+
+func minColumns(acc, x []float32, rows, stride int) {
+	for r := range rows {
+		for i, v := range x[r*stride:][:len(acc)] {
+			acc[i] = min(acc[i], v)
+		}
+	}
+}

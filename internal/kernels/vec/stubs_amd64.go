@@ -170,6 +170,12 @@ func normScaleBias256(y, x unsafe.Pointer, n int, mean, inv float32, scale, bias
 func addRows256(acc, x unsafe.Pointer, n, rows, stride int)
 
 //go:noescape
+func maxRows256(acc, x unsafe.Pointer, n, rows, stride int)
+
+//go:noescape
+func minRows256(acc, x unsafe.Pointer, n, rows, stride int)
+
+//go:noescape
 func exp512(dst, x unsafe.Pointer, n int)
 
 //go:noescape
@@ -321,6 +327,12 @@ func normScaleBias512(y, x unsafe.Pointer, n int, mean, inv float32, scale, bias
 
 //go:noescape
 func addRows512(acc, x unsafe.Pointer, n, rows, stride int)
+
+//go:noescape
+func maxRows512(acc, x unsafe.Pointer, n, rows, stride int)
+
+//go:noescape
+func minRows512(acc, x unsafe.Pointer, n, rows, stride int)
 
 //go:noescape
 func addScalar256(dst, x unsafe.Pointer, n int, p0 float32)

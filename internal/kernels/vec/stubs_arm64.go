@@ -197,3 +197,9 @@ func normScaleBiasNEON(y, x unsafe.Pointer, n int, mean, inv float32, scale, bia
 
 //go:noescape
 func addRowsNEON(acc, x unsafe.Pointer, n, rows, stride int)
+
+//go:noescape
+func maxRowsNEON(acc, x unsafe.Pointer, n, rows, stride int)
+
+//go:noescape
+func minRowsNEON(acc, x unsafe.Pointer, n, rows, stride int)

@@ -82,6 +82,9 @@ type Table struct {
 	Adam func(w2, w, g, m2, m, v2, v []float32, scale float32, r *AdamRates)
 	// AddColumns adds to acc rows rows of x that begin stride elements apart.
 	AddColumns func(acc, x []float32, rows, stride int)
+	// MaxColumns and MinColumns set acc to the extremes of it and rows rows of x that begin stride
+	// elements apart, NaN where there is one.
+	MaxColumns, MinColumns func(acc, x []float32, rows, stride int)
 }
 
 // AdamRates are the numbers of a step of Adam:

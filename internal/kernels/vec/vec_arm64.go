@@ -72,7 +72,7 @@ func neon() *Table {
 	t.Sum, t.SumAbs, t.Largest, t.Smallest = sumOf(sumNEON, sum), sumOf(sumAbsNEON, sumAbs), extreme(largestNEON, -inf), extreme(smallestNEON, inf)
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquaresNEON), expSumOf(expSumNEON)
 	t.Normalize = normalizeOf(normNEON, normScaleNEON, normScaleBiasNEON)
-	t.AddColumns = addColumnsOf(addRowsNEON)
+	t.AddColumns, t.MaxColumns, t.MinColumns = columnsOf(addRowsNEON), columnsOf(maxRowsNEON), columnsOf(minRowsNEON)
 	t.LSTMKeep, t.LSTMBack = lstmKeepOf(lstmKeepNEON), lstmBackOf(lstmBackNEON)
 	t.LSTM, t.GRU, t.GRUReset, t.GRUBlend = lstmOf(lstmNEON), gruOf(gruNEON), gruResetOf(gruResetNEON), gruBlendOf(gruBlendNEON)
 	return &t

@@ -10502,6 +10502,192 @@ stored707:
 done698:
 	RET
 
+TEXT ·maxRowsNEON(SB), NOSPLIT, $0-40
+	MOVD acc+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD stride+32(FP), R4
+	SUBS $16, R2
+	BLT one709
+	PCALIGN $16
+many708:
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	MOVD R1, R5
+	MOVD R3, R6
+row713:
+	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
+	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
+	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
+	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
+	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
+	WORD $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
+	ADD R4, R5
+	SUBS $1, R6
+	BNE row713
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $16, R2
+	BGE many708
+one709:
+	ADD $16, R2
+each710:
+	SUBS $4, R2
+	BLT part711
+	WORD $0x3dc00000 // ldr q0, [x0]
+	MOVD R1, R5
+	MOVD R3, R6
+row714:
+	WORD $0x3dc000a4 // ldr q4, [x5]
+	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
+	ADD R4, R5
+	SUBS $1, R6
+	BNE row714
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R1
+	B each710
+part711:
+	ADDS $4, R2
+	BEQ done712
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one716
+	WORD $0xfd400000 // ldr d0, [x0]
+	TBZ $0, R2, loaded717
+	ADD $8, R0, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded717
+one716:
+	TBZ $0, R2, loaded717
+	WORD $0xbd400000 // ldr s0, [x0]
+loaded717:
+	MOVD R1, R5
+	MOVD R3, R6
+row715:
+	WORD $0x4f000404 // movi v4.4s, #0
+	TBZ $1, R2, one718
+	WORD $0xfd4000a4 // ldr d4, [x5]
+	TBZ $0, R2, loaded719
+	ADD $8, R5, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded719
+one718:
+	TBZ $0, R2, loaded719
+	WORD $0xbd4000a4 // ldr s4, [x5]
+loaded719:
+	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
+	ADD R4, R5
+	SUBS $1, R6
+	BNE row715
+	TBZ $1, R2, one720
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored721
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored721
+one720:
+	TBZ $0, R2, stored721
+	WORD $0xbd000000 // str s0, [x0]
+stored721:
+done712:
+	RET
+
+TEXT ·minRowsNEON(SB), NOSPLIT, $0-40
+	MOVD acc+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD stride+32(FP), R4
+	SUBS $16, R2
+	BLT one723
+	PCALIGN $16
+many722:
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	MOVD R1, R5
+	MOVD R3, R6
+row727:
+	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
+	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
+	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
+	WORD $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
+	WORD $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
+	WORD $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
+	ADD R4, R5
+	SUBS $1, R6
+	BNE row727
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $16, R2
+	BGE many722
+one723:
+	ADD $16, R2
+each724:
+	SUBS $4, R2
+	BLT part725
+	WORD $0x3dc00000 // ldr q0, [x0]
+	MOVD R1, R5
+	MOVD R3, R6
+row728:
+	WORD $0x3dc000a4 // ldr q4, [x5]
+	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
+	ADD R4, R5
+	SUBS $1, R6
+	BNE row728
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R1
+	B each724
+part725:
+	ADDS $4, R2
+	BEQ done726
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one730
+	WORD $0xfd400000 // ldr d0, [x0]
+	TBZ $0, R2, loaded731
+	ADD $8, R0, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded731
+one730:
+	TBZ $0, R2, loaded731
+	WORD $0xbd400000 // ldr s0, [x0]
+loaded731:
+	MOVD R1, R5
+	MOVD R3, R6
+row729:
+	WORD $0x4f000404 // movi v4.4s, #0
+	TBZ $1, R2, one732
+	WORD $0xfd4000a4 // ldr d4, [x5]
+	TBZ $0, R2, loaded733
+	ADD $8, R5, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded733
+one732:
+	TBZ $0, R2, loaded733
+	WORD $0xbd4000a4 // ldr s4, [x5]
+loaded733:
+	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
+	ADD R4, R5
+	SUBS $1, R6
+	BNE row729
+	TBZ $1, R2, one734
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored735
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored735
+one734:
+	TBZ $0, R2, stored735
+	WORD $0xbd000000 // str s0, [x0]
+stored735:
+done726:
+	RET
+
 DATA ·consts+0(SB)/4, $0xc2d00000
 DATA ·consts+4(SB)/4, $0xc2d00000
 DATA ·consts+8(SB)/4, $0xc2d00000

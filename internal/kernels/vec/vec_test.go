@@ -192,6 +192,14 @@ func TestLengths(t *testing.T) {
 					copy(d, y)
 					t.AddColumns(d, append(append([]float32{}, x...), y...), 2, n)
 				},
+				"max columns": func(t *vec.Table, d []float32) {
+					copy(d, y)
+					t.MaxColumns(d, append(append([]float32{}, x...), y...), 2, n)
+				},
+				"min columns": func(t *vec.Table, d []float32) {
+					copy(d, y)
+					t.MinColumns(d, append(append([]float32{}, x...), y...), 2, n)
+				},
 			} {
 				want, got := padded(n), padded(n)
 				f(generic, want[:n])

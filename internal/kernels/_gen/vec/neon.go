@@ -532,23 +532,25 @@ func (g *gen) neonReductions() {
 		})
 		g.a.P("RET")
 	}
-	// acc plus the sum of rows that begin stride bytes apart.
-	g.n.Func("addRows"+g.suffix(), "acc, x unsafe.Pointer, n, rows, stride int", 40)
-	g.n.Args("R0", "acc+0", "R1", "x+8", "R2", "n+16", "R3", "rows+24", "R4", "stride+32")
-	g.neonLoop(neonChains, []int{0, 1}, func(part bool) {
-		row := g.n.Label("row")
-		g.neonLoad(0, 0, part)
-		g.a.P("MOVD R1, R5")
-		g.a.P("MOVD R3, R6")
-		g.a.L(row)
-		g.neonLoad(5, 1, part)
-		g.I("VADDPS", S(1), S(0), S(0))
-		g.a.P("ADD R4, R5")
-		g.a.P("SUBS $1, R6")
-		g.a.P("BNE %s", row)
-		g.neonStore(0, 0, part)
-	})
-	g.a.P("RET")
+	// acc with rows that begin stride bytes apart.
+	for _, o := range []struct{ name, op string }{{"addRows", "VADDPS"}, {"maxRows", "VMAXPS"}, {"minRows", "VMINPS"}} {
+		g.n.Func(o.name+g.suffix(), "acc, x unsafe.Pointer, n, rows, stride int", 40)
+		g.n.Args("R0", "acc+0", "R1", "x+8", "R2", "n+16", "R3", "rows+24", "R4", "stride+32")
+		g.neonLoop(neonChains, []int{0, 1}, func(part bool) {
+			row := g.n.Label("row")
+			g.neonLoad(0, 0, part)
+			g.a.P("MOVD R1, R5")
+			g.a.P("MOVD R3, R6")
+			g.a.L(row)
+			g.neonLoad(5, 1, part)
+			g.I(o.op, S(1), S(0), S(0))
+			g.a.P("ADD R4, R5")
+			g.a.P("SUBS $1, R6")
+			g.a.P("BNE %s", row)
+			g.neonStore(0, 0, part)
+		})
+		g.a.P("RET")
+	}
 }
 
 // neonNames are the registers of arm64 in the place of those of the descriptions

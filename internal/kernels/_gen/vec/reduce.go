@@ -183,33 +183,57 @@ func (g *gen) normalize() {
 }
 
 // columns writes func addRows(acc, x unsafe.Pointer, n, rows, stride int): acc
-// plus the sum of rows that begin stride bytes apart.
+// plus the sum of rows that begin stride bytes apart; and maxRows and minRows, which
+// give NaN where there is one.
 func (g *gen) columns() {
-	g.fn("addRows", 40)
-	g.step = 4
-	g.a.P("MOVQ acc+0(FP), DI")
-	g.a.P("MOVQ x+8(FP), SI")
-	g.a.P("MOVQ n+16(FP), CX")
-	g.a.P("MOVQ rows+24(FP), R9")
-	g.a.P("MOVQ stride+32(FP), R10")
-	g.loop(4, []string{"SI", "DI"}, func(masked bool) {
-		row := g.label("row")
-		g.load("DI", 0, masked)
-		g.a.P("MOVQ SI, DX")
-		g.a.P("MOVQ R9, BX")
-		g.a.L(row)
-		if masked {
-			g.load("DX", 1, true)
-			g.I("VADDPS", S(1), S(0), S(0))
-		} else {
-			for c := range g.chains {
-				g.emit("VADDPS", c, itoa(c*g.lanes*4)+"(DX)", S(0), S(0))
-			}
+	for _, o := range []struct{ name, op string }{{"addRows", "VADDPS"}, {"maxRows", "VMAXPS"}, {"minRows", "VMINPS"}} {
+		extreme := o.name != "addRows"
+		g.fn(o.name, 40)
+		g.step = 4
+		g.a.P("MOVQ acc+0(FP), DI")
+		g.a.P("MOVQ x+8(FP), SI")
+		g.a.P("MOVQ n+16(FP), CX")
+		g.a.P("MOVQ rows+24(FP), R9")
+		g.a.P("MOVQ stride+32(FP), R10")
+		if extreme && g.wide {
+			g.a.P("VBROADCASTSS %s, %s", g.constant(0x7fc00000), g.shared(0))
 		}
-		g.a.P("ADDQ R10, DX")
-		g.a.P("DECQ BX")
-		g.a.P("JNZ %s", row)
-		g.store(0, "DI", masked)
-	})
-	g.end()
+		g.loop(4, []string{"SI", "DI"}, func(masked bool) {
+			row := g.label("row")
+			g.load("DI", 0, masked)
+			g.a.P("MOVQ SI, DX")
+			g.a.P("MOVQ R9, BX")
+			g.a.L(row)
+			if masked {
+				g.load("DX", 1, true)
+			}
+			for c := range g.chains {
+				var x any = S(1)
+				if !masked {
+					x = itoa(c*g.lanes*4) + "(DX)"
+				}
+				switch {
+				case !extreme:
+					g.emit(o.op, c, x, S(0), S(0))
+				case g.wide:
+					g.emit("VCMPPS", c, "$3", x, S(0), kmask(c))
+					g.emit(o.op, c, x, S(0), S(0))
+					g.emit("VMOVAPS", c, R(0), kmask(c), S(0))
+				default:
+					var nan any = S(2)
+					if masked {
+						nan = R(2)
+					}
+					g.emit("VCMPPS", c, "$3", x, S(0), nan)
+					g.emit(o.op, c, x, S(0), S(0))
+					g.emit("VORPS", c, nan, S(0), S(0))
+				}
+			}
+			g.a.P("ADDQ R10, DX")
+			g.a.P("DECQ BX")
+			g.a.P("JNZ %s", row)
+			g.store(0, "DI", masked)
+		})
+		g.end()
+	}
 }
