@@ -48,7 +48,6 @@ func TestRunsDoNotAllocate(t *testing.T) {
 // generatedAllocating is allocating for the generated models, by their name without the exporter; -1: not bounded.
 var generatedAllocating = map[string]float64{
 	"espcn_x3":            2,
-	"unet_diffusion":      28, // of two nodes Resize
 	"sk_rf_zipmap":        -1, // its output is new maps
 	"keras_lstm":          -1, // a Loop: its iterations have values of their own
 	"ssdlite_mobilenetv3": -1, // sizes depend on the boxes that are found

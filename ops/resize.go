@@ -98,7 +98,7 @@ func (r *resampler) scaleAll(c *Call, scales []float32) error {
 	if len(scales) != x.Rank() {
 		return fmt.Errorf("scales have %d elements, want %d", len(scales), x.Rank())
 	}
-	axes, shape := make([]resizeAxis, x.Rank()), make([]int, x.Rank())
+	axes, shape := axesFor(c, x.Rank()), c.Dims(x.Rank())
 	for i, s := range scales {
 		if err := checkScale(s, x.Dim(i)); err != nil {
 			return err
@@ -144,9 +144,8 @@ func parseResize(a *attrs, opset int) *resizeAttrs {
 	return v
 }
 
-// axesOf returns the resized axes for a rank.
-func (v *resizeAttrs) axesOf(rank int) ([]int, error) {
-	var out []int
+// axesOf appends to out, which is empty, the resized axes for a rank.
+func (v *resizeAttrs) axesOf(out []int, rank int) ([]int, error) {
 	if !v.hasAxes {
 		for i := range rank {
 			out = append(out, i)
@@ -173,7 +172,7 @@ func inferResize(c *InferContext) error {
 	if !t.Ranked {
 		return nil
 	}
-	axes, err := v.axesOf(len(t.Dims))
+	axes, err := v.axesOf(nil, len(t.Dims))
 	if err != nil {
 		return err
 	}
@@ -215,12 +214,12 @@ func (v *resizeAttrs) run(c *Call) error {
 // plan returns how each axis of a tensor of shape in is resized by inputs 1 to 3,
 // and the shape that results.
 func (v *resizeAttrs) plan(c *Call, in []int) ([]resizeAxis, []int, error) {
-	at, err := v.axesOf(len(in))
+	at, err := v.axesOf(c.Dims(len(in))[:0], len(in))
 	if err != nil {
 		return nil, nil, err
 	}
-	shape := slices.Clone(in)
-	axes := make([]resizeAxis, len(shape))
+	shape := c.list(in...)
+	axes := axesFor(c, len(shape))
 	for i, n := range shape {
 		axes[i] = resizeAxis{in: n, out: n, scale: 1, length: float64(n), end: 1}
 	}
@@ -288,6 +287,13 @@ func (v *resizeAttrs) plan(c *Call, in []int) ([]resizeAxis, []int, error) {
 		return nil, nil, fmt.Errorf("neither scales nor sizes are given")
 	}
 	return axes, shape, nil
+}
+
+// axesFor returns memory for n axes, until the call ends.
+func axesFor(c *Call, n int) []resizeAxis {
+	s := State[[]resizeAxis](c)
+	*s = slices.Grow((*s)[:0], n)[:n]
+	return *s
 }
 
 // gradResize: the transposed of the same sampling.

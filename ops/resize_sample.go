@@ -176,71 +176,104 @@ func (r *resampler) same(a resizeAxis) bool {
 	return a.in == a.out && a.scale == 1 && r.coord != "tf_crop_and_resize"
 }
 
-// resizeNearest copies elements. axes has one entry for each dimension. Dimensions
-// at the end that stay as they are are moved as one block, and a row that is
-// made of the same elements as the one before is a copy of it.
-func resizeNearest[T any](p par.P, r *resampler, axes []resizeAxis, y, x []T, extra T) {
-	block := 1
-	for len(axes) > 1 && r.same(axes[len(axes)-1]) {
-		block *= axes[len(axes)-1].in
-		axes = axes[:len(axes)-1]
+// nearestTables are where the nearest mode takes elements from, for some axes.
+type nearestTables struct {
+	axes    []resizeAxis
+	changed []resizeAxis // axes but those at the end that stay as they are
+	block   int          // elements of those, which are moved together
+	rows    int          // of changed axes but the last
+	from    [][]int      // of changed: the index for each position, -1: outside
+}
+
+// of computes the tables, if they are for other axes.
+func (t *nearestTables) of(r *resampler, axes []resizeAxis) {
+	if slices.Equal(t.axes, axes) {
+		return
 	}
-	d := len(axes)
-	idx := make([][]int, d)
-	rows, stride := 1, block
+	t.axes, t.block, t.rows = slices.Clone(axes), 1, 1
+	t.changed = t.axes
+	for len(t.changed) > 1 && r.same(t.changed[len(t.changed)-1]) {
+		t.block *= t.changed[len(t.changed)-1].in
+		t.changed = t.changed[:len(t.changed)-1]
+	}
+	d := len(t.changed)
+	t.from = make([][]int, d)
+	stride := t.block
 	for i := d - 1; i >= 0; i-- {
-		a := axes[i]
-		idx[i] = make([]int, a.out)
-		for j := range idx[i] {
+		a := t.changed[i]
+		t.from[i] = make([]int, a.out)
+		for j := range t.from[i] {
 			if r.same(a) {
-				idx[i][j] = j * stride
+				t.from[i][j] = j * stride
 				continue
 			}
 			at := r.original(a, j)
-			idx[i][j] = r.near(a, at) * stride
+			t.from[i][j] = r.near(a, at) * stride
 			if r.outside(a, at) {
-				idx[i][j] = -1
+				t.from[i][j] = -1
 			}
 		}
 		stride *= a.in
 		if i < d-1 {
-			rows *= a.out
+			t.rows *= a.out
 		}
 	}
-	last := idx[d-1]
-	n := len(last) * block
-	p.For(rows, max(1, (1<<14)/max(1, n)), func(lo, hi int) {
-		at := make([]int, d-1)
-		for i, left := d-2, lo; i >= 0; i-- {
-			at[i] = left % axes[i].out
-			left /= axes[i].out
+}
+
+// resizeNearest copies elements. axes has one entry for each dimension. Dimensions
+// at the end that stay as they are are moved as one block, and a row that is
+// made of the same elements as the one before is a copy of it.
+func resizeNearest[T any](c *Call, r *resampler, axes []resizeAxis, y, x []T, extra T) {
+	t := State[nearestTables](c)
+	t.of(r, axes)
+	n := len(t.from[len(t.from)-1]) * t.block
+	par.Run(c.P, t.rows, max(1, (1<<14)/max(1, n)), nearestRows[T]{t, y, x, extra, n})
+}
+
+type nearestRows[T any] struct {
+	*nearestTables
+	y, x  []T
+	extra T
+	n     int // elements of a row
+}
+
+func (t *nearestRows[T]) Chunk(lo, hi int) {
+	last := len(t.from) - 1
+	var few [8]int
+	at := few[:0]
+	if last > len(few) {
+		at = make([]int, 0, last)
+	}
+	at = at[:last]
+	for i, left := last-1, lo; i >= 0; i-- {
+		at[i] = left % t.changed[i].out
+		left /= t.changed[i].out
+	}
+	before := -2
+	for row := lo; row < hi; row++ {
+		base := 0
+		for i, j := range at {
+			o := t.from[i][j]
+			if o < 0 {
+				base = -1
+				break
+			}
+			base += o
 		}
-		before := -2
-		for row := lo; row < hi; row++ {
-			base := 0
-			for i, j := range at {
-				o := idx[i][j]
-				if o < 0 {
-					base = -1
-					break
-				}
-				base += o
-			}
-			dst := y[row*n : (row+1)*n]
-			if base == before {
-				copy(dst, y[(row-1)*n:])
-			} else {
-				nearestRow(dst, x, last, base, block, extra)
-			}
-			before = base
-			for i := d - 2; i >= 0; i-- {
-				if at[i]++; at[i] < axes[i].out {
-					break
-				}
-				at[i] = 0
-			}
+		dst := t.y[row*t.n : (row+1)*t.n]
+		if base == before {
+			copy(dst, t.y[(row-1)*t.n:])
+		} else {
+			nearestRow(dst, t.x, t.from[last], base, t.block, t.extra)
 		}
-	})
+		before = base
+		for i := last - 1; i >= 0; i-- {
+			if at[i]++; at[i] < t.changed[i].out {
+				break
+			}
+			at[i] = 0
+		}
+	}
 }
 
 // nearestRow sets dst to the blocks of x at base + idx; extra stands for what is
@@ -323,32 +356,49 @@ func (t *tapsOf[T]) elements(y, x []T, at []int32, w []T) {
 	}
 }
 
-// resizeWeighted resamples x into y, in T.
-func resizeWeighted[T floating](p par.P, r *resampler, axes []resizeAxis, y, x []T) {
-	shape := make([]int, len(axes))
-	var order []int
+// weightTables are how the other modes weigh elements, for some axes.
+type weightTables[T floating] struct {
+	axes  []resizeAxis
+	order []int // axes that change: the one that shrinks most goes first, so that the rest has less to do
+	taps  []tapsOf[T]
+	marks [][]bool // positions outside
+}
+
+// of computes the tables, if they are for other axes.
+func (t *weightTables[T]) of(r *resampler, axes []resizeAxis) {
+	if slices.Equal(t.axes, axes) {
+		return
+	}
+	t.axes, t.order, t.taps, t.marks = slices.Clone(axes), nil, make([]tapsOf[T], len(axes)), make([][]bool, len(axes))
 	for i, a := range axes {
-		shape[i] = a.in
 		if !r.same(a) {
-			order = append(order, i)
+			t.order = append(t.order, i)
 		}
 	}
-	if len(order) == 0 {
+	slices.SortStableFunc(t.order, func(i, j int) int {
+		return cmp.Compare(float64(axes[i].out)*float64(axes[j].in), float64(axes[j].out)*float64(axes[i].in))
+	})
+	for _, i := range t.order {
+		w := r.weigh(axes[i])
+		t.marks[i] = w.outside
+		t.taps[i] = tapsOf[T]{w.k, w.at, make([]T, len(w.w))}
+		for j, v := range w.w {
+			t.taps[i].w[j] = T(v)
+		}
+	}
+}
+
+// resizeWeighted resamples x into y, in T.
+func resizeWeighted[T floating](c *Call, r *resampler, axes []resizeAxis, y, x []T) {
+	t := State[weightTables[T]](c)
+	t.of(r, axes)
+	if len(t.order) == 0 {
 		copy(y, x)
 		return
 	}
-	// The axis that shrinks most goes first, so that the rest has less to do.
-	slices.SortStableFunc(order, func(i, j int) int {
-		return cmp.Compare(float64(axes[i].out)*float64(axes[j].in), float64(axes[j].out)*float64(axes[i].in))
-	})
-	marks, weights := make([][]bool, len(axes)), make([]tapsOf[T], len(axes))
-	for _, i := range order {
-		t := r.weigh(axes[i])
-		marks[i] = t.outside
-		weights[i] = tapsOf[T]{t.k, t.at, make([]T, len(t.w))}
-		for j, v := range t.w {
-			weights[i].w[j] = T(v)
-		}
+	shape, order := c.Dims(len(axes)), c.list(t.order...)
+	for i, a := range axes {
+		shape[i] = a.in
 	}
 	for len(order) > 0 {
 		i, j := order[0], -1
@@ -368,12 +418,13 @@ func resizeWeighted[T floating](p par.P, r *resampler, axes []resizeAxis, y, x [
 			shape[j] = axes[j].out
 		}
 		if len(order) > 0 {
-			to = make([]T, sizeOf(shape))
+			to = Scratch[T](c, sizeOf(shape))
 		}
 		if j >= 0 {
-			resizeTwo(p, &weights[i], &weights[j], to, x, outer, n, axes[i].out, axes[j].in, axes[j].out, inner/axes[j].in)
+			l := resizeTwo[T]{a: &t.taps[i], b: &t.taps[j], y: to, x: x, na: n, outA: axes[i].out, outB: axes[j].out, inner: inner / axes[j].in, row: inner}
+			par.Run(c.P, outer*l.outA, max(1, (1<<14)/(l.row*l.a.k+l.outB*l.inner*l.b.k)), l)
 		} else {
-			resizeOne(p, &weights[i], to, x, outer, n, axes[i].out, inner)
+			resizeOne(c.P, &t.taps[i], to, x, outer, n, axes[i].out, inner)
 		}
 		x = to
 	}
@@ -383,7 +434,7 @@ func resizeWeighted[T floating](p par.P, r *resampler, axes []resizeAxis, y, x [
 	for i := range y {
 		left := i
 		for d := len(shape) - 1; d >= 0; d-- {
-			if marks[d] != nil && marks[d][left%shape[d]] {
+			if t.marks[d] != nil && t.marks[d][left%shape[d]] {
 				y[i] = T(r.extra)
 				break
 			}
@@ -395,34 +446,57 @@ func resizeWeighted[T floating](p par.P, r *resampler, axes []resizeAxis, y, x [
 // resizeOne resamples the middle of x: [outer, n, inner] into y: [outer, out, inner].
 func resizeOne[T floating](p par.P, t *tapsOf[T], y, x []T, outer, n, out, inner int) {
 	if inner < 16 && outer > 1 {
-		p.For(outer, max(1, (1<<14)/(out*t.k*inner)), func(lo, hi int) {
-			for o := lo; o < hi; o++ {
-				t.rows(y[o*out*inner:][:out*inner], x[o*n*inner:][:n*inner], 0, inner)
-			}
-		})
+		par.Run(p, outer, max(1, (1<<14)/(out*t.k*inner)), resizeWhole[T]{t, y, x, n, out, inner})
 		return
 	}
-	p.For(outer*out, max(1, (1<<14)/(inner*t.k)), func(lo, hi int) {
-		for lo < hi {
-			o, i := lo/out, lo%out
-			m := min(hi-lo, out-i)
-			t.rows(y[lo*inner:][:m*inner], x[o*n*inner:][:n*inner], i, inner)
-			lo += m
-		}
-	})
+	par.Run(p, outer*out, max(1, (1<<14)/(inner*t.k)), resizeLines[T]{t, y, x, n, out, inner})
+}
+
+type resizeWhole[T floating] struct {
+	t             *tapsOf[T]
+	y, x          []T
+	n, out, inner int
+}
+
+func (l *resizeWhole[T]) Chunk(lo, hi int) {
+	for o := lo; o < hi; o++ {
+		l.t.rows(l.y[o*l.out*l.inner:][:l.out*l.inner], l.x[o*l.n*l.inner:][:l.n*l.inner], 0, l.inner)
+	}
+}
+
+type resizeLines[T floating] resizeWhole[T]
+
+func (l *resizeLines[T]) Chunk(lo, hi int) {
+	for lo < hi {
+		o, i := lo/l.out, lo%l.out
+		m := min(hi-lo, l.out-i)
+		l.t.rows(l.y[lo*l.inner:][:m*l.inner], l.x[o*l.n*l.inner:][:l.n*l.inner], i, l.inner)
+		lo += m
+	}
 }
 
 // resizeTwo resamples two dimensions of x: [outer, na, nb, inner], along the
-// first of them a row at a time: y is [outer, outA, outB, inner].
-func resizeTwo[T floating](p par.P, a, b *tapsOf[T], y, x []T, outer, na, outA, nb, outB, inner int) {
-	p.For(outer*outA, max(1, (1<<14)/(nb*inner*a.k+outB*inner*b.k)), func(lo, hi int) {
-		row := make([]T, nb*inner)
-		for ; lo < hi; lo++ {
-			o, i := lo/outA, lo%outA
-			a.rows(row, x[o*na*len(row):][:na*len(row)], i, len(row))
-			b.rows(y[lo*outB*inner:][:outB*inner], row, 0, inner)
-		}
-	})
+// first of them a row of nb·inner elements at a time: y is [outer, outA, outB, inner].
+type resizeTwo[T floating] struct {
+	a, b                  *tapsOf[T]
+	y, x                  []T
+	na, outA, outB, inner int
+	row                   int
+}
+
+// resizeRow is memory of one goroutine.
+type resizeRow[T floating] struct{ data []T }
+
+func (l *resizeTwo[T]) Chunk(lo, hi int) {
+	mem, pool := borrow[resizeRow[T]]()
+	defer pool.Put(mem)
+	mem.data = slices.Grow(mem.data[:0], l.row)
+	row := mem.data[:l.row]
+	for ; lo < hi; lo++ {
+		o, i := lo/l.outA, lo%l.outA
+		l.a.rows(row, l.x[o*l.na*l.row:][:l.na*l.row], i, l.row)
+		l.b.rows(l.y[lo*l.outB*l.inner:][:l.outB*l.inner], row, 0, l.inner)
+	}
 }
 
 // resizeTo runs a resize of input 0 into output 0 of the given shape.
@@ -450,8 +524,8 @@ func (r *resampler) resizeTo(c *Call, axes []resizeAxis, shape []int) error {
 		if err != nil {
 			return err
 		}
-		w := make([]float64, y.Len())
-		resizeWeighted(c.P, r, axes, w, v)
+		w := Scratch[float64](c, y.Len())
+		resizeWeighted(c, r, axes, w, v)
 		return storeNumbers(y, w)
 	}
 	if d.IsFloat() {
@@ -460,11 +534,11 @@ func (r *resampler) resizeTo(c *Call, axes []resizeAxis, shape []int) error {
 			return err
 		}
 		if d == tensor.Float32 {
-			resizeWeighted(c.P, r, axes, tensor.Data[float32](y), v)
+			resizeWeighted(c, r, axes, tensor.Data[float32](y), v)
 			return nil
 		}
-		w := make([]float32, y.Len())
-		resizeWeighted(c.P, r, axes, w, v)
+		w := Scratch[float32](c, y.Len())
+		resizeWeighted(c, r, axes, w, v)
 		storeReals(y, w)
 		return nil
 	}
@@ -472,11 +546,11 @@ func (r *resampler) resizeTo(c *Call, axes []resizeAxis, shape []int) error {
 	if err != nil {
 		return fmt.Errorf("%w: mode %s for element type %v", ErrUnsupported, r.mode, d)
 	}
-	from, to := make([]float32, len(v)), make([]float32, y.Len())
+	from, to := Scratch[float32](c, len(v)), Scratch[float32](c, y.Len())
 	for i, f := range v {
 		from[i] = float32(f)
 	}
-	resizeWeighted(c.P, r, axes, to, from)
+	resizeWeighted(c, r, axes, to, from)
 	return storeNumbers(y, to)
 }
 
@@ -516,31 +590,30 @@ func storeClamped[T uint8 | int8 | uint16 | int16 | uint32 | int32 | uint64 | in
 
 // nearestTo is the nearest mode, which moves elements of any type.
 func (r *resampler) nearestTo(c *Call, axes []resizeAxis, y, x *tensor.Tensor) error {
-	fill := tensor.New(x.DType(), 1)
-	if r.coord == "tf_crop_and_resize" && x.DType() != tensor.String && x.DType() != tensor.Bool && !x.DType().IsComplex() {
+	d := x.DType()
+	if d == tensor.String {
+		resizeNearest(c, r, axes, tensor.Data[string](y), tensor.Data[string](x), "")
+		return nil
+	}
+	var extra [16]byte
+	if r.coord == "tf_crop_and_resize" && d != tensor.Bool && !d.IsComplex() {
+		fill := tensor.New(d, 1)
 		if err := storeNumbers(fill, []float64{r.extra}); err != nil {
 			return err
 		}
+		copy(extra[:], fill.Bytes())
 	}
-	if x.DType() == tensor.String {
-		resizeNearest(c.P, r, axes, tensor.Data[string](y), tensor.Data[string](x), "")
-		return nil
-	}
-	switch x.DType().Size() {
+	switch d.Size() {
 	case 1:
-		resizeNearest(c.P, r, axes, y.Bytes(), x.Bytes(), fill.Bytes()[0])
+		resizeNearest(c, r, axes, y.Bytes(), x.Bytes(), extra[0])
 	case 2:
-		moveNearest[[2]byte](c, r, axes, y, x, fill)
+		resizeNearest(c, r, axes, bytesAs[[2]byte](y), bytesAs[[2]byte](x), [2]byte(extra[:]))
 	case 4:
-		moveNearest[[4]byte](c, r, axes, y, x, fill)
+		resizeNearest(c, r, axes, bytesAs[[4]byte](y), bytesAs[[4]byte](x), [4]byte(extra[:]))
 	case 8:
-		moveNearest[[8]byte](c, r, axes, y, x, fill)
+		resizeNearest(c, r, axes, bytesAs[[8]byte](y), bytesAs[[8]byte](x), [8]byte(extra[:]))
 	default:
-		moveNearest[[16]byte](c, r, axes, y, x, fill)
+		resizeNearest(c, r, axes, bytesAs[[16]byte](y), bytesAs[[16]byte](x), extra)
 	}
 	return nil
-}
-
-func moveNearest[T [2]byte | [4]byte | [8]byte | [16]byte](c *Call, r *resampler, axes []resizeAxis, y, x, fill *tensor.Tensor) {
-	resizeNearest(c.P, r, axes, bytesAs[T](y), bytesAs[T](x), bytesAs[T](fill)[0])
 }
