@@ -79,7 +79,9 @@ func (s *state) constant(n *onnx.Node, outs map[*onnx.Value]bool) []*tensor.Tens
 			return nil
 		}
 		in[i] = v.Const
-		size += bytesOf(v.Const)
+		if s.machine || v.Uses() == 1 && !outs[v] { // otherwise it stays in the file, too
+			size += bytesOf(v.Const)
+		}
 	}
 	if n.Op == "Identity" && outs[n.Out[0]] && n.Out[0].Uses() == 0 {
 		return nil // it carries a constant to an output

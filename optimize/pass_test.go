@@ -62,6 +62,17 @@ func TestFoldKeepsWhatIsSmallerUncomputed(t *testing.T) {
 	want(t, m, "Expand", "DequantizeLinear", "Mul", "ReduceSum", "Mul")
 }
 
+// Tied weights that another node reads, too, would be in the file twice.
+func TestFoldKeepsWhatIsSharedUncomputed(t *testing.T) {
+	m, _ := optimised(t, Options{}, func(b *ops.Builder) {
+		w, small := floats(b, 1024, 512), floats(b, 4, 512)
+		x := in(b, "x", 2, 512)
+		ret(b, b.Op("MatMul", nil, x, b.Op("Transpose", nil, w)), b.Op("MatMul", nil, in(b, "y", 2, 1024), w),
+			b.Op("MatMul", nil, x, b.Op("Transpose", nil, small)), b.Op("MatMul", nil, in(b, "z", 2, 4), small))
+	})
+	want(t, m, "Transpose", "MatMul", "MatMul", "MatMul", "MatMul")
+}
+
 func TestShapesBecomeConstants(t *testing.T) {
 	m, _ := optimised(t, Options{}, func(b *ops.Builder) {
 		x := in(b, "x", 2, 3, 4)
