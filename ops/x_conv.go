@@ -102,20 +102,29 @@ func (p *convParams) channels(w []int) int {
 // channels and convolve each by its own kernel: a group of one channel and a few fills little of
 // a tile.
 func (p *convParams) multiplier(w []int) int {
-	if k := w[0] / p.group; w[1] == 1 && p.group > 8 && k > 1 && k <= 8 {
+	if p.group <= 8 {
+		return 1
+	}
+	return depthMultiplier(w, p.group)
+}
+
+// depthMultiplier returns how many outputs each channel has in a convolution of weights w where
+// groups are single channels and have a few, else 1.
+func depthMultiplier(w []int, group int) int {
+	if k := w[0] / group; w[1] == 1 && group > 1 && w[0]%group == 0 && k > 1 && k <= 8 {
 		return k
 	}
 	return 1
 }
 
 // repeatChannels returns x with every element repeated a number of times.
-func repeatChannels[T nhwc.Float](c *Call, x []T, times int) []T {
+func repeatChannels[T tensor.Element](c *Call, x []T, times int) []T {
 	out := Scratch[T](c, len(x)*times)
 	par.Run(c.P, len(x), par.Grain(len(x), float64(times)/2), repeatRun[T]{out, x, times})
 	return out
 }
 
-type repeatRun[T nhwc.Float] struct {
+type repeatRun[T tensor.Element] struct {
 	out, x []T
 	times  int
 }
