@@ -167,7 +167,7 @@ func (l *pairLoops) runRows(c *Call, w *bcast, dst, a, b vector) bool {
 		loop = l.rows.RowsVS
 	}
 	d, x, y := unsafe.Slice((*float32)(dst.p), dst.n), unsafe.Slice((*float32)(a.p), a.n), unsafe.Slice((*float32)(b.p), b.n)
-	par.Each(c.P, w.n/w.inner, max(1, grain/w.inner), rowGroups{w, loop, d, x, y, group, stepA, stepB}, (*rowGroups).run)
+	par.Each(c.P, w.n/w.inner, max(1, grain/w.inner), rowGroups{w, loop, d, x, y, group, stepA, stepB, w.step(0) == w.step(1)}, (*rowGroups).run)
 	return true
 }
 
@@ -177,6 +177,7 @@ type rowGroups struct {
 	loop                func(dst, a, b []float32, n, rows, stepA, stepB int)
 	d, x, y             []float32
 	group, stepA, stepB int
+	both                bool // both operands have rows
 }
 
 func (g *rowGroups) run(lo, hi int) {
@@ -185,9 +186,38 @@ func (g *rowGroups) run(lo, hi int) {
 		count := min(g.group-r%g.group, hi-r)
 		var off [maxOperands]int
 		g.w.seek(r, &off, nil)
-		g.loop(g.d[r*n:], g.x[off[0]:], g.y[off[1]:], n, count, g.stepA, g.stepB)
+		g.rows(g.d[r*n:], g.x[off[0]:], g.y[off[1]:], n, count)
 		r += count
 	}
+}
+
+// rows computes rows of n elements. A row that meets many short ones that follow each other,
+// such as the mean of colours, is repeated first, so that these are fewer and long.
+func (g *rowGroups) rows(d, x, y []float32, n, rows int) {
+	const room = 64
+	if again := room / n; g.both && again >= 4 && rows >= 2*again && min(g.stepA, g.stepB) == 0 && max(g.stepA, g.stepB) == n {
+		buf, pool := borrow[[room]float32]()
+		defer pool.Put(buf)
+		row := x[:n]
+		if g.stepB == 0 {
+			row = y[:n]
+		}
+		for k := range again {
+			copy(buf[k*n:], row)
+		}
+		long, whole := n*again, rows/again
+		if done := whole * long; g.stepB == 0 {
+			g.loop(d, x, buf[:long], long, whole, long, 0)
+			d, x = d[done:], x[min(done, len(x)):]
+		} else {
+			g.loop(d, buf[:long], y, long, whole, 0, long)
+			d, y = d[done:], y[min(done, len(y)):]
+		}
+		if rows -= whole * again; rows == 0 {
+			return
+		}
+	}
+	g.loop(d, x, y, n, rows, g.stepA, g.stepB)
 }
 
 // pairShort is a function of two operands of numbers of which those that are broadcast

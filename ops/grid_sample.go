@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/move"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 )
 
@@ -85,10 +87,16 @@ func gridSample[T floating](c *Call, v *gridSampler) error {
 	// Places are taken together, so that all of a channel's are computed at once.
 	const some = 256
 	pieces := (places + some - 1) / some
+	flat, _ := any(x).([]float32)
+	lines := gridLines(c, flat, xs[0], ch, size, places)
 	c.P.For(xs[0]*pieces, max(1, (1<<12)/(some*max(1, ch))), func(lo, hi int) {
 		s := newGridTaps[T](v, in, st)
 		k := len(s.at)
 		t := tapsOf[T]{k, make([]int32, some*k), make([]T, some*k)}
+		var sums []float32
+		if lines != nil {
+			sums = make([]float32, some*ch)
+		}
 		for u := lo; u < hi; u++ {
 			n, from := u/pieces, u%pieces*some
 			m := min(some, places-from)
@@ -97,6 +105,14 @@ func gridSample[T floating](c *Call, v *gridSampler) error {
 			} else {
 				s.each(grid[d*(n*places+from):][:d*m], t.at, t.w)
 			}
+			if lines != nil {
+				for i, p := range t.at {
+					t.at[i] = int32(min(uint32(p), uint32(size))) // the line of zeros
+				}
+				move.Weigh(sums[:m*ch], lines[n*(size+1)*ch:][:(size+1)*ch], t.at, any(t.w).([]float32), ch, k)
+				move.Transpose(float32Words(any(y).([]float32)[n*ch*places+from:]), float32Words(sums), ch, m, places, ch)
+				continue
+			}
 			for i := range ch {
 				t.inside(y[(n*ch+i)*places+from:][:m], x[(n*ch+i)*size:][:size])
 			}
@@ -104,6 +120,24 @@ func gridSample[T floating](c *Call, v *gridSampler) error {
 	})
 	done()
 	return nil
+}
+
+// gridLines returns x with channels last and, behind each image, a line of zeros for what lies
+// outside: a place is then a sum of lines. It is nil where there are too few channels for that
+// or too few places for what it costs.
+func gridLines(c *Call, x []float32, images, ch, size, places int) []float32 {
+	if ch < 8 || 2*places < size || x == nil {
+		return nil
+	}
+	lines := Scratch[float32](c, images*(size+1)*ch)
+	c.P.For(images, par.Grain(images, float64(size*ch)), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			to := lines[i*(size+1)*ch:][:(size+1)*ch]
+			columnsOf(x[i*ch*size:][:ch*size], to[:size*ch], ch, size)
+			clear(to[size*ch:])
+		}
+	})
+	return lines
 }
 
 // inside computes one element per place; negative taps are zeros outside.

@@ -2,6 +2,7 @@ package ops_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -60,4 +61,49 @@ func TestGridSampleGradient(t *testing.T) {
 		}
 	}
 	Gradients(t, cases)
+}
+
+// Many channels and more places than are taken together, a good part of them outside.
+func TestGridSampleChannels(t *testing.T) {
+	const n, ch, h, w, places = 2, 11, 5, 4, 300
+	x, grid := make([]float32, n*ch*h*w), make([]float32, n*places*2)
+	for i := range x {
+		x[i] = float32(i*13%37) - 18
+	}
+	for i := range grid {
+		grid[i] = float32(i*29%101)/50 - 1.0133
+	}
+	for _, padding := range []string{"zeros", "border"} {
+		for _, mode := range []string{"linear", "nearest"} {
+			y := make([]float32, n*ch*places)
+			for i := range y {
+				b, c, p := i/(ch*places), i/places%ch, i%places
+				at := func(row, col int) float64 {
+					if padding == "border" {
+						row, col = min(max(row, 0), h-1), min(max(col, 0), w-1)
+					}
+					if row < 0 || row >= h || col < 0 || col >= w {
+						return 0
+					}
+					return float64(x[((b*ch+c)*h+row)*w+col])
+				}
+				u, v := ((float64(grid[(b*places+p)*2])+1)*w-1)/2, ((float64(grid[(b*places+p)*2+1])+1)*h-1)/2
+				if padding == "border" {
+					u, v = min(max(u, 0), w-1), min(max(v, 0), h-1)
+				}
+				if mode == "nearest" {
+					y[i] = float32(at(int(math.RoundToEven(v)), int(math.RoundToEven(u))))
+					continue
+				}
+				col, row := int(math.Floor(u)), int(math.Floor(v))
+				fu, fv := u-math.Floor(u), v-math.Floor(v)
+				y[i] = float32((1-fv)*((1-fu)*at(row, col)+fu*at(row, col+1)) + fv*((1-fu)*at(row+1, col)+fu*at(row+1, col+1)))
+			}
+			Run(t, []Case{{
+				Name: mode + " " + padding, Op: "GridSample", Opset: 20, Attrs: onnx.NewAttrs("mode", mode, "padding_mode", padding),
+				In:   Vals(F32([]int{n, ch, h, w}, x...), F32([]int{n, 20, 15, 2}, grid...)),
+				Want: Vals(F32([]int{n, ch, 20, 15}, y...)), Tol: tensor.Tolerance{Rel: 1e-5, Abs: 1e-4},
+			}})
+		}
+	}
 }

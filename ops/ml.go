@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -227,6 +228,37 @@ func (p mlPost) apply(s []float32) {
 	case postProbit:
 		for i, v := range s {
 			s[i] = mlProbit(v)
+		}
+	}
+}
+
+// all transforms rows of n scores in place.
+func (p mlPost) all(s []float32, n int, t *vec.Table) {
+	switch p {
+	case postNone:
+	case postLogistic:
+		t.Sigmoid(s, s)
+	case postSoftmax:
+		for i := 0; i < len(s); i += n {
+			row := s[i : i+n]
+			top := slices.Max(row)
+			for k := range row {
+				row[k] -= top
+			}
+		}
+		t.Exp(s, s)
+		for i := 0; i < len(s); i += n {
+			row, sum := s[i:i+n], float32(0)
+			for _, v := range row {
+				sum += v
+			}
+			for k := range row {
+				row[k] /= sum
+			}
+		}
+	default:
+		for i := 0; i < len(s); i += n {
+			p.apply(s[i : i+n])
 		}
 	}
 }

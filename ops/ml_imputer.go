@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -47,23 +48,43 @@ func convertNumbers[T, S float32 | float64 | int64 | int32 | int](s []S) []T {
 }
 
 func impute[T float32 | float64 | int64 | int32](old T, imputed []T) Kernel {
+	n := len(imputed)
+	if n > 0 {
+		imputed = periodic(imputed)
+	}
 	return func(c *Call) error {
 		x := c.T(0)
 		f, err := mlFeatures(x)
 		if err != nil {
 			return err
 		}
-		n := len(imputed)
 		if n == 0 || n != 1 && n != f {
 			return fmt.Errorf("%d imputed values for %v, want 1 or %d", n, x.DType(), f)
 		}
 		y := tensor.Data[T](c.Output(0, x.DType(), x.Shape()...))
-		for i, v := range tensor.Data[T](x) {
-			if v == old || v != v && old != old {
-				v = imputed[i%n]
-			}
-			y[i] = v
-		}
+		rows := (len(y) + len(imputed) - 1) / len(imputed)
+		par.Run(c.P, rows, par.Grain(rows, float64(len(imputed))), imputeRun[T]{y, tensor.Data[T](x), imputed, old})
 		return nil
+	}
+}
+
+// imputeRun replaces old in rows by the value that imputed has for the place.
+type imputeRun[T float32 | float64 | int64 | int32] struct {
+	y, x, imputed []T
+	old           T
+}
+
+func (r *imputeRun[T]) Chunk(lo, hi int) {
+	n := len(r.imputed)
+	nan := r.old != r.old
+	for i := lo; i < hi; i++ {
+		y := r.y[i*n : min((i+1)*n, len(r.y))]
+		x := r.x[i*n:][:len(y)]
+		for k, v := range x {
+			if v == r.old || nan && v != v {
+				v = r.imputed[k]
+			}
+			y[k] = v
+		}
 	}
 }

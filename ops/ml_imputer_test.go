@@ -24,3 +24,20 @@ func TestImputerNaN(t *testing.T) {
 		In: Vals(F32([]int{2, 2}, 1, nan, nan, 4)), Want: Vals(F32([]int{2, 2}, 1, 8, 7, 4)),
 	}})
 }
+
+// More elements than the values are repeated for, and no multiple of these.
+func TestImputerRows(t *testing.T) {
+	const n, f = 71, 3
+	x, each, one := make([]float32, n*f), make([]float32, n*f), make([]float32, n*f)
+	for i := range x {
+		x[i] = float32(i % 5)
+		each[i], one[i] = x[i], x[i]
+		if x[i] == 2 {
+			each[i], one[i] = []float32{7, 8, 9}[i%f], 6
+		}
+	}
+	Run(t, []Case{
+		{Domain: "ai.onnx.ml", Op: "Imputer", Opset: 1, Attrs: onnx.NewAttrs("imputed_value_floats", []float32{7, 8, 9}, "replaced_value_float", float32(2)), In: Vals(F32([]int{n, f}, x...)), Want: Vals(F32([]int{n, f}, each...))},
+		{Domain: "ai.onnx.ml", Op: "Imputer", Opset: 1, Attrs: onnx.NewAttrs("imputed_value_floats", []float32{6}, "replaced_value_float", float32(2)), In: Vals(F32([]int{n, f}, x...)), Want: Vals(F32([]int{n, f}, one...))},
+	})
+}

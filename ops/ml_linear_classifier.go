@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
@@ -61,51 +60,59 @@ func buildLinearClassifier(b *BuildContext) (Kernel, error) {
 	if rows == 1 && labels.len() == 2 {
 		classes = 2
 	}
+	lin, err := newLinear(coef, bias, rows)
+	if err != nil {
+		return nil, err
+	}
 	return func(c *Call) error {
 		x, n, f, err := mlMatrix[float32](c)
 		if err != nil {
 			return err
 		}
-		if f*rows != len(coef) {
-			return fmt.Errorf("X has %d features, want %d", f, len(coef)/rows)
+		if f != lin.f {
+			return fmt.Errorf("X has %d features, want %d", f, lin.f)
 		}
 		out := labels.output(c, n)
 		z := tensor.Data[float32](c.Output(1, tensor.Float32, n, classes))
-		par.Each(c.P, n, max(1, (1<<14)/max(1, len(coef))), linearRun{out, x, z, coef, bias, f, rows, classes, post}, (*linearRun).run)
+		s := z
+		if rows != classes {
+			s = Scratch[float32](c, n*rows)
+		}
+		par.Each(c.P, n, lin.grain(n), linearRun{out, lin, x, z, s, classes, post}, (*linearRun).run)
 		return nil
 	}, nil
 }
 
-// linearRun classifies rows of f features.
+// linearRun classifies rows by scores s, which may be z.
 type linearRun struct {
 	labelsOut
-	x, z, coef, bias []float32
-	f, rows, classes int
-	post             mlPost
+	*linear
+	x, z, s []float32
+	classes int
+	post    mlPost
 }
 
 func (r *linearRun) run(lo, hi int) {
-	mem, pool := borrow[classScores]()
-	defer pool.Put(mem)
-	for i := lo; i < hi; i++ {
-		mem.s = slices.Grow(mem.s[:0], r.rows+1)[:r.rows] // post may add one
-		linearScores(mem.s, r.x[i*r.f:(i+1)*r.f], r.coef, r.bias)
-		class := argmax(mem.s)
-		if r.rows == 1 {
-			switch {
-			case r.len() == 2 && mem.s[0] > 0:
-				class = 1
-			case r.len() == 2:
-				class = 0
-			case mem.s[0] > 0:
-				class = labelPositive
-			default:
-				class = labelNegative
-			}
+	s, z := r.s[lo*r.rows:hi*r.rows], r.z[lo*r.classes:hi*r.classes]
+	r.scores(s, r.x[lo*r.f:hi*r.f])
+	if r.rows > 1 {
+		for i := lo; i < hi; i++ {
+			r.set(i, argmax(s[(i-lo)*r.rows:][:r.rows]))
 		}
-		r.set(i, class)
-		r.post.write(r.z[i*r.classes:(i+1)*r.classes], mem.s, oneScoreProb)
+		r.post.all(s, r.rows, r.t)
+		return
+	}
+	for i, v := range s {
+		class := labelNegative
+		switch {
+		case r.len() == 2 && v > 0:
+			class = 1
+		case r.len() == 2:
+			class = 0
+		case v > 0:
+			class = labelPositive
+		}
+		r.set(lo+i, class)
+		r.post.write(z[i*r.classes:][:r.classes], s[i:i+1], oneScoreProb)
 	}
 }
-
-type classScores struct{ s []float32 }

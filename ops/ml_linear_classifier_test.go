@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"math"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -28,4 +29,51 @@ func TestLinearClassifier(t *testing.T) {
 		{Domain: "ai.onnx.ml", Op: "LinearClassifier", Opset: 1, Attrs: onnx.NewAttrs("coefficients", []float32{0.1, 0.2, 0.3}, "intercepts", []float32{0.1}, "classlabels_ints", []int{3, 4}), In: Vals(F32([]int{2, 2}, 3.482, -3.493, -2.181, 2.1)), Want: Vals(nil, nil), Err: "X has 2 features, want 3"},
 		{Domain: "ai.onnx.ml", Op: "LinearClassifier", Opset: 1, Attrs: onnx.NewAttrs("coefficients", []float32{0.1, 0.2, 0.3}, "intercepts", []float32{0.1}), In: Vals(F32([]int{2, 3}, 0.398, -2.285, -2.91, 0.927, 2.429, 1.653)), Want: Vals(nil, nil), Err: "neither classlabels_ints"},
 	})
+}
+
+// Rows are classified many at a time; each is what it is alone.
+func TestLinearClassifierRows(t *testing.T) {
+	const n, f, classes = 133, 37, 5
+	coef, bias, x := make([]float32, classes*f), make([]float32, classes), make([]float32, n*f)
+	for i := range coef {
+		coef[i] = float32(i*7%23)/23 - 0.5
+	}
+	for i := range bias {
+		bias[i] = float32(i) / 8
+	}
+	for i := range x {
+		x[i] = float32(i*5%31)/31 - 0.5
+	}
+	for _, post := range []string{"NONE", "SOFTMAX", "LOGISTIC"} {
+		labels, z := make([]int64, n), make([]float32, n*classes)
+		for i := range n {
+			s := make([]float64, classes)
+			sum := 0.0
+			for k := range s {
+				s[k] = float64(bias[k])
+				for j := range f {
+					s[k] += float64(coef[k*f+j]) * float64(x[i*f+j])
+				}
+				if s[k] > s[labels[i]] {
+					labels[i] = int64(k)
+				}
+				sum += math.Exp(s[k])
+			}
+			for k, v := range s {
+				switch post {
+				case "SOFTMAX":
+					v = math.Exp(v) / sum
+				case "LOGISTIC":
+					v = 1 / (1 + math.Exp(-v))
+				}
+				z[i*classes+k] = float32(v)
+			}
+			labels[i] += 10
+		}
+		Run(t, []Case{{
+			Name: post, Domain: "ai.onnx.ml", Op: "LinearClassifier", Opset: 1,
+			Attrs: onnx.NewAttrs("coefficients", coef, "intercepts", bias, "classlabels_ints", []int{10, 11, 12, 13, 14}, "post_transform", post),
+			In:    Vals(F32([]int{n, f}, x...)), Want: Vals(I64([]int{n}, labels...), F32([]int{n, classes}, z...)), Tol: tensor.Tolerance{Rel: 1e-5, Abs: 1e-6},
+		}})
+	}
 }

@@ -3,6 +3,9 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -36,40 +39,63 @@ func buildLinearRegressor(b *BuildContext) (Kernel, error) {
 	if targets < 1 || len(coef)%targets != 0 || len(bias) != 0 && len(bias) != targets {
 		return nil, fmt.Errorf("%d coefficients and %d intercepts for %d targets", len(coef), len(bias), targets)
 	}
+	lin, err := newLinear(coef, bias, targets)
+	if err != nil {
+		return nil, err
+	}
 	return func(c *Call) error {
 		x, n, f, err := mlMatrix[float32](c)
 		if err != nil {
 			return err
 		}
-		if f*targets != len(coef) {
-			return fmt.Errorf("X has %d features, want %d", f, len(coef)/targets)
+		if f != lin.f {
+			return fmt.Errorf("X has %d features, want %d", f, lin.f)
 		}
 		y := tensor.Data[float32](c.Output(0, tensor.Float32, n, targets))
-		c.P.For(n, max(1, (1<<14)/max(1, len(coef))), func(lo, hi int) {
-			s := make([]float32, targets)
-			for i := lo; i < hi; i++ {
-				linearScores(s, x[i*f:(i+1)*f], coef, bias)
-				if targets == 1 && post != postProbit { // one score is no distribution
-					y[i] = s[0]
-					continue
-				}
-				post.write(y[i*targets:(i+1)*targets], s, oneScoreAlone)
-			}
-		})
+		par.Each(c.P, n, lin.grain(n), regressRun{lin, x, y, post}, (*regressRun).run)
 		return nil
 	}, nil
 }
 
-// linearScores sets s to coef · x + bias.
-func linearScores(s, x, coef, bias []float32) {
-	for k := range s {
-		v := float32(0)
-		for j, w := range coef[k*len(x) : (k+1)*len(x)] {
-			v += w * x[j]
-		}
-		if bias != nil {
-			v += bias[k]
-		}
-		s[k] = v
+type regressRun struct {
+	*linear
+	x, y []float32
+	post mlPost
+}
+
+func (r *regressRun) run(lo, hi int) {
+	y := r.y[lo*r.rows : hi*r.rows]
+	r.scores(y, r.x[lo*r.f:hi*r.f])
+	if r.rows > 1 || r.post == postProbit { // one score is no distribution
+		r.post.all(y, r.rows, r.t)
 	}
+}
+
+// linear are rows of coefficients and what is added to their products with features.
+type linear struct {
+	packed  *gemm.Packed[float32]
+	bias    []float32
+	rows, f int
+	t       *vec.Table
+}
+
+func newLinear(coef, bias []float32, rows int) (*linear, error) {
+	l := &linear{bias: bias, rows: rows, f: len(coef) / rows, t: vec.Best()}
+	if l.f == 0 {
+		return nil, fmt.Errorf("there are no coefficients")
+	}
+	l.packed = gemm.Pack(par.P{}, coef, l.f, rows, 1, l.f)
+	return l, nil
+}
+
+// grain is that of n rows of features.
+func (l *linear) grain(n int) int { return par.Grain(n, float64(l.rows)*(4+float64(l.f)/8)) }
+
+// scores sets s to coef · x + bias for each of some rows x.
+func (l *linear) scores(s, x []float32) {
+	g := gemm.Args[float32]{M: len(x) / l.f, N: l.rows, K: l.f, A: x, ARS: l.f, ACS: 1, Packed: l.packed, C: s, LDC: l.rows}
+	if len(l.bias) > 0 {
+		g.Col = l.bias
+	}
+	gemm.Run(par.P{}, &g)
 }

@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -30,15 +31,16 @@ func inferNormalizer(c *InferContext) error {
 
 func buildNormalizer(b *BuildContext) (Kernel, error) {
 	norm := b.OneOf("norm", "MAX", "L1", "L2")
+	t := vec.Best()
 	return func(c *Call) error {
 		x, n, f, err := mlMatrix[float32](c)
 		if err != nil {
 			return err
 		}
 		y := tensor.Data[float32](c.Output(0, tensor.Float32, c.T(0).Shape()...))
-		par.Each(c.P, n, max(1, (1<<14)/max(1, f)), normalizeRun{y, x, f, norm}, func(r *normalizeRun, lo, hi int) {
+		par.Each(c.P, n, par.Grain(n, 10+float64(f)/4), normalizeRun{t, y, x, f, norm}, func(r *normalizeRun, lo, hi int) {
 			for i := lo; i < hi; i++ {
-				mlNormalizeRow(r.y[i*r.f:(i+1)*r.f], r.x[i*r.f:(i+1)*r.f], r.norm)
+				r.row(r.y[i*r.f:(i+1)*r.f], r.x[i*r.f:(i+1)*r.f])
 			}
 		})
 		return nil
@@ -46,35 +48,32 @@ func buildNormalizer(b *BuildContext) (Kernel, error) {
 }
 
 type normalizeRun struct {
+	t    *vec.Table
 	y, x []float32
 	f    int
 	norm string
 }
 
-func mlNormalizeRow(y, x []float32, norm string) {
+func (r *normalizeRun) row(y, x []float32) {
 	d := float32(0)
-	switch norm {
+	switch r.norm {
 	case "MAX":
-		d = float32(math.Inf(-1))
-		for _, v := range x {
-			d = max(d, v)
-		}
+		d = r.t.Largest(x)
 	case "L1":
-		for _, v := range x {
-			d += mlAbs(v)
-		}
+		d = float32(r.t.SumAbs(x))
 	default:
-		s := 0.0
-		for _, v := range x {
-			s += float64(v) * float64(v)
+		sum := r.t.SumSquares(x, 0)
+		if !(sum > 1e-30 && sum < math.MaxFloat32/2) { // squares may not be float32
+			sum = 0
+			for _, v := range x {
+				sum += float64(v) * float64(v)
+			}
 		}
-		d = float32(math.Sqrt(s))
+		d = float32(math.Sqrt(sum))
 	}
 	if d == 0 {
 		copy(y, x)
 		return
 	}
-	for i, v := range x {
-		y[i] = v / d
-	}
+	r.t.Arith[vec.Div].VS(y, x, d)
 }

@@ -10,6 +10,7 @@ import (
 
 func TestNormalizer(t *testing.T) {
 	Run(t, []Case{
+		{Name: "squares outside of float32", Domain: "ai.onnx.ml", Op: "Normalizer", Opset: 1, Attrs: onnx.NewAttrs("norm", "L2"), In: Vals(F32([]int{2, 2}, 3e30, 4e30, 3e-30, 4e-30)), Want: Vals(F32([]int{2, 2}, 0.6, 0.8, 0.6, 0.8)), Tol: tensor.Tolerance{Rel: 1e-6}},
 		{Domain: "ai.onnx.ml", Op: "Normalizer", Opset: 1, Attrs: onnx.NewAttrs("norm", "MAX"), In: Vals(F32([]int{2, 3}, -1.634, -3.021, -2.675, 0, -0.052, 1.744)), Want: Vals(F32([]int{2, 3}, 1, 1.8488373, 1.637087, 0, -0.029816516, 1)), Tol: tensor.Tolerance{Rel: 1e-05, Abs: 1e-06}},
 		{Domain: "ai.onnx.ml", Op: "Normalizer", Opset: 1, Attrs: onnx.NewAttrs("norm", "MAX"), In: Vals(I64([]int{2, 2}, 0, 0, -1, -2)), Want: Vals(F32([]int{2, 2}, 0, 0, 1, 2)), Tol: tensor.Tolerance{Rel: 1e-05, Abs: 1e-06}},
 		{Domain: "ai.onnx.ml", Op: "Normalizer", Opset: 1, Attrs: onnx.NewAttrs("norm", "L1"), In: Vals(F32([]int{2, 3}, 1.978, -1.864, -0.314, -2.268, 0.144, -2.301)), Want: Vals(F32([]int{2, 3}, 0.4759384, -0.44850814, -0.07555342, -0.4812221, 0.030553784, -0.48822406)), Tol: tensor.Tolerance{Rel: 1e-05, Abs: 1e-06}},

@@ -60,35 +60,27 @@ func buildOneHotEncoder(b *BuildContext) (Kernel, error) {
 		}
 		y := tensor.Data[float32](c.Output(0, tensor.Float32, append(x.Shape()[:x.Rank():x.Rank()], l.len())...))
 		clear(y)
-		put := func(i, at int, ok bool, v any) error {
-			if ok {
-				y[i*l.len()+at] = 1
-			} else if !zeros {
-				return fmt.Errorf("%v is no category", v)
-			}
-			return nil
-		}
 		if x.DType() == tensor.String {
-			for i, v := range tensor.Data[string](x) {
-				at, ok := strs[v]
-				if err := put(i, at, ok, v); err != nil {
-					return err
-				}
-			}
-			return nil
+			return oneHotOf(y, tensor.Data[string](x), strs, l.len(), zeros)
 		}
 		vals, err := integersOf(x)
 		if err != nil {
 			return err
 		}
-		for i, v := range vals {
-			at, ok := ints[v]
-			if err := put(i, at, ok, v); err != nil {
-				return err
-			}
-		}
-		return nil
+		return oneHotOf(y, vals, ints, l.len(), zeros)
 	}, nil
+}
+
+// oneHotOf sets to 1, in the row of n elements of y that each x has, the one at its place.
+func oneHotOf[T comparable](y []float32, x []T, places map[T]int, n int, zeros bool) error {
+	for i, v := range x {
+		if at, ok := places[v]; ok {
+			y[i*n+at] = 1
+		} else if !zeros {
+			return fmt.Errorf("%v is no category", v)
+		}
+	}
+	return nil
 }
 
 // integersOf returns the elements of a numeric tensor, cut to integers.

@@ -2,7 +2,9 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -46,32 +48,41 @@ func buildScaler(b *BuildContext) (Kernel, error) {
 	if len(offset) != len(scale) || len(scale) == 0 {
 		return nil, fmt.Errorf("offset and scale have %d and %d elements, want equal numbers", len(offset), len(scale))
 	}
+	period := len(scale)
+	offset, scale = periodic(offset), periodic(scale)
+	t := vec.Best()
 	return func(c *Call) error {
 		f, err := mlFeatures(c.T(0))
 		if err != nil {
 			return err
 		}
-		if len(scale) != 1 && len(scale) != f {
-			return fmt.Errorf("scale has %d elements, want 1 or %d", len(scale), f)
+		if period != 1 && period != f {
+			return fmt.Errorf("scale has %d elements, want 1 or %d", period, f)
 		}
 		y := tensor.Data[float32](c.Output(0, tensor.Float32, c.T(0).Shape()...))
 		if c.T(0).DType() == tensor.Float64 {
-			return scaleFeatures(c, y, tensor.Data[float64](c.T(0)), offset, scale)
+			return scaleFeatures(c, t, y, tensor.Data[float64](c.T(0)), offset, scale)
 		}
 		x, err := mlNumbers[float32](c.T(0))
 		if err != nil {
 			return err
 		}
-		return scaleFeatures(c, y, x, offset, scale)
+		return scaleFeatures(c, t, y, x, offset, scale)
 	}, nil
 }
 
-func scaleFeatures[T floating](c *Call, y []float32, x []T, offset, scale []float32) error {
-	par.Run(c.P, len(y), 1<<15, scalerRun[T]{y, x, offset, scale})
+// periodic returns as many copies of x as make 64 elements: rows of few features are gone
+// through together.
+func periodic[T any](x []T) []T { return slices.Repeat(x, (63+len(x))/len(x)) }
+
+func scaleFeatures[T floating](c *Call, t *vec.Table, y []float32, x []T, offset, scale []float32) error {
+	rows := (len(y) + len(scale) - 1) / len(scale)
+	par.Run(c.P, rows, par.Grain(rows, float64(len(scale))/4), scalerRun[T]{t, y, x, offset, scale})
 	return nil
 }
 
 type scalerRun[T floating] struct {
+	t             *vec.Table
 	y             []float32
 	x             []T
 	offset, scale []float32
@@ -79,7 +90,21 @@ type scalerRun[T floating] struct {
 
 func (r *scalerRun[T]) Chunk(lo, hi int) {
 	n := len(r.scale)
-	for i := lo; i < hi; i++ {
-		r.y[i] = float32((r.x[i] - T(r.offset[i%n])) * T(r.scale[i%n]))
+	end := min(hi*n, len(r.y))
+	y, x := r.y[lo*n:end], r.x[lo*n:end]
+	if x, ok := any(x).([]float32); ok {
+		rows := len(y) / n
+		r.t.Arith[vec.Sub].RowsVV(y, x, r.offset, n, rows, n, 0)
+		r.t.Arith[vec.Mul].RowsVV(y, y, r.scale, n, rows, n, 0)
+		if rest, x := y[rows*n:], x[rows*n:]; len(rest) > 0 {
+			r.t.Sub(rest, x, r.offset[:len(rest)])
+			r.t.Mul(rest, rest, r.scale[:len(rest)])
+		}
+		return
+	}
+	for ; len(y) > 0; y, x = y[min(n, len(y)):], x[min(n, len(y)):] {
+		for i := range y[:min(n, len(y))] {
+			y[i] = float32((x[i] - T(r.offset[i])) * T(r.scale[i]))
+		}
 	}
 }

@@ -19,3 +19,21 @@ func TestScaler(t *testing.T) {
 		{Domain: "ai.onnx.ml", Op: "Scaler", Opset: 1, Attrs: onnx.NewAttrs("offset", []float32{1}, "scale", []float32{1, 2}), In: Vals(F32([]int{2, 2}, -1.725, -4.93, -2.47, 2.375)), Want: Vals(nil), Err: "want equal numbers"},
 	})
 }
+
+// More elements than the values are repeated for, and no multiple of these.
+func TestScalerRows(t *testing.T) {
+	const n, f = 71, 3
+	offset, scale := []float32{1.5, -2, 0.25}, []float32{0.5, 2, 3}
+	x, y := make([]float32, n*f), make([]float32, n*f)
+	wide := make([]float64, n*f)
+	for i := range x {
+		x[i] = float32(i%17) - 5.25
+		wide[i] = float64(x[i])
+		y[i] = (x[i] - offset[i%f]) * scale[i%f]
+	}
+	attrs := onnx.NewAttrs("offset", offset, "scale", scale)
+	Run(t, []Case{
+		{Domain: "ai.onnx.ml", Op: "Scaler", Opset: 1, Attrs: attrs, In: Vals(F32([]int{n, f}, x...)), Want: Vals(F32([]int{n, f}, y...))},
+		{Domain: "ai.onnx.ml", Op: "Scaler", Opset: 1, Attrs: attrs, In: Vals(F64([]int{n, f}, wide...)), Want: Vals(F32([]int{n, f}, y...))},
+	})
+}

@@ -62,7 +62,7 @@ type trees struct {
 	features int // 1 + the largest feature
 	targets  int
 	how      int
-	fast32   *treeTable[uint32] // for rows of float32 without NaN; nil if there is none
+	fast32   *treeTable[uint32] // for rows of float32; nil if there is none
 	fast64   func() *treeTable[uint64]
 	pool     sync.Pool // of *treeRow
 }

@@ -23,11 +23,16 @@ func treeKey64(v float64) uint64 {
 	return b ^ uint64(int64(b)>>63|math.MinInt64)
 }
 
-// treeTable is the form of an ensemble in which rows without NaN are evaluated:
-// every comparison is x <= value, the two children of a node stand side by side
-// after it, and a leaf leads to itself. A step is then a subtraction whose
-// borrow is added to the place of the next node, without a branch that can be
-// guessed wrong, and several rows or trees take their steps together.
+// treeTable is the form of an ensemble in which rows are evaluated: every
+// comparison is x <= value (of equality there are two), the two children of a
+// node stand side by side after it, and a leaf leads to itself. A step is then a
+// subtraction whose borrow is added to the place of the next node, without a
+// branch that can be guessed wrong, and several rows or trees take their steps
+// together. A node with several parents, as sets of categories have, is there
+// for each of them.
+//
+// NaN is above all values, so it goes to the second child. Nodes that have it go
+// to the first look into a copy of the row where NaN is below all values.
 type treeTable[K treeKey] struct {
 	nodes  []treeStep[K]
 	leaves [][2]int32 // by node: where the weights of a leaf begin and end
@@ -35,6 +40,7 @@ type treeTable[K treeKey] struct {
 	// sums are the weights, if they are added up in float32, and single that of
 	// each leaf, by node, if each has one.
 	sums, single []treeAddend
+	copies       int // features of rows that have copies, or 0 if no node looks into one
 }
 
 // treeStep is a node: the next is at next if x[feature] <= value, else the one
@@ -56,25 +62,22 @@ type treeAddend struct {
 const treeBlock = 64
 
 // compile makes the fast forms. It leaves them out where nodes compare in
-// another way, or have two parents, and of trees without nodes.
+// another way, or would be many times as many, and of trees without nodes.
 func (e *trees) compile() {
-	if e.features == 0 || len(e.roots) == 0 || max(len(e.nodes), e.features) > math.MaxInt32/16 {
+	if e.features == 0 || len(e.roots) == 0 || max(len(e.nodes), e.features) > math.MaxInt32/256 {
 		return
-	}
-	parents := make([]bool, len(e.nodes))
-	child := func(k int32) bool {
-		twice := parents[k]
-		parents[k] = true
-		return !twice
 	}
 	for i := range e.nodes {
 		n := &e.nodes[i]
-		if n.mode != treeLeaf && (n.mode > treeGT || n.value != n.value || !child(n.yes) || !child(n.no)) {
+		if n.mode != treeLeaf && (n.mode > treeNEQ || n.value != n.value) || n.mode == treeEQ && n.nanIsYes {
 			return
 		}
 	}
+	most := 4*len(e.nodes) + 64
+	sizes := make([]int, len(e.nodes))
+	all := 0
 	for _, r := range e.roots {
-		if !child(r) {
+		if all += e.size(r, sizes, most); all > most {
 			return
 		}
 	}
@@ -90,12 +93,29 @@ func (e *trees) compile() {
 	})
 }
 
+// size returns how many nodes lie below node i and are it, counted once for each
+// way to them, or more than most. sizes are those that are known, else 0.
+func (e *trees) size(i int32, sizes []int, most int) int {
+	n := &e.nodes[i]
+	switch {
+	case n.mode == treeLeaf:
+		return 1
+	case sizes[i] == 0:
+		sizes[i] = min(most+1, 1+e.size(n.yes, sizes, most)+e.size(n.no, sizes, most))
+	}
+	return sizes[i]
+}
+
+// treePass is a node of a table that is none of the ensemble: all rows that reach it, none
+// of which has NaN there, go to another one.
+const treePass = math.MinInt32
+
 // treeTableOf returns the table of e. limit returns the largest K that is at
 // most v; exact reports whether it is v.
 func treeTableOf[K treeKey](e *trees, limit func(v float64) K, exact func(v float64) bool) *treeTable[K] {
 	t := &treeTable[K]{nodes: make([]treeStep[K], 0, len(e.nodes)), leaves: make([][2]int32, 0, len(e.nodes))}
 	size := uint32(unsafe.Sizeof(treeStep[K]{}))
-	from := make([]int32, 0, 64) // the node of e that each node of a tree is
+	from := make([]int32, 0, 64) // the node of e that each node of a tree is, or a part of one
 	put := func(i int32) {
 		from = append(from, i)
 		t.nodes, t.leaves = append(t.nodes, treeStep[K]{}), append(t.leaves, [2]int32{})
@@ -106,21 +126,40 @@ func treeTableOf[K treeKey](e *trees, limit func(v float64) K, exact func(v floa
 		from = from[:0]
 		put(r)
 		for k := 0; k < len(from); k++ {
-			n, s := &e.nodes[from[k]], &t.nodes[at+k]
+			if from[k] == treePass {
+				continue
+			}
+			second := from[k] < 0 // of a comparison for equality
+			n, s := &e.nodes[max(from[k], ^from[k])], &t.nodes[at+k]
+			next := uint32(len(t.nodes)) * size
 			if n.mode == treeLeaf {
 				*s = treeStep[K]{value: ^K(0), next: uint32(at+k) * size}
 				t.leaves[at+k] = [2]int32{n.yes, n.no}
 				continue
 			}
 			yes, no := n.yes, n.no
-			if n.mode == treeGTE || n.mode == treeGT { // x >= v is not x < v
+			if n.mode == treeGTE || n.mode == treeGT || n.mode == treeNEQ { // x >= v is not x < v
 				yes, no = no, yes
 			}
+			feature := int(n.feature)
+			if n.nanIsYes && n.mode <= treeLT || !n.nanIsYes && (n.mode == treeGTE || n.mode == treeGT) {
+				feature += e.features
+				t.copies = e.features
+			}
 			v := limit(n.value)
-			if (n.mode == treeLT || n.mode == treeGTE) && exact(n.value) {
+			equal := n.mode == treeEQ || n.mode == treeNEQ
+			if (n.mode == treeLT || n.mode == treeGTE || equal && !second) && exact(n.value) {
 				v-- // of minus infinity this is below all numbers
 			}
-			*s = treeStep[K]{value: v, feature: uint32(n.feature) * uint32(unsafe.Sizeof(K(0))), next: uint32(len(t.nodes)) * size}
+			*s = treeStep[K]{value: v, feature: uint32(feature) * uint32(unsafe.Sizeof(K(0))), next: next}
+			switch {
+			case equal && !second: // x < v, which leads where x > v does, then x <= v
+				put(treePass)
+				put(^from[k])
+				continue
+			case second:
+				t.nodes[at+k-1] = treeStep[K]{value: ^K(0) - 1, feature: s.feature, next: next + size}
+			}
 			put(yes)
 			put(no)
 		}
@@ -229,18 +268,44 @@ func (t *treeTable[K]) end(e *trees, r *treeRow, n int, double bool) {
 	}
 }
 
-// treeKeys sets keys to those of x and reports whether x has a NaN.
-func treeKeys[K treeKey, T float](keys []K, x []T) bool {
-	nan := false
+// width returns the number of keys of a row of f features.
+func (t *treeTable[K]) width(f int) int {
+	if t.copies > 0 {
+		return 2 * t.copies
+	}
+	return f
+}
+
+// treeKeys sets keys to those of rows x of f features.
+func treeKeys[K treeKey, T float](t *treeTable[K], keys []K, x []T, f int) {
+	if t.copies == 0 {
+		keysOf(keys, x)
+		return
+	}
+	n := t.copies
+	for ; len(x) > 0; keys, x = keys[2*n:], x[f:] {
+		high, low := keys[:n], keys[n:2*n]
+		keysOf(high, x[:n])
+		for i, k := range high {
+			if k == ^K(0) {
+				k = 0
+			}
+			low[i] = k
+		}
+	}
+}
+
+func keysOf[K treeKey, T float](keys []K, x []T) {
 	for i, v := range x {
-		nan = nan || v != v
-		if unsafe.Sizeof(v) == 4 {
+		switch {
+		case v != v:
+			keys[i] = ^K(0)
+		case unsafe.Sizeof(v) == 4:
 			keys[i] = K(treeKey32(float32(v)))
-		} else {
+		default:
 			keys[i] = K(treeKey64(float64(v)))
 		}
 	}
-	return nan
 }
 
 // treeEach is trees.each with a table. x has at least e.features columns, which
@@ -267,17 +332,14 @@ func (a *treeRun[K, T]) Chunk(lo, hi int) {
 	e, x, data := a.e, &a.x, a.data
 	r := e.row()
 	defer e.pool.Put(r)
-	keys := treeBuffer[K](r, min(treeBlock, hi-lo)*x.f)
+	width := a.t.width(x.f)
+	keys := treeBuffer[K](r, min(treeBlock, hi-lo)*width)
 	for i := lo; i < hi; i += treeBlock {
 		n := min(treeBlock, hi-i)
-		nan := treeKeys(keys, data[i*x.f:(i+n)*x.f])
-		a.t.rows(e, r, keys, n, x.f, a.double)
+		treeKeys(a.t, keys, data[i*x.f:(i+n)*x.f], x.f)
+		a.t.rows(e, r, keys, n, width, a.double)
 		for k := range n {
-			score, has := r.score[k*e.targets:(k+1)*e.targets], r.has[k*e.targets:(k+1)*e.targets]
-			if nan && slices.ContainsFunc(data[(i+k)*x.f:(i+k+1)*x.f], func(v T) bool { return v != v }) {
-				e.slow(r, *x, i+k, score, has, a.double)
-			}
-			a.f(score, has, r.tmp, i+k)
+			a.f(r.score[k*e.targets:(k+1)*e.targets], r.has[k*e.targets:(k+1)*e.targets], r.tmp, i+k)
 		}
 	}
 }
@@ -289,7 +351,7 @@ func treeBuffer[K treeKey](r *treeRow, n int) []K {
 	return unsafe.Slice((*K)(unsafe.Pointer(unsafe.SliceData(r.keys))), n)
 }
 
-// rows evaluates n rows of f columns.
+// rows evaluates n rows of f keys.
 func (t *treeTable[K]) rows(e *trees, r *treeRow, x []K, n, f int, double bool) {
 	t.start(e, r, n)
 	base, width := unsafe.Pointer(unsafe.SliceData(x)), uintptr(f)*unsafe.Sizeof(K(0))
@@ -329,14 +391,10 @@ func treeFew[K treeKey, T float](c *Call, e *trees, t *treeTable[K], data []T, x
 	leaf := Scratch[uint32](c, len(t.roots))
 	r := e.row()
 	defer e.pool.Put(r)
-	keys := treeBuffer[K](r, x.f)
+	keys := treeBuffer[K](r, t.width(x.f))
 	for i := range x.n {
 		score, has := r.score[:e.targets], r.has[:e.targets]
-		if treeKeys(keys, data[i*x.f:(i+1)*x.f]) {
-			e.slow(r, x, i, score, has, double)
-			f(score, has, r.tmp, i)
-			continue
-		}
+		treeKeys(t, keys, data[i*x.f:(i+1)*x.f], x.f)
 		p := unsafe.Pointer(unsafe.SliceData(keys))
 		c.P.For(len(t.roots), grain, func(lo, hi int) {
 			for ; lo+4 <= hi; lo += 4 {

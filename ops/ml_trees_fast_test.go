@@ -29,9 +29,13 @@ func randomTrees(r *rand.Rand, how, targets int) *trees {
 			e.nodes[at] = treeNode{mode: treeLeaf, yes: lo, no: int32(len(e.weights))}
 			return at
 		}
-		n := treeNode{mode: uint8(r.IntN(4)), value: value(), feature: int32(r.IntN(5)), nanIsYes: r.IntN(2) == 0}
+		n := treeNode{mode: uint8(r.IntN(6)), value: value(), feature: int32(r.IntN(5)), nanIsYes: r.IntN(2) == 0}
+		n.nanIsYes = n.nanIsYes && n.mode != treeEQ
 		n.yes = grow(depth - 1)
 		n.no = grow(depth - 1)
+		if below := e.nodes[n.no]; below.mode != treeLeaf && r.IntN(9) == 0 {
+			n.yes = below.yes // which has two parents then
+		}
 		e.nodes[at] = n
 		return at
 	}
@@ -55,7 +59,7 @@ func TestTreesFast(t *testing.T) {
 			x32, x64 := make([]float32, n*6), make([]float64, n*6)
 			for i := range x32 {
 				v := []float32{float32(r.IntN(7) - 3), 0.1, float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.Copysign(0, -1)), math.MaxFloat32}[r.IntN(6)]
-				if r.IntN(40) == 0 {
+				if r.IntN(10) == 0 {
 					v = float32(math.NaN())
 				}
 				x32[i], x64[i] = v, float64(v)

@@ -99,7 +99,7 @@ func buildPow(b *BuildContext) (Kernel, error) {
 
 // powFloat32 knows the exponents that models use most.
 func powFloat32(t *vec.Table) pair[float32, float32, float32] {
-	p := pairOf(func(x, y float32) float32 { return float32(math.Pow(float64(x), float64(y))) })
+	p := pairOf(pow32)
 	general := p.vs
 	p.vs = func(d, a []float32, b float32) {
 		switch b {
@@ -115,17 +115,43 @@ func powFloat32(t *vec.Table) pair[float32, float32, float32] {
 		case -1:
 			t.Reciprocal(d, a)
 		case 0.5:
-			if math.IsInf(float64(t.Smallest(a)), -1) { // +Inf, where the root is NaN
+			if !(t.Smallest(a) >= -math.MaxFloat32) { // of -Inf, which a NaN hides, it is +Inf, the root NaN
 				general(d, a, b)
 				return
 			}
 			t.Sqrt(d, a)
 			t.AddScalar(d, d, 0) // no -0
 		default:
-			general(d, a, b)
+			n := math.Abs(float64(b))
+			if n != math.Trunc(n) || n > 64 || n == 0 {
+				general(d, a, b)
+				return
+			}
+			zip(d, a, func(v float32) float32 {
+				x, r := float64(v), 1.0
+				for k := uint(n); k > 0; k >>= 1 {
+					if k&1 == 1 {
+						r *= x
+					}
+					x *= x
+				}
+				if b < 0 {
+					r = 1 / r
+				}
+				return float32(r)
+			})
 		}
 	}
 	return p
+}
+
+// pow32 is x to the power of y. Of positive numbers double precision leaves the error of the
+// logarithm, however large the exponent makes it, far below what float32 shows.
+func pow32(x, y float32) float32 {
+	if x > 0 && x <= math.MaxFloat32 && y >= -math.MaxFloat32 && y <= math.MaxFloat32 {
+		return float32(math.Exp(float64(y) * math.Log(float64(x))))
+	}
+	return float32(math.Pow(float64(x), float64(y)))
 }
 
 // power returns x^n for n >= 0, wrapping around.

@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -44,4 +45,26 @@ func TestPowGradient(t *testing.T) {
 		{Op: "Pow", In: Vals(Between(1, 0.2, 3, 4, 1), Normal(2, 4))},
 		{Op: "Pow", In: Vals(Normal(1, 3, 4), I64([]int{}, 2)), Const: []int{1}},
 	})
+}
+
+// float32 powers of all kinds of numbers, by exponents of all kinds, against double precision.
+func TestPowFloat32(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	bases := []float32{0, float32(math.Copysign(0, -1)), 1, -1, 2, -2, 0.5, 1.0000001, 0.9999999, -1.7, 3e-20, 1e-42, 7e37, math.MaxFloat32, inf, -inf, nan}
+	for i := range 200 {
+		bases = append(bases, float32(math.Exp(float64(i)/7-14)))
+	}
+	exponents := []float32{0, 1, -1, 2, 3, 4, -4, 5, 9, -9, 16, 33, 64, 65, 0.5, -0.5, 1.0 / 3, 2.2, -7.3, 1e-3, 88, 1e9, -1e9, math.MaxFloat32, inf, -inf, nan}
+	all, each, want := make([]float32, 0, len(bases)*len(exponents)), []float32{}, []float32{}
+	var cases []Case
+	for _, y := range exponents {
+		one := make([]float32, len(bases))
+		for i, x := range bases {
+			one[i] = float32(math.Pow(float64(x), float64(y)))
+			all, each, want = append(all, x), append(each, y), append(want, one[i])
+		}
+		cases = append(cases, Case{Name: fmt.Sprint(y), Op: "Pow", Opset: 15, In: Vals(F32(nil, bases...), F32([]int{}, y)), Want: Vals(F32(nil, one...)), Tol: tensor.Tolerance{Rel: 2e-7}})
+	}
+	cases = append(cases, Case{Name: "each", Op: "Pow", Opset: 15, In: Vals(F32(nil, all...), F32(nil, each...)), Want: Vals(F32(nil, want...)), Tol: tensor.Tolerance{Rel: 2e-7}})
+	Run(t, cases)
 }

@@ -173,7 +173,11 @@ func (r *resampler) weight(d float64) float64 {
 
 // same reports whether an axis stays as it is.
 func (r *resampler) same(a resizeAxis) bool {
-	return a.in == a.out && a.scale == 1 && r.coord != "tf_crop_and_resize"
+	if a.in != a.out || a.scale != 1 {
+		return false
+	}
+	// Of a crop that is all of an axis coordinates are exact as long as their products are.
+	return r.coord != "tf_crop_and_resize" || a.in == 1 || a.start == 0 && a.end == 1 && a.in <= 4096
 }
 
 // nearestTables are where the nearest mode takes elements from, for some axes.
@@ -296,6 +300,12 @@ func nearestRow[T any](dst, x []T, idx []int, base, block int, extra T) {
 		}
 		return
 	}
+	if block == 3 && slices.Min(idx) >= 0 { // colours
+		for j, o := range idx {
+			*(*[3]T)(dst[3*j:]) = *(*[3]T)(x[o:])
+		}
+		return
+	}
 	for j, o := range idx {
 		to := dst[j*block:][:block]
 		if o < 0 {
@@ -318,6 +328,14 @@ type tapsOf[T floating] struct {
 // rows computes rows i to i+len(y)/n of the n elements that x has rows of.
 func (t *tapsOf[T]) rows(y, x []T, i, n int) {
 	at, w := t.at[i*t.k:], t.w[i*t.k:]
+	if t.k == 2 && n == 3 {
+		twoOfThree(y, x, at, w)
+		return
+	}
+	if t.k == 2 && n == 4 {
+		twoOfFour(y, x, at, w)
+		return
+	}
 	if f, ok := any(x).([]float32); ok && n > 1 {
 		move.Weigh(any(y).([]float32), f, at, any(w).([]float32), n, t.k)
 		return
@@ -334,6 +352,25 @@ func (t *tapsOf[T]) rows(y, x []T, i, n int) {
 				dst[e] += v * u
 			}
 		}
+	}
+}
+
+// twoOfThree is rows of three elements with two weights: bilinear on colours, for which a
+// vector is too long.
+func twoOfThree[T floating](y, x []T, at []int32, w []T) {
+	for q := range len(y) / 3 {
+		a, b := (*[3]T)(x[3*at[2*q]:]), (*[3]T)(x[3*at[2*q+1]:])
+		v, u := w[2*q], w[2*q+1]
+		*(*[3]T)(y[3*q:]) = [3]T{v*a[0] + u*b[0], v*a[1] + u*b[1], v*a[2] + u*b[2]}
+	}
+}
+
+// twoOfFour is twoOfThree for four elements.
+func twoOfFour[T floating](y, x []T, at []int32, w []T) {
+	for q := range len(y) / 4 {
+		a, b := (*[4]T)(x[4*at[2*q]:]), (*[4]T)(x[4*at[2*q+1]:])
+		v, u := w[2*q], w[2*q+1]
+		*(*[4]T)(y[4*q:]) = [4]T{v*a[0] + u*b[0], v*a[1] + u*b[1], v*a[2] + u*b[2], v*a[3] + u*b[3]}
 	}
 }
 
@@ -428,17 +465,17 @@ func resizeWeighted[T floating](c *Call, r *resampler, axes []resizeAxis, y, x [
 		}
 		x = to
 	}
-	if r.coord != "tf_crop_and_resize" {
-		return
-	}
-	for i := range y {
-		left := i
-		for d := len(shape) - 1; d >= 0; d-- {
-			if t.marks[d] != nil && t.marks[d][left%shape[d]] {
-				y[i] = T(r.extra)
-				break
+	for d, m := range t.marks {
+		outer, n, inner := splitAxis(shape, d)
+		for i, is := range m {
+			if !is {
+				continue
 			}
-			left /= shape[d]
+			for o := range outer {
+				for e := range y[(o*n+i)*inner:][:inner] {
+					y[(o*n+i)*inner+e] = T(r.extra)
+				}
+			}
 		}
 	}
 }

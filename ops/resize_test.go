@@ -1,6 +1,8 @@
 package ops_test
 
 import (
+	"fmt"
+	"math"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -88,4 +90,48 @@ func TestResizeGradient(t *testing.T) {
 		GradCase{Op: "Resize", Attrs: onnx.NewAttrs("mode", "linear", "antialias", 1), In: Vals(Normal(1, 1, 2, 8, 7), nil, nil, I64([]int{4}, 1, 2, 3, 4))},
 		GradCase{Op: "Resize", Attrs: onnx.NewAttrs("mode", "cubic", "exclude_outside", 1, "axes", []int{2, 1}), In: Vals(Normal(1, 2, 4, 5), nil, nil, I64([]int{2}, 7, 3))})
 	Gradients(t, cases)
+}
+
+// Crops of images whose channels come last: batch and channels are cropped to all that
+// they are, and what lies outside in either dimension is the extrapolation value.
+func TestResizeCropChannelsLast(t *testing.T) {
+	const h, w, outH, outW = 6, 5, 4, 7
+	roi := []float32{0, 0.25, -0.25, 0, 1, 1.25, 0.75, 1}
+	for _, ch := range []int{1, 2, 3, 4, 9} {
+		x := make([]float32, 2*h*w*ch)
+		for i := range x {
+			x[i] = float32(i * 7 % 31)
+		}
+		linear, nearest := make([]float32, 0, 2*outH*outW*ch), make([]float32, 0, 2*outH*outW*ch)
+		at := func(i, n, out int, start, end float32) (lo, near int, frac float32, inside bool) {
+			v := start*float32(n-1) + float32(i)*(end-start)*float32(n-1)/float32(out-1)
+			lo = min(max(int(math.Floor(float64(v))), 0), n-2)
+			return lo, int(math.Ceil(float64(v) - 0.5)), v - float32(lo), v >= 0 && v <= float32(n-1)
+		}
+		for b := range 2 {
+			for i := range outH {
+				for j := range outW {
+					y0, ny, fy, inY := at(i, h, outH, roi[1], roi[5])
+					x0, nx, fx, inX := at(j, w, outW, roi[2], roi[6])
+					for k := range ch {
+						v := func(y, z int) float32 { return x[((b*h+y)*w+z)*ch+k] }
+						l, n := float32(-1), float32(-1)
+						if inY && inX {
+							l = (1-fy)*((1-fx)*v(y0, x0)+fx*v(y0, x0+1)) + fy*((1-fx)*v(y0+1, x0)+fx*v(y0+1, x0+1))
+							n = v(ny, nx)
+						}
+						linear, nearest = append(linear, l), append(nearest, n)
+					}
+				}
+			}
+		}
+		for mode, want := range map[string][]float32{"linear": linear, "nearest": nearest} {
+			Run(t, []Case{{
+				Name: fmt.Sprint(mode, " ", ch), Op: "Resize", Opset: 13,
+				Attrs: onnx.NewAttrs("mode", mode, "coordinate_transformation_mode", "tf_crop_and_resize", "extrapolation_value", float32(-1)),
+				In:    Vals(F32([]int{2, h, w, ch}, x...), F32([]int{8}, roi...), F32([]int{0}), I64([]int{4}, 2, outH, outW, int64(ch))),
+				Want:  Vals(F32([]int{2, outH, outW, ch}, want...)), Tol: tensor.Tolerance{Rel: 1e-5, Abs: 1e-5},
+			}})
+		}
+	}
 }

@@ -108,32 +108,23 @@ func unsignedKeys[T uint8 | uint16 | uint32 | uint64](keys []uint64, x *tensor.T
 func float32Keys(keys []uint64, x *tensor.Tensor, at, step int) {
 	col := tensor.Data[float32](x)[at:]
 	for i := range keys {
-		b := math.Float32bits(col[i*step] + 0) // -0 is 0
-		switch {
-		case b&math.MaxInt32 > 0x7f800000: // NaN
-			b = math.MaxUint32
-		case b>>31 != 0:
-			b = ^b
-		default:
-			b |= 1 << 31
+		v := col[i*step]
+		key := treeKey32(v)
+		if v != v {
+			key = math.MaxUint32
 		}
-		keys[i] = uint64(b)
+		keys[i] = uint64(key)
 	}
 }
 
 func float64Keys(keys []uint64, x *tensor.Tensor, at, step int) {
 	col := tensor.Data[float64](x)[at:]
 	for i := range keys {
-		b := math.Float64bits(col[i*step] + 0)
-		switch {
-		case b&math.MaxInt64 > 0x7ff0000000000000:
-			b = math.MaxUint64
-		case b>>63 != 0:
-			b = ^b
-		default:
-			b |= 1 << 63
+		v := col[i*step]
+		keys[i] = treeKey64(v)
+		if v != v {
+			keys[i] = math.MaxUint64
 		}
-		keys[i] = b
 	}
 }
 
@@ -262,6 +253,14 @@ func (t *topK) run(lo, hi int) {
 // at most 32 bits. An element and its place are one number, larger the earlier it
 // comes: the key above, and below it the places from behind.
 func (t *topK) packed(all []uint64, to int) {
+	if t.k <= fewTop && t.k < len(all) {
+		var top [fewTop]uint64
+		t.fewOf(top[:t.k], all)
+		for i, v := range top[:t.k] {
+			t.at[to+i*t.inner] = int64(math.MaxUint32 - uint32(v))
+		}
+		return
+	}
 	for i, key := range all {
 		all[i] = (key^t.flip)<<32 | uint64(math.MaxUint32-uint32(i))
 	}
@@ -270,6 +269,26 @@ func (t *topK) packed(all []uint64, to int) {
 	slices.Sort(top)
 	for i := range top {
 		t.at[to+i*t.inner] = int64(math.MaxUint32 - uint32(top[t.k-1-i]))
+	}
+}
+
+// fewTop is the most elements that are kept in order while all others are looked at once.
+const fewTop = 16
+
+// fewOf sets top, of which there is at least one, to what packed calls the numbers of the
+// first elements, in order. None of these is 0.
+func (t *topK) fewOf(top, all []uint64) {
+	last := len(top) - 1
+	for i, key := range all {
+		v := (key^t.flip)<<32 | uint64(math.MaxUint32-uint32(i))
+		if v <= top[last] {
+			continue
+		}
+		j := last
+		for ; j > 0 && top[j-1] < v; j-- {
+			top[j] = top[j-1]
+		}
+		top[j] = v
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
 	f16 "github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/internal/kernels/nhwc"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -44,6 +45,11 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 	isHalf := w != nil && (w.DType() == tensor.Float16 || w.DType() == tensor.BFloat16)
 	if w != nil && (isHalf || w.DType() == tensor.Float32) && b.In(0).DType == w.DType() {
 		if c := p.channels(w.Shape()); c > 0 {
+			times := p.multiplier(w.Shape())
+			if times > 1 {
+				c *= times
+				p.group = c
+			}
 			winograd := p.winograd(b.In(0), w.Shape(), t)
 			pixels := b.env.BFloat16 && !isHalf && f16.HasPairs() && p.group == 1 && p.ofPixels(w.Shape()[2:])
 			data := func() []float32 {
@@ -73,14 +79,14 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 				return nil, fmt.Errorf("packed weights of another shape than %v", w.Shape()) // from a file
 			}
 			if isHalf {
-				return throughFloat32But(lastConvKernel(p, t, z), 0, 1), nil
+				return throughFloat32But(lastConvKernel(p, t, z, times), 0, 1), nil
 			}
-			return lastConvKernel(p, t, z), nil
+			return lastConvKernel(p, t, z, times), nil
 		}
 	}
-	f32 := lastConvKernel[float32](p, t, nil)
+	f32 := lastConvKernel[float32](p, t, nil, 1)
 	half := throughFloat32(f32, 0)
-	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: lastConvKernel[float64](p, t, nil), tensor.Float16: half, tensor.BFloat16: half})
+	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: lastConvKernel[float64](p, t, nil, 1), tensor.Float16: half, tensor.BFloat16: half})
 }
 
 // channels returns the number of input channels for which the shape of W is
@@ -90,6 +96,52 @@ func (p *convParams) channels(w []int) int {
 		return 0
 	}
 	return w[1] * p.group
+}
+
+// multiplier returns how many output channels each input channel has where it pays to repeat the
+// channels and convolve each by its own kernel: a group of one channel and a few fills little of
+// a tile.
+func (p *convParams) multiplier(w []int) int {
+	if p.group <= 8 {
+		return 1
+	}
+	return depthMultiplier(w, p.group)
+}
+
+// depthMultiplier returns how many outputs each channel has in a convolution of weights w where
+// groups are single channels and have a few, else 1.
+func depthMultiplier(w []int, group int) int {
+	if k := w[0] / group; w[1] == 1 && group > 1 && w[0]%group == 0 && k > 1 && k <= 8 {
+		return k
+	}
+	return 1
+}
+
+// repeatChannels returns x with every element repeated a number of times.
+func repeatChannels[T tensor.Element](c *Call, x []T, times int) []T {
+	out := Scratch[T](c, len(x)*times)
+	par.Run(c.P, len(x), par.Grain(len(x), float64(times)/2), repeatRun[T]{out, x, times})
+	return out
+}
+
+type repeatRun[T tensor.Element] struct {
+	out, x []T
+	times  int
+}
+
+func (r *repeatRun[T]) Chunk(lo, hi int) {
+	out, n := r.out[lo*r.times:hi*r.times], r.times
+	if n == 2 {
+		for i, v := range r.x[lo:hi] {
+			*(*[2]T)(out[2*i:]) = [2]T{v, v}
+		}
+		return
+	}
+	for i, v := range r.x[lo:hi] {
+		for k := range out[i*n:][:n] {
+			out[i*n+k] = v
+		}
+	}
 }
 
 // ofPixels reports whether each position sees one pixel, that at its place.
@@ -117,7 +169,9 @@ func (p *convParams) winograd(x onnx.Type, w []int, t *nhwc.Table) bool {
 	return err == nil && t.Winograd(w[0], w[1]*p.group, p.group, &win.Window)
 }
 
-func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.Weights[T]) Kernel {
+// lastConvKernel returns the kernel for packed weights, or for any. Packed ones may be those of
+// a depthwise convolution over images whose channels are repeated a number of times.
+func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.Weights[T], times int) Kernel {
 	d := tensor.DTypeOf[T]()
 	var end nhwc.Epilogue[T]
 	end.Clamp, end.Lo, end.Hi, end.Act = limits[T](p.act)
@@ -137,8 +191,8 @@ func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.
 				return fmt.Errorf("X has shape %v and W has shape %v, want channels in %d groups and a kernel of %v", x.Shape(), ws, p.group, p.kernel)
 			}
 			w = lastPacker[T](c).Pack(c.P, table, tensor.Data[T](wt), ws[0], ch, p.group, ws[2:])
-		} else if x.DType() != d || w.C != ch || len(w.Kernel) != len(in) {
-			return fmt.Errorf("X is %v, want %d channels and %d spatial dimensions of %v", x, w.C, len(w.Kernel), d)
+		} else if x.DType() != d || w.C != ch*times || len(w.Kernel) != len(in) {
+			return fmt.Errorf("X is %v, want %d channels and %d spatial dimensions of %v", x, w.C/times, len(w.Kernel), d)
 		}
 		s := State[lastConvState[T]](c)
 		a, err := s.begin(c, in, w.Kernel, func(in, kernel []int) (conv.Window, error) {
@@ -149,6 +203,9 @@ func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.
 			return err
 		}
 		a.N, a.W, a.X, a.Epilogue, a.Table = n, w, tensor.Data[T](x), end, table
+		if times > 1 {
+			a.X = repeatChannels(c, a.X, times)
+		}
 		if bias != nil {
 			if bias.DType() != d || bias.Rank() != 1 || bias.Len() != w.M {
 				return fmt.Errorf("B is %v, want %v[%d]", bias, d, w.M)

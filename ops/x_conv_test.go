@@ -122,3 +122,35 @@ func TestLastConv(t *testing.T) {
 		{Op: "Conv", In: Vals(ones(1, 1, 1, 1, 1, 1), ones(1, 1, 1, 1, 1, 1)), Want: Vals(x), Err: "1 to 3 spatial dimensions"},
 	}, 0, 3))
 }
+
+// Depthwise convolutions with several outputs of each channel.
+func TestLastConvMultiplier(t *testing.T) {
+	const n, h, w, k, stride = 2, 9, 7, 3, 2
+	const outH, outW = 5, 4
+	var cases []Case
+	for _, s := range [][2]int{{20, 2}, {11, 3}, {33, 8}, {9, 9}} {
+		c, m := s[0], s[0]*s[1]
+		x, wt, bias := tensor.New(tensor.Float32, n, c, h, w), tensor.New(tensor.Float32, m, 1, k, k), tensor.New(tensor.Float32, m)
+		for j, v := range []*tensor.Tensor{x, wt, bias} {
+			for i := range v.Len() {
+				tensor.Data[float32](v)[i] = float32((i*7+j)%13) - 6
+			}
+		}
+		y := tensor.New(tensor.Float32, n, m, outH, outW)
+		for i := range y.Len() {
+			col, row, out, image := i%outW, i/outW%outH, i/outW/outH%m, i/outW/outH/m
+			sum := tensor.Data[float32](bias)[out]
+			for a := range k {
+				for b := range k {
+					r, q := row*stride-1+a, col*stride-1+b
+					if r >= 0 && r < h && q >= 0 && q < w {
+						sum += tensor.Data[float32](wt)[(out*k+a)*k+b] * tensor.Data[float32](x)[((image*c+out/s[1])*h+r)*w+q]
+					}
+				}
+			}
+			tensor.Data[float32](y)[i] = sum
+		}
+		cases = append(cases, Case{Op: "Conv", Attrs: onnx.NewAttrs("group", c, "strides", []int{stride, stride}, "pads", []int{1, 1, 1, 1}), In: Vals(x, wt, bias), Want: Vals(y)})
+	}
+	Run(t, lastCases(cases, 0, 3))
+}

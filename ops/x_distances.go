@@ -77,10 +77,14 @@ func columnsOf(x, dst []float32, rows, cols int) []float32 {
 		dst = make([]float32, rows*cols)
 	}
 	if len(dst) > 0 {
-		words := func(v []float32) []uint32 { return unsafe.Slice((*uint32)(unsafe.Pointer(&v[0])), len(v)) }
-		move.Transpose(words(dst), words(x), cols, rows, rows, cols)
+		move.Transpose(float32Words(dst), float32Words(x), cols, rows, rows, cols)
 	}
 	return dst
+}
+
+// float32Words returns the bits of the elements of v.
+func float32Words(v []float32) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(v))), len(v))
 }
 
 func notRows(a, b *tensor.Tensor) error {

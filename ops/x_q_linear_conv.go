@@ -37,6 +37,7 @@ type lastQConv struct {
 	min, max int
 	bounded  [2]bool
 	weights  *lastIntWeights
+	times    int          // how often channels are repeated, so that each output channel has its own
 	round    *qconv.Round // nil: another parameter is not constant
 	xType    tensor.DType // x's, with round
 	zx       byte         // x's zero point as an unsigned byte, with round
@@ -49,9 +50,17 @@ func buildLastQLinearConv(b *BuildContext, k *lastQConv) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.v = v
+	k.v, k.times = v, 1
+	group := v.group
+	if t := b.Const(3); t != nil && t.Rank() > 2 {
+		k.times = depthMultiplier(t.Shape(), group)
+		v.group *= k.times
+	}
 	if k.weights, err = v.buildLastWeights(b, 3, 5); err != nil {
 		return nil, err
+	}
+	if k.weights == nil {
+		k.times, v.group = 1, group
 	}
 	if params, d := constantInputs(b, 0, 3), b.In(0).DType; k.weights != nil && params != nil && isByte(d) {
 		if k.round, k.zx, k.yType, err = k.rounding(params, k.weights.w, k.weights.dtype, d); err != nil {
@@ -129,6 +138,10 @@ func (k *lastQConv) run(c *Call) error {
 	if err != nil {
 		return err
 	}
+	pixels := x.Bytes()
+	if k.times > 1 {
+		pixels, ch = repeatChannels(c, pixels, k.times), ch*k.times
+	}
 	st := State[intConvState](c)
 	if err := k.v.geometry(c, &st.convGeometry, lastFirst(c, n, ch, in), w.shape); err != nil {
 		return err
@@ -140,7 +153,7 @@ func (k *lastQConv) run(c *Call) error {
 		}
 	}
 	y := c.Output(0, yType, lastDims(c.Dims(len(in)+2), n, st.out, st.outC)...)
-	st.args = qconv.Args{X: x.Bytes(), Y: y.Bytes(), Signed: x.DType() == tensor.Int8, Zero: zx, W: w.w, R: round}
+	st.args = qconv.Args{X: pixels, Y: y.Bytes(), Signed: x.DType() == tensor.Int8, Zero: zx, W: w.w, R: round}
 	st.run(c, n, ch)
 	return nil
 }

@@ -59,6 +59,10 @@ func TestLayoutMoves(t *testing.T) {
 			v = b.Op("Mul", nil, b.Op("Add", nil, v, floats(b, 4)), floats(b, 6, 1, 1))
 			ret(b, b.Op("Transpose", toFirst, v))
 		}},
+		{"negative axes", 0, func(b *ops.Builder) {
+			v := b.Op("Relu", nil, b.Op("Transpose", perms(0, -2, -1, 1), x(b)))
+			ret(b, b.Op("Transpose", perms(0, -1, 1, 2), v))
+		}},
 		{"around a softmax and a reduction", 0, func(b *ops.Builder) {
 			v := b.Op("Softmax", onnx.NewAttrs("axis", -1), b.Op("Transpose", toLast, x(b)))
 			v = b.Op("ReduceSum", onnx.NewAttrs("keepdims", 1), v, b.Ints(1))

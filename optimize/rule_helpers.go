@@ -108,13 +108,24 @@ func floatAttr(n *onnx.Node, name string, def float32) float32 {
 }
 
 // permOf returns the permutation of a Transpose; without one, the reversal of rank axes.
+// Exporters write negative axes, too, which the operator takes.
 func permOf(n *onnx.Node) ([]int, bool) {
 	p, given, ok := constInts(n, len(n.In), "perm")
 	if !ok {
 		return nil, false
 	}
 	if given {
-		return p, true
+		own := make([]int, len(p))
+		for i, x := range p {
+			if x < 0 {
+				x += len(p)
+			}
+			if x < 0 || x >= len(p) || slices.Contains(own[:i], x) {
+				return nil, false
+			}
+			own[i] = x
+		}
+		return own, true
 	}
 	r := n.In[0].Type.Rank()
 	if r < 0 {

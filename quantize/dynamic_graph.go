@@ -160,7 +160,7 @@ func (r *rewriting) constant(v *onnx.Value) (w *onnx.Value, transposed bool) {
 			if err != nil {
 				return nil, false
 			}
-			transposed = transposed != (perm[0] == 1)
+			transposed = transposed != (perm[0] == 1 || perm[0] == -1)
 		default:
 			return nil, false
 		}
