@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -137,61 +139,115 @@ func (x *tileArgs) inGo(finish func(i int, sums []int32)) {
 	}
 }
 
-// TestTilesInGo compares products by tiles with those of plain Go: rows and k of all
+// eachTiles runs f with tiles in plain Go and with those of this machine.
+func eachTiles(t *testing.T, f func(t *testing.T, tab *Table)) {
+	inGo := *Tables[0]
+	inGo.tiles = &tilesInGo
+	for _, tab := range append([]*Table{&inGo}, Tables...) {
+		if tab.tiles != nil {
+			t.Run(tab.Name, func(t *testing.T) { f(t, tab) })
+		}
+	}
+}
+
+// tileCase is a product that tiles take.
+type tileCase struct {
+	m, k, segments, n int
+
+	v *View
+	b *Right
+	f *Finish
+}
+
+func (d *tileCase) make(t *testing.T, rng *rand.Rand) {
+	k := d.k * d.segments
+	d.b = Pack(par.P{}, randomBytes(rng, k*d.n), k, d.n, d.n, 1, d.m%2 == 0)
+	d.v = &View{M: d.m, K: d.k, Stride: d.k + 3, Segments: d.segments, Step: d.m*(d.k+3) + 5}
+	d.v.Data = randomBytes(rng, (d.m-1)*d.v.Stride+(d.segments-1)*d.v.Step+d.k)
+	d.v.Sums = make([]int32, d.m)
+	d.v.RowSums(d.v.Sums)
+	d.f = &Finish{Zero: 5, Lo: 2, Hi: 200}
+	if d.n%2 == 0 {
+		d.f = &Finish{Zero: -3, Lo: -128, Hi: 100}
+	}
+	d.f.SetScale([]float32{0.37 / float32(k)}, d.n, 1)
+	d.f.SetZeros(d.b, k, 9, []int32{int32(d.n % 3)}, nil)
+	if !tilesInGo.takes(d.v, d.b, d.b.Panels()) {
+		t.Fatalf("%s: tiles do not take it", d.name())
+	}
+}
+
+func (d *tileCase) name() string { return fmt.Sprint(d.m, d.k, d.segments, d.n) }
+
+// same compares what two tables compute.
+func (d *tileCase) same(t *testing.T, tabs ...*Table) {
+	type results struct {
+		bytes  []byte
+		floats []float32
+		ints   []int32
+	}
+	var r [2]results
+	for i, tab := range tabs {
+		ldd := d.n + 2
+		n := d.m * ldd
+		r[i] = results{make([]byte, n), make([]float32, n), make([]int32, n)}
+		d.f.Bytes(tab, d.v, d.b, 0, d.b.Panels(), r[i].bytes, ldd)
+		d.f.Floats(tab, d.v, d.b, 0, d.b.Panels(), r[i].floats, ldd)
+		d.f.Ints(tab, d.v, d.b, 0, d.b.Panels(), r[i].ints, ldd)
+	}
+	if !slices.Equal(r[0].ints, r[1].ints) {
+		t.Errorf("%s: other sums", d.name())
+	}
+	if !slices.Equal(r[0].bytes, r[1].bytes) {
+		t.Errorf("%s: other bytes", d.name())
+	}
+	if !slices.Equal(r[0].floats, r[1].floats) {
+		t.Errorf("%s: other floats", d.name())
+	}
+}
+
+// TestTiles compares products by tiles with those of plain Go: rows and k of all
 // remainders, several parts of k and calls, and rows in segments.
-func TestTilesInGo(t *testing.T) {
-	tiles := *Tables[0]
-	tiles.tiles = &tilesInGo
-	if !sameAsGo(&tiles) {
-		t.Fatal("the first check fails")
-	}
-	rng := rand.New(rand.NewPCG(3, 9))
-	for _, d := range []struct{ m, k, segments, n int }{
-		{4, 4, 1, 1}, {16, 64, 1, 32}, {17, 60, 1, 33}, {31, 68, 1, 40}, {33, 128, 1, 64}, {64, 4, 1, 3}, {1100, 8, 1, 5},
-		{20, wholeK, 1, 33}, {20, wholeK + 4, 1, 33}, {150, 1400, 1, 10}, {7, 2048, 1, 32},
-		{14, 48, 3, 32}, {28, 192, 3, 40}, {35, 300, 3, 20}, {40, 700, 3, 20}, {140, 4, 300, 9},
-	} {
-		name := fmt.Sprint(d)
-		k := d.k * d.segments
-		w := randomBytes(rng, k*d.n)
-		b := Pack(par.P{}, w, k, d.n, d.n, 1, d.m%2 == 0)
-		v := &View{M: d.m, K: d.k, Stride: d.k + 3, Segments: d.segments, Step: d.m*(d.k+3) + 5}
-		v.Data = randomBytes(rng, (d.m-1)*v.Stride+(d.segments-1)*v.Step+d.k)
-		v.Sums = make([]int32, d.m)
-		v.RowSums(v.Sums)
-		f := &Finish{Zero: 5, Lo: 2, Hi: 200}
-		if d.n%2 == 0 {
-			f = &Finish{Zero: -3, Lo: -128, Hi: 100}
+func TestTiles(t *testing.T) {
+	eachTiles(t, func(t *testing.T, tab *Table) {
+		if !sameAsGo(tab) {
+			t.Fatal("the first check fails")
 		}
-		f.SetScale([]float32{0.37 / float32(k)}, d.n, 1)
-		f.SetZeros(b, k, 9, []int32{int32(d.n % 3)}, nil)
-		if !tiles.tiles.takes(v, b, b.Panels()) {
-			t.Fatalf("%s: tiles do not take it", name)
+		rng := rand.New(rand.NewPCG(3, 9))
+		for _, d := range []tileCase{
+			{m: 4, k: 4, segments: 1, n: 1}, {m: 16, k: 64, segments: 1, n: 32}, {m: 17, k: 60, segments: 1, n: 33},
+			{m: 31, k: 68, segments: 1, n: 40}, {m: 33, k: 128, segments: 1, n: 64}, {m: 64, k: 4, segments: 1, n: 3},
+			{m: 1100, k: 8, segments: 1, n: 5}, {m: 20, k: wholeK, segments: 1, n: 33}, {m: 20, k: wholeK + 4, segments: 1, n: 33},
+			{m: 150, k: 1400, segments: 1, n: 10}, {m: 7, k: 2048, segments: 1, n: 32}, {m: 14, k: 48, segments: 3, n: 32},
+			{m: 28, k: 192, segments: 3, n: 40}, {m: 35, k: 300, segments: 3, n: 20}, {m: 40, k: 700, segments: 3, n: 20},
+			{m: 140, k: 4, segments: 300, n: 9},
+		} {
+			d.make(t, rng)
+			d.same(t, Tables[0], tab)
 		}
-		type results struct {
-			bytes  []byte
-			floats []float32
-			ints   []int32
+	})
+}
+
+// TestTilesAtOnce computes in more goroutines than there are processors, while the
+// collector runs: tiles survive that another thread gets the processor, and signals.
+func TestTilesAtOnce(t *testing.T) {
+	eachTiles(t, func(t *testing.T, tab *Table) {
+		const threads = 4
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
+		var wg sync.WaitGroup
+		for i := range threads {
+			rng := rand.New(rand.NewPCG(4, uint64(i)))
+			d := tileCase{m: 70 + 7*i, k: 740 + 4*i, segments: 1, n: 40 + i}
+			d.make(t, rng)
+			wg.Go(func() {
+				for range 5 {
+					d.same(t, Tables[0], tab)
+					runtime.GC()
+				}
+			})
 		}
-		var r [2]results
-		for i, tab := range []*Table{Tables[0], &tiles} {
-			ldd := d.n + 2
-			n := d.m * ldd
-			r[i] = results{make([]byte, n), make([]float32, n), make([]int32, n)}
-			f.Bytes(tab, v, b, 0, b.Panels(), r[i].bytes, ldd)
-			f.Floats(tab, v, b, 0, b.Panels(), r[i].floats, ldd)
-			f.Ints(tab, v, b, 0, b.Panels(), r[i].ints, ldd)
-		}
-		if !slices.Equal(r[0].ints, r[1].ints) {
-			t.Errorf("%s: other sums", name)
-		}
-		if !slices.Equal(r[0].bytes, r[1].bytes) {
-			t.Errorf("%s: other bytes", name)
-		}
-		if !slices.Equal(r[0].floats, r[1].floats) {
-			t.Errorf("%s: other floats", name)
-		}
-	}
+		wg.Wait()
+	})
 }
 
 // TestCheckOfTiles has tiles that are wrong.
