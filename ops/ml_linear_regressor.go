@@ -93,9 +93,12 @@ func (l *linear) grain(n int) int { return par.Grain(n, float64(l.rows)*(4+float
 
 // scores sets s to coef · x + bias for each of some rows x.
 func (l *linear) scores(s, x []float32) {
-	g := gemm.Args[float32]{M: len(x) / l.f, N: l.rows, K: l.f, A: x, ARS: l.f, ACS: 1, Packed: l.packed, C: s, LDC: l.rows}
+	g, pool := borrow[gemm.Args[float32]]()
+	*g = gemm.Args[float32]{M: len(x) / l.f, N: l.rows, K: l.f, A: x, ARS: l.f, ACS: 1, Packed: l.packed, C: s, LDC: l.rows}
 	if len(l.bias) > 0 {
 		g.Col = l.bias
 	}
-	gemm.Run(par.P{}, &g)
+	gemm.Run(par.P{}, g)
+	*g = gemm.Args[float32]{}
+	pool.Put(g)
 }
