@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/gneiss-run/gneiss/internal/kernels/quant"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -35,8 +34,16 @@ func convertTensor(c *Call, dst, src *tensor.Tensor, r castRules) error {
 		formatStrings(tensor.Data[string](dst), src)
 		return nil
 	}
+	switch half := func(d tensor.DType) bool { return d == tensor.Float16 || d == tensor.BFloat16 }; {
+	case from == tensor.Float32 && half(to):
+		narrowCast(c, dst, src)
+		return nil
+	case half(from) && to == tensor.Float32:
+		widenCast(c, dst, src)
+		return nil
+	}
 	if f := directCasts[[2]tensor.DType{from, to}]; f != nil {
-		f(c, dst, src)
+		c.castDirectly(f, dst, src)
 		return nil
 	}
 	par.Each(c.P, src.Len(), grain, castRun{dst, src, r}, (*castRun).run)
@@ -70,35 +77,6 @@ func (r *castRun) run(lo, hi int) {
 			loadInts(mem.ints[:n], r.src, lo)
 			storeInts(r.dst, lo, mem.ints[:n], r.rules)
 		}
-	}
-}
-
-// directCasts are the conversions that models use most.
-var directCasts = map[[2]tensor.DType]func(c *Call, dst, src *tensor.Tensor){
-	{tensor.Float32, tensor.Float16}:  narrowCast,
-	{tensor.Float32, tensor.BFloat16}: narrowCast,
-	{tensor.Float16, tensor.Float32}:  widenCast,
-	{tensor.BFloat16, tensor.Float32}: widenCast,
-	{tensor.Float32, tensor.Float64}:  directCast(func(v float32) float64 { return float64(v) }),
-	{tensor.Float64, tensor.Float32}:  directCast(func(v float64) float32 { return float32(v) }),
-	{tensor.Int64, tensor.Float32}:    directCast(func(v int64) float32 { return float32(v) }),
-	{tensor.Int32, tensor.Float32}: func(c *Call, dst, src *tensor.Tensor) {
-		d, s := tensor.Data[float32](dst), tensor.Data[int32](src)
-		par.Run(c.P, len(d), grain, unaryLoop[int32, float32]{quant.Floats, d, s})
-	},
-	{tensor.Uint8, tensor.Float32}: directCast(func(v uint8) float32 { return float32(v) }),
-	{tensor.Int64, tensor.Int32}:   directCast(func(v int64) int32 { return int32(v) }),
-	{tensor.Int32, tensor.Int64}:   directCast(func(v int32) int64 { return int64(v) }),
-	{tensor.Float32, tensor.Int64}: directCast(func(v float32) int64 { return cutOff(float64(v)) }),
-	{tensor.Float32, tensor.Int32}: directCast(func(v float32) int32 { return cutOff32(float64(v)) }),
-	{tensor.Float32, tensor.Bool}:  directCast(func(v float32) bool { return v != 0 }),
-}
-
-func directCast[S, D tensor.Element](f func(S) D) func(c *Call, dst, src *tensor.Tensor) {
-	run := mapLoop(f)
-	return func(c *Call, dst, src *tensor.Tensor) {
-		d, s := tensor.Data[D](dst), tensor.Data[S](src)
-		par.Run(c.P, len(s), grain, unaryLoop[S, D]{run, d, s})
 	}
 }
 

@@ -1,0 +1,98 @@
+package ops
+
+import (
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/tensor"
+)
+
+// castLoop converts n elements at src to those at dst.
+type castLoop func(dst, src unsafe.Pointer, n int)
+
+// directCasts are conversions among the types that models use most, without
+// numbers of 64 bits in between.
+var directCasts = func() map[[2]tensor.DType]castLoop {
+	m := map[[2]tensor.DType]castLoop{}
+	castsOfInts[int64](m, tensor.Int64)
+	castsOfInts[int32](m, tensor.Int32)
+	castsOfInts[int8](m, tensor.Int8)
+	castsOfInts[uint8](m, tensor.Uint8)
+	castsOfInts[uint8](m, tensor.Bool) // Go's bools are 0 or 1
+	castsOfFloats[float32](m, tensor.Float32)
+	castsOfFloats[float64](m, tensor.Float64)
+	m[[2]tensor.DType{tensor.Int32, tensor.Float32}] = func(dst, src unsafe.Pointer, n int) {
+		quant.Floats(unsafe.Slice((*float32)(dst), n), unsafe.Slice((*int32)(src), n))
+	}
+	m[[2]tensor.DType{tensor.Int8, tensor.Float32}] = castBytes[int8]
+	m[[2]tensor.DType{tensor.Uint8, tensor.Float32}] = castBytes[uint8]
+	m[[2]tensor.DType{tensor.Bool, tensor.Float32}] = castBytes[uint8]
+	return m
+}()
+
+func castsOfInts[S integer](m map[[2]tensor.DType]castLoop, from tensor.DType) {
+	for to, f := range map[tensor.DType]castLoop{
+		tensor.Int64: castNumbers[S, int64], tensor.Int32: castNumbers[S, int32], tensor.Int8: castNumbers[S, int8], tensor.Uint8: castNumbers[S, uint8],
+		tensor.Float32: castNumbers[S, float32], tensor.Float64: castNumbers[S, float64], tensor.Bool: castTruths[S],
+	} {
+		m[[2]tensor.DType{from, to}] = f
+	}
+}
+
+func castsOfFloats[S float](m map[[2]tensor.DType]castLoop, from tensor.DType) {
+	for to, f := range map[tensor.DType]castLoop{
+		tensor.Int64: castCut[S], tensor.Int32: castCut32[S, int32], tensor.Int8: castCut32[S, int8], tensor.Uint8: castCut32[S, uint8],
+		tensor.Float32: castNumbers[S, float32], tensor.Float64: castNumbers[S, float64], tensor.Bool: castTruths[S],
+	} {
+		m[[2]tensor.DType{from, to}] = f
+	}
+}
+
+func castNumbers[S, D number](dst, src unsafe.Pointer, n int) {
+	d, s := unsafe.Slice((*D)(dst), n), unsafe.Slice((*S)(src), n)
+	for i, v := range s {
+		d[i] = D(v)
+	}
+}
+
+func castTruths[S number](dst, src unsafe.Pointer, n int) {
+	d, s := unsafe.Slice((*bool)(dst), n), unsafe.Slice((*S)(src), n)
+	for i, v := range s {
+		d[i] = v != 0
+	}
+}
+
+func castCut[S float](dst, src unsafe.Pointer, n int) {
+	d, s := unsafe.Slice((*int64)(dst), n), unsafe.Slice((*S)(src), n)
+	for i, v := range s {
+		d[i] = cutOff(float64(v))
+	}
+}
+
+func castCut32[S float, D integer](dst, src unsafe.Pointer, n int) {
+	d, s := unsafe.Slice((*D)(dst), n), unsafe.Slice((*S)(src), n)
+	for i, v := range s {
+		d[i] = D(cutOff32(float64(v)))
+	}
+}
+
+func castBytes[S quant.Byte](dst, src unsafe.Pointer, n int) {
+	quant.Dequantize(unsafe.Slice((*float32)(dst), n), unsafe.Slice((*S)(src), n), 1, 0)
+}
+
+// castDirect is a castLoop over tensors.
+type castDirect struct {
+	f          castLoop
+	dst, src   unsafe.Pointer
+	size, from int // bytes of an element
+}
+
+func (c *castDirect) Chunk(lo, hi int) {
+	c.f(unsafe.Add(c.dst, lo*c.size), unsafe.Add(c.src, lo*c.from), hi-lo)
+}
+
+func (c *Call) castDirectly(f castLoop, dst, src *tensor.Tensor) {
+	d, s := vectorOf(dst), vectorOf(src)
+	par.Run(c.P, src.Len(), grain, castDirect{f, d.p, s.p, dst.DType().Size(), src.DType().Size()})
+}
