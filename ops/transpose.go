@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // Transpose: dimension i of transposed is dimension perm[i] of data; without
@@ -99,11 +100,12 @@ func gradTranspose(c *GradContext) []*onnx.Value {
 	}
 	back := make([]int, len(perm))
 	for i, p := range perm {
-		if p < 0 || p >= len(perm) {
-			c.Fail(fmt.Errorf("attribute perm is %v", perm))
+		at, err := tensor.Axis(p, len(perm))
+		if err != nil {
+			c.Fail(fmt.Errorf("attribute perm: %w", err))
 			return nil
 		}
-		back[p] = i
+		back[at] = i
 	}
 	return []*onnx.Value{c.Op("Transpose", onnx.NewAttrs("perm", back), c.DOut[0])}
 }

@@ -76,5 +76,6 @@ func TestTransposeGradient(t *testing.T) {
 	Gradients(t, []GradCase{
 		{Op: "Transpose", In: Vals(Normal(1, 2, 3, 4))},
 		{Op: "Transpose", Attrs: onnx.NewAttrs("perm", []int{1, 2, 0}), In: Vals(Normal(1, 2, 3, 4))},
+		{Op: "Transpose", Attrs: onnx.NewAttrs("perm", []int{-2, -1, 0}), In: Vals(Normal(1, 2, 3, 4))},
 	})
 }

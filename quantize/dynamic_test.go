@@ -157,6 +157,10 @@ func TestDynamicOperators(t *testing.T) {
 			w := b.Op("Transpose", onnx.NewAttrs("perm", []int{1, 0}), normal(b, 1, 20, 24))
 			return []*onnx.Value{b.Op("MatMul", nil, floatInput(b, "x", 5, 24), w)}
 		}},
+		{"MatMul of a transpose of negative axes", 13, "MatMul1", 0.03, map[string]int{"MatMulInteger": 1, "Transpose": 0}, func(b *ops.Builder) []*onnx.Value {
+			w := b.Op("Transpose", onnx.NewAttrs("perm", []int{-1, 0}), normal(b, 1, 20, 24))
+			return []*onnx.Value{b.Op("MatMul", nil, floatInput(b, "x", 5, 24), w)}
+		}},
 		{"MatMul of three dimensions", 13, "MatMul0", 0.03, map[string]int{"MatMulInteger": 1}, func(b *ops.Builder) []*onnx.Value {
 			return []*onnx.Value{b.Op("MatMul", nil, floatInput(b, "x", 3, 5, 24), normal(b, 1, 3, 24, 20))}
 		}},

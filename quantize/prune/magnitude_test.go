@@ -23,7 +23,7 @@ func layersOfAllKinds(t *testing.T) *onnx.Model {
 	x = b.Op("BatchNormalization", nil, x, ones, ones, ones, ones)
 	x = b.Op("ConvTranspose", nil, x, b.weight(0, nil, 12, 8, 2, 2))
 	x = b.Op("Transpose", onnx.NewAttrs("perm", []int64{2, 0, 3, 1}), x)
-	x = b.Op("MatMul", nil, x, b.Op("Transpose", onnx.NewAttrs("perm", []int64{1, 0}), b.weight(0, nil, 16, 8)))
+	x = b.Op("MatMul", nil, x, b.Op("Transpose", onnx.NewAttrs("perm", []int64{-1, 0}), b.weight(0, nil, 16, 8)))
 	x = b.Op("ReduceMean", onnx.NewAttrs("axes", []int64{2}, "keepdims", int64(0)), x)
 	x = b.Ops("", "LSTM", onnx.NewAttrs("hidden_size", int64(4)), 3, x, b.weight(0, nil, 1, 16, 16), b.weight(0, nil, 1, 16, 4), b.weight(0, nil, 1, 32))[0]
 	x = b.Op("Reshape", nil, b.Op("Transpose", onnx.NewAttrs("perm", []int64{2, 0, 1, 3}), x), b.Ints(-1, 20))

@@ -72,10 +72,11 @@ func source(v *onnx.Value) (src *onnx.Value, perm []int) {
 			}
 			q := make([]int, len(p))
 			for i := range p {
-				q[i] = int(p[i])
+				from := i
 				if perm != nil {
-					q[i] = int(p[perm[i]])
+					from = perm[i]
 				}
+				q[i] = axisOf(p[from], len(p))
 			}
 			perm = q
 		default:

@@ -153,7 +153,7 @@ func transpose(c *coupling, n *onnx.Node) string {
 	out := slices.Clone(x)
 	for i := range x {
 		if perm != nil {
-			out[i] = x[perm[i]]
+			out[i] = x[axisOf(perm[i], len(x))]
 		} else {
 			out[i] = x[len(x)-1-i]
 		}

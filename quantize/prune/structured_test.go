@@ -202,7 +202,7 @@ var structuredCases = []struct {
 	}},
 	{"channels last", 17, 8 + 4, func(b *net) []*onnx.Value {
 		x := b.conv(b.g.AddInput("x", image(3)), 3, 16, 1, 1, odd)
-		x = b.Op("Transpose", onnx.NewAttrs("perm", []int64{0, 2, 3, 1}), x)
+		x = b.Op("Transpose", onnx.NewAttrs("perm", []int64{0, 2, -1, 1}), x)
 		x = b.Op("Mul", nil, b.Op("MatMul", nil, x, b.weight(1, tail(4), 16, 8)), b.weight(0, nil, 8))
 		x = b.Op("ReduceMean", onnx.NewAttrs("axes", []int64{1, 2}, "keepdims", int64(0)), x)
 		x = b.Op("Unsqueeze", nil, x, b.Ints(1))
