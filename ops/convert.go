@@ -33,12 +33,10 @@ func convertTensor(c *Call, dst, src *tensor.Tensor, r castRules) error {
 	case to == tensor.String:
 		formatStrings(tensor.Data[string](dst), src)
 		return nil
-	}
-	switch half := func(d tensor.DType) bool { return d == tensor.Float16 || d == tensor.BFloat16 }; {
-	case from == tensor.Float32 && half(to):
+	case from == tensor.Float32 && (to == tensor.Float16 || to == tensor.BFloat16):
 		narrowCast(c, dst, src)
 		return nil
-	case half(from) && to == tensor.Float32:
+	case to == tensor.Float32 && (from == tensor.Float16 || from == tensor.BFloat16):
 		widenCast(c, dst, src)
 		return nil
 	}

@@ -93,7 +93,7 @@ func (l *loop) slim(outs map[*onnx.Value]bool) bool {
 		l.body.Replace(inside, outside)
 		changed = true
 	}
-	if len(l.n.Out) == 0 {
+	if !slices.ContainsFunc(l.n.Out, read) { // what was read is outside
 		l.n.Graph.Remove(l.n)
 		return true
 	}
