@@ -49,8 +49,8 @@ func TestRunsDoNotAllocate(t *testing.T) {
 var generatedAllocating = map[string]float64{
 	"espcn_x3":            2,
 	"sk_rf_zipmap":        -1, // its output is new maps
-	"keras_lstm":          -1, // a Loop: its iterations have values of their own
-	"ssdlite_mobilenetv3": -1, // sizes depend on the boxes that are found
+	"keras_lstm": 0,
+	"ssdlite_mobilenetv3": 0,
 }
 
 // TestGeneratedRunsDoNotAllocate is TestRunsDoNotAllocate for exported models. The routines

@@ -35,9 +35,10 @@ type BuildEnv struct {
 
 // Body is a compiled nested graph.
 type Body interface {
-	// Run runs the graph with in as its inputs; what it captures comes from the
-	// run that c belongs to. The results are the caller's.
-	Run(c *Call, in []tensor.Value) ([]tensor.Value, error)
+	// Run runs the graph with in as its inputs and sets out to its first outputs;
+	// what it captures comes from the run that c belongs to. The results are lent
+	// to c, as by Lend.
+	Run(c *Call, in, out []tensor.Value) error
 	// In and Out return the types of the graph's inputs and outputs, as far as known.
 	In() []onnx.Type
 	Out() []onnx.Type

@@ -133,6 +133,15 @@ type Viewer interface {
 	View(i int, t *tensor.Tensor, shape []int) (*tensor.Tensor, error)
 }
 
+// Lender is a Memory that also gives tensors which are no outputs.
+type Lender interface {
+	// Lend returns a tensor with undefined contents (strings: empty), valid until the call ends.
+	Lend(d tensor.DType, shape []int) (*tensor.Tensor, error)
+	// Free takes back a tensor that Lend or Body.Run gave to the call in progress;
+	// of other values it does nothing.
+	Free(v tensor.Value)
+}
+
 // Abort is what Output and Scratch panic with when memory is refused or a size
 // is impossible. The one recover point of the executor turns it into the
 // node's error, so that kernels need not test every allocation.
@@ -198,6 +207,37 @@ func (c *Call) View(i int, t *tensor.Tensor, shape ...int) error {
 	return err
 }
 
+// Lend returns a tensor that is no output: a value for a nested graph, say. Its contents
+// are undefined (strings: empty). It is valid until Free or the end of the call,
+// and may become an output or a part of one; after Free nobody may hold it.
+func (c *Call) Lend(d tensor.DType, shape []int) *tensor.Tensor {
+	m, ok := c.Mem.(Lender)
+	if !ok {
+		m = heap{}
+	}
+	t, err := m.Lend(d, shape)
+	if err != nil {
+		panic(Abort{err})
+	}
+	return t
+}
+
+// Free gives back, before the call ends, what Lend or Body.Run gave. Other values stay as they are.
+func (c *Call) Free(v tensor.Value) {
+	if m, ok := c.Mem.(Lender); ok {
+		m.Free(v)
+	}
+}
+
+// Pass sets output i to v, an input or a result of a nested graph.
+func (c *Call) Pass(i int, v tensor.Value) error {
+	if t, ok := v.(*tensor.Tensor); ok && i < len(c.Out) {
+		return c.View(i, t, t.Shape()...)
+	}
+	c.SetOut(i, v)
+	return nil
+}
+
 // SetOut sets output i to a value that the kernel made itself or passes on
 // from an input.
 func (c *Call) SetOut(i int, v tensor.Value) {
@@ -232,7 +272,9 @@ func (heap) Output(_ int, d tensor.DType, shape []int) (*tensor.Tensor, error) {
 	}
 	return tensor.New(d, shape...), nil
 }
-func (heap) Scratch(n int) ([]byte, error) { return tensor.AlignedBytes(n), nil }
+func (h heap) Lend(d tensor.DType, shape []int) (*tensor.Tensor, error) { return h.Output(0, d, shape) }
+func (heap) Free(tensor.Value)                                          {}
+func (heap) Scratch(n int) ([]byte, error)                              { return tensor.AlignedBytes(n), nil }
 
 // Eval runs one node outside of a session: constant folding and tests. In[i]
 // may be nil where the input is absent. Panics of kernels become errors.

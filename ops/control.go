@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -94,19 +95,15 @@ func bodyOf(a *attrs, name string, in, out int) (*onnx.Graph, error) {
 	return g, nil
 }
 
-// runBody runs a body and checks the number of its results.
-func runBody(c *Call, b Body, in []tensor.Value, outs int) ([]tensor.Value, error) {
+// runBody runs a body unless the run has ended.
+func runBody(c *Call, b Body, in, out []tensor.Value) error {
 	if err := c.Ctx().Err(); err != nil {
-		return nil, err
+		return err
 	}
-	res, err := b.Run(c, in)
-	if err != nil {
-		return nil, err
+	if n := len(b.Out()); n < len(out) {
+		return fmt.Errorf("body has %d results, want %d", n, len(out))
 	}
-	if len(res) < outs {
-		return nil, fmt.Errorf("body has %d results, want %d", len(res), outs)
-	}
-	return res, nil
+	return b.Run(c, in, out)
 }
 
 // oneBool returns the element of a bool tensor that has just one.
@@ -118,46 +115,84 @@ func oneBool(v tensor.Value, name string) (bool, error) {
 	return tensor.Data[bool](t)[0], nil
 }
 
+// nested holds the arguments and results of nested graphs between runs: only the memory,
+// the values go when a call ends.
+type nested struct{ args, out []tensor.Value }
+
+// arguments returns n places for arguments.
+func (m *nested) arguments(n int) []tensor.Value {
+	m.args = slices.Grow(m.args[:0], n)[:n]
+	return m.args
+}
+
+// results returns n places for results.
+func (m *nested) results(n int) []tensor.Value {
+	m.out = slices.Grow(m.out[:0], n)[:n]
+	return m.out
+}
+
 // stacker collects tensors of one type and shape, one after the other in one
 // growing buffer, as a scan output needs them.
 type stacker struct {
 	n     int
 	dtype tensor.DType
-	shape []int
-	data  []byte
+	shape []int  // of all: n and the shape of one
+	size  int    // bytes of one
+	room  [1]int // shape of data
+	data  *tensor.Tensor
 	str   []string
 }
 
+// begin forgets all but the memory of a shape.
+func (s *stacker) begin() { *s = stacker{shape: s.shape[:0]} }
+
 // add appends v. hint is the number of tensors that will come at most; 0 if unknown.
-func (s *stacker) add(v tensor.Value, hint int) error {
+func (s *stacker) add(c *Call, v tensor.Value, hint int) error {
 	t, ok := v.(*tensor.Tensor)
 	if !ok {
 		return fmt.Errorf("scan output is %v, want a tensor", v)
 	}
 	if s.n == 0 {
-		s.dtype, s.shape = t.DType(), slices.Clone(t.Shape())
+		s.dtype, s.shape, s.size = t.DType(), append(append(s.shape[:0], 0), t.Shape()...), len(t.Bytes())
 		if s.dtype.IsPacked() && t.Len()*s.dtype.Bits()%8 != 0 {
 			return fmt.Errorf("%w: scan output of %v with %d elements", ErrUnsupported, s.dtype, t.Len())
 		}
 		const most = 1 << 24 // a trip count may be a mere bound: do not reserve without limit
-		if size := max(len(t.Bytes()), t.Len()); hint > 0 && size > 0 && hint <= most/size {
-			if s.dtype == tensor.String {
-				s.str = make([]string, 0, hint*t.Len())
-			} else {
-				s.data = make([]byte, 0, hint*len(t.Bytes()))
-			}
+		if hint < 1 || hint > most/max(s.size, 1) {
+			hint = 1
 		}
+		s.grow(c, hint)
 	}
-	if t.DType() != s.dtype || !slices.Equal(t.Shape(), s.shape) {
-		return fmt.Errorf("scan output is %v in iteration %d, want %v %v as in the first", t, s.n, s.dtype, s.shape)
+	if t.DType() != s.dtype || !slices.Equal(t.Shape(), s.shape[1:]) {
+		return fmt.Errorf("scan output is %v in iteration %d, want %v %v as in the first", t, s.n, s.dtype, s.shape[1:])
 	}
 	if s.dtype == tensor.String {
 		s.str = append(s.str, tensor.Data[string](t)...)
 	} else {
-		s.data = append(s.data, t.Bytes()...)
+		if len(s.data.Bytes()) < (s.n+1)*s.size {
+			s.grow(c, 2*s.n)
+		}
+		copy(s.data.Bytes()[s.n*s.size:], t.Bytes())
 	}
 	s.n++
 	return nil
+}
+
+// grow makes room for n tensors.
+func (s *stacker) grow(c *Call, n int) {
+	if s.dtype == tensor.String {
+		return
+	}
+	s.room = [1]int{n * s.size}
+	if s.size > 0 && n > math.MaxInt/s.size {
+		panic(Abort{fmt.Errorf("%w: scan output of %d times %d bytes", tensor.ErrSize, n, s.size)})
+	}
+	data := c.Lend(tensor.Uint8, s.room[:])
+	if s.data != nil {
+		copy(data.Bytes(), s.data.Bytes()[:s.n*s.size])
+		c.Free(s.data)
+	}
+	s.data = data
 }
 
 // finish makes output i: the tensors stacked along a new first axis. elem is
@@ -171,11 +206,13 @@ func (s *stacker) finish(c *Call, i int, elem onnx.Type) error {
 		c.Output(i, d, append([]int{0}, shape...)...)
 		return nil
 	}
-	out := c.Output(i, s.dtype, append([]int{s.n}, s.shape...)...)
+	s.shape[0] = s.n
+	out := c.Output(i, s.dtype, s.shape...)
 	if s.dtype == tensor.String {
 		copy(tensor.Data[string](out), s.str)
 	} else {
-		copy(out.Bytes(), s.data)
+		copy(out.Bytes(), s.data.Bytes())
+		c.Free(s.data)
 	}
 	return nil
 }

@@ -55,6 +55,9 @@ func buildFlexAttention(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.name, err)
 		}
+		if n := len(body.Out()); n != 1 {
+			return nil, fmt.Errorf("%s has %d outputs, want 1", m.name, n)
+		}
 		*m.to = body
 	}
 	switch f.precision {
@@ -131,12 +134,9 @@ func modify[T floating](c *Call, body Body, s []T, d tensor.DType, shape []int) 
 	}
 	in := tensor.New(d, shape...)
 	storeReals(in, s)
-	out, err := body.Run(c, []tensor.Value{in})
-	if err != nil {
+	var out [1]tensor.Value
+	if err := runBody(c, body, []tensor.Value{in}, out[:]); err != nil {
 		return nil, err
-	}
-	if len(out) != 1 {
-		return nil, fmt.Errorf("%d outputs, want 1", len(out))
 	}
 	t, ok := out[0].(*tensor.Tensor)
 	if !ok || !slices.Equal(t.Shape(), shape) {

@@ -62,6 +62,8 @@ func buildIf(b *BuildContext) (Kernel, error) {
 		return nil, err
 	}
 	return func(c *Call) error {
+		res := State[nested](c).results(len(c.Out))
+		defer clear(res)
 		cond, err := oneBool(c.In[0], "cond")
 		if err != nil {
 			return err
@@ -70,12 +72,13 @@ func buildIf(b *BuildContext) (Kernel, error) {
 		if cond {
 			body = then
 		}
-		res, err := runBody(c, body, nil, len(c.Out))
-		if err != nil {
+		if err := runBody(c, body, nil, res); err != nil {
 			return err
 		}
-		for i := range c.Out {
-			c.SetOut(i, res[i])
+		for i, v := range res {
+			if err := c.Pass(i, v); err != nil {
+				return err
+			}
 		}
 		return nil
 	}, nil

@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -87,6 +88,33 @@ func oneElement(declared onnx.Type) []onnx.Dim {
 	return nil
 }
 
+// loopState is what a Loop keeps between runs: memory for lists.
+type loopState struct {
+	nested
+	appended []appender
+	scans    []stacker
+}
+
+// begin returns the scan outputs.
+func (s *loopState) begin(carried, scans int) []stacker {
+	s.appended = slices.Grow(s.appended[:0], carried)[:carried]
+	s.scans = slices.Grow(s.scans[:0], scans)[:scans]
+	for i := range s.appended {
+		s.appended[i].reset()
+	}
+	for i := range s.scans {
+		s.scans[i].begin()
+	}
+	return s.scans
+}
+
+// end lets go of all values.
+func (s *loopState) end() {
+	clear(s.args)
+	clear(s.out)
+	s.begin(len(s.appended), len(s.scans))
+}
+
 func buildLoop(b *BuildContext) (Kernel, error) {
 	body, err := b.Body("body")
 	if err != nil {
@@ -111,6 +139,8 @@ func buildLoop(b *BuildContext) (Kernel, error) {
 	}
 	grows := grown(b.Graph("body"), carried)
 	return func(c *Call) error {
+		s := State[loopState](c)
+		defer s.end()
 		trips, hint := math.MaxInt, 0
 		if m := c.T(0); m != nil {
 			if m.DType() != tensor.Int64 || m.Len() != 1 {
@@ -126,50 +156,54 @@ func buildLoop(b *BuildContext) (Kernel, error) {
 				return err
 			}
 		}
-		state := make([]tensor.Value, carried)
+		scans := s.begin(carried, max(len(c.Out)-carried, 0))
+		args := s.arguments(2 + carried)
+		res := s.results(1 + carried + len(scans))
+		state := args[2:]
 		copy(state, c.In[2:])
-		appended := make([]*appender, carried)
 		for i := range state {
-			if grows[i] {
-				appended[i] = newAppender(state[i])
-			}
-			if appended[i] != nil {
-				state[i] = appended[i].none
+			if grows[i] && s.appended[i].begin(c, state[i]) {
+				state[i] = s.appended[i].none
 			}
 		}
-		scans := make([]stacker, max(len(c.Out)-carried, 0))
 		for i := 0; i < trips && cond; i++ {
-			args := make([]tensor.Value, 2, 2+carried)
-			args[0] = tensor.Of([]int64{int64(i)}, shapes[0]...)
-			args[1] = tensor.Of([]bool{true}, shapes[1]...)
-			res, err := runBody(c, body, append(args, state...), 1+carried+len(scans))
+			iter, on := c.Lend(tensor.Int64, shapes[0]), c.Lend(tensor.Bool, shapes[1])
+			tensor.Data[int64](iter)[0], tensor.Data[bool](on)[0] = int64(i), true
+			args[0], args[1] = iter, on
+			err := runBody(c, body, args, res)
 			if err != nil {
 				return err
 			}
+			c.Free(iter)
+			c.Free(on)
 			if cond, err = oneBool(res[0], "the condition of the body"); err != nil {
 				return err
 			}
-			for j, a := range appended {
-				if a == nil {
+			c.Free(res[0])
+			for j := range state {
+				if a := &s.appended[j]; a.none == nil {
+					c.Free(state[j])
 					state[j] = res[1+j]
 				} else if err := a.add(res[1+j]); err != nil {
 					return err
 				}
 			}
 			for j := range scans {
-				if err := scans[j].add(res[1+carried+j], hint); err != nil {
+				v := res[1+carried+j]
+				if err := scans[j].add(c, v, hint); err != nil {
 					return err
 				}
+				c.Free(v)
 			}
 		}
 		if err := c.Ctx().Err(); err != nil {
 			return err
 		}
 		for i := range state {
-			if a := appended[i]; a != nil {
+			if a := &s.appended[i]; a.none != nil {
 				a.finish(c, i)
-			} else {
-				c.SetOut(i, state[i])
+			} else if err := c.Pass(i, state[i]); err != nil {
+				return err
 			}
 		}
 		for j := range scans {

@@ -36,20 +36,27 @@ type appender struct {
 	initial *tensor.Tensor
 	none    *tensor.Tensor // initial without its elements
 	rows    int
-	pieces  []*tensor.Tensor
+	shape   []int
+	pieces  []*tensor.Tensor // initial and what came to it
 }
 
-// newAppender returns nil for values that must be carried as they are: those
+// reset forgets all but the memory of lists.
+func (a *appender) reset() {
+	clear(a.pieces)
+	*a = appender{shape: a.shape[:0], pieces: a.pieces[:0]}
+}
+
+// begin returns false for values that must be carried as they are: those
 // that are no tensors, or whose rows have no bytes of their own.
-func newAppender(v tensor.Value) *appender {
+func (a *appender) begin(c *Call, v tensor.Value) bool {
 	t, ok := v.(*tensor.Tensor)
 	if !ok || t.Rank() == 0 || t.DType().IsPacked() {
-		return nil
+		return false
 	}
-	shape := slices.Clone(t.Shape())
-	rows := shape[0]
-	shape[0] = 0
-	return &appender{initial: t, none: tensor.New(t.DType(), shape...), rows: rows}
+	a.shape = append(a.shape, t.Shape()...)
+	a.rows, a.shape[0] = a.shape[0], 0
+	a.initial, a.none, a.pieces = t, c.Lend(t.DType(), a.shape), append(a.pieces, t)
+	return true
 }
 
 // add appends v, a result of the body. It is kept, not copied.
@@ -67,15 +74,14 @@ func (a *appender) add(v tensor.Value) error {
 
 // finish makes output i.
 func (a *appender) finish(c *Call, i int) {
-	if len(a.pieces) == 0 {
+	if len(a.pieces) == 1 {
 		c.SetOut(i, a.initial)
 		return
 	}
-	shape := slices.Clone(a.initial.Shape())
-	shape[0] = a.rows
-	out := c.Output(i, a.initial.DType(), shape...)
+	a.shape[0] = a.rows
+	out := c.Output(i, a.initial.DType(), a.shape...)
 	at := 0
-	for _, t := range append([]*tensor.Tensor{a.initial}, a.pieces...) {
+	for _, t := range a.pieces {
 		if t.DType() == tensor.String {
 			at += copy(tensor.Data[string](out)[at:], tensor.Data[string](t))
 		} else {

@@ -175,6 +175,16 @@ func (c cells[T]) copy(p par.P, dst, src *tensor.Tensor, l strided) {
 		return
 	}
 	d, s := c.of(dst), c.of(src)
+	if few := 1 << 12; len(l.shape) == 1 && l.shape[0] <= few {
+		if l.ds[0] == 1 && l.ss[0] == 1 {
+			copy(d[l.do:], s[l.so:l.so+l.shape[0]])
+			return
+		}
+		for i := range l.shape[0] {
+			d[l.do+i*l.ds[0]] = s[l.so+i*l.ss[0]]
+		}
+		return
+	}
 	l = l.merged()
 	k := len(l.shape) - 2
 	rows, cols := l.shape[k], l.shape[k+1]

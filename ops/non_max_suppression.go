@@ -5,7 +5,9 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sync"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -80,14 +82,11 @@ func buildNonMaxSuppression(b *BuildContext) (Kernel, error) {
 			return fmt.Errorf("iou_threshold is %g, want 0 to 1", param[0])
 		}
 		n, classes, k := st.Dim(0), st.Dim(1), st.Dim(2)
-		boxes, scores := corners(tensor.Data[float32](bt), center == 1), tensor.Data[float32](st)
-		found := make([][]int32, n*classes)
+		s := State[suppression](c)
+		found := s.begin(tensor.Data[float32](bt), center == 1, n*classes)
 		if limit > 0 && k > 0 {
-			c.P.For(n*classes, 1, func(lo, hi int) {
-				for q := lo; q < hi; q++ {
-					found[q] = suppress(boxes[q/classes*k:][:k], scores[q*k:(q+1)*k], limit, param[0], c.Has(4), param[1])
-				}
-			})
+			a := suppressArgs{s, tensor.Data[float32](st), classes, k, limit, param[0], c.Has(4), param[1]}
+			par.Each(c.P, n*classes, 1, a, (*suppressArgs).run)
 		}
 		total := 0
 		for _, f := range found {
@@ -108,8 +107,60 @@ func buildNonMaxSuppression(b *BuildContext) (Kernel, error) {
 // box is a rectangle by its smallest and largest coordinates.
 type box struct{ y1, x1, y2, x2, area float32 }
 
-func corners(v []float32, center bool) []box {
-	out := make([]box, len(v)/4)
+// suppression is what a node keeps between runs: memory for lists.
+type suppression struct {
+	boxes []box
+	found [][]int32
+	mu    sync.Mutex
+	idle  []*suppressor
+}
+
+// suppressor is the memory of the work on one class.
+type suppressor struct {
+	keys []uint64
+	grid boxGrid
+}
+
+// begin reads the boxes and returns an empty list for each of the classes.
+func (s *suppression) begin(v []float32, center bool, lists int) [][]int32 {
+	s.boxes = slices.Grow(s.boxes[:0], len(v)/4)[:len(v)/4]
+	corners(s.boxes, v, center)
+	s.found = slices.Grow(s.found[:0], lists)[:lists]
+	for i := range s.found {
+		s.found[i] = s.found[i][:0]
+	}
+	return s.found
+}
+
+type suppressArgs struct {
+	*suppression
+	scores            []float32
+	classes, k, limit int
+	iou               float32
+	bounded           bool
+	least             float32
+}
+
+// run chooses the boxes of some classes.
+func (a *suppressArgs) run(lo, hi int) {
+	a.mu.Lock()
+	var w *suppressor
+	if n := len(a.idle); n > 0 {
+		w, a.idle = a.idle[n-1], a.idle[:n-1]
+	} else {
+		w = &suppressor{}
+	}
+	a.mu.Unlock()
+	for q := lo; q < hi; q++ {
+		a.found[q] = w.suppress(a.found[q], a.boxes[q/a.classes*a.k:][:a.k], a.scores[q*a.k:(q+1)*a.k], a.limit, a.iou, a.bounded, a.least)
+	}
+	w.grid.boxes = nil
+	a.mu.Lock()
+	a.idle = append(a.idle, w)
+	a.mu.Unlock()
+}
+
+func corners(out []box, v []float32, center bool) {
 	for i := range out {
 		p := v[4*i : 4*i+4]
 		b := box{y1: min(p[0], p[2]), x1: min(p[1], p[3]), y2: max(p[0], p[2]), x2: max(p[1], p[3])}
@@ -120,7 +171,6 @@ func corners(v []float32, center bool) []box {
 		b.area = (b.y2 - b.y1) * (b.x2 - b.x1)
 		out[i] = b
 	}
-	return out
 }
 
 // overlaps reports whether the intersection of a and b is more than limit of their union.
@@ -134,28 +184,69 @@ func overlaps(a, b *box, limit float32) bool {
 	return union > 0 && inter/union > limit
 }
 
-// suppress returns the chosen boxes of one class.
-func suppress(boxes []box, scores []float32, limit int, iou float32, bounded bool, least float32) []int32 {
-	order := byScore(scores, bounded, least)
-	near := newBoxGrid(boxes, order)
-	chosen := make([]int32, 0, min(limit, len(order)))
-	for _, i := range order {
-		if len(chosen) >= limit {
-			break
+// suppress appends the chosen boxes of one class.
+func (w *suppressor) suppress(chosen []int32, boxes []box, scores []float32, limit int, iou float32, bounded bool, least float32) []int32 {
+	w.byScore(scores, bounded, least)
+	near := &w.grid
+	near.begin(boxes, w.keys)
+	// The boxes with the largest scores are put in order first: often they are enough.
+	for rest, n := w.keys, 2*min(limit, len(w.keys))+16; len(rest) > 0; n *= 4 {
+		n = min(n, len(rest))
+		firstOf(rest, n)
+		for _, key := range rest[:n] {
+			if len(chosen) >= limit {
+				return chosen
+			}
+			i := int32(uint32(key))
+			if !near.covers(&boxes[i], iou) {
+				chosen = append(chosen, i)
+				near.add(i)
+			}
 		}
-		b := &boxes[i]
-		if !near.covers(b, iou) {
-			chosen = append(chosen, i)
-			near.add(i)
-		}
+		rest = rest[n:]
 	}
 	return chosen
 }
 
-// byScore returns the boxes with a score above least, if that counts, the
-// largest score first and, of equal ones, the first box. NaN comes last.
-func byScore(scores []float32, bounded bool, least float32) []int32 {
-	keys := make([]uint64, 0, len(scores))
+// firstOf puts the n smallest keys in front, in order.
+func firstOf(keys []uint64, n int) {
+	part, want := keys, n
+	for tries := 2 * bits.Len(uint(len(keys))); want > 0 && want < len(part); tries-- {
+		if len(part) <= 32 || tries == 0 {
+			slices.Sort(part)
+			break
+		}
+		a, b, c := part[0], part[len(part)/2], part[len(part)-1]
+		pivot := max(min(a, b), min(max(a, b), c))
+		i, j := 0, len(part)-1
+		for i <= j {
+			for part[i] < pivot {
+				i++
+			}
+			for part[j] > pivot {
+				j--
+			}
+			if i <= j {
+				part[i], part[j] = part[j], part[i]
+				i, j = i+1, j-1
+			}
+		}
+		switch { // what is before i is at most the pivot, what is after j at least
+		case want >= i:
+			part, want = part[i:], want-i
+		case want <= j+1:
+			part = part[:j+1]
+		default:
+			want = 0
+		}
+	}
+	slices.Sort(keys[:n])
+}
+
+// byScore makes keys of the boxes with a score above least, if that counts: the
+// largest score has the smallest and, of equal ones, the first box. NaN comes last.
+func (w *suppressor) byScore(scores []float32, bounded bool, least float32) {
+	keys := w.keys[:0]
 	for i, s := range scores {
 		if bounded && !(s > least) {
 			continue
@@ -171,12 +262,7 @@ func byScore(scores []float32, bounded bool, least float32) []int32 {
 		}
 		keys = append(keys, uint64(^k)<<32|uint64(i))
 	}
-	slices.Sort(keys)
-	order := make([]int32, len(keys))
-	for i, k := range keys {
-		order[i] = int32(uint32(k))
-	}
-	return order
+	w.keys = keys
 }
 
 // boxGrid finds, among boxes that were added, those that can overlap a given
@@ -200,13 +286,14 @@ const (
 	maxLookCells = 128
 )
 
-func newBoxGrid(boxes []box, order []int32) *boxGrid {
-	g := &boxGrid{boxes: boxes}
+// begin empties the grid and makes it fit for the boxes that keys name.
+func (g *boxGrid) begin(boxes []box, keys []uint64) {
+	*g = boxGrid{boxes: boxes, head: g.head[:0], entries: g.entries[:0], large: g.large[:0]}
 	var w, h float64
 	n := 0
 	x, y := float32(math.Inf(1)), float32(math.Inf(1))
-	for _, i := range order {
-		if b := &boxes[i]; b.solid() {
+	for _, key := range keys {
+		if b := &boxes[uint32(key)]; b.solid() {
 			w += math.Sqrt(float64(b.x2 - b.x1))
 			h += math.Sqrt(float64(b.y2 - b.y1))
 			x, y = min(x, b.x1), min(y, b.y1)
@@ -214,15 +301,15 @@ func newBoxGrid(boxes []box, order []int32) *boxGrid {
 		}
 	}
 	if n < 64 {
-		return g // all are in one list
+		return // all are in one list
 	}
 	w, h = w/float64(n), h/float64(n)
 	if g.x, g.y, g.inW, g.inH = x, y, float32(1/(w*w)), float32(1/(h*h)); max(g.inW, g.inH) > math.MaxFloat32 {
-		return g
+		return
 	}
 	g.mask = 1<<bits.Len(uint(2*n)) - 1
-	g.head = make([]int32, g.mask+1)
-	return g
+	g.head = slices.Grow(g.head, int(g.mask)+1)[:g.mask+1]
+	clear(g.head)
 }
 
 // solid reports whether b can overlap anything by more than nothing.
@@ -246,7 +333,7 @@ func (g *boxGrid) add(i int32) {
 	if !b.solid() {
 		return
 	}
-	if g.head == nil {
+	if len(g.head) == 0 {
 		g.large = append(g.large, i)
 		return
 	}

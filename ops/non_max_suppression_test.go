@@ -82,8 +82,11 @@ func TestNonMaxSuppressionMany(t *testing.T) {
 				chosen = append(chosen, i)
 				want = append(want, 0, 0, int64(i))
 			}
-			Run(t, []Case{{Op: "NonMaxSuppression", Opset: 11, In: Vals(F32([]int{1, k, 4}, boxes...), F32([]int{1, 1, k}, scores...),
-				I64([]int{1}, k), F32([]int{1}, iou)), Want: Vals(I64([]int{len(chosen), 3}, want...))}})
+			for _, limit := range []int{k, 40, 3} {
+				n := min(limit, len(chosen))
+				Run(t, []Case{{Op: "NonMaxSuppression", Opset: 11, In: Vals(F32([]int{1, k, 4}, boxes...), F32([]int{1, 1, k}, scores...),
+					I64([]int{1}, int64(limit)), F32([]int{1}, iou)), Want: Vals(I64([]int{n, 3}, want[:3*n]...))}})
+			}
 		}
 	}
 }

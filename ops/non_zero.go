@@ -26,39 +26,39 @@ func inferNonZero(c *InferContext) error {
 	return nil
 }
 
-// nonZero returns the offsets of the elements of t that are not zero.
-func nonZero(t *tensor.Tensor) ([]int, error) {
+// nonZero returns the offsets of the elements of t that are not zero, in memory of the call.
+func nonZero(c *Call, t *tensor.Tensor) ([]int64, error) {
 	switch t.DType() {
 	case tensor.Float32:
-		return nonZeroOf(tensor.Data[float32](t)), nil
+		return nonZeroOf(c, tensor.Data[float32](t)), nil
 	case tensor.Float64:
-		return nonZeroOf(tensor.Data[float64](t)), nil
+		return nonZeroOf(c, tensor.Data[float64](t)), nil
 	case tensor.Complex64:
-		return nonZeroOf(tensor.Data[complex64](t)), nil
+		return nonZeroOf(c, tensor.Data[complex64](t)), nil
 	case tensor.Complex128:
-		return nonZeroOf(tensor.Data[complex128](t)), nil
+		return nonZeroOf(c, tensor.Data[complex128](t)), nil
 	case tensor.String:
-		return nonZeroOf(tensor.Data[string](t)), nil
+		return nonZeroOf(c, tensor.Data[string](t)), nil
 	case tensor.Bool:
-		return nonZeroOf(tensor.Data[bool](t)), nil
+		return nonZeroOf(c, tensor.Data[bool](t)), nil
 	case tensor.Float16, tensor.BFloat16:
-		return nonZeroOf(tensor.Data[float32](tensor.Widen(t))), nil
+		return nonZeroOf(c, tensor.Data[float32](tensor.Widen(t))), nil
 	}
 	if d := t.DType(); !d.IsInt() || d.IsPacked() {
 		return nil, unsupportedType(0, d)
 	}
 	switch t.DType().Size() {
 	case 1:
-		return nonZeroOf(cells[uint8]{}.of(t)), nil
+		return nonZeroOf(c, cells[uint8]{}.of(t)), nil
 	case 2:
-		return nonZeroOf(cells[uint16]{}.of(t)), nil
+		return nonZeroOf(c, cells[uint16]{}.of(t)), nil
 	case 4:
-		return nonZeroOf(cells[uint32]{}.of(t)), nil
+		return nonZeroOf(c, cells[uint32]{}.of(t)), nil
 	}
-	return nonZeroOf(cells[uint64]{}.of(t)), nil
+	return nonZeroOf(c, cells[uint64]{}.of(t)), nil
 }
 
-func nonZeroOf[T comparable](d []T) []int {
+func nonZeroOf[T comparable](c *Call, d []T) []int64 {
 	var zero T
 	n := 0
 	for _, v := range d {
@@ -66,10 +66,10 @@ func nonZeroOf[T comparable](d []T) []int {
 			n++
 		}
 	}
-	at := make([]int, 0, n)
+	at := Scratch[int64](c, n)[:0]
 	for i, v := range d {
 		if v != zero {
-			at = append(at, i)
+			at = append(at, int64(i))
 		}
 	}
 	return at
@@ -78,7 +78,7 @@ func nonZeroOf[T comparable](d []T) []int {
 func buildNonZero(*BuildContext) (Kernel, error) {
 	return func(c *Call) error {
 		x := c.T(0)
-		at, err := nonZero(x)
+		at, err := nonZero(c, x)
 		if err != nil {
 			return err
 		}
@@ -87,8 +87,8 @@ func buildNonZero(*BuildContext) (Kernel, error) {
 		for k := len(s) - 1; k >= 0; k-- {
 			row := y[k*len(at):][:len(at)]
 			for j, i := range at {
-				row[j] = int64(i % s[k])
-				at[j] = i / s[k]
+				row[j] = i % int64(s[k])
+				at[j] = i / int64(s[k])
 			}
 		}
 		return nil

@@ -237,8 +237,10 @@ func buildScan(b *BuildContext) (Kernel, error) {
 	}
 	return func(c *Call) error {
 		n := -1
-		xs := make([]*tensor.Tensor, p.ins)
-		axes := make([]int, p.ins)
+		s := State[scanState](c)
+		xs, outs := s.begin(p)
+		defer s.end()
+		axes := c.Dims(p.ins)
 		for i := range xs {
 			x := c.T(p.states + i)
 			if x == nil {
@@ -253,26 +255,30 @@ func buildScan(b *BuildContext) (Kernel, error) {
 			}
 			xs[i], axes[i], n = x, axis, x.Dim(axis)
 		}
-		state := slices.Clone(c.In[:p.states])
-		outs := make([]*tensor.Tensor, p.outs)
+		args, res := s.arguments(p.states+p.ins), s.results(p.states+p.outs)
+		state := args[:p.states]
+		copy(state, c.In)
 		for i := range n {
-			args := slices.Clone(state)
 			for j, x := range xs {
 				at := i
 				if p.inBack[j] {
 					at = n - 1 - i
 				}
-				s, err := sliceAt(x, axes[j], at)
+				part, err := s.sliceAt(c, x, axes[j], at)
 				if err != nil {
 					return err
 				}
-				args = append(args, s)
+				args[p.states+j] = part
 			}
-			res, err := runBody(c, body, args, p.states+p.outs)
-			if err != nil {
+			if err := runBody(c, body, args, res); err != nil {
 				return err
 			}
-			copy(state, res)
+			for j, v := range args {
+				c.Free(v)
+				if j < p.states {
+					state[j] = res[j]
+				}
+			}
 			for j := range outs {
 				at := i
 				if p.outBack[j] {
@@ -287,18 +293,22 @@ func buildScan(b *BuildContext) (Kernel, error) {
 					return err
 				}
 				if i == 0 {
-					outs[j] = c.Output(p.states+j, t.DType(), slices.Insert(slices.Clone(t.Shape()), axis, n)...)
+					s.shape = slices.Insert(append(s.shape[:0], t.Shape()...), axis, n)
+					outs[j] = c.Output(p.states+j, t.DType(), s.shape...)
 				}
 				if err := putSlice(outs[j], axis, at, t); err != nil {
 					return err
 				}
+				c.Free(t)
 			}
 		}
 		if err := c.Ctx().Err(); err != nil {
 			return err
 		}
-		for i := range state {
-			c.SetOut(i, state[i])
+		for i, v := range state {
+			if err := c.Pass(i, v); err != nil {
+				return err
+			}
 		}
 		for j := range outs {
 			if n > 0 {
@@ -380,6 +390,9 @@ func buildScan8(b *BuildContext) (Kernel, error) {
 			}
 			return putSlice(flat, 0, at, t)
 		}
+		var s scanState
+		args, res := s.arguments(in), s.results(p.states+p.outs)
+		parts := make([]*tensor.Tensor, in)
 		for e := range batch {
 			length := n
 			if lens != nil {
@@ -387,14 +400,12 @@ func buildScan8(b *BuildContext) (Kernel, error) {
 					return fmt.Errorf("sequence_lens has %d, want 0 to %d", length, n)
 				}
 			}
-			args := make([]tensor.Value, in)
-			parts := make([]*tensor.Tensor, in)
 			for i, t := range ts {
-				s, err := sliceAt(t, 0, e)
+				part, err := s.sliceAt(c, t, 0, e)
 				if err != nil {
 					return err
 				}
-				args[i], parts[i] = s, s
+				args[i], parts[i] = part, part
 			}
 			for i := range length {
 				for j := range p.ins {
@@ -402,27 +413,36 @@ func buildScan8(b *BuildContext) (Kernel, error) {
 					if p.inBack[j] {
 						at = length - 1 - i
 					}
-					s, err := sliceAt(parts[p.states+j], 0, at)
+					part, err := s.sliceAt(c, parts[p.states+j], 0, at)
 					if err != nil {
 						return err
 					}
-					args[p.states+j] = s
+					args[p.states+j] = part
 				}
-				res, err := runBody(c, body, args, p.states+p.outs)
-				if err != nil {
+				if err := runBody(c, body, args, res); err != nil {
 					return err
 				}
-				copy(args, res[:p.states])
-				for j := range p.outs {
-					if err := put(p.states+j, e*n+i, batch*n, res[p.states+j], batch, n); err != nil {
+				for j, v := range args {
+					c.Free(v)
+					if j < p.states {
+						args[j] = res[j]
+					}
+				}
+				for j, v := range res[p.states:] {
+					if err := put(p.states+j, e*n+i, batch*n, v, batch, n); err != nil {
 						return err
 					}
+					c.Free(v)
 				}
 			}
 			for j := range p.states {
 				if err := put(j, e, batch, args[j], batch); err != nil {
 					return err
 				}
+				c.Free(args[j])
+			}
+			for _, t := range parts[p.states:] {
+				c.Free(t)
 			}
 		}
 		for j, o := range outs {
@@ -459,14 +479,37 @@ func axisBlocks(shape []int, axis int) (outer, inner int) {
 	return outer, inner
 }
 
-// sliceAt returns a copy of t at one index of axis, without that axis.
-func sliceAt(t *tensor.Tensor, axis, at int) (*tensor.Tensor, error) {
+// scanState is what a Scan keeps between runs: memory for lists.
+type scanState struct {
+	nested
+	ins, outs []*tensor.Tensor
+	shape     []int
+}
+
+// begin returns places for the scan inputs and outputs.
+func (s *scanState) begin(p *scanPlan) (ins, outs []*tensor.Tensor) {
+	s.ins = slices.Grow(s.ins[:0], p.ins)[:p.ins]
+	s.outs = slices.Grow(s.outs[:0], p.outs)[:p.outs]
+	return s.ins, s.outs
+}
+
+// end lets go of all values.
+func (s *scanState) end() {
+	clear(s.args)
+	clear(s.out)
+	clear(s.ins)
+	clear(s.outs)
+}
+
+// sliceAt returns a copy of t at one index of axis, without that axis, lent to c.
+func (s *scanState) sliceAt(c *Call, t *tensor.Tensor, axis, at int) (*tensor.Tensor, error) {
 	if t.DType().IsPacked() {
 		return nil, fmt.Errorf("%w: scan input of %v", ErrUnsupported, t.DType())
 	}
 	n := t.Dim(axis)
 	outer, inner := axisBlocks(t.Shape(), axis)
-	out := tensor.New(t.DType(), slices.Delete(slices.Clone(t.Shape()), axis, axis+1)...)
+	s.shape = slices.Delete(append(s.shape[:0], t.Shape()...), axis, axis+1)
+	out := c.Lend(t.DType(), s.shape)
 	if t.DType() == tensor.String {
 		src, dst := tensor.Data[string](t), tensor.Data[string](out)
 		for o := range outer {
@@ -483,9 +526,9 @@ func sliceAt(t *tensor.Tensor, axis, at int) (*tensor.Tensor, error) {
 
 // putSlice writes s into dst at one index of axis.
 func putSlice(dst *tensor.Tensor, axis, at int, s *tensor.Tensor) error {
-	want := slices.Delete(slices.Clone(dst.Shape()), axis, axis+1)
-	if s.DType() != dst.DType() || !slices.Equal(s.Shape(), want) {
-		return fmt.Errorf("scan output is %v in iteration %d, want %v %v as in the first", s, at, dst.DType(), want)
+	d := dst.Shape()
+	if s.DType() != dst.DType() || s.Rank() != len(d)-1 || !slices.Equal(s.Shape()[:axis], d[:axis]) || !slices.Equal(s.Shape()[axis:], d[axis+1:]) {
+		return fmt.Errorf("scan output is %v in iteration %d, want %v %v as in the first", s, at, dst.DType(), slices.Delete(slices.Clone(d), axis, axis+1))
 	}
 	if s.DType().IsPacked() {
 		return fmt.Errorf("%w: scan output of %v", ErrUnsupported, s.DType())

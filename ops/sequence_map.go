@@ -80,16 +80,15 @@ func buildSequenceMap(b *BuildContext) (Kernel, error) {
 		for j := range outs {
 			outs[j] = &tensor.Sequence{Elems: make([]tensor.Value, 0, n), DType: types[j].DType}
 		}
+		args, res := make([]tensor.Value, len(c.In)), make([]tensor.Value, len(outs))
 		for i := range n {
-			args := make([]tensor.Value, len(c.In))
 			for k, v := range c.In {
 				args[k] = v
 				if s, ok := v.(*tensor.Sequence); ok {
 					args[k] = s.Elems[i]
 				}
 			}
-			res, err := runBody(c, body, args, len(outs))
-			if err != nil {
+			if err := runBody(c, body, args, res); err != nil {
 				return err
 			}
 			for j, s := range outs {

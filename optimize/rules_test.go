@@ -68,8 +68,8 @@ func eval(t *testing.T, g *onnx.Graph, in []tensor.Value) []tensor.Value {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := body.Run(&ops.Call{}, in)
-	if err != nil {
+	out := make([]tensor.Value, len(g.Outputs))
+	if err := body.Run(&ops.Call{}, in, out); err != nil {
 		t.Fatal(err)
 	}
 	return out

@@ -61,3 +61,16 @@ func TestManyRuns(t *testing.T) {
 	require.Less(t, b, bytes+64<<10)
 	require.Less(t, o, objects+200)
 }
+
+// TestBodiesDoNotAllocate: neither do iterations of loops, branches and what passes between graphs.
+func TestBodiesDoNotAllocate(t *testing.T) {
+	s := open(t, power(t), runtime.Options{Threads: 1})
+	for _, n := range []int64{3, 30} {
+		in := powerInputs(n, 1)
+		out := map[string]tensor.Value{"y": tensor.New(tensor.Float32, 2), "all": tensor.New(tensor.Float32, int(n), 2)}
+		for range 4 {
+			require.NoError(t, s.RunInto(bg, in, out))
+		}
+		require.Zero(t, testing.AllocsPerRun(100, func() { _ = s.RunInto(bg, in, out) }), n)
+	}
+}

@@ -13,15 +13,20 @@ func errNoOutput(k int) error { return fmt.Errorf("internal error: output %d was
 
 // body is a compiled graph of an If, Loop or Scan. It implements ops.Body.
 type body struct {
-	prog   *program
-	frames idle.List[*frame]
+	prog    *program
+	in, out []onnx.Type
+	frames  idle.List[*frame]
+}
+
+func newBody(p *program) *body {
+	return &body{prog: p, in: portTypes(p.inputs), out: portTypes(p.outputs)}
 }
 
 // In returns the types of the graph's inputs.
-func (b *body) In() []onnx.Type { return portTypes(b.prog.inputs) }
+func (b *body) In() []onnx.Type { return b.in }
 
 // Out returns the types of the graph's outputs.
-func (b *body) Out() []onnx.Type { return portTypes(b.prog.outputs) }
+func (b *body) Out() []onnx.Type { return b.out }
 
 func portTypes(ps []port) []onnx.Type {
 	ts := make([]onnx.Type, len(ps))
@@ -32,76 +37,90 @@ func portTypes(ps []port) []onnx.Type {
 }
 
 // Run runs the body once, within the run that c belongs to.
-func (b *body) Run(c *ops.Call, in []tensor.Value) ([]tensor.Value, error) {
+func (b *body) Run(c *ops.Call, in, out []tensor.Value) error {
 	outer, ok := c.Frame.(*frame)
 	if !ok {
-		return nil, fmt.Errorf("internal error: nested graph outside of a session")
+		return fmt.Errorf("internal error: nested graph outside of a session")
 	}
 	p, r := b.prog, outer.run
 	if len(in) != len(p.inputs) {
-		return nil, fmt.Errorf("%d values for the %d inputs of the nested graph", len(in), len(p.inputs))
+		return fmt.Errorf("%d values for the %d inputs of the nested graph", len(in), len(p.inputs))
 	}
 	if r.depth >= maxDepth {
-		return nil, fmt.Errorf("nested graphs are more than %d deep", maxDepth)
+		return fmt.Errorf("nested graphs are more than %d deep", maxDepth)
 	}
 	r.depth++
 	defer func() { r.depth-- }()
 	f := newFrame(&b.frames, p, r)
 	defer func() { // also after an error, and whatever dies with the frame goes back
-		for s, v := range f.vals {
-			if v != nil {
-				r.drop(v, f.at)
-				f.vals[s] = nil
-			}
-		}
+		f.forget()
 		b.frames.Put(f)
 	}()
-	for _, k := range p.consts {
-		f.vals[k.slot] = k.value
-	}
 	for _, k := range p.captures {
 		v := outer.vals[k.from]
 		if v == nil {
-			return nil, fmt.Errorf("internal error: captured value %q is gone", p.names[k.to])
+			return fmt.Errorf("internal error: captured value %q is gone", p.names[k.to])
 		}
 		f.vals[k.to] = v
 		r.hold(v)
 	}
-	for i, port := range p.inputs {
-		v := in[i]
+	for i := range p.inputs {
+		port, v := &p.inputs[i], in[i]
 		if v == nil {
 			v = port.initial
 		}
 		if v == nil {
-			return nil, fmt.Errorf("input %q of the nested graph is absent", port.name)
+			return fmt.Errorf("input %q of the nested graph is absent", port.name)
 		}
 		f.vals[port.slot] = v
 		r.hold(v)
 	}
 	if err := f.loop(c.Ctx()); err != nil {
-		return nil, err
+		return err
 	}
-	out := make([]tensor.Value, len(p.outputs))
-	for i, port := range p.outputs {
-		v := f.vals[port.slot]
-		t, ok := v.(*tensor.Tensor)
-		if !ok || bufferOf(t) == nil || bufferOf(t).kind == pooled {
+	for i := range out {
+		v := f.vals[p.outputs[i].slot]
+		if t, ok := v.(*tensor.Tensor); ok {
+			v = outer.receive(f, t)
+		} else {
 			r.escapeValue(v)
-		}
-		if ok {
-			v = f.leave(t)
 		}
 		out[i] = v
 	}
-	return out, nil
+	return nil
 }
 
-// newFrame returns an empty frame for p.
+// receive lends the instruction in progress a result of the nested graph that has run in g.
+func (f *frame) receive(g *frame, t *tensor.Tensor) *tensor.Tensor {
+	b := bufferOf(t)
+	if b == nil || b.kind == escaped {
+		return g.leave(t)
+	}
+	h := f.run.header()
+	_ = h.RenewView(t, t.Shape()) // cannot fail
+	f.lend(b, h)
+	return h
+}
+
+// newFrame returns a frame for p that holds its constants and nothing else.
 func newFrame(pool *idle.List[*frame], p *program, r *run) *frame {
 	f, ok := pool.Get()
 	if !ok {
 		f = &frame{vals: make([]tensor.Value, len(p.names)), heads: make([]tensor.Tensor, p.results), states: make([][]any, len(p.code))}
+		for _, k := range p.consts {
+			f.vals[k.slot] = k.value
+		}
 	}
 	f.prog, f.run, f.main = p, r, false
 	return f
+}
+
+// forget lets go of all values but the constants.
+func (f *frame) forget() {
+	for s, v := range f.vals {
+		if v != nil && !f.prog.constant[s] {
+			f.run.drop(v, f.at)
+			f.vals[s] = nil
+		}
+	}
 }

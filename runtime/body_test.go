@@ -80,6 +80,76 @@ func TestNestedGraphs(t *testing.T) {
 	}
 }
 
+// TestWhatBodiesPassOn: tensors of iterations are used again, but not those that a sequence, another
+// carried value or an outer graph holds.
+func TestWhatBodiesPassOn(t *testing.T) {
+	m, g, b := model()
+	n := g.AddInput("n", onnx.TensorType(tensor.Int64))
+	x := g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Name("N")))
+	double := b.Op("Add", nil, x, x)
+
+	body := g.NewBody("body")
+	iter := body.AddInput("iter", onnx.TensorType(tensor.Int64))
+	cond := body.AddInput("cond", onnx.TensorType(tensor.Bool))
+	acc := body.AddInput("acc", onnx.TensorType(tensor.Float32, onnx.Name("N")))
+	body.AddInput("before", onnx.TensorType(tensor.Float32, onnx.Name("N")))
+	parts := body.AddInput("parts", onnx.Type{Kind: onnx.SequenceKind, Elem: new(onnx.TensorType(tensor.Float32, onnx.Name("N")))})
+	rounds := body.AddInput("rounds", onnx.Type{Kind: onnx.SequenceKind, Elem: new(onnx.TensorType(tensor.Int64))})
+	bb := ops.NewBuilder(body)
+	branch := func(name string, v *onnx.Value) *onnx.Graph {
+		h := body.NewBody(name)
+		hb := ops.NewBuilder(h)
+		y := hb.Op("Identity", nil, v)
+		require.NoError(t, hb.Err())
+		hb.Insert(nil)
+		h.Outputs = []*onnx.Value{y}
+		return h
+	}
+	odd := bb.Op("Cast", onnx.NewAttrs("to", int(tensor.Bool)), bb.Op("Mod", nil, iter, bb.Const(tensor.Scalar[int64](2))))
+	step := bb.Op("If", onnx.NewAttrs("then_branch", branch("odd", double), "else_branch", branch("even", acc)), odd)
+	next := bb.Op("Add", nil, acc, step)
+	view := bb.Op("Reshape", nil, acc, bb.Const(tensor.Of([]int64{-1}, 1)))
+	more := bb.Op("SequenceInsert", nil, parts, view)
+	when := bb.Op("SequenceInsert", nil, rounds, iter)
+	keep := bb.Op("Identity", nil, cond)
+	same := bb.Op("Identity", nil, next)
+	require.NoError(t, bb.Err())
+	bb.Insert(nil)
+	body.Outputs = []*onnx.Value{keep, next, acc, more, when, same, acc, iter}
+
+	none := b.Op("SequenceEmpty", onnx.NewAttrs("dtype", int(tensor.Float32)))
+	never := b.Op("SequenceEmpty", onnx.NewAttrs("dtype", int(tensor.Int64)))
+	out := b.Ops("", "Loop", onnx.NewAttrs("body", body), 7, n, nil, x, double, none, never)
+	require.NoError(t, b.Err())
+	b.Insert(nil)
+	for i, name := range []string{"acc", "before", "parts", "rounds", "all", "old", "iters"} {
+		out[i].Name = name
+	}
+	g.Outputs = out
+	for _, level := range []optimize.Level{optimize.None, optimize.Best} {
+		s := open(t, m, runtime.Options{Level: level})
+		var kept []map[string]tensor.Value
+		for range 3 {
+			res, err := s.Run(bg, map[string]tensor.Value{"n": tensor.Scalar[int64](6), "x": tensor.Of([]float32{1}, 1)})
+			require.NoError(t, err)
+			kept = append(kept, res)
+		}
+		// acc: 1, 2 (even: twice), 4 (odd: 2 more), 8, 10, 20, 22
+		f32s := func(v tensor.Value) []float32 { return tensor.Data[float32](v.(*tensor.Tensor)) }
+		for _, res := range kept {
+			require.Equal(t, []float32{22}, f32s(res["acc"]))
+			require.Equal(t, []float32{20}, f32s(res["before"]))
+			for i, want := range []float32{1, 2, 4, 8, 10, 20} {
+				require.Equal(t, []float32{want}, f32s(res["parts"].(*tensor.Sequence).Elems[i]))
+				require.Equal(t, []int64{int64(i)}, tensor.Data[int64](res["rounds"].(*tensor.Sequence).Elems[i].(*tensor.Tensor)))
+			}
+			require.Equal(t, []float32{2, 4, 8, 10, 20, 22}, f32s(res["all"]))
+			require.Equal(t, []float32{1, 2, 4, 8, 10, 20}, f32s(res["old"]))
+			require.Equal(t, []int64{0, 1, 2, 3, 4, 5}, tensor.Data[int64](res["iters"].(*tensor.Tensor)))
+		}
+	}
+}
+
 func TestLoopIsCancelled(t *testing.T) {
 	s := open(t, power(t), runtime.Options{})
 	ctx, cancel := context.WithTimeout(bg, 30*time.Millisecond)

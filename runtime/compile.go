@@ -188,7 +188,7 @@ func (c *compiler) build(j buildJob) (err error) {
 			if p == nil {
 				return nil, fmt.Errorf("internal error: nested graph %q was not compiled", g.Name)
 			}
-			return &body{prog: p}, nil
+			return newBody(p), nil
 		},
 		Pack: func(v *onnx.Value, layout string, pack func() (any, error)) (any, error) {
 			defer release(v.Const) // at once, so that source and packed form are not both in memory for all weights

@@ -43,7 +43,14 @@ type frame struct {
 	// of the instruction in progress
 	at     int
 	reused uint64 // outputs that have taken over an input's storage, by bit
-	made   []*buffer
+	made   []loan
+}
+
+// loan is a reference that the instruction in progress has to a buffer. head is the
+// tensor over it that was lent for the time of the instruction; nil for an output.
+type loan struct {
+	b    *buffer
+	head *tensor.Tensor
 }
 
 // loop runs the program from first to last instruction. On an error the frame
@@ -112,13 +119,11 @@ func (f *frame) step(at int) error {
 		r.hold(v)
 		f.vals[s] = v
 	}
-	for _, b := range f.made { // the call's own reference
-		if b.kind == escaped {
-			continue
+	for _, l := range f.made {
+		if l.head != nil && slices.Contains(c.Out, tensor.Value(l.head)) {
+			l.head = nil // a result now
 		}
-		if b.refs--; b.refs == 0 {
-			r.release(b, at)
-		}
+		r.end(l, at)
 	}
 	for _, s := range in.free {
 		if v := f.vals[s]; v != nil {
@@ -188,9 +193,52 @@ func (f *frame) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, erro
 			r.rec.allocs = append(r.rec.allocs, allocation{at: f.at, result: in.first + i, size: size, death: -1})
 		}
 	}
-	b.refs++ // the call's own reference, so that a nested graph that reads it cannot release it
-	f.made = append(f.made, b)
+	f.lend(b, nil) // so that a nested graph that reads it cannot release it
 	return f.head(i, d, shape, b.data[:size], b)
+}
+
+// lend counts a reference of the instruction in progress to b.
+func (f *frame) lend(b *buffer, head *tensor.Tensor) {
+	b.refs++
+	f.made = append(f.made, loan{b, head})
+}
+
+// Lend implements ops.Lender.
+func (f *frame) Lend(d tensor.DType, shape []int) (*tensor.Tensor, error) {
+	size, err := tensor.ByteSize(d, shape)
+	if err != nil {
+		return nil, err
+	}
+	if d == tensor.String {
+		if err := f.run.reserve(size); err != nil {
+			return nil, err
+		}
+		return tensor.New(d, shape...), nil
+	}
+	b, err := f.run.take(size)
+	if err != nil {
+		return nil, err
+	}
+	h := f.run.header()
+	f.lend(b, h)
+	return h, h.Renew(d, shape, b.data[:size], b)
+}
+
+// Free implements ops.Lender.
+func (f *frame) Free(v tensor.Value) {
+	t, ok := v.(*tensor.Tensor)
+	if !ok {
+		return
+	}
+	for i := len(f.made) - 1; i >= 0; i-- {
+		if l := f.made[i]; l.head == t {
+			last := len(f.made) - 1
+			f.made[i] = f.made[last]
+			f.made = f.made[:last]
+			f.run.end(l, f.at)
+			return
+		}
+	}
 }
 
 // head returns a tensor over data for output i of the instruction in progress.
@@ -204,7 +252,7 @@ func (f *frame) head(i int, d tensor.DType, shape []int, data []byte, b *buffer)
 // program nobody does, because results leave through leave.
 func (f *frame) headOf(i int) *tensor.Tensor {
 	in := &f.prog.code[f.at]
-	if i < 0 || i >= len(in.out) || in.out[i] >= 0 && f.prog.keep[in.out[i]] && !(f.main && len(f.run.dest) > 0) {
+	if i < 0 || i >= len(in.out) || f.main && in.out[i] >= 0 && f.prog.keep[in.out[i]] && len(f.run.dest) == 0 {
 		return &tensor.Tensor{} // the caller gets it
 	}
 	h := &f.heads[in.first+i]
@@ -218,7 +266,10 @@ func (f *frame) headOf(i int) *tensor.Tensor {
 
 // View implements ops.Viewer.
 func (f *frame) View(i int, t *tensor.Tensor, shape []int) (*tensor.Tensor, error) {
-	if !f.main { // what a sequence holds of an earlier iteration must stay as it is
+	if !f.main && bufferOf(t) == nil { // no head of it tells whether a sequence holds it
+		if slices.Equal(t.Shape(), shape) {
+			return t, nil
+		}
 		return t.Reshape(shape...)
 	}
 	h := f.headOf(i)

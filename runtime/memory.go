@@ -50,6 +50,7 @@ type arena struct {
 	reuse *recycler
 	given int64 // bytes that escaped in this run
 	free  map[int][]*buffer
+	heads []*tensor.Tensor // to lend
 	rec   *recording
 	plan  *plan
 	slab  []byte
@@ -151,6 +152,30 @@ func (a *arena) release(b *buffer, at int) {
 		a.free = map[int][]*buffer{}
 	}
 	a.free[len(b.data)] = append(a.free[len(b.data)], b)
+}
+
+// header returns a tensor to lend.
+func (a *arena) header() *tensor.Tensor {
+	n := len(a.heads)
+	if n == 0 {
+		return &tensor.Tensor{}
+	}
+	t := a.heads[n-1]
+	a.heads = a.heads[:n-1]
+	return t
+}
+
+// end ends a loan at instruction at. A tensor whose buffer has escaped or is pinned may be in a sequence.
+func (a *arena) end(l loan, at int) {
+	if l.b.kind == escaped {
+		return
+	}
+	if l.b.refs--; l.b.refs == 0 {
+		a.release(l.b, at)
+	}
+	if l.head != nil && l.b.refs < pin {
+		a.heads = append(a.heads, l.head)
+	}
 }
 
 // minCounted is the size of results above which their memory is counted until

@@ -14,6 +14,7 @@ type program struct {
 	names    []string // of the value in each slot
 	types    []onnx.Type
 	keep     []bool // slots that outlive their last reader: outputs
+	constant []bool // slots of consts
 	consts   []constant
 	inputs   []port
 	outputs  []port
@@ -74,10 +75,9 @@ type packedInput struct {
 // liveness notes, for each instruction, the slots that no later one reads.
 // What a nested graph captures lives until its node ends.
 func (p *program) liveness() {
-	fixed := make([]bool, len(p.names))
-	copy(fixed, p.keep)
+	p.constant = make([]bool, len(p.names))
 	for _, k := range p.consts {
-		fixed[k.slot] = true
+		p.constant[k.slot] = true
 	}
 	last := make([]int, len(p.names))
 	for i := range last {
@@ -94,7 +94,7 @@ func (p *program) liveness() {
 		}
 	}
 	for s, i := range last {
-		if i >= 0 && !fixed[s] {
+		if i >= 0 && !p.keep[s] && !p.constant[s] {
 			p.code[i].free = append(p.code[i].free, s)
 		}
 	}

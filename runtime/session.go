@@ -248,9 +248,7 @@ func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request
 	}
 	f := newFrame(s.states, s.prog, nil)
 	if err := s.bind(f, in); err != nil {
-		clear(f.vals)
-		s.states.Put(f)
-		return nil, err
+		return nil, err // the frame is left to the garbage collector, as after any error
 	}
 	// A file that is truncated while it is mapped makes reads of it fault.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
@@ -266,9 +264,6 @@ func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request
 	} else if sighted {
 		r.rec = &recording{}
 	}
-	for _, k := range s.prog.consts {
-		f.vals[k.slot] = k.value
-	}
 	if dest != nil {
 		r.donate = q.donate
 		if err := r.setDest(s.prog, f.vals, dest, q.gate); err != nil {
@@ -276,7 +271,7 @@ func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request
 		}
 	}
 	if err := f.loop(ctx); err != nil {
-		return nil, err // the frame and its buffers are left to the garbage collector
+		return nil, err
 	}
 	if dest != nil {
 		if err = f.fill(dest); err == nil {
@@ -291,21 +286,21 @@ func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request
 	if r.rec != nil {
 		pl := makePlan(r.rec, s.prog.results)
 		s.plans.put(f.key, pl)
-		clear(f.vals)
+		f.forget()
 		clear(f.heads) // and what they are tensors over
-		r.free, r.rec, r.scratch.blocks = nil, nil, nil
+		r.free, r.heads, r.rec, r.scratch.blocks = nil, nil, nil, nil
 		if n := int64(pl.size); n >= minReturned && n >= 2*s.returned.Load() {
 			s.returned.Store(n)
 			debug.FreeOSMemory() // the slab comes in the place of what the lists held
 		}
 	}
+	f.forget()
 	s.reuse.ran(r.given)
 	if sl != nil {
 		clear(sl.parts)
 		pl.slabs.Put(sl)
 	}
 	r.scratch.begin(nil)
-	clear(f.vals)
 	clear(r.dest)
 	r.dest = r.dest[:0]
 	r.p, r.profile, r.rec, r.plan, r.slab, r.parts, r.donate = par.P{}, nil, nil, nil, nil, nil, nil

@@ -36,9 +36,9 @@ func (b *body) In() []onnx.Type { return typesOf(b.g.Inputs) }
 func (b *body) Out() []onnx.Type { return typesOf(b.g.Outputs) }
 
 // Run evaluates the graph.
-func (b *body) Run(c *ops.Call, in []tensor.Value) ([]tensor.Value, error) {
+func (b *body) Run(c *ops.Call, in, out []tensor.Value) error {
 	if len(in) != len(b.g.Inputs) {
-		return nil, fmt.Errorf("%d values for a graph with %d inputs", len(in), len(b.g.Inputs))
+		return fmt.Errorf("%d values for a graph with %d inputs", len(in), len(b.g.Inputs))
 	}
 	vals := map[*onnx.Value]tensor.Value{}
 	for v, x := range b.captures {
@@ -64,13 +64,13 @@ func (b *body) Run(c *ops.Call, in []tensor.Value) ([]tensor.Value, error) {
 			}
 			var err error
 			if args[i], err = get(v); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		env := ops.BuildEnv{Body: Bodies(vals), Packed: func(i int) { args[i] = nil }}
 		res, err := ops.Eval(par.P{Ctx: c.P.Ctx, Threads: c.P.Threads}, n, args, env)
 		if err != nil {
-			return nil, fmt.Errorf("%v: %w", n, err)
+			return fmt.Errorf("%v: %w", n, err)
 		}
 		for i, v := range n.Out {
 			if v != nil {
@@ -78,14 +78,13 @@ func (b *body) Run(c *ops.Call, in []tensor.Value) ([]tensor.Value, error) {
 			}
 		}
 	}
-	out := make([]tensor.Value, len(b.g.Outputs))
-	for i, v := range b.g.Outputs {
+	for i := range out {
 		var err error
-		if out[i], err = get(v); err != nil {
-			return nil, err
+		if out[i], err = get(b.g.Outputs[i]); err != nil {
+			return err
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // InferBody infers a nested graph for ops.InferEnv. It leaves the types in the

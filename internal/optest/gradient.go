@@ -166,7 +166,8 @@ func (c GradCase) eval(g *onnx.Graph, in []tensor.Value) ([]tensor.Value, error)
 			args = append(args, v)
 		}
 	}
-	return (&body{g, c.Captures}).Run(&ops.Call{P: par.P{Threads: 2}}, args)
+	out := make([]tensor.Value, len(g.Outputs))
+	return out, (&body{g, c.Captures}).Run(&ops.Call{P: par.P{Threads: 2}}, args, out)
 }
 
 // gradients returns the analytic gradients, nil for inputs that have none.
