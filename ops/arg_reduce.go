@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -51,7 +52,7 @@ func argKernel[T scatterCell](axis int, keep, last, largest bool) Kernel {
 		if err != nil {
 			return err
 		}
-		shape := append([]int{}, s[:a]...)
+		shape := append(c.Dims(len(s))[:0], s[:a]...)
 		if keep {
 			shape = append(shape, 1)
 		}
@@ -63,51 +64,69 @@ func argKernel[T scatterCell](axis int, keep, last, largest bool) Kernel {
 		if n == 0 {
 			return fmt.Errorf("dimension %d of data is 0", a)
 		}
-		d, out := tensor.Data[T](x), tensor.Data[int64](y)
+		loop := argLoop[T]{tensor.Data[T](x), tensor.Data[int64](y), n, inner, (inner + argPanel - 1) / argPanel, last, largest}
 		if inner == 1 {
-			c.P.For(outer, max(1, moveGrain/n), func(lo, hi int) {
-				for o := lo; o < hi; o++ {
-					out[o] = int64(argRow(d[o*n:][:n], last, largest))
-				}
-			})
-			return nil
+			par.Run(c.P, outer, max(1, moveGrain/n), argRows[T]{loop})
+		} else {
+			par.Run(c.P, outer*loop.panels, max(1, moveGrain/(n*min(inner, argPanel))), loop)
 		}
-		const panel = 64
-		panels := (inner + panel - 1) / panel
-		c.P.For(outer*panels, max(1, moveGrain/(n*min(inner, panel))), func(lo, hi int) {
-			var best [panel]T
-			for u := lo; u < hi; u++ {
-				o, from := u/panels, u%panels*panel
-				w := min(panel, inner-from)
-				to, b := out[o*inner+from:][:w], best[:w]
-				clear(to)
-				copy(b, d[o*n*inner+from:])
-				for k := 1; k < n; k++ {
-					row := d[(o*n+k)*inner+from:][:w]
-					switch {
-					case last:
-						for i, v := range row {
-							if largest && v >= b[i] || !largest && v <= b[i] {
-								b[i], to[i] = v, int64(k)
-							}
-						}
-					case largest:
-						for i, v := range row {
-							if v > b[i] {
-								b[i], to[i] = v, int64(k)
-							}
-						}
-					default:
-						for i, v := range row {
-							if v < b[i] {
-								b[i], to[i] = v, int64(k)
-							}
-						}
+		return nil
+	}
+}
+
+// argPanel is the number of columns that are looked at together.
+const argPanel = 64
+
+// argLoop is the work on [outer, n, inner], where inner is cut into panels.
+type argLoop[T scatterCell] struct {
+	d                []T
+	out              []int64
+	n, inner, panels int
+	last, largest    bool
+}
+
+// Chunk finds the best of the columns of some panels.
+func (a *argLoop[T]) Chunk(lo, hi int) {
+	var best [argPanel]T
+	for u := lo; u < hi; u++ {
+		o, from := u/a.panels, u%a.panels*argPanel
+		w := min(argPanel, a.inner-from)
+		to, b := a.out[o*a.inner+from:][:w], best[:w]
+		clear(to)
+		copy(b, a.d[o*a.n*a.inner+from:])
+		for k := 1; k < a.n; k++ {
+			row := a.d[(o*a.n+k)*a.inner+from:][:w]
+			switch {
+			case a.last:
+				for i, v := range row {
+					if a.largest && v >= b[i] || !a.largest && v <= b[i] {
+						b[i], to[i] = v, int64(k)
+					}
+				}
+			case a.largest:
+				for i, v := range row {
+					if v > b[i] {
+						b[i], to[i] = v, int64(k)
+					}
+				}
+			default:
+				for i, v := range row {
+					if v < b[i] {
+						b[i], to[i] = v, int64(k)
 					}
 				}
 			}
-		})
-		return nil
+		}
+	}
+}
+
+// argRows is argLoop where inner is 1.
+type argRows[T scatterCell] struct{ argLoop[T] }
+
+// Chunk finds the best of some rows.
+func (a *argRows[T]) Chunk(lo, hi int) {
+	for o := lo; o < hi; o++ {
+		a.out[o] = int64(argRow(a.d[o*a.n:][:a.n], a.last, a.largest))
 	}
 }
 

@@ -45,16 +45,16 @@ func buildCompress(b *BuildContext) (Kernel, error) {
 		if cond.DType() != tensor.Bool {
 			return unsupportedType(1, cond.DType())
 		}
-		s := []int{x.Len()}
+		s := c.list(x.Len())
 		a := 0
 		if given {
-			s = append([]int{}, x.Shape()...)
+			s = c.list(x.Shape()...)
 			var err error
 			if a, err = tensor.Axis(axis, len(s)); err != nil {
 				return err
 			}
 		}
-		var idx []int64
+		idx := Scratch[int64](c, cond.Len())[:0]
 		for i, v := range tensor.Data[bool](cond) {
 			if v && i < s[a] {
 				idx = append(idx, int64(i))

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -19,37 +20,50 @@ func cumulative[T, A scatterCell](b *BuildContext, start A, step func(acc A, v T
 		if y.Len() == 0 {
 			return nil
 		}
-		d, out := tensor.Data[T](x), tensor.Data[T](y)
 		outer, n, inner := sizeOf(s[:axis]), s[axis], sizeOf(s[axis+1:])
-		// Columns of a panel are summed side by side, so that memory is read in order.
-		const panel = 64
-		panels := (inner + panel - 1) / panel
-		c.P.For(outer*panels, max(1, moveGrain/(n*min(inner, panel))), func(lo, hi int) {
-			var acc [panel]A
-			for u := lo; u < hi; u++ {
-				at := u/panels*n*inner + u%panels*panel
-				w := min(panel, inner-u%panels*panel)
-				for i := range acc {
-					acc[i] = start
-				}
-				for k := range n {
-					if reverse {
-						k = n - 1 - k
-					}
-					src, dst := d[at+k*inner:][:w], out[at+k*inner:][:w]
-					for i, v := range src {
-						if exclusive {
-							dst[i] = T(acc[i])
-							acc[i] = step(acc[i], v)
-						} else {
-							acc[i] = step(acc[i], v)
-							dst[i] = T(acc[i])
-						}
-					}
+		panels := (inner + cumulativePanel - 1) / cumulativePanel
+		par.Run(c.P, outer*panels, max(1, moveGrain/(n*min(inner, cumulativePanel))),
+			cumulativeLoop[T, A]{tensor.Data[T](x), tensor.Data[T](y), n, inner, panels, start, step, exclusive, reverse})
+		return nil
+	}
+}
+
+// cumulativePanel is the number of columns that are summed side by side, so that memory is read in order.
+const cumulativePanel = 64
+
+// cumulativeLoop is the work on [outer, n, inner], where inner is cut into panels.
+type cumulativeLoop[T, A scatterCell] struct {
+	d, out             []T
+	n, inner, panels   int
+	start              A
+	step               func(acc A, v T) A
+	exclusive, reverse bool
+}
+
+// Chunk sums up the columns of some panels.
+func (a *cumulativeLoop[T, A]) Chunk(lo, hi int) {
+	var acc [cumulativePanel]A
+	for u := lo; u < hi; u++ {
+		from := u % a.panels * cumulativePanel
+		at, w := u/a.panels*a.n*a.inner+from, min(cumulativePanel, a.inner-from)
+		for i := range acc {
+			acc[i] = a.start
+		}
+		for k := range a.n {
+			if a.reverse {
+				k = a.n - 1 - k
+			}
+			src, dst := a.d[at+k*a.inner:][:w], a.out[at+k*a.inner:][:w]
+			for i, v := range src {
+				if a.exclusive {
+					dst[i] = T(acc[i])
+					acc[i] = a.step(acc[i], v)
+				} else {
+					acc[i] = a.step(acc[i], v)
+					dst[i] = T(acc[i])
 				}
 			}
-		})
-		return nil
+		}
 	}
 }
 

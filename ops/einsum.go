@@ -99,7 +99,26 @@ func parseEinsum(s string) (*einEquation, error) {
 	return e, nil
 }
 
-// einLabels returns the labels of each input of the given ranks and of the
+// einLabels are the labels of the inputs and the output for some ranks.
+type einLabels struct {
+	ranks []int
+	in    [][]int
+	out   []int
+}
+
+// of returns the labels for ranks; see labels. They are made again where ranks change.
+func (l *einLabels) of(e *einEquation, ranks []int) (in [][]int, out []int, err error) {
+	if l.out == nil || !slices.Equal(l.ranks, ranks) {
+		l.out = nil
+		if in, out, err = e.labels(ranks); err != nil {
+			return nil, nil, err
+		}
+		l.ranks, l.in, l.out = append(l.ranks[:0], ranks...), in, out
+	}
+	return l.in, l.out, nil
+}
+
+// labels returns the labels of each input of the given ranks and of the
 // output. Letters are their code, dimensions of the ellipsis are -1, -2… from
 // the last.
 func (e *einEquation) labels(ranks []int) (in [][]int, out []int, err error) {
@@ -207,7 +226,7 @@ func buildEinsum(b *BuildContext) (Kernel, error) {
 func einsumKernel[T gemm.Number](e *einEquation) Kernel {
 	return func(c *Call) error {
 		d := c.T(0).DType()
-		ranks := make([]int, len(c.In))
+		ranks := c.Dims(len(c.In))
 		for i := range c.In {
 			t := c.T(i)
 			if t == nil || t.DType() != d {
@@ -215,28 +234,28 @@ func einsumKernel[T gemm.Number](e *einEquation) Kernel {
 			}
 			ranks[i] = t.Rank()
 		}
-		in, out, err := e.labels(ranks)
+		in, out, err := State[einLabels](c).of(e, ranks)
 		if err != nil {
 			return err
 		}
-		sizes := map[int]int{}
-		for i, ls := range in {
-			for j, l := range ls {
-				n, have := c.T(i).Dim(j), sizes[l]
-				if _, ok := sizes[l]; !ok || have == 1 {
-					sizes[l] = n
-				} else if n != have && n != 1 {
-					return fmt.Errorf("label %s of input %d is %d, want %d or 1", einName(l), i, n, have)
-				}
-			}
+		sizes, err := einSizes(c, in, slices.Max(ranks))
+		if err != nil {
+			return err
 		}
-		views := make([]einView[T], len(in))
+		mem := State[[]einView[T]](c)
+		views := (*mem)[:0]
+		defer func() {
+			clear(views)
+			*mem = views
+		}()
+		all := 0
 		for i, ls := range in {
-			views[i] = newEinView(wordsOf[T](c.T(i)), c.T(i).Shape(), ls, sizes)
+			views = append(views, newEinView(c, wordsOf[T](c.T(i)), c.T(i).Shape(), ls, sizes))
+			all += len(ls)
 		}
 		acc := views[0]
 		for i := 1; ; i++ {
-			later := slices.Clone(out)
+			later := append(c.Dims(len(out) + all)[:0], out...)
 			for _, v := range views[min(i+1, len(views)):] {
 				later = append(later, v.labels...)
 			}
@@ -248,14 +267,40 @@ func einsumKernel[T gemm.Number](e *einEquation) Kernel {
 				return err
 			}
 		}
-		shape := make([]int, len(out))
+		shape := c.Dims(len(out))
 		for i, l := range out {
-			shape[i] = sizes[l]
+			shape[i] = sizes.of(l)
 		}
 		y := c.Output(0, d, shape...)
 		acc.copyTo(c, wordsOf[T](y), out, shape)
 		return nil
 	}
+}
+
+// einLengths are the lengths of dimensions by label, from the lowest, that of the first of rank
+// dimensions of an ellipsis. They are 0 where the label is not used, plus one elsewhere.
+type einLengths struct {
+	n    []int
+	rank int
+}
+
+func (s einLengths) of(label int) int { return s.n[label+s.rank] - 1 }
+
+// einSizes returns the lengths of the labels, valid until the call ends.
+func einSizes(c *Call, in [][]int, rank int) (einLengths, error) {
+	s := einLengths{c.Dims(rank + 'z' + 1), rank}
+	clear(s.n)
+	for i, ls := range in {
+		for j, l := range ls {
+			n, have := c.T(i).Dim(j), s.of(l)
+			if have < 0 || have == 1 {
+				s.n[l+rank] = n + 1
+			} else if n != have && n != 1 {
+				return s, fmt.Errorf("label %s of input %d is %d, want %d or 1", einName(l), i, n, have)
+			}
+		}
+	}
+	return s, nil
 }
 
 // gradEinsum: the gradient of an input is the sum of products of dY and the other

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -18,11 +19,12 @@ type einView[T gemm.Number] struct {
 
 // newEinView takes diagonals of repeated labels and drops dimensions of 1 that
 // broadcast.
-func newEinView[T gemm.Number](data []T, shape, labels []int, sizes map[int]int) einView[T] {
-	v := einView[T]{data: data}
-	strides := tensor.Strides(shape)
+func newEinView[T gemm.Number](c *Call, data []T, shape, labels []int, sizes einLengths) einView[T] {
+	n := len(labels)
+	v := einView[T]{data, c.Dims(n)[:0], c.Dims(n)[:0], c.Dims(n)[:0]}
+	strides := c.strides(shape)
 	for i, l := range labels {
-		if shape[i] == 1 && sizes[l] != 1 {
+		if shape[i] == 1 && sizes.of(l) != 1 {
 			continue
 		}
 		if j := slices.Index(v.labels, l); j >= 0 {
@@ -69,37 +71,35 @@ func (v *einView[T]) copyTo(c *Call, dst []T, order, shape []int) {
 	last := len(order) - 1
 	n := shape[last]
 	_, inner := v.of(order[last])
-	strides := make([]int, last)
+	strides := c.Dims(last)
 	for i := range strides {
 		_, strides[i] = v.of(order[i])
 	}
-	c.P.For(len(dst)/n, max(1, (1<<15)/n), func(lo, hi int) {
-		idx := make([]int, last)
-		at, rest := 0, lo
-		for i := last - 1; i >= 0; i-- {
-			idx[i] = rest % shape[i]
-			rest /= shape[i]
-			at += idx[i] * strides[i]
-		}
-		for r := lo; r < hi; r++ {
-			row := dst[r*n : (r+1)*n]
-			if inner == 1 {
-				copy(row, v.data[at:])
-			} else {
-				for i, a := 0, at; i < n; i, a = i+1, a+inner {
-					row[i] = v.data[a]
-				}
-			}
-			for i := last - 1; i >= 0; i-- {
-				at += strides[i]
-				if idx[i]++; idx[i] < shape[i] {
-					break
-				}
-				at -= strides[i] * shape[i]
-				idx[i] = 0
+	par.Run(c.P, len(dst)/n, max(1, (1<<15)/n), einCopy[T]{dst, v.data, shape[:last], strides, n, inner})
+}
+
+// einCopy copies rows of n elements.
+type einCopy[T gemm.Number] struct {
+	dst, src       []T
+	shape, strides []int // of rows
+	n, inner       int
+}
+
+// Chunk copies rows [lo, hi).
+func (a *einCopy[T]) Chunk(lo, hi int) {
+	o := odometer{shape: a.shape, as: a.strides, bs: a.strides}
+	o.seek(lo)
+	for r := lo; r < hi; r++ {
+		row := a.dst[r*a.n : (r+1)*a.n]
+		if a.inner == 1 {
+			copy(row, a.src[o.a:])
+		} else {
+			for i, at := 0, o.a; i < a.n; i, at = i+1, at+a.inner {
+				row[i] = a.src[at]
 			}
 		}
-	})
+		o.next()
+	}
 }
 
 // in returns v as a dense array in the given order, in place where it is one.
@@ -108,7 +108,7 @@ func (v *einView[T]) in(c *Call, order []int) []T {
 	if ok {
 		return v.data
 	}
-	shape := make([]int, len(order))
+	shape := c.Dims(len(order))
 	for i, l := range order {
 		shape[i], _ = v.of(l)
 	}
@@ -119,63 +119,69 @@ func (v *einView[T]) in(c *Call, order []int) []T {
 
 // sum adds up the dimensions whose labels are not kept; floats in float64.
 func (v einView[T]) sum(c *Call, keep []int) einView[T] {
-	var kept, gone []int
-	for _, l := range v.labels {
+	order := c.Dims(len(v.labels))[:0]
+	out := einView[T]{sizes: c.Dims(len(v.labels))[:0]}
+	total, each := 1, 1
+	for i, l := range v.labels {
 		if slices.Contains(keep, l) {
-			kept = append(kept, l)
-		} else {
-			gone = append(gone, l)
+			order, out.sizes = append(order, l), append(out.sizes, v.sizes[i])
+			total *= v.sizes[i]
 		}
 	}
-	if len(gone) == 0 {
+	out.labels = order
+	if len(order) == len(v.labels) {
 		return v
 	}
-	src := v.in(c, append(slices.Clone(kept), gone...))
-	out := einView[T]{labels: kept}
-	total := 1
-	for _, l := range kept {
-		n, _ := v.of(l)
-		out.sizes = append(out.sizes, n)
-		total *= n
-	}
-	out.strides = tensor.Strides(out.sizes)
-	each := 1
-	for _, l := range gone {
-		n, _ := v.of(l)
-		each *= n
-	}
-	out.data = Scratch[T](c, total)
-	floats := dtypeOf[T]().IsFloat()
-	c.P.For(total, max(1, (1<<15)/max(each, 1)), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			row := src[i*each : (i+1)*each]
-			if floats {
-				var s float64
-				for _, x := range row {
-					s += float64(x)
-				}
-				out.data[i] = T(s)
-				continue
-			}
-			var s T
-			for _, x := range row {
-				s += x
-			}
-			out.data[i] = s
+	for i, l := range v.labels {
+		if !slices.Contains(keep, l) {
+			order = append(order, l)
+			each *= v.sizes[i]
 		}
-	})
+	}
+	src := v.in(c, order)
+	out.strides = c.strides(out.sizes)
+	out.data = Scratch[T](c, total)
+	par.Run(c.P, total, max(1, (1<<15)/max(each, 1)), einSums[T]{out.data, src, each, dtypeOf[T]().IsFloat()})
 	return out
+}
+
+// einSums adds up rows of n elements.
+type einSums[T gemm.Number] struct {
+	dst, src []T
+	n        int
+	floats   bool
+}
+
+// Chunk adds up rows [lo, hi).
+func (a *einSums[T]) Chunk(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		row := a.src[i*a.n : (i+1)*a.n]
+		if a.floats {
+			var s float64
+			for _, x := range row {
+				s += float64(x)
+			}
+			a.dst[i] = T(s)
+			continue
+		}
+		var s T
+		for _, x := range row {
+			s += x
+		}
+		a.dst[i] = s
+	}
 }
 
 // einContract multiplies a and b and sums over the labels that are not in keep,
 // as a batch of products of matrices.
 func einContract[T gemm.Number](c *Call, a, b einView[T], keep []int) (einView[T], error) {
 	// What only one of them has, and nobody wants, is summed first.
-	a, b = a.sum(c, append(slices.Clone(keep), b.labels...)), b.sum(c, append(slices.Clone(keep), a.labels...))
-	var batch, ms, ns, ks []int
-	y := einView[T]{}
+	a, b = a.sum(c, c.joined(keep, b.labels, nil)), b.sum(c, c.joined(keep, a.labels, nil))
+	la, lb := len(a.labels), len(b.labels)
+	batch, ms, ns, ks := c.Dims(la)[:0], c.Dims(la)[:0], c.Dims(lb)[:0], c.Dims(la)[:0]
+	y := einView[T]{sizes: c.Dims(la + lb)[:0]}
+	sizes := c.Dims(la + lb)
 	size := func(ls []int) (int, error) {
-		sizes := make([]int, len(ls))
 		for i, l := range ls {
 			n, _ := a.of(l)
 			m, _ := b.of(l)
@@ -184,7 +190,7 @@ func einContract[T gemm.Number](c *Call, a, b einView[T], keep []int) (einView[T
 				sizes[i] = 0
 			}
 		}
-		return tensor.Count(sizes)
+		return tensor.Count(sizes[:len(ls)])
 	}
 	for _, l := range a.labels {
 		switch inB, kept := slices.Contains(b.labels, l), slices.Contains(keep, l); {
@@ -201,7 +207,7 @@ func einContract[T gemm.Number](c *Call, a, b einView[T], keep []int) (einView[T
 			ns = append(ns, l)
 		}
 	}
-	y.labels = slices.Concat(batch, ms, ns)
+	y.labels = c.joined(batch, ms, ns)
 	for _, l := range y.labels {
 		n, _ := a.of(l)
 		if !slices.Contains(a.labels, l) {
@@ -209,7 +215,7 @@ func einContract[T gemm.Number](c *Call, a, b einView[T], keep []int) (einView[T
 		}
 		y.sizes = append(y.sizes, n)
 	}
-	y.strides = tensor.Strides(y.sizes)
+	y.strides = c.strides(y.sizes)
 	total, err := tensor.Count(y.sizes)
 	if err != nil {
 		return y, err
@@ -225,22 +231,30 @@ func einContract[T gemm.Number](c *Call, a, b einView[T], keep []int) (einView[T
 	if err != nil {
 		return y, err
 	}
-	g := gemm.Args[T]{M: m, N: n, K: k, ARS: k, ACS: 1, BRS: n, BCS: 1, LDC: n}
-	aOrder, bOrder := slices.Concat(batch, ms, ks), slices.Concat(batch, ks, ns)
+	st := State[matState[T]](c)
+	defer st.clear()
+	g := &st.Args
+	*g = gemm.Args[T]{M: m, N: n, K: k, ARS: k, ACS: 1, BRS: n, BCS: 1, LDC: n}
+	aOrder, bOrder := c.joined(batch, ms, ks), c.joined(batch, ks, ns)
 	// Either order of rows and columns will do: the one that is there is not copied.
-	if o := slices.Concat(batch, ks, ms); !second(a.dense(aOrder)) && second(a.dense(o)) {
+	if o := c.joined(batch, ks, ms); !second(a.dense(aOrder)) && second(a.dense(o)) {
 		aOrder, g.ARS, g.ACS = o, 1, m
 	}
-	if o := slices.Concat(batch, ns, ks); !second(b.dense(bOrder)) && second(b.dense(o)) {
+	if o := c.joined(batch, ns, ks); !second(b.dense(bOrder)) && second(b.dense(o)) {
 		bOrder, g.BRS, g.BCS = o, 1, k
 	}
-	ad, bd := a.in(c, aOrder), b.in(c, bOrder)
-	gemm.RunBatch(c.P, nb, func(i int) gemm.Args[T] {
-		g := g
-		g.A, g.B, g.C = ad[i*m*k:], bd[i*k*n:], y.data[i*m*n:]
-		return g
-	})
+	g.A, g.B, g.C = a.in(c, aOrder), b.in(c, bOrder), y.data
+	st.AO, st.BO, st.CO = c.Dims(nb), c.Dims(nb), m*n
+	for i := range nb {
+		st.AO[i], st.BO[i] = i*m*k, i*k*n
+	}
+	st.Run(c.P, nb)
 	return y, nil
+}
+
+// joined returns the elements of three lists one after the other, valid until the call ends.
+func (c *Call) joined(x, y, z []int) []int {
+	return append(append(append(c.Dims(len(x) + len(y) + len(z))[:0], x...), y...), z...)
 }
 
 func second(_ int, ok bool) bool { return ok }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -39,8 +40,10 @@ func globalPoolKernel[T conv.Float](f func([]T) T) Kernel {
 		if x.Rank() < 2 {
 			return fmt.Errorf("X has shape %v, want [n c d…]", x.Shape())
 		}
-		shape := orOnes(nil, x.Rank())
-		copy(shape, x.Shape()[:2])
+		shape := c.list(x.Shape()...)
+		for i := range shape[2:] {
+			shape[2+i] = 1
+		}
 		planes, err := tensor.Count(x.Shape()[:2])
 		if err != nil {
 			return err
@@ -53,11 +56,20 @@ func globalPoolKernel[T conv.Float](f func([]T) T) Kernel {
 			return fmt.Errorf("X has shape %v, want elements to pool", x.Shape())
 		}
 		xs, ys := tensor.Data[T](x), tensor.Data[T](c.Output(0, x.DType(), shape...))
-		c.P.For(planes, max(1, (1<<15)/max(size, 1)), func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				ys[i] = f(xs[i*size : (i+1)*size])
-			}
-		})
+		par.Run(c.P, planes, max(1, (1<<15)/max(size, 1)), globalPools[T]{xs, ys, size, f})
 		return nil
+	}
+}
+
+type globalPools[T conv.Float] struct {
+	xs, ys []T
+	size   int
+	f      func([]T) T
+}
+
+// Chunk pools some planes.
+func (a *globalPools[T]) Chunk(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		a.ys[i] = a.f(a.xs[i*a.size : (i+1)*a.size])
 	}
 }

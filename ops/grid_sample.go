@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/move"
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -34,6 +35,7 @@ func init() {
 type gridSampler struct {
 	mode, padding string
 	align         bool
+	pool          sync.Pool // of *gridWork
 }
 
 func parseGridSample(a *attrs, opset int) *gridSampler {
@@ -78,66 +80,102 @@ func gridSample[T floating](c *Call, v *gridSampler) error {
 		return fmt.Errorf("grid is absent")
 	}
 	xs := c.T(0).Shape()
-	g, err := gridShapeOf(v, xs, c.T(1).Shape())
+	g, err := gridShapeOf(c, v, xs, c.T(1).Shape())
 	if err != nil {
 		return err
 	}
-	d, ch, in, st, size, places := len(g.in), g.channels, g.in, g.st, g.size, g.places
-	y, done := realsOut[T](c, 0, c.T(0).DType(), g.out()...)
-	// Places are taken together, so that all of a channel's are computed at once.
-	const some = 256
-	pieces := (places + some - 1) / some
+	y, done := realsOut[T](c, 0, c.T(0).DType(), c.joined(c.list(g.batch, g.channels), g.to, nil)...)
+	pieces := (g.places + gridPlaces - 1) / gridPlaces
 	flat, _ := any(x).([]float32)
-	lines := gridLines(c, flat, xs[0], ch, size, places)
-	c.P.For(xs[0]*pieces, max(1, (1<<12)/(some*max(1, ch))), func(lo, hi int) {
-		s := newGridTaps[T](v, in, st)
-		k := len(s.at)
-		t := tapsOf[T]{k, make([]int32, some*k), make([]T, some*k)}
-		var sums []float32
-		if lines != nil {
-			sums = make([]float32, some*ch)
-		}
-		for u := lo; u < hi; u++ {
-			n, from := u/pieces, u%pieces*some
-			m := min(some, places-from)
-			if v.mode == "linear" && d == 2 {
-				s.places(grid[2*(n*places+from):][:2*m], t.at, t.w)
-			} else {
-				s.each(grid[d*(n*places+from):][:d*m], t.at, t.w)
-			}
-			if lines != nil {
-				for i, p := range t.at {
-					t.at[i] = int32(min(uint32(p), uint32(size))) // the line of zeros
-				}
-				move.Weigh(sums[:m*ch], lines[n*(size+1)*ch:][:(size+1)*ch], t.at, any(t.w).([]float32), ch, k)
-				move.Transpose(float32Words(any(y).([]float32)[n*ch*places+from:]), float32Words(sums), ch, m, places, ch)
-				continue
-			}
-			for i := range ch {
-				t.inside(y[(n*ch+i)*places+from:][:m], x[(n*ch+i)*size:][:size])
-			}
-		}
-	})
+	lines := gridLines(c, flat, &g)
+	par.Run(c.P, xs[0]*pieces, max(1, (1<<12)/(gridPlaces*max(1, g.channels))), gridSamples[T]{v, g, y, x, grid, lines, pieces})
 	done()
 	return nil
+}
+
+// gridPlaces is the number of places that are taken together, so that all of a channel's are computed at once.
+const gridPlaces = 256
+
+// gridSamples is the work of a GridSample, in pieces of an image's places.
+type gridSamples[T floating] struct {
+	v *gridSampler
+	gridShape
+	y, x, grid []T
+	lines      []float32
+	pieces     int
+}
+
+// gridWork is the memory for pieces.
+type gridWork[T floating] struct {
+	gridTaps[T]
+	taps tapsOf[T]
+	sums []float32
+}
+
+// Chunk computes some pieces.
+func (a *gridSamples[T]) Chunk(lo, hi int) {
+	d, ch, size, places := len(a.in), a.channels, a.size, a.places
+	s, ok := a.v.pool.Get().(*gridWork[T])
+	if !ok || len(s.pos) != d {
+		s = &gridWork[T]{gridTaps: newGridTaps[T](a.v, a.in, a.st)}
+		k := len(s.at)
+		s.taps = tapsOf[T]{k, make([]int32, gridPlaces*k), make([]T, gridPlaces*k)}
+	}
+	defer a.v.pool.Put(s)
+	s.in, s.st = a.in, a.st
+	t := &s.taps
+	if a.lines != nil {
+		s.sums = slices.Grow(s.sums[:0], gridPlaces*ch)[:gridPlaces*ch]
+	}
+	for u := lo; u < hi; u++ {
+		n, from := u/a.pieces, u%a.pieces*gridPlaces
+		m := min(gridPlaces, places-from)
+		if a.v.mode == "linear" && d == 2 {
+			s.places(a.grid[2*(n*places+from):][:2*m], t.at, t.w)
+		} else {
+			s.each(a.grid[d*(n*places+from):][:d*m], t.at, t.w)
+		}
+		if a.lines != nil {
+			for i, p := range t.at {
+				t.at[i] = int32(min(uint32(p), uint32(size))) // the line of zeros
+			}
+			f := any(a).(*gridSamples[float32])
+			w := any(t).(*tapsOf[float32]).w
+			move.Weigh(s.sums[:m*ch], a.lines[n*(size+1)*ch:][:(size+1)*ch], t.at, w, ch, t.k)
+			move.Transpose(float32Words(f.y[n*ch*places+from:]), float32Words(s.sums), ch, m, places, ch)
+			continue
+		}
+		for i := range ch {
+			t.inside(a.y[(n*ch+i)*places+from:][:m], a.x[(n*ch+i)*size:][:size])
+		}
+	}
 }
 
 // gridLines returns x with channels last and, behind each image, a line of zeros for what lies
 // outside: a place is then a sum of lines. It is nil where there are too few channels for that
 // or too few places for what it costs.
-func gridLines(c *Call, x []float32, images, ch, size, places int) []float32 {
-	if ch < 8 || 2*places < size || x == nil {
+func gridLines(c *Call, x []float32, g *gridShape) []float32 {
+	if g.channels < 8 || 2*g.places < g.size || x == nil {
 		return nil
 	}
-	lines := Scratch[float32](c, images*(size+1)*ch)
-	c.P.For(images, par.Grain(images, float64(size*ch)), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			to := lines[i*(size+1)*ch:][:(size+1)*ch]
-			columnsOf(x[i*ch*size:][:ch*size], to[:size*ch], ch, size)
-			clear(to[size*ch:])
-		}
-	})
+	lines := Scratch[float32](c, g.batch*(g.size+1)*g.channels)
+	par.Each(c.P, g.batch, par.Grain(g.batch, float64(g.size*g.channels)), gridTurn{lines, x, g.channels, g.size}, (*gridTurn).run)
 	return lines
+}
+
+// gridTurn puts channels last.
+type gridTurn struct {
+	lines, x []float32
+	ch, size int
+}
+
+func (a *gridTurn) run(lo, hi int) {
+	ch, size := a.ch, a.size
+	for i := lo; i < hi; i++ {
+		to := a.lines[i*(size+1)*ch:][:(size+1)*ch]
+		columnsOf(a.x[i*ch*size:][:ch*size], to[:size*ch], ch, size)
+		clear(to[size*ch:])
+	}
 }
 
 // inside computes one element per place; negative taps are zeros outside.
@@ -181,9 +219,9 @@ type gridTaps[T floating] struct {
 	wt     [][]T
 }
 
-func newGridTaps[T floating](v *gridSampler, in, st []int) *gridTaps[T] {
+func newGridTaps[T floating](v *gridSampler, in, st []int) gridTaps[T] {
 	k := map[string]int{"nearest": 1, "linear": 2, "cubic": 4}[v.mode]
-	s := &gridTaps[T]{v: v, in: in, st: st, pos: make([][]int, len(in)), wt: make([][]T, len(in))}
+	s := gridTaps[T]{v: v, in: in, st: st, pos: make([][]int, len(in)), wt: make([][]T, len(in))}
 	total := 1
 	for i := range in {
 		s.pos[i], s.wt[i] = make([]int, k), make([]T, k)

@@ -67,9 +67,9 @@ func extract[T tensor.Element](c *Call) error {
 			return fmt.Errorf("index %d is not in [0, %d]", i, n-1)
 		}
 	}
-	shape := slices.Clone(x.Shape())
+	shape := c.list(x.Shape()...)
 	if len(shape) == 1 {
-		shape = []int{1, shape[0]}
+		shape = c.list(1, shape[0])
 	}
 	k := len(idx)
 	shape[len(shape)-1] = k

@@ -58,12 +58,12 @@ func buildOneHotEncoder(b *BuildContext) (Kernel, error) {
 		if (x.DType() == tensor.String) != (len(strs) > 0) {
 			return fmt.Errorf("X is %v, want the type of the categories", x)
 		}
-		y := tensor.Data[float32](c.Output(0, tensor.Float32, append(x.Shape()[:x.Rank():x.Rank()], l.len())...))
+		y := tensor.Data[float32](c.Output(0, tensor.Float32, c.joined(x.Shape(), c.list(l.len()), nil)...))
 		clear(y)
 		if x.DType() == tensor.String {
 			return oneHotOf(y, tensor.Data[string](x), strs, l.len(), zeros)
 		}
-		vals, err := integersOf(x)
+		vals, err := c.integers(0)
 		if err != nil {
 			return err
 		}
@@ -83,17 +83,26 @@ func oneHotOf[T comparable](y []float32, x []T, places map[T]int, n int, zeros b
 	return nil
 }
 
-// integersOf returns the elements of a numeric tensor, cut to integers.
-func integersOf(t *tensor.Tensor) ([]int64, error) {
+// integers returns the elements of numeric input i, cut to integers, valid until the call ends.
+func (c *Call) integers(i int) ([]int64, error) {
+	t := c.T(i)
 	switch t.DType() {
 	case tensor.Int64:
 		return tensor.Data[int64](t), nil
 	case tensor.Int32:
-		return convertNumbers[int64](tensor.Data[int32](t)), nil
+		return cutIntegers(c, tensor.Data[int32](t)), nil
 	case tensor.Float32:
-		return convertNumbers[int64](tensor.Data[float32](t)), nil
+		return cutIntegers(c, tensor.Data[float32](t)), nil
 	case tensor.Float64:
-		return convertNumbers[int64](tensor.Data[float64](t)), nil
+		return cutIntegers(c, tensor.Data[float64](t)), nil
 	}
-	return nil, unsupportedType(0, t.DType())
+	return nil, unsupportedType(i, t.DType())
+}
+
+func cutIntegers[S int32 | floating](c *Call, v []S) []int64 {
+	out := Scratch[int64](c, len(v))
+	for i, x := range v {
+		out[i] = int64(x)
+	}
+	return out
 }

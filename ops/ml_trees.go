@@ -218,24 +218,44 @@ func treeBatch(t onnx.Type) (onnx.Dim, error) {
 // regress writes to z, [n, targets], the aggregated answers with base values
 // and post_transform.
 func (e *trees) regress(c *Call, x treeInput, double bool, base []float64, post mlPost, z []float32) error {
-	return e.each(c, x, double, func(score []float64, has []bool, tmp []float32, i int) {
-		for k := range score {
-			if e.targets == 1 {
-				has[k] = true
-			}
-			if e.how == treeAverage {
-				score[k] /= float64(len(e.roots))
-				if !double {
-					score[k] = float64(float32(score[k]))
-				}
-			}
-			if len(base) > 0 && has[k] { // what no leaf speaks of stays 0
-				score[k] += base[k]
-			}
-			tmp[k] = float32(score[k])
+	s := State[treeAnswers](c)
+	if s.f == nil {
+		s.f = s.row
+	}
+	s.e, s.double, s.base, s.post, s.z = e, double, base, post, z
+	err := e.each(c, x, double, s.f)
+	s.z = nil
+	return err
+}
+
+// treeAnswers is what turns the answers for a row into outputs.
+type treeAnswers struct {
+	e      *trees
+	double bool
+	base   []float64
+	post   mlPost
+	z      []float32
+	f      func(score []float64, has []bool, tmp []float32, i int) // row
+}
+
+func (s *treeAnswers) row(score []float64, has []bool, tmp []float32, i int) {
+	n := s.e.targets
+	for k := range score {
+		if n == 1 {
+			has[k] = true
 		}
-		post.write(z[i*e.targets:(i+1)*e.targets], tmp, oneScoreAlone)
-	})
+		if s.e.how == treeAverage {
+			score[k] /= float64(len(s.e.roots))
+			if !s.double {
+				score[k] = float64(float32(score[k]))
+			}
+		}
+		if len(s.base) > 0 && has[k] { // what no leaf speaks of stays 0
+			score[k] += s.base[k]
+		}
+		tmp[k] = float32(score[k])
+	}
+	s.post.write(s.z[i*n:(i+1)*n], tmp, oneScoreAlone)
 }
 
 // each evaluates all rows and calls f with the answers of each, which it may

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -75,12 +76,12 @@ func buildQLinearConcat(b *BuildContext) (Kernel, error) {
 		var shape []int
 		at := 0
 		for i := 2; i < len(c.In); i += 3 {
-			t, err := byteInput(c, i, fmt.Sprint("input ", i))
+			t, err := byteInput(c, i, "it")
 			if err != nil {
-				return err
+				return fmt.Errorf("input %d: %w", i, err)
 			}
 			if shape == nil {
-				shape = slices.Clone(t.Shape())
+				shape = c.list(t.Shape()...)
 				if at, err = tensor.Axis(axis, len(shape)); err != nil {
 					return err
 				}
@@ -102,25 +103,36 @@ func buildQLinearConcat(b *BuildContext) (Kernel, error) {
 		row, first := shape[at]*inner, 0
 		for i := 2; i < len(c.In); i += 3 {
 			t := c.T(i)
-			q, err := quantParamsOf(c, i+1, t.DType(), fmt.Sprint("input ", i))
+			q, err := quantParamsOf(c, i+1, t.DType(), "it")
 			if err != nil {
-				return err
+				return fmt.Errorf("input %d: %w", i, err)
 			}
-			table := rescaleTable(q, t.DType(), qy, d, func(v float32) float32 { return v })
-			n, src := t.Dim(at)*inner, t.Bytes()
-			same, from := q == qy && q.scale > 0 && t.DType() == d, first
-			c.P.For(outer, 1+(1<<16)/max(1, n), func(lo, hi int) {
-				for o := lo; o < hi; o++ {
-					dst := y[o*row+from : o*row+from+n]
-					if same {
-						copy(dst, src[o*n:])
-					} else {
-						quant.Lookup(dst, src[o*n:(o+1)*n], table)
-					}
-				}
-			})
+			n := t.Dim(at) * inner
+			part := concatBytes{y: y[first:], x: t.Bytes(), n: n, row: row}
+			if q != qy || q.scale <= 0 || t.DType() != d {
+				part.table = rescaleTable(c, q, t.DType(), qy, d, func(v float32) float32 { return v })
+			}
+			par.Each(c.P, outer, 1+(1<<16)/max(1, n), part, (*concatBytes).run)
 			first += n
 		}
 		return nil
 	}, nil
+}
+
+// concatBytes puts one input, in pieces of n bytes, into the rows of the output.
+type concatBytes struct {
+	y, x   []byte
+	n, row int
+	table  *[256]byte // what bytes become; nil: they stay
+}
+
+func (a *concatBytes) run(lo, hi int) {
+	for o := lo; o < hi; o++ {
+		dst, src := a.y[o*a.row:][:a.n], a.x[o*a.n:][:a.n]
+		if a.table == nil {
+			copy(dst, src)
+		} else {
+			quant.Lookup(dst, src, a.table)
+		}
+	}
 }

@@ -2,8 +2,10 @@ package ops
 
 import (
 	"math"
+	"sync"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -63,9 +65,11 @@ func buildQLinearSoftmax(b *BuildContext) (Kernel, error) {
 		if x.Len() == 0 {
 			return nil
 		}
-		exps := fixed
-		if exps == nil {
-			exps = softmaxExps(qx.scale)
+		rows := State[softmaxRows](c)
+		if fixed != nil {
+			rows.exps = fixed
+		} else if rows.exps == nil || rows.scale != qx.scale {
+			rows.exps, rows.scale = softmaxExps(qx.scale), qx.scale
 		}
 		flip := byte(0) // makes the order of bytes that of their values
 		if d == tensor.Int8 {
@@ -74,37 +78,51 @@ func buildQLinearSoftmax(b *BuildContext) (Kernel, error) {
 		if qx.scale < 0 {
 			flip ^= 0xff
 		}
-		rows := softmaxRows{exps: exps, flip: flip, d: d, qy: qy}
+		rows.flip, rows.d, rows.qy = flip, d, qy
 		for i := range rows.rising {
-			rows.rising[i] = float32(exps[255-i])
+			rows.rising[i] = float32(rows.exps[255-i])
 		}
-		c.P.For(outer*inner, max(1, (1<<15)/n), func(lo, hi int) {
-			var tables [2][256]byte
-			for r := lo; r < hi; r++ {
-				first := r/inner*n*inner + r%inner
-				if inner == 1 && n >= 32 && flip&1 == 0 && qy.scale > 0 {
-					rows.row(y[first:first+n], src[first:first+n], &tables)
-					continue
-				}
-				top, sum := byte(0), 0.0
-				for i := range n {
-					top = max(top, src[first+i*inner]^flip)
-				}
-				for i := range n {
-					sum += exps[top-(src[first+i*inner]^flip)]
-				}
-				for i := range n {
-					y[first+i*inner] = qy.quantize(float32(exps[top-(src[first+i*inner]^flip)]/sum), d)
-				}
-			}
-		})
+		par.Each(c.P, outer*inner, max(1, (1<<15)/n), softmaxBytes{rows, y, src, n, inner}, (*softmaxBytes).run)
 		return nil
 	}, nil
+}
+
+var softmaxTables = sync.Pool{New: func() any { return new([2][256]byte) }}
+
+// softmaxBytes is the work on [outer, n, inner].
+type softmaxBytes struct {
+	*softmaxRows
+	y, x     []byte
+	n, inner int
+}
+
+func (a *softmaxBytes) run(lo, hi int) {
+	tables := softmaxTables.Get().(*[2][256]byte)
+	defer softmaxTables.Put(tables)
+	n, inner, flip := a.n, a.inner, a.flip
+	for r := lo; r < hi; r++ {
+		first := r/inner*n*inner + r%inner
+		if inner == 1 && n >= 32 && flip&1 == 0 && a.qy.scale > 0 {
+			a.row(a.y[first:first+n], a.x[first:first+n], tables)
+			continue
+		}
+		top, sum := byte(0), 0.0
+		for i := range n {
+			top = max(top, a.x[first+i*inner]^flip)
+		}
+		for i := range n {
+			sum += a.exps[top-(a.x[first+i*inner]^flip)]
+		}
+		for i := range n {
+			a.y[first+i*inner] = a.qy.quantize(float32(a.exps[top-(a.x[first+i*inner]^flip)]/sum), a.d)
+		}
+	}
 }
 
 // softmaxRows computes long rows, of bytes whose order is that of their values
 // with flip, by way of a table of what each byte of a row becomes.
 type softmaxRows struct {
+	scale  float32       // that exps are of
 	exps   *[256]float64 // by the difference to the largest of a row
 	rising [256]float32  // exps backwards
 	flip   byte          // 0 or 0x80

@@ -59,7 +59,7 @@ func buildQLinearWhere(*BuildContext) (Kernel, error) {
 			return err
 		}
 		same := func(v float32) float32 { return v }
-		tx, ty := rescaleTable(qx, d, qz, d, same), rescaleTable(qy, d, qz, d, same)
+		tx, ty := rescaleTable(c, qx, d, qz, d, same), rescaleTable(c, qy, d, qz, d, same)
 		z, dc, dx, dy := c.Output(0, d, shape...).Bytes(), tensor.Data[bool](cond), x.Bytes(), y.Bytes()
 		broadcastRows(c, shape, [][]int{cond.Shape(), x.Shape(), y.Shape()}, func(o, n int, at, step []int) {
 			for k := range n {

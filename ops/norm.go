@@ -288,24 +288,35 @@ func groupNorm[T floating](p par.P, y, x []T, n, c, d, groups int, eps float64, 
 		return
 	}
 	per := c / groups
-	p.For(n*groups, 1+normGrain/(per*d), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			mean, variance := moments(x[i*per*d : (i+1)*per*d])
-			inv := 1 / math.Sqrt(variance+eps)
-			for k := i * per; k < (i+1)*per; k++ {
-				m, s, b := T(mean), T(inv*float64(scale[k%c])), bias[k%c]
-				src, dst := x[k*d:(k+1)*d], y[k*d:(k+1)*d]
-				if f, ok := any(src).([]float32); ok {
-					vec.Best().Normalize(any(dst).([]float32), f, float32(m), float32(s), nil, nil)
-					vec.Best().AddScalar(any(dst).([]float32), any(dst).([]float32), float32(b))
-					continue
-				}
-				for j, v := range src {
-					dst[j] = (v-m)*s + b
-				}
+	par.Run(p, n*groups, 1+normGrain/(per*d), groupNorms[T]{y, x, scale, bias, c, d, per, eps})
+}
+
+type groupNorms[T floating] struct {
+	y, x, scale, bias []T
+	c, d, per         int
+	eps               float64
+}
+
+// Chunk normalizes some groups.
+func (a *groupNorms[T]) Chunk(lo, hi int) {
+	per, d := a.per, a.d
+	for i := lo; i < hi; i++ {
+		mean, variance := moments(a.x[i*per*d : (i+1)*per*d])
+		inv := 1 / math.Sqrt(variance+a.eps)
+		for k := i * per; k < (i+1)*per; k++ {
+			m, s, b := T(mean), T(inv*float64(a.scale[k%a.c])), a.bias[k%a.c]
+			if f, ok := any(a).(*groupNorms[float32]); ok {
+				dst := f.y[k*d : (k+1)*d]
+				vec.Best().Normalize(dst, f.x[k*d:(k+1)*d], float32(m), float32(s), nil, nil)
+				vec.Best().AddScalar(dst, dst, float32(b))
+				continue
+			}
+			dst := a.y[k*d : (k+1)*d]
+			for j, v := range a.x[k*d : (k+1)*d] {
+				dst[j] = (v-m)*s + b
 			}
 		}
-	})
+	}
 }
 
 // channelShape splits the shape [n, c, ...] of X.

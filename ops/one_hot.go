@@ -44,32 +44,28 @@ func inferOneHot(c *InferContext) error {
 	return nil
 }
 
-// wholeNumbers returns the elements of a real tensor as integers, fractions cut.
-func wholeNumbers(t *tensor.Tensor) ([]int, error) {
-	out := make([]int, t.Len())
-	cut := func(i int, v float64) {
-		out[i] = math.MaxInt // no index
-		if math.Abs(v) < 1<<62 {
-			out[i] = int(v)
-		}
-	}
-	switch t.DType() {
+// wholeNumbers returns the elements of a real input as integers, fractions cut, valid until the call ends.
+func wholeNumbers(c *Call, i int) ([]int, error) {
+	switch t := c.T(i); t.DType() {
 	case tensor.Float32:
-		for i, v := range tensor.Data[float32](t) {
-			cut(i, float64(v))
-		}
+		return cutReals(c, tensor.Data[float32](t)), nil
 	case tensor.Float64:
-		for i, v := range tensor.Data[float64](t) {
-			cut(i, v)
-		}
+		return cutReals(c, tensor.Data[float64](t)), nil
 	case tensor.Float16, tensor.BFloat16:
-		for i, v := range tensor.Data[float32](tensor.Widen(t)) {
-			cut(i, float64(v))
-		}
-	default:
-		return IntsOf(t)
+		return cutReals(c, tensor.Data[float32](tensor.Widen(t))), nil
 	}
-	return out, nil
+	return c.Ints(i)
+}
+
+func cutReals[T floating](c *Call, v []T) []int {
+	out := c.Dims(len(v))
+	for i, x := range v {
+		out[i] = math.MaxInt // no index
+		if math.Abs(float64(x)) < 1<<62 {
+			out[i] = int(x)
+		}
+	}
+	return out
 }
 
 func buildOneHot(b *BuildContext) (Kernel, error) {
@@ -81,11 +77,11 @@ func buildOneHot(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		idx, err := wholeNumbers(x)
+		idx, err := wholeNumbers(c, 0)
 		if err != nil {
 			return fmt.Errorf("indices: %w", err)
 		}
-		depths, err := wholeNumbers(c.T(1))
+		depths, err := wholeNumbers(c, 1)
 		if err != nil {
 			return fmt.Errorf("depth: %w", err)
 		}
@@ -96,7 +92,7 @@ func buildOneHot(b *BuildContext) (Kernel, error) {
 			return fmt.Errorf("values has shape %v, want [2]", v.Shape())
 		}
 		depth := depths[0]
-		shape := append([]int{}, s[:a]...)
+		shape := append(c.Dims(len(s) + 1)[:0], s[:a]...)
 		shape = append(append(shape, depth), s[a:]...)
 		y := c.Output(0, v.DType(), shape...)
 		if y.Len() == 0 {

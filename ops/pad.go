@@ -59,7 +59,7 @@ func inferPadOf(c *InferContext, pads []onnx.Dim, axes []int) error {
 	if !x.Ranked {
 		return nil
 	}
-	axes, err := padAxes(len(x.Dims), len(pads), axes)
+	axes, err := padAxes(newInts, len(x.Dims), len(pads), axes)
 	if err != nil {
 		return err
 	}
@@ -71,18 +71,23 @@ func inferPadOf(c *InferContext, pads []onnx.Dim, axes []int) error {
 	return nil
 }
 
-// padAxes checks that there are two pads for each axis.
-func padAxes(rank, pads int, axes []int) ([]int, error) {
+// padAxes returns the axes, in memory of ints, and checks that there are two pads for each.
+func padAxes(ints func(int) []int, rank, pads int, axes []int) ([]int, error) {
+	n := len(axes)
 	if axes == nil {
-		axes = make([]int, rank)
-		for i := range axes {
-			axes[i] = i
-		}
+		n = rank
 	}
-	if pads != 2*len(axes) {
-		return nil, fmt.Errorf("pads has %d elements, want %d", pads, 2*len(axes))
+	if pads != 2*n {
+		return nil, fmt.Errorf("pads has %d elements, want %d", pads, 2*n)
 	}
-	return normAxes(axes, rank)
+	out := ints(n)
+	if axes != nil {
+		return normAxesInto(out, axes, rank)
+	}
+	for i := range out {
+		out[i] = i
+	}
+	return out, nil
 }
 
 var padModes = []string{"constant", "reflect", "edge", "wrap"}
@@ -137,7 +142,8 @@ func buildPad(b *BuildContext) (Kernel, error) {
 		x, v := c.T(0), c.T(2)
 		switch {
 		case v == nil || v.Len() == 0:
-			v = tensor.New(x.DType())
+			v = c.Lend(x.DType(), nil)
+			clear(v.Bytes())
 		case v.Len() != 1:
 			return fmt.Errorf("constant_value has %d elements, want 1", v.Len())
 		case v.DType() != x.DType():
@@ -150,7 +156,7 @@ func buildPad(b *BuildContext) (Kernel, error) {
 // padSpans returns the shape of a tensor of shape s with its pads, and these for
 // every dimension, valid until the call ends.
 func padSpans(c *Call, s, pads, axes []int) (shape, before, after []int, err error) {
-	if axes, err = padAxes(len(s), len(pads), axes); err != nil {
+	if axes, err = padAxes(c.Dims, len(s), len(pads), axes); err != nil {
 		return nil, nil, nil, err
 	}
 	shape = c.list(s...)

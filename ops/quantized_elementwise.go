@@ -11,13 +11,13 @@ import (
 )
 
 // rescaleTable returns what each byte of type from under q becomes under r as
-// type to, after f.
-func rescaleTable(q quantParams, from tensor.DType, r quantParams, to tensor.DType, f func(float32) float32) *[256]byte {
-	var t [256]byte
+// type to, after f, valid until the call ends.
+func rescaleTable(c *Call, q quantParams, from tensor.DType, r quantParams, to tensor.DType, f func(float32) float32) *[256]byte {
+	t := (*[256]byte)(Scratch[uint8](c, 256))
 	for i, x := range dequantTable(q.scale, q.zero, from) {
 		t[i] = r.quantize(f(x), to)
 	}
-	return &t
+	return t
 }
 
 // buildQuantizedUnary makes a kernel of f for X, X_scale, X_zero_point,
@@ -37,11 +37,7 @@ func buildQuantizedUnary(f func(float32) float32) Kernel {
 		if err != nil {
 			return err
 		}
-		table := rescaleTable(qx, d, qy, d, f)
-		y, src := c.Output(0, d, x.Shape()...).Bytes(), x.Bytes()
-		c.P.For(len(src), 1<<15, func(lo, hi int) {
-			quant.Lookup(y[lo:hi], src[lo:hi], table)
-		})
+		lookup(c, c.Output(0, d, x.Shape()...).Bytes(), x.Bytes(), rescaleTable(c, qx, d, qy, d, f))
 		return nil
 	}
 }

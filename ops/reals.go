@@ -42,17 +42,27 @@ func realsOf[T floating](t *tensor.Tensor) ([]T, error) {
 	return nil, fmt.Errorf("%w: element type %v, want floating point", ErrUnsupported, t.DType())
 }
 
-func convertReals[T, S floating](s []S) []T {
-	r := make([]T, len(s))
+func convertReals[T, S floating](s []S) []T { return convertInto(make([]T, len(s)), s) }
+
+func convertInto[T, S floating](r []T, s []S) []T {
 	for i, v := range s {
 		r[i] = T(v)
 	}
 	return r
 }
 
-// reals is realsOf for input i.
+// reals is realsOf for input i, valid until the call ends.
 func reals[T floating](c *Call, i int) ([]T, error) {
-	r, err := realsOf[T](c.T(i))
+	t := c.T(i)
+	if t != nil && t.DType() != dtypeOf[T]() {
+		switch t.DType() {
+		case tensor.Float32:
+			return convertInto(Scratch[T](c, t.Len()), tensor.Data[float32](t)), nil
+		case tensor.Float64:
+			return convertInto(Scratch[T](c, t.Len()), tensor.Data[float64](t)), nil
+		}
+	}
+	r, err := realsOf[T](t)
 	if err != nil {
 		return nil, fmt.Errorf("input %d: %w", i, err)
 	}

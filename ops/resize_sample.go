@@ -109,8 +109,14 @@ type taps struct {
 	outside []bool
 }
 
-// weigh computes the taps of an axis for linear and cubic modes.
-func (r *resampler) weigh(a resizeAxis) *taps {
+// resize gives t room for n outputs of k inputs each.
+func (t *taps) resize(n, k int) {
+	t.k, t.at, t.w = k, slices.Grow(t.at[:0], n*k)[:n*k], slices.Grow(t.w[:0], n*k)[:n*k]
+	t.outside = slices.Grow(t.outside[:0], n)[:n]
+}
+
+// weigh sets t to the taps of an axis for linear and cubic modes.
+func (r *resampler) weigh(t *taps, a resizeAxis) {
 	stretch := 1.0
 	if r.antialias && a.scale < 1 {
 		stretch = a.scale
@@ -123,7 +129,7 @@ func (r *resampler) weigh(a resizeAxis) *taps {
 	if r.antialias && stretch < 1 {
 		k++
 	}
-	t := &taps{k: k, at: make([]int32, a.out*k), w: make([]float64, a.out*k), outside: make([]bool, a.out)}
+	t.resize(a.out, k)
 	for i := range a.out {
 		x := r.original(a, i)
 		t.outside[i] = r.outside(a, x)
@@ -152,7 +158,6 @@ func (r *resampler) weigh(a resizeAxis) *taps {
 			}
 		}
 	}
-	return t
 }
 
 // weight is the interpolating function: a triangle, or Keys' cubic.
@@ -398,7 +403,7 @@ type weightTables[T floating] struct {
 	axes  []resizeAxis
 	order []int // axes that change: the one that shrinks most goes first, so that the rest has less to do
 	taps  []tapsOf[T]
-	marks [][]bool // positions outside
+	exact []taps // what taps come from, and the positions outside
 }
 
 // of computes the tables, if they are for other axes.
@@ -406,8 +411,12 @@ func (t *weightTables[T]) of(r *resampler, axes []resizeAxis) {
 	if slices.Equal(t.axes, axes) {
 		return
 	}
-	t.axes, t.order, t.taps, t.marks = slices.Clone(axes), nil, make([]tapsOf[T], len(axes)), make([][]bool, len(axes))
+	if len(axes) != len(t.axes) {
+		t.taps, t.exact = make([]tapsOf[T], len(axes)), make([]taps, len(axes))
+	}
+	t.axes, t.order = append(t.axes[:0], axes...), t.order[:0]
 	for i, a := range axes {
+		t.exact[i].resize(0, 0)
 		if !r.same(a) {
 			t.order = append(t.order, i)
 		}
@@ -416,12 +425,9 @@ func (t *weightTables[T]) of(r *resampler, axes []resizeAxis) {
 		return cmp.Compare(float64(axes[i].out)*float64(axes[j].in), float64(axes[j].out)*float64(axes[i].in))
 	})
 	for _, i := range t.order {
-		w := r.weigh(axes[i])
-		t.marks[i] = w.outside
-		t.taps[i] = tapsOf[T]{w.k, w.at, make([]T, len(w.w))}
-		for j, v := range w.w {
-			t.taps[i].w[j] = T(v)
-		}
+		e, w := &t.exact[i], &t.taps[i]
+		r.weigh(e, axes[i])
+		w.k, w.at, w.w = e.k, e.at, convertInto(slices.Grow(w.w[:0], len(e.w))[:len(e.w)], e.w)
 	}
 }
 
@@ -465,7 +471,8 @@ func resizeWeighted[T floating](c *Call, r *resampler, axes []resizeAxis, y, x [
 		}
 		x = to
 	}
-	for d, m := range t.marks {
+	for d := range t.exact {
+		m := t.exact[d].outside
 		outer, n, inner := splitAxis(shape, d)
 		for i, is := range m {
 			if !is {

@@ -44,9 +44,8 @@ func elementOffsets(c *Call, axis int, data []int) (out []int64, n int, err erro
 	if len(idx) == 0 {
 		return nil, 1, nil
 	}
-	strides := tensor.Strides(data)
-	st := strides[axis]
-	walk := append([]int{}, strides...)
+	walk := c.strides(data)
+	st := walk[axis]
 	walk[axis] = 0
 	last := len(ishape) - 1
 	n = ishape[last]
@@ -56,26 +55,37 @@ func elementOffsets(c *Call, axis int, data []int) (out []int64, n int, err erro
 	} else {
 		out = Scratch[int64](c, len(idx))
 	}
-	c.P.For(rows, max(1, moveGrain/n), func(lo, hi int) {
-		o := odometer{shape: ishape[:last], as: walk[:last], bs: walk[:last]}
-		o.seek(lo)
-		for r := lo; r < hi; r++ {
-			if whole {
-				out[r] = int64(o.a + int(idx[r*n])*st)
-				o.next()
-				continue
-			}
-			to := out[r*n:][:n]
-			for j, v := range idx[r*n:][:n] {
-				to[j] = int64(o.a + j*walk[last] + int(v)*st)
-			}
-			o.next()
-		}
-	})
+	par.Each(c.P, rows, max(1, moveGrain/n), offsetRows{out, idx, ishape[:last], walk, n, st, whole}, (*offsetRows).run)
 	if whole {
 		return out, n, nil
 	}
 	return out, 1, nil
+}
+
+// offsetRows is the work of elementOffsets, row by row.
+type offsetRows struct {
+	out, idx    []int64
+	shape, walk []int
+	n, stride   int
+	whole       bool
+}
+
+func (a *offsetRows) run(lo, hi int) {
+	last := len(a.shape)
+	o := odometer{shape: a.shape, as: a.walk[:last], bs: a.walk[:last]}
+	o.seek(lo)
+	for r := lo; r < hi; r++ {
+		if a.whole {
+			a.out[r] = int64(o.a + int(a.idx[r*a.n])*a.stride)
+			o.next()
+			continue
+		}
+		to := a.out[r*a.n:][:a.n]
+		for j, v := range a.idx[r*a.n:][:a.n] {
+			to[j] = int64(o.a + j*a.walk[last] + int(v)*a.stride)
+		}
+		o.next()
+	}
 }
 
 // sameInRows reports whether all elements of each row of n are the same.

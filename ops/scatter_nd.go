@@ -31,7 +31,9 @@ func buildScatterND(b *BuildContext) (Kernel, error) {
 			return err
 		}
 		k := min(is[len(is)-1], x.Rank())
-		want := append(append([]int{}, is[:len(is)-1]...), x.Shape()[k:]...)
+		want := c.Dims(len(is) - 1 + x.Rank() - k)
+		copy(want, is[:len(is)-1])
+		copy(want[len(is)-1:], x.Shape()[k:])
 		if !slices.Equal(c.T(2).Shape(), want) {
 			return fmt.Errorf("updates has shape %v, want %v", c.T(2).Shape(), want)
 		}

@@ -131,10 +131,10 @@ func tileTensor(c *Call, rep []int) error {
 	if len(rep) != len(s) {
 		return fmt.Errorf("repeats has %d elements, want %d", len(rep), len(s))
 	}
-	shape := make([]int, len(s))
+	shape := c.Dims(len(s))
 	// each dimension as two: [repeat, d], where src does not move along the first
-	var l strided
-	xs := tensor.Strides(s)
+	l := strided{shape: c.Dims(2 * len(s))[:0], ds: c.Dims(2 * len(s))[:0], ss: c.Dims(2 * len(s))[:0]}
+	xs := c.strides(s)
 	for i, r := range rep {
 		if r < 0 {
 			return fmt.Errorf("repeats %v has a negative count", rep)
@@ -147,7 +147,7 @@ func tileTensor(c *Call, rep []int) error {
 		l.ss = append(l.ss, 0, xs[i])
 	}
 	y := c.Output(0, x.DType(), shape...)
-	ys := tensor.Strides(shape)
+	ys := c.strides(shape)
 	for i := range s {
 		l.ds = append(l.ds, ys[i]*s[i], ys[i])
 	}

@@ -59,6 +59,7 @@ func distancesBetween(b *BuildContext, power float64, root bool) (Kernel, error)
 		}
 		d.columns, d.n, d.k = p.([]float32), t.Dim(0), t.Dim(1)
 	}
+	d.raise = raiser(d.t, d.power)
 	return b.dispatch(0, byType{tensor.Float32: d.float32, tensor.Float64: d.float64})
 }
 
@@ -66,6 +67,7 @@ func distancesBetween(b *BuildContext, power float64, root bool) (Kernel, error)
 type distances struct {
 	t       *vec.Table
 	power   float64
+	raise   func([]float32) // raises differences of any sign to the power, in place
 	root    bool
 	columns []float32
 	n, k    int
@@ -104,35 +106,42 @@ func (d distances) float32(c *Call) error {
 	}
 	m, n := at.Dim(0), d.n
 	x, out := tensor.Data[float32](at), tensor.Data[float32](c.Output(0, at.DType(), m, n))
-	raise := d.raise()
 	blocks := (n + rowsBlock - 1) / rowsBlock
-	c.P.For(m*blocks, par.Grain(m*blocks, float64(min(n, rowsBlock)*d.k)/4), func(lo, hi int) {
-		buf := rowsBuffers.Get().(*rowsBuffer)
-		defer rowsBuffers.Put(buf)
-		for u := lo; u < hi; u++ {
-			i, j := u/blocks, u%blocks*rowsBlock
-			sums := out[i*n+j : i*n+min(j+rowsBlock, n)]
-			sumOverRows(d.t, d.t.Arith[vec.Sub].RowsVS, raise, sums, d.columns, x[i*d.k:][:d.k], j, n, buf)
-			if d.root {
-				d.t.Sqrt(sums, sums)
-			}
-		}
-	})
+	par.Each(c.P, m*blocks, par.Grain(m*blocks, float64(min(n, rowsBlock)*d.k)/4), distanceRows{d, x, out, blocks}, (*distanceRows).run)
 	return nil
 }
 
-// raise returns what raises differences of any sign to the power, in place.
-func (d distances) raise() func([]float32) {
-	switch d.power {
-	case 1:
-		return func(v []float32) { d.t.Abs(v, v) }
-	case 2:
-		return func(v []float32) { d.t.Square(v, v) }
+type distanceRows struct {
+	distances
+	x, out []float32
+	blocks int
+}
+
+func (d *distanceRows) run(lo, hi int) {
+	buf := rowsBuffers.Get().(*rowsBuffer)
+	defer rowsBuffers.Put(buf)
+	for u := lo; u < hi; u++ {
+		i, j := u/d.blocks, u%d.blocks*rowsBlock
+		sums := d.out[i*d.n+j : i*d.n+min(j+rowsBlock, d.n)]
+		sumOverRows(d.t, d.t.Arith[vec.Sub].RowsVS, d.raise, sums, d.columns, d.x[i*d.k:][:d.k], j, d.n, buf)
+		if d.root {
+			d.t.Sqrt(sums, sums)
+		}
 	}
-	pow := powFloat32(d.t).vs
+}
+
+// raiser returns what raises differences of any sign to a power, in place.
+func raiser(t *vec.Table, power float64) func([]float32) {
+	switch power {
+	case 1:
+		return func(v []float32) { t.Abs(v, v) }
+	case 2:
+		return func(v []float32) { t.Square(v, v) }
+	}
+	pow := powFloat32(t).vs
 	return func(v []float32) {
-		d.t.Abs(v, v)
-		pow(v, v, float32(d.power))
+		t.Abs(v, v)
+		pow(v, v, float32(power))
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
-	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // x.GridSampleGrad: the gradients of GridSample. With w the product over the
@@ -58,7 +57,7 @@ func gridSampleGrad[T floating](v *gridSampler, wants [2]bool) Kernel {
 		}
 		b := gridBack[T]{v: v}
 		var err error
-		if b.gridShape, err = gridShapeOf(v, xt.Shape(), gt.Shape()); err != nil {
+		if b.gridShape, err = gridShapeOf(c, v, xt.Shape(), gt.Shape()); err != nil {
 			return err
 		}
 		if want := b.out(); !slices.Equal(c.T(0).Shape(), want) {
@@ -218,8 +217,8 @@ type gridShape struct {
 	in, st, to                    []int
 }
 
-// gridShapeOf checks the shapes of X and grid.
-func gridShapeOf(v *gridSampler, xs, gs []int) (gridShape, error) {
+// gridShapeOf checks the shapes of X and grid. What it returns is valid until the call ends.
+func gridShapeOf(c *Call, v *gridSampler, xs, gs []int) (gridShape, error) {
 	d := len(xs) - 2
 	if d < 1 || len(gs) != len(xs) || gs[0] != xs[0] || gs[len(gs)-1] != d {
 		return gridShape{}, fmt.Errorf("X has shape %v and grid %v, want [n c d…] and [n o… %d]", xs, gs, max(d, 1))
@@ -227,7 +226,7 @@ func gridShapeOf(v *gridSampler, xs, gs []int) (gridShape, error) {
 	if v.mode == "cubic" && d != 2 {
 		return gridShape{}, fmt.Errorf("%w: mode cubic for %d spatial dimensions", ErrUnsupported, d)
 	}
-	s := gridShape{batch: xs[0], channels: xs[1], size: sizeOf(xs[2:]), places: sizeOf(gs[1 : len(gs)-1]), in: xs[2:], st: tensor.Strides(xs[2:]), to: gs[1 : len(gs)-1]}
+	s := gridShape{batch: xs[0], channels: xs[1], size: sizeOf(xs[2:]), places: sizeOf(gs[1 : len(gs)-1]), in: xs[2:], st: c.strides(xs[2:]), to: gs[1 : len(gs)-1]}
 	if s.size > math.MaxInt32 {
 		return gridShape{}, fmt.Errorf("%w: images of %d elements", ErrUnsupported, s.size)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 )
 
@@ -42,9 +43,17 @@ func buildLookup(*BuildContext) (Kernel, error) {
 		if t.Len() != 256 {
 			return fmt.Errorf("T has shape %v, want [256]", t.Shape())
 		}
-		src, table := x.Bytes(), (*[256]byte)(t.Bytes())
-		y := c.Output(0, t.DType(), x.Shape()...).Bytes()
-		c.P.For(len(src), 1<<16, func(lo, hi int) { quant.Lookup(y[lo:hi], src[lo:hi], table) })
+		lookup(c, c.Output(0, t.DType(), x.Shape()...).Bytes(), x.Bytes(), (*[256]byte)(t.Bytes()))
 		return nil
 	}, nil
+}
+
+// lookup sets y to what the table has for each byte of x.
+func lookup(c *Call, y, x []byte, table *[256]byte) {
+	par.Each(c.P, len(x), 1<<16, lookups{y, x, table}, func(l *lookups, lo, hi int) { quant.Lookup(l.y[lo:hi], l.x[lo:hi], l.table) })
+}
+
+type lookups struct {
+	y, x  []byte
+	table *[256]byte
 }

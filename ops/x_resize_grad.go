@@ -92,7 +92,8 @@ func newBackTaps[T floating](r *resampler, a resizeAxis) backTaps[T] {
 			}
 		}
 	} else {
-		t := r.weigh(a)
+		t := &taps{}
+		r.weigh(t, a)
 		for i := range a.out {
 			for j := i * t.k; j < (i+1)*t.k && !t.outside[i]; j++ {
 				if t.w[j] != 0 {

@@ -435,7 +435,8 @@ func (f *frame) deliver(dest map[string]tensor.Value) error {
 		name     string
 		to, from *tensor.Tensor
 	}
-	var moves []move
+	var few [8]move
+	moves := few[:0]
 	for i := range f.prog.outputs {
 		p := &f.prog.outputs[i]
 		to, ok := dest[p.name].(*tensor.Tensor)

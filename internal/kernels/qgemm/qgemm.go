@@ -186,48 +186,58 @@ func (r *Right) Fill(p par.P, b []byte, rowStride, colStride int) {
 		clear(r.Sums)
 		return
 	}
-	pack := Best().Pack
-	p.For(r.Panels(), max(1, (1<<15)/size), func(lo, hi int) {
-		for q := lo; q < hi; q++ {
-			dst := r.Data[q*size : (q+1)*size]
-			w := min(Width, r.N-q*Width)
-			src := b[q*Width*colStride:]
-			done := 0
-			switch {
-			case rowStride == 1 && w == Width:
-				done = r.K &^ 63
-				fillLines(dst, src, done, colStride, flip)
-			case colStride == 1 && w == Width && pack != nil && r.K >= 4:
-				done = r.K &^ 3
-				_ = src[(done-1)*rowStride+Width-1]
-				sums := r.Sums[q*Width : (q+1)*Width]
-				clear(sums)
-				for k := 0; k < done; k += kBlock {
-					pack(min(kBlock, done-k)/4, unsafe.Pointer(&src[k*rowStride]), rowStride, unsafe.Pointer(&dst[k*Width]), unsafe.Pointer(&sums[0]), uint64(flip)*0x01010101)
-				}
-				if done == r.K {
-					continue
-				}
+	par.Each(p, r.Panels(), max(1, (1<<15)/size), filling{r, b, rowStride, colStride, size, flip}, (*filling).run)
+}
+
+type filling struct {
+	*Right
+	b                          []byte
+	rowStride, colStride, size int
+	flip                       byte
+}
+
+// run fills panels [lo, hi).
+func (r *filling) run(lo, hi int) {
+	rowStride, colStride, flip, pack := r.rowStride, r.colStride, r.flip, Best().Pack
+	for q := lo; q < hi; q++ {
+		dst := r.Data[q*r.size : (q+1)*r.size]
+		w := min(Width, r.N-q*Width)
+		src := r.b[q*Width*colStride:]
+		done := 0
+		switch {
+		case rowStride == 1 && w == Width:
+			done = r.K &^ 63
+			fillLines(dst, src, done, colStride, flip)
+		case colStride == 1 && w == Width && pack != nil && r.K >= 4:
+			done = r.K &^ 3
+			_ = src[(done-1)*rowStride+Width-1]
+			sums := r.Sums[q*Width : (q+1)*Width]
+			clear(sums)
+			for k := 0; k < done; k += kBlock {
+				pack(min(kBlock, done-k)/4, unsafe.Pointer(&src[k*rowStride]), rowStride, unsafe.Pointer(&dst[k*Width]), unsafe.Pointer(&sums[0]), uint64(flip)*0x01010101)
 			}
-			for k := done; k < r.K; k += 4 {
-				group := dst[k*Width : (k+4)*Width]
-				if w < Width {
-					clear(group)
-				}
-				if k+4 > r.K {
-					clear(group)
-					for e := range r.K - k {
-						for j := range w {
-							group[j*4+e] = src[(k+e)*rowStride+j*colStride] ^ flip
-						}
-					}
-					continue
-				}
-				fillGroup(group, src[k*rowStride:], w, rowStride, colStride, flip)
+			if done == r.K {
+				continue
 			}
-			r.SumPanels(q, q+1)
 		}
-	})
+		for k := done; k < r.K; k += 4 {
+			group := dst[k*Width : (k+4)*Width]
+			if w < Width {
+				clear(group)
+			}
+			if k+4 > r.K {
+				clear(group)
+				for e := range r.K - k {
+					for j := range w {
+						group[j*4+e] = src[(k+e)*rowStride+j*colStride] ^ flip
+					}
+				}
+				continue
+			}
+			fillGroup(group, src[k*rowStride:], w, rowStride, colStride, flip)
+		}
+		r.SumPanels(q, q+1)
+	}
 }
 
 // fillLines writes k rows, a multiple of 64, of Width columns whose bytes lie
