@@ -49,7 +49,7 @@ func TestRunsDoNotAllocate(t *testing.T) {
 var generatedAllocating = map[string]float64{
 	"espcn_x3":            2,
 	"sk_rf_zipmap":        -1, // its output is new maps
-	"keras_lstm": 0,
+	"keras_lstm":          0,
 	"ssdlite_mobilenetv3": 0,
 }
 

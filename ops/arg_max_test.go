@@ -2,6 +2,7 @@ package ops_test
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -50,6 +51,35 @@ func TestArgMaxRows(t *testing.T) {
 				}
 				Run(t, []Case{{Op: op, Attrs: onnx.NewAttrs("axis", 1, "keepdims", 0, "select_last_index", last), In: Vals(F32([]int{4, n}, x...)), Want: Vals(I64([]int{4}, want...))}})
 			}
+		}
+	}
+}
+
+// TestArgFew compares short rows, of numbers that are no numbers, infinite, equal or zeros of both
+// signs too, with looking at one after the other.
+func TestArgFew(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 9))
+	odd := []float32{0, float32(math.Copysign(0, -1)), 1, -1, float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)), 1e-42, -1e-42}
+	for _, n := range []int{1, 2, 5, 15} {
+		const rows = 200
+		x := make([]float32, rows*n)
+		for i := range x {
+			if x[i] = r.Float32() - 0.5; r.IntN(2) == 0 {
+				x[i] = odd[r.IntN(len(odd))]
+			}
+		}
+		for op, better := range map[string]func(a, b float32) bool{
+			"ArgMax": func(a, b float32) bool { return a > b }, "ArgMin": func(a, b float32) bool { return a < b },
+		} {
+			want := make([]int64, rows)
+			for i := range want {
+				for j := range n {
+					if better(x[i*n+j], x[i*n+int(want[i])]) {
+						want[i] = int64(j)
+					}
+				}
+			}
+			Run(t, []Case{{Op: op, Attrs: onnx.NewAttrs("axis", -1, "keepdims", 0), In: Vals(F32([]int{rows, n}, x...)), Want: Vals(I64([]int{rows}, want...))}})
 		}
 	}
 }

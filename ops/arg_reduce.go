@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
@@ -64,12 +65,8 @@ func argKernel[T scatterCell](axis int, keep, last, largest bool) Kernel {
 		if n == 0 {
 			return fmt.Errorf("dimension %d of data is 0", a)
 		}
-		loop := argLoop[T]{tensor.Data[T](x), tensor.Data[int64](y), n, inner, (inner + argPanel - 1) / argPanel, last, largest}
-		if inner == 1 {
-			par.Run(c.P, outer, max(1, moveGrain/n), argRows[T]{loop})
-		} else {
-			par.Run(c.P, outer*loop.panels, max(1, moveGrain/(n*min(inner, argPanel))), loop)
-		}
+		loop := argLoop{argChunk[T], x, tensor.Data[int64](y), n, inner, (inner + argPanel - 1) / argPanel, last, largest}
+		par.Each(c.P, outer*loop.panels, max(1, moveGrain/(n*min(inner, argPanel))), loop, func(a *argLoop, lo, hi int) { a.chunk(a, lo, hi) })
 		return nil
 	}
 }
@@ -78,24 +75,32 @@ func argKernel[T scatterCell](axis int, keep, last, largest bool) Kernel {
 const argPanel = 64
 
 // argLoop is the work on [outer, n, inner], where inner is cut into panels.
-type argLoop[T scatterCell] struct {
-	d                []T
+type argLoop struct {
+	chunk            func(a *argLoop, lo, hi int)
+	x                *tensor.Tensor
 	out              []int64
 	n, inner, panels int
 	last, largest    bool
 }
 
-// Chunk finds the best of the columns of some panels.
-func (a *argLoop[T]) Chunk(lo, hi int) {
+// argChunk finds the best of the columns of some panels.
+func argChunk[T scatterCell](a *argLoop, lo, hi int) {
+	d := tensor.Data[T](a.x)
+	if a.inner == 1 {
+		for o := lo; o < hi; o++ {
+			a.out[o] = int64(argRow(d[o*a.n:][:a.n], a.last, a.largest))
+		}
+		return
+	}
 	var best [argPanel]T
 	for u := lo; u < hi; u++ {
 		o, from := u/a.panels, u%a.panels*argPanel
 		w := min(argPanel, a.inner-from)
 		to, b := a.out[o*a.inner+from:][:w], best[:w]
 		clear(to)
-		copy(b, a.d[o*a.n*a.inner+from:])
+		copy(b, d[o*a.n*a.inner+from:])
 		for k := 1; k < a.n; k++ {
-			row := a.d[(o*a.n+k)*a.inner+from:][:w]
+			row := d[(o*a.n+k)*a.inner+from:][:w]
 			switch {
 			case a.last:
 				for i, v := range row {
@@ -120,20 +125,12 @@ func (a *argLoop[T]) Chunk(lo, hi int) {
 	}
 }
 
-// argRows is argLoop where inner is 1.
-type argRows[T scatterCell] struct{ argLoop[T] }
-
-// Chunk finds the best of some rows.
-func (a *argRows[T]) Chunk(lo, hi int) {
-	for o := lo; o < hi; o++ {
-		a.out[o] = int64(argRow(a.d[o*a.n:][:a.n], a.last, a.largest))
-	}
-}
-
 // argRow returns the index of the best element of a row.
 func argRow[T scatterCell](x []T, last, largest bool) int {
 	best, at := x[0], 0
-	if f, ok := any(x).([]float32); ok && len(f) >= 16 {
+	if f, ok := any(x).([]float32); ok && len(f) < 16 && !last {
+		return argFew(f, largest)
+	} else if ok && len(f) >= 16 {
 		// The best element first, then where it is.
 		t := vec.Best()
 		m := float32(0)
@@ -160,4 +157,33 @@ func argRow[T scatterCell](x []T, last, largest bool) int {
 		}
 	}
 	return at
+}
+
+// argFew is argRow for a short row, by integers of the same order: without branches, which would
+// go the wrong way in every other row.
+func argFew(x []float32, largest bool) int {
+	turn := int32(0)
+	if !largest {
+		turn = -1
+	}
+	if x[0] != x[0] {
+		return 0
+	}
+	best, at := rankOf(x[0])^turn, 0
+	for i, v := range x {
+		k := rankOf(v) ^ turn
+		if v != v {
+			k = math.MinInt32
+		}
+		if k > best {
+			best, at = k, i
+		}
+	}
+	return at
+}
+
+// rankOf returns an integer that is larger for larger numbers, and the same for both zeros.
+func rankOf(v float32) int32 {
+	b := int32(math.Float32bits(v + 0))
+	return b ^ int32(uint32(b>>31)>>1)
 }

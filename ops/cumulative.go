@@ -9,6 +9,7 @@ import (
 // the type that accumulates.
 func cumulative[T, A scatterCell](b *BuildContext, start A, step func(acc A, v T) A) Kernel {
 	exclusive, reverse := b.Bool("exclusive", false), b.Bool("reverse", false)
+	chunk := func(a *cumulativeLoop, lo, hi int) { cumulativeChunk(a, lo, hi, start, step) }
 	return func(c *Call) error {
 		x := c.T(0)
 		s := x.Shape()
@@ -22,8 +23,8 @@ func cumulative[T, A scatterCell](b *BuildContext, start A, step func(acc A, v T
 		}
 		outer, n, inner := sizeOf(s[:axis]), s[axis], sizeOf(s[axis+1:])
 		panels := (inner + cumulativePanel - 1) / cumulativePanel
-		par.Run(c.P, outer*panels, max(1, moveGrain/(n*min(inner, cumulativePanel))),
-			cumulativeLoop[T, A]{tensor.Data[T](x), tensor.Data[T](y), n, inner, panels, start, step, exclusive, reverse})
+		par.Each(c.P, outer*panels, max(1, moveGrain/(n*min(inner, cumulativePanel))),
+			cumulativeLoop{chunk, x, y, n, inner, panels, exclusive, reverse}, func(a *cumulativeLoop, lo, hi int) { a.chunk(a, lo, hi) })
 		return nil
 	}
 }
@@ -32,34 +33,34 @@ func cumulative[T, A scatterCell](b *BuildContext, start A, step func(acc A, v T
 const cumulativePanel = 64
 
 // cumulativeLoop is the work on [outer, n, inner], where inner is cut into panels.
-type cumulativeLoop[T, A scatterCell] struct {
-	d, out             []T
+type cumulativeLoop struct {
+	chunk              func(a *cumulativeLoop, lo, hi int)
+	x, y               *tensor.Tensor
 	n, inner, panels   int
-	start              A
-	step               func(acc A, v T) A
 	exclusive, reverse bool
 }
 
-// Chunk sums up the columns of some panels.
-func (a *cumulativeLoop[T, A]) Chunk(lo, hi int) {
+// cumulativeChunk sums up the columns of some panels.
+func cumulativeChunk[T, A scatterCell](a *cumulativeLoop, lo, hi int, start A, step func(acc A, v T) A) {
+	x, y := tensor.Data[T](a.x), tensor.Data[T](a.y)
 	var acc [cumulativePanel]A
 	for u := lo; u < hi; u++ {
 		from := u % a.panels * cumulativePanel
 		at, w := u/a.panels*a.n*a.inner+from, min(cumulativePanel, a.inner-from)
 		for i := range acc {
-			acc[i] = a.start
+			acc[i] = start
 		}
 		for k := range a.n {
 			if a.reverse {
 				k = a.n - 1 - k
 			}
-			src, dst := a.d[at+k*a.inner:][:w], a.out[at+k*a.inner:][:w]
+			src, dst := x[at+k*a.inner:][:w], y[at+k*a.inner:][:w]
 			for i, v := range src {
 				if a.exclusive {
 					dst[i] = T(acc[i])
-					acc[i] = a.step(acc[i], v)
+					acc[i] = step(acc[i], v)
 				} else {
-					acc[i] = a.step(acc[i], v)
+					acc[i] = step(acc[i], v)
 					dst[i] = T(acc[i])
 				}
 			}

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -50,6 +51,7 @@ func buildOneHotEncoder(b *BuildContext) (Kernel, error) {
 	for i, v := range l.strs {
 		strs[v] = i
 	}
+	near := newPlaces(l.ints)
 	return func(c *Call) error {
 		x := c.T(0)
 		if x == nil {
@@ -67,8 +69,46 @@ func buildOneHotEncoder(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
+		if near != nil {
+			return near.oneHot(y, vals, l.len(), zeros)
+		}
 		return oneHotOf(y, vals, ints, l.len(), zeros)
 	}, nil
+}
+
+// places tells of integers that lie close together which one is where in a list.
+type places struct {
+	least int64
+	at    []int32 // by distance to least; -1: not in the list
+}
+
+// newPlaces returns nil if the integers lie far apart.
+func newPlaces(list []int64) *places {
+	if len(list) == 0 {
+		return nil
+	}
+	least, most := slices.Min(list), slices.Max(list)
+	n := uint64(most) - uint64(least)
+	if n >= uint64(8*len(list)+64) {
+		return nil
+	}
+	p := &places{least, slices.Repeat([]int32{-1}, int(n)+1)}
+	for i, v := range list {
+		p.at[v-least] = int32(i)
+	}
+	return p
+}
+
+// oneHot is oneHotOf.
+func (p *places) oneHot(y []float32, x []int64, n int, zeros bool) error {
+	for i, v := range x {
+		if d := uint64(v) - uint64(p.least); d < uint64(len(p.at)) && p.at[d] >= 0 {
+			y[i*n+int(p.at[d])] = 1
+		} else if !zeros {
+			return fmt.Errorf("%v is no category", v)
+		}
+	}
+	return nil
 }
 
 // oneHotOf sets to 1, in the row of n elements of y that each x has, the one at its place.

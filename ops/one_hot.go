@@ -101,14 +101,17 @@ func buildOneHot(b *BuildContext) (Kernel, error) {
 		m := moverOf(v.DType())
 		m.fill(c.P, y, 0, y.Len(), v, 0)
 		inner := sizeOf(s[a:])
+		to, from := Scratch[int64](c, len(idx))[:0], Scratch[int64](c, len(idx))
 		for i, k := range idx {
 			if k < 0 {
 				k += depth
 			}
 			if k >= 0 && k < depth {
-				m.run(y, (i/inner*depth+k)*inner+i%inner, v, 1, 1)
+				to = append(to, int64((i/inner*depth+k)*inner+i%inner))
 			}
+			from[i] = 1
 		}
+		m.blocks(c.P, y, to, v, from, 1, len(to))
 		return nil
 	}, 0), nil
 }
