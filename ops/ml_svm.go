@@ -60,19 +60,6 @@ func (s *svm) prepare(features int) {
 	}
 }
 
-// sumOverRows sets sums, at most rowsBlock, to what each makes of columns[i*stride+first:] op x[i],
-// added over all i.
-func sumOverRows(t *vec.Table, op func(dst, a, b []float32, n, rows, sa, sb int), each func([]float32), sums, columns, x []float32, first, stride int, buf *rowsBuffer) {
-	clear(sums)
-	for i := 0; i < len(x); i += rowsDeep {
-		deep := min(rowsDeep, len(x)-i)
-		part := buf[:deep*len(sums)]
-		op(part, columns[i*stride+first:], x[i:], len(sums), deep, stride, 1)
-		each(part)
-		t.AddColumns(sums, part, deep, len(sums))
-	}
-}
-
 // kernels sets out[k] to the kernel function of x and vector k.
 func (s *svm) kernels(out, x []float32) {
 	buf := rowsBuffers.Get().(*rowsBuffer)
@@ -83,7 +70,8 @@ func (s *svm) kernels(out, x []float32) {
 	for k := 0; k < s.n; k += rowsBlock {
 		sums := out[k:min(k+rowsBlock, s.n)]
 		if s.packed == nil {
-			sumOverRows(s.t, s.t.Arith[vec.Sub].RowsVS, func(v []float32) { s.t.Square(v, v) }, sums, s.vectors, x, k, s.n, buf)
+			clear(sums)
+			s.t.AddSquares(sums, s.vectors[k:], x, s.n)
 		}
 		switch s.kind {
 		case "RBF":

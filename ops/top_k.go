@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -239,6 +240,11 @@ func (t *topK) run(lo, hi int) {
 	mem.all = slices.Grow(mem.all[:0], t.n)[:t.n]
 	for u := lo; u < hi; u++ {
 		from, to := u/t.inner*t.n*t.inner+u%t.inner, u/t.inner*t.k*t.inner+u%t.inner
+		if t.x.DType() == tensor.Float32 && t.inner == 1 && t.few && t.k <= fewTop && t.n >= 4*topBlock {
+			t.fewFloats(mem.all[:topBlock], from, to)
+			t.take(from, to)
+			continue
+		}
 		t.keys(mem.all, t.x, from, t.inner)
 		if t.few {
 			t.packed(mem.all, to)
@@ -255,7 +261,7 @@ func (t *topK) run(lo, hi int) {
 func (t *topK) packed(all []uint64, to int) {
 	if t.k <= fewTop && t.k < len(all) {
 		var top [fewTop]uint64
-		t.fewOf(top[:t.k], all)
+		t.fewOf(top[:t.k], all, 0)
 		for i, v := range top[:t.k] {
 			t.at[to+i*t.inner] = int64(math.MaxUint32 - uint32(v))
 		}
@@ -276,11 +282,12 @@ func (t *topK) packed(all []uint64, to int) {
 const fewTop = 16
 
 // fewOf sets top, of which there is at least one, to what packed calls the numbers of the
-// first elements, in order. None of these is 0.
-func (t *topK) fewOf(top, all []uint64) {
+// first elements, in order, of those in top and those with keys all, whose places begin at first. None
+// of these is 0.
+func (t *topK) fewOf(top, all []uint64, first int) {
 	last := len(top) - 1
 	for i, key := range all {
-		v := (key^t.flip)<<32 | uint64(math.MaxUint32-uint32(i))
+		v := (key^t.flip)<<32 | uint64(math.MaxUint32-uint32(first+i))
 		if v <= top[last] {
 			continue
 		}
@@ -289,6 +296,29 @@ func (t *topK) fewOf(top, all []uint64) {
 			top[j] = top[j-1]
 		}
 		top[j] = v
+	}
+}
+
+// topBlock is the number of elements of which only the extreme is looked at where it is not among the first.
+const topBlock = 64
+
+// fewFloats is packed for few elements of many that lie one after the other; keys is memory.
+func (t *topK) fewFloats(keys []uint64, from, to int) {
+	x, v := tensor.Data[float32](t.x)[from:][:t.n], vec.Best()
+	var top [fewTop]uint64
+	bound := float32(0) // the last of the first elements so far
+	for b := 0; b < t.n; b += topBlock {
+		block := x[b:min(b+topBlock, t.n)]
+		if b > 0 && (t.flip == 0 && v.Largest(block) <= bound || t.flip != 0 && v.Smallest(block) >= bound) {
+			continue // an extreme that is no number is not compared
+		}
+		keys := keys[:len(block)]
+		t.keys(keys, t.x, from+b, 1)
+		t.fewOf(top[:t.k], keys, b)
+		bound = x[math.MaxUint32-uint32(top[t.k-1])]
+	}
+	for i, v := range top[:t.k] {
+		t.at[to+i] = int64(math.MaxUint32 - uint32(v))
 	}
 }
 

@@ -107,26 +107,44 @@ func (d distances) float32(c *Call) error {
 	m, n := at.Dim(0), d.n
 	x, out := tensor.Data[float32](at), tensor.Data[float32](c.Output(0, at.DType(), m, n))
 	blocks := (n + rowsBlock - 1) / rowsBlock
-	par.Each(c.P, m*blocks, par.Grain(m*blocks, float64(min(n, rowsBlock)*d.k)/4), distanceRows{d, x, out, blocks}, (*distanceRows).run)
+	par.Each(c.P, m*blocks, par.Grain(m*blocks, float64(min(n, rowsBlock)*d.k)/4), distanceRows{d, x, out, m}, (*distanceRows).run)
 	return nil
 }
 
+// distanceRows is the work by blocks of columns, which stay near while all rows pass them.
 type distanceRows struct {
 	distances
 	x, out []float32
-	blocks int
+	m      int // rows
 }
 
 func (d *distanceRows) run(lo, hi int) {
 	buf := rowsBuffers.Get().(*rowsBuffer)
 	defer rowsBuffers.Put(buf)
 	for u := lo; u < hi; u++ {
-		i, j := u/d.blocks, u%d.blocks*rowsBlock
-		sums := d.out[i*d.n+j : i*d.n+min(j+rowsBlock, d.n)]
-		sumOverRows(d.t, d.t.Arith[vec.Sub].RowsVS, d.raise, sums, d.columns, d.x[i*d.k:][:d.k], j, d.n, buf)
+		i, j := u%d.m, u/d.m*rowsBlock
+		sums, row := d.out[i*d.n+j:i*d.n+min(j+rowsBlock, d.n)], d.x[i*d.k:][:d.k]
+		if d.power == 2 {
+			clear(sums)
+			d.t.AddSquares(sums, d.columns[j:], row, d.n)
+		} else {
+			d.sumPowers(sums, row, j, buf)
+		}
 		if d.root {
 			d.t.Sqrt(sums, sums)
 		}
+	}
+}
+
+// sumPowers sets sums, at most rowsBlock, to those of the powers of what columns from first on differ by from row.
+func (d *distances) sumPowers(sums, row []float32, first int, buf *rowsBuffer) {
+	clear(sums)
+	for i := 0; i < len(row); i += rowsDeep {
+		deep := min(rowsDeep, len(row)-i)
+		part := buf[:deep*len(sums)]
+		d.t.Arith[vec.Sub].RowsVS(part, d.columns[i*d.n+first:], row[i:], len(sums), deep, d.n, 1)
+		d.raise(part)
+		d.t.AddColumns(sums, part, deep, len(sums))
 	}
 }
 
@@ -136,7 +154,7 @@ func raiser(t *vec.Table, power float64) func([]float32) {
 	case 1:
 		return func(v []float32) { t.Abs(v, v) }
 	case 2:
-		return func(v []float32) { t.Square(v, v) }
+		return nil // by AddSquares
 	}
 	pow := powFloat32(t).vs
 	return func(v []float32) {

@@ -246,3 +246,19 @@ func columnsOf(f func(acc, x unsafe.Pointer, n, rows, stride int)) func(acc, x [
 		}
 	}
 }
+
+func squaresOf(f func(acc, x, v unsafe.Pointer, n, rows, stride int)) func(acc, x, v []float32, stride int) {
+	return func(acc, x, v []float32, stride int) {
+		if len(v) == 0 || len(acc) == 0 {
+			return
+		}
+		x = x[:(len(v)-1)*stride+len(acc)]
+		for i := 0; i < len(acc); i += most {
+			n := min(most, len(acc)-i)
+			per := max(1, 4*most/n)
+			for r := 0; r < len(v); r += per {
+				f(at(acc[i:]), at(x[r*stride+i:]), at(v[r:]), n, min(per, len(v)-r), stride*4)
+			}
+		}
+	}
+}

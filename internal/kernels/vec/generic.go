@@ -29,7 +29,7 @@ var generic = Table{
 	Round: math32(math.RoundToEven), Floor: math32(math.Floor), Ceil: math32(math.Ceil), Trunc: math32(math.Trunc),
 	HardSwish: hardSwishLoop, HardSigmoid: hardSigmoidLoop, LeakyRelu: leakyReluLoop, Affine: affineLoop,
 	Sum: sum, SumAbs: sumAbs, SumSquares: sumSquares, Largest: largest, Smallest: smallest,
-	ExpSum: expSum, Normalize: normalize, AddColumns: addColumns, MaxColumns: maxColumns, MinColumns: minColumns,
+	ExpSum: expSum, Normalize: normalize, AddColumns: addColumns, MaxColumns: maxColumns, MinColumns: minColumns, AddSquares: addSquares,
 	LSTM: lstmLoop, LSTMKeep: lstmKeepLoop, LSTMBack: lstmBackLoop, GRU: gruLoop, GRUReset: gruResetLoop, GRUBlend: gruBlendLoop,
 }
 
@@ -332,5 +332,14 @@ func eluLoop(dst, x []float32, alpha float32) {
 			v = float32(a * expm1(float64(v)))
 		}
 		dst[i] = v
+	}
+}
+
+func addSquares(acc, x, v []float32, stride int) {
+	for i, w := range v {
+		for j, a := range x[i*stride:][:len(acc)] {
+			d := a - w
+			acc[j] += d * d
+		}
 	}
 }

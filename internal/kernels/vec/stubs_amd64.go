@@ -176,6 +176,9 @@ func maxRows256(acc, x unsafe.Pointer, n, rows, stride int)
 func minRows256(acc, x unsafe.Pointer, n, rows, stride int)
 
 //go:noescape
+func addSquares256(acc, x, v unsafe.Pointer, n, rows, stride int)
+
+//go:noescape
 func exp512(dst, x unsafe.Pointer, n int)
 
 //go:noescape
@@ -333,6 +336,9 @@ func maxRows512(acc, x unsafe.Pointer, n, rows, stride int)
 
 //go:noescape
 func minRows512(acc, x unsafe.Pointer, n, rows, stride int)
+
+//go:noescape
+func addSquares512(acc, x, v unsafe.Pointer, n, rows, stride int)
 
 //go:noescape
 func addScalar256(dst, x unsafe.Pointer, n int, p0 float32)

@@ -203,3 +203,6 @@ func maxRowsNEON(acc, x unsafe.Pointer, n, rows, stride int)
 
 //go:noescape
 func minRowsNEON(acc, x unsafe.Pointer, n, rows, stride int)
+
+//go:noescape
+func addSquaresNEON(acc, x, v unsafe.Pointer, n, rows, stride int)

@@ -85,6 +85,9 @@ type Table struct {
 	// MaxColumns and MinColumns set acc to the extremes of it and rows rows of x that begin stride
 	// elements apart, NaN where there is one.
 	MaxColumns, MinColumns func(acc, x []float32, rows, stride int)
+	// AddSquares adds to acc the squares of what rows of x that begin stride elements apart differ
+	// by from v, which has an element for each row.
+	AddSquares func(acc, x, v []float32, stride int)
 }
 
 // AdamRates are the numbers of a step of Adam:

@@ -80,6 +80,7 @@ func avx2() *Table {
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares256), expSumOf(expSum256)
 	t.Normalize = normalizeOf(norm256, normScale256, normScaleBias256)
 	t.AddColumns, t.MaxColumns, t.MinColumns = columnsOf(addRows256), columnsOf(maxRows256), columnsOf(minRows256)
+	t.AddSquares = squaresOf(addSquares256)
 	t.Adam = adamAVX2
 	t.LSTMKeep, t.LSTMBack = lstmKeepOf(lstmKeep256), lstmBackOf(lstmBack256)
 	t.LSTM, t.GRU, t.GRUReset, t.GRUBlend = lstmOf(lstm256), gruOf(gru256), gruResetOf(gruReset256), gruBlendOf(gruBlend256)
@@ -144,6 +145,7 @@ func avx512() *Table {
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares512), expSumOf(expSum512)
 	t.Normalize = normalizeOf(norm512, normScale512, normScaleBias512)
 	t.AddColumns, t.MaxColumns, t.MinColumns = columnsOf(addRows512), columnsOf(maxRows512), columnsOf(minRows512)
+	t.AddSquares = squaresOf(addSquares512)
 	t.Adam = adamAVX2
 	t.LSTMKeep, t.LSTMBack = lstmKeepOf(lstmKeep512), lstmBackOf(lstmBack512)
 	t.LSTM, t.GRU, t.GRUReset, t.GRUBlend = lstmOf(lstm512), gruOf(gru512), gruResetOf(gruReset512), gruBlendOf(gruBlend512)

@@ -73,6 +73,7 @@ func neon() *Table {
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquaresNEON), expSumOf(expSumNEON)
 	t.Normalize = normalizeOf(normNEON, normScaleNEON, normScaleBiasNEON)
 	t.AddColumns, t.MaxColumns, t.MinColumns = columnsOf(addRowsNEON), columnsOf(maxRowsNEON), columnsOf(minRowsNEON)
+	t.AddSquares = squaresOf(addSquaresNEON)
 	t.LSTMKeep, t.LSTMBack = lstmKeepOf(lstmKeepNEON), lstmBackOf(lstmBackNEON)
 	t.LSTM, t.GRU, t.GRUReset, t.GRUBlend = lstmOf(lstmNEON), gruOf(gruNEON), gruResetOf(gruResetNEON), gruBlendOf(gruBlendNEON)
 	return &t

@@ -10688,6 +10688,115 @@ stored735:
 done726:
 	RET
 
+TEXT ·addSquaresNEON(SB), NOSPLIT, $0-48
+	MOVD acc+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD v+16(FP), R7
+	MOVD n+24(FP), R2
+	MOVD rows+32(FP), R3
+	MOVD stride+40(FP), R4
+	SUBS $16, R2
+	BLT one737
+	PCALIGN $16
+many736:
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	MOVD R1, R5
+	MOVD R3, R6
+	MOVD R7, R8
+row741:
+	WORD $0x4d40c918 // ld1r {v24.4s}, [x8]
+	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
+	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
+	WORD $0x4eb8d484 // fsub v4.4s, v4.4s, v24.4s
+	WORD $0x4eb8d4a5 // fsub v5.4s, v5.4s, v24.4s
+	WORD $0x4eb8d4c6 // fsub v6.4s, v6.4s, v24.4s
+	WORD $0x4eb8d4e7 // fsub v7.4s, v7.4s, v24.4s
+	WORD $0x4e24cc80 // fmla v0.4s, v4.4s, v4.4s
+	WORD $0x4e25cca1 // fmla v1.4s, v5.4s, v5.4s
+	WORD $0x4e26ccc2 // fmla v2.4s, v6.4s, v6.4s
+	WORD $0x4e27cce3 // fmla v3.4s, v7.4s, v7.4s
+	ADD R4, R5
+	ADD $4, R8
+	SUBS $1, R6
+	BNE row741
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $16, R2
+	BGE many736
+one737:
+	ADD $16, R2
+each738:
+	SUBS $4, R2
+	BLT part739
+	WORD $0x3dc00000 // ldr q0, [x0]
+	MOVD R1, R5
+	MOVD R3, R6
+	MOVD R7, R8
+row742:
+	WORD $0x4d40c918 // ld1r {v24.4s}, [x8]
+	WORD $0x3dc000a4 // ldr q4, [x5]
+	WORD $0x4eb8d484 // fsub v4.4s, v4.4s, v24.4s
+	WORD $0x4e24cc80 // fmla v0.4s, v4.4s, v4.4s
+	ADD R4, R5
+	ADD $4, R8
+	SUBS $1, R6
+	BNE row742
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0
+	ADD $16, R1
+	B each738
+part739:
+	ADDS $4, R2
+	BEQ done740
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one744
+	WORD $0xfd400000 // ldr d0, [x0]
+	TBZ $0, R2, loaded745
+	ADD $8, R0, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded745
+one744:
+	TBZ $0, R2, loaded745
+	WORD $0xbd400000 // ldr s0, [x0]
+loaded745:
+	MOVD R1, R5
+	MOVD R3, R6
+	MOVD R7, R8
+row743:
+	WORD $0x4d40c918 // ld1r {v24.4s}, [x8]
+	WORD $0x4f000404 // movi v4.4s, #0
+	TBZ $1, R2, one746
+	WORD $0xfd4000a4 // ldr d4, [x5]
+	TBZ $0, R2, loaded747
+	ADD $8, R5, R25
+	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
+	B loaded747
+one746:
+	TBZ $0, R2, loaded747
+	WORD $0xbd4000a4 // ldr s4, [x5]
+loaded747:
+	WORD $0x4eb8d484 // fsub v4.4s, v4.4s, v24.4s
+	WORD $0x4e24cc80 // fmla v0.4s, v4.4s, v4.4s
+	ADD R4, R5
+	ADD $4, R8
+	SUBS $1, R6
+	BNE row743
+	TBZ $1, R2, one748
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored749
+	ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored749
+one748:
+	TBZ $0, R2, stored749
+	WORD $0xbd000000 // str s0, [x0]
+stored749:
+done740:
+	RET
+
 DATA ·consts+0(SB)/4, $0xc2d00000
 DATA ·consts+4(SB)/4, $0xc2d00000
 DATA ·consts+8(SB)/4, $0xc2d00000

@@ -192,6 +192,10 @@ func TestLengths(t *testing.T) {
 					copy(d, y)
 					t.AddColumns(d, append(append([]float32{}, x...), y...), 2, n)
 				},
+				"squares": func(t *vec.Table, d []float32) {
+					copy(d, y)
+					t.AddSquares(d, append(append(append([]float32{}, x...), y...), x...), []float32{0.5, -1, 2}, n)
+				},
 				"max columns": func(t *vec.Table, d []float32) {
 					copy(d, y)
 					t.MaxColumns(d, append(append([]float32{}, x...), y...), 2, n)

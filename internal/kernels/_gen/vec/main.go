@@ -14,6 +14,7 @@ func main() {
 		g.functions()
 		g.arithmetic()
 		g.reductions()
+		g.squares()
 		g.gates()
 		g.sines()
 		if !g.wide {

@@ -551,6 +551,27 @@ func (g *gen) neonReductions() {
 		})
 		g.a.P("RET")
 	}
+	// acc with the squares of what rows differ by from an element of v for each.
+	g.n.Func("addSquares"+g.suffix(), "acc, x, v unsafe.Pointer, n, rows, stride int", 48)
+	g.n.Args("R0", "acc+0", "R1", "x+8", "R7", "v+16", "R2", "n+24", "R3", "rows+32", "R4", "stride+40")
+	g.neonLoop(neonChains, []int{0, 1}, func(part bool) {
+		row := g.n.Label("row")
+		g.neonLoad(0, 0, part)
+		g.a.P("MOVD R1, R5")
+		g.a.P("MOVD R3, R6")
+		g.a.P("MOVD R7, R8")
+		g.a.L(row)
+		g.n.N("ld1r {v24.4s}, [x8]")
+		g.neonLoad(5, 1, part)
+		g.I("VSUBPS", R(0), S(1), S(1))
+		g.I("VFMADD231PS", S(1), S(1), S(0))
+		g.a.P("ADD R4, R5")
+		g.a.P("ADD $4, R8")
+		g.a.P("SUBS $1, R6")
+		g.a.P("BNE %s", row)
+		g.neonStore(0, 0, part)
+	})
+	g.a.P("RET")
 }
 
 // neonNames are the registers of arm64 in the place of those of the descriptions

@@ -237,3 +237,34 @@ func (g *gen) columns() {
 		g.end()
 	}
 }
+
+// squares writes func addSquares(acc, x, v unsafe.Pointer, n, rows, stride int): acc
+// plus the squares of what rows that begin stride bytes apart differ by from one element
+// of v for each.
+func (g *gen) squares() {
+	g.fn("addSquares", 48)
+	g.step = 4
+	g.a.P("MOVQ acc+0(FP), DI")
+	g.a.P("MOVQ x+8(FP), SI")
+	g.a.P("MOVQ v+16(FP), R11")
+	g.a.P("MOVQ n+24(FP), CX")
+	g.a.P("MOVQ rows+32(FP), R9")
+	g.a.P("MOVQ stride+40(FP), R10")
+	g.loop(4, []string{"SI", "DI"}, func(masked bool) {
+		row := g.label("row")
+		g.load("DI", 0, masked)
+		g.a.P("MOVQ SI, DX")
+		g.a.P("XORQ BX, BX")
+		g.a.L(row)
+		g.a.P("VBROADCASTSS (R11)(BX*4), %s", g.shared(0))
+		g.load("DX", 1, masked)
+		g.I("VSUBPS", R(0), S(1), S(1))
+		g.I("VFMADD231PS", S(1), S(1), S(0))
+		g.a.P("ADDQ R10, DX")
+		g.a.P("INCQ BX")
+		g.a.P("CMPQ BX, R9")
+		g.a.P("JLT %s", row)
+		g.store(0, "DI", masked)
+	})
+	g.end()
+}
