@@ -146,12 +146,39 @@ func powFloat32(t *vec.Table) pair[float32, float32, float32] {
 }
 
 // pow32 is x to the power of y. Of positive numbers double precision leaves the error of the
-// logarithm, however large the exponent makes it, far below what float32 shows.
+// logarithm, however large the exponent makes it, far below what float32 shows: both series
+// are cut off below 2^-41.
 func pow32(x, y float32) float32 {
-	if x > 0 && x <= math.MaxFloat32 && y >= -math.MaxFloat32 && y <= math.MaxFloat32 {
-		return float32(math.Exp(float64(y) * math.Log(float64(x))))
+	v := math.Abs(float64(x))
+	if !(v > 0 && v <= math.MaxFloat32 && y >= -math.MaxFloat32 && y <= math.MaxFloat32) {
+		return float32(math.Pow(float64(x), float64(y)))
 	}
-	return float32(math.Pow(float64(x), float64(y)))
+	sign := 1.0
+	if x < 0 {
+		switch w := float64(y); {
+		case w != math.Trunc(w):
+			return float32(math.NaN())
+		case math.Trunc(w/2)*2 != w: // odd
+			sign = -1
+		}
+	}
+	// v = 2^e·m with m from the root of 1/2 to that of 2
+	b := math.Float64bits(v)
+	e := (b - 0x3fe6a09e667f3bcd) & (0xfff << 52)
+	m := math.Float64frombits(b - e)
+	s := (m - 1) / (m + 1)
+	z := s * s
+	z2 := z * z // pairs of terms, and pairs of these, do not wait for each other
+	log := s * ((2 + z*(2./3) + z2*(2./5+z*(2./7))) + z2*z2*((2./9+z*(2./11))+z2*(2./13+z*(2./15))))
+	t := float64(y) * (log*math.Log2E + float64(int64(e)>>52))
+	t = min(max(t, -160), 160) // beyond what float32 holds
+	const shift = 3 << 51      // brings a whole number into the lowest bits
+	n := t + shift
+	u := (t - (n - shift)) * math.Ln2
+	u2 := u * u
+	u4 := u2 * u2
+	p := (1 + u + u2*(1./2+u*(1./6))) + u4*((1./24+u*(1./120)+u2*(1./720+u*(1./5040)))+u4*(1./40320+u*(1./362880)))
+	return float32(sign * math.Float64frombits(math.Float64bits(p)+math.Float64bits(n)<<52))
 }
 
 // power returns x^n for n >= 0, wrapping around.
