@@ -228,7 +228,7 @@ func groupQueryRotate[T floating](c *Call, g groupQuery, a *attention[T], k *hea
 	if err != nil {
 		return err
 	}
-	ids := make([]int, a.batch*a.lq)
+	ids := c.Dims(a.batch * a.lq)
 	for i := range ids {
 		ids[i] = start(i/a.lq) + i%a.lq
 	}
@@ -243,8 +243,8 @@ func groupQueryRotate[T floating](c *Call, g groupQuery, a *attention[T], k *hea
 	if err := r.checkPositions(ids); err != nil {
 		return err
 	}
-	q2 := headsLast(make([]T, a.batch*a.lq*a.heads*a.d), a.heads, a.lq, a.d)
-	k2 := headsLast(make([]T, a.batch*a.lq*a.kvHeads*a.d), a.kvHeads, a.lq, a.d)
+	q2 := headsLast(Scratch[T](c, a.batch*a.lq*a.heads*a.d), a.heads, a.lq, a.d)
+	k2 := headsLast(Scratch[T](c, a.batch*a.lq*a.kvHeads*a.d), a.kvHeads, a.lq, a.d)
 	r.all(c.P, q2, a.q, a.batch, a.heads, a.lq, a.d, ids)
 	r.all(c.P, k2, *k, a.batch, a.kvHeads, a.lq, a.d, ids)
 	a.q, *k = q2, k2
@@ -338,7 +338,7 @@ func groupQueryCache[T floating](c *Call, a *attention[T], k, v headView[T], tot
 			before := finish
 			finish = func() { before(); done() }
 		} else {
-			data = make([]T, a.batch*a.kvHeads*size*a.d)
+			data = Scratch[T](c, a.batch*a.kvHeads*size*a.d)
 		}
 		*x.to = headsFirst(data, a.kvHeads, size, a.d)
 		c.P.For(a.batch*a.kvHeads, 1+(1<<15)/(1+size*a.d), func(lo, hi int) {
