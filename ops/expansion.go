@@ -12,34 +12,54 @@ import (
 // Expand is set. n's inputs must have their types. It returns the new nodes,
 // which are not in the graph yet, and one value per output of the operator.
 func Expand(n *onnx.Node, set *Set) ([]*onnx.Node, []*onnx.Value, error) {
+	b := NewBuilder(n.Graph)
+	b.Set = set
+	out := b.Expand(n)
+	if b.Err() != nil {
+		return nil, nil, b.Err()
+	}
+	return b.Nodes, out, nil
+}
+
+// Expand adds what n stands for, as the function Expand builds it, and returns
+// one value per output of the operator.
+func (b *Builder) Expand(n *onnx.Node) []*onnx.Value {
+	out, err := b.expand(n)
+	if err != nil {
+		b.Fail(err)
+		return make([]*onnx.Value, len(n.Out))
+	}
+	return out
+}
+
+func (b *Builder) expand(n *onnx.Node) ([]*onnx.Value, error) {
+	set := b.Set
 	if set == nil {
 		set = Standard()
 	}
 	_, v, err := set.Lookup(n.Domain, n.Op, n.Opset)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if v.Expand == nil {
-		return nil, nil, fmt.Errorf("%w: operator %s has no expansion", ErrUnsupported, n.Op)
+		return nil, fmt.Errorf("%w: operator %s has no expansion", ErrUnsupported, n.Op)
 	}
 	if err := v.CheckArity(n); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	b := NewBuilder(n.Graph)
-	b.Set = set
 	c := &ExpandContext{Builder: b, attrs: attrs{node: n}}
 	out, err := v.Expand(c)
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case c.attrs.err != nil:
-		return nil, nil, c.attrs.err
+		return nil, c.attrs.err
 	case b.Err() != nil:
-		return nil, nil, b.Err()
+		return nil, b.Err()
 	case len(out) < len(n.Out):
-		return nil, nil, fmt.Errorf("expansion gives %d outputs, want %d", len(out), len(n.Out))
+		return nil, fmt.Errorf("expansion gives %d outputs, want %d", len(out), len(n.Out))
 	}
-	return b.Nodes, out, nil
+	return out, nil
 }
 
 // inline adds the nodes of a nested graph, whose inputs stand for in, and returns its

@@ -43,7 +43,7 @@ func inferLinearAttention(c *InferContext) error {
 	c.Out[0], c.Out[1] = onnx.UnrankedType(q.DType), onnx.UnrankedType(state)
 	if len(q.Dims) == 3 && len(v.Dims) == 3 && hq > 0 && hk > 0 {
 		dk, dv := q.Dims[2].FloorDiv(onnx.Size(hq)), v.Dims[2].FloorDiv(onnx.Size(hk))
-		c.Out[0] = onnx.TensorType(q.DType, q.Dims[0], q.Dims[1], dv.Mul(onnx.Size(hq)))
+		c.Out[0] = onnx.TensorType(q.DType, q.Dims[0], q.Dims[1], dv.Mul(onnx.Size(max(hq, hk))))
 		c.Out[1] = onnx.TensorType(state, q.Dims[0], onnx.Size(hk), dk, dv)
 	}
 	return nil
@@ -54,12 +54,14 @@ type linearRule struct {
 	hq, hk       int
 	scale        float64 // 0: 1/√dk
 	gated, delta bool
+	microsoft    bool // heads may be fewer than hk in key, too
 }
 
 func readLinearAttention(b *BuildContext) (linearRule, error) {
 	rule := b.Str("update_rule", "gated_delta")
 	l := linearRule{hq: b.Int("q_num_heads", 0), hk: b.Int("kv_num_heads", 0), scale: float64(b.Float("scale", 0))}
 	b.Ignore("chunk_size") // a hint for other algorithms
+	l.microsoft = b.Node.Domain == "com.microsoft"
 	switch rule {
 	case "linear":
 	case "gated":
@@ -71,7 +73,7 @@ func readLinearAttention(b *BuildContext) (linearRule, error) {
 	default:
 		return l, fmt.Errorf("attribute \"update_rule\" is %q, want linear, gated, delta or gated_delta", rule)
 	}
-	if l.hk < 1 || l.hq < 1 || l.hq%l.hk != 0 {
+	if l.hk < 1 || l.hq < 1 || l.hq%l.hk != 0 && (!l.microsoft || l.hk%l.hq != 0) {
 		return l, fmt.Errorf("attribute \"q_num_heads\" is %d, want a multiple of \"kv_num_heads\", %d", l.hq, l.hk)
 	}
 	if b.Has(4) != l.gated || b.Has(5) != l.delta {
@@ -93,6 +95,7 @@ type linearAttention[T floating] struct {
 	linearRule
 	batch, t, dk, dv     int
 	decayEach, betaHeads int // elements of decay per head, of beta per token
+	keyHeads             int // of key: each is that of hk/keyHeads states
 	q, k, v              headView[T]
 	past, decay, beta    []T // nil if absent
 	stateType            tensor.DType
@@ -104,7 +107,13 @@ func linearAttentionOf[T floating](c *Call, rule linearRule) (l linearAttention[
 	if l.batch, _, l.t, l.dk, err = splitHeads(qt, "query", 3, l.hq); err != nil {
 		return l, err
 	}
-	kb, _, ktime, kd, err := splitHeads(kt, "key", 3, l.hk)
+	l.keyHeads = l.hk
+	if l.microsoft && kt.Rank() == 3 && l.dk > 0 {
+		if n := kt.Dim(2) / l.dk; n > 0 && l.hk%n == 0 {
+			l.keyHeads = n
+		}
+	}
+	kb, _, ktime, kd, err := splitHeads(kt, "key", 3, l.keyHeads)
 	if err != nil {
 		return l, err
 	}
@@ -150,7 +159,7 @@ func linearAttentionOf[T floating](c *Call, rule linearRule) (l linearAttention[
 	if l.scale == 0 {
 		l.scale = 1 / math.Sqrt(float64(l.dk))
 	}
-	l.q, l.k, l.v = headsLast(in[0], l.hq, l.t, l.dk), headsLast(in[1], l.hk, l.t, l.dk), headsLast(in[2], l.hk, l.t, l.dv)
+	l.q, l.k, l.v = headsLast(in[0], l.hq, l.t, l.dk), headsLast(in[1], l.keyHeads, l.t, l.dk), headsLast(in[2], l.hk, l.t, l.dv)
 	l.past, l.decay, l.beta = in[3], in[4], in[5]
 	return l, nil
 }
@@ -172,7 +181,7 @@ func (l *linearAttention[T]) step(w *linearWork[T], s []T, b, h, i int) {
 	if l.gated {
 		decayState(s, l.decayOf(b, h, i), l.dv)
 	}
-	k, fresh := l.k.at(b, h, i)[:l.dk], l.v.at(b, h, i)[:l.dv]
+	k, fresh := l.k.at(b, h*l.keyHeads/l.hk, i)[:l.dk], l.v.at(b, h, i)[:l.dv]
 	if l.delta {
 		w.rowTimes(w.found, k, s, 1)
 		beta := l.beta[l.betaOf(b, h, i)]
@@ -220,14 +229,15 @@ func linearAttentionKernel[T floating](rule linearRule) Kernel {
 		if err != nil {
 			return err
 		}
-		y, done := realsOut[T](c, 0, c.T(0).DType(), l.batch, l.t, l.hq*l.dv)
+		heads := max(l.hq, l.hk)
+		y, done := realsOut[T](c, 0, c.T(0).DType(), l.batch, l.t, heads*l.dv)
 		state, stateDone := realsOut[T](c, 1, l.stateType, l.stateShape()...)
 		if l.past != nil {
 			copy(state, l.past)
 		} else {
 			clear(state)
 		}
-		out, group, size := headsLast(y, l.hq, l.t, l.dv), l.hq/l.hk, l.dk*l.dv
+		out, group, size := headsLast(y, heads, l.t, l.dv), heads/l.hk, l.dk*l.dv
 		c.P.For(l.batch*l.hk, 1, func(lo, hi int) {
 			w := newLinearWork(&l)
 			for u := lo; u < hi; u++ {
@@ -236,7 +246,7 @@ func linearAttentionKernel[T floating](rule linearRule) Kernel {
 				for i := range l.t {
 					l.step(w, s, b, h, i)
 					for g := h * group; g < (h+1)*group; g++ {
-						w.rowTimes(out.at(b, g, i)[:l.dv], l.q.at(b, g, i)[:l.dk], s, T(l.scale))
+						w.rowTimes(out.at(b, g, i)[:l.dv], l.q.at(b, g*l.hq/heads, i)[:l.dk], s, T(l.scale))
 					}
 				}
 			}

@@ -22,8 +22,11 @@ import (
 // The new keys are put at seqlens_k + 1 - l, or at 0 where l is
 // total_sequence_length. With do_rotary query and key are turned as in
 // RotaryEmbedding. local_window_size bounds how many keys a query attends.
-// Quantized caches, smooth_softmax, head_sink, normalized queries and keys,
-// output_qk and attention that is not causal are not supported.
+// head_sink, T[hq], adds its exponential to the sum of each softmax of a head;
+// with smooth_softmax it is 0. With sliding_window_cache the caches have room for
+// p >= local_window_size keys and keep the last ones, see slidingCache.
+// Quantized caches, normalized queries and keys, output_qk and attention that
+// is not causal are not supported.
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
@@ -47,6 +50,7 @@ type groupQuery struct {
 	heads, kvHeads, window int
 	scale, softcap         float64
 	rotary, interleaved    bool
+	smooth, sliding        bool
 }
 
 func buildGroupQueryAttention(b *BuildContext) (Kernel, error) {
@@ -54,12 +58,19 @@ func buildGroupQueryAttention(b *BuildContext) (Kernel, error) {
 		heads: b.Int("num_heads", 0), kvHeads: b.Int("kv_num_heads", 0), window: b.Int("local_window_size", -1),
 		scale: float64(b.Float("scale", 0)), softcap: float64(b.Float("softcap", 0)),
 		rotary: b.Bool("do_rotary", false), interleaved: b.Bool("rotary_interleaved", false),
+		smooth: b.Int("smooth_softmax", 0) > 0, sliding: b.Bool("sliding_window_cache", false),
 	}
 	if g.heads < 1 || g.kvHeads < 1 || g.heads%g.kvHeads != 0 {
 		return nil, fmt.Errorf("attribute \"num_heads\" is %d, want a multiple of \"kv_num_heads\", %d", g.heads, g.kvHeads)
 	}
 	if err := plainGroupQuery(b); err != nil {
 		return nil, err
+	}
+	switch {
+	case g.sliding && (g.window < 1 || !b.Has(3)):
+		return nil, fmt.Errorf("attribute \"sliding_window_cache\" asks for local_window_size, which is %d, and past_key", g.window)
+	case g.sliding && b.Has(10):
+		return nil, fmt.Errorf("%w: attention_bias with sliding_window_cache", ErrUnsupported)
 	}
 	if b.Has(3) != b.Has(4) || b.Has(1) != b.Has(2) || g.rotary && (!b.Has(7) || !b.Has(8)) {
 		return nil, fmt.Errorf("key and value, past_key and past_value, and for do_rotary cos_cache and sin_cache belong together")
@@ -70,7 +81,7 @@ func buildGroupQueryAttention(b *BuildContext) (Kernel, error) {
 // plainGroupQuery refuses what no kernel here computes.
 func plainGroupQuery(b *BuildContext) error {
 	b.Ignore("q_norm_epsilon", "k_norm_epsilon", "qk_norm_epsilon") // without q_norm_weight and k_norm_weight
-	for name, plain := range map[string]int{"causal": 1, "kv_cache_bit_width": 0, "qk_output": 0, "sliding_window_cache": 0} {
+	for name, plain := range map[string]int{"causal": 1, "kv_cache_bit_width": 0, "qk_output": 0} {
 		if v := b.Int(name, plain); v != plain {
 			return fmt.Errorf("%w: attribute %q is %d", ErrUnsupported, name, v)
 		}
@@ -80,11 +91,8 @@ func plainGroupQuery(b *BuildContext) error {
 			return fmt.Errorf("%w: attribute %q is %q", ErrUnsupported, name, v)
 		}
 	}
-	if b.Int("smooth_softmax", 0) > 0 {
-		return fmt.Errorf("%w: smooth_softmax", ErrUnsupported)
-	}
-	for i, name := range []string{"head_sink", "k_scale", "v_scale", "q_norm_weight", "k_norm_weight", "query_seqlens"} {
-		if b.Has(11 + i) {
+	for i, name := range []string{"k_scale", "v_scale", "q_norm_weight", "k_norm_weight", "query_seqlens"} {
+		if b.Has(12 + i) {
 			return fmt.Errorf("%w: input %s", ErrUnsupported, name)
 		}
 	}
@@ -144,12 +152,26 @@ func groupQueryKernel[T floating](g groupQuery) Kernel {
 				return err
 			}
 		}
-		finish, err := groupQueryCache(c, a, k, v, total, start)
+		switch {
+		case c.Has(11):
+			if a.sinks, err = vectorParam[T](c, 11, "head_sink", g.heads); err != nil {
+				return err
+			}
+		case g.smooth:
+			a.sinks = make([]T, g.heads)
+		}
+		first := start // of a sequence's new keys, in what is attended
+		var finish func()
+		if g.sliding {
+			finish, first, err = slidingCache(c, a, k, v, lens, g.window, start)
+		} else {
+			finish, err = groupQueryCache(c, a, k, v, total, start)
+		}
 		if err != nil {
 			return err
 		}
 		a.span = func(b, i int) (int, int) {
-			hi := min(start(b)+i+1, a.lk)
+			hi := min(first(b)+i+1, a.lk)
 			if g.window >= 0 {
 				return max(0, hi-g.window), hi
 			}
@@ -206,7 +228,7 @@ func groupQueryRotate[T floating](c *Call, g groupQuery, a *attention[T], k *hea
 	if err != nil {
 		return err
 	}
-	ids := make([]int, a.batch*a.lq)
+	ids := c.Dims(a.batch * a.lq)
 	for i := range ids {
 		ids[i] = start(i/a.lq) + i%a.lq
 	}
@@ -221,12 +243,72 @@ func groupQueryRotate[T floating](c *Call, g groupQuery, a *attention[T], k *hea
 	if err := r.checkPositions(ids); err != nil {
 		return err
 	}
-	q2 := headsLast(make([]T, a.batch*a.lq*a.heads*a.d), a.heads, a.lq, a.d)
-	k2 := headsLast(make([]T, a.batch*a.lq*a.kvHeads*a.d), a.kvHeads, a.lq, a.d)
+	q2 := headsLast(Scratch[T](c, a.batch*a.lq*a.heads*a.d), a.heads, a.lq, a.d)
+	k2 := headsLast(Scratch[T](c, a.batch*a.lq*a.kvHeads*a.d), a.kvHeads, a.lq, a.d)
 	r.all(c.P, q2, a.q, a.batch, a.heads, a.lq, a.d, ids)
 	r.all(c.P, k2, *k, a.batch, a.kvHeads, a.lq, a.d, ids)
 	a.q, *k = q2, k2
 	return nil
+}
+
+// slidingCache is groupQueryCache for caches with room for some keys, of which
+// those that no query attends any more make place for new ones. Of t keys of a
+// sequence the last resident(t) are there, the oldest first. first gives where
+// the new keys of a sequence are in a.k.
+func slidingCache[T floating](c *Call, a *attention[T], k, v headView[T], lens []int, window int, start func(int) int) (finish func(), first func(int) int, err error) {
+	if t := c.T(3); t.Rank() != 4 || t.Dim(2) < window {
+		return nil, nil, fmt.Errorf("past_key has shape %v, want room for local_window_size, %d", t.Shape(), window)
+	}
+	room := c.T(3).Dim(2)
+	resident := func(t int) int {
+		if t <= room {
+			return t
+		}
+		step := room - window + 1
+		return t - (t-room+step-1)/step*step
+	}
+	first = func(b int) int { return resident(start(b)) }
+	for b := range lens {
+		if start(b) < 0 || lens[b] > start(b)+a.lq {
+			return nil, nil, fmt.Errorf("seqlens_k and total_sequence_length do not fit %d new keys", a.lq)
+		}
+		a.lk = max(a.lk, first(b)+a.lq)
+	}
+	finish = func() {}
+	for i, x := range []struct{ fresh, to *headView[T] }{{&k, &a.k}, {&v, &a.v}} {
+		if want := []int{a.batch, a.kvHeads, room, a.d}; !slices.Equal(c.T(3+i).Shape(), want) {
+			return nil, nil, fmt.Errorf("%s has shape %v, want %v", []string{"past_key", "past_value"}[i], c.T(3+i).Shape(), want)
+		}
+		past, err := reals[T](c, 3+i)
+		if err != nil {
+			return nil, nil, err
+		}
+		var next []T
+		if c.Wants(1 + i) {
+			d, done := realsOut[T](c, 1+i, c.T(0).DType(), a.batch, a.kvHeads, room, a.d)
+			next = d
+			before := finish
+			finish = func() { before(); done() }
+		}
+		*x.to = headsFirst(Scratch[T](c, a.batch*a.kvHeads*a.lk*a.d), a.kvHeads, a.lk, a.d)
+		c.P.For(a.batch*a.kvHeads, 1+(1<<15)/(1+a.lk*a.d), func(lo, hi int) {
+			for u := lo; u < hi; u++ {
+				b, h := u/a.kvHeads, u%a.kvHeads
+				line := x.to.at(b, h, 0)[:a.lk*a.d]
+				n := copy(line, past[u*room*a.d:][:first(b)*a.d])
+				for j := range a.lq {
+					n += copy(line[n:], x.fresh.at(b, h, j)[:a.d])
+				}
+				clear(line[n:])
+				if next != nil {
+					keep, end := resident(lens[b]), first(b)+lens[b]-start(b)
+					row := next[u*room*a.d:][:room*a.d]
+					clear(row[copy(row, line[(end-keep)*a.d:end*a.d]):])
+				}
+			}
+		})
+	}
+	return finish, first, nil
 }
 
 // groupQueryCache joins the past and the new keys and values and sets the
@@ -256,7 +338,7 @@ func groupQueryCache[T floating](c *Call, a *attention[T], k, v headView[T], tot
 			before := finish
 			finish = func() { before(); done() }
 		} else {
-			data = make([]T, a.batch*a.kvHeads*size*a.d)
+			data = Scratch[T](c, a.batch*a.kvHeads*size*a.d)
 		}
 		*x.to = headsFirst(data, a.kvHeads, size, a.d)
 		c.P.For(a.batch*a.kvHeads, 1+(1<<15)/(1+size*a.d), func(lo, hi int) {
@@ -284,6 +366,9 @@ func groupQueryCache[T floating](c *Call, a *attention[T], k, v headView[T], tot
 func expandGroupQueryAttention(c *ExpandContext) ([]*onnx.Value, error) {
 	if err := plainGroupQuery(&BuildContext{attrs: c.attrs, Node: c.node}); err != nil {
 		return nil, err
+	}
+	if c.Has(11) || c.Int("smooth_softmax", 0) > 0 || c.Int("sliding_window_cache", 0) != 0 {
+		return nil, fmt.Errorf("%w: the expansion with head_sink, smooth_softmax or sliding_window_cache", ErrUnsupported)
 	}
 	past := false
 	for _, i := range []int{3, 4} {

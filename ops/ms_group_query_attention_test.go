@@ -2,6 +2,7 @@ package ops_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -84,7 +85,88 @@ func TestGroupQueryAttention(t *testing.T) {
 	}
 	bad("seqlens_k has 5, want 4 to 4", func(c *Case) { c.In[5] = I32([]int{2}, 4, 5) })
 	bad("key has shape [2 3]", func(c *Case) { c.In[1] = waveT(1, 2, 3) })
-	bad("not supported", func(c *Case) { c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 2, "smooth_softmax", 1) })
+	bad("not supported", func(c *Case) { c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 2, "causal", 0) })
 	bad("want a multiple of \"kv_num_heads\", 3", func(c *Case) { c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 3) })
+	bad("local_window_size, which is -1", func(c *Case) {
+		c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 2, "sliding_window_cache", 1)
+	})
 	Run(t, cases)
+}
+
+// TestGroupQueryAttentionSliding runs caches of 6 keys of which queries attend 4, and
+// softmaxes with a sink.
+func TestGroupQueryAttentionSliding(t *testing.T) {
+	const b, hq, hk, d, room, window = 2, 4, 2, 4, 6, 4
+	var cases []Case
+	for _, step := range []struct {
+		l, total int
+		before   [b]int // keys of each sequence so far
+		resident [b]int // of these, and
+		after    [b]int // then
+	}{
+		{3, 3, [b]int{0, 0}, [b]int{0, 0}, [b]int{3, 3}},
+		{9, 9, [b]int{0, 0}, [b]int{0, 0}, [b]int{6, 6}}, // more than there is room for
+		{1, 8, [b]int{5, 7}, [b]int{5, 4}, [b]int{6, 5}},
+		{1, 10, [b]int{6, 9}, [b]int{6, 6}, [b]int{4, 4}}, // both are full, and make place for three
+	} {
+		for mode := range 3 { // no sink, one for each head, zeros
+			l := step.l
+			q, k, v := wave(b*hq*l*d, 1), wave(b*hk*l*d, 2), wave(b*hk*l*d, 3)
+			past := [2][]float32{wave(b*hk*room*d, 4), wave(b*hk*room*d, 5)}
+			in := make([]tensor.Value, 12)
+			in[0], in[1] = F32([]int{b, l, hq * d}, swapHeads(q, b, hq, l, d)...), F32([]int{b, l, hk * d}, swapHeads(k, b, hk, l, d)...)
+			in[2] = F32([]int{b, l, hk * d}, swapHeads(v, b, hk, l, d)...)
+			in[3], in[4] = heads4(b, hk, room, d, past[0]), heads4(b, hk, room, d, past[1])
+			in[5], in[6] = I32([]int{b}, int32(step.before[0]+l-1), int32(step.before[1]+l-1)), I32([]int{}, int32(step.total))
+			attrs := onnx.NewAttrs("num_heads", hq, "kv_num_heads", hk, "local_window_size", window, "sliding_window_cache", 1)
+			sink := make([]float32, hq)
+			switch mode {
+			case 1:
+				sink = wave(hq, 6)
+				in[11] = F32([]int{hq}, sink...)
+			case 2:
+				attrs = attrs.Set("smooth_softmax", 1)
+			}
+			y := make([]float32, b*hq*l*d)
+			next := [2][]float32{make([]float32, b*hk*room*d), make([]float32, b*hk*room*d)}
+			for i := range b {
+				n := step.resident[i]
+				for g := range hk {
+					var line [2][]float32 // all keys and values that are known
+					for x, fresh := range [][]float32{k, v} {
+						line[x] = append(append([]float32(nil), past[x][(i*hk+g)*room*d:][:n*d]...), fresh[(i*hk+g)*l*d:][:l*d]...)
+						copy(next[x][(i*hk+g)*room*d:][:room*d], line[x][(n+l-step.after[i])*d:])
+					}
+					for h := g * hq / hk; h < (g+1)*hq/hk; h++ {
+						for j := range l {
+							row := q[((i*hq+h)*l+j)*d:][:d]
+							out, sum := make([]float64, d), 0.0
+							if mode > 0 {
+								sum = math.Exp(float64(sink[h]))
+							}
+							for at := max(0, n+j+1-window); at <= n+j; at++ {
+								dot := 0.0
+								for e := range d {
+									dot += float64(row[e]) * float64(line[0][at*d+e])
+								}
+								w := math.Exp(dot / math.Sqrt(d))
+								sum += w
+								for e := range d {
+									out[e] += w * float64(line[1][at*d+e])
+								}
+							}
+							for e := range d {
+								y[((i*hq+h)*l+j)*d+e] = float32(out[e] / sum)
+							}
+						}
+					}
+				}
+			}
+			cases = append(cases, Case{Op: "GroupQueryAttention", Domain: "com.microsoft", In: in, Attrs: attrs, Tol: close5,
+				Want: Vals(F32([]int{b, l, hq * d}, swapHeads(y, b, hq, l, d)...), heads4(b, hk, room, d, next[0]), heads4(b, hk, room, d, next[1]))})
+		}
+	}
+	small := cases[0]
+	small.Attrs, small.Err = slices.Clone(small.Attrs).Set("local_window_size", 7), "want room for local_window_size, 7"
+	Run(t, append(cases, small))
 }

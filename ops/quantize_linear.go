@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -209,6 +210,8 @@ type quantizeRun[D int8 | uint8] struct {
 
 func (r *quantizeRun[D]) Chunk(from, to int) {
 	bottom, top := int32(r.lo), int32(r.hi)
+	buf, pool := borrow[[quantizeChunk]float32]()
+	defer pool.Put(buf)
 	for i := from; i < to; i++ {
 		lo, hi, at, step := r.plan.at(i)
 		d, x := r.dst[lo:hi], r.x[lo:hi]
@@ -224,6 +227,27 @@ func (r *quantizeRun[D]) Chunk(from, to int) {
 		if r.zeros != nil {
 			zeros = r.zeros[at:]
 		}
-		quant.QuantizeEach(d, x, r.scales[at:], zeros, bottom, top)
+		quantizeEach(d, x, r.scales[at:], zeros, bottom, top, buf)
 	}
+}
+
+const quantizeChunk = 512
+
+// quantizeEach is quant.QuantizeEach by vectors: what is divided and rounded by
+// elements is kept within the bounds by the loop for one scale.
+func quantizeEach[D int8 | uint8](dst []D, x, scales, zeros []float32, lo, hi int32, buf *[quantizeChunk]float32) {
+	t := vec.Best()
+	for len(dst) >= 16 {
+		n := min(len(dst), quantizeChunk)
+		b := buf[:n]
+		t.Arith[vec.Div].VV(b, x[:n], scales[:n])
+		if zeros != nil {
+			t.Round(b, b)
+			t.Add(b, b, zeros[:n])
+			zeros = zeros[n:]
+		}
+		quant.Quantize(dst[:n], b, 1, 0, lo, hi)
+		dst, x, scales = dst[n:], x[n:], scales[n:]
+	}
+	quant.QuantizeEach(dst, x[:len(dst)], scales, zeros, lo, hi)
 }

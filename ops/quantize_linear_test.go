@@ -46,3 +46,54 @@ func TestQuantizeLinear(t *testing.T) {
 		{Op: "QuantizeLinear", In: Vals(x, F32([]int{}, 1), Of([]int{}, uint32(1))), Want: Vals(x), Err: "not supported"},
 	})
 }
+
+// TestQuantizeLinearRows has a scale for each element of rows, which go by vectors where they are long.
+func TestQuantizeLinearRows(t *testing.T) {
+	for _, n := range []int{5, 16, 37, 600} {
+		x, scales := wave(3*n, 1), wave(n, 2)
+		zu, zs := make([]uint8, n), make([]int8, n)
+		for i := range x {
+			x[i] *= 40
+			scales[i%n] = float32(math.Abs(float64(scales[i%n]))) + 0.125
+			zu[i%n], zs[i%n] = uint8(i*31), int8(i*31)
+			switch i % 11 {
+			case 3:
+				x[i] = scales[i%n] * (float32(i%7) + 0.5) // between two numbers
+			case 5:
+				x[i] = float32(math.NaN())
+			case 7:
+				x[i] = float32(math.Inf(1 - i%2*2))
+			case 8:
+				x[i] *= 1e30
+			}
+		}
+		reference := func(lo, hi float64, zero func(i int) float64) []float64 {
+			y := make([]float64, len(x))
+			for i, v := range x {
+				q := math.RoundToEven(float64(v/scales[i%n])) + zero(i%n)
+				if !(q > lo) {
+					q = lo
+				}
+				y[i] = min(q, hi)
+			}
+			return y
+		}
+		shape, s, as := []int{3, n}, F32([]int{n}, scales...), onnx.NewAttrs("axis", 1)
+		var unsigned, plain []uint8
+		var signed []int8
+		for _, v := range reference(0, 255, func(i int) float64 { return float64(zu[i]) }) {
+			unsigned = append(unsigned, uint8(v))
+		}
+		for _, v := range reference(0, 255, func(int) float64 { return 0 }) {
+			plain = append(plain, uint8(v))
+		}
+		for _, v := range reference(-128, 127, func(i int) float64 { return float64(zs[i]) }) {
+			signed = append(signed, int8(v))
+		}
+		Run(t, []Case{
+			{Op: "QuantizeLinear", Attrs: as, In: Vals(F32(shape, x...), s, tensor.Of(zu, n)), Want: Vals(tensor.Of(unsigned, shape...))},
+			{Op: "QuantizeLinear", Attrs: as, In: Vals(F32(shape, x...), s), Want: Vals(tensor.Of(plain, shape...))},
+			{Op: "QuantizeLinear", Attrs: as, In: Vals(F32(shape, x...), s, tensor.Of(zs, n)), Want: Vals(tensor.Of(signed, shape...))},
+		})
+	}
+}

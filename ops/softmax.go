@@ -1,6 +1,7 @@
 package ops
 
 import (
+	halves "github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
@@ -92,19 +93,15 @@ func softmaxRow[T floating](dst, src []T) {
 }
 
 // softmaxRowHalf is softmaxRow with every step rounded.
-func softmaxRowHalf(dst, src []float32, round func(float32) float32) {
-	shift := maxOf(src)
-	for i, v := range src {
-		dst[i] = round(v - shift)
-	}
-	expShifted(dst, dst, 0)
-	for i, v := range dst {
-		dst[i] = round(v)
-	}
-	sum := round(float32(sumOf(dst)))
-	for i, v := range dst {
-		dst[i] = v / sum // the caller rounds the result
-	}
+func softmaxRowHalf(dst, src []float32, kind halves.Kind, buf *[halfChunk]uint16) {
+	t := vec.Best()
+	t.AddScalar(dst, src, -t.Largest(src))
+	roundTo(dst, kind, buf)
+	t.ExpSum(dst, dst, 1, 0)
+	roundTo(dst, kind, buf)
+	sum := [1]float32{float32(sumOf(dst))}
+	roundTo(sum[:], kind, buf)
+	t.Arith[vec.Div].VS(dst, dst, sum[0]) // the caller rounds the result
 }
 
 // gradSoftmax: dX = Y·(dY - Σ dY·Y), the sum along axis.

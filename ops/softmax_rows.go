@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 
+	halves "github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -10,8 +11,8 @@ import (
 
 // softmaxVersions is the version table of Softmax, LogSoftmax and Hardmax: f32
 // and f64 compute one line, where dst may be src; half, unless nil, computes a
-// line of float16 or bfloat16 in float32 with round where the type rounds.
-func softmaxVersions(f32 func(t *vec.Table) lines, f64 func(dst, src []float64), half func(dst, src []float32, round func(float32) float32)) []Version {
+// line of float16 or bfloat16 in float32, rounded where the type rounds.
+func softmaxVersions(f32 func(t *vec.Table) lines, f64 func(dst, src []float64), half halfRow) []Version {
 	v := Version{In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame}
 	// Before 13 the input is taken as a matrix whose columns are all dimensions
 	// from axis on. 11 allowed negative axes.
@@ -24,16 +25,12 @@ func softmaxVersions(f32 func(t *vec.Table) lines, f64 func(dst, src []float64),
 	return []Version{old, cur}
 }
 
-func buildSoftmax(b *BuildContext, axis int, matrix bool, f32 func(t *vec.Table) lines, f64 func(dst, src []float64), half func(dst, src []float32, round func(float32) float32)) (Kernel, error) {
+func buildSoftmax(b *BuildContext, axis int, matrix bool, f32 func(t *vec.Table) lines, f64 func(dst, src []float64), half halfRow) (Kernel, error) {
 	k32 := softmaxKernel(axis, matrix, f32(vec.Best()))
 	f16, bf16 := k32, k32
 	if half != nil {
-		f16 = softmaxKernel(axis, matrix, eachLine(func(dst, src []float32) {
-			half(dst, src, func(x float32) float32 { return tensor.F16Of(x).Float32() })
-		}))
-		bf16 = softmaxKernel(axis, matrix, eachLine(func(dst, src []float32) {
-			half(dst, src, func(x float32) float32 { return tensor.BF16Of(x).Float32() })
-		}))
+		f16 = softmaxKernel(axis, matrix, half.lines(halves.Float16))
+		bf16 = softmaxKernel(axis, matrix, half.lines(halves.BFloat16))
 	}
 	return b.dispatch(0, byType{tensor.Float32: k32, tensor.Float64: softmaxKernel64(axis, matrix, f64),
 		tensor.Float16: throughFloat32(f16, 0), tensor.BFloat16: throughFloat32(bf16, 0)})
@@ -41,6 +38,29 @@ func buildSoftmax(b *BuildContext, axis int, matrix bool, f32 func(t *vec.Table)
 
 // lines computes all lines of x, which lie as splitAxis says, into y, which may be x.
 type lines func(p par.P, y, x []float32, outer, n, inner int)
+
+// halfRow computes a line in float32 for elements of kind. It rounds by buf.
+type halfRow func(dst, src []float32, kind halves.Kind, buf *[halfChunk]uint16)
+
+const halfChunk = 512
+
+func (f halfRow) lines(kind halves.Kind) lines {
+	return eachLine(func(dst, src []float32) {
+		buf, pool := borrow[[halfChunk]uint16]()
+		defer pool.Put(buf)
+		f(dst, src, kind, buf)
+	})
+}
+
+// roundTo rounds x to numbers of kind.
+func roundTo(x []float32, kind halves.Kind, buf *[halfChunk]uint16) {
+	for len(x) > 0 {
+		n := min(len(x), halfChunk)
+		halves.Narrow(kind, buf[:n], x[:n])
+		halves.Widen(kind, x[:n], buf[:n])
+		x = x[n:]
+	}
+}
 
 // eachLine calls f for each line.
 func eachLine(f func(dst, src []float32)) lines {

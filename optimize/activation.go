@@ -87,11 +87,11 @@ func clipBounds(n *onnx.Node) (lo, hi float32, ok bool) {
 		if v.Const == nil {
 			return 0, 0, false
 		}
-		x, ok := reals(v.Const)
-		if !ok || len(x) != 1 {
+		x, ok := scalar(v.Const)
+		if !ok || v.Const.Len() != 1 {
 			return 0, 0, false
 		}
-		*p = float32(x[0])
+		*p = float32(x)
 	}
 	return lo, hi, true
 }

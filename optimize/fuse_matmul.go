@@ -356,8 +356,8 @@ func rewriteProduct(m *Match, b *ops.Builder) []*onnx.Value {
 
 func rewriteProductScale(m *Match, b *ops.Builder) []*onnx.Value {
 	p, out := readProduct(m.Node("p")), m.Node("p").Out[0]
-	s, ok := reals(m.Const("s"))
-	if p == nil || !ok || len(s) != 1 {
+	f, ok := scalar(m.Const("s"))
+	if p == nil || !ok || m.Const("s").Len() != 1 {
 		return nil
 	}
 	n, side := m.Root, -1
@@ -367,7 +367,6 @@ func rewriteProductScale(m *Match, b *ops.Builder) []*onnx.Value {
 	case m.Node("mb") != nil:
 		n, side = m.Node("mb"), 1
 	}
-	f := s[0]
 	if n.Op == "Div" {
 		// The scalar may be the first operand of Mul, but not of Div.
 		if n.In[1] != m.Var("s") || f == 0 {

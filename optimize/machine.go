@@ -47,6 +47,7 @@ var pipeline = sync.OnceValue(func() []stage {
 // domain com.microsoft, and those of ops.Private.
 func machine() []pass {
 	return []pass{
+		{name: "apart", doc: "rules that take apart what another optimizer has joined", rules: apart},
 		{name: "unsigned", doc: "rules that quantize activations to unsigned bytes", rules: unsigned},
 		{name: "cse", doc: "compute equal nodes once", run: (*state).cse},
 		{name: "selections", doc: "compute only the part of a product that is read", run: (*state).selections},

@@ -60,7 +60,7 @@ func (s *Session) bindPlain(f *frame, in map[string]tensor.Value) bool {
 					if shape[k] != c.size {
 						return false
 					}
-				case c.symbol >= 0:
+				case c.symbol >= 0 && !port.takes(shape[k]):
 					if have := f.symbols[c.symbol]; have >= 0 && have != shape[k] {
 						return false
 					}
@@ -85,7 +85,8 @@ func (s *Session) bindAny(f *frame, in map[string]tensor.Value) error {
 	var names map[string]int
 	f.key = f.key[:0]
 	given := 0
-	for _, port := range p.inputs {
+	for i := range p.inputs {
+		port := &p.inputs[i]
 		v, ok := in[port.name]
 		if ok {
 			given++
@@ -103,7 +104,7 @@ func (s *Session) bindAny(f *frame, in map[string]tensor.Value) error {
 			if names == nil {
 				names = map[string]int{}
 			}
-			if err := checkTensor(t, port.typ, names); err != nil {
+			if err := checkTensor(t, port.typ, names, port.takes); err != nil {
 				return fmt.Errorf("runtime: %sinput %q is %v, want %v: %w", s.prefix(), port.name, t, port.typ, err)
 			}
 		} else {
@@ -143,13 +144,13 @@ func portNames(ps []port) string {
 }
 
 // checkTensor holds t against the declared type and binds the names of its
-// symbolic dimensions; a name stands for one size everywhere.
-func checkTensor(t *tensor.Tensor, want onnx.Type, names map[string]int) error {
+// symbolic dimensions; a name stands for one size everywhere, except for those that takes.
+func checkTensor(t *tensor.Tensor, want onnx.Type, names map[string]int, takes func(int) bool) error {
 	switch {
 	case want.Kind == onnx.UnknownKind:
 		return nil
 	case want.Kind == onnx.OptionalKind && want.Elem != nil:
-		return checkTensor(t, *want.Elem, names)
+		return checkTensor(t, *want.Elem, names, takes)
 	case want.Kind != onnx.TensorKind:
 		return fmt.Errorf("another kind of value")
 	case want.DType != tensor.Undefined && t.DType() != want.DType:
@@ -168,7 +169,7 @@ func checkTensor(t *tensor.Tensor, want onnx.Type, names map[string]int) error {
 			continue
 		}
 		name := d.Expr()
-		if name == "" {
+		if name == "" || takes(got) {
 			continue
 		}
 		if n, ok := names[name]; ok && n != got {

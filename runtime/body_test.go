@@ -201,3 +201,49 @@ func TestOpenErrors(t *testing.T) {
 		require.Error(t, err)
 	}
 }
+
+// TestPlaceholders runs a model as exporters merge decoders: what only the branch that is
+// not taken reads may come without elements, or with one, whatever its size is called.
+func TestPlaceholders(t *testing.T) {
+	m, g, b := model()
+	again := g.AddInput("again", onnx.TensorType(tensor.Bool))
+	x := g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Name("N"), onnx.Name("B")))
+	past := g.AddInput("past", onnx.TensorType(tensor.Float32, onnx.Name("N"), onnx.Name("B")))
+	other := g.AddInput("other", onnx.TensorType(tensor.Float32, onnx.Name("N")))
+	branch := func(v *onnx.Value) *onnx.Graph {
+		h := g.NewBody("branch")
+		hb := ops.NewBuilder(h)
+		y := hb.Op("Mul", nil, v, v)
+		require.NoError(t, hb.Err())
+		hb.Insert(nil)
+		h.Outputs = []*onnx.Value{y}
+		return h
+	}
+	y := b.Op("If", onnx.NewAttrs("then_branch", branch(past), "else_branch", branch(x)), again)
+	y.Name = "y"
+	z := b.Op("Neg", nil, other)
+	z.Name = "z"
+	require.NoError(t, b.Err())
+	b.Insert(nil)
+	g.Outputs = []*onnx.Value{y, z}
+	for _, level := range []optimize.Level{optimize.None, optimize.Machine} {
+		s := open(t, m, runtime.Options{Level: level})
+		run := func(again bool, past *tensor.Tensor, n int) (map[string]tensor.Value, error) {
+			return s.Run(bg, map[string]tensor.Value{"again": tensor.Scalar(again), "x": f32([]int{3, 1}, 1, 2, 3), "past": past, "other": tensor.New(tensor.Float32, n)})
+		}
+		for range 3 {
+			for _, shape := range [][]int{{3, 1}, {0, 1}, {1, 1}, {0, 0}} {
+				out, err := run(false, tensor.New(tensor.Float32, shape...), 3)
+				require.NoError(t, err)
+				require.NoError(t, tensor.Compare(out["y"], f32([]int{3, 1}, 1, 4, 9), tensor.Tolerance{}))
+			}
+		}
+		_, err := run(false, tensor.New(tensor.Float32, 2, 1), 3)
+		require.ErrorContains(t, err, "dimension 0 (N) is 2, but 3 elsewhere")
+		_, err = run(false, tensor.New(tensor.Float32, 3, 1), 0)
+		require.ErrorContains(t, err, "dimension 0 (N) is 0, but 3 elsewhere")
+		out, err := run(true, f32([]int{3, 1}, 2, 0, 1), 3)
+		require.NoError(t, err)
+		require.NoError(t, tensor.Compare(out["y"], f32([]int{3, 1}, 4, 0, 1), tensor.Tolerance{}))
+	}
+}

@@ -56,7 +56,7 @@ func (c *compiler) compile(g *onnx.Graph, defaults map[*onnx.Value]tensor.Value)
 			return nil, err
 		}
 	}
-	p.checks()
+	p.checks(g)
 	p.dropUnread()
 	for _, b := range c.bodies {
 		b.dropUnread()

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"slices"
+
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -36,6 +38,7 @@ type port struct {
 	typ     onnx.Type
 	check   []dimCheck   // what typ says of the shape of a tensor; nil: nothing
 	initial tensor.Value // the default of an input that has one
+	spare   bool         // an input that only branches of If read, see takes
 	meta    []onnx.Prop
 	doc     string
 }
@@ -109,12 +112,28 @@ func (p *program) number() {
 	}
 }
 
-// checks prepares what bind does with every run.
-func (p *program) checks() {
+// takes reports whether dimension of size n may have a symbolic size that is
+// another number elsewhere. What the branch that is taken does not read gets a
+// placeholder: decoders that exporters merge are given a past without elements, or
+// with one, while nothing is cached.
+func (p *port) takes(n int) bool { return p.spare && n < 2 }
+
+// checks prepares what bind does with every run of g.
+func (p *program) checks(g *onnx.Graph) {
+	branches := map[*onnx.Graph]bool{}
+	for _, n := range g.Nodes {
+		if n.Op == "If" && ops.NormalDomain(n.Domain) == "" {
+			for _, b := range n.Bodies() {
+				b.Walk(func(h *onnx.Graph) { branches[h] = true })
+			}
+		}
+	}
 	symbols := map[string]int{}
 	p.plain = true
 	for i := range p.inputs {
 		in := &p.inputs[i]
+		in.spare = len(branches) > 0 && !g.IsOutput(g.Inputs[i]) &&
+			!slices.ContainsFunc(g.Inputs[i].Users(), func(n *onnx.Node) bool { return !branches[n.Graph] })
 		if in.typ.Kind != onnx.TensorKind {
 			p.plain = false
 			continue
