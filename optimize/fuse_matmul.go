@@ -1,6 +1,7 @@
 package optimize
 
 import (
+	"math"
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -359,6 +360,9 @@ func rewriteProductScale(m *Match, b *ops.Builder) []*onnx.Value {
 	f, ok := scalar(m.Const("s"))
 	if p == nil || !ok || m.Const("s").Len() != 1 {
 		return nil
+	}
+	if frac, _ := math.Frexp(math.Abs(f)); frac != 0.5 && m.Const("s").DType().Bits() == 16 {
+		return nil // it would round otherwise than the model says
 	}
 	n, side := m.Root, -1
 	switch {
