@@ -198,28 +198,35 @@ func TestTransposedRefuses(t *testing.T) {
 func hat(x float64) float64 { return max(0, 1-math.Abs(x)) }
 
 func TestDeform(t *testing.T) {
+	testDeform[float64](t, 4)
+	testDeform[float32](t, 8)
+	testDeform[float32](t, 20)
+}
+
+func testDeform[T Float](t *testing.T, c int) {
+	cg := c / 2
 	r := rand.New(rand.NewPCG(4, 1))
 	const groups = 2
 	for _, w := range windows() {
 		in, out, taps, d := product(w.In), product(w.Out), product(w.Kernel), len(w.In)
 		for _, masked := range []bool{false, true} {
-			a := &Args[float64]{Window: *w, N: 2, C: 4, M: 2, Group: 2, X: random[float64](r, 2*4*in), W: random[float64](r, 2*2*taps),
-				B: random[float64](r, 2), Y: make([]float64, 2*2*out)}
-			offset := random[float64](r, 2*groups*taps*d*out)
-			offset[0] = math.NaN()
-			var mask []float64
+			a := &Args[T]{Window: *w, N: 2, C: c, M: 2, Group: 2, X: random[T](r, 2*c*in), W: random[T](r, 2*cg*taps),
+				B: random[T](r, 2), Y: make([]T, 2*2*out)}
+			offset := random[T](r, 2*groups*taps*d*out)
+			offset[0] = T(math.NaN())
+			var mask []T
 			if masked {
-				mask = random[float64](r, 2*groups*taps*out)
+				mask = random[T](r, 2*groups*taps*out)
 			}
 			Deform(par.P{Threads: 2}, a, offset, mask, groups)
 			pos, tap, at := make([]int, d), make([]int, d), make([]int, d)
 			for n := range 2 {
 				for m := range 2 {
 					for o := range out {
-						sum := a.B[m]
-						for k := range 2 {
-							ch := m*2 + k
-							g := ch / 2
+						sum := float64(a.B[m])
+						for k := range cg {
+							ch := m*cg + k
+							g := ch / cg
 							for tp := range taps {
 								seek(pos, w.Out, o)
 								seek(tap, w.Kernel, tp)
@@ -228,22 +235,22 @@ func TestDeform(t *testing.T) {
 									seek(at, w.In, e)
 									weight := 1.0
 									for i := range d {
-										x := float64(pos[i]*w.Strides[i]-w.Before[i]+tap[i]*w.Dilations[i]) + offset[(((n*groups+g)*taps+tp)*d+i)*out+o]
+										x := float64(pos[i]*w.Strides[i]-w.Before[i]+tap[i]*w.Dilations[i]) + float64(offset[(((n*groups+g)*taps+tp)*d+i)*out+o])
 										if weight *= hat(x - float64(at[i])); weight != weight {
 											weight = 0
 										}
 									}
 									if weight != 0 {
-										v += weight * a.X[(n*4+ch)*in+e]
+										v += weight * float64(a.X[(n*c+ch)*in+e])
 									}
 								}
 								if masked {
-									v *= mask[((n*groups+g)*taps+tp)*out+o]
+									v *= float64(mask[((n*groups+g)*taps+tp)*out+o])
 								}
-								sum += v * a.W[(m*2+k)*taps+tp]
+								sum += v * float64(a.W[(m*cg+k)*taps+tp])
 							}
 						}
-						near(t, fmt.Sprintf("%+v masked %v n %d m %d o %d", w, masked, n, m, o), a.Y[(n*2+m)*out+o], sum)
+						near(t, fmt.Sprintf("%+v masked %v n %d m %d o %d", w, masked, n, m, o), float64(a.Y[(n*2+m)*out+o]), sum)
 					}
 				}
 			}
