@@ -174,21 +174,31 @@ var activationForms = []*Rule{
 		},
 	},
 	{
-		Name: "clip", Doc: "Min and Max with constants => Clip",
-		Pattern: AnyOf(Op("Min", Op("Max", Var("x"), ConstAny("lo")), ConstAny("hi")), Op("Max", Op("Min", Var("x"), ConstAny("hi")), ConstAny("lo"))),
-		Where:   func(m *Match) bool { return keepsFloats(m) && m.Root.Opset >= 12 },
+		Name: "clip", Doc: "Min and Max, or Relu, with constants => Clip",
+		Pattern: AnyOf(Op("Min", Op("Max", Var("x"), ConstAny("lo")), ConstAny("hi")), Op("Max", Op("Min", Var("x"), ConstAny("hi")), ConstAny("lo")),
+			Op("Min", Op("Relu", Var("x")), ConstAny("hi"))),
+		Where: func(m *Match) bool { return keepsFloats(m) && m.Root.Opset >= 6 },
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
-			lo, ok := scalar(m.Const("lo"))
+			lo, ok := 0.0, true
+			if c := m.Const("lo"); c != nil {
+				lo, ok = scalar(c)
+			}
 			hi, ok2 := scalar(m.Const("hi"))
 			if !ok || !ok2 || !(lo <= hi) {
 				return nil
 			}
 			d := m.Var("x").Type.DType
+			if m.Root.Opset < 11 {
+				if float64(float32(lo)) != lo || float64(float32(hi)) != hi { // attributes are float32
+					return nil
+				}
+				return b.Ops("", "Clip", onnx.NewAttrs("min", float32(lo), "max", float32(hi)), 1, m.Var("x"))
+			}
 			return b.Ops("", "Clip", nil, 1, m.Var("x"), b.Float(d, lo), b.Float(d, hi))
 		},
 		Example: func(b *ops.Builder) {
 			x := in(b, "x", 2, 3)
-			ret(b, b.Op("Min", nil, b.Op("Max", nil, f32(b, -0.5), x), f32(b, 0.75)))
+			ret(b, b.Op("Min", nil, b.Op("Max", nil, f32(b, -0.5), x), f32(b, 0.75)), b.Op("Min", nil, f32(b, 0.75), b.Op("Relu", nil, x)))
 		},
 	},
 }
