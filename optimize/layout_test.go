@@ -291,3 +291,24 @@ func graphText(m *onnx.Model) string {
 	}
 	return b.String()
 }
+
+// TestLayoutOfFewOutputChannels: in ONNX's order a QLinearConv gathers what its outputs see, which
+// costs as much for three channels as for many.
+func TestLayoutOfFewOutputChannels(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	w := tensor.New(tensor.Int8, 3, 32, 3, 3)
+	for i := range tensor.Data[int8](w) {
+		tensor.Data[int8](w)[i] = int8(r.IntN(255) - 127)
+	}
+	m := graphModel(t, machineOpsets[""], func(b *ops.Builder) {
+		scale, zero := f32(b, 0.02), b.Const(tensor.Scalar(uint8(128)))
+		x := b.Op("QuantizeLinear", nil, in(b, "x", 1, 32, 24, 24), scale, zero)
+		ret(b, b.Op("DequantizeLinear", nil, b.Op("QLinearConv", onnx.NewAttrs("pads", []int{1, 1, 1, 1}), x, scale, zero, b.Const(w), f32(b, 0.01), b.Const(tensor.Scalar(int8(0))), f32(b, 0.05), zero), f32(b, 0.05), zero))
+	})
+	before := m.Clone()
+	arranged(t, m)
+	if countOp(m.Graph, "x.QLinearConv") != 1 {
+		t.Error("QLinearConv stays in ONNX's order")
+	}
+	same(t, before.Graph, m.Graph, r)
+}
