@@ -28,6 +28,7 @@ type recycler struct {
 	free  [2]map[int][][]byte // by length: of late, and from before the last collection
 	aging bool                // a finalizer will call age
 	ended bool                // nothing is kept any more
+	kept  int64               // bytes of results that are watched, and of what is free
 
 	most    atomic.Int64 // bytes that one run gave away at most
 	since   atomic.Int64 // bytes given away since the last collection
@@ -54,6 +55,7 @@ func (r *recycler) take(n int) []byte {
 			b := l[len(l)-1]
 			l[len(l)-1] = nil
 			free[n] = l[:len(l)-1]
+			r.kept -= int64(n)
 			return b
 		}
 	}
@@ -69,7 +71,22 @@ func (r *recycler) away(b *buffer) {
 	b.whole = false
 	n := len(b.data)
 	r.since.Add(int64(n))
+	if !r.keep(int64(n)) {
+		return
+	}
 	goruntime.SetFinalizer(unsafe.SliceData(b.data), func(p *byte) { r.put(unsafe.Slice(p, n)) })
+}
+
+// keep reports whether n more bytes may be watched. A collection counts what has a finalizer
+// as in use and waits for as much again to come, so without a bound the heap would grow from one to the next.
+func (r *recycler) keep(n int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kept > 0 && r.kept+n > max(minSince, 2*r.most.Load()) {
+		return false
+	}
+	r.kept += n
+	return true
 }
 
 // newWhole returns a buffer of n bytes of new memory. Above minRecycled it is
@@ -110,6 +127,9 @@ func (r *recycler) watch() {
 func (r *recycler) age() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for n, l := range r.free[1] {
+		r.kept -= int64(n * len(l))
+	}
 	r.free = [2]map[int][][]byte{nil, r.free[0]}
 	if r.aging = len(r.free[1]) > 0; r.aging {
 		r.watch()

@@ -79,6 +79,44 @@ func TestRecyclerAges(t *testing.T) {
 	})
 }
 
+// TestRecyclerIsBounded: of many results only some are watched, since what has a finalizer is in
+// use for the collector's reckoning, and of these none are counted when they are gone.
+func TestRecyclerIsBounded(t *testing.T) {
+	const n = 1 << 20
+	r := recycler{aging: true}
+	fill := func() {
+		for range 100 {
+			r.away(newWhole(n))
+		}
+	}
+	free := func() (sum int) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, f := range r.free {
+			for n, l := range f {
+				sum += n * len(l)
+			}
+		}
+		return sum
+	}
+	fill()
+	collected(t, func() bool { return free() >= minSince })
+	fill()
+	for range 5 {
+		goruntime.GC()
+		time.Sleep(time.Millisecond)
+	}
+	if got := free(); got != minSince {
+		t.Errorf("%d bytes are kept, want %d", got, minSince)
+	}
+	for r.take(n) != nil {
+	}
+	r.age()
+	if r.kept != 0 {
+		t.Errorf("%d bytes are counted of nothing", r.kept)
+	}
+}
+
 // TestFinalizersAreSetOnce: the Go runtime ends the process when a finalizer is
 // set a second time or on what does not begin an allocation. Whatever leaves a
 // run, and however often, its memory gets one or none.
