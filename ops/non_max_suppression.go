@@ -188,7 +188,7 @@ func overlaps(a, b *box, limit float32) bool {
 func (w *suppressor) suppress(chosen []int32, boxes []box, scores []float32, limit int, iou float32, bounded bool, least float32) []int32 {
 	w.byScore(scores, bounded, least)
 	near := &w.grid
-	near.begin(boxes, w.keys)
+	near.begin(boxes, w.keys, limit)
 	// The boxes with the largest scores are put in order first: often they are enough.
 	for rest, n := w.keys, 2*min(limit, len(w.keys))+16; len(rest) > 0; n *= 4 {
 		n = min(n, len(rest))
@@ -286,9 +286,12 @@ const (
 	maxLookCells = 128
 )
 
-// begin empties the grid and makes it fit for the boxes that keys name.
-func (g *boxGrid) begin(boxes []box, keys []uint64) {
+// begin empties the grid and makes it fit for the boxes that keys name, of which at most limit are added.
+func (g *boxGrid) begin(boxes []box, keys []uint64, limit int) {
 	*g = boxGrid{boxes: boxes, head: g.head[:0], entries: g.entries[:0], large: g.large[:0]}
+	if min(limit, len(keys)) < 64 {
+		return // all are in one list
+	}
 	var w, h float64
 	n := 0
 	x, y := float32(math.Inf(1)), float32(math.Inf(1))
@@ -301,7 +304,7 @@ func (g *boxGrid) begin(boxes []box, keys []uint64) {
 		}
 	}
 	if n < 64 {
-		return // all are in one list
+		return
 	}
 	w, h = w/float64(n), h/float64(n)
 	if g.x, g.y, g.inW, g.inH = x, y, float32(1/(w*w)), float32(1/(h*h)); max(g.inW, g.inH) > math.MaxFloat32 {

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/optimize"
 	"github.com/gneiss-run/gneiss/runtime"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -73,4 +75,30 @@ func TestBodiesDoNotAllocate(t *testing.T) {
 		}
 		require.Zero(t, testing.AllocsPerRun(100, func() { _ = s.RunInto(bg, in, out) }), n)
 	}
+}
+
+// TestScansDoNotAllocate is TestBodiesDoNotAllocate for the slices and stacks of a Scan.
+func TestScansDoNotAllocate(t *testing.T) {
+	m, g, b := model()
+	x := g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Size(50), onnx.Size(4)))
+	body := g.NewBody("body")
+	state := body.AddInput("state", onnx.TensorType(tensor.Float32, onnx.Size(4)))
+	part := body.AddInput("part", onnx.TensorType(tensor.Float32, onnx.Size(4)))
+	bb := ops.NewBuilder(body)
+	next := bb.Op("Tanh", nil, bb.Op("Add", nil, state, part))
+	require.NoError(t, bb.Err())
+	bb.Insert(nil)
+	body.Outputs = []*onnx.Value{next, next}
+	y := b.Ops("", "Scan", onnx.NewAttrs("body", body, "num_scan_inputs", 1), 2, b.Const(tensor.New(tensor.Float32, 4)), x)
+	require.NoError(t, b.Err())
+	b.Insert(nil)
+	y[0].Name, y[1].Name = "last", "all"
+	g.Outputs = y
+	s := open(t, m, runtime.Options{Threads: 1, Level: optimize.None})
+	in := map[string]tensor.Value{"x": tensor.New(tensor.Float32, 50, 4)}
+	out := map[string]tensor.Value{"last": tensor.New(tensor.Float32, 4), "all": tensor.New(tensor.Float32, 50, 4)}
+	for range 4 {
+		require.NoError(t, s.RunInto(bg, in, out))
+	}
+	require.Zero(t, testing.AllocsPerRun(100, func() { _ = s.RunInto(bg, in, out) }))
 }
