@@ -207,6 +207,12 @@ type quantRight struct {
 	zero  []int32
 }
 
+// place gives f the call's working memory.
+func (r *quantRight) place(c *Call, f *qgemm.Finish) {
+	n := r.Panels() * qgemm.Width
+	f.Scale, f.Bias = Scratch[float32](c, n)[:0], Scratch[int32](c, n)[:0]
+}
+
 // quantRows is the rounded state of a direction, and how its product with R is finished.
 type quantRows struct {
 	bytes []byte
@@ -232,6 +238,7 @@ func (l *quantLSTMCell) multiplyInput(p par.P, q *recurrentCall[float32], x []fl
 	}
 	bytes := Scratch[uint8](q.c, len(x))
 	r, to := l.input, quantizeDynamically(p, bytes, x)
+	r.place(q.c, &l.ends)
 	l.ends.SetScale(r.scale, r.N, to.scale)
 	l.ends.SetZeros(r.Right, r.K, to.zero, r.zero, nil)
 	l.ends.SetShift(q.bias, r.N)
@@ -263,9 +270,8 @@ func (l *quantLSTMCell) multiply(q *recurrentCall[float32], w *recurrentStep[flo
 	}
 	p := quantizeDynamically(par.P{}, s.bytes[:len(h)], h)
 	if !s.set {
+		r.place(q.c, &s.ends)
 		s.ends.SetScale(r.scale, r.N, 1)
-	}
-	if !s.set {
 		s.ends.SetZeros(r.Right, r.K, 0, r.zero, nil)
 		if s.plain = s.ends.Zeros == nil; s.plain {
 			s.ends.Zeros, s.set = r.Sums, true
