@@ -75,6 +75,9 @@ type treeRow struct {
 	tmp   []float32
 	wide  []float64
 	keys  []uint64
+	// of treeMasks: keys by feature, and sums by target
+	columns []uint32
+	sums    []float32
 }
 
 func (e *trees) row() *treeRow {

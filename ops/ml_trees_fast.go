@@ -41,6 +41,7 @@ type treeTable[K treeKey] struct {
 	// each leaf, by node, if each has one.
 	sums, single []treeAddend
 	copies       int // features of rows that have copies, or 0 if no node looks into one
+	masks        *treeMasks
 }
 
 // treeStep is a node: the next is at next if x[feature] <= value, else the one
@@ -186,6 +187,9 @@ func (t *treeTable[K]) addends(e *trees) {
 		}
 	}
 	t.single = single
+	if s, ok := any(t).(*treeTable[uint32]); ok {
+		s.masks = treeMasksOf(e, s)
+	}
 }
 
 // treeNext returns the place of the node after the one at place i for the row x.
@@ -316,6 +320,9 @@ func treeEach[K treeKey, T float](c *Call, e *trees, t *treeTable[K], data []T, 
 		treeFew(c, e, t, data, x, few, double, f)
 		return
 	}
+	if t.masks != nil {
+		grain = (par.Grain(x.n, e.nanos()/4) + treeBlock - 1) &^ (treeBlock - 1)
+	}
 	par.Run(c.P, x.n, grain, treeRun[K, T]{e, t, data, x, double, f})
 }
 
@@ -353,6 +360,10 @@ func treeBuffer[K treeKey](r *treeRow, n int) []K {
 
 // rows evaluates n rows of f keys.
 func (t *treeTable[K]) rows(e *trees, r *treeRow, x []K, n, f int, double bool) {
+	if keys, ok := any(x).([]uint32); ok && t.masks != nil && !double && n >= 4 {
+		t.masks.rows(e, r, keys, n, f)
+		return
+	}
 	t.start(e, r, n)
 	base, width := unsafe.Pointer(unsafe.SliceData(x)), uintptr(f)*unsafe.Sizeof(K(0))
 	if n < 4 { // four trees at once

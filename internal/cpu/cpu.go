@@ -15,7 +15,7 @@ import (
 const (
 	Generic = "generic"    // Go only
 	AVX2    = "avx2"       // amd64: AVX2 and FMA
-	AVX512  = "avx512"     // amd64: AVX-512 F, BW, DQ and VL, and BMI2
+	AVX512  = "avx512"     // amd64: AVX-512 F, BW, CD, DQ and VL, and BMI2
 	VNNI    = "avx512vnni" // amd64: AVX512 and its dot products of bytes
 	AMX     = "amx"        // amd64: VNNI and the tiles of AMX, with products of bytes; on Linux
 	NEON    = "neon"       // arm64: the baseline vector set

@@ -12,7 +12,7 @@ func detect() Features {
 	x := &cpu.X86
 	f := Features{
 		AVX2:       x.HasAVX2 && x.HasFMA,
-		AVX512:     x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasBMI2,
+		AVX512:     x.HasAVX512F && x.HasAVX512CD && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasBMI2,
 		AVX512VNNI: x.HasAVX512VNNI,
 		AVX512BF16: x.HasAVX512BF16,
 		AVX512VBMI: x.HasAVX512VBMI,

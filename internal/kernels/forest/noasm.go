@@ -1,0 +1,5 @@
+//go:build noasm || !amd64
+
+package forest
+
+func archTables() []*Table { return nil }
