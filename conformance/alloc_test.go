@@ -130,6 +130,7 @@ func sites() map[site]int64 {
 	goruntime.GC()
 	rs := make([]goruntime.MemProfileRecord, 100_000)
 	n, _ := goruntime.MemProfile(rs, true)
+	time.Sleep(20 * time.Millisecond) // finalizers that the collections brought about allocate
 	m := map[site]int64{}
 	for _, r := range rs[:n] {
 		m[site(r.Stack0[:12])] += r.AllocObjects
