@@ -46,6 +46,7 @@ func buildArg(b *BuildContext, largest bool) (Kernel, error) {
 // argKernel finds the index of the best element along axis. A NaN is never
 // better; nothing is better than a NaN in the first place.
 func argKernel[T scatterCell](axis int, keep, last, largest bool) Kernel {
+	chunk := argChunk[T] // once: what is made of a generic function takes memory
 	return func(c *Call) error {
 		x := c.T(0)
 		s := x.Shape()
@@ -65,8 +66,8 @@ func argKernel[T scatterCell](axis int, keep, last, largest bool) Kernel {
 		if n == 0 {
 			return fmt.Errorf("dimension %d of data is 0", a)
 		}
-		loop := argLoop{argChunk[T], x, tensor.Data[int64](y), n, inner, (inner + argPanel - 1) / argPanel, last, largest}
-		par.Each(c.P, outer*loop.panels, max(1, moveGrain/(n*min(inner, argPanel))), loop, func(a *argLoop, lo, hi int) { a.chunk(a, lo, hi) })
+		loop := argLoop{chunk, x, tensor.Data[int64](y), n, inner, (inner + argPanel - 1) / argPanel, last, largest}
+		par.Each(c.P, outer*loop.panels, max(1, moveGrain/(n*min(inner, argPanel))), loop, (*argLoop).run)
 		return nil
 	}
 }
@@ -82,6 +83,8 @@ type argLoop struct {
 	n, inner, panels int
 	last, largest    bool
 }
+
+func (a *argLoop) run(lo, hi int) { a.chunk(a, lo, hi) }
 
 // argChunk finds the best of the columns of some panels.
 func argChunk[T scatterCell](a *argLoop, lo, hi int) {

@@ -24,7 +24,7 @@ func cumulative[T, A scatterCell](b *BuildContext, start A, step func(acc A, v T
 		outer, n, inner := sizeOf(s[:axis]), s[axis], sizeOf(s[axis+1:])
 		panels := (inner + cumulativePanel - 1) / cumulativePanel
 		par.Each(c.P, outer*panels, max(1, moveGrain/(n*min(inner, cumulativePanel))),
-			cumulativeLoop{chunk, x, y, n, inner, panels, exclusive, reverse}, func(a *cumulativeLoop, lo, hi int) { a.chunk(a, lo, hi) })
+			cumulativeLoop{chunk, x, y, n, inner, panels, exclusive, reverse}, (*cumulativeLoop).run)
 		return nil
 	}
 }
@@ -39,6 +39,8 @@ type cumulativeLoop struct {
 	n, inner, panels   int
 	exclusive, reverse bool
 }
+
+func (a *cumulativeLoop) run(lo, hi int) { a.chunk(a, lo, hi) }
 
 // cumulativeChunk sums up the columns of some panels.
 func cumulativeChunk[T, A scatterCell](a *cumulativeLoop, lo, hi int, start A, step func(acc A, v T) A) {
