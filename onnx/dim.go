@@ -3,6 +3,7 @@ package onnx
 import (
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -151,6 +152,16 @@ func (d Dim) extreme(e Dim, kind atomKind) Dim {
 		return Size(max(d.size, e.size))
 	case d.known && e.known:
 		return Size(min(d.size, e.size))
+	case d.known:
+		d, e = e, d
+	}
+	if e.known && !strings.HasPrefix(d.expr, atomPrefix[kind]) {
+		// A number and what is none differ by no constant: neither is left out.
+		a, b := d.expr, strconv.Itoa(e.size)
+		if b < a {
+			a, b = b, a
+		}
+		return atomPoly(atomPrefix[kind] + a + "," + b + ")").dim()
 	}
 	return extremePoly(kind, d.poly(), e.poly()).dim()
 }

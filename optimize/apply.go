@@ -49,7 +49,7 @@ func (s *state) apply(index ruleIndex) error {
 			continue
 		}
 		for _, r := range index[n.Op] {
-			if s.off[r.Name] {
+			if s.off[r.Name] || !r.Pattern.likely(n) {
 				continue
 			}
 			if !s.more() {
@@ -123,27 +123,11 @@ func outputsOf(root *onnx.Graph) map[*onnx.Value]bool {
 
 // try applies r at n if it fits.
 func (s *state) try(r *Rule, n *onnx.Node, outs map[*onnx.Value]bool, w *worklist) (bool, error) {
-	var made []*onnx.Node
-	var out []*onnx.Value
-	var m *Match
-	var fault error
-	fits := match(s.set, r.Pattern, n, func(x *Match) bool {
-		if !closed(x, outs) || r.Where != nil && !r.Where(x) {
-			return false
-		}
-		out, made, fault = s.rewrite(r, x)
-		if fault != nil || out == nil {
-			return fault != nil
-		}
-		m = x
-		return true
-	})
-	if fault != nil {
-		return false, fault
+	t := &trial{s: s, r: r, outs: outs}
+	if !match(s.set, r.Pattern, n, t.accept) || t.fault != nil {
+		return false, t.fault
 	}
-	if !fits || m == nil {
-		return false, nil
-	}
+	m, out, made := t.m, t.out, t.made
 	g := n.Graph
 	before := make([]*onnx.Node, len(m.nodes))
 	for i, k := range m.nodes {
@@ -184,6 +168,27 @@ func (s *state) try(r *Rule, n *onnx.Node, outs map[*onnx.Value]bool, w *worklis
 		}
 	}
 	return true, nil
+}
+
+// trial is one rule at one node: what the first match that the rule takes is
+// replaced by, or the fault that ended the search.
+type trial struct {
+	s     *state
+	r     *Rule
+	outs  map[*onnx.Value]bool
+	m     *Match
+	out   []*onnx.Value
+	made  []*onnx.Node
+	fault error
+}
+
+func (t *trial) accept(m *Match) bool {
+	if !closed(m, t.outs) || t.r.Where != nil && !t.r.Where(m) {
+		return false
+	}
+	t.m = m
+	t.out, t.made, t.fault = t.s.rewrite(t.r, m)
+	return t.fault != nil || t.out != nil
 }
 
 // refine returns the type of v, which takes the place of old.
