@@ -210,7 +210,7 @@ func TestIDX(t *testing.T) {
 		"begins with":              {0, 0, 7, 1, 0, 0, 0, 0},
 		"its head":                 {0, 0, 8},
 		"size 2 of 2":              {0, 0, 8, 2, 0, 0, 0, 1, 0},
-		"there are at most 12":     {0, 0, 8, 2, 0x7f, 0, 0, 0, 0, 0, 0, 9},
+		"there are at most 12":     {0, 0, 8, 2, 0x10, 0, 0, 0, 0, 0, 0, 4},
 		"at most 2147483647":       {0, 0, 8, 1, 0xff, 0, 0, 0},
 		"1 bytes, a uint8 of":      {0, 0, 8, 1, 0, 0, 0, 2, 5},
 		"behind the last element ": {0, 0, 8, 1, 0, 0, 0, 1, 5, 6},

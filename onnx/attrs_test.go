@@ -94,8 +94,8 @@ func TestEncodeTooLarge(t *testing.T) {
 		t.Skip("reserves 800 MiB of address space")
 	}
 	m := decode(t, graph(relu))
-	x := tensor.New(tensor.Float32, 200<<20)
-	for range 3 {
+	x := tensor.New(tensor.Float32, 100<<20)
+	for range 6 {
 		m.Graph.AddConst(m.Graph.NewConst("", x))
 	}
 	_, err := onnx.Encode(m)

@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -526,7 +527,7 @@ func (d *decoder) shapeProto(f *fields, t *Type) {
 			switch e.num {
 			case 1: // exporters write -1 for a size they do not know
 				dim = Dim{}
-				if n := e.int(); n >= 0 {
+				if n := e.int(); n >= 0 && n <= math.MaxInt {
 					dim = Size(int(n))
 				}
 			case 2:

@@ -102,8 +102,11 @@ func (t *rawTensor) shape(lim *Limits) ([]int, error) {
 	}
 	dims := make([]int, len(t.dims))
 	for i, n := range t.dims {
-		if n < 0 || n > math.MaxInt {
+		if n < 0 {
 			return nil, invalid("dims are %v", t.dims)
+		}
+		if n > math.MaxInt {
+			return nil, invalid("shape %v overflows", t.dims)
 		}
 		dims[i] = int(n)
 	}

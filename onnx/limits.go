@@ -48,6 +48,6 @@ func invalid(format string, args ...any) error {
 	return &sentinelError{fmt.Sprintf(format, args...), ErrInvalid}
 }
 
-func overLimit(what string, got, limit int) error {
+func overLimit[T int | int64](what string, got, limit T) error {
 	return &sentinelError{fmt.Sprintf("%s is %d, limit is %d", what, got, limit), ErrLimit}
 }

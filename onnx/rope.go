@@ -13,7 +13,7 @@ import (
 type rope struct {
 	parts [][]byte
 	tail  []byte // not in parts yet
-	size  int
+	size  int64
 }
 
 // ropeCopy is the size up to which bytes are copied rather than referred to:
@@ -21,7 +21,7 @@ type rope struct {
 const ropeCopy = 4096
 
 func (r *rope) add(b []byte) {
-	r.size += len(b)
+	r.size += int64(len(b))
 	if len(b) <= ropeCopy {
 		r.tail = append(r.tail, b...)
 		return
@@ -40,13 +40,13 @@ func (r *rope) flush() {
 func (r *rope) tag(num protowire.Number, typ protowire.Type) {
 	n := len(r.tail)
 	r.tail = protowire.AppendTag(r.tail, num, typ)
-	r.size += len(r.tail) - n
+	r.size += int64(len(r.tail) - n)
 }
 
 func (r *rope) varint(x uint64) {
 	n := len(r.tail)
 	r.tail = protowire.AppendVarint(r.tail, x)
-	r.size += len(r.tail) - n
+	r.size += int64(len(r.tail) - n)
 }
 
 // int writes a varint field, also if it is 0.
@@ -77,7 +77,7 @@ func (r *rope) bytes(num protowire.Number, b []byte) {
 func (r *rope) text(num protowire.Number, s string) {
 	r.tag(num, protowire.BytesType)
 	r.varint(uint64(len(s)))
-	r.size += len(s)
+	r.size += int64(len(s))
 	r.tail = append(r.tail, s...)
 }
 

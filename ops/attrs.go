@@ -30,13 +30,10 @@ func attr[T any](a *attrs, name string, def T) T {
 	return v
 }
 
-// Int returns the int attribute name, or def if the node has none.
+// Int returns the int attribute name, or the int nearest to it, or def if the node
+// has none.
 func (a *attrs) Int(name string, def int) int {
-	v := attr(a, name, int64(def))
-	if int64(int(v)) != v && a.err == nil {
-		a.err = fmt.Errorf("attribute %q is %d, too large", name, v)
-	}
-	return int(v)
+	return tensor.Int(attr(a, name, int64(def)))
 }
 
 // Bool returns the int attribute name as a truth value.
@@ -78,7 +75,7 @@ func (a *attrs) Ints(name string, def []int) []int {
 	}
 	out := make([]int, len(v))
 	for i, x := range v {
-		out[i] = int(x)
+		out[i] = tensor.Int(x)
 	}
 	return out
 }

@@ -57,7 +57,7 @@ func TestDFT(t *testing.T) {
 		Case{Op: "DFT", Opset: 17, In: Vals(X), Want: Vals(F32([]int{2, 3, 4, 2}, y...)), Tol: tol},
 		Case{Op: "DFT", In: Vals(X, nil, I64([]int{}, -3)), Want: Vals(F32([]int{2, 3, 4, 2}, y...)), Tol: tol},
 		Case{Op: "DFT", In: Vals(X, nil, I64([]int{}, 3)), Want: Vals(X), Err: "last dimension"},
-		Case{Op: "DFT", In: Vals(F32([]int{0, 3, 1}), I64([]int{}, 1<<40)), Want: Vals(F32([]int{0, 1 << 40, 2}))}, // no line, however long
+		Case{Op: "DFT", In: Vals(F32([]int{0, 3, 1}), I64([]int{}, 1<<29)), Want: Vals(F32([]int{0, 1 << 29, 2}))}, // no line, however long
 		Case{Op: "DFT", In: Vals(X, I64([]int{}, 0)), Want: Vals(X), Err: "dft_length is 0"},
 		Case{Op: "DFT", In: Vals(F32([]int{2, 3}, 1, 2, 3, 4, 5, 6)), Want: Vals(X), Err: "want a last dimension of 1 or 2"},
 		Case{Op: "DFT", In: Vals(F32([]int{1, 2}, 1, 2)), Attrs: onnx.NewAttrs("onesided", 1), Want: Vals(X), Err: "want a real one"},

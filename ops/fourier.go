@@ -104,7 +104,7 @@ func runDFT[T floating](c *Call, d dft, y, x []T, outer, n, inner, parts int) {
 		take = min(n, d.n/2+1)
 	}
 	f := fftPlan(c, outer*inner, d.n)
-	c.P.For(outer*inner, 1+normGrain/(8*d.n), func(lo, hi int) {
+	c.P.For(outer*inner, 1+normGrain/8/d.n, func(lo, hi int) {
 		l := f.Line()
 		defer f.Done(l)
 		buf := l.X

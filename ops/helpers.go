@@ -2,19 +2,20 @@ package ops
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
-// IntsOf returns the elements of an integer tensor.
+// IntsOf returns the elements of an integer tensor, or the int nearest to each.
 func IntsOf(t *tensor.Tensor) ([]int, error) { return intsInto(make([]int, t.Len()), t) }
 
 func intsInto(out []int, t *tensor.Tensor) ([]int, error) {
 	switch t.DType() {
 	case tensor.Int64:
 		for i, v := range tensor.Data[int64](t) {
-			out[i] = int(v)
+			out[i] = tensor.Int(v)
 		}
 	case tensor.Int32:
 		for i, v := range tensor.Data[int32](t) {
@@ -38,11 +39,11 @@ func intsInto(out []int, t *tensor.Tensor) ([]int, error) {
 		}
 	case tensor.Uint32:
 		for i, v := range tensor.Data[uint32](t) {
-			out[i] = int(v)
+			out[i] = tensor.Int(int64(v))
 		}
 	case tensor.Uint64:
 		for i, v := range tensor.Data[uint64](t) {
-			out[i] = int(v)
+			out[i] = tensor.Int(int64(min(v, math.MaxInt64)))
 		}
 	default:
 		return nil, fmt.Errorf("element type %v, want integers", t.DType())

@@ -70,7 +70,9 @@ func tensorInts(t *tensor.Tensor) ([]onnx.Dim, bool) {
 	case tensor.Int64:
 		out := make([]onnx.Dim, t.Len())
 		for i, v := range tensor.Data[int64](t) {
-			out[i] = onnx.Size(int(v))
+			if n := int(v); int64(n) == v { // else unknown
+				out[i] = onnx.Size(n)
+			}
 		}
 		return out, true
 	case tensor.Int32:

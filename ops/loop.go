@@ -146,7 +146,7 @@ func buildLoop(b *BuildContext) (Kernel, error) {
 			if m.DType() != tensor.Int64 || m.Len() != 1 {
 				return fmt.Errorf("M is %v, want one int64", m)
 			}
-			trips = int(tensor.Data[int64](m)[0])
+			trips = tensor.Int(tensor.Data[int64](m)[0])
 			hint = max(trips, 0)
 		}
 		cond := true

@@ -61,7 +61,7 @@ func cutReals[T floating](c *Call, v []T) []int {
 	out := c.Dims(len(v))
 	for i, x := range v {
 		out[i] = math.MaxInt // no index
-		if math.Abs(float64(x)) < 1<<62 {
+		if math.Abs(float64(x)) < math.MaxInt {
 			out[i] = int(x)
 		}
 	}

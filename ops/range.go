@@ -141,7 +141,7 @@ func rangeFloats[T float32 | float64](c *Call) error {
 		return fmt.Errorf("delta is 0")
 	}
 	count := math.Ceil((float64(v[1]) - float64(v[0])) / float64(v[2]))
-	if math.IsNaN(count) || count > 1<<46 {
+	if math.IsNaN(count) || count > min(1<<46, math.MaxInt) {
 		return fmt.Errorf("%w: range of %g elements", tensor.ErrSize, count)
 	}
 	out := tensor.Data[T](c.Output(0, tensor.DTypeOf[T](), int(max(count, 0))))

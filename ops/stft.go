@@ -104,7 +104,7 @@ func stftKernel[T floating](onesided bool) Kernel {
 		frames := (l-n)/step + 1
 		y, done := realsOut[T](c, 0, xt.DType(), b, frames, count, 2)
 		f := fftPlan(c, b*frames, n)
-		c.P.For(b*frames, 1+normGrain/(8*n), func(lo, hi int) {
+		c.P.For(b*frames, 1+normGrain/8/n, func(lo, hi int) {
 			line := f.Line()
 			defer f.Done(line)
 			buf := line.X

@@ -78,7 +78,7 @@ func buildTile1(*BuildContext) (Kernel, error) {
 			if err != nil {
 				return err
 			}
-			if f != math.Trunc(f) || math.Abs(f) > 1<<40 {
+			if f != math.Trunc(f) || math.Abs(f) > math.MaxInt32 {
 				return fmt.Errorf("input %d is %g, want an integer", i+1, f)
 			}
 			v[i] = int(f)

@@ -325,7 +325,7 @@ func seluDown(c *converter, n *onnx.Node) error {
 
 // shapeDown cuts the part [start, end) out of the whole shape.
 func shapeDown(c *converter, n *onnx.Node) error {
-	start, end := intAttr(n, "start", 0), intAttr(n, "end", math.MaxInt64)
+	start, end := tensor.Int(intAttr(n, "start", 0)), tensor.Int(intAttr(n, "end", math.MaxInt64))
 	if start == 0 && n.Attrs.Get("end") == nil {
 		n.Attrs = n.Attrs.Without("start")
 		return nil
@@ -334,9 +334,9 @@ func shapeDown(c *converter, n *onnx.Node) error {
 	err := c.build(n, func(b *ops.Builder) {
 		s := b.Op("Shape", nil, n.In[0])
 		if c.target < 10 {
-			out = b.Op("Slice", onnx.NewAttrs("axes", []int{0}, "starts", []int{int(start)}, "ends", []int{int(end)}), s)
+			out = b.Op("Slice", onnx.NewAttrs("axes", []int{0}, "starts", []int{start}, "ends", []int{end}), s)
 		} else {
-			out = b.Op("Slice", nil, s, b.Ints(int(start)), b.Ints(int(end)), b.Ints(0))
+			out = b.Op("Slice", nil, s, b.Ints(start), b.Ints(end), b.Ints(0))
 		}
 	})
 	return c.instead(n, out, err)
@@ -349,7 +349,7 @@ func allowZeroDown(_ *converter, n *onnx.Node) error {
 		if k := constOf(n.In[1]); k != nil && k.DType() == tensor.Int64 {
 			shape, ok = nil, true
 			for _, v := range tensor.Data[int64](k) {
-				shape = append(shape, int(v))
+				shape = append(shape, tensor.Int(v))
 			}
 		}
 		if !ok || slices.Contains(shape, 0) {

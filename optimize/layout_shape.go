@@ -5,6 +5,7 @@ import (
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // layoutTranspose drops the Transpose: its input is kept in an order that
@@ -63,7 +64,7 @@ func layoutShape(_ *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 	if port != 0 || n.In[0].Type.Rank() != len(p) {
 		return nil
 	}
-	from, to := int(intAttr(n, "start", 0)), int(intAttr(n, "end", int64(len(p))))
+	from, to := tensor.Int(intAttr(n, "start", 0)), tensor.Int(intAttr(n, "end", int64(len(p))))
 	if from < 0 {
 		from += len(p)
 	}

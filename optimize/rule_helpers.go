@@ -84,7 +84,7 @@ func constInts(n *onnx.Node, i int, attr string) (v []int, given, ok bool) {
 		return nil, true, false
 	}
 	for _, x := range list {
-		v = append(v, int(x))
+		v = append(v, tensor.Int(x))
 	}
 	return v, true, true
 }

@@ -262,7 +262,7 @@ func (u *unpacker) split(n *onnx.Node) error {
 	if err != nil {
 		return err
 	}
-	axis, err := tensor.Axis(int(a), len(x.Type.Dims))
+	axis, err := tensor.Axis(tensor.Int(a), len(x.Type.Dims))
 	if err != nil || !x.Type.Ranked {
 		return nil
 	}

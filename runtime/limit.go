@@ -1,14 +1,15 @@
 package runtime
 
 import (
+	"math"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
 )
 
-// fallbackMemory is the limit where the machine does not say what it has.
-const fallbackMemory = 16 << 30
+// fallbackMemory is the memory of a machine that does not say what it has.
+const fallbackMemory = 20 << 30
 
 // defaultMemory is 80% of what this process may use: the machine's memory or,
 // on Linux, its control group's if that is less.
@@ -20,9 +21,9 @@ var defaultMemory = sync.OnceValue(func() int64 {
 		}
 	}
 	if total <= 0 {
-		return fallbackMemory
+		total = fallbackMemory
 	}
-	return total / 5 * 4
+	return min(total, math.MaxInt) / 5 * 4 // pointers of 32 bits reach no further
 })
 
 // DefaultMemory returns the default of Options.MaxMemory, in bytes.

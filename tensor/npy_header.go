@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -164,6 +165,9 @@ func (p *npyParser) shape() ([]int, error) {
 			p.i++
 		}
 		n, err := strconv.Atoi(p.s[start:p.i])
+		if errors.Is(err, strconv.ErrRange) {
+			return nil, fmt.Errorf("%w: dimension %s overflows", ErrSize, p.s[start:p.i])
+		}
 		if err != nil {
 			return nil, fmt.Errorf("want a dimension: %w", err)
 		}

@@ -1,6 +1,13 @@
 package tensor
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
+
+// Int returns v, or the int nearest to it. Where ints have 32 bits, what stands for
+// the end of any dimension, such as the greatest int64, stays beyond all sizes.
+func Int(v int64) int { return int(max(math.MinInt, min(v, math.MaxInt))) }
 
 // Strides returns the row-major strides of shape, in elements.
 func Strides(shape []int) []int {

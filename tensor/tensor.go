@@ -65,10 +65,12 @@ func ByteSize(d DType, shape []int) (int, error) {
 	if d == String {
 		bits = 128
 	}
-	if n > (math.MaxInt-7)/bits {
-		return 0, fmt.Errorf("%w: shape %v of %v overflows", ErrSize, shape, d)
+	if int64(n) <= (math.MaxInt64-7)/int64(bits) {
+		if size := (int64(n)*int64(bits) + 7) / 8; size <= math.MaxInt-Alignment {
+			return int(size), nil
+		}
 	}
-	return (n*bits + 7) / 8, nil
+	return 0, fmt.Errorf("%w: shape %v of %v overflows", ErrSize, shape, d)
 }
 
 // New returns a zeroed tensor. It panics on an impossible size: callers that

@@ -105,7 +105,7 @@ func TestRandomTypes(t *testing.T) {
 	r = gneiss(t, "run", identity(t, onnx.Type{Kind: onnx.SequenceKind, Elem: &seq}), "--random", "1")
 	assert.Contains(t, r.err, "random values are for tensors")
 	r = gneiss(t, "run", identity(t, onnx.TensorType(tensor.Float32, onnx.Name("N"))), "--random", "1", "--dim", "N=2000000000")
-	assert.Contains(t, r.err, "at most")
+	assert.Regexp(t, "at most|impossible size", r.err) // the latter where ints have 32 bits
 }
 
 func TestInputJSON(t *testing.T) {

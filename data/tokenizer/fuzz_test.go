@@ -106,7 +106,7 @@ func TestParseErrors(t *testing.T) {
 		{`{"version":"1.0",` + model + `,"pre_tokenizer":{"type":"Split","pattern":{"Regex":"[a[b]]"},"behavior":"Isolated","invert":false}}`, `a class in a class`},
 		{`{"version":"1.0",` + model + `,"pre_tokenizer":{"type":"Digits","individual_digits":true,"more":1}}`, `unknown field "more"`},
 		{`{"version":"1.0",` + model + `,"added_tokens":[{"id":3,"content":"a"}]}`, `"a" has the id 3, in the vocabulary it has 0`},
-		{`{"version":"1.0",` + model + `,"padding":{"strategy":{"Fixed":1000000000000},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"a"}}`, "a length of 1000000000000"},
+		{`{"version":"1.0",` + model + `,"padding":{"strategy":{"Fixed":1000000000},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"a"}}`, "a length of 1000000000"},
 		{`{"version":"1.0",` + model + `,"normalizer":{"type":"Precompiled","precompiled_charsmap":"/////w=="}}`, "an array of 4294967295 bytes in 0"},
 		{`{"version":"1.0","model":{"type":"BPE","vocab":{"a":0},"merges":["a b"]}}`, `"b" is not in the vocabulary`},
 		{`{"version":"1.0","model":{"type":"BPE","dropout":0.1,"vocab":{"a":0},"merges":[]}}`, "dropout is 0.1"},

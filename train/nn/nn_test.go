@@ -241,7 +241,7 @@ func TestInit(t *testing.T) {
 
 func TestParametersBeyondMemory(t *testing.T) {
 	in := Input{Name: "x", DType: tensor.Float32, Dims: onnx.Sizes(1, 4)}
-	for _, out := range []int{math.MaxInt / 64, math.MaxInt / 2, int(runtime.DefaultMemory()/16) + 1} {
+	for _, out := range []int{math.MaxInt / 16, math.MaxInt / 2, int(runtime.DefaultMemory()/16) + 1} {
 		_, err := Build(1, []Input{in}, func(s *Scope, v []*onnx.Value) []Output {
 			return []Output{{Name: "y", Value: s.Apply("b", Linear{Out: 4}, s.Apply("a", Linear{Out: out}, v[0]))}}
 		})

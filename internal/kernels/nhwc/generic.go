@@ -1,12 +1,14 @@
 package nhwc
 
-import "unsafe"
+import (
+	"sync"
+	"unsafe"
+)
 
 // tileGo is the Tile of plain Go.
 func tileGo[T Float](rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr) {
-	const size = int(unsafe.Sizeof(uintptr(0)))
 	row := func(list unsafe.Pointer, i, off int) unsafe.Pointer {
-		return unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(list, i*size)), off)
+		return unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(list, i*ptrSize)), off)
 	}
 	bs := unsafe.Slice((*T)(b), segs*kc*Panel)
 	for i := range rows {
@@ -59,11 +61,31 @@ func after(p unsafe.Pointer, n int) unsafe.Pointer {
 // goLanes is the number of channels that the Go routines do at a time.
 const goLanes = 8
 
+// ptrSize is the size of the pointers that routines take lists of.
+const ptrSize = int(unsafe.Sizeof(uintptr(0)))
+
+// goRows has what rowGo has made.
+var goRows = struct {
+	sync.Mutex
+	by map[[3]int]Row
+}{by: map[[3]int]Row{}}
+
 // rowGo returns the Row of plain Go.
 func rowGo(k, s, p int) Row {
 	if (p-1)*s+k > 64 {
 		return nil
 	}
+	goRows.Lock()
+	defer goRows.Unlock()
+	row := goRows.by[[3]int{k, s, p}]
+	if row == nil {
+		row = newRowGo(k, s, p)
+		goRows.by[[3]int{k, s, p}] = row
+	}
+	return row
+}
+
+func newRowGo(k, s, p int) Row {
 	return func(c int, out unsafe.Pointer, outStep int, x unsafe.Pointer, off, rowStep, colStep, rows int, cols uint64, w unsafe.Pointer, wSkip int, bias, lim unsafe.Pointer) {
 		for first := 0; ; first = min(first+goLanes, c-goLanes) {
 			for i := range p {
@@ -109,7 +131,7 @@ func tapsGo(c int, out, list unsafe.Pointer, taps int, w, bias, lim unsafe.Point
 			sum = *(*[goLanes]float32)(unsafe.Add(bias, first*4))
 		}
 		for t := range taps {
-			v := (*[goLanes]float32)(unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(list, t*8)), first*4))
+			v := (*[goLanes]float32)(unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(list, t*ptrSize)), first*4))
 			u := (*[goLanes]float32)(unsafe.Add(w, t*goLanes*4))
 			for j := range sum {
 				sum[j] += v[j] * u[j]

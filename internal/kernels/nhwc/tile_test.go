@@ -33,7 +33,7 @@ func TestTileColumns(t *testing.T) {
 					list[segs*rows+i] = unsafe.Pointer(&y[i*w])
 				}
 				y[rows*w] = 77
-				tab.Tile32(rows, w, segs, kc, unsafe.Pointer(&list[0]), rows*8, 0, unsafe.Pointer(&b[0]), unsafe.Pointer(&list[segs*rows]), nil, 0, unsafe.Pointer(&bias[0]), 0, nil, 0)
+				tab.Tile32(rows, w, segs, kc, unsafe.Pointer(&list[0]), rows*ptrSize, 0, unsafe.Pointer(&b[0]), unsafe.Pointer(&list[segs*rows]), nil, 0, unsafe.Pointer(&bias[0]), 0, nil, 0)
 				for i := range rows {
 					if w == Panel {
 						want = append(want, math.Float32bits(y[i*w]))

@@ -298,7 +298,7 @@ func winInGo(c int, list, v unsafe.Pointer, vStep int, _, consts unsafe.Pointer)
 		for j := range 6 {
 			var x [6]float32
 			for i := range 6 {
-				x[i] = *(*float32)(unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(list, (i*6+j)*8)), ch*4))
+				x[i] = *(*float32)(unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(list, (i*6+j)*ptrSize)), ch*4))
 			}
 			for i, e := range transform(&x) {
 				t[i][j] = e
@@ -335,9 +335,9 @@ func winOutGo(c int, m unsafe.Pointer, mStep int, out, z, bias, lim, _, consts u
 					e += *(*float32)(unsafe.Add(bias, ch*4))
 				}
 				if z != nil {
-					e += *(*float32)(unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(z, (i*4+j)*8)), ch*4))
+					e += *(*float32)(unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(z, (i*4+j)*ptrSize)), ch*4))
 				}
-				*(*float32)(unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(out, (i*4+j)*8)), ch*4)) = min(max(e, l[0]), l[1])
+				*(*float32)(unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(out, (i*4+j)*ptrSize)), ch*4)) = min(max(e, l[0]), l[1])
 			}
 		}
 	}
