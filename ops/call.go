@@ -39,8 +39,11 @@ func (c *Call) Begin(in, out int, states *[]any) {
 }
 
 // Dims returns n ints for a shape or the like, undefined, valid until the call
-// ends.
+// ends. They are never nil, which elsewhere means that there is no list.
 func (c *Call) Dims(n int) []int {
+	if c.ints == nil {
+		c.ints = []int{}
+	}
 	at := len(c.ints)
 	if n > cap(c.ints)-at { // what was given before stays where it is
 		c.ints, at = make([]int, 0, max(64, 2*cap(c.ints), n)), 0

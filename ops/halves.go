@@ -79,9 +79,6 @@ func (m wideMemory) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, 
 	for _, k := range shape {
 		n *= k
 	}
-	if shape == nil { // of a scalar, where Of would take it for none
-		shape = []int{}
-	}
 	return tensor.Of(Scratch[float32](m.c, n), shape...), nil
 }
 
