@@ -10,6 +10,7 @@ import "math"
 // Spec: https://onnx.ai/onnx/operators/onnx__BlackmanWindow.html (17)
 func init() {
 	register(&Op{Name: "BlackmanWindow", Numerics: Rounding, Versions: windowVersions(func(i, n float64) float64 {
-		return 0.42 - 0.5*math.Cos(2*math.Pi*i/n) + 0.08*math.Cos(4*math.Pi*i/n)
+		// In this order it is 1 in the middle, which integers do not cut to 0, and 0 at the ends.
+		return 0.42 + 0.08*math.Cos(4*math.Pi*i/n) - 0.5*math.Cos(2*math.Pi*i/n)
 	})})
 }

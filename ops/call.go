@@ -39,8 +39,11 @@ func (c *Call) Begin(in, out int, states *[]any) {
 }
 
 // Dims returns n ints for a shape or the like, undefined, valid until the call
-// ends.
+// ends. They are never nil, which elsewhere means that there is no list.
 func (c *Call) Dims(n int) []int {
+	if c.ints == nil {
+		c.ints = []int{}
+	}
 	at := len(c.ints)
 	if n > cap(c.ints)-at { // what was given before stays where it is
 		c.ints, at = make([]int, 0, max(64, 2*cap(c.ints), n)), 0
@@ -276,14 +279,55 @@ func (h heap) Lend(d tensor.DType, shape []int) (*tensor.Tensor, error) { return
 func (heap) Free(tensor.Value)                                          {}
 func (heap) Scratch(n int) ([]byte, error)                              { return tensor.AlignedBytes(n), nil }
 
+// bounded is a heap that gives no more than left bytes.
+type bounded struct {
+	heap
+	left int
+}
+
+func (m *bounded) take(n int) error {
+	if n > m.left {
+		return fmt.Errorf("%w: %d bytes more are over the limit", tensor.ErrSize, n)
+	}
+	m.left -= n
+	return nil
+}
+
+func (m *bounded) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, error) {
+	n, err := tensor.ByteSize(d, shape)
+	if err == nil {
+		err = m.take(n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.heap.Output(i, d, shape)
+}
+
+func (m *bounded) Lend(d tensor.DType, shape []int) (*tensor.Tensor, error) {
+	return m.Output(0, d, shape)
+}
+
+func (m *bounded) Scratch(n int) ([]byte, error) {
+	if err := m.take(n); err != nil {
+		return nil, err
+	}
+	return m.heap.Scratch(n)
+}
+
 // Eval runs one node outside of a session: constant folding and tests. In[i]
 // may be nil where the input is absent. Panics of kernels become errors.
 func Eval(p par.P, n *onnx.Node, in []tensor.Value, env BuildEnv) ([]tensor.Value, error) {
+	return EvalWithin(p, n, in, env, math.MaxInt)
+}
+
+// EvalWithin is Eval with so many bytes at most for results and working memory.
+func EvalWithin(p par.P, n *onnx.Node, in []tensor.Value, env BuildEnv, limit int) ([]tensor.Value, error) {
 	k, _, err := Build(n, env)
 	if err != nil {
 		return nil, err
 	}
-	c := &Call{P: p, In: in, Out: make([]tensor.Value, len(n.Out)), Mem: heap{}}
+	c := &Call{P: p, In: in, Out: make([]tensor.Value, len(n.Out)), Mem: &bounded{left: limit}}
 	if err := k.Safely(c); err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ func TestDropout(t *testing.T) {
 		{Op: "Dropout", Attrs: seed, In: Vals(x, F32([]int{}, 0.546875), yes),
 			Want: Vals(F32([]int{2, 2}, 1/(1-0.546875), -2/(1-0.546875), 3/(1-0.546875), 0), Of([]int{2, 2}, true, true, true, false)), Tol: tensor.Tolerance{Rel: 1e-6}},
 		{Op: "Dropout", Attrs: seed, In: Vals(F64([]int{2}, 1, 2), Of([]int{}, tensor.F16Of(0.625)), yes), Want: Vals(F64([]int{2}, 0, 2/0.375))},
+		{Op: "Dropout", Attrs: seed, In: Vals(tensor.New(tensor.Float32), F32([]int{}, 0.75), yes), Want: Vals(F32([]int{}, 0), Of([]int{}, false))},
 		{Op: "Dropout", Opset: 12, In: Vals(x, nil, no), Want: Vals(x)},
 		{Op: "Dropout", Opset: 10, Attrs: onnx.NewAttrs("ratio", 0.3), In: Vals(x), Want: Vals(x, ones)},
 		{Op: "Dropout", Opset: 7, In: Vals(x), Want: Vals(x, F32([]int{2, 2}, 1, 1, 1, 1))},

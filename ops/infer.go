@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -132,10 +133,15 @@ func InferNode(n *onnx.Node, env InferEnv) ([]onnx.Type, [][]onnx.Dim, error) {
 	return c.Out, c.ints, nil
 }
 
-// CheckArity says whether n has as many inputs and outputs as the version wants.
+// CheckArity says whether n has the inputs and as many outputs as the version wants.
 func (v *Version) CheckArity(n *onnx.Node) error {
 	if k := len(n.In); k < v.In.Min || k > v.In.Max {
 		return fmt.Errorf("%d inputs, want %v", k, v.In)
+	}
+	for i, in := range n.In {
+		if in == nil && (i < v.In.Min || v.In.Max == Many) && n.Domain != Private && !slices.Contains(v.Absent, i) {
+			return fmt.Errorf("input %d is absent", i)
+		}
 	}
 	if k := len(n.Out); k < v.Out.Min || k > v.Out.Max {
 		return fmt.Errorf("%d outputs, want %v", k, v.Out)

@@ -25,9 +25,9 @@ func init() {
 	register(&Op{
 		Name: "Loop",
 		Versions: []Version{
-			{Since: 1, In: Arity{3, Many}, Out: Arity{1, Many}, Infer: inferLoop, Build: buildLoop},
+			{Since: 1, In: Arity{3, Many}, Absent: []int{0, 1}, Out: Arity{1, Many}, Infer: inferLoop, Build: buildLoop},
 			// There need be no loop-carried value any more. Later versions widen the types.
-			{Since: 11, In: Arity{2, Many}, Out: Arity{1, Many}, Infer: inferLoop, Build: buildLoop},
+			{Since: 11, In: Arity{2, Many}, Absent: []int{0, 1}, Out: Arity{1, Many}, Infer: inferLoop, Build: buildLoop},
 		},
 	})
 }

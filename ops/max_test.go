@@ -21,6 +21,7 @@ func TestMax(t *testing.T) {
 		{Op: "Max", In: Vals(I64([]int{2}, -1, 1<<62), I64([]int{}, 7)), Want: Vals(I64([]int{2}, 7, 4611686018427387904))},
 		{Op: "Max", In: Vals(Of([]int{2}, uint8(200), 3), Of([]int{2}, uint8(100), 4)), Want: Vals(Of([]int{2}, uint8(200), 4))},
 		{Op: "Max", In: Vals(Of([]int{2}, tensor.F16Of(1), tensor.F16Of(2)), Of([]int{}, tensor.F16Of(1.5))), Want: Vals(Of([]int{2}, tensor.F16Of(1.5), tensor.F16Of(2)))},
+		{Op: "Max", In: Vals(Of([]int{}, tensor.F16Of(1)), Of([]int{}, tensor.F16Of(2)), Of([]int{}, tensor.F16Of(1.5))), Want: Vals(Of([]int{}, tensor.F16Of(2)))},
 		{Op: "Max", Opset: 1, Attrs: onnx.NewAttrs("consumed_inputs", []int{0}), In: Vals(F32([]int{2}, 1, 2)), Want: Vals(F32([]int{2}, 1, 2))},
 		{Op: "Max", In: Vals(F32([]int{2, 0}), F32([]int{1}, 1)), Want: Vals(F32([]int{2, 0}))},
 		{Op: "Max", In: Vals(F32([]int{2}, 1, 2), F32([]int{3}, 1, 2, 3)), Want: Vals(F32([]int{1}, 0)), Err: "2"},

@@ -47,7 +47,7 @@ func parseSVMClassifier(a *attrs) (*svmClassifier, error) {
 		return nil, err
 	}
 	for _, k := range v.perClass {
-		if k < 0 {
+		if k < 0 || k > len(s.coef) { // there is one for each vector, at least
 			return nil, fmt.Errorf("vectors_per_class has %d", k)
 		}
 		v.start = append(v.start, s.n)

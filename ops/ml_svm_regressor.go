@@ -48,7 +48,7 @@ func buildSVMRegressor(b *BuildContext) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(s.rho) < 1 || s.n > 0 && len(s.coef) != s.n {
+	if len(s.rho) < 1 || s.n < 0 || s.n > 0 && len(s.coef) != s.n {
 		return nil, fmt.Errorf("%d coefficients and %d values of rho for %d vectors", len(s.coef), len(s.rho), s.n)
 	}
 	s.prepare(features)

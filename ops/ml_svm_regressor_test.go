@@ -20,6 +20,7 @@ func TestSVMRegressor(t *testing.T) {
 		{Name: "one class", Domain: "ai.onnx.ml", Op: "SVMRegressor", Opset: 1, Attrs: onnx.NewAttrs("kernel_type", "RBF", "kernel_params", []float32{0.3, 0, 0}, "support_vectors", []float32{0.736, -0.973, -0.446, -3.245, -0.981, 0.32, -2.502, 0.148}, "coefficients", []float32{1.327, -0.614, -1.242, -1.24}, "rho", []float32{0.3}, "n_supports", 4, "one_class", 1), In: Vals(F32([]int{4, 2}, 4.786, 0.861, 2.521, -0.953, 3.637, 1.039, 0.1, -1.804)), Want: Vals(F32([]int{4, 1}, 1, 1, 1, 1)), Tol: tensor.Tolerance{Rel: 0.0001, Abs: 1e-05}},
 		{Domain: "ai.onnx.ml", Op: "SVMRegressor", Opset: 1, Attrs: onnx.NewAttrs("coefficients", []float32{-2.684, -1.783}, "rho", []float32{0.3}), In: Vals(F32([]int{3, 3}, 1.882, -3.069, -0.601, -0.839, 0.288, -0.139, -2.215, 4.08, 0.355)), Want: Vals(nil), Err: "X has 3 features, want 2"},
 		{Domain: "ai.onnx.ml", Op: "SVMRegressor", Opset: 1, Attrs: onnx.NewAttrs("coefficients", []float32{1.706, 3.402}), In: Vals(F32([]int{3, 2}, 0.195, 1.226, -2.684, 1.423, -2.747, -1.589)), Want: Vals(nil), Err: "0 values of rho"},
+		{Domain: "ai.onnx.ml", Op: "SVMRegressor", Opset: 1, Attrs: onnx.NewAttrs("coefficients", []float32{1, 2}, "support_vectors", []float32{1, 2}, "rho", []float32{0}, "n_supports", -2), In: Vals(F32([]int{1, 2}, 1, 2)), Want: Vals(nil), Err: "for -2 vectors"},
 	})
 }
 

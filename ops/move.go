@@ -440,7 +440,7 @@ func bytewise(k Kernel, outs ...int) Kernel {
 		if packed == tensor.Undefined {
 			return k(c)
 		}
-		w := &Call{P: c.P, In: slices.Clone(c.In), Out: make([]tensor.Value, len(c.Out)), Mem: heap{}, Frame: c.Frame}
+		w := &Call{P: c.P, In: slices.Clone(c.In), Out: make([]tensor.Value, len(c.Out)), Mem: innerMemory{c, tensor.Uint8}, Frame: c.Frame}
 		for i, v := range w.In {
 			if t, ok := v.(*tensor.Tensor); ok && t.DType() == packed {
 				w.In[i] = unpackBits(t)
@@ -459,6 +459,30 @@ func bytewise(k Kernel, outs ...int) Kernel {
 		return nil
 	}
 }
+
+// innerMemory gives a kernel inside of a call the memory of that call: its outputs of
+// one element type, which the call converts, are working memory.
+type innerMemory struct {
+	c     *Call
+	inner tensor.DType
+}
+
+func (m innerMemory) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, error) {
+	if d != m.inner {
+		return m.c.Mem.Output(i, d, shape)
+	}
+	n, err := tensor.ByteSize(d, shape)
+	if err != nil {
+		return nil, err
+	}
+	b, err := m.c.Mem.Scratch(n)
+	if err != nil {
+		return nil, err
+	}
+	return tensor.FromBytes(d, shape, b, nil)
+}
+
+func (m innerMemory) Scratch(n int) ([]byte, error) { return m.c.Mem.Scratch(n) }
 
 // unpackBits returns the bit patterns of a packed tensor, one per byte.
 func unpackBits(t *tensor.Tensor) *tensor.Tensor {

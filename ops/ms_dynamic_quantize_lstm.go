@@ -26,7 +26,7 @@ func init() {
 	register(&Op{
 		Domain: "com.microsoft", Name: "DynamicQuantizeLSTM", Numerics: Rounding,
 		Versions: []Version{
-			{Since: 1, In: N(12), Out: Arity{0, 3}, Infer: inferDynamicQuantizeLSTM, Build: buildDynamicQuantizeLSTM},
+			{Since: 1, In: N(12), Absent: []int{3, 4, 5, 6, 7}, Out: Arity{0, 3}, Infer: inferDynamicQuantizeLSTM, Build: buildDynamicQuantizeLSTM},
 		},
 	})
 }

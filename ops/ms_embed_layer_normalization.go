@@ -21,7 +21,7 @@ import (
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
 	register(&Op{Domain: "com.microsoft", Name: "EmbedLayerNormalization", Numerics: Rounding, Versions: []Version{
-		{Since: 1, In: Arity{7, 9}, Out: Arity{1, 3}, Infer: inferEmbedLayerNorm, Build: buildEmbedLayerNorm, Expand: expandEmbedLayerNorm},
+		{Since: 1, In: Arity{7, 9}, Absent: []int{1, 4}, Out: Arity{1, 3}, Infer: inferEmbedLayerNorm, Build: buildEmbedLayerNorm, Expand: expandEmbedLayerNorm},
 	}})
 }
 

@@ -13,7 +13,7 @@ import (
 // for num_heads heads h.
 //
 //	query: T[b, lq, h*d]    key: T[b, lk, h*d] or [b, h, lk, d]    value: T[b, lk, h*dv] or [b, h, lk, dv]
-//	bias (optional): T[h*d + h*d + h*dv], added to query, key and value
+//	bias (optional): T[h*d + h*d + h*dv], added to query and, where these have 3 dimensions, key and value
 //	key_padding_mask (optional): int32[b], [2b], [b, t] or [b, lq, t]; mask_filter_value is added where it says no
 //	attention_bias (optional): T, broadcasts to [b, h, lq, t]
 //	past_key, past_value (optional, both): T[b, h, p, d]
@@ -105,11 +105,11 @@ func multiHeadKernel[T floating](m multiHead) Kernel {
 			if err != nil {
 				return err
 			}
-			if kt.Rank() != 3 {
-				return fmt.Errorf("%w: bias with key of shape %v", ErrUnsupported, kt.Shape())
-			}
 			q = withBias(q, bias[:hd])
 			for i, x := range []**tensor.Tensor{&kt, &vt} {
+				if kt.Rank() != 3 {
+					break
+				}
 				data, err := realsOf[T](*x)
 				if err != nil {
 					return err
@@ -182,7 +182,10 @@ func expandMultiHeadAttention(c *ExpandContext) ([]*onnx.Value, error) {
 		part := func(x, from, to *onnx.Value) *onnx.Value {
 			return c.Op("Add", nil, x, c.Op("Slice", nil, bias, from, to, zero))
 		}
-		q, k, v = part(q, zero, n), part(k, n, two), part(v, two, end)
+		q = part(q, zero, n)
+		if len(rank.Dims) == 3 { // heads of their own come from a cache, and have theirs
+			k, v = part(k, n, two), part(v, two, end)
+		}
 	}
 	keys := c.sizeAt(k, 1)
 	if len(rank.Dims) == 4 {

@@ -2,10 +2,12 @@ package ops_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 func TestMultiHeadAttention(t *testing.T) {
@@ -47,6 +49,14 @@ func TestMultiHeadAttention(t *testing.T) {
 	for i := range shifted {
 		shifted[i] += 2
 	}
+	// One that is added to Q alone.
+	less, queryBias := Q.Clone(), slices.Repeat([]float32{9}, 3*h*d)
+	for i := range h * d {
+		queryBias[i] = 0.25
+	}
+	for i := range tensor.Data[float32](less) {
+		tensor.Data[float32](less)[i] -= 0.25
+	}
 	heads := onnx.NewAttrs("num_heads", h)
 	want := []int{b, lq, h * dv}
 	const ms = "com.microsoft"
@@ -54,6 +64,7 @@ func TestMultiHeadAttention(t *testing.T) {
 		{Op: "MultiHeadAttention", Domain: ms, In: Vals(Q, K, V), Attrs: heads, Want: Vals(F32(want, out(plain)...)), Tol: close5},
 		{Op: "MultiHeadAttention", Domain: ms, In: Vals(Q, heads4(b, h, lk, d, k), heads4(b, h, lk, dv, v)), Attrs: heads, Want: Vals(F32(want, out(plain)...)), Tol: close5},
 		{Op: "MultiHeadAttention", Domain: ms, In: Vals(Q, K, V, F32([]int{3 * h * d}, bias...)), Attrs: heads, Want: Vals(F32(want, out(shifted)...)), Tol: close5},
+		{Op: "MultiHeadAttention", Domain: ms, In: Vals(less, heads4(b, h, lk, d, k), heads4(b, h, lk, dv, v), F32([]int{3 * h * d}, queryBias...)), Attrs: heads, Want: Vals(F32(want, out(plain)...)), Tol: close5},
 		{Op: "MultiHeadAttention", Domain: ms, In: Vals(Q, K, V, nil, I32([]int{b, lk}, mask...), F32([]int{1, h, lq, lk}, add...)), Attrs: onnx.NewAttrs("num_heads", h, "mask_filter_value", -100.0), Want: Vals(F32(want, out(masked)...)), Tol: close5},
 		{Op: "MultiHeadAttention", Domain: ms, In: Vals(Q, K, V, nil, I32([]int{b}, 3, 5)), Attrs: heads, Want: Vals(F32(want, out(ends)...)), Tol: close5},
 		{Op: "MultiHeadAttention", Domain: ms, In: Vals(Q, K, V, nil, nil, nil, heads4(b, h, past, d, pk), heads4(b, h, past, dv, pv)), Attrs: onnx.NewAttrs("num_heads", h, "unidirectional", 1, "scale", 0.3),

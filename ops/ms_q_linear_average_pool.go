@@ -19,7 +19,7 @@ func init() {
 	register(&Op{
 		Domain: "com.microsoft", Name: "QLinearAveragePool", Numerics: Rounding,
 		Versions: []Version{
-			{Since: 1, In: Arity{4, 5}, Out: N(1), Infer: inferQLinearAveragePool, Build: buildQLinearAveragePool},
+			{Since: 1, In: Arity{4, 5}, Absent: []int{2}, Out: N(1), Infer: inferQLinearAveragePool, Build: buildQLinearAveragePool},
 		},
 	})
 }

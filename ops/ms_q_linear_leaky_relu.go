@@ -11,7 +11,7 @@ func init() {
 	register(&Op{
 		Domain: "com.microsoft", Name: "QLinearLeakyRelu", Numerics: Rounding,
 		Versions: []Version{
-			{Since: 1, In: Arity{4, 5}, Out: N(1), Infer: inferQLinearLeakyRelu, Build: buildQLinearLeakyRelu},
+			{Since: 1, In: Arity{4, 5}, Absent: []int{2}, Out: N(1), Infer: inferQLinearLeakyRelu, Build: buildQLinearLeakyRelu},
 		},
 	})
 }

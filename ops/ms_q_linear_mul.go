@@ -11,7 +11,7 @@ func init() {
 	register(&Op{
 		Domain: "com.microsoft", Name: "QLinearMul", Numerics: Rounding,
 		Versions: []Version{
-			{Since: 1, In: Arity{7, 8}, Out: N(1), Infer: inferQLinearMul, Build: buildQLinearMul},
+			{Since: 1, In: Arity{7, 8}, Absent: []int{2, 5}, Out: N(1), Infer: inferQLinearMul, Build: buildQLinearMul},
 		},
 	})
 }

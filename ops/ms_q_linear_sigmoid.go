@@ -12,7 +12,7 @@ func init() {
 	register(&Op{
 		Domain: "com.microsoft", Name: "QLinearSigmoid", Numerics: Rounding,
 		Versions: []Version{
-			{Since: 1, In: Arity{4, 5}, Out: N(1), Infer: inferSame, Build: buildQLinearSigmoid},
+			{Since: 1, In: Arity{4, 5}, Absent: []int{2}, Out: N(1), Infer: inferSame, Build: buildQLinearSigmoid},
 		},
 	})
 }

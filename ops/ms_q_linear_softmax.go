@@ -21,7 +21,7 @@ func init() {
 	register(&Op{
 		Domain: "com.microsoft", Name: "QLinearSoftmax", Numerics: Rounding,
 		Versions: []Version{
-			{Since: 1, In: N(5), Out: N(1), Infer: inferQLinearSoftmax, Build: buildQLinearSoftmax},
+			{Since: 1, In: N(5), Absent: []int{2}, Out: N(1), Infer: inferQLinearSoftmax, Build: buildQLinearSoftmax},
 		},
 	})
 }

@@ -32,6 +32,10 @@ type Op struct {
 type Version struct {
 	Since   int
 	In, Out Arity
+	// Absent lists inputs that may be left out although they count towards
+	// In.Min or belong to a variadic list. Others that count may only be empty
+	// in private operators.
+	Absent []int
 	// InPlace lists inputs whose storage output 0 may take over. The kernel
 	// must then be right when they share storage.
 	InPlace []int

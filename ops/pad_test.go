@@ -15,6 +15,7 @@ func TestPad(t *testing.T) {
 		{Op: "Pad", In: Vals(x, I64(nil, 0, 1, 1, 0), F32([]int{}, 9)), Want: Vals(F32([]int{3, 4}, 9, 1, 2, 3, 9, 4, 5, 6, 9, 9, 9, 9))},
 		{Op: "Pad", In: Vals(x, I64(nil, -1, 1, 0, -2)), Want: Vals(F32([]int{1, 2}, 0, 4))},
 		{Op: "Pad", In: Vals(x, I64(nil, 2, -1), nil, I64(nil, -1)), Want: Vals(F32([]int{2, 4}, 0, 0, 1, 2, 0, 0, 4, 5))},
+		{Op: "Pad", In: Vals(x, I64([]int{0}), nil, I64([]int{0})), Want: Vals(x)},
 		{Op: "Pad", Opset: 11, In: Vals(x, I64(nil, 0, 0, 0, 0)), Want: Vals(x)},
 		{Op: "Pad", Attrs: a("mode", "reflect"), In: Vals(v, I64(nil, 2, 1)), Want: Vals(I64(nil, 3, 2, 1, 2, 3, 2))},
 		{Op: "Pad", Attrs: a("mode", "reflect"), In: Vals(v, I64(nil, 5, 0)), Want: Vals(I64(nil, 2, 1, 2, 3, 2, 1, 2, 3))},

@@ -12,7 +12,7 @@ import (
 //
 //	X: T[...]    slope: T[...], broadcasts to X's shape    Y: T[...], X's shape
 //
-// Before opset 7 slope has one element or one per channel, the dimension 1 of X.
+// A slope of another shape broadcasts with X to Y, as ONNX Runtime has it. Before opset 7 slope has one element or one per channel, the dimension 1 of X.
 //
 // T: float16, bfloat16, float32, float64, int8 to int64, uint8 to uint64.
 //
@@ -23,29 +23,16 @@ func init() {
 		Numerics: Rounding,
 		Versions: []Version{
 			{Since: 1, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildPReluChannels},
-			{Since: 7, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildPRelu},
+			{Since: 7, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferBroadcast, Build: buildPRelu},
 			// 9 and 16 only widen the types.
 		},
 	})
 }
 
 func buildPRelu(b *BuildContext) (Kernel, error) {
-	k, err := b.need(0, merge(floatPairs(preluPair[float32](), preluPair[float64]()), integerPairs(
+	return b.need(0, merge(floatPairs(preluPair[float32](), preluPair[float64]()), integerPairs(
 		preluPair[int8]().kernel(), preluPair[int16]().kernel(), preluPair[int32]().kernel(), preluPair[int64]().kernel(),
 		preluPair[uint8]().kernel(), preluPair[uint16]().kernel(), preluPair[uint32]().kernel(), preluPair[uint64]().kernel())))
-	if err != nil {
-		return nil, err
-	}
-	return func(c *Call) error {
-		x, s := c.T(0), c.T(1)
-		if x == nil || s == nil {
-			return fmt.Errorf("an input is absent")
-		}
-		if shape, err := tensor.Broadcast(x.Shape(), s.Shape()); err != nil || !slices.Equal(shape, x.Shape()) {
-			return fmt.Errorf("slope has shape %v, want one that broadcasts to X's shape %v", s.Shape(), x.Shape())
-		}
-		return k(c)
-	}, nil
 }
 
 func buildPReluChannels(b *BuildContext) (Kernel, error) {
@@ -59,17 +46,20 @@ func buildPReluChannels(b *BuildContext) (Kernel, error) {
 		if x == nil || s == nil {
 			return fmt.Errorf("an input is absent")
 		}
-		if s.Len() == 1 || s.Rank() > 1 || x.Rank() < 2 {
-			return k(c)
+		shape := s.Shape()
+		switch {
+		case s.Len() == 1:
+			shape = []int{}
+		case s.Rank() < 2 && x.Rank() > 1:
+			shape = slices.Repeat([]int{1}, x.Rank()-1)
+			shape[0] = s.Len()
 		}
-		shape := make([]int, x.Rank()-1)
-		for i := range shape {
-			shape[i] = 1
-		}
-		shape[0] = s.Len()
 		s, err := s.Reshape(shape...)
 		if err != nil {
 			return err
+		}
+		if y, err := tensor.Broadcast(x.Shape(), shape); err != nil || !slices.Equal(y, x.Shape()) {
+			return fmt.Errorf("slope has shape %v, want one that broadcasts to X's shape %v", c.T(1).Shape(), x.Shape())
 		}
 		w := *c
 		w.In = []tensor.Value{x, s}
@@ -98,7 +88,7 @@ func gradPRelu(c *GradContext) []*onnx.Value {
 	x, slope, d := c.X(0), c.X(1), c.DOut[0]
 	out := make([]*onnx.Value, 2)
 	if c.Needs(0) {
-		out[0] = c.Op("Where", nil, c.Op("Greater", nil, x, c.Scalar(0)), d, c.Times(d, slope))
+		out[0] = c.SumTo(c.Op("Where", nil, c.Op("Greater", nil, x, c.Scalar(0)), d, c.Times(d, slope)), x)
 	}
 	if c.Needs(1) {
 		out[1] = c.SumTo(c.Times(d, c.Op("Min", nil, x, c.Scalar(0))), slope)

@@ -30,7 +30,7 @@ func init() {
 		Name: "Resize", Numerics: Rounding,
 		Versions: []Version{
 			{Since: 10, In: N(2), Out: N(1), Infer: inferResize10, Build: buildResize10},
-			{Since: 11, In: Arity{3, 4}, Out: N(1), Infer: inferResize, Build: buildResize},
+			{Since: 11, In: Arity{3, 4}, Absent: []int{1, 2}, Out: N(1), Infer: inferResize, Build: buildResize},
 			// 13 makes roi and scales optional, 18 adds antialias, axes and
 			// keep_aspect_ratio_policy, 19 half_pixel_symmetric.
 			{Since: 13, In: Arity{1, 4}, Out: N(1), Infer: inferResize, Build: buildResize},

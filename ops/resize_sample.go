@@ -52,15 +52,15 @@ func (r *resampler) original32(x, in, out, scale float32, a resizeAxis) float32 
 		}
 		return x * (in - 1) / (out - 1)
 	case "pytorch_half_pixel":
-		if out <= 1 {
+		if a.out <= 1 {
 			return 0
 		}
 		return (x+0.5)/scale - 0.5
 	case "tf_half_pixel_for_nn":
 		return (x + 0.5) / scale
 	case "tf_crop_and_resize":
-		if out > 1 {
-			return float32(a.start)*(in-1) + x*(float32(a.end)-float32(a.start))*(in-1)/(out-1)
+		if n := float32(a.out); n > 1 {
+			return float32(a.start)*(in-1) + x*(float32(a.end)-float32(a.start))*(in-1)/(n-1)
 		}
 		return 0.5 * (float32(a.start) + float32(a.end)) * (in - 1)
 	case "half_pixel_symmetric":

@@ -25,7 +25,7 @@ func init() {
 	register(&Op{
 		Name: "Scan",
 		Versions: []Version{
-			{Since: 8, In: Arity{2, Many}, Out: Arity{1, Many}, Infer: inferScan8, Build: buildScan8},
+			{Since: 8, In: Arity{2, Many}, Absent: []int{0}, Out: Arity{1, Many}, Infer: inferScan8, Build: buildScan8},
 			// 11 allows negative axes; later versions only widen the types.
 			{Since: 9, In: Arity{1, Many}, Out: Arity{1, Many}, Infer: inferScan, Build: buildScan},
 		},

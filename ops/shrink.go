@@ -3,7 +3,7 @@ package ops
 import "github.com/gneiss-run/gneiss/onnx"
 
 // Shrink: output = input + bias where input < -lambd, input - bias where
-// input > lambd, else 0, element-wise. Integers are cut off.
+// input > lambd, else 0 (of NaN too), element-wise. Integers are cut off.
 //
 //	input: T[...]    output: T[...], the same shape; may share input's storage
 //
@@ -30,8 +30,6 @@ func buildShrink(b *BuildContext) (Kernel, error) {
 			return x + float64(bias)
 		case x > float64(lambd):
 			return x - float64(bias)
-		case x != x:
-			return x
 		}
 		return 0
 	}

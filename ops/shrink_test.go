@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"math"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -15,6 +16,7 @@ func TestShrink(t *testing.T) {
 		{Op: "Shrink", Attrs: hard, In: Vals(F32([]int{5}, x...)), Want: Vals(F32([]int{5}, -2, 0, 0, 0, 2))},
 		{Op: "Shrink", Attrs: soft, In: Vals(F32([]int{5}, x...)), Want: Vals(F32([]int{5}, -0.5, 0, 0, 0, 0.5))},
 		{Op: "Shrink", Attrs: soft, In: Vals(F64([]int{2, 1}, -2, 4)), Want: Vals(F64([]int{2, 1}, -0.5, 2.5))},
+		{Op: "Shrink", In: Vals(F32([]int{2}, float32(math.NaN()), 3)), Want: Vals(F32([]int{2}, 0, 3))},
 		{Op: "Shrink", Attrs: hard, In: Vals(I32([]int{3}, -2, 1, 7)), Want: Vals(I32([]int{3}, -2, 0, 7))},
 		{Op: "Shrink", In: Vals(Of([]int{2}, uint8(0), uint8(7))), Want: Vals(Of([]int{2}, uint8(0), uint8(7)))},
 		{Op: "Shrink", In: Vals(Of([]int{1}, "a")), Want: Vals(I32([]int{1}, 0)), Err: "not supported"},

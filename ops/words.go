@@ -43,7 +43,7 @@ func onWords[T, S tensor.Element](f func([]S)) func([]T) {
 func throughUint32(k Kernel) Kernel {
 	return func(c *Call) error {
 		d := c.T(0).DType()
-		w := &Call{P: c.P, In: make([]tensor.Value, len(c.In)), Out: make([]tensor.Value, len(c.Out)), Mem: heap{}, Frame: c.Frame}
+		w := &Call{P: c.P, In: make([]tensor.Value, len(c.In)), Out: make([]tensor.Value, len(c.Out)), Mem: innerMemory{c, tensor.Uint32}, Frame: c.Frame}
 		for i, v := range c.In {
 			w.In[i] = v
 			if t, ok := v.(*tensor.Tensor); ok && t.DType() == d {

@@ -13,6 +13,10 @@ import (
 // they are larger than what they were computed from.
 const maxFolded = 1 << 20
 
+// foldMemory is what folding a node may take beside four times its largest result:
+// sizes that depend on values show only when it runs.
+const foldMemory = 256 << 20
+
 // notFolded lists operators whose constant operands are a compact form of the
 // result: computing it ahead would only cost memory.
 var notFolded = map[string]bool{
@@ -109,9 +113,13 @@ func (s *state) constant(n *onnx.Node, outs map[*onnx.Value]bool) []*tensor.Tens
 			}
 		}
 	}
-	res, err := ops.Eval(s.o.P, n, in, ops.BuildEnv{Set: s.set})
+	memory := math.MaxInt
+	if limit < (math.MaxInt-foldMemory)/4 {
+		memory = 4*limit + foldMemory
+	}
+	res, err := ops.EvalWithin(s.o.P, n, in, ops.BuildEnv{Set: s.set}, memory)
 	if err != nil {
-		return nil // the runtime reports it, if the node is ever reached
+		return nil // too large, or the runtime reports it, if the node is ever reached
 	}
 	out := make([]*tensor.Tensor, len(res))
 	total := 0

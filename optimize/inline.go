@@ -92,6 +92,7 @@ func expand(m *onnx.Model, n *onnx.Node, set *ops.Set) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	nameAfter(n, nodes)
 	g.Insert(n, nodes...)
 	for i, v := range n.Out {
 		if v == nil {
@@ -104,6 +105,22 @@ func expand(m *onnx.Model, n *onnx.Node, set *ops.Set) (int, error) {
 	}
 	g.Remove(n)
 	return max(len(nodes), 1), nil
+}
+
+// nameAfter names nodes that come in place of n, so that messages about them lead to it.
+func nameAfter(n *onnx.Node, nodes []*onnx.Node) {
+	prefix := n.Name
+	if prefix == "" {
+		prefix = n.Op
+		if len(n.Out) > 0 && n.Out[0] != nil {
+			prefix = n.Out[0].Name
+		}
+	}
+	for i, k := range nodes {
+		if k.Name == "" {
+			k.Name = fmt.Sprintf("%s/%s_%d", prefix, k.Op, i)
+		}
+	}
 }
 
 // inlineLocal replaces all calls of m's own functions.
@@ -215,6 +232,7 @@ func instantiate(m *onnx.Model, n *onnx.Node, f *onnx.Function) (int, error) {
 			}
 		}
 	})
+	nameAfter(n, body.Nodes)
 	for d, v := range f.Opsets {
 		if _, ok := m.Opsets[d]; !ok {
 			m.Opsets[d] = v

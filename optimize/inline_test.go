@@ -147,6 +147,9 @@ func TestInlineExpandsByContext(t *testing.T) {
 	if got := opNames(g); !slices.Equal(got, []string{"Same", "Same", "Branch"}) {
 		t.Errorf("nodes %v", got)
 	}
+	if got := g.Nodes[0].Name; !strings.HasSuffix(got, "/Same_0") {
+		t.Errorf("the first node is named %q", got)
+	}
 	if got := opNames(body); !slices.Equal(got, []string{"Same", "Same"}) {
 		t.Errorf("nodes of the body %v", got)
 	}
@@ -173,7 +176,7 @@ func TestInlineStandardFunction(t *testing.T) {
 	m := testModel()
 	x := m.Graph.AddInput("x", onnx.TensorType(tensor.Int64))
 	n := m.Graph.NewNodeIn("", "AffineGrid", onnx.NewAttrs("align_corners", 1), []*onnx.Value{x, m.Graph.AddInput("size", onnx.TensorType(tensor.Int64, onnx.Size(4)))}, 1)
-	n.Opset = 20
+	n.Opset, n.Name = 20, "grid"
 	m.Graph.Insert(nil, n)
 	m.Graph.Outputs = []*onnx.Value{n.Out[0]}
 	if k, err := expand(m, n, &ops.Set{}); err != nil || k < 2 {
@@ -182,7 +185,12 @@ func TestInlineStandardFunction(t *testing.T) {
 	if names := opNames(m.Graph); slices.Contains(names, "AffineGrid") {
 		t.Errorf("left: %v", names)
 	}
+	led := map[string]bool{}
 	for _, n := range m.Graph.Nodes {
+		if !strings.HasPrefix(n.Name, "grid/") || led[n.Name] {
+			t.Errorf("a node is named %q", n.Name)
+		}
+		led[n.Name] = true
 		for _, a := range n.Attrs {
 			if a.Ref != "" {
 				t.Errorf("%v refers to attribute %q", n, a.Ref)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -60,6 +61,24 @@ func TestFoldKeepsWhatIsSmallerUncomputed(t *testing.T) {
 		ret(b, b.Op("ReduceSum", nil, b.Op("Mul", nil, big, in(b, "x", 1))), b.Op("Mul", nil, w, in(b, "y", 3)))
 	})
 	want(t, m, "Expand", "DequantizeLinear", "Mul", "ReduceSum", "Mul")
+}
+
+// How much working memory a node takes shows only when it runs.
+func TestFoldTakesLittleMemory(t *testing.T) {
+	m := graphModel(t, 21, func(b *ops.Builder) {
+		flat := func(n int) *onnx.Value { return b.Op("Reshape", nil, b.Ints(n), b.Op("NonZero", nil, b.Ints(0))) }
+		edge := func(x float64) *onnx.Value { return b.Float(tensor.Float32, x) }
+		ret(b, b.Op("MelWeightMatrix", nil, flat(1<<24), flat(8), flat(8000), edge(0), edge(4000)))
+	})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := Run(m, Portable, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 400<<20 {
+		t.Errorf("folding took %d bytes", n)
+	}
 }
 
 // Tied weights that another node reads, too, would be in the file twice.

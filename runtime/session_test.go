@@ -224,6 +224,25 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
+// Kernels that work on unpacked or widened elements have the memory of the run.
+func TestMemoryLimitOfConverted(t *testing.T) {
+	for _, c := range []struct {
+		op string
+		d  tensor.DType
+	}{{"Tile", tensor.Int4}, {"Expand", tensor.Uint2}} {
+		m, g, b := model()
+		m.Opsets[""] = 25
+		x := g.AddInput("x", onnx.TensorType(c.d, onnx.Size(1)))
+		n := g.AddInput("n", onnx.TensorType(tensor.Int64, onnx.Size(1)))
+		v := b.Op(c.op, nil, x, n)
+		b.Insert(nil)
+		g.Outputs = []*onnx.Value{v}
+		s := open(t, m, runtime.Options{MaxMemory: 1 << 20})
+		_, err := s.Run(bg, map[string]tensor.Value{"x": tensor.New(c.d, 1), "n": tensor.Of([]int64{1 << 40})})
+		require.ErrorIs(t, err, runtime.ErrMemory, c.op)
+	}
+}
+
 func TestCancel(t *testing.T) {
 	m := chain(t, 400)
 	s := open(t, m, runtime.Options{})

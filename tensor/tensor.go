@@ -240,8 +240,14 @@ func Data[T Element](t *Tensor) []T {
 // DType returns the element type.
 func (t *Tensor) DType() DType { return t.dtype }
 
-// Shape returns the dimensions. The caller must not change them.
-func (t *Tensor) Shape() []int { return t.shape }
+// Shape returns the dimensions. The caller must not change them. It is never
+// nil, so that Of takes a scalar's for one.
+func (t *Tensor) Shape() []int {
+	if t.shape == nil {
+		return []int{}
+	}
+	return t.shape
+}
 
 // Rank returns the number of dimensions.
 func (t *Tensor) Rank() int { return len(t.shape) }

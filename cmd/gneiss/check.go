@@ -109,10 +109,78 @@ func checkModel(path string) (*checkReport, error) {
 		}
 	})
 	if len(r.Problems) == 0 {
+		declared := between(m)
 		if err := optimize.Infer(m, optimize.InferOptions{Strict: true}); err != nil {
 			r.Problems = append(r.Problems, problem{"types", err.Error()})
+		} else {
+			r.compareTypes(m, declared)
 		}
 	}
 	r.OK = len(r.Problems) == 0
 	return r, nil
+}
+
+// between returns the types that the file declares for what nodes give.
+func between(m *onnx.Model) map[*onnx.Value]onnx.Type {
+	types := map[*onnx.Value]onnx.Type{}
+	m.Graph.Walk(func(g *onnx.Graph) {
+		for _, n := range g.Nodes {
+			for _, v := range n.Out {
+				if v != nil {
+					types[v] = v.Type
+				}
+			}
+		}
+	})
+	return types
+}
+
+// compareTypes lists the values whose declared type is not the inferred one. Another
+// shape is only a warning: no runtime reads it, and exporters are often wrong about it.
+func (r *checkReport) compareTypes(m *onnx.Model, declared map[*onnx.Value]onnx.Type) {
+	m.Graph.Walk(func(g *onnx.Graph) {
+		for _, n := range g.Nodes {
+			for _, v := range n.Out {
+				if v == nil {
+					continue
+				}
+				was, text := declared[v], fmt.Sprintf("output %q is %v, declared %v", v.Name, v.Type, declared[v])
+				switch {
+				case !sameElements(was, v.Type):
+					r.Problems = append(r.Problems, problem{n.String(), text})
+				case !sameShape(was, v.Type):
+					r.Warnings = append(r.Warnings, fmt.Sprintf("%v: %s", n, text))
+				}
+			}
+		}
+	})
+}
+
+// sameElements reports whether a value can be of both types but for its shape.
+func sameElements(a, b onnx.Type) bool {
+	switch {
+	case a.Kind == onnx.UnknownKind || b.Kind == onnx.UnknownKind:
+		return true
+	case a.Kind != b.Kind || a.DType.Valid() && b.DType.Valid() && a.DType != b.DType:
+		return false
+	}
+	return a.Elem == nil || b.Elem == nil || sameElements(*a.Elem, *b.Elem)
+}
+
+// sameShape reports whether a tensor can have the shapes of both types.
+func sameShape(a, b onnx.Type) bool {
+	if a.Kind != onnx.TensorKind || b.Kind != onnx.TensorKind || !a.Ranked || !b.Ranked {
+		return true
+	}
+	if len(a.Dims) != len(b.Dims) {
+		return false
+	}
+	for i, d := range a.Dims {
+		n, ok := d.Size()
+		k, ok2 := b.Dims[i].Size()
+		if ok && ok2 && n != k {
+			return false
+		}
+	}
+	return true
 }

@@ -177,6 +177,24 @@ func TestCheck(t *testing.T) {
 	r = gneiss(t, "check", wrong)
 	assert.Equal(t, exitFailed, r.code)
 	assert.Contains(t, r.out, "problem types: ")
+
+	between := func(d tensor.DType, n int) string {
+		return saveModel(t, func(g *onnx.Graph, b *ops.Builder) []*onnx.Value {
+			y := b.Op("Cast", onnx.NewAttrs("to", tensor.Int64), g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Size(2))))
+			y.Name, y.Type = "y", onnx.TensorType(d, onnx.Size(n))
+			g.Infos = append(g.Infos, y)
+			z := b.Op("Cast", onnx.NewAttrs("to", tensor.Float32), y)
+			z.Name, z.Type = "z", onnx.TensorType(tensor.Float32)
+			z.Type.Ranked = false
+			return []*onnx.Value{z}
+		})
+	}
+	r = gneiss(t, "check", between(tensor.Int32, 2))
+	assert.Equal(t, exitFailed, r.code)
+	assert.Contains(t, r.out, `output "y" is int64[2], declared int32[2]`)
+	r = ok(t, "check", between(tensor.Int64, 3))
+	assert.Contains(t, r.out, `output "y" is int64[2], declared int64[3]`)
+	assert.Contains(t, r.out, "1 warning")
 }
 
 func TestOptimize(t *testing.T) {

@@ -401,6 +401,18 @@ many10:
 	WORD $0x6e25fd21 // fdiv v1.4s, v9.4s, v5.4s
 	WORD $0x6e26fd42 // fdiv v2.4s, v10.4s, v6.4s
 	WORD $0x6e27fd63 // fdiv v3.4s, v11.4s, v7.4s
+	WORD $0x6eace704 // fcmgt v4.4s, v24.4s, v12.4s
+	WORD $0x6e205884 // mvn v4.16b, v4.16b
+	WORD $0x6eade705 // fcmgt v5.4s, v24.4s, v13.4s
+	WORD $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD $0x6eaee706 // fcmgt v6.4s, v24.4s, v14.4s
+	WORD $0x6e2058c6 // mvn v6.16b, v6.16b
+	WORD $0x6eafe707 // fcmgt v7.4s, v24.4s, v15.4s
+	WORD $0x6e2058e7 // mvn v7.16b, v7.16b
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	WORD $0x4e251c21 // and v1.16b, v1.16b, v5.16b
+	WORD $0x4e261c42 // and v2.16b, v2.16b, v6.16b
+	WORD $0x4e271c63 // and v3.16b, v3.16b, v7.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0
@@ -450,6 +462,9 @@ each12:
 	WORD $0x4ea0a994 // cmlt v20.4s, v12.4s, #0
 	WORD $0x6eb41c08 // bit v8.16b, v0.16b, v20.16b
 	WORD $0x6e24fd00 // fdiv v0.4s, v8.4s, v4.4s
+	WORD $0x6eace704 // fcmgt v4.4s, v24.4s, v12.4s
+	WORD $0x6e205884 // mvn v4.16b, v4.16b
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
@@ -505,6 +520,9 @@ loaded16:
 	WORD $0x4ea0a994 // cmlt v20.4s, v12.4s, #0
 	WORD $0x6eb41c08 // bit v8.16b, v0.16b, v20.16b
 	WORD $0x6e24fd00 // fdiv v0.4s, v8.4s, v4.4s
+	WORD $0x6eace704 // fcmgt v4.4s, v24.4s, v12.4s
+	WORD $0x6e205884 // mvn v4.16b, v4.16b
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
 	TBZ $1, R2, one17
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored18
@@ -1953,6 +1971,10 @@ many64:
 	WORD $0x4e21f731 // fmax v17.4s, v25.4s, v1.4s
 	WORD $0x4e22f732 // fmax v18.4s, v25.4s, v2.4s
 	WORD $0x4e23f733 // fmax v19.4s, v25.4s, v3.4s
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea11c2d // mov v13.16b, v1.16b
+	WORD $0x4ea21c4e // mov v14.16b, v2.16b
+	WORD $0x4ea31c6f // mov v15.16b, v3.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
 	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
 	WORD $0x4ebf1c21 // orr v1.16b, v1.16b, v31.16b
@@ -2122,6 +2144,18 @@ many64:
 	WORD $0x4e25d621 // fadd v1.4s, v17.4s, v5.4s
 	WORD $0x4e26d642 // fadd v2.4s, v18.4s, v6.4s
 	WORD $0x4e27d663 // fadd v3.4s, v19.4s, v7.4s
+	WORD $0x6eace704 // fcmgt v4.4s, v24.4s, v12.4s
+	WORD $0x6e205884 // mvn v4.16b, v4.16b
+	WORD $0x6eade705 // fcmgt v5.4s, v24.4s, v13.4s
+	WORD $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD $0x6eaee706 // fcmgt v6.4s, v24.4s, v14.4s
+	WORD $0x6e2058c6 // mvn v6.16b, v6.16b
+	WORD $0x6eafe707 // fcmgt v7.4s, v24.4s, v15.4s
+	WORD $0x6e2058e7 // mvn v7.16b, v7.16b
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
+	WORD $0x4e251c21 // and v1.16b, v1.16b, v5.16b
+	WORD $0x4e261c42 // and v2.16b, v2.16b, v6.16b
+	WORD $0x4e271c63 // and v3.16b, v3.16b, v7.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0
@@ -2135,6 +2169,7 @@ each66:
 	BLT part67
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e20f730 // fmax v16.4s, v25.4s, v0.4s
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
 	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
 	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
@@ -2190,6 +2225,9 @@ each66:
 	WORD $0x4eb41e84 // mov v4.16b, v20.16b
 	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
 	WORD $0x4e24d600 // fadd v0.4s, v16.4s, v4.4s
+	WORD $0x6eace704 // fcmgt v4.4s, v24.4s, v12.4s
+	WORD $0x6e205884 // mvn v4.16b, v4.16b
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0
 	ADD $16, R1
@@ -2209,6 +2247,7 @@ one69:
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded70:
 	WORD $0x4e20f730 // fmax v16.4s, v25.4s, v0.4s
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
 	WORD $0x4ebf1c00 // orr v0.16b, v0.16b, v31.16b
 	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
@@ -2264,6 +2303,9 @@ loaded70:
 	WORD $0x4eb41e84 // mov v4.16b, v20.16b
 	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
 	WORD $0x4e24d600 // fadd v0.4s, v16.4s, v4.4s
+	WORD $0x6eace704 // fcmgt v4.4s, v24.4s, v12.4s
+	WORD $0x6e205884 // mvn v4.16b, v4.16b
+	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
 	TBZ $1, R2, one71
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored72

@@ -403,3 +403,23 @@ func BenchmarkFunctions(b *testing.B) {
 		}
 	}
 }
+
+// What is below the normal numbers is small, and e^-∞ is 0.
+func TestVanish(t *testing.T) {
+	inf, nan := float32(math.Inf(-1)), float32(math.NaN())
+	for _, table := range vec.Tables {
+		for _, f := range []struct {
+			name string
+			f    func(dst, x []float32)
+		}{{"sigmoid", table.Sigmoid}, {"softplus", table.Softplus}, {"exp", table.Exp}} {
+			x := []float32{inf, -200, nan, inf, -math.MaxFloat32, inf, inf, inf, inf, inf, inf, inf, inf, inf, inf, inf, inf, inf, inf}
+			y := make([]float32, len(x))
+			f.f(y, x)
+			for i, v := range x {
+				if v == v && y[i] != 0 || v != v && y[i] == y[i] {
+					t.Errorf("%s: %s(%v) = %v", table.Name, f.name, v, y[i])
+				}
+			}
+		}
+	}
+}

@@ -158,6 +158,9 @@ func (g *gen) functions() {
 		g.I("VMOVAPS", R(1), S(2))
 		g.negative(3, 0, 2)
 		g.I("VDIVPS", S(1), S(2), S(0))
+		if !g.wide { // what was cut off is 0
+			g.emitCut(3, R(0), 0, 1)
+		}
 	})
 	g.unary("tanh", 0, []float32{9, -9, 1, -1}, func() { g.ratio(tanhP, tanhQ) })
 	g.unary("erf", 0, []float32{3.92, -3.92, 1, -1}, func() { g.ratio(erfP, erfQ) })
@@ -197,6 +200,7 @@ func (g *gen) functions() {
 	// max(x, 0) + log(1 + e^-|x|)
 	g.unary("softplus", 0, []float32{g.lowest(), 0}, func() {
 		g.I("VMAXPS", S(0), R(1), S(4))
+		g.I("VMOVAPS", S(0), S(3))
 		g.I("VORPS", signBit, S(0), S(0))
 		g.clamp(0, R(0), nil)
 		g.expCore(0, 1, 2)
@@ -204,6 +208,9 @@ func (g *gen) functions() {
 		g.scaleNormal(2, 1, 0)
 		g.log1p(0, 1, 2)
 		g.I("VADDPS", S(1), S(4), S(0))
+		if !g.wide { // what was cut off is 0
+			g.emitCut(3, R(0), 0, 1)
+		}
 	})
 	// tanh(log(1+e)) = n / (n + 2), n = e² + 2e.
 	g.unary("mish", 0, []float32{g.lowest(), 30, -max32}, func() {
