@@ -1,6 +1,10 @@
 package ops
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+	"unsafe"
+)
 
 //go:noinline
 func bitAndPair[T integer]() pair[T, T, T] {
@@ -55,37 +59,62 @@ func shiftRightPair[T integer]() pair[T, T, T] {
 //
 //go:noinline
 func boolPair(f [4]bool) pair[bool, bool, bool] {
-	at := func(a, b bool) bool {
-		i := 0
-		if a {
-			i = 2
+	var m [4]uint64 // the masks of the four cases
+	for i, v := range f {
+		if v {
+			m[i] = ones
 		}
-		if b {
-			i++
-		}
-		return f[i]
 	}
-	vs := func(d, a []bool, b bool) {
-		t := [2]bool{at(false, b), at(true, b)}
-		for i, v := range a[:len(d)] {
-			d[i] = t[0]
-			if v {
-				d[i] = t[1]
-			}
+	word := func(x, y uint64) uint64 {
+		nx, ny := x^ones, y^ones
+		return nx&ny&m[0] | nx&y&m[1] | x&ny&m[2] | x&y&m[3]
+	}
+	all := func(v bool) uint64 {
+		if v {
+			return ones
 		}
+		return 0
 	}
 	return pair[bool, bool, bool]{
-		vv: func(d, a, b []bool) { zipVV(d, a, b, at) },
-		vs: vs,
-		sv: func(d []bool, a bool, b []bool) {
-			t := [2]bool{at(a, false), at(a, true)}
-			for i, v := range b[:len(d)] {
-				d[i] = t[0]
-				if v {
-					d[i] = t[1]
-				}
+		vv: func(d, a, b []bool) {
+			bytes, x, y := bytesOf(d), bytesOf(a), bytesOf(b)
+			for len(bytes) >= 8 {
+				binary.LittleEndian.PutUint64(bytes, word(binary.LittleEndian.Uint64(x), binary.LittleEndian.Uint64(y)))
+				bytes, x, y = bytes[8:], x[8:], y[8:]
+			}
+			for i := range bytes {
+				bytes[i] = byte(word(uint64(x[i]), uint64(y[i])))
 			}
 		},
+		vs: func(d, a []bool, b bool) {
+			y := all(b)
+			eightBools(d, a, word(0, y), word(ones, y))
+		},
+		sv: func(d []bool, a bool, b []bool) {
+			x := all(a)
+			eightBools(d, b, word(x, 0), word(x, ones))
+		},
+	}
+}
+
+// ones are eight bytes of 1, which are true.
+const ones = 0x0101010101010101
+
+func bytesOf(s []bool) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s))
+}
+
+// eightBools sets d to what no says where x is false and to what yes says where it is true, eight bytes
+// of 0 or 1 each.
+func eightBools(d, x []bool, no, yes uint64) {
+	turn := no ^ yes
+	bytes, from := bytesOf(d), bytesOf(x)
+	for len(bytes) >= 8 {
+		binary.LittleEndian.PutUint64(bytes, no^binary.LittleEndian.Uint64(from)&turn)
+		bytes, from = bytes[8:], from[8:]
+	}
+	for i := range bytes {
+		bytes[i] = byte(no) ^ from[i]&byte(turn)
 	}
 }
 

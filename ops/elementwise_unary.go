@@ -114,4 +114,4 @@ func hardSwishLoop[T float](d, x []T) {
 
 func mish64(x float64) float64 { return x * math.Tanh(softplus64(x)) }
 
-func notLoop(d, x []bool) { zip(d, x, func(v bool) bool { return !v }) }
+func notLoop(d, x []bool) { eightBools(d, x, ones, 0) }

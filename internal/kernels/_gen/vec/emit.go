@@ -214,6 +214,19 @@ func (g *gen) tailMask() {
 		g.a.P("KMOVW AX, K1")
 		return
 	}
+	g.laneMask()
+	g.a.P("XORL AX, AX")
+	g.a.P("CMPQ CX, $%d", g.lanes)
+	g.a.P("JGE %s", full)
+	g.a.P("MOVQ $8, AX")
+	g.a.P("SUBQ CX, AX")
+	g.a.L(full)
+	g.a.P("LEAQ ·tailmask(SB), R8")
+	g.a.P("VMOVDQU (R8)(AX*4), Y11")
+}
+
+// laneMask is of 8 words of ones and 8 of zeros.
+func (g *gen) laneMask() {
 	var b strings.Builder
 	for i := range 16 {
 		v := uint32(0)
@@ -224,14 +237,6 @@ func (g *gen) tailMask() {
 	}
 	b.WriteString("\nGLOBL ·tailmask(SB), RODATA|NOPTR, $64\n")
 	g.once("tailmask", b.String())
-	g.a.P("XORL AX, AX")
-	g.a.P("CMPQ CX, $%d", g.lanes)
-	g.a.P("JGE %s", full)
-	g.a.P("MOVQ $8, AX")
-	g.a.P("SUBQ CX, AX")
-	g.a.L(full)
-	g.a.P("LEAQ ·tailmask(SB), R8")
-	g.a.P("VMOVDQU (R8)(AX*4), Y11")
 }
 
 // load reads vector c of the pointer; masked: under the mask of tailMask, zeros elsewhere.
