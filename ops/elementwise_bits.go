@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"encoding/binary"
 	"math"
 	"unsafe"
 )
@@ -59,40 +58,22 @@ func shiftRightPair[T integer]() pair[T, T, T] {
 //
 //go:noinline
 func boolPair(f [4]bool) pair[bool, bool, bool] {
-	var m [4]uint64 // the masks of the four cases
-	for i, v := range f {
-		if v {
-			m[i] = ones
-		}
-	}
-	word := func(x, y uint64) uint64 {
-		nx, ny := x^ones, y^ones
-		return nx&ny&m[0] | nx&y&m[1] | x&ny&m[2] | x&y&m[3]
-	}
 	all := func(v bool) uint64 {
 		if v {
 			return ones
 		}
 		return 0
 	}
+	w := boolWords{all(f[0]), all(f[0] != f[2]), all(f[0] != f[1]), all(f[0] != f[1] != f[2] != f[3])}
 	return pair[bool, bool, bool]{
-		vv: func(d, a, b []bool) {
-			bytes, x, y := bytesOf(d), bytesOf(a), bytesOf(b)
-			for len(bytes) >= 8 {
-				binary.LittleEndian.PutUint64(bytes, word(binary.LittleEndian.Uint64(x), binary.LittleEndian.Uint64(y)))
-				bytes, x, y = bytes[8:], x[8:], y[8:]
-			}
-			for i := range bytes {
-				bytes[i] = byte(word(uint64(x[i]), uint64(y[i])))
-			}
-		},
+		vv: w.zip,
 		vs: func(d, a []bool, b bool) {
 			y := all(b)
-			eightBools(d, a, word(0, y), word(ones, y))
+			eightBools(d, a, w.of(0, y), w.of(ones, y))
 		},
 		sv: func(d []bool, a bool, b []bool) {
 			x := all(a)
-			eightBools(d, b, word(x, 0), word(x, ones))
+			eightBools(d, b, w.of(x, 0), w.of(x, ones))
 		},
 	}
 }
@@ -104,17 +85,42 @@ func bytesOf(s []bool) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s))
 }
 
+// boolWords is a function of eight pairs of truth values, as a polynomial: none ^ x&left ^ y&right ^ x&y&both.
+type boolWords struct{ none, left, right, both uint64 }
+
+func (f *boolWords) of(x, y uint64) uint64 {
+	return f.none ^ x&f.left ^ y&f.right ^ x&y&f.both
+}
+
+func (f boolWords) zip(d, a, b []bool) {
+	dst, x, y := bytesOf(d), bytesOf(a)[:len(d)], bytesOf(b)[:len(d)]
+	none, left, right, both := f.none, f.left, f.right, f.both
+	i := 0
+	for ; i <= len(dst)-8; i += 8 {
+		u, v := *wordAt(x, i), *wordAt(y, i)
+		*wordAt(dst, i) = none ^ u&left ^ v&right ^ u&v&both
+	}
+	for ; i < len(dst); i++ {
+		dst[i] = byte(f.of(uint64(x[i]), uint64(y[i])))
+	}
+}
+
+// wordAt returns eight bytes of s, from i on, which must be there.
+func wordAt(s []byte, i int) *uint64 {
+	return (*uint64)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(s)), i))
+}
+
 // eightBools sets d to what no says where x is false and to what yes says where it is true, eight bytes
 // of 0 or 1 each.
 func eightBools(d, x []bool, no, yes uint64) {
 	turn := no ^ yes
-	bytes, from := bytesOf(d), bytesOf(x)
-	for len(bytes) >= 8 {
-		binary.LittleEndian.PutUint64(bytes, no^binary.LittleEndian.Uint64(from)&turn)
-		bytes, from = bytes[8:], from[8:]
+	dst, from := bytesOf(d), bytesOf(x)[:len(d)]
+	i := 0
+	for ; i <= len(dst)-8; i += 8 {
+		*wordAt(dst, i) = no ^ *wordAt(from, i)&turn
 	}
-	for i := range bytes {
-		bytes[i] = byte(no) ^ from[i]&byte(turn)
+	for ; i < len(dst); i++ {
+		dst[i] = byte(no) ^ from[i]&byte(turn)
 	}
 }
 

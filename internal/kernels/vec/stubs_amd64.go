@@ -681,3 +681,15 @@ func gtI64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
 
 //go:noescape
 func geI64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func exp64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func tanh64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func exp64512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func tanh64512(dst, x unsafe.Pointer, n int)

@@ -6,6 +6,7 @@ import "unsafe"
 
 // typed256 sets the routines of t that go by the type of their operands.
 func typed256(t *Table) {
+	t.Exp64, t.Tanh64 = unary64(exp64256), unary64(tanh64256)
 	t.Float64[Add] = rowsOf(8, 8, add64VV256, add64VS256, add64SV256)
 	t.Float64[Sub] = rowsOf(8, 8, sub64VV256, sub64VS256, sub64SV256)
 	t.Float64[Mul] = rowsOf(8, 8, mul64VV256, mul64VS256, mul64SV256)
@@ -26,6 +27,7 @@ func typed256(t *Table) {
 
 // typed512 sets the routines of t that go by the type of their operands.
 func typed512(t *Table) {
+	t.Exp64, t.Tanh64 = unary64(exp64512), unary64(tanh64512)
 	t.Float64[Add] = rowsOf(8, 8, add64VV512, add64VS512, add64SV512)
 	t.Float64[Sub] = rowsOf(8, 8, sub64VV512, sub64VS512, sub64SV512)
 	t.Float64[Mul] = rowsOf(8, 8, mul64VV512, mul64VS512, mul64SV512)
@@ -42,6 +44,17 @@ func typed512(t *Table) {
 	t.Less.Int64 = rowsOf(8, 1, ltI64VV512, ltI64VS512, exchanged(gtI64VS512))
 	t.LessOrEqual.Int64 = rowsOf(8, 1, leI64VV512, leI64VS512, exchanged(geI64VS512))
 	t.Equal.Int64 = rowsOf(8, 1, eqI64VV512, eqI64VS512, exchanged(eqI64VS512))
+}
+
+func unary64(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float64) {
+	return func(dst, x []float64) {
+		x = x[:len(dst)]
+		for len(dst) > most {
+			f(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(x)), most)
+			dst, x = dst[most:], x[most:]
+		}
+		f(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(x)), len(dst))
+	}
 }
 
 // rowsOf makes the forms of an operator of routines: operands have size bytes, results as many as result

@@ -83,3 +83,48 @@ func TestTyped(t *testing.T) {
 		compareCheck(t, table.Name+" int64", l.Int64, o.Int64, e.Int64, []int64{0, 1, -1, math.MaxInt64, math.MinInt64, 1 << 32, -1 << 32, 1<<32 + 1})
 	}
 }
+
+// Functions of float64 against those of package math, in units in the last place.
+func TestFloat64(t *testing.T) {
+	x := []float64{0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.NaN(), 708.3, 709.79, 1e300, -1e300, -708.3, -708.5, -744.4, -745.2, -746, 1e-300, 5e-324, 1e-9, 19.06, 22, -1}
+	for i := range 20000 {
+		x = append(x, float64(i-10000)*0.0731, float64(i-10000)*0.00217, math.Exp(float64(i-19000)/900))
+	}
+	for _, table := range vec.Tables {
+		for name, f := range map[string]struct {
+			loop func(dst, x []float64)
+			want func(float64) float64
+		}{"exp": {table.Exp64, math.Exp}, "tanh": {table.Tanh64, math.Tanh}} {
+			d := make([]float64, len(x))
+			f.loop(d, x)
+			for i, v := range d {
+				w := f.want(x[i])
+				if x[i] > 709 && math.IsInf(w, 1) { // package math may overflow early
+					w = math.Exp(x[i]-1) * math.E
+				}
+				if w != w || w == 0 || math.IsInf(w, 0) {
+					if math.Float64bits(v) != math.Float64bits(w) && !(v != v && w != w) {
+						t.Fatalf("%s: %s %g is %g, want %g", table.Name, name, x[i], v, w)
+					}
+					continue
+				}
+				if unit := math.Max(math.Nextafter(math.Abs(w), math.Inf(1))-math.Abs(w), 5e-324); math.Abs(v-w) > 3*unit && x[i] < 709 {
+					t.Fatalf("%s: %s %g is %g, want %g: %g units", table.Name, name, x[i], v, w, (v-w)/unit)
+				}
+			}
+			for n := range 40 { // no more than asked for
+				d := make([]float64, n+2)
+				d[0], d[n+1] = 99, 99
+				f.loop(d[1:n+1], x[100:])
+				if d[0] != 99 || d[n+1] != 99 {
+					t.Fatalf("%s: %s wrote beyond %d elements", table.Name, name, n)
+				}
+				for i, v := range d[1 : n+1] {
+					if w := f.want(x[100+i]); math.Abs(v-w) > 1e-15*math.Abs(w) {
+						t.Fatalf("%s: %s: element %d of %d is %g, want %g", table.Name, name, i, n, v, w)
+					}
+				}
+			}
+		}
+	}
+}

@@ -15,6 +15,7 @@ func main() {
 		g.arithmetic()
 		g.doubles()
 		g.comparisons()
+		g.exponentials()
 		g.reductions()
 		g.squares()
 		g.gates()
