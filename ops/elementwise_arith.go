@@ -51,12 +51,16 @@ func divPair[T number]() pair[T, T, T] {
 // through the table of the machine.
 
 // vectorPair is the pair of an operator of package vec.
+//
+//go:noinline
 func vectorPair(t *vec.Table, op vec.Op) pair[float32, float32, float32] {
 	a := &t.Arith[op]
 	return pair[float32, float32, float32]{vv: a.VV, vs: a.VS, sv: a.SV, rows: &vec.Rows{VV: float32Rows(a.RowsVV, true, true), VS: float32Rows(a.RowsVS, true, false), SV: float32Rows(a.RowsSV, false, true)}}
 }
 
 // float32Rows takes a loop over rows to places of numbers; va and vb say which operands have rows.
+//
+//go:noinline
 func float32Rows(f func(dst, a, b []float32, n, rows, sa, sb int), va, vb bool) func(dst, a, b unsafe.Pointer, n, rows, sa, sb int) {
 	reach := func(n, rows, stride int, vector bool) int {
 		if !vector {
@@ -71,6 +75,8 @@ func float32Rows(f func(dst, a, b []float32, n, rows, sa, sb int), va, vb bool) 
 }
 
 // withRows gives p the loops of rows, if there are any.
+//
+//go:noinline
 func withRows[T, R tensor.Element](p pair[T, T, R], rows *vec.Rows) pair[T, T, R] {
 	if rows.VV == nil {
 		return p

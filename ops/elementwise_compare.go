@@ -35,6 +35,8 @@ func lessOrEqualPair[T number]() pair[T, T, bool] {
 }
 
 // flip returns the pair that takes its arguments the other way round.
+//
+//go:noinline
 func flip[A, B, R tensor.Element](p pair[A, B, R]) pair[B, A, R] {
 	return pair[B, A, R]{
 		vv:   func(d []R, b []B, a []A) { p.vv(d, a, b) },
@@ -44,6 +46,7 @@ func flip[A, B, R tensor.Element](p pair[A, B, R]) pair[B, A, R] {
 	}
 }
 
+//go:noinline
 func flipRows(r *vec.Rows) *vec.Rows {
 	if r == nil {
 		return nil

@@ -99,6 +99,8 @@ func buildPow(b *BuildContext) (Kernel, error) {
 
 // powBy makes the loops for exponents of another type: those of f for one exponent for all
 // that X holds, too.
+//
+//go:noinline
 func powBy[X float, Y int64 | float64](f pair[X, X, X], general func(x X, y Y) X) pair[X, Y, X] {
 	p := pairOf(general)
 	slow := p.vs

@@ -46,6 +46,7 @@ func typed512(t *Table) {
 	t.Equal.Int64 = rowsOf(8, 1, eqI64VV512, eqI64VS512, exchanged(eqI64VS512))
 }
 
+//go:noinline
 func unary64(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float64) {
 	return func(dst, x []float64) {
 		x = x[:len(dst)]
@@ -58,12 +59,16 @@ func unary64(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float64) {
 }
 
 // rowsOf makes the forms of an operator of routines: operands have size bytes, results as many as result
-// says.
+// says. A copy of its functions for each operator would be large.
+//
+//go:noinline
 func rowsOf(size, result int, vv, vs, sv rowsFunc) Rows {
 	return Rows{pieces(vv, size, size, result), pieces(vs, size, 0, result), pieces(sv, 0, size, result)}
 }
 
 // pieces calls f for pieces of the rows. Operands whose size is 0 have one element for each row.
+//
+//go:noinline
 func pieces(f rowsFunc, sizeA, sizeB, result int) rowsFunc {
 	return func(dst, a, b unsafe.Pointer, n, rows, sa, sb int) {
 		if n == 0 {
@@ -85,6 +90,8 @@ func pieces(f rowsFunc, sizeA, sizeB, result int) rowsFunc {
 }
 
 // exchanged takes a for b.
+//
+//go:noinline
 func exchanged(f rowsFunc) rowsFunc {
 	return func(dst, a, b unsafe.Pointer, n, rows, sa, sb int) { f(dst, b, a, n, rows, sb, sa) }
 }
