@@ -109,10 +109,14 @@ func buildSVMClassifier(b *BuildContext) (Kernel, error) {
 		}
 		out, w := v.labels.output(c, n), v.width()
 		z := tensor.Data[float32](c.Output(1, tensor.Float32, n, w))
-		c.P.For(n, max(1, (1<<14)/max(1, f*max(1, v.n))), func(lo, hi int) {
-			k := make([]float32, v.n)
+		c.P.For(n, v.grain(f), func(lo, hi int) {
+			k := make([]float32, svmRows*v.n)
 			for i := lo; i < hi; i++ {
-				scores, class := v.scores(x[i*f:(i+1)*f], k)
+				at := (i - lo) % svmRows
+				if at == 0 && v.n > 0 {
+					v.kernels(k, x[i*f:min(i+svmRows, hi)*f], f)
+				}
+				scores, class := v.scores(x[i*f:(i+1)*f], k[at*v.n:][:v.n])
 				extra := oneScoreAlone
 				if len(v.rho) == 1 && v.classes == 2 {
 					extra = oneScoreProb
@@ -128,8 +132,8 @@ func buildSVMClassifier(b *BuildContext) (Kernel, error) {
 	}, nil
 }
 
-// scores returns the scores of one row and the class that they choose. k is
-// working memory for the kernels.
+// scores returns the scores of one row and the class that they choose. k are
+// the kernels.
 func (v *svmClassifier) scores(x, k []float32) ([]float32, int) {
 	f := len(x)
 	if v.n == 0 {
@@ -139,7 +143,6 @@ func (v *svmClassifier) scores(x, k []float32) ([]float32, int) {
 		}
 		return out, argmax(out)
 	}
-	v.kernels(k, x)
 	var out []float32
 	votes := make([]float32, v.classes)
 	for i := range v.classes {
