@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
@@ -62,6 +63,15 @@ func (s *svm) prepare(features int) {
 
 // svmRows is how many rows are multiplied with the vectors together.
 const svmRows = 8
+
+// svmBuffer is the working memory for rows: kernels, decisions of pairs of classes and votes.
+type svmBuffer struct{ k, out, votes []float32 }
+
+// room returns room for the kernels of svmRows rows.
+func (b *svmBuffer) room(n int) []float32 {
+	b.k = slices.Grow(b.k[:0], svmRows*n)[:svmRows*n]
+	return b.k
+}
 
 // grain is that of rows of f features.
 func (s *svm) grain(f int) int {

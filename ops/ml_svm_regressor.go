@@ -62,7 +62,9 @@ func buildSVMRegressor(b *BuildContext) (Kernel, error) {
 		}
 		y := tensor.Data[float32](c.Output(0, tensor.Float32, n, 1))
 		c.P.For(n, s.grain(f), func(lo, hi int) {
-			k := make([]float32, svmRows*s.n)
+			buf, pool := borrow[svmBuffer]()
+			defer pool.Put(buf)
+			k := buf.room(s.n)
 			for i := lo; i < hi; i++ {
 				row := x[i*f : (i+1)*f]
 				if s.n > 0 {
