@@ -172,17 +172,15 @@ func argFew(x []float32, largest bool) int {
 	if x[0] != x[0] {
 		return 0
 	}
-	best, at := rankOf(x[0])^turn, 0
+	best := int64(math.MinInt64)
 	for i, v := range x {
-		k := rankOf(v) ^ turn
+		k := int64(rankOf(v)^turn)<<32 | int64(len(x)-i) // of equal ones the first has most
 		if v != v {
-			k = math.MinInt32
+			k = math.MinInt64
 		}
-		if k > best {
-			best, at = k, i
-		}
+		best = max(best, k)
 	}
-	return at
+	return len(x) - int(uint32(best))
 }
 
 // rankOf returns an integer that is larger for larger numbers, and the same for both zeros.

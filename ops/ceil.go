@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"math"
-
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 )
 
@@ -18,6 +16,6 @@ func init() {
 		Name:     "Ceil",
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Ceil, mapLoop(math.Ceil)) })),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Ceil, ceilLoop64) })),
 	})
 }

@@ -49,7 +49,11 @@ func cumulativeChunk[T, A scatterCell](a *cumulativeLoop, lo, hi int, start A, s
 	for u := lo; u < hi; u++ {
 		from := u % a.panels * cumulativePanel
 		at, w := u/a.panels*a.n*a.inner+from, min(cumulativePanel, a.inner-from)
-		for i := range acc {
+		if a.inner == 1 {
+			cumulativeLine(a, y[at:at+a.n], x[at:at+a.n], start, step)
+			continue
+		}
+		for i := range acc[:w] {
 			acc[i] = start
 		}
 		for k := range a.n {
@@ -67,6 +71,25 @@ func cumulativeChunk[T, A scatterCell](a *cumulativeLoop, lo, hi int, start A, s
 				}
 			}
 		}
+	}
+}
+
+// cumulativeLine sums up one line.
+func cumulativeLine[T, A scatterCell](a *cumulativeLoop, y, x []T, acc A, step func(acc A, v T) A) {
+	i, way := 0, 1
+	if a.reverse {
+		i, way = len(x)-1, -1
+	}
+	for range x {
+		v := x[i]
+		if a.exclusive {
+			y[i] = T(acc)
+			acc = step(acc, v)
+		} else {
+			acc = step(acc, v)
+			y[i] = T(acc)
+		}
+		i += way
 	}
 }
 

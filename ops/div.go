@@ -26,7 +26,7 @@ func init() {
 }
 
 func divTable(t *vec.Table) byType {
-	return merge(floatPairs(divFloat32(t), divPair[float64]()), integerPairs(
+	return merge(floatPairs(divFloat32(t), withRows(divPair[float64](), &t.Float64[vec.Div])), integerPairs(
 		checkedKernel(divPair[int8](), noZero[int8]), checkedKernel(divPair[int16](), noZero[int16]), checkedKernel(divPair[int32](), noZero[int32]), checkedKernel(divPair[int64](), noZero[int64]),
 		checkedKernel(divPair[uint8](), noZero[uint8]), checkedKernel(divPair[uint16](), noZero[uint16]), checkedKernel(divPair[uint32](), noZero[uint32]), checkedKernel(divPair[uint64](), noZero[uint64])))
 }

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -50,10 +51,42 @@ func divPair[T number]() pair[T, T, T] {
 // through the table of the machine.
 
 // vectorPair is the pair of an operator of package vec.
+//
+//go:noinline
 func vectorPair(t *vec.Table, op vec.Op) pair[float32, float32, float32] {
 	a := &t.Arith[op]
-	return pair[float32, float32, float32]{vv: a.VV, vs: a.VS, sv: a.SV, rows: a}
+	return pair[float32, float32, float32]{vv: a.VV, vs: a.VS, sv: a.SV, rows: &vec.Rows{VV: float32Rows(a.RowsVV, true, true), VS: float32Rows(a.RowsVS, true, false), SV: float32Rows(a.RowsSV, false, true)}}
 }
+
+// float32Rows takes a loop over rows to places of numbers; va and vb say which operands have rows.
+//
+//go:noinline
+func float32Rows(f func(dst, a, b []float32, n, rows, sa, sb int), va, vb bool) func(dst, a, b unsafe.Pointer, n, rows, sa, sb int) {
+	reach := func(n, rows, stride int, vector bool) int {
+		if !vector {
+			n = 1
+		}
+		return (rows-1)*stride + n
+	}
+	return func(dst, a, b unsafe.Pointer, n, rows, sa, sb int) {
+		sa, sb = sa/4, sb/4
+		f(unsafe.Slice((*float32)(dst), n*rows), unsafe.Slice((*float32)(a), reach(n, rows, sa, va)), unsafe.Slice((*float32)(b), reach(n, rows, sb, vb)), n, rows, sa, sb)
+	}
+}
+
+// withRows gives p the loops of rows, if there are any.
+//
+//go:noinline
+func withRows[T, R tensor.Element](p pair[T, T, R], rows *vec.Rows) pair[T, T, R] {
+	if rows.VV == nil {
+		return p
+	}
+	p.rows = rows
+	p.vv = func(d []R, a, b []T) { rows.VV(startOf(d), startOf(a), startOf(b), len(d), 1, 0, 0) }
+	return p
+}
+
+func startOf[T any](s []T) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(s)) }
 
 func addFloat32(t *vec.Table) pair[float32, float32, float32] {
 	return vectorPair(t, vec.Add)

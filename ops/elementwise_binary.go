@@ -13,8 +13,8 @@ type pair[A, B, R tensor.Element] struct {
 	vv func(dst []R, a []A, b []B)
 	vs func(dst []R, a []A, b B)
 	sv func(dst []R, a A, b []B)
-	// rows, unless nil, are the loops of float32 over many rows at once.
-	rows *vec.Arith
+	// rows, unless nil, are the loops over many rows at once.
+	rows *vec.Rows
 }
 
 // zipVV, zipVS and zipSV inline into a caller that gives them a function
@@ -71,6 +71,11 @@ func (f pair[A, B, R]) erase(check func(a []A, b []B) error) pairLoops {
 			f.sv(unsafe.Slice((*R)(d), n), *(*A)(a), unsafe.Slice((*B)(b), n))
 		},
 		rows: f.rows,
+	}
+	if r := f.rows; r != nil && l.dr != tensor.Float32 { // of float32 the pair has some of its own
+		l.vv = func(d, a, b unsafe.Pointer, n int) { r.VV(d, a, b, n, 1, 0, 0) }
+		l.vs = func(d, a, b unsafe.Pointer, n int) { r.VS(d, a, b, n, 1, 0, 0) }
+		l.sv = func(d, a, b unsafe.Pointer, n int) { r.SV(d, a, b, n, 1, 0, 0) }
 	}
 	if check != nil {
 		l.check = func(a, b vector) error {

@@ -1,6 +1,9 @@
 package ops
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 //go:noinline
 func bitAndPair[T integer]() pair[T, T, T] {
@@ -55,37 +58,69 @@ func shiftRightPair[T integer]() pair[T, T, T] {
 //
 //go:noinline
 func boolPair(f [4]bool) pair[bool, bool, bool] {
-	at := func(a, b bool) bool {
-		i := 0
-		if a {
-			i = 2
+	all := func(v bool) uint64 {
+		if v {
+			return ones
 		}
-		if b {
-			i++
-		}
-		return f[i]
+		return 0
 	}
-	vs := func(d, a []bool, b bool) {
-		t := [2]bool{at(false, b), at(true, b)}
-		for i, v := range a[:len(d)] {
-			d[i] = t[0]
-			if v {
-				d[i] = t[1]
-			}
-		}
-	}
+	w := boolWords{all(f[0]), all(f[0] != f[2]), all(f[0] != f[1]), all(f[0] != f[1] != f[2] != f[3])}
 	return pair[bool, bool, bool]{
-		vv: func(d, a, b []bool) { zipVV(d, a, b, at) },
-		vs: vs,
-		sv: func(d []bool, a bool, b []bool) {
-			t := [2]bool{at(a, false), at(a, true)}
-			for i, v := range b[:len(d)] {
-				d[i] = t[0]
-				if v {
-					d[i] = t[1]
-				}
-			}
+		vv: w.zip,
+		vs: func(d, a []bool, b bool) {
+			y := all(b)
+			eightBools(d, a, w.of(0, y), w.of(ones, y))
 		},
+		sv: func(d []bool, a bool, b []bool) {
+			x := all(a)
+			eightBools(d, b, w.of(x, 0), w.of(x, ones))
+		},
+	}
+}
+
+// ones are eight bytes of 1, which are true.
+const ones = 0x0101010101010101
+
+func bytesOf(s []bool) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s))
+}
+
+// boolWords is a function of eight pairs of truth values, as a polynomial: none ^ x&left ^ y&right ^ x&y&both.
+type boolWords struct{ none, left, right, both uint64 }
+
+func (f *boolWords) of(x, y uint64) uint64 {
+	return f.none ^ x&f.left ^ y&f.right ^ x&y&f.both
+}
+
+func (f boolWords) zip(d, a, b []bool) {
+	dst, x, y := bytesOf(d), bytesOf(a)[:len(d)], bytesOf(b)[:len(d)]
+	none, left, right, both := f.none, f.left, f.right, f.both
+	i := 0
+	for ; i <= len(dst)-8; i += 8 {
+		u, v := *wordAt(x, i), *wordAt(y, i)
+		*wordAt(dst, i) = none ^ u&left ^ v&right ^ u&v&both
+	}
+	for ; i < len(dst); i++ {
+		dst[i] = byte(f.of(uint64(x[i]), uint64(y[i])))
+	}
+}
+
+// wordAt returns eight bytes of s, from i on, which must be there.
+func wordAt(s []byte, i int) *uint64 {
+	return (*uint64)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(s)), i))
+}
+
+// eightBools sets d to what no says where x is false and to what yes says where it is true, eight bytes
+// of 0 or 1 each.
+func eightBools(d, x []bool, no, yes uint64) {
+	turn := no ^ yes
+	dst, from := bytesOf(d), bytesOf(x)[:len(d)]
+	i := 0
+	for ; i <= len(dst)-8; i += 8 {
+		*wordAt(dst, i) = no ^ *wordAt(from, i)&turn
+	}
+	for ; i < len(dst); i++ {
+		dst[i] = byte(no) ^ from[i]&byte(turn)
 	}
 }
 

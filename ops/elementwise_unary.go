@@ -2,6 +2,8 @@ package ops
 
 import (
 	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 )
 
 // The loops of the simple unary operators.
@@ -13,6 +15,25 @@ func absLoop[T number](d, x []T) {
 		}
 		return v
 	})
+}
+
+// The loops of float64 have an instruction for each element.
+
+func absLoop64(d, x []float64)  { zip(d, x, func(v float64) float64 { return math.Abs(v) }) }
+func reluLoop64(d, x []float64) { zip(d, x, func(v float64) float64 { return max(v, 0) }) }
+func sqrtLoop64(d, x []float64) { zip(d, x, func(v float64) float64 { return math.Sqrt(v) }) }
+
+func ceilLoop64(d, x []float64)  { zip(d, x, func(v float64) float64 { return math.Ceil(v) }) }
+func floorLoop64(d, x []float64) { zip(d, x, func(v float64) float64 { return math.Floor(v) }) }
+func roundLoop64(d, x []float64) { zip(d, x, func(v float64) float64 { return math.RoundToEven(v) }) }
+
+// sigmoidLoop64 is sigmoid64 by vectors.
+func sigmoidLoop64(t *vec.Table) loop[float64, float64] {
+	return func(d, x []float64) {
+		zip(d, x, func(v float64) float64 { return -v })
+		t.Exp64(d, d)
+		zip(d, d, func(v float64) float64 { return 1 / (1 + v) })
+	}
 }
 
 func negLoop[T signedInt | float](d, x []T) { zip(d, x, func(v T) T { return -v }) }
@@ -114,4 +135,4 @@ func hardSwishLoop[T float](d, x []T) {
 
 func mish64(x float64) float64 { return x * math.Tanh(softplus64(x)) }
 
-func notLoop(d, x []bool) { zip(d, x, func(v bool) bool { return !v }) }
+func notLoop(d, x []bool) { eightBools(d, x, ones, 0) }

@@ -19,7 +19,7 @@ type pairLoops struct {
 	// The loops of pair over n elements of dst. Scalars are given by their place.
 	vv, vs, sv func(dst, a, b unsafe.Pointer, n int)
 	check      func(a, b vector) error
-	rows       *vec.Arith
+	rows       *vec.Rows
 }
 
 // as returns l for operands of another type of the same size, for what does the same
@@ -147,7 +147,7 @@ func (p *pairWalk) part(o, n, i, j int) {
 }
 
 // runRows computes whole groups of rows, the two innermost dimensions, at a
-// time, in float32. It reports whether it did: not where groups are tiny.
+// time. It reports whether it did: not where groups are tiny.
 func (l *pairLoops) runRows(c *Call, w *bcast, dst, a, b vector) bool {
 	last := len(w.dims) - 1
 	group, stepA, stepB := 1, 0, 0
@@ -157,25 +157,26 @@ func (l *pairLoops) runRows(c *Call, w *bcast, dst, a, b vector) bool {
 	if w.n > w.inner*group && w.inner*group < shortRow {
 		return false
 	}
-	loop := l.rows.RowsVV
+	loop := l.rows.VV
 	switch {
 	case w.step(0) == 0 && w.step(1) == 0:
 		return false
 	case w.step(0) == 0:
-		loop = l.rows.RowsSV
+		loop = l.rows.SV
 	case w.step(1) == 0:
-		loop = l.rows.RowsVS
+		loop = l.rows.VS
 	}
-	d, x, y := unsafe.Slice((*float32)(dst.p), dst.n), unsafe.Slice((*float32)(a.p), a.n), unsafe.Slice((*float32)(b.p), b.n)
-	par.Each(c.P, w.n/w.inner, max(1, grain/w.inner), rowGroups{w, loop, d, x, y, group, stepA, stepB, w.step(0) == w.step(1)}, (*rowGroups).run)
+	g := rowGroups{l, w, loop, dst.p, a.p, b.p, group, stepA, stepB, w.step(0) == w.step(1)}
+	par.Each(c.P, w.n/w.inner, max(1, grain/w.inner), g, (*rowGroups).run)
 	return true
 }
 
-// rowGroups is a function of float32 over groups of rows.
+// rowGroups is a function over groups of rows.
 type rowGroups struct {
+	l                   *pairLoops
 	w                   *bcast
-	loop                func(dst, a, b []float32, n, rows, stepA, stepB int)
-	d, x, y             []float32
+	loop                func(dst, a, b unsafe.Pointer, n, rows, stepA, stepB int)
+	d, x, y             unsafe.Pointer
 	group, stepA, stepB int
 	both                bool // both operands have rows
 }
@@ -186,38 +187,45 @@ func (g *rowGroups) run(lo, hi int) {
 		count := min(g.group-r%g.group, hi-r)
 		var off [maxOperands]int
 		g.w.seek(r, &off, nil)
-		g.rows(g.d[r*n:], g.x[off[0]:], g.y[off[1]:], n, count)
+		g.rows(unsafe.Add(g.d, r*n*g.l.sizeR), unsafe.Add(g.x, off[0]*g.l.sizeA), unsafe.Add(g.y, off[1]*g.l.sizeB), n, count)
 		r += count
 	}
 }
 
 // rows computes rows of n elements. A row that meets many short ones that follow each other,
 // such as the mean of colours, is repeated first, so that these are fewer and long.
-func (g *rowGroups) rows(d, x, y []float32, n, rows int) {
+func (g *rowGroups) rows(d, x, y unsafe.Pointer, n, rows int) {
 	const room = 64
+	l := g.l
 	if again := room / n; g.both && again >= 4 && rows >= 2*again && min(g.stepA, g.stepB) == 0 && max(g.stepA, g.stepB) == n {
-		buf, pool := borrow[[room]float32]()
+		buf, pool := borrow[[room]uint64]()
 		defer pool.Put(buf)
-		row := x[:n]
+		row, size := x, l.sizeA // both have the same
 		if g.stepB == 0 {
-			row = y[:n]
+			row = y
 		}
+		mem := unsafe.Slice((*byte)(unsafe.Pointer(buf)), room*8)
 		for k := range again {
-			copy(buf[k*n:], row)
+			copy(mem[k*n*size:], unsafe.Slice((*byte)(row), n*size))
 		}
 		long, whole := n*again, rows/again
-		if done := whole * long; g.stepB == 0 {
-			g.loop(d, x, buf[:long], long, whole, long, 0)
-			d, x = d[done:], x[min(done, len(x)):]
-		} else {
-			g.loop(d, buf[:long], y, long, whole, 0, long)
-			d, y = d[done:], y[min(done, len(y)):]
+		a, b, stepA, stepB := x, unsafe.Pointer(buf), long*size, 0
+		if g.stepA == 0 {
+			a, b, stepA, stepB = b, y, 0, stepA
 		}
+		g.loop(d, a, b, long, whole, stepA, stepB)
 		if rows -= whole * again; rows == 0 {
 			return
 		}
+		done := whole * long
+		d = unsafe.Add(d, done*l.sizeR)
+		if g.stepB == 0 {
+			x = unsafe.Add(x, done*size)
+		} else {
+			y = unsafe.Add(y, done*size)
+		}
 	}
-	g.loop(d, x, y, n, rows, g.stepA, g.stepB)
+	g.loop(d, x, y, n, rows, g.stepA*l.sizeA, g.stepB*l.sizeB)
 }
 
 // pairShort is a function of two operands of numbers of which those that are broadcast

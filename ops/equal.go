@@ -13,7 +13,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Equal.html
 func init() {
-	vs := binaryVersions(1, tensor.Bool, buildTable(equalTable()))
+	vs := binaryVersions(1, tensor.Bool, vecTable(equalTable))
 	last := &vs[len(vs)-1]
 	infer := last.Infer
 	last.Infer = func(c *InferContext) error {

@@ -38,3 +38,11 @@ func TestExpGradient(t *testing.T) {
 		{Op: "Exp", In: Vals(Normal(1, 2, 3))},
 	})
 }
+
+// The largest exponentials of float64 are finite.
+func TestExpLargest(t *testing.T) {
+	Run(t, []Case{{
+		Op: "Exp", In: Vals(F64([]int{4}, 709.2, 709.5, 709.78, 709.8)), Want: Vals(F64([]int{4}, 1.003798554122782e308, 1.3549863193146328e308, 1.7928227943945155e308, math.Inf(1))),
+		Tol: tensor.Tolerance{Rel: 1e-14},
+	}})
+}

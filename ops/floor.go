@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"math"
-
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 )
 
@@ -18,6 +16,6 @@ func init() {
 		Name:     "Floor",
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Floor, mapLoop(math.Floor)) })),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Floor, floorLoop64) })),
 	})
 }

@@ -64,6 +64,11 @@ func activationFor[T gemm.Number](a activation) func([]T) {
 			return g
 		}
 	}
+	if _, ok := any(*new(T)).(float64); ok {
+		if f := activationLoop64(a); f != nil {
+			return any(f).(func([]T))
+		}
+	}
 	f := activation64(a)
 	return func(c []T) {
 		for i, x := range c {
@@ -103,6 +108,19 @@ func activation32(a activation) func([]float32) {
 	case "LeakyRelu":
 		alpha := a.params[0]
 		return func(c []float32) { t.LeakyRelu(c, c, alpha) }
+	}
+	return nil
+}
+
+// activationLoop64 returns the functions of float64 that have a vector routine, else nil.
+func activationLoop64(a activation) func([]float64) {
+	t := vec.Best()
+	switch a.name {
+	case "Tanh":
+		return func(c []float64) { t.Tanh64(c, c) }
+	case "Sigmoid":
+		f := sigmoidLoop64(t)
+		return func(c []float64) { f(c, c) }
 	}
 	return nil
 }

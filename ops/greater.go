@@ -16,6 +16,6 @@ func init() {
 		Name:     "Greater",
 		Numerics: Exact,
 		// Before opset 7 broadcasting is by attributes. Versions that only widen the types have no entry.
-		Versions: binaryVersions(1, tensor.Bool, buildTable(greaterTable())),
+		Versions: binaryVersions(1, tensor.Bool, vecTable(greaterTable)),
 	})
 }

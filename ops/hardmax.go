@@ -11,7 +11,7 @@ import "github.com/gneiss-run/gneiss/internal/kernels/vec"
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Hardmax.html
 func init() {
-	register(&Op{Name: "Hardmax", Versions: softmaxVersions(func(*vec.Table) lines { return eachLine(hardmaxRow[float32]) }, hardmaxRow[float64], nil)})
+	register(&Op{Name: "Hardmax", Versions: softmaxVersions(func(*vec.Table) lines { return eachLine(hardmaxRow[float32]) }, eachLine64(hardmaxRow[float64]), nil)})
 }
 
 // hardmaxRow computes one line; dst may be src.

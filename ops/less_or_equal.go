@@ -16,6 +16,6 @@ func init() {
 		Name:     "LessOrEqual",
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
-		Versions: binaryVersions(12, tensor.Bool, buildTable(lessOrEqualTable())),
+		Versions: binaryVersions(12, tensor.Bool, vecTable(lessOrEqualTable)),
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 )
 
@@ -17,12 +18,12 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LogSoftmax.html
 func init() {
-	register(&Op{Name: "LogSoftmax", Numerics: Rounding, Versions: softmaxVersions(logSoftmaxLines, logSoftmaxRow[float64], nil)})
+	register(&Op{Name: "LogSoftmax", Numerics: Rounding, Versions: softmaxVersions(logSoftmaxLines, logSoftmaxLines64, nil)})
 }
 
 // logSoftmaxLines is logSoftmaxRow for all lines, by vectors.
 func logSoftmaxLines(t *vec.Table) lines {
-	return eachLine(func(dst, src []float32) {
+	row := func(dst, src []float32) {
 		m := t.Largest(src)
 		w := bufferPool.Get().(*buffers)
 		sum := 0.0
@@ -38,7 +39,12 @@ func logSoftmaxLines(t *vec.Table) lines {
 		for i, v := range src {
 			dst[i] = float32(float64(v) - shift - l)
 		}
-	})
+	}
+	return func(p par.P, y, x []float32, outer, n, inner int) {
+		if !softmaxShort(p, t.Exp, y, x, outer, n, inner, true) {
+			alongAxis(p, y, x, outer, n, inner, row)
+		}
+	}
 }
 
 // logSoftmaxRow computes one line; dst may be src.

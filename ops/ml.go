@@ -303,6 +303,9 @@ func (p mlPost) write(z, s []float32, extra int) {
 
 // argmax returns the index of the first largest element.
 func argmax(s []float32) int {
+	if len(s) < 16 && len(s) > 0 {
+		return argFew(s, true)
+	}
 	best := 0
 	for i, v := range s {
 		if v > s[best] {

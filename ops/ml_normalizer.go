@@ -38,11 +38,7 @@ func buildNormalizer(b *BuildContext) (Kernel, error) {
 			return err
 		}
 		y := tensor.Data[float32](c.Output(0, tensor.Float32, c.T(0).Shape()...))
-		par.Each(c.P, n, par.Grain(n, 10+float64(f)/4), normalizeRun{t, y, x, f, norm}, func(r *normalizeRun, lo, hi int) {
-			for i := lo; i < hi; i++ {
-				r.row(r.y[i*r.f:(i+1)*r.f], r.x[i*r.f:(i+1)*r.f])
-			}
-		})
+		par.Each(c.P, n, par.Grain(n, 10+float64(f)/4), normalizeRun{t, y, x, f, norm}, (*normalizeRun).run)
 		return nil
 	}, nil
 }
@@ -54,7 +50,22 @@ type normalizeRun struct {
 	norm string
 }
 
-func (r *normalizeRun) row(y, x []float32) {
+func (r *normalizeRun) run(lo, hi int) {
+	const most = 64
+	buf, pool := borrow[[most]float32]()
+	defer pool.Put(buf)
+	for f := r.f; lo < hi; lo += most {
+		norms := buf[:min(most, hi-lo)]
+		x, y := r.x[lo*f:][:len(norms)*f], r.y[lo*f:][:len(norms)*f]
+		for i := range norms {
+			norms[i] = r.divisor(x[i*f : (i+1)*f])
+		}
+		r.t.Arith[vec.Div].RowsVS(y, x, norms, f, len(norms), f, 1)
+	}
+}
+
+// divisor is the norm of a row, or 1 if it is 0.
+func (r *normalizeRun) divisor(x []float32) float32 {
 	d := float32(0)
 	switch r.norm {
 	case "MAX":
@@ -72,8 +83,7 @@ func (r *normalizeRun) row(y, x []float32) {
 		d = float32(math.Sqrt(sum))
 	}
 	if d == 0 {
-		copy(y, x)
-		return
+		return 1
 	}
-	r.t.Arith[vec.Div].VS(y, x, d)
+	return d
 }

@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
@@ -60,13 +61,42 @@ func (s *svm) prepare(features int) {
 	}
 }
 
-// kernels sets out[k] to the kernel function of x and vector k.
-func (s *svm) kernels(out, x []float32) {
+// svmRows is how many rows are multiplied with the vectors together.
+const svmRows = 8
+
+// svmBuffer is the working memory for rows: kernels, decisions of pairs of classes and votes.
+type svmBuffer struct{ k, out, votes []float32 }
+
+// room returns room for the kernels of svmRows rows.
+func (b *svmBuffer) room(n int) []float32 {
+	b.k = slices.Grow(b.k[:0], svmRows*n)[:svmRows*n]
+	return b.k
+}
+
+// grain is that of rows of f features.
+func (s *svm) grain(f int) int {
+	least := 1
+	if s.packed != nil {
+		least = svmRows
+	}
+	return max(least, (1<<14)/max(1, f*max(1, s.n)))
+}
+
+// kernels sets out[i*n+k] to the kernel function of row i of x and vector k, for at most svmRows rows of f.
+func (s *svm) kernels(out, x []float32, f int) {
 	buf := rowsBuffers.Get().(*rowsBuffer)
 	defer rowsBuffers.Put(buf)
+	rows := len(x) / max(f, 1)
 	if s.packed != nil {
-		gemm.Run(par.P{}, &gemm.Args[float32]{M: 1, N: s.n, K: len(x), A: x, ARS: len(x), ACS: 1, Packed: s.packed, C: out, LDC: s.n})
+		gemm.Run(par.P{}, &gemm.Args[float32]{M: rows, N: s.n, K: f, A: x, ARS: f, ACS: 1, Packed: s.packed, C: out, LDC: s.n})
 	}
+	for i := range rows {
+		s.function(out[i*s.n:(i+1)*s.n], x[i*f:(i+1)*f], buf)
+	}
+}
+
+// function makes kernels of x of products, if there are any.
+func (s *svm) function(out, x []float32, buf *rowsBuffer) {
 	for k := 0; k < s.n; k += rowsBlock {
 		sums := out[k:min(k+rowsBlock, s.n)]
 		if s.packed == nil {

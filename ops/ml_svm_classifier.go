@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -109,10 +110,16 @@ func buildSVMClassifier(b *BuildContext) (Kernel, error) {
 		}
 		out, w := v.labels.output(c, n), v.width()
 		z := tensor.Data[float32](c.Output(1, tensor.Float32, n, w))
-		c.P.For(n, max(1, (1<<14)/max(1, f*max(1, v.n))), func(lo, hi int) {
-			k := make([]float32, v.n)
+		c.P.For(n, v.grain(f), func(lo, hi int) {
+			buf, pool := borrow[svmBuffer]()
+			defer pool.Put(buf)
+			k := buf.room(v.n)
 			for i := lo; i < hi; i++ {
-				scores, class := v.scores(x[i*f:(i+1)*f], k)
+				at := (i - lo) % svmRows
+				if at == 0 && v.n > 0 {
+					v.kernels(k, x[i*f:min(i+svmRows, hi)*f], f)
+				}
+				scores, class := v.scores(x[i*f:(i+1)*f], k[at*v.n:][:v.n], buf)
 				extra := oneScoreAlone
 				if len(v.rho) == 1 && v.classes == 2 {
 					extra = oneScoreProb
@@ -128,9 +135,9 @@ func buildSVMClassifier(b *BuildContext) (Kernel, error) {
 	}, nil
 }
 
-// scores returns the scores of one row and the class that they choose. k is
-// working memory for the kernels.
-func (v *svmClassifier) scores(x, k []float32) ([]float32, int) {
+// scores returns the scores of one row and the class that they choose. k are
+// the kernels. The scores are in buf or new.
+func (v *svmClassifier) scores(x, k []float32, buf *svmBuffer) ([]float32, int) {
 	f := len(x)
 	if v.n == 0 {
 		out := make([]float32, v.classes)
@@ -139,9 +146,9 @@ func (v *svmClassifier) scores(x, k []float32) ([]float32, int) {
 		}
 		return out, argmax(out)
 	}
-	v.kernels(k, x)
-	var out []float32
-	votes := make([]float32, v.classes)
+	out := buf.out[:0]
+	votes := slices.Grow(buf.votes[:0], v.classes)[:v.classes]
+	clear(votes)
 	for i := range v.classes {
 		for j := i + 1; j < v.classes; j++ {
 			ki, kj := k[v.start[i]:][:v.perClass[i]], k[v.start[j]:][:v.perClass[j]]
@@ -154,6 +161,7 @@ func (v *svmClassifier) scores(x, k []float32) ([]float32, int) {
 			}
 		}
 	}
+	buf.out, buf.votes = out, votes
 	if len(v.probA) == 0 {
 		return out, argmax(votes)
 	}

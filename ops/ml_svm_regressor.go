@@ -61,13 +61,18 @@ func buildSVMRegressor(b *BuildContext) (Kernel, error) {
 			return fmt.Errorf("X has %d features, want %d", f, features)
 		}
 		y := tensor.Data[float32](c.Output(0, tensor.Float32, n, 1))
-		c.P.For(n, max(1, (1<<14)/max(1, f*max(1, s.n))), func(lo, hi int) {
-			k := make([]float32, s.n)
+		c.P.For(n, s.grain(f), func(lo, hi int) {
+			buf, pool := borrow[svmBuffer]()
+			defer pool.Put(buf)
+			k := buf.room(s.n)
 			for i := lo; i < hi; i++ {
 				row := x[i*f : (i+1)*f]
 				if s.n > 0 {
-					s.kernels(k, row)
-					row = k
+					at := (i - lo) % svmRows
+					if at == 0 {
+						s.kernels(k, x[i*f:min(i+svmRows, hi)*f], f)
+					}
+					row = k[at*s.n:][:s.n]
 				}
 				v := mlDot(row, s.coef) + s.rho[0]
 				if one {

@@ -26,7 +26,7 @@ func TestSVMRegressor(t *testing.T) {
 
 // More vectors and features than are taken at once.
 func TestSVMRegressorLarge(t *testing.T) {
-	const n, f, rows = 523, 37, 3
+	const n, f, rows = 523, 37, 19
 	r := rand.New(rand.NewPCG(1, 2))
 	random := func(n int) []float32 {
 		v := make([]float32, n)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/forest"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -75,9 +76,10 @@ type treeRow struct {
 	tmp   []float32
 	wide  []float64
 	keys  []uint64
-	// of treeMasks: keys by feature, and sums by target
+	// of treeTable.columns: keys by feature, sums by target, places of leaves
 	columns []uint32
 	sums    []float32
+	places  [forest.Rows]uint32
 }
 
 func (e *trees) row() *treeRow {

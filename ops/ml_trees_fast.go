@@ -7,16 +7,12 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/forest"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
 // treeKey is a float as an unsigned integer of the same order.
 type treeKey interface{ uint32 | uint64 }
-
-func treeKey32(v float32) uint32 {
-	b := math.Float32bits(v + 0) // -0 is 0
-	return b ^ uint32(int32(b)>>31|math.MinInt32)
-}
 
 func treeKey64(v float64) uint64 {
 	b := math.Float64bits(v + 0)
@@ -40,7 +36,9 @@ type treeTable[K treeKey] struct {
 	// sums are the weights, if they are added up in float32, and single that of
 	// each leaf, by node, if each has one.
 	sums, single []treeAddend
-	copies       int // features of rows that have copies, or 0 if no node looks into one
+	copies       int           // features of rows that have copies, or 0 if no node looks into one
+	depths       []int         // of the trees
+	many         *forest.Table // of keys of 32 bits, nil if this machine has no routines
 	masks        *treeMasks
 }
 
@@ -87,7 +85,7 @@ func (e *trees) compile() {
 		if float64(w) > v {
 			w = math.Nextafter32(w, float32(math.Inf(-1)))
 		}
-		return treeKey32(w)
+		return forest.Key(w)
 	}, func(v float64) bool { return float64(float32(v)) == v })
 	e.fast64 = sync.OnceValue(func() *treeTable[uint64] { // few models are given float64
 		return treeTableOf(e, treeKey64, func(float64) bool { return true })
@@ -117,22 +115,23 @@ func treeTableOf[K treeKey](e *trees, limit func(v float64) K, exact func(v floa
 	t := &treeTable[K]{nodes: make([]treeStep[K], 0, len(e.nodes)), leaves: make([][2]int32, 0, len(e.nodes))}
 	size := uint32(unsafe.Sizeof(treeStep[K]{}))
 	from := make([]int32, 0, 64) // the node of e that each node of a tree is, or a part of one
-	put := func(i int32) {
-		from = append(from, i)
+	depth := make([]int, 0, 64)
+	put := func(i int32, far int) {
+		from, depth = append(from, i), append(depth, far)
 		t.nodes, t.leaves = append(t.nodes, treeStep[K]{}), append(t.leaves, [2]int32{})
 	}
 	for _, r := range e.roots {
 		at := len(t.nodes)
 		t.roots = append(t.roots, uint32(at)*size)
-		from = from[:0]
-		put(r)
+		from, depth = from[:0], depth[:0]
+		put(r, 0)
 		for k := 0; k < len(from); k++ {
 			if from[k] == treePass {
 				continue
 			}
 			second := from[k] < 0 // of a comparison for equality
 			n, s := &e.nodes[max(from[k], ^from[k])], &t.nodes[at+k]
-			next := uint32(len(t.nodes)) * size
+			next, below := uint32(len(t.nodes))*size, depth[k]+1
 			if n.mode == treeLeaf {
 				*s = treeStep[K]{value: ^K(0), next: uint32(at+k) * size}
 				t.leaves[at+k] = [2]int32{n.yes, n.no}
@@ -155,15 +154,19 @@ func treeTableOf[K treeKey](e *trees, limit func(v float64) K, exact func(v floa
 			*s = treeStep[K]{value: v, feature: uint32(feature) * uint32(unsafe.Sizeof(K(0))), next: next}
 			switch {
 			case equal && !second: // x < v, which leads where x > v does, then x <= v
-				put(treePass)
-				put(^from[k])
+				put(treePass, below)
+				put(^from[k], below)
 				continue
 			case second:
 				t.nodes[at+k-1] = treeStep[K]{value: ^K(0) - 1, feature: s.feature, next: next + size}
 			}
-			put(yes)
-			put(no)
+			put(yes, below)
+			put(no, below)
 		}
+		t.depths = append(t.depths, depth[len(depth)-1]) // nodes come by their distance from the root
+	}
+	if t32, ok := any(t).(*treeTable[uint32]); ok && max(e.features, t.copies*2) <= 1<<16 {
+		t32.many = forest.Best()
 	}
 	if e.how == treeSum || e.how == treeAverage {
 		t.addends(e)
@@ -187,7 +190,7 @@ func (t *treeTable[K]) addends(e *trees) {
 		}
 	}
 	t.single = single
-	if s, ok := any(t).(*treeTable[uint32]); ok {
+	if s, ok := any(t).(*treeTable[uint32]); ok && s.many != nil {
 		s.masks = treeMasksOf(e, s)
 	}
 }
@@ -283,13 +286,13 @@ func (t *treeTable[K]) width(f int) int {
 // treeKeys sets keys to those of rows x of f features.
 func treeKeys[K treeKey, T float](t *treeTable[K], keys []K, x []T, f int) {
 	if t.copies == 0 {
-		keysOf(keys, x)
+		keysOf(t, keys, x)
 		return
 	}
 	n := t.copies
 	for ; len(x) > 0; keys, x = keys[2*n:], x[f:] {
 		high, low := keys[:n], keys[n:2*n]
-		keysOf(high, x[:n])
+		keysOf(t, high, x[:n])
 		for i, k := range high {
 			if k == ^K(0) {
 				k = 0
@@ -299,13 +302,17 @@ func treeKeys[K treeKey, T float](t *treeTable[K], keys []K, x []T, f int) {
 	}
 }
 
-func keysOf[K treeKey, T float](keys []K, x []T) {
+func keysOf[K treeKey, T float](t *treeTable[K], keys []K, x []T) {
+	if t.many != nil {
+		t.many.Keys(any(keys[:len(x)]).([]uint32), any(x).([]float32))
+		return
+	}
 	for i, v := range x {
 		switch {
 		case v != v:
 			keys[i] = ^K(0)
 		case unsafe.Sizeof(v) == 4:
-			keys[i] = K(treeKey32(float32(v)))
+			keys[i] = K(forest.Key(float32(v)))
 		default:
 			keys[i] = K(treeKey64(float64(v)))
 		}
@@ -320,8 +327,8 @@ func treeEach[K treeKey, T float](c *Call, e *trees, t *treeTable[K], data []T, 
 		treeFew(c, e, t, data, x, few, double, f)
 		return
 	}
-	if t.masks != nil {
-		grain = (par.Grain(x.n, e.nanos()/4) + treeBlock - 1) &^ (treeBlock - 1)
+	if t.many != nil {
+		grain = (par.Grain(x.n, e.nanos()/2) + treeBlock - 1) &^ (treeBlock - 1)
 	}
 	par.Run(c.P, x.n, grain, treeRun[K, T]{e, t, data, x, double, f})
 }
@@ -360,8 +367,8 @@ func treeBuffer[K treeKey](r *treeRow, n int) []K {
 
 // rows evaluates n rows of f keys.
 func (t *treeTable[K]) rows(e *trees, r *treeRow, x []K, n, f int, double bool) {
-	if keys, ok := any(x).([]uint32); ok && t.masks != nil && !double && n >= 4 {
-		t.masks.rows(e, r, keys, n, f)
+	if keys, ok := any(x).([]uint32); ok && t.many != nil && n >= 4 {
+		t.columns(e, r, keys, n, f, double)
 		return
 	}
 	t.start(e, r, n)

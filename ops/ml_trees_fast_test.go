@@ -12,8 +12,8 @@ import (
 
 // randomTrees returns an ensemble with comparisons of every kind that the fast
 // form knows, and thresholds that rows often meet exactly. single is for trees of which each leaf
-// has one weight, of the same target.
-func randomTrees(r *rand.Rand, how, targets int, single bool) *trees {
+// has one weight, of the same target, mixed for such ones of which some are too large for masks.
+func randomTrees(r *rand.Rand, how, targets int, single, mixed bool) *trees {
 	e := &trees{targets: targets, how: how, features: 5}
 	value := func() float64 {
 		v := []float64{math.Inf(-1), math.Inf(1), 0, math.Copysign(0, -1), 0.1, float64(float32(0.1)), math.MaxFloat32, 1e300, -1e300, float64(r.IntN(7) - 3)}
@@ -50,7 +50,9 @@ func randomTrees(r *rand.Rand, how, targets int, single bool) *trees {
 	for range 1 + r.IntN(30) {
 		depth := 6
 		if single { // with the copies that comparisons for equality make there may be too many leaves
-			depth = 2 + r.IntN(3)
+			if depth = 2 + r.IntN(3); mixed && r.IntN(4) == 0 {
+				depth = 9
+			}
 		}
 		e.roots = append(e.roots, grow(depth))
 	}
@@ -61,15 +63,17 @@ func randomTrees(r *rand.Rand, how, targets int, single bool) *trees {
 // by one gives, for every number of rows.
 func TestTreesFast(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	masks := 0
+	all, some := 0, 0
 	for round := range 60 {
-		e := randomTrees(r, round%4, 1+round%3, round/4%2 == 1)
+		e := randomTrees(r, round%4, 1+round%3, round/4%2 == 1, round/8%2 == 1)
 		e.compile()
 		if e.fast32 == nil || e.fast64 == nil {
 			t.Fatal("no fast form")
 		}
-		if e.fast32.masks != nil {
-			masks++
+		if m := e.fast32.masks; m != nil {
+			if some++; m.all {
+				all++
+			}
 		}
 		for _, n := range []int{0, 1, 3, 4, 5, 8, 63, 66, 131} {
 			x32, x64 := make([]float32, n*6), make([]float64, n*6)
@@ -100,8 +104,8 @@ func TestTreesFast(t *testing.T) {
 			}
 		}
 	}
-	if forest.Best() != nil && masks < 10 {
-		t.Errorf("%d of 60 have the form for many rows", masks)
+	if forest.Best() != nil && (all < 5 || some-all < 5) {
+		t.Errorf("%d of 60 have masks, %d for all trees", some, all)
 	}
 }
 

@@ -31,7 +31,7 @@ func init() {
 }
 
 func buildPow(b *BuildContext) (Kernel, error) {
-	f32, f64 := powFloat32(vec.Best()), pairOf(math.Pow)
+	f32, f64 := powFloat32(vec.Best()), powFloat64()
 	same := merge(floatPairs(f32, f64), byType{
 		tensor.Int32: checkedKernel(intPow[int32](), noZeroPower[int32]),
 		tensor.Int64: checkedKernel(intPow[int64](), noZeroPower[int64]),
@@ -40,8 +40,8 @@ func buildPow(b *BuildContext) (Kernel, error) {
 	byInt := byType{
 		tensor.Int32:   checkedKernel(intPowWide[int32](), noZeroPowerWide[int32]),
 		tensor.Int64:   checkedKernel(intPow[int64](), noZeroPower[int64]),
-		tensor.Float32: pairOf(func(x float32, y int64) float32 { return float32(math.Pow(float64(x), float64(y))) }).kernel(),
-		tensor.Float64: pairOf(func(x float64, y int64) float64 { return math.Pow(x, float64(y)) }).kernel(),
+		tensor.Float32: powBy(f32, func(x float32, y int64) float32 { return float32(math.Pow(float64(x), float64(y))) }).kernel(),
+		tensor.Float64: powBy(f64, func(x float64, y int64) float64 { return math.Pow(x, float64(y)) }).kernel(),
 		tensor.Float16: pairOf(func(x tensor.F16, y int64) tensor.F16 {
 			return tensor.F16Of64(math.Pow(float64(x.Float32()), float64(y)))
 		}).kernel(),
@@ -52,7 +52,7 @@ func buildPow(b *BuildContext) (Kernel, error) {
 	byFloat := byType{
 		tensor.Int32:   pairOf(func(x int32, y float64) int32 { return int32(cutOff(math.Pow(float64(x), y))) }).kernel(),
 		tensor.Int64:   pairOf(func(x int64, y float64) int64 { return cutOff(math.Pow(float64(x), y)) }).kernel(),
-		tensor.Float32: pairOf(func(x float32, y float64) float32 { return float32(math.Pow(float64(x), y)) }).kernel(),
+		tensor.Float32: powBy(f32, func(x float32, y float64) float32 { return float32(math.Pow(float64(x), y)) }).kernel(),
 		tensor.Float64: f64.kernel(),
 		tensor.Float16: pairOf(func(x tensor.F16, y float64) tensor.F16 { return tensor.F16Of64(math.Pow(float64(x.Float32()), y)) }).kernel(),
 		tensor.BFloat16: pairOf(func(x tensor.BF16, y float64) tensor.BF16 {
@@ -97,6 +97,57 @@ func buildPow(b *BuildContext) (Kernel, error) {
 	}, nil
 }
 
+// powBy makes the loops for exponents of another type: those of f for one exponent for all
+// that X holds, too.
+//
+//go:noinline
+func powBy[X float, Y int64 | float64](f pair[X, X, X], general func(x X, y Y) X) pair[X, Y, X] {
+	p := pairOf(general)
+	slow := p.vs
+	p.vs = func(d, a []X, b Y) {
+		// From 2^62 on integers might not come back from a float.
+		if v := X(b); math.Abs(float64(v)) < 1<<62 && Y(v) == b {
+			f.vs(d, a, v)
+			return
+		}
+		slow(d, a, b)
+	}
+	return p
+}
+
+// powFloat64 knows small whole exponents, which math.Pow takes by the same products.
+func powFloat64() pair[float64, float64, float64] {
+	p := pairOf(math.Pow)
+	general := p.vs
+	p.vs = func(d, a []float64, b float64) {
+		switch {
+		case b == -1:
+			zip(d, a, func(v float64) float64 { return 1 / v })
+		case b == 2:
+			zip(d, a, func(v float64) float64 { return v * v })
+		case b == 3:
+			zip(d, a, func(v float64) float64 { return v * v * v })
+		case b == math.Trunc(b) && b > 0 && b <= 64:
+			zip(d, a, func(v float64) float64 { return wholePower(v, uint(b)) })
+		default:
+			general(d, a, b)
+		}
+	}
+	return p
+}
+
+// wholePower returns x to the power of n, which is not 0.
+func wholePower(x float64, n uint) float64 {
+	r := 1.0
+	for ; n > 0; n >>= 1 {
+		if n&1 == 1 {
+			r *= x
+		}
+		x *= x
+	}
+	return r
+}
+
 // powFloat32 knows the exponents that models use most.
 func powFloat32(t *vec.Table) pair[float32, float32, float32] {
 	p := pairOf(pow32)
@@ -128,13 +179,7 @@ func powFloat32(t *vec.Table) pair[float32, float32, float32] {
 				return
 			}
 			zip(d, a, func(v float32) float32 {
-				x, r := float64(v), 1.0
-				for k := uint(n); k > 0; k >>= 1 {
-					if k&1 == 1 {
-						r *= x
-					}
-					x *= x
-				}
+				r := wholePower(float64(v), uint(n))
 				if b < 0 {
 					r = 1 / r
 				}

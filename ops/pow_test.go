@@ -68,3 +68,36 @@ func TestPowFloat32(t *testing.T) {
 	cases = append(cases, Case{Name: "each", Op: "Pow", Opset: 15, In: Vals(F32(nil, all...), F32(nil, each...)), Want: Vals(F32(nil, want...)), Tol: tensor.Tolerance{Rel: 2e-7}})
 	Run(t, cases)
 }
+
+// Powers with exponents of another type than the base, and of float64.
+func TestPowTypes(t *testing.T) {
+	inf, nan := math.Inf(1), math.NaN()
+	bases := []float64{0, math.Copysign(0, -1), 1, -1, 2, -2, 0.5, -1.7, 3e-20, 7e37, inf, -inf, nan}
+	for i := range 40 {
+		bases = append(bases, float64(float32(math.Exp(float64(i)/3-7))))
+	}
+	bases32 := make([]float32, len(bases))
+	for i, v := range bases {
+		bases32[i] = float32(v)
+	}
+	var cases []Case
+	for _, y := range []float64{0, 1, -1, 2, -2, 3, -3, 4, 17, 64, 65, 0.5, -0.5, 1.0 / 3, 1<<53 + 2, math.MaxInt64, inf, nan} {
+		want, want32 := make([]float64, len(bases)), make([]float32, len(bases))
+		for i, x := range bases {
+			want[i] = math.Pow(x, y)
+			want32[i] = float32(math.Pow(float64(bases32[i]), y))
+		}
+		exponents := []tensor.Value{F64([]int{}, y)}
+		if y == math.Trunc(y) && y < 1<<62 {
+			exponents = append(exponents, I64([]int{}, int64(y)))
+		}
+		for _, e := range exponents {
+			name := fmt.Sprint(y, e.(*tensor.Tensor).DType())
+			cases = append(cases,
+				Case{Name: name, Op: "Pow", Opset: 15, In: Vals(F64(nil, bases...), e), Want: Vals(F64(nil, want...)), Tol: tensor.Tolerance{Rel: 1e-14}},
+				Case{Name: name, Op: "Pow", Opset: 15, In: Vals(F32(nil, bases32...), e), Want: Vals(F32(nil, want32...)), Tol: tensor.Tolerance{Rel: 2e-7}})
+		}
+	}
+	cases = append(cases, Case{Op: "Pow", In: Vals(F64([]int{2}, 2, -3), I64([]int{2}, 3, 2)), Want: Vals(F64([]int{2}, 8, 9))})
+	Run(t, cases)
+}

@@ -17,6 +17,7 @@ type reducer[T tensor.Element, A any] struct {
 	cols  func(a []A, x []T)                   // adds x[i] to a[i]; len(x) == len(a)
 	panel func(a []A, x []T, rows, stride int) // cols for rows that begin stride elements apart; may be nil
 	short func(y, x []T, rows, stride int)     // sets results of up to panelRows rows; may be nil
+	lines func(y, x []T, n int)                // sets results of contiguous sets of n elements, at most shortLine; may be nil
 	merge func(a, b A) A                       // joins the accumulators of two sets, a's elements first
 	done  func(a A, n int) T                   // the result of a set of n elements
 }

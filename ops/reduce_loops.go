@@ -41,6 +41,10 @@ func (r *reducer[T, A]) sizes() (element, acc int) {
 func (r *reducer[T, A]) rows(y, x unsafe.Pointer, w *reduceWalk, runs, n, count, step int) {
 	size := int(unsafe.Sizeof(*new(T)))
 	out := unsafe.Slice((*T)(y), count)
+	if r.lines != nil && runs == 1 && step == n && n > 0 && n <= shortLine {
+		r.lines(out, unsafe.Slice((*T)(x), count*n), n)
+		return
+	}
 	for o := range out {
 		a := r.zero
 		for range runs {

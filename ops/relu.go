@@ -20,7 +20,7 @@ func init() {
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType {
 			return merge(
-				floatKernels(t.Relu, reluLoop[float64]),
+				floatKernels(t.Relu, reluLoop64),
 				byType{tensor.Int8: unaryKernel(reluLoop[int8]), tensor.Int16: unaryKernel(reluLoop[int16]), tensor.Int32: unaryKernel(reluLoop[int32]), tensor.Int64: unaryKernel(reluLoop[int64])},
 			)
 		})),

@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"math"
-
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 )
 
@@ -18,6 +16,6 @@ func init() {
 		Name:     "Round",
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(11, vecTable(func(t *vec.Table) byType { return floatKernels(t.Round, mapLoop(math.RoundToEven)) })),
+		Versions: unaryVersions(11, vecTable(func(t *vec.Table) byType { return floatKernels(t.Round, roundLoop64) })),
 	})
 }

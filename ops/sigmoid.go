@@ -17,7 +17,7 @@ func init() {
 		Name:     "Sigmoid",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Sigmoid, mapLoop(sigmoid64)) })),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Sigmoid, sigmoidLoop64(t)) })),
 	})
 }
 

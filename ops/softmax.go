@@ -19,7 +19,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Softmax.html
 func init() {
-	register(&Op{Name: "Softmax", Numerics: Rounding, Versions: softmaxVersions(softmaxLines, softmaxRow[float64], softmaxRowHalf)})
+	register(&Op{Name: "Softmax", Numerics: Rounding, Versions: softmaxVersions(softmaxLines, softmaxLines64, softmaxRowHalf)})
 }
 
 // softmaxLines is softmaxRow for all lines, by vectors. Lines that are not
@@ -31,6 +31,9 @@ func softmaxLines(t *vec.Table) lines {
 	}
 	return func(p par.P, y, x []float32, outer, n, inner int) {
 		if len(x) == 0 {
+			return
+		}
+		if softmaxShort(p, t.Exp, y, x, outer, n, inner, false) {
 			return
 		}
 		if inner < 16 {

@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"math"
-
 	halves "github.com/gneiss-run/gneiss/internal/kernels/half"
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -12,7 +10,7 @@ import (
 // softmaxVersions is the version table of Softmax, LogSoftmax and Hardmax: f32
 // and f64 compute one line, where dst may be src; half, unless nil, computes a
 // line of float16 or bfloat16 in float32, rounded where the type rounds.
-func softmaxVersions(f32 func(t *vec.Table) lines, f64 func(dst, src []float64), half halfRow) []Version {
+func softmaxVersions(f32 func(t *vec.Table) lines, f64 lines64, half halfRow) []Version {
 	v := Version{In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame}
 	// Before 13 the input is taken as a matrix whose columns are all dimensions
 	// from axis on. 11 allowed negative axes.
@@ -25,19 +23,22 @@ func softmaxVersions(f32 func(t *vec.Table) lines, f64 func(dst, src []float64),
 	return []Version{old, cur}
 }
 
-func buildSoftmax(b *BuildContext, axis int, matrix bool, f32 func(t *vec.Table) lines, f64 func(dst, src []float64), half halfRow) (Kernel, error) {
+func buildSoftmax(b *BuildContext, axis int, matrix bool, f32 func(t *vec.Table) lines, f64 lines64, half halfRow) (Kernel, error) {
 	k32 := softmaxKernel(axis, matrix, f32(vec.Best()))
 	f16, bf16 := k32, k32
 	if half != nil {
 		f16 = softmaxKernel(axis, matrix, half.lines(halves.Float16))
 		bf16 = softmaxKernel(axis, matrix, half.lines(halves.BFloat16))
 	}
-	return b.dispatch(0, byType{tensor.Float32: k32, tensor.Float64: softmaxKernel64(axis, matrix, f64),
+	return b.dispatch(0, byType{tensor.Float32: k32, tensor.Float64: linesKernel(axis, matrix, f64),
 		tensor.Float16: throughFloat32(f16, 0), tensor.BFloat16: throughFloat32(bf16, 0)})
 }
 
 // lines computes all lines of x, which lie as splitAxis says, into y, which may be x.
 type lines func(p par.P, y, x []float32, outer, n, inner int)
+
+// lines64 is lines for float64.
+type lines64 = func(p par.P, y, x []float64, outer, n, inner int)
 
 // halfRow computes a line in float32 for elements of kind. It rounds by buf.
 type halfRow func(dst, src []float32, kind halves.Kind, buf *[halfChunk]uint16)
@@ -71,8 +72,9 @@ func softmaxKernel(axis int, matrix bool, f lines) Kernel {
 	return linesKernel(axis, matrix, f)
 }
 
-func softmaxKernel64(axis int, matrix bool, f func(dst, src []float64)) Kernel {
-	return linesKernel(axis, matrix, func(p par.P, y, x []float64, outer, n, inner int) { alongAxis(p, y, x, outer, n, inner, f) })
+// eachLine64 calls f for each line of float64.
+func eachLine64(f func(dst, src []float64)) lines64 {
+	return func(p par.P, y, x []float64, outer, n, inner int) { alongAxis(p, y, x, outer, n, inner, f) }
 }
 
 func linesKernel[T floating](axis int, matrix bool, f func(p par.P, y, x []T, outer, n, inner int)) Kernel {
@@ -114,9 +116,11 @@ func expShifted[T floating](dst, src []T, shift T) float64 {
 		d := any(dst).([]float32)
 		return vec.Best().ExpSum(d, s, 1, float32(shift))
 	case []float64:
+		d, m := any(dst).([]float64), float64(shift)
 		for i, v := range s {
-			dst[i] = T(math.Exp(v - float64(shift)))
+			d[i] = v - m
 		}
+		vec.Best().Exp64(d, d)
 	}
 	return sumOf(dst)
 }

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math/bits"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -25,9 +26,10 @@ func init() {
 
 // ngrams is a pool of n-grams as a tree: a path of tokens leads to a node.
 type ngrams struct {
-	next                         map[gramEdge]int32
+	next                         gramTable
 	leaf                         [][]int // by node: the n-grams of the pool that end there
 	words                        map[string]int64
+	chars                        *[256]int64 // of words, those of one byte
 	minLength, maxLength, skips  int
 	indexes                      []int
 	weights                      []float32
@@ -38,6 +40,37 @@ type ngrams struct {
 type gramEdge struct {
 	node  int32
 	token int64
+}
+
+// gramTable is a hash table from edges to nodes, of which none is 0, with room for a power of two.
+type gramTable struct {
+	slots []gramSlot
+	shift int
+}
+
+type gramSlot struct {
+	edge gramEdge
+	node int32 // 0: the slot is empty
+}
+
+// gramTableOf returns the table of the edges of m, at most half full.
+func gramTableOf(m map[gramEdge]int32) gramTable {
+	log := bits.Len(uint(2*len(m)) | 1)
+	t := gramTable{make([]gramSlot, 1<<log), 64 - log}
+	for e, node := range m {
+		*t.slot(e) = gramSlot{e, node}
+	}
+	return t
+}
+
+// slot returns where e is, or would be.
+func (t *gramTable) slot(e gramEdge) *gramSlot {
+	h := (uint64(e.token)*0x9e3779b97f4a7c15 + uint64(e.node)) * 0xd1342543de82ef95
+	for i := int(h >> t.shift); ; i++ {
+		if s := &t.slots[i&(len(t.slots)-1)]; s.node == 0 || s.edge == e {
+			return s
+		}
+	}
 }
 
 // gramSize returns the number of columns of Y.
@@ -74,7 +107,7 @@ func inferTfIdf(c *InferContext) error {
 func buildTfIdf(b *BuildContext) (Kernel, error) {
 	mode := b.OneOf("mode", "TF", "IDF", "TFIDF")
 	g := &ngrams{
-		next: map[gramEdge]int32{}, leaf: [][]int{nil},
+		leaf:      [][]int{nil},
 		minLength: b.Int("min_gram_length", 1), maxLength: b.Int("max_gram_length", 1), skips: b.Int("max_skip_count", 0),
 		indexes: b.Ints("ngram_indexes", nil), weights: b.Floats("weights", nil), size: gramSize(&b.attrs),
 		countsFrequency: mode != "IDF", usesWeights: mode != "TF",
@@ -100,6 +133,13 @@ func buildTfIdf(b *BuildContext) (Kernel, error) {
 			}
 			pool = append(pool, int(id))
 		}
+		g.chars = new([256]int64)
+		for i := range g.chars {
+			g.chars[i] = -1
+			if id, ok := g.words[string([]byte{byte(i)})]; ok {
+				g.chars[i] = id
+			}
+		}
 	}
 	if err := g.fill(pool, b.Ints("ngram_counts", nil)); err != nil {
 		return nil, err
@@ -110,6 +150,7 @@ func buildTfIdf(b *BuildContext) (Kernel, error) {
 // fill builds the tree. counts are where the n-grams of each length begin.
 func (g *ngrams) fill(pool, counts []int) error {
 	id := 0
+	next := map[gramEdge]int32{}
 	for i, from := range counts {
 		to := len(pool)
 		if i+1 < len(counts) {
@@ -123,11 +164,11 @@ func (g *ngrams) fill(pool, counts []int) error {
 			node := int32(0)
 			for _, t := range pool[from : from+n] {
 				e := gramEdge{node, int64(t)}
-				if g.next[e] == 0 {
-					g.next[e] = int32(len(g.leaf))
+				if next[e] == 0 {
+					next[e] = int32(len(g.leaf))
 					g.leaf = append(g.leaf, nil)
 				}
-				node = g.next[e]
+				node = next[e]
 			}
 			if id >= len(g.indexes) {
 				return fmt.Errorf("ngram_indexes has %d elements, the pool more n-grams", len(g.indexes))
@@ -139,6 +180,7 @@ func (g *ngrams) fill(pool, counts []int) error {
 	if id != len(g.indexes) {
 		return fmt.Errorf("ngram_indexes has %d elements, the pool %d n-grams", len(g.indexes), id)
 	}
+	g.next = gramTableOf(next)
 	return nil
 }
 
@@ -148,6 +190,10 @@ func (g *ngrams) tokens(t *tensor.Tensor) ([]int64, error) {
 	case g.words != nil && t.DType() == tensor.String:
 		out := make([]int64, t.Len())
 		for i, w := range tensor.Data[string](t) {
+			if len(w) == 1 {
+				out[i] = g.chars[w[0]]
+				continue
+			}
 			id, ok := g.words[w]
 			if !ok {
 				id = -1
@@ -202,7 +248,7 @@ func (g *ngrams) row(y []float32, tokens []int64) {
 				if at >= len(tokens) {
 					break
 				}
-				if node = g.next[gramEdge{node, tokens[at]}]; node == 0 {
+				if node = g.next.slot(gramEdge{node, tokens[at]}).node; node == 0 {
 					break
 				}
 				if n < g.minLength || n == 1 && step > 1 { // one element has no gaps

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/forest"
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
@@ -110,7 +111,7 @@ func float32Keys(keys []uint64, x *tensor.Tensor, at, step int) {
 	col := tensor.Data[float32](x)[at:]
 	for i := range keys {
 		v := col[i*step]
-		key := treeKey32(v)
+		key := forest.Key(v)
 		if v != v {
 			key = math.MaxUint32
 		}

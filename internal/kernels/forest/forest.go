@@ -1,12 +1,15 @@
-// Package forest evaluates decision trees for many rows at a time, without a step from node to
-// node: all comparisons of a tree are made, and each that fails rules leaves out.
+// Package forest evaluates decision trees for many rows at a time. Small trees do so without a step from
+// node to node: all comparisons of a tree are made, and each that fails rules leaves out. In large ones
+// eight rows take their steps together.
 //
 // Source: Lucchese et al., QuickScorer: a Fast Algorithm to Rank Documents with Additive Ensembles of
 // Regression Trees, SIGIR 2015.
 package forest
 
 import (
+	"math"
 	"math/bits"
+	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/cpu"
 )
@@ -40,10 +43,30 @@ type Table struct {
 	// Add adds to sums, Rows of them, the values of the leaves that rows reach. It does so for the first
 	// rows, and may for others too.
 	Add func(t *Tree, keys []uint32, sums []float32, rows int)
+	// Walk sets at to the places of the leaves that rows reach from the step at root by at most depth
+	// steps. It does so for the first rows, and may for others too. There must be keys of all features that steps look into.
+	Walk func(steps []Step, root uint32, depth int, keys []uint32, at *[Rows]uint32, rows int)
+	// Keys sets dst to the keys of x, as many: integers of the same order, that of NaN above all.
+	Keys func(dst []uint32, x []float32)
+}
+
+// Step is a node of a tree: a row whose key of the feature is not larger than Value goes to the
+// step at Next, others to the one after it. A leaf leads to itself, whatever the key: its Value is the largest.
+// Steps lead to later ones.
+type Step struct {
+	Value   uint32
+	Feature uint32 // 4·f
+	Next    uint32 // in bytes
+}
+
+// Key returns the key of a number that is not NaN.
+func Key(v float32) uint32 {
+	b := math.Float32bits(v + 0) // -0 is 0
+	return b ^ uint32(int32(b)>>31|math.MinInt32)
 }
 
 // Tables are those that this machine can run, the best last.
-var Tables = append([]*Table{{cpu.Generic, add}}, archTables()...)
+var Tables = append([]*Table{{cpu.Generic, add, walkSteps, keysOf}}, archTables()...)
 
 // Best returns the table of the level in use; nil if stepping from node to node takes less time.
 func Best() *Table {
@@ -64,5 +87,33 @@ func add(t *Tree, keys []uint32, sums []float32, rows int) {
 			}
 		}
 		sums[r] += t.Values[bits.TrailingZeros64(reach)%MaxLeaves]
+	}
+}
+
+func walkSteps(steps []Step, root uint32, _ int, keys []uint32, at *[Rows]uint32, rows int) {
+	const size = uint32(unsafe.Sizeof(Step{}))
+	for r := range at[:rows] {
+		for i := root; ; {
+			s := &steps[i/size]
+			next := s.Next
+			if keys[int(s.Feature)/4*Rows+r] > s.Value {
+				next += size
+			}
+			if next == i {
+				at[r] = i
+				break
+			}
+			i = next
+		}
+	}
+}
+
+func keysOf(dst []uint32, x []float32) {
+	for i, v := range x[:len(dst)] {
+		if v != v {
+			dst[i] = ^uint32(0)
+		} else {
+			dst[i] = Key(v)
+		}
 	}
 }

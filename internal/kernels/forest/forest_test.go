@@ -1,9 +1,11 @@
 package forest
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 )
 
 const features = 7
@@ -69,6 +71,111 @@ func TestAdd(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// growSteps returns the steps of a random tree, which may be as deep as it has leaves.
+func growSteps(r *rand.Rand, leaves int) (steps []Step, root uint32, depth int) {
+	const size = uint32(unsafe.Sizeof(Step{}))
+	root = uint32(r.IntN(3)) * size
+	steps = make([]Step, root/size+1)
+	var split func(at, n, far int)
+	split = func(at, n, far int) {
+		depth = max(depth, far)
+		if n == 1 {
+			steps[at] = Step{Value: ^uint32(0), Next: uint32(at) * size}
+			return
+		}
+		next := len(steps)
+		steps[at] = Step{Value: r.Uint32(), Feature: uint32(4 * r.IntN(features)), Next: uint32(next) * size}
+		steps = append(steps, Step{}, Step{})
+		k := 1 + r.IntN(n-1)
+		if r.IntN(2) == 0 {
+			k = 1
+		}
+		split(next, k, far+1)
+		split(next+1, n-k, far+1)
+	}
+	split(int(root/size), leaves, 0)
+	return steps, root, depth
+}
+
+func TestWalk(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	keys := make([]uint32, features*Rows)
+	for _, leaves := range []int{1, 2, 3, 17, 100, 1000} {
+		for range 20 {
+			steps, root, depth := growSteps(r, leaves)
+			for i := range keys {
+				if keys[i] = r.Uint32(); r.IntN(6) == 0 {
+					keys[i] = steps[r.IntN(len(steps))].Value
+				}
+			}
+			var want [Rows]uint32
+			Tables[0].Walk(steps, root, depth, keys, &want, Rows)
+			for i, at := range want {
+				if s := steps[at/12]; s.Next != at {
+					t.Fatalf("row %d stops at %d, which leads to %d", i, at, s.Next)
+				}
+			}
+			for _, table := range Tables {
+				for _, rows := range []int{0, 1, 7, 8, 9, 63, 64} {
+					var at [Rows]uint32
+					table.Walk(steps, root, depth, keys, &at, rows)
+					if !slices.Equal(at[:rows], want[:rows]) {
+						t.Fatalf("%s: %d leaves: %d rows reach %v, want %v", table.Name, leaves, rows, at[:rows], want[:rows])
+					}
+				}
+			}
+		}
+	}
+}
+
+// Keys have the order of their numbers.
+func TestKeys(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	order := []float32{-inf, -math.MaxFloat32, -1, -1e-42, 0, 1e-42, 1, math.MaxFloat32, inf, nan}
+	for _, table := range Tables {
+		keys := make([]uint32, len(order))
+		table.Keys(keys, order)
+		if !slices.IsSorted(keys) || len(slices.Compact(slices.Clone(keys))) != len(keys) || keys[9] != ^uint32(0) {
+			t.Errorf("%s: %v has keys %v", table.Name, order, keys)
+		}
+		for _, n := range []int{0, 1, 7, 8, 15, 16, 17, 100, 9000} {
+			x, got, want := make([]float32, n+1), make([]uint32, n+2), make([]uint32, n+1)
+			for i := range x {
+				x[i] = []float32{float32(i) - 5, nan, -nan, float32(math.Copysign(0, -1)), -inf, float32(i) * -1e30}[i%6]
+			}
+			Tables[0].Keys(want, x)
+			got[n+1] = 77
+			table.Keys(got[1:n+1], x[1:])
+			if !slices.Equal(got[1:n+1], want[1:]) || got[n+1] != 77 {
+				t.Errorf("%s: the keys of %d numbers are wrong", table.Name, n)
+			}
+		}
+	}
+}
+
+func BenchmarkWalk(b *testing.B) {
+	for _, table := range Tables {
+		b.Run(table.Name, func(b *testing.B) {
+			r := rand.New(rand.NewPCG(1, 2))
+			steps := make([]Step, 511) // 256 leaves, eight steps from the root
+			for i := range steps {
+				if steps[i] = (Step{r.Uint32(), uint32(4 * r.IntN(features)), uint32(2*i+1) * 12}); i >= 255 {
+					steps[i] = Step{Value: ^uint32(0), Next: uint32(i) * 12}
+				}
+			}
+			keys := make([]uint32, 500*features*Rows) // so many that no processor learns them
+			for i := range keys {
+				keys[i] = r.Uint32()
+			}
+			var at [Rows]uint32
+			for i := 0; b.Loop(); i++ {
+				table.Walk(steps, 0, 8, keys[i%500*features*Rows:], &at, Rows)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/Rows, "ns/row")
+		})
 	}
 }
 

@@ -39,6 +39,7 @@ func (e *Epilogue[T]) Finish(t *Table, c []T, ldc, i0, i1, j0, j1 int) {
 		f.finish32(t, any(c).([]float32), ldc, i0, i1, j0, j1)
 		return
 	}
+	dense := ldc == j1-j0 // rows follow each other
 	for i := i0; i < i1; i++ {
 		row := c[(i-i0)*ldc:][:j1-j0]
 		if e.Scale != 0 && e.Scale != 1 {
@@ -71,9 +72,12 @@ func (e *Epilogue[T]) Finish(t *Table, c []T, ldc, i0, i1, j0, j1 int) {
 				}
 			}
 		}
-		if e.Act != nil {
+		if e.Act != nil && !dense {
 			e.Act(row)
 		}
+	}
+	if e.Act != nil && dense {
+		e.Act(c[:(i1-i0)*ldc])
 	}
 }
 
@@ -90,11 +94,14 @@ func (e *Epilogue[T]) finish32(t *Table, c []float32, ldc, i0, i1, j0, j1 int) {
 	}
 	const piece = 8192 // a bound on the length of one call
 	if n := j1 - j0; n > 0 && t.AddCol32 != nil && f.Col != nil && f.Row == nil && f.Add == nil && !f.Clip && scale == 1 && n <= piece {
-		col := unsafe.Pointer(&f.Col[j0:j1][0])
 		for i := i0; i < i1; {
 			m := min(i1-i, piece/n)
 			block := c[(i-i0)*ldc:][:(m-1)*ldc+n]
-			t.AddCol32(m, n, unsafe.Pointer(&block[0]), ldc*4, col)
+			addCol(t, block, m, n, ldc, f.Col[j0:j1])
+			if f.Act != nil && ldc == n {
+				f.Act(block)
+				block = nil
+			}
 			for ; f.Act != nil && len(block) > 0; block = block[min(ldc, len(block)):] {
 				f.Act(block[:n])
 			}
@@ -123,4 +130,24 @@ func (e *Epilogue[T]) finish32(t *Table, c []float32, ldc, i0, i1, j0, j1 int) {
 			f.Act(row)
 		}
 	}
+}
+
+// addCol adds col to rows of n elements, ldc apart. Short rows that follow each other are taken together: col
+// is repeated for them.
+func addCol(t *Table, c []float32, rows, n, ldc int, col []float32) {
+	const long = 128
+	if again := long / n; again >= 4 && ldc == n && rows >= 2*again {
+		buf := getBuf[float32](again * n)
+		for i := range again {
+			copy(buf.s[i*n:(i+1)*n], col)
+		}
+		whole := rows / again
+		t.AddCol32(whole, again*n, unsafe.Pointer(&c[0]), again*n*4, unsafe.Pointer(&buf.s[0]))
+		putBuf(buf)
+		if rows -= whole * again; rows == 0 {
+			return
+		}
+		c = c[whole*again*n:]
+	}
+	t.AddCol32(rows, n, unsafe.Pointer(&c[0]), ldc*4, unsafe.Pointer(&col[0]))
 }

@@ -32,7 +32,7 @@ func archTables() []*Table {
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 {
 		l = append(l, &Table{
-			Name: cpu.AVX512, MR32: 14, MR64: 6, Tile32: tile512f32, Tile64: tile512f64, Dot32: avx512dot,
+			Name: cpu.AVX512, MR32: 14, MR64: 14, Tile32: tile512f32, Tile64: tile512f64, Dot32: avx512dot,
 			Axpy32: axpyOf(avx512axpy1, avx512axpy8), Dots32: dotsOf(avx512dots2, avx512dots3, avx512dots4),
 			Ahead32:   ahead512,
 			Ahead:     2,
@@ -82,7 +82,13 @@ func tile512b16(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb i
 }
 
 func tile512f64(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {
-	avx512f64x[rows](kc, a, lda*8, b, ldb*8, c, ldc*8, 1<<w-1, 8*ldb*8, acc)
+	for j := 0; j < w; j += 16 {
+		f, n := &avx512f64x, min(w-j, 16)
+		if n <= 8 {
+			f = &avx512f64h
+		}
+		f[rows](kc, a, lda*8, unsafe.Add(b, j*8), ldb*8, unsafe.Add(c, j*8), ldc*8, 1<<n-1, 8*ldb*8, acc)
+	}
 }
 
 // lanes32[16-w:] masks w of 16 lanes of 4 bytes; lanes64 does for 8 of 8.

@@ -2,8 +2,10 @@ package gemm
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/stretchr/testify/require"
 )
 
@@ -53,4 +55,41 @@ func testPieces[T float32 | float64](t *testing.T, eps float64) {
 	require.Panics(t, func() {
 		Pieces(Best(), make([]T, 4), 4, 1, 4, make([]T, 4), 4, make([]T, 4*Panel), []Piece{{1, 0, 4}}, false)
 	})
+}
+
+// Columns that are added to many short rows, and a function behind them, with rows that follow each
+// other and rows that lie apart.
+func TestShortRows(t *testing.T) {
+	shortRows[float32](t)
+	shortRows[float64](t)
+}
+
+func shortRows[T float32 | float64](t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 9))
+	for _, table := range Tables {
+		for _, n := range []int{1, 2, 5, 16, 31, 32, 33, 40} {
+			for _, gap := range []int{0, 3} {
+				const m, k = 307, 6
+				a, b, col := random[T](r, m*k), random[T](r, k*n), random[T](r, n)
+				want, got := make([]T, m*(n+gap)), make([]T, m*(n+gap))
+				g := Args[T]{M: m, N: n, K: k, A: a, ARS: k, ACS: 1, B: b, BRS: n, BCS: 1, C: want, LDC: n + gap, Table: table}
+				Run(par.P{Threads: 1}, &g)
+				for i := range m {
+					for j := range n {
+						want[i*(n+gap)+j] = 2 * (want[i*(n+gap)+j] + col[j])
+					}
+				}
+				g.C, g.Col = got, col
+				g.Act = func(c []T) {
+					for i := range c {
+						c[i] *= 2
+					}
+				}
+				Run(par.P{Threads: 1}, &g)
+				if !slices.Equal(got, want) {
+					t.Errorf("%s, %T: %d columns, %d apart: the result differs", table.Name, a[0], n, n+gap)
+				}
+			}
+		}
+	}
 }

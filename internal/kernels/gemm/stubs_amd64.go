@@ -204,6 +204,72 @@ func avx512f64x5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c
 //go:noescape
 func avx512f64x6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
+//go:noescape
+func avx512f64x7(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64x8(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64x9(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64x10(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64x11(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64x12(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64x13(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64x14(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h3(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h4(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h5(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h6(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h7(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h8(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h9(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h10(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h11(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h12(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h13(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f64h14(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
 var avx512f64x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool){
 	nil,
 	avx512f64x1,
@@ -212,6 +278,32 @@ var avx512f64x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, 
 	avx512f64x4,
 	avx512f64x5,
 	avx512f64x6,
+	avx512f64x7,
+	avx512f64x8,
+	avx512f64x9,
+	avx512f64x10,
+	avx512f64x11,
+	avx512f64x12,
+	avx512f64x13,
+	avx512f64x14,
+}
+
+var avx512f64h = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool){
+	nil,
+	avx512f64h1,
+	avx512f64h2,
+	avx512f64h3,
+	avx512f64h4,
+	avx512f64h5,
+	avx512f64h6,
+	avx512f64h7,
+	avx512f64h8,
+	avx512f64h9,
+	avx512f64h10,
+	avx512f64h11,
+	avx512f64h12,
+	avx512f64h13,
+	avx512f64h14,
 }
 
 //go:noescape

@@ -55,8 +55,6 @@ func swish(f func(dst, x []float32, alpha float32)) func(dst, x []float32, alpha
 	}
 }
 
-type rowsFunc = func(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
-
 // byRows calls f for pieces of the rows; va and vb say which operands are vectors.
 func byRows(f rowsFunc, dst, a, b []float32, n, rows, sa, sb int, va, vb bool) {
 	if n == 0 || rows == 0 {

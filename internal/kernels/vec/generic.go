@@ -22,6 +22,7 @@ var generic = Table{
 		Max: arith(maxOf, func(a, b float32) float32 { return max(a, b) }),
 		Min: arith(minOf, func(a, b float32) float32 { return min(a, b) }),
 	},
+	Exp64: math64(exp64), Tanh64: math64(math.Tanh),
 	Relu: relu, Clip: clip, Exp: expLoop, Log: logLoop, Tanh: tanhLoop, Sin: sin, Cos: cos, Sigmoid: sigmoidLoop, Erf: erfLoop,
 	Softplus: softplusLoop, Gelu: geluLoop, GeluTanh: geluTanhLoop, Swish: swishLoop, Mish: mishLoop, Elu: eluLoop,
 	Sqrt: math32(math.Sqrt), Abs: math32(math.Abs), Neg: each(func(v float32) float32 { return -v }),
@@ -31,6 +32,22 @@ var generic = Table{
 	Sum: sum, SumAbs: sumAbs, SumSquares: sumSquares, Largest: largest, Smallest: smallest,
 	ExpSum: expSum, Normalize: normalize, AddColumns: addColumns, MaxColumns: maxColumns, MinColumns: minColumns, AddSquares: addSquares,
 	LSTM: lstmLoop, LSTMKeep: lstmKeepLoop, LSTMBack: lstmBackLoop, GRU: gruLoop, GRUReset: gruResetLoop, GRUBlend: gruBlendLoop,
+}
+
+// exp64 is e^x. That of package math is +Inf from about 709.1 on, where the largest results are still finite.
+func exp64(x float64) float64 {
+	if x > 709 {
+		return math.Exp(x-1) * math.E
+	}
+	return math.Exp(x)
+}
+
+func math64(f func(float64) float64) func(dst, x []float64) {
+	return func(dst, x []float64) {
+		for i, v := range x[:len(dst)] {
+			dst[i] = f(v)
+		}
+	}
 }
 
 func add(dst, a, b []float32) {

@@ -417,3 +417,279 @@ func gruReset512(n int, dst, h, pre, rec unsafe.Pointer)
 
 //go:noescape
 func gruBlend512(n int, dst, h, pre, rec, preH, recH unsafe.Pointer)
+
+//go:noescape
+func add64VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func add64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func add64SV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func sub64VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func sub64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func sub64SV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func mul64VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func mul64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func mul64SV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func div64VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func div64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func div64SV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltF32VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltF32VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leF32VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leF32VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqF32VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqF32VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func gtF32VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func geF32VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltF64VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltF64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leF64VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leF64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqF64VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqF64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func gtF64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func geF64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltI32VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltI32VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leI32VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leI32VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqI32VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqI32VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func gtI32VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func geI32VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltI64VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltI64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leI64VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leI64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqI64VV256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqI64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func gtI64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func geI64VS256(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func add64VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func add64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func add64SV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func sub64VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func sub64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func sub64SV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func mul64VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func mul64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func mul64SV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func div64VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func div64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func div64SV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltF32VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltF32VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leF32VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leF32VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqF32VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqF32VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func gtF32VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func geF32VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltF64VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltF64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leF64VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leF64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqF64VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqF64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func gtF64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func geF64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltI32VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltI32VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leI32VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leI32VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqI32VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqI32VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func gtI32VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func geI32VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltI64VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func ltI64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leI64VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func leI64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqI64VV512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func eqI64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func gtI64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func geI64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+//go:noescape
+func exp64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func tanh64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func exp64512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func tanh64512(dst, x unsafe.Pointer, n int)

@@ -1,9 +1,14 @@
 // Package vec holds the routines that run over plain vectors of float32:
-// arithmetic, the functions that neural networks use, sums and extremes. Each
-// instruction set has a Table of them; callers take Best.
+// arithmetic, the functions that neural networks use, sums and extremes; and
+// arithmetic of float64 and comparisons. Each instruction set has a Table of
+// them; callers take Best.
 package vec
 
-import "github.com/gneiss-run/gneiss/internal/cpu"
+import (
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/cpu"
+)
 
 // Table is one implementation of every routine of this package. In all of
 // them dst may be the same slice as an input, the inputs are at least as long
@@ -22,6 +27,12 @@ type Table struct {
 	AddScalar, MulScalar func(dst, a []float32, s float32)
 	// Arith are all forms of the operators of two operands, by Op.
 	Arith [NumOps]Arith
+	// Float64 are Add to Div of float64.
+	Float64 [Div + 1]Rows
+	// Exp64 and Tanh64 are functions of float64, within 3 units in the last place.
+	Exp64, Tanh64 func(dst, x []float64)
+	// Comparisons give a byte of 0 or 1 for each element; NaN is not less than and not equal to anything.
+	Less, LessOrEqual, Equal Comparison
 
 	Relu     func(dst, x []float32)                 // max(x, 0); NaN stays NaN
 	Clip     func(dst, x []float32, lo, hi float32) // min(max(x, lo), hi); NaN stays NaN
@@ -122,6 +133,16 @@ type Arith struct {
 	// RowsSV take a single element of b or a for each row.
 	RowsVV, RowsVS, RowsSV func(dst, a, b []float32, n, rows, sa, sb int)
 }
+
+// Rows are the forms of an operator of two operands of any type over rows of n elements: those of dst follow
+// each other, those of a and b begin sa and sb bytes apart (0: one row for all). VS and SV take a
+// single element of b or a for each row. dst may be an operand of its size. Nil: not written.
+type Rows struct{ VV, VS, SV rowsFunc }
+
+type rowsFunc = func(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
+
+// Comparison is a comparison by the type of its operands.
+type Comparison struct{ Float32, Float64, Int32, Int64 Rows }
 
 // Tables are the tables that this machine can run, slowest first.
 var Tables = append([]*Table{&generic}, archTables()...)

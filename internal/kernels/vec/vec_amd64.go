@@ -75,6 +75,7 @@ func avx2() *Table {
 		rowsVV(minVV256), rowsVS(minVS256), rowsSV(minSV256),
 	}
 	flat(&t)
+	typed256(&t)
 	t.Sum, t.SumAbs, t.Largest, t.Smallest = sumOf(sum256, sum), sumOf(sumAbs256, sumAbs), extreme(largest256, -inf), extreme(smallest256, inf)
 	t.Sin, t.Cos = t.sinesOf(sines256)
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares256), expSumOf(expSum256)
@@ -140,6 +141,7 @@ func avx512() *Table {
 		rowsVV(minVV512), rowsVS(minVS512), rowsSV(minSV512),
 	}
 	flat(&t)
+	typed512(&t)
 	t.Sum, t.SumAbs, t.Largest, t.Smallest = sumOf(sum512, sum), sumOf(sumAbs512, sumAbs), extreme(largest512, -inf), extreme(smallest512, inf)
 	t.Sin, t.Cos = t.sinesOf(sines512)
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares512), expSumOf(expSum512)

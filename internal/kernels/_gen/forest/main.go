@@ -15,6 +15,8 @@ func main() {
 		g.function("512", 64, g.compare512, g.leaf512)
 		g.function("2", 32, g.compare2, g.leaf2)
 	}
+	walk(a)
+	keys(a)
 	a.Write("forest_amd64.s")
 }
 

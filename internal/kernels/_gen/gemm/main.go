@@ -53,10 +53,13 @@ func main() {
 		avx512(a, mr, 2, b16)
 	}
 	table("avx512b16x", 14, tileSig)
-	for mr := 1; mr <= 6; mr++ {
-		avx512(a, mr, 4, f64)
+	for _, nv := range []int{2, 1} { // of 16 and of 8 columns
+		for mr := 1; mr <= 14; mr++ {
+			avx512(a, mr, nv, f64)
+		}
 	}
-	table("avx512f64x", 6, tileSig)
+	table("avx512f64x", 14, tileSig)
+	table("avx512f64h", 14, tileSig)
 	for _, e := range []elem{f32, f64} {
 		for mr := 1; mr <= 6; mr++ {
 			avx2(a, mr, e, false)
@@ -177,7 +180,9 @@ func avx512(a *asm.File, mr, nv int, e elem) {
 	a.P("MOVQ ldc+48(FP), CX")
 	for i := range mr {
 		a.P("PREFETCHT0 (BX)")
-		a.P("PREFETCHT0 %d(BX)", 64*nv-64)
+		if nv > 1 {
+			a.P("PREFETCHT0 %d(BX)", 64*nv-64)
+		}
 		if i < mr-1 {
 			a.P("ADDQ CX, BX")
 		}

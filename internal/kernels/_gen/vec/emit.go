@@ -15,6 +15,7 @@ type (
 	C float32 // a constant in every lane
 	U uint32  // the same by its bits
 	H int     // the half register of S
+	D float64 // a constant in every lane of 8 bytes
 )
 
 // gen writes a function for one instruction set.
@@ -90,6 +91,22 @@ func (g *gen) constant(bits uint32) string {
 	return name + "(SB)"
 }
 
+// double returns the symbol of a float64: in every lane for AVX2.
+func (g *gen) double(v float64) string {
+	bits := math.Float64bits(v)
+	if g.wide {
+		return g.a.Double(v)
+	}
+	name := fmt.Sprintf("·w%016x", bits)
+	var b strings.Builder
+	for i := 0; i < 32; i += 8 {
+		fmt.Fprintf(&b, "\nDATA %s+%d(SB)/8, $0x%016x", name, i, bits)
+	}
+	fmt.Fprintf(&b, "\nGLOBL %s(SB), RODATA|NOPTR, $32\n", name)
+	g.once(name, b.String())
+	return name + "(SB)"
+}
+
 var written = map[string]bool{}
 
 func (g *gen) once(name, text string) {
@@ -140,6 +157,14 @@ func (g *gen) emit(op string, c int, args ...any) bool {
 				}
 			}
 			out = append(out, g.constant(uint32(bits)))
+		case D:
+			if g.wide {
+				if i := strings.Index(op, "."); i >= 0 {
+					panic(op)
+				}
+				op += ".BCST"
+			}
+			out = append(out, g.double(float64(v)))
 		case func(int) string:
 			out = append(out, v(c))
 			perChain = true
@@ -214,6 +239,19 @@ func (g *gen) tailMask() {
 		g.a.P("KMOVW AX, K1")
 		return
 	}
+	g.laneMask()
+	g.a.P("XORL AX, AX")
+	g.a.P("CMPQ CX, $%d", g.lanes)
+	g.a.P("JGE %s", full)
+	g.a.P("MOVQ $8, AX")
+	g.a.P("SUBQ CX, AX")
+	g.a.L(full)
+	g.a.P("LEAQ ·tailmask(SB), R8")
+	g.a.P("VMOVDQU (R8)(AX*4), Y11")
+}
+
+// laneMask is of 8 words of ones and 8 of zeros.
+func (g *gen) laneMask() {
 	var b strings.Builder
 	for i := range 16 {
 		v := uint32(0)
@@ -224,14 +262,6 @@ func (g *gen) tailMask() {
 	}
 	b.WriteString("\nGLOBL ·tailmask(SB), RODATA|NOPTR, $64\n")
 	g.once("tailmask", b.String())
-	g.a.P("XORL AX, AX")
-	g.a.P("CMPQ CX, $%d", g.lanes)
-	g.a.P("JGE %s", full)
-	g.a.P("MOVQ $8, AX")
-	g.a.P("SUBQ CX, AX")
-	g.a.L(full)
-	g.a.P("LEAQ ·tailmask(SB), R8")
-	g.a.P("VMOVDQU (R8)(AX*4), Y11")
 }
 
 // load reads vector c of the pointer; masked: under the mask of tailMask, zeros elsewhere.

@@ -13,6 +13,9 @@ func main() {
 	for _, g := range []*gen{{a: a, lanes: 8}, {a: a, wide: true, lanes: 16}} {
 		g.functions()
 		g.arithmetic()
+		g.doubles()
+		g.comparisons()
+		g.exponentials()
 		g.reductions()
 		g.squares()
 		g.gates()

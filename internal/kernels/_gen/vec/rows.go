@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"strconv"
+	"strings"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -11,8 +12,12 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // each row of n elements dst = a op b. Rows of dst follow each other; those of
 // a and b begin sa and sb bytes apart. Where scalar is "a" or "b" that operand
 // is one element for each row. op has a in S(0), b in S(1) or R(0), and
-// leaves the result in S(0).
-func (g *gen) binary(name, scalar string, op func(a, b any)) {
+// leaves the result in S(0). Elements have size bytes.
+func (g *gen) binary(name, scalar string, size int, op func(a, b any)) {
+	broadcast := "VBROADCASTSS"
+	if size == 8 {
+		broadcast = "VBROADCASTSD"
+	}
 	switch scalar {
 	case "a":
 		name += "SV"
@@ -27,6 +32,9 @@ func (g *gen) binary(name, scalar string, op func(a, b any)) {
 	g.a.P("MOVQ a+8(FP), R9")
 	g.a.P("MOVQ b+16(FP), R10")
 	g.a.P("MOVQ n+24(FP), R11")
+	if size == 8 { // loads and stores count in halves
+		g.a.P("ADDQ R11, R11")
+	}
 	g.a.P("MOVQ rows+32(FP), R12")
 	g.a.P("MOVQ sa+40(FP), R13")
 	g.a.P("MOVQ sb+48(FP), BX")
@@ -35,13 +43,13 @@ func (g *gen) binary(name, scalar string, op func(a, b any)) {
 	g.a.P("MOVQ R11, CX")
 	ptrs := []string{"DI"}
 	if scalar == "a" {
-		g.I("VBROADCASTSS", "(R9)", R(0))
+		g.I(broadcast, "(R9)", R(0))
 	} else {
 		g.a.P("MOVQ R9, SI")
 		ptrs = append(ptrs, "SI")
 	}
 	if scalar == "b" {
-		g.I("VBROADCASTSS", "(R10)", R(0))
+		g.I(broadcast, "(R10)", R(0))
 	} else {
 		g.a.P("MOVQ R10, DX")
 		ptrs = append(ptrs, "DX")
@@ -105,10 +113,20 @@ func (g *gen) arithmetic() {
 		{"max", pick("VMAXPS"), false},
 		{"min", pick("VMINPS"), false},
 	} {
-		g.binary(o.name, "", o.op)
-		g.binary(o.name, "b", o.op)
+		g.binary(o.name, "", 4, o.op)
+		g.binary(o.name, "b", 4, o.op)
 		if !o.commute {
-			g.binary(o.name, "a", o.op)
+			g.binary(o.name, "a", 4, o.op)
+		}
+	}
+}
+
+// doubles writes the functions of two variables of float64.
+func (g *gen) doubles() {
+	for _, name := range []string{"add", "sub", "mul", "div"} {
+		op := func(a, b any) { g.I("V"+strings.ToUpper(name)+"PD", b, a, S(0)) }
+		for _, scalar := range []string{"", "b", "a"} {
+			g.binary(name+"64", scalar, 8, op)
 		}
 	}
 }
