@@ -19,7 +19,8 @@ import (
 //
 //	X: T[n, d…, c]    W: T[m, c/group, k…]    B: T[m], optional    Z: T[n, o…, m], optional    Y: T[n, o…, m]
 //
-// T: float16, bfloat16 (both computed in float32), float32, float64.
+// T: float16, bfloat16 (both computed in float32), float32, float64. A constant W may
+// have 16 bits where X is float32.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Conv.html
 func init() {
@@ -43,7 +44,8 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 	t := nhwc.Best()
 	w := b.Const(1)
 	isHalf := w != nil && (w.DType() == tensor.Float16 || w.DType() == tensor.BFloat16)
-	if w != nil && (isHalf || w.DType() == tensor.Float32) && b.In(0).DType == w.DType() {
+	wide := isHalf && b.In(0).DType == tensor.Float32
+	if w != nil && (isHalf || w.DType() == tensor.Float32) && (wide || b.In(0).DType == w.DType()) {
 		if c := p.channels(w.Shape()); c > 0 {
 			times := p.multiplier(w.Shape())
 			if times > 1 {
@@ -78,7 +80,7 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 			if !ok || z.M != w.Dim(0) || z.C != c || z.Group != p.group || z.Winograd() != winograd || !slices.Equal(z.Kernel, w.Shape()[2:]) {
 				return nil, fmt.Errorf("packed weights of another shape than %v", w.Shape()) // from a file
 			}
-			if isHalf {
+			if isHalf && !wide {
 				return throughFloat32But(lastConvKernel(p, t, z, times), 0, 1), nil
 			}
 			return lastConvKernel(p, t, z, times), nil

@@ -283,7 +283,8 @@ type state struct {
 	env     ops.InferEnv
 	ints    map[*onnx.Value][]onnx.Dim
 	tensors *tensorIDs
-	raised  bool // a rule wrote operators of newestOpset
+	raised  bool                // a rule wrote operators of newestOpset
+	weights map[*onnx.Node]bool // Casts of weights to float32 that stay; nil before the pass precision
 }
 
 // stage repeats the passes of st until nothing changes.
