@@ -39,6 +39,11 @@ func (s *state) fold() error {
 				}
 			}
 			g.Remove(n)
+			for _, v := range n.In {
+				if v != nil && v.Uses() == 0 {
+					delete(s.exact, v.Const)
+				}
+			}
 			i = at - 1
 			s.rewrote("fold", []*onnx.Node{n}, nil)
 		}
@@ -66,7 +71,7 @@ func (s *state) toConst(g *onnx.Graph, v *onnx.Value, t *tensor.Tensor, outs map
 func (s *state) constant(n *onnx.Node, outs map[*onnx.Value]bool) []*tensor.Tensor {
 	op, v, err := s.set.Lookup(n.Domain, n.Op, n.Opset)
 	if err != nil || op.Numerics == ops.Random || v.Build == nil || len(n.Bodies()) > 0 ||
-		notFolded[ops.NormalDomain(n.Domain)+"."+n.Op] || s.weights[n] {
+		notFolded[ops.NormalDomain(n.Domain)+"."+n.Op] || s.weights[n] || s.foldsLater(n) {
 		return nil
 	}
 	in := make([]tensor.Value, len(n.In))
@@ -129,6 +134,7 @@ func (s *state) constant(n *onnx.Node, outs map[*onnx.Value]bool) []*tensor.Tens
 	if total > limit {
 		return nil
 	}
+	s.foldWide(n, out)
 	return out
 }
 

@@ -25,7 +25,7 @@ import (
 type wideKind uint8
 
 const (
-	stays    wideKind = iota // what it decides or rounds depends on the type
+	stays    wideKind = iota // it has no other form
 	moves16                  // it only moves or selects, at the cost of the bytes
 	computes                 // it converts what it reads and gives
 	caches                   // it computes, and reads and gives keys and values as they are
@@ -39,16 +39,20 @@ var wideOps = func() map[string]wideKind {
 			m[domain+"."+n] = k
 		}
 	}
-	add(moves16, "", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Pad", "Reshape", "Slice",
-		"SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where")
-	add(computes, "", "Abs", "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Conv", "ConvTranspose", "Cos", "CumSum", "Div", "Einsum", "Elu", "Erf", "Exp",
-		"GRU", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "GridSample", "GroupNormalization", "HardSigmoid", "HardSwish", "InstanceNormalization",
-		"IsInf", "IsNaN", "LSTM", "LayerNormalization", "LeakyRelu", "Log", "LogSoftmax", "LpNormalization", "MatMul", "Max", "MaxPool", "Mean", "Min", "Mish",
-		"Mul", "Neg", "PRelu", "Pow", "RMSNormalization", "RNN", "Reciprocal", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
-		"ReduceSum", "ReduceSumSquare", "Relu", "Resize", "RotaryEmbedding", "Selu", "Sigmoid", "Sin", "Softmax", "Softplus", "Softsign", "Sqrt", "Sub",
-		"Sum", "Swish", "Tanh")
-	add(computes, "com.microsoft", "BiasGelu", "FastGelu", "FusedConv", "FusedMatMul", "Gelu", "MultiHeadAttention", "QuickGelu", "RotaryEmbedding",
-		"SkipLayerNormalization", "SkipSimplifiedLayerNormalization")
+	add(moves16, "",
+		"Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Pad", "Reshape", "ScatterElements",
+		"ScatterND", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where")
+	add(computes, "",
+		"Abs", "Add", "ArgMax", "ArgMin", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Celu", "Clip", "Conv", "ConvTranspose", "Cos", "CumSum",
+		"Div", "Einsum", "Elu", "Equal", "Erf", "Exp", "Floor", "GRU", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater", "GreaterOrEqual",
+		"GridSample", "GroupNormalization", "HardSigmoid", "HardSwish", "InstanceNormalization", "IsInf", "IsNaN", "LSTM", "LayerNormalization",
+		"LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "LpNormalization", "MatMul", "Max", "MaxPool", "Mean", "Min", "Mish", "Mul", "Neg",
+		"PRelu", "Pow", "RMSNormalization", "RNN", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
+		"ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Resize", "RotaryEmbedding", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softmax",
+		"Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tanh", "TopK")
+	add(computes, "com.microsoft",
+		"BiasGelu", "FastGelu", "FusedConv", "FusedMatMul", "Gelu", "MultiHeadAttention", "QuickGelu", "RotaryEmbedding", "SkipLayerNormalization",
+		"SkipSimplifiedLayerNormalization")
 	add(computes, ops.Private, "GroupNormalization", "MatMul")
 	return m
 }()
@@ -68,6 +72,7 @@ func (s *state) precision() error {
 		w := &widener{s: s, g: g, outs: s.outputs(), id: map[*onnx.Node]int{}, wide: map[*onnx.Value]*onnx.Value{}}
 		w.rewrite(w.choose())
 	}
+	s.exact = nil
 	return nil
 }
 
@@ -97,8 +102,6 @@ func (w *widener) kind(n *onnx.Node) wideKind {
 		switch {
 		case n.Opset < 6, is16(from) && is16(to):
 			return stays
-		case is16(from) && to.Type.DType != tensor.Float32 && to.Type.DType != tensor.Float64:
-			return stays // whole numbers may hang on how it was rounded
 		case is16(to) && slices.ContainsFunc(to.Users(), func(u *onnx.Node) bool { return u.Op == "Cast" }):
 			return stays // there and back is meant to round
 		}
@@ -250,9 +253,13 @@ func (w *widener) rewrite(chosen map[*onnx.Node]bool) {
 
 // widened notes v in float32, for n, the first node that reads it so, as its input i. It returns the Cast that it has put before n, if any.
 func (w *widener) widened(v *onnx.Value, n *onnx.Node, i int) *onnx.Node {
-	weight := v.Const != nil && i == 1 && bytesOf(v.Const) > 1<<14 && takesWeights[opName(n)]
+	exact := w.s.exact[v.Const]
+	weight := v.Const != nil && exact == nil && i == 1 && bytesOf(v.Const) > 1<<14 && takesWeights[opName(n)]
 	if v.Const != nil && !weight {
-		w.wide[v] = w.g.AddConst(w.g.NewConst(w.g.FreshName(v.Name), tensor.Widen(v.Const)))
+		if exact == nil {
+			exact = tensor.Widen(v.Const)
+		}
+		w.wide[v] = w.g.AddConst(w.g.NewConst(w.g.FreshName(v.Name), exact))
 		return nil
 	}
 	c := w.g.NewNode("Cast", onnx.NewAttrs("to", tensor.Float32), []*onnx.Value{v}, 1)
@@ -270,6 +277,68 @@ func (w *widener) widened(v *onnx.Value, n *onnx.Node, i int) *onnx.Node {
 // takesWeights lists the operators whose second input may stay in 16 bits.
 var takesWeights = map[string]bool{".MatMul": true, ".Gemm": true, ".Conv": true, "com.microsoft.FusedMatMul": true, "com.microsoft.FusedConv": true,
 	ops.Private + ".MatMul": true}
+
+// foldsLater reports whether n computes large constants of 16 bits, which waits until it may be widened, so that they are not rounded at each step.
+func (s *state) foldsLater(n *onnx.Node) bool {
+	k := wideOps[opName(n)]
+	return s.machine && s.weights == nil && !s.off["precision"] && (k == computes || k == caches) && n.Op != "Cast" &&
+		slices.ContainsFunc(n.Out, func(v *onnx.Value) bool { return is16(v) && elements(v) > 1<<16 })
+}
+
+// foldWide notes for widened what res, the results of n, which is folded, would be without roundings to 16 bits on the way,
+// and makes those so that have another type.
+func (s *state) foldWide(n *onnx.Node, res []*tensor.Tensor) {
+	k, to16 := wideOps[opName(n)], slices.ContainsFunc(n.Out, is16)
+	if !s.machine || s.off["precision"] || k == stays || n.Op == "Cast" && to16 {
+		return
+	}
+	wide := *n
+	wide.In, wide.Out = slices.Clone(n.In), slices.Clone(n.Out)
+	in := make([]tensor.Value, len(n.In))
+	inexact := k != moves16 && to16
+	for i, v := range n.In {
+		if v == nil {
+			continue
+		}
+		t := v.Const
+		if is16(v) {
+			if t = s.exact[v.Const]; t != nil {
+				inexact = true
+			} else {
+				t = tensor.Widen(v.Const)
+			}
+			wide.In[i] = &onnx.Value{Name: v.Name, Type: v.Type, Const: t}
+			wide.In[i].Type.DType = tensor.Float32
+		}
+		in[i] = t
+	}
+	for i, v := range n.Out {
+		if is16(v) {
+			wide.Out[i] = &onnx.Value{Name: v.Name, Type: v.Type}
+			wide.Out[i].Type.DType = tensor.Float32
+		}
+	}
+	if !inexact {
+		return
+	}
+	out, err := ops.Eval(s.o.P, &wide, in, ops.BuildEnv{Set: s.set})
+	if err != nil {
+		return
+	}
+	if s.exact == nil {
+		s.exact = map[*tensor.Tensor]*tensor.Tensor{}
+	}
+	for i, v := range n.Out {
+		t, ok := out[i].(*tensor.Tensor)
+		switch {
+		case !ok || v == nil:
+		case !is16(v):
+			res[i] = t
+		case t.DType() == tensor.Float32:
+			s.exact[res[i]] = t
+		}
+	}
+}
 
 // lift lets the Casts of weights be folded that nothing has taken in.
 func (s *state) lift() error {
