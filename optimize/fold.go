@@ -71,7 +71,7 @@ func (s *state) toConst(g *onnx.Graph, v *onnx.Value, t *tensor.Tensor, outs map
 func (s *state) constant(n *onnx.Node, outs map[*onnx.Value]bool) []*tensor.Tensor {
 	op, v, err := s.set.Lookup(n.Domain, n.Op, n.Opset)
 	if err != nil || op.Numerics == ops.Random || v.Build == nil || len(n.Bodies()) > 0 ||
-		notFolded[ops.NormalDomain(n.Domain)+"."+n.Op] || s.weights[n] || s.foldsLater(n) {
+		notFolded[ops.NormalDomain(n.Domain)+"."+n.Op] || s.weights[n] {
 		return nil
 	}
 	in := make([]tensor.Value, len(n.In))

@@ -255,7 +255,7 @@ func (w *widener) rewrite(chosen map[*onnx.Node]bool) {
 func (w *widener) widened(v *onnx.Value, n *onnx.Node, i int) *onnx.Node {
 	exact := w.s.exact[v.Const]
 	weight := v.Const != nil && exact == nil && i == 1 && bytesOf(v.Const) > 1<<14 && takesWeights[opName(n)]
-	if v.Const != nil && !weight {
+	if v.Const != nil && !weight && (exact != nil || v.Const.Len() <= 1<<16) { // larger ones are folded where they are read
 		if exact == nil {
 			exact = tensor.Widen(v.Const)
 		}
@@ -278,18 +278,15 @@ func (w *widener) widened(v *onnx.Value, n *onnx.Node, i int) *onnx.Node {
 var takesWeights = map[string]bool{".MatMul": true, ".Gemm": true, ".Conv": true, "com.microsoft.FusedMatMul": true, "com.microsoft.FusedConv": true,
 	ops.Private + ".MatMul": true}
 
-// foldsLater reports whether n computes large constants of 16 bits, which waits until it may be widened, so that they are not rounded at each step.
-func (s *state) foldsLater(n *onnx.Node) bool {
-	k := wideOps[opName(n)]
-	return s.machine && s.weights == nil && !s.off["precision"] && (k == computes || k == caches) && n.Op != "Cast" &&
-		slices.ContainsFunc(n.Out, func(v *onnx.Value) bool { return is16(v) && elements(v) > 1<<16 })
-}
+// mostExact is how many elements a constant may have of which foldWide keeps a second form.
+const mostExact = 1 << 18
 
 // foldWide notes for widened what res, the results of n, which is folded, would be without roundings to 16 bits on the way,
 // and makes those so that have another type.
 func (s *state) foldWide(n *onnx.Node, res []*tensor.Tensor) {
 	k, to16 := wideOps[opName(n)], slices.ContainsFunc(n.Out, is16)
-	if !s.machine || s.off["precision"] || k == stays || n.Op == "Cast" && to16 {
+	if !s.machine || s.off["precision"] || k == stays || n.Op == "Cast" && to16 ||
+		slices.ContainsFunc(res, func(t *tensor.Tensor) bool { return t != nil && t.Len() > mostExact }) {
 		return
 	}
 	wide := *n
