@@ -56,7 +56,9 @@ func packMatrix(b *BuildContext, i int, trans bool) (*constMatrix, error) {
 	case (d == tensor.Float16 || d == tensor.BFloat16) && widens(b, t):
 		layout += "/widened"
 		make = func() (any, error) {
-			return gemm.Pack(par.P{}, tensor.Data[float32](widened(t)), k, n, rs, cs), nil
+			buf := widenedWeights(t)
+			defer buf.Return()
+			return gemm.Pack(par.P{}, buf.S, k, n, rs, cs), nil
 		}
 	case d == tensor.Float16 || d == tensor.BFloat16:
 		make = func() (any, error) {

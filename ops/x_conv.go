@@ -54,24 +54,26 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 			}
 			winograd := p.winograd(b.In(0), w.Shape(), t)
 			pixels := b.env.BFloat16 && !isHalf && f16.HasPairs() && p.group == 1 && p.ofPixels(w.Shape()[2:])
-			data := func() []float32 {
-				if isHalf {
-					return tensor.Data[float32](widened(w))
-				}
-				return tensor.Data[float32](w)
-			}
 			layout := fmt.Sprintf("nhwc %d %s %v", p.group, t.Name, winograd)
 			if pixels {
 				layout += " bfloat16"
 			}
 			q, err := b.Pack(1, layout, func() (any, error) {
+				var data []float32
+				if isHalf {
+					buf := widenedWeights(w)
+					defer buf.Return()
+					data = buf.S
+				} else {
+					data = tensor.Data[float32](w)
+				}
 				switch {
 				case pixels:
-					return nhwc.PackPixels(data(), w.Dim(0), c, w.Rank()-2), nil
+					return nhwc.PackPixels(data, w.Dim(0), c, w.Rank()-2), nil
 				case winograd:
-					return nhwc.PackWinograd(t, data(), w.Dim(0), c), nil
+					return nhwc.PackWinograd(t, data, w.Dim(0), c), nil
 				}
-				return nhwc.Pack(t, data(), w.Dim(0), c, p.group, w.Shape()[2:]), nil
+				return nhwc.Pack(t, data, w.Dim(0), c, p.group, w.Shape()[2:]), nil
 			})
 			if err != nil {
 				return nil, err

@@ -114,9 +114,11 @@ func (s *state) constant(n *onnx.Node, outs map[*onnx.Value]bool) []*tensor.Tens
 			}
 		}
 	}
-	res, err := ops.Eval(s.o.P, n, in, ops.BuildEnv{Set: s.set})
-	if err != nil {
-		return nil // the runtime reports it, if the node is ever reached
+	res := s.foldWide(n)
+	if res == nil {
+		if res, err = ops.Eval(s.o.P, n, in, ops.BuildEnv{Set: s.set}); err != nil {
+			return nil // the runtime reports it, if the node is ever reached
+		}
 	}
 	out := make([]*tensor.Tensor, len(res))
 	total := 0
@@ -134,7 +136,6 @@ func (s *state) constant(n *onnx.Node, outs map[*onnx.Value]bool) []*tensor.Tens
 	if total > limit {
 		return nil
 	}
-	s.foldWide(n, out)
 	return out
 }
 

@@ -278,36 +278,35 @@ func (w *widener) widened(v *onnx.Value, n *onnx.Node, i int) *onnx.Node {
 var takesWeights = map[string]bool{".MatMul": true, ".Gemm": true, ".Conv": true, "com.microsoft.FusedMatMul": true, "com.microsoft.FusedConv": true,
 	ops.Private + ".MatMul": true}
 
-// mostExact is how many elements a constant may have of which foldWide keeps a second form.
-const mostExact = 1 << 18
-
-// foldWide notes for widened what res, the results of n, which is folded, would be without roundings to 16 bits on the way,
-// and makes those so that have another type.
-func (s *state) foldWide(n *onnx.Node, res []*tensor.Tensor) {
+// foldWide computes n, all of whose inputs are constant, without roundings to 16 bits on the way, and notes what its
+// results are before they are rounded. It returns nil where nothing is rounded on the way.
+func (s *state) foldWide(n *onnx.Node) []tensor.Value {
 	k, to16 := wideOps[opName(n)], slices.ContainsFunc(n.Out, is16)
-	if !s.machine || s.off["precision"] || k == stays || n.Op == "Cast" && to16 ||
-		slices.ContainsFunc(res, func(t *tensor.Tensor) bool { return t != nil && t.Len() > mostExact }) {
-		return
+	if !s.machine || s.off["precision"] || k == stays || n.Op == "Cast" && to16 || slices.ContainsFunc(n.Out, isLarge) {
+		return nil
 	}
 	wide := *n
 	wide.In, wide.Out = slices.Clone(n.In), slices.Clone(n.Out)
 	in := make([]tensor.Value, len(n.In))
 	inexact := k != moves16 && to16
 	for i, v := range n.In {
-		if v == nil {
-			continue
+		if v != nil {
+			in[i] = v.Const
+			inexact = inexact || s.exact[v.Const] != nil
 		}
-		t := v.Const
+	}
+	if !inexact {
+		return nil
+	}
+	for i, v := range n.In {
 		if is16(v) {
-			if t = s.exact[v.Const]; t != nil {
-				inexact = true
-			} else {
+			t := s.exact[v.Const]
+			if t == nil {
 				t = tensor.Widen(v.Const)
 			}
-			wide.In[i] = &onnx.Value{Name: v.Name, Type: v.Type, Const: t}
+			in[i], wide.In[i] = t, &onnx.Value{Name: v.Name, Type: v.Type, Const: t}
 			wide.In[i].Type.DType = tensor.Float32
 		}
-		in[i] = t
 	}
 	for i, v := range n.Out {
 		if is16(v) {
@@ -315,27 +314,25 @@ func (s *state) foldWide(n *onnx.Node, res []*tensor.Tensor) {
 			wide.Out[i].Type.DType = tensor.Float32
 		}
 	}
-	if !inexact {
-		return
-	}
-	out, err := ops.Eval(s.o.P, &wide, in, ops.BuildEnv{Set: s.set})
+	res, err := ops.Eval(s.o.P, &wide, in, ops.BuildEnv{Set: s.set})
 	if err != nil {
-		return
+		return nil
 	}
 	if s.exact == nil {
 		s.exact = map[*tensor.Tensor]*tensor.Tensor{}
 	}
 	for i, v := range n.Out {
-		t, ok := out[i].(*tensor.Tensor)
-		switch {
-		case !ok || v == nil:
-		case !is16(v):
-			res[i] = t
-		case t.DType() == tensor.Float32:
-			s.exact[res[i]] = t
+		if t, ok := res[i].(*tensor.Tensor); ok && is16(v) && t.DType() == tensor.Float32 {
+			h := tensor.New(v.Type.DType, t.Shape()...)
+			tensor.Narrow(h, t)
+			res[i], s.exact[h] = h, t
 		}
 	}
+	return res
 }
+
+// isLarge reports whether v has too many elements to be kept in two forms.
+func isLarge(v *onnx.Value) bool { return v != nil && elements(v) > 1<<18 }
 
 // lift lets the Casts of weights be folded that nothing has taken in.
 func (s *state) lift() error {
