@@ -53,6 +53,13 @@ func packMatrix(b *BuildContext, i int, trans bool) (*constMatrix, error) {
 		make = func() (any, error) { return gemm.Pack(par.P{}, tensor.Data[float32](t), k, n, rs, cs), nil }
 	case d == tensor.Float64:
 		make = func() (any, error) { return gemm.Pack(par.P{}, tensor.Data[float64](t), k, n, rs, cs), nil }
+	case (d == tensor.Float16 || d == tensor.BFloat16) && b.In(0).DType == tensor.Float32 && b.env.BFloat16 && f16.HasPairs():
+		layout += "/bfloat16"
+		make = func() (any, error) {
+			buf := widenedWeights(t)
+			defer buf.Return()
+			return f16.PackPairs(par.P{}, buf.S, k, n, rs, cs), nil
+		}
 	case (d == tensor.Float16 || d == tensor.BFloat16) && widens(b, t):
 		layout += "/widened"
 		make = func() (any, error) {
