@@ -48,10 +48,10 @@ var wideOps = func() map[string]wideKind {
 		"GridSample", "GroupNormalization", "HardSigmoid", "HardSwish", "InstanceNormalization", "IsInf", "IsNaN", "LSTM", "LayerNormalization",
 		"LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "LpNormalization", "MatMul", "Max", "MaxPool", "Mean", "Min", "Mish", "Mul", "Neg",
 		"PRelu", "Pow", "RMSNormalization", "RNN", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
-		"ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Resize", "RotaryEmbedding", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softmax",
+		"ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Resize", "RotaryEmbedding", "Round", "Selu", "Sigmoid", "Sign", "SimplifiedLayerNormalization", "Sin", "Softmax",
 		"Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tanh", "TopK")
 	add(computes, "com.microsoft",
-		"BiasGelu", "FastGelu", "FusedConv", "FusedMatMul", "Gelu", "MultiHeadAttention", "QuickGelu", "RotaryEmbedding", "SkipLayerNormalization",
+		"BiasGelu", "FastGelu", "FusedConv", "FusedMatMul", "Gelu", "MatMulNBits", "MultiHeadAttention", "QuickGelu", "RotaryEmbedding", "SkipLayerNormalization",
 		"SkipSimplifiedLayerNormalization")
 	add(computes, ops.Private, "GroupNormalization", "MatMul")
 	return m
