@@ -1,7 +1,9 @@
 package optimize
 
 import (
+	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,5 +81,62 @@ func TestPrecision(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPrecisionNested widens what the body of a loop computes of its state and of a value of the graph around, which keep their types.
+func TestPrecisionNested(t *testing.T) {
+	state := onnx.TensorType(tensor.Float16, onnx.Sizes(4, 64)...)
+	build := func(b *ops.Builder) {
+		x := inOf(b, tensor.Float16, "x", 4, 64)
+		outer := b.Op("Relu", nil, b.Op("MatMul", nil, x, b.Const(halves(64, 64))))
+		body := loopBody(b, []string{"i", "c", "h"}, []onnx.Type{counter, yes, state}, func(n *ops.Builder, in []*onnx.Value) []*onnx.Value {
+			h := n.Op("Sigmoid", nil, n.Op("Tanh", nil, n.Op("Add", nil, in[2], outer)))
+			return []*onnx.Value{n.Op("Identity", nil, in[1]), n.Op("Mul", nil, h, n.Float(tensor.Float16, 0.7))}
+		})
+		y := b.Ops("", "Loop", onnx.NewAttrs("body", body), 1, b.Const(tensor.Scalar(int64(3))), nil, x)[0]
+		ret(b, b.Op("Exp", nil, b.Op("Neg", nil, y)))
+	}
+	before, m := graphModel(t, 24, build), graphModel(t, 24, build)
+	if _, err := Run(m, Machine, Options{Check: true}); err != nil {
+		t.Fatal(err)
+	}
+	var types []tensor.DType
+	m.Graph.Walk(func(g *onnx.Graph) {
+		for _, n := range g.Nodes {
+			if n.Op == "Tanh" {
+				types = append(types, n.Out[0].Type.DType, g.Inputs[2].Type.DType, g.Outputs[1].Type.DType)
+			}
+		}
+	})
+	if !slices.Equal(types, []tensor.DType{tensor.Float32, tensor.Float16, tensor.Float16}) {
+		t.Errorf("Tanh, the state before and after have types %v\n%s", types, graphText(m))
+	}
+	in := random(t, before.Graph, rand.New(rand.NewPCG(1, 2)))
+	if err := tensor.Compare(eval(t, m.Graph, in)[0], eval(t, before.Graph, in)[0], tensor.Tolerance{Rel: 1.0 / 256, Abs: 1.0 / 256}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPrecisionOfConstants: what is computed ahead is rounded once, when it is stored, and not at all where it goes on in float32.
+func TestPrecisionOfConstants(t *testing.T) {
+	build := func(b *ops.Builder) {
+		c := b.Op("Exp", nil, b.Op("Mul", nil, b.Const(halves(4, 5)), b.Float(tensor.Float16, 3)))
+		c = b.Op("Log", nil, b.Op("Add", nil, c, b.Float(tensor.Float16, 0.1)))
+		x := b.Op("Cast", onnx.NewAttrs("to", tensor.Float16), in(b, "x", 4, 5))
+		ret(b, b.Op("Cast", onnx.NewAttrs("to", tensor.Float32), b.Op("Tanh", nil, b.Op("Mul", nil, b.Op("Sigmoid", nil, x), c))))
+	}
+	m := graphModel(t, 24, build)
+	if _, err := Run(m, Machine, Options{Check: true}); err != nil {
+		t.Fatal(err)
+	}
+	x := tensor.New(tensor.Float32, 4, 5) // sigmoid(0) is a half
+	got := tensor.Data[float32](eval(t, m.Graph, []tensor.Value{x})[0].(*tensor.Tensor))
+	point1 := float64(tensor.F16Of(0.1).Float32())
+	for i, v := range got {
+		want := math.Tanh(math.Log(math.Exp(float64(i%7-3)/8*3)+point1) / 2)
+		if math.Abs(float64(v)-want) > 1e-6 {
+			t.Errorf("element %d is %g, want %g", i, v, want)
+		}
 	}
 }
