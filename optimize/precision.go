@@ -257,7 +257,7 @@ func (w *widener) widened(v *onnx.Value, n *onnx.Node, i int) *onnx.Node {
 	weight := v.Const != nil && exact == nil && i == 1 && bytesOf(v.Const) > 1<<14 && takesWeights[opName(n)]
 	if v.Const != nil && !weight && (exact != nil || v.Const.Len() <= 1<<16) { // larger ones are folded where they are read
 		if exact == nil {
-			exact = tensor.Widen(v.Const)
+			exact = ops.Widened(v.Const)
 		}
 		w.wide[v] = w.g.AddConst(w.g.NewConst(w.g.FreshName(v.Name), exact))
 		return nil
@@ -302,7 +302,7 @@ func (s *state) foldWide(n *onnx.Node) []tensor.Value {
 		if is16(v) {
 			t := s.exact[v.Const]
 			if t == nil {
-				t = tensor.Widen(v.Const)
+				t = ops.Widened(v.Const)
 			}
 			in[i], wide.In[i] = t, &onnx.Value{Name: v.Name, Type: v.Type, Const: t}
 			wide.In[i].Type.DType = tensor.Float32
@@ -324,7 +324,7 @@ func (s *state) foldWide(n *onnx.Node) []tensor.Value {
 	for i, v := range n.Out {
 		if t, ok := res[i].(*tensor.Tensor); ok && is16(v) && t.DType() == tensor.Float32 {
 			h := tensor.New(v.Type.DType, t.Shape()...)
-			tensor.Narrow(h, t)
+			ops.Narrowed(h, t)
 			res[i], s.exact[h] = h, t
 		}
 	}
