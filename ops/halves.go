@@ -34,6 +34,20 @@ func widened(t *tensor.Tensor) *tensor.Tensor {
 	return w
 }
 
+// Widened is tensor.Widen with the vectors of this machine.
+func Widened(t *tensor.Tensor) *tensor.Tensor { return widened(t) }
+
+// Narrowed is tensor.Narrow with the vectors of this machine.
+func Narrowed(dst, src *tensor.Tensor) { narrowed(dst, src) }
+
+// widenedWeights is what widened gives in memory that the caller returns: one piece of it serves all that a model packs.
+func widenedWeights(t *tensor.Tensor) gemm.Buffer[float32] {
+	h, kind, _ := halvesOf(t)
+	buf := gemm.Borrow[float32](len(h))
+	f16.Widen(kind, buf.S, h)
+	return buf
+}
+
 // narrowed is tensor.Narrow with the vectors of this machine.
 func narrowed(dst, src *tensor.Tensor) {
 	if h, kind, ok := halvesOf(dst); ok {

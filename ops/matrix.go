@@ -53,6 +53,20 @@ func packMatrix(b *BuildContext, i int, trans bool) (*constMatrix, error) {
 		make = func() (any, error) { return gemm.Pack(par.P{}, tensor.Data[float32](t), k, n, rs, cs), nil }
 	case d == tensor.Float64:
 		make = func() (any, error) { return gemm.Pack(par.P{}, tensor.Data[float64](t), k, n, rs, cs), nil }
+	case (d == tensor.Float16 || d == tensor.BFloat16) && b.In(0).DType == tensor.Float32 && b.env.BFloat16 && f16.HasPairs():
+		layout += "/bfloat16"
+		make = func() (any, error) {
+			buf := widenedWeights(t)
+			defer buf.Return()
+			return f16.PackPairs(par.P{}, buf.S, k, n, rs, cs), nil
+		}
+	case (d == tensor.Float16 || d == tensor.BFloat16) && widens(b, t):
+		layout += "/widened"
+		make = func() (any, error) {
+			buf := widenedWeights(t)
+			defer buf.Return()
+			return gemm.Pack(par.P{}, buf.S, k, n, rs, cs), nil
+		}
 	case d == tensor.Float16 || d == tensor.BFloat16:
 		make = func() (any, error) {
 			h, kind, _ := halvesOf(t)
@@ -69,6 +83,24 @@ func packMatrix(b *BuildContext, i int, trans bool) (*constMatrix, error) {
 		return nil, fmt.Errorf("packed weights of other sizes than [%d %d]", k, n) // from a file
 	}
 	return &constMatrix{shape: slices.Clone(t.Shape()), packed: p}, nil
+}
+
+// widens reports whether w, constant weights of 16 bits in a product of float32, is packed as float32. Little is,
+// unless for a few rows, which read it faster than they would twice the bytes.
+func widens(b *BuildContext, w *tensor.Tensor) bool {
+	x := b.In(0)
+	if x.DType != tensor.Float32 || w.Len() > 1<<19 {
+		return false
+	}
+	rows := 1
+	for _, d := range x.Dims[:max(0, len(x.Dims)-1)] {
+		n, ok := d.Size()
+		if !ok {
+			return true
+		}
+		rows *= n
+	}
+	return !x.Ranked || rows > 3
 }
 
 func sized(z interface{ Sizes() (k, n int) }, k, n int) bool {

@@ -19,7 +19,8 @@ import (
 //
 //	X: T[n, d…, c]    W: T[m, c/group, k…]    B: T[m], optional    Z: T[n, o…, m], optional    Y: T[n, o…, m]
 //
-// T: float16, bfloat16 (both computed in float32), float32, float64.
+// T: float16, bfloat16 (both computed in float32), float32, float64. A constant W may
+// have 16 bits where X is float32.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Conv.html
 func init() {
@@ -43,7 +44,8 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 	t := nhwc.Best()
 	w := b.Const(1)
 	isHalf := w != nil && (w.DType() == tensor.Float16 || w.DType() == tensor.BFloat16)
-	if w != nil && (isHalf || w.DType() == tensor.Float32) && b.In(0).DType == w.DType() {
+	wide := isHalf && b.In(0).DType == tensor.Float32
+	if w != nil && (isHalf || w.DType() == tensor.Float32) && (wide || b.In(0).DType == w.DType()) {
 		if c := p.channels(w.Shape()); c > 0 {
 			times := p.multiplier(w.Shape())
 			if times > 1 {
@@ -52,24 +54,26 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 			}
 			winograd := p.winograd(b.In(0), w.Shape(), t)
 			pixels := b.env.BFloat16 && !isHalf && f16.HasPairs() && p.group == 1 && p.ofPixels(w.Shape()[2:])
-			data := func() []float32 {
-				if isHalf {
-					return tensor.Data[float32](widened(w))
-				}
-				return tensor.Data[float32](w)
-			}
 			layout := fmt.Sprintf("nhwc %d %s %v", p.group, t.Name, winograd)
 			if pixels {
 				layout += " bfloat16"
 			}
 			q, err := b.Pack(1, layout, func() (any, error) {
+				var data []float32
+				if isHalf {
+					buf := widenedWeights(w)
+					defer buf.Return()
+					data = buf.S
+				} else {
+					data = tensor.Data[float32](w)
+				}
 				switch {
 				case pixels:
-					return nhwc.PackPixels(data(), w.Dim(0), c, w.Rank()-2), nil
+					return nhwc.PackPixels(data, w.Dim(0), c, w.Rank()-2), nil
 				case winograd:
-					return nhwc.PackWinograd(t, data(), w.Dim(0), c), nil
+					return nhwc.PackWinograd(t, data, w.Dim(0), c), nil
 				}
-				return nhwc.Pack(t, data(), w.Dim(0), c, p.group, w.Shape()[2:]), nil
+				return nhwc.Pack(t, data, w.Dim(0), c, p.group, w.Shape()[2:]), nil
 			})
 			if err != nil {
 				return nil, err
@@ -78,7 +82,7 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 			if !ok || z.M != w.Dim(0) || z.C != c || z.Group != p.group || z.Winograd() != winograd || !slices.Equal(z.Kernel, w.Shape()[2:]) {
 				return nil, fmt.Errorf("packed weights of another shape than %v", w.Shape()) // from a file
 			}
-			if isHalf {
+			if isHalf && !wide {
 				return throughFloat32But(lastConvKernel(p, t, z, times), 0, 1), nil
 			}
 			return lastConvKernel(p, t, z, times), nil

@@ -86,6 +86,7 @@ func TestLastConv(t *testing.T) {
 	Run(t, lastCases([]Case{
 		{Name: "pads", Op: "Conv", Attrs: at("kernel_shape", []int{3, 3}, "pads", []int{1, 1, 1, 1}), In: Vals(x, w), Want: Vals(padded)},
 		{Name: "float16", Op: "Conv", Attrs: at("pads", []int{1, 1, 1, 1}), In: Vals(halved(x), halved(w)), Want: Vals(halved(padded))},
+		{Name: "weights of 16 bits", Op: "Conv", Attrs: at("pads", []int{1, 1, 1, 1}), In: Vals(x, halved(w)), Const: []int{1}, Want: Vals(padded)},
 		{Name: "strides and pads", Op: "Conv", Attrs: at("strides", []int{2, 2}, "pads", []int{1, 1, 1, 1}), In: Vals(x7, w),
 			Want: Vals(F32([]int{1, 1, 4, 3}, 12, 27, 24, 63, 108, 81, 123, 198, 141, 112, 177, 124))},
 		{Name: "pads along one dimension", Op: "Conv", Attrs: at("strides", []int{2, 2}, "pads", []int{1, 0, 1, 0}), In: Vals(x7, w),

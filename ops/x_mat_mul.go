@@ -11,7 +11,8 @@ package ops
 //	A: T[batch…, m, k]    B: T[batch…, k, n]    bias: T[n], optional    Z: as Y, optional    Y: T[batch…, m, n]
 //
 // T: float16, bfloat16 (both summed in float32), float32, float64; int32,
-// int64, uint32, uint64 wrap around.
+// int64, uint32, uint64 wrap around. A constant B of two dimensions with more than one
+// column may have 16 bits where A is float32.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__MatMul.html and
 // https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.FusedMatMul

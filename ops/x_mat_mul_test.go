@@ -50,9 +50,16 @@ func TestXMatMul(t *testing.T) {
 		tensor.Narrow(h, x)
 		return h
 	}
+	constB := func(c Case) Case { c.Const = []int{1}; return c } // of 16 bits, with A of float32
+	few, tall := tensor.Of(tensor.Data[float32](a)[:80], 1, 2, 40), tensor.Of(tensor.Data[float32](a), 1, 15, 40)
+	b2 := half(tensor.Of(tensor.Data[float32](b)[:240], 1, 40, 6))
 	ints := F32([]int{2, 2}, 1, 2, 3, 4)
 	Run(t, []Case{
 		op(Vals(a, b), y),
+		constB(op(Vals(few, b2), naiveMatMul(few, tensor.Widen(b2)))),
+		constB(op(Vals(tall, b2), naiveMatMul(tall, tensor.Widen(b2)))),
+		constB(op(Vals(tall, half(permute(tensor.Widen(b2), 0, 2, 1))), naiveMatMul(tall, tensor.Widen(b2)), "transB", 1)),
+		constB(op(Vals(few, half(permute(tensor.Widen(b2), 0, 2, 1))), naiveMatMul(few, tensor.Widen(b2)), "transB", 1)),
 		op(Vals(a, b, bias), with(1, true, false, none)),
 		op(Vals(a, b, nil, z), with(1, false, true, none)),
 		op(Vals(a, b, bias, z), with(0.5, true, true, relu), "alpha", 0.5, "activation", "Relu"),

@@ -43,6 +43,11 @@ func (s *state) fold() error {
 				}
 			}
 			g.Remove(n)
+			for _, v := range n.In {
+				if v != nil && v.Uses() == 0 {
+					delete(s.exact, v.Const)
+				}
+			}
 			i = at - 1
 			s.rewrote("fold", []*onnx.Node{n}, nil)
 		}
@@ -70,7 +75,7 @@ func (s *state) toConst(g *onnx.Graph, v *onnx.Value, t *tensor.Tensor, outs map
 func (s *state) constant(n *onnx.Node, outs map[*onnx.Value]bool) []*tensor.Tensor {
 	op, v, err := s.set.Lookup(n.Domain, n.Op, n.Opset)
 	if err != nil || op.Numerics == ops.Random || v.Build == nil || len(n.Bodies()) > 0 ||
-		notFolded[ops.NormalDomain(n.Domain)+"."+n.Op] {
+		notFolded[ops.NormalDomain(n.Domain)+"."+n.Op] || s.weights[n] {
 		return nil
 	}
 	in := make([]tensor.Value, len(n.In))
@@ -117,9 +122,11 @@ func (s *state) constant(n *onnx.Node, outs map[*onnx.Value]bool) []*tensor.Tens
 	if limit < (math.MaxInt-foldMemory)/4 {
 		memory = 4*limit + foldMemory
 	}
-	res, err := ops.EvalWithin(s.o.P, n, in, ops.BuildEnv{Set: s.set}, memory)
-	if err != nil {
-		return nil // too large, or the runtime reports it, if the node is ever reached
+	res := s.foldWide(n, memory)
+	if res == nil {
+		if res, err = ops.EvalWithin(s.o.P, n, in, ops.BuildEnv{Set: s.set}, memory); err != nil {
+			return nil // too large, or the runtime reports it, if the node is ever reached
+		}
 	}
 	out := make([]*tensor.Tensor, len(res))
 	total := 0

@@ -29,6 +29,22 @@ var convolutions = []*Rule{
 		},
 	},
 	{
+		Name: "conv-weights", Doc: "x.Conv of a Cast of constant weights from 16 bits => x.Conv of these, which widens them when it packs them",
+		Pattern: Op("x.Conv", Var("x"), Op("Cast", ConstAny("w")).Shared()).Rest(),
+		Where: func(m *Match) bool {
+			return m.Var("x").Type.DType == tensor.Float32 && is16(m.Var("w")) && m.Root.In[1].Type.DType == tensor.Float32
+		},
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			in := append([]*onnx.Value(nil), m.Root.In...)
+			in[1] = m.Var("w")
+			return b.Ops("x", "Conv", m.Root.Attrs, 1, in...)
+		},
+		Example: func(b *ops.Builder) {
+			w := b.Op("Cast", onnx.NewAttrs("to", tensor.Float32), b.Const(halves(6, 4, 1, 1)))
+			ret(b, b.Ops("x", "Conv", nil, 1, in(b, "x", 1, 5, 5, 4), w)[0])
+		},
+	},
+	{
 		Name: "conv-add", Doc: "Conv and Add of a tensor of its shape => Z",
 		Pattern: Op("Add", AnyOf(
 			Op("Conv", Var("x"), Var("w")).Rest().As("c"),

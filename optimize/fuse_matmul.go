@@ -56,6 +56,26 @@ var products = []*Rule{
 		},
 	},
 	{
+		Name: "product-weights", Doc: "x.MatMul of a Cast of constant weights from 16 bits => x.MatMul of these",
+		Pattern: Op("x.MatMul", Var("a"), Op("Cast", ConstAny("w")).Shared()).Rest(),
+		Where:   func(m *Match) bool { return m.Var("a").Type.DType == tensor.Float32 && is16(m.Var("w")) },
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			p, w := readProduct(m.Root), m.Var("w")
+			if p == nil || m.Root.In[1].Type.DType != tensor.Float32 || p.transBatch[1] || p.perm[1] != nil || w.Type.Rank() != 2 || w.Const.Len() == 0 || m.Root.Out[0].Type.DType != tensor.Float32 {
+				return nil
+			}
+			if n := w.Const.Dim(1); n == 1 && !p.trans[1] || p.trans[1] && w.Const.Dim(0) == 1 {
+				return nil // columns are not packed
+			}
+			p.in[1] = w
+			return p.build(b)
+		},
+		Example: func(b *ops.Builder) {
+			c := b.Op("Cast", onnx.NewAttrs("to", tensor.Float32), b.Const(halves(4, 5)))
+			ret(b, b.Ops("x", "MatMul", nil, 1, in(b, "x", 2, 3, 4), c)[0], b.Ops("x", "MatMul", onnx.NewAttrs("transB", 1), 1, in(b, "y", 3, 5), c)[0])
+		},
+	},
+	{
 		Name: "product-reshapes", Doc: "Reshape of x.MatMul of a Reshape that joins leading dimensions, and parts them again => x.MatMul",
 		Pattern: Op("Reshape", Op("x.MatMul", AnyOf(Op("Reshape", Var("a")).Rest().Shared(), Op("Flatten", Var("a")).Shared()), Var("b")).As("p").Rest()).Rest(),
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {

@@ -19,7 +19,8 @@ func arranged(t *testing.T, m *onnx.Model) *state {
 	restore := anyOpset(m.Graph)
 	defer restore()
 	was := graphText(m)
-	if err := s.stage(stages(Machine)[len(stages(Machine))-1]); err != nil {
+	all := stages(Machine)
+	if err := s.stage(all[slices.IndexFunc(all, func(st stage) bool { return st.name == "layout" })]); err != nil {
 		t.Fatalf("%v\nbefore: %safter: %s", err, was, graphText(m))
 	}
 	return s

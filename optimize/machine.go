@@ -2,6 +2,7 @@ package optimize
 
 import (
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -28,12 +29,15 @@ func stages(l Level) []stage {
 
 // pipeline is the whole of it, put together once.
 var pipeline = sync.OnceValue(func() []stage {
+	wide := []pass{{name: "precision", doc: "keep values of 16 bits in float32 between operators", run: (*state).precision}}
 	all := []stage{{"portable", portable()}, {"machine", append(machine(), tidy()...)},
+		{"precision", slices.Concat(wide, machine(), tidy())},
 		{"products", append([]pass{
 			{name: "dequantized", doc: "rules for quantized constants that no integer operator takes", rules: dequantized},
 			{name: "products", doc: "rules that join matrix products with what surrounds them", rules: products},
 			{name: "parts", doc: "rules about taking values apart", rules: parts}}, tidy()...)},
-		{"layout", append(layout(), tidy()...)}}
+		{"layout", append(layout(), tidy()...)},
+		{"weights", []pass{{name: "fold", doc: "compute nodes whose inputs are all constant", run: (*state).lift}}}}
 	for _, st := range all {
 		for i := range st.passes {
 			st.passes[i].index = indexOf(st.passes[i].rules)

@@ -11,6 +11,7 @@ import (
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // Level is how far a graph is rewritten.
@@ -283,7 +284,9 @@ type state struct {
 	env     ops.InferEnv
 	ints    map[*onnx.Value][]onnx.Dim
 	tensors *tensorIDs
-	raised  bool // a rule wrote operators of newestOpset
+	raised  bool                              // a rule wrote operators of newestOpset
+	weights map[*onnx.Node]bool               // Casts of weights to float32 that stay; nil before the pass precision
+	exact   map[*tensor.Tensor]*tensor.Tensor // folded constants of 16 bits as float32 arithmetic gives them
 }
 
 // stage repeats the passes of st until nothing changes.

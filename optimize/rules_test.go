@@ -42,6 +42,12 @@ func random(t *testing.T, g *onnx.Graph, r *rand.Rand) []tensor.Value {
 			for j := range tensor.Data[float32](x) {
 				tensor.Data[float32](x)[j] = float32(r.NormFloat64())
 			}
+		case tensor.Float16, tensor.BFloat16:
+			f := make([]float32, x.Len())
+			for j := range f {
+				f[j] = float32(r.NormFloat64())
+			}
+			tensor.Narrow(x, tensor.Of(f, shape...))
 		case tensor.Int32:
 			for j := range tensor.Data[int32](x) {
 				tensor.Data[int32](x)[j] = int32(r.IntN(200) - 100)

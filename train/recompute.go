@@ -41,7 +41,11 @@ func (c *Config) optimised(m *onnx.Model) error {
 		n.Name = label(n) // which what takes its place inherits
 		names = append(names, n.Name)
 	}
-	if _, err := optimize.Run(m, optimize.Best, optimize.Options{Private: true, P: par.P{Threads: c.Threads}}); err != nil {
+	o := optimize.Options{Private: true, P: par.P{Threads: c.Threads}}
+	if c.MixedPrecision != nil {
+		o.Disable = []string{"precision"} // what is in 16 bits is to stay so
+	}
+	if _, err := optimize.Run(m, optimize.Best, o); err != nil {
 		return err
 	}
 	i := slices.IndexFunc(m.Graph.Outputs, func(v *onnx.Value) bool { return v.Name == lossName })
