@@ -175,7 +175,7 @@ func (f *frame) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, erro
 		return tensor.New(d, shape...), nil
 	}
 	if f.reused&(1<<i) == 0 {
-		if b := f.inPlace(in, i, size); b != nil {
+		if b := f.inPlace(in, i, d, size); b != nil {
 			f.reused |= 1 << i
 			return f.head(i, d, shape, b.data[:size], b)
 		}
@@ -285,8 +285,10 @@ func (f *frame) leave(t *tensor.Tensor) *tensor.Tensor {
 }
 
 // inPlace returns the buffer of an input that output i may take over: its last
-// reader is this instruction, nothing else refers to it, and the size is the same.
-func (f *frame) inPlace(in *instr, i, size int) *buffer {
+// reader is this instruction, nothing else refers to it, and it has as many elements
+// of the same size. With others, eight int64 that meet eight more give 64 bool, which
+// would be written over what later rows read.
+func (f *frame) inPlace(in *instr, i int, d tensor.DType, size int) *buffer {
 	if size == 0 || i >= len(in.out) || in.out[i] < 0 {
 		return nil
 	}
@@ -303,7 +305,7 @@ func (f *frame) inPlace(in *instr, i, size int) *buffer {
 			continue
 		}
 		b := bufferOf(t)
-		if b == nil || b.kind == escaped || b.kind == donated && !f.run.donate.begun || b.refs != 1 || len(t.Bytes()) != size || address(t.Bytes()) != address(b.data) ||
+		if b == nil || b.kind == escaped || b.kind == donated && !f.run.donate.begun || b.refs != 1 || len(t.Bytes()) != size || t.DType().Bits() != d.Bits() || address(t.Bytes()) != address(b.data) ||
 			!slices.Contains(in.free, in.in[k]) || count(in.in, in.in[k]) != 1 {
 			continue
 		}

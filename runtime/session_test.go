@@ -172,6 +172,33 @@ func TestIntermediateValues(t *testing.T) {
 	require.ErrorContains(t, err, `no value "nowhere"`)
 }
 
+// A result that has as many bytes as an operand, but other elements, is not written over it.
+func TestComparisonsBesideTheirOperands(t *testing.T) {
+	for _, swapped := range []bool{false, true} {
+		m, g, b := model()
+		x := b.Op("Neg", nil, g.AddInput("x", onnx.TensorType(tensor.Int64, onnx.Name("A"))))
+		y := b.Op("Neg", nil, g.AddInput("y", onnx.TensorType(tensor.Int64, onnx.Name("B"), onnx.Size(1))))
+		if swapped {
+			x, y = y, x
+		}
+		z := b.Op("LessOrEqual", nil, x, y)
+		b.Insert(nil)
+		g.Outputs = []*onnx.Value{z}
+		s := open(t, m, runtime.Options{})
+		down := tensor.Of([]int64{0, -1, -2, -3, -4, -5, -6, -7})
+		column, err := down.Reshape(8, 1)
+		require.NoError(t, err)
+		for range 3 {
+			out, err := s.Run(bg, map[string]tensor.Value{"x": down, "y": column})
+			require.NoError(t, err)
+			for i, v := range tensor.Data[bool](out[z.Name].(*tensor.Tensor)) {
+				row, col := i/8, i%8
+				require.Equal(t, !swapped && col <= row || swapped && row <= col, v, i)
+			}
+		}
+	}
+}
+
 func TestInputErrors(t *testing.T) {
 	s := open(t, chain(t, 1), runtime.Options{})
 	for name, c := range map[string]struct {
