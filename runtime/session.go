@@ -167,7 +167,8 @@ func (s *Session) Close() error {
 	s.variants = nil
 	s.variantMu.Unlock()
 	s.reuse.end()
-	s.prog, s.states, s.plans = &program{inputs: s.prog.inputs, outputs: s.prog.outputs}, new(idle.List[*frame]), planCache{}
+	s.states.Clear()
+	s.prog, s.plans = &program{inputs: s.prog.inputs, outputs: s.prog.outputs}, planCache{}
 	err := s.model.Close()
 	if s.packed != nil {
 		err = errors.Join(err, s.packed.Close())

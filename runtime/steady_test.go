@@ -99,3 +99,33 @@ func BenchmarkNode(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/400, "ns/node")
 }
+
+// What a closed session has packed goes with the first collection: what each collection
+// kept for the next one or two would let the heap of a process that opens models again and again
+// grow without end, since it makes the collector wait for as much again.
+func TestClosedSessionsFreeTheirWeights(t *testing.T) {
+	held := func() uint64 {
+		goruntime.GC()
+		var m goruntime.MemStats
+		goruntime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := held()
+	func() {
+		m, g, b := model()
+		w := tensor.New(tensor.Float32, 4, 4<<20)
+		w.Bytes()[0] = 1
+		y := b.Op("MatMul", nil, g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Name("N"), onnx.Size(4))), g.AddConst(g.NewConst("w", w)))
+		b.Insert(nil)
+		g.Outputs = []*onnx.Value{b.Op("ReduceMax", nil, y)}
+		b.Insert(nil)
+		s, err := runtime.New(m, runtime.Options{})
+		require.NoError(t, err)
+		_, err = s.Run(bg, map[string]tensor.Value{"x": f32([]int{1, 4}, 1, 2, 3, 4)})
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+	}()
+	if after := held(); after > before+16<<20 { // the weights have 64 MB
+		t.Errorf("%d MB are held after the session was closed", (after-before)>>20)
+	}
+}

@@ -81,6 +81,14 @@ func (l *List[T]) Put(x T) {
 	}
 }
 
+// Clear empties the list now. What was in it may be collected at once, which what the list
+// keeps is not: each collection that ages it counts it as in use.
+func (l *List[T]) Clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.items = [2][]T{}
+}
+
 // watch has age called after the next collection.
 func (l *List[T]) watch() {
 	runtime.SetFinalizer(&struct{ l *List[T] }{l}, func(w *struct{ l *List[T] }) { w.l.age() })
