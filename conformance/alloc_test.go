@@ -124,13 +124,24 @@ func doesNotAllocate(t *testing.T, dir string, most float64) {
 
 type site [12]uintptr
 
+// settle waits for the finalizers of the collections before, which allocate and take away what
+// runs keep: those of a collection run one after the other, before those of the next.
+func settle() {
+	for range 3 {
+		ran := make(chan bool)
+		goruntime.SetFinalizer(&struct{ c chan bool }{ran}, func(s *struct{ c chan bool }) { close(s.c) })
+		goruntime.GC()
+		<-ran
+	}
+}
+
 // sites returns how often each place of the program has allocated.
 func sites() map[site]int64 {
 	goruntime.GC() // profiles show what happened before the last collection but one
 	goruntime.GC()
 	rs := make([]goruntime.MemProfileRecord, 100_000)
 	n, _ := goruntime.MemProfile(rs, true)
-	time.Sleep(20 * time.Millisecond) // finalizers that the collections brought about allocate
+	settle()
 	m := map[site]int64{}
 	for _, r := range rs[:n] {
 		m[site(r.Stack0[:12])] += r.AllocObjects
