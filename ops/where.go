@@ -127,28 +127,29 @@ func buildWhere(b *BuildContext) (Kernel, error) {
 		pick := tensor.Data[bool](cond)
 		switch x.DType().Size() {
 		case 0:
-			where[string](c, w, out, pick, x, y)
+			where[string](c, w, out, pick, x, y, nil)
 		case 1:
-			where[uint8](c, w, out, pick, x, y)
+			where(c, w, out, pick, x, y, pickNumbers[uint8])
 		case 2:
-			where[uint16](c, w, out, pick, x, y)
+			where(c, w, out, pick, x, y, pickNumbers[uint16])
 		case 4:
-			where[uint32](c, w, out, pick, x, y)
+			where(c, w, out, pick, x, y, pickNumbers[uint32])
 		case 8:
-			where[uint64](c, w, out, pick, x, y)
+			where(c, w, out, pick, x, y, pickNumbers[uint64])
 		default:
-			where[[2]uint64](c, w, out, pick, x, y)
+			where[[2]uint64](c, w, out, pick, x, y, nil)
 		}
 		return nil
 	}, nil
 }
 
-func where[T cell](c *Call, w *bcast, out *tensor.Tensor, cond []bool, tx, ty *tensor.Tensor) {
+func where[T cell](c *Call, w *bcast, out *tensor.Tensor, cond []bool, tx, ty *tensor.Tensor, numbers func(d []T, cond []bool, x, y []T, sx, sy int)) {
 	s := State[wherePick[T]](c)
 	if s.f == nil {
 		s.f = s.part
 	}
 	s.dst, s.x, s.y, s.cond = cells[T]{}.of(out), cells[T]{}.of(tx), cells[T]{}.of(ty), cond
+	s.numbers = numbers
 	s.sc, s.sx, s.sy = w.step(0), w.step(1), w.step(2)
 	w.each(c.P, s.f)
 	*s = wherePick[T]{f: s.f}
@@ -159,6 +160,7 @@ type wherePick[T cell] struct {
 	dst, x, y  []T
 	cond       []bool
 	sc, sx, sy int // steps of cond, x and y
+	numbers    func(d []T, cond []bool, x, y []T, sx, sy int)
 	f          func(o, n int, off [maxOperands]int)
 }
 
@@ -181,6 +183,8 @@ func (s *wherePick[T]) part(o, n int, off [maxOperands]int) {
 	}
 	p := cond[oc : oc+n]
 	switch {
+	case s.numbers != nil:
+		s.numbers(d, p, x[ox:], y[oy:], sx, sy)
 	case sx == 1 && sy == 1:
 		a, b := x[ox:ox+n], y[oy:oy+n]
 		for i, v := range p {
@@ -207,6 +211,34 @@ func (s *wherePick[T]) part(o, n int, off [maxOperands]int) {
 			} else {
 				d[i] = y[oy+i*sy]
 			}
+		}
+	}
+}
+
+// pickNumbers picks numbers. It has no branches, which take several times as long where
+// conditions have no pattern. Steps are 0 or 1.
+func pickNumbers[T uint8 | uint16 | uint32 | uint64](d []T, cond []bool, x, y []T, sx, sy int) {
+	p := bytesOf(cond)[:len(d)]
+	switch {
+	case sx == 1 && sy == 1:
+		x, y = x[:len(d)], y[:len(d)]
+		for i, v := range p {
+			d[i] = y[i] ^ (x[i]^y[i])&-T(v)
+		}
+	case sx == 1:
+		x, e := x[:len(d)], y[0]
+		for i, v := range p {
+			d[i] = e ^ (x[i]^e)&-T(v)
+		}
+	case sy == 1:
+		e, y := x[0], y[:len(d)]
+		for i, v := range p {
+			d[i] = y[i] ^ (e^y[i])&-T(v)
+		}
+	default:
+		e, f := x[0], y[0]
+		for i, v := range p {
+			d[i] = f ^ (e^f)&-T(v)
 		}
 	}
 }

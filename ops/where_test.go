@@ -26,6 +26,45 @@ func TestWhere(t *testing.T) {
 	})
 }
 
+// Runs, single elements and both, of each size.
+func TestWherePicks(t *testing.T) {
+	var cases []Case
+	for _, n := range []int{1, 2, 7, 33} {
+		cond := make([]bool, n)
+		for i := range cond {
+			cond[i] = i*i%7 < 3
+		}
+		cases = append(cases, wherePicks[uint8](cond)...)
+		cases = append(cases, wherePicks[int16](cond)...)
+		cases = append(cases, wherePicks[float32](cond)...)
+		cases = append(cases, wherePicks[int64](cond)...)
+	}
+	Run(t, cases)
+}
+
+func wherePicks[T uint8 | int16 | float32 | int64](cond []bool) (cases []Case) {
+	n := len(cond)
+	for _, nx := range []int{1, n} {
+		for _, ny := range []int{1, n} {
+			x, y, want := make([]T, nx), make([]T, ny), make([]T, n)
+			for i := range x {
+				x[i] = T(3*i + 1)
+			}
+			for i := range y {
+				y[i] = T(200 - i)
+			}
+			for i, v := range cond {
+				want[i] = y[i%ny]
+				if v {
+					want[i] = x[i%nx]
+				}
+			}
+			cases = append(cases, Case{Op: "Where", In: Vals(Of([]int{n}, cond...), Of([]int{nx}, x...), Of([]int{ny}, y...)), Want: Vals(Of([]int{n}, want...))})
+		}
+	}
+	return cases
+}
+
 func TestWhereGradient(t *testing.T) {
 	Gradients(t, []GradCase{
 		{Op: "Where", In: Vals(Of([]int{2, 2}, true, false, false, true), Normal(1, 2, 2), Normal(2, 2))},
