@@ -91,7 +91,7 @@ func TestTypeOf(t *testing.T) {
 // A model too large for protobuf is refused before its data is touched.
 func TestEncodeTooLarge(t *testing.T) {
 	if testing.Short() && os.Getenv("CI") == "" {
-		t.Skip("reserves 800 MiB of address space")
+		t.Skip("reserves 400 MiB of address space")
 	}
 	m := decode(t, graph(relu))
 	x := tensor.New(tensor.Float32, 100<<20)

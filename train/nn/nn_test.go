@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -241,7 +242,11 @@ func TestInit(t *testing.T) {
 
 func TestParametersBeyondMemory(t *testing.T) {
 	in := Input{Name: "x", DType: tensor.Float32, Dims: onnx.Sizes(1, 4)}
-	for _, out := range []int{math.MaxInt / 16, math.MaxInt / 2, int(runtime.DefaultMemory()/16) + 1} {
+	sizes := []int{math.MaxInt / 16, math.MaxInt / 2, int(runtime.DefaultMemory()/16) + 1}
+	if strconv.IntSize == 64 { // within what an int counts, beyond any memory
+		sizes = append(sizes, math.MaxInt/64)
+	}
+	for _, out := range sizes {
 		_, err := Build(1, []Input{in}, func(s *Scope, v []*onnx.Value) []Output {
 			return []Output{{Name: "y", Value: s.Apply("b", Linear{Out: 4}, s.Apply("a", Linear{Out: out}, v[0]))}}
 		})
