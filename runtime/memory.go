@@ -53,8 +53,7 @@ type arena struct {
 	heads []*tensor.Tensor // to lend
 	rec   *recording
 	plan  *plan
-	slab  []byte
-	parts []buffer // one for each allocation of the plan
+	slab  *slab
 }
 
 // sizeClass rounds n up so that at most an eighth is wasted.
@@ -144,7 +143,11 @@ func (a *arena) release(b *buffer, at int) {
 	if b.rec >= 0 && a.rec != nil {
 		a.rec.allocs[b.rec].death = at
 	}
-	if b.kind != pooled {
+	switch b.kind {
+	case planned:
+		a.slab.used.unset(a.plan.allocs[b.idx].units())
+		return
+	case donated, escaped:
 		return
 	}
 	a.live -= int64(len(b.data))

@@ -12,9 +12,9 @@ import (
 // A plan places the intermediate values of a run in one slab. It is made from
 // a recording of an earlier run with the same input shapes: which allocation
 // each instruction made, and when its last reference went. A later run takes
-// an allocation from its place in the slab when everything that shared the
-// place before has been released, and from the free list otherwise; so a plan
-// can be less than perfect, but never wrong, whatever depends on data.
+// an allocation from its place in the slab when nothing lives there, and from
+// the free list otherwise; so a plan can be less than perfect, but never wrong,
+// whatever depends on data.
 
 // recording notes the allocations of one run of a main program.
 type recording struct{ allocs []allocation }
@@ -30,22 +30,26 @@ const minPlaced = 64 << 10
 type plan struct {
 	size   int
 	allocs []placement
-	index  []int32     // of the allocation for each result of the program, -1: none
-	work   map[int]int // by instruction: the allocation for its working memory
+	index  []int32 // of the allocation for each result of the program, -1: none
+	work   []int32 // by instruction, up to the last that has one: the allocation for its working memory, -1: none
 	slabs  idle.List[*slab]
 }
 
 type slab struct {
 	data  []byte
 	parts []buffer
+	used  units // where something lives
 }
 
-// placement is an allocation at its place. before lists the allocations that
-// use part of the same place earlier in the run.
+// placement is an allocation at its place.
 type placement struct {
 	allocation
 	offset int
-	before []int
+}
+
+// units returns the units of the slab that p takes up.
+func (p *placement) units() (from, to int) {
+	return p.offset / tensor.Alignment, (p.offset + p.size + tensor.Alignment - 1) / tensor.Alignment
 }
 
 // makePlan places the allocations of a recording: the largest first, each at
@@ -62,7 +66,7 @@ func makePlan(r *recording, results int) *plan {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return list[j].size - list[i].size })
-	p := &plan{index: make([]int32, results), work: map[int]int{}}
+	p := &plan{index: make([]int32, results)}
 	for i := range p.index {
 		p.index[i] = -1
 	}
@@ -87,14 +91,11 @@ func makePlan(r *recording, results int) *plan {
 	}
 	for i := range list {
 		a := &list[i]
-		for j := range list {
-			b := &list[j]
-			if b.at < a.at && a.offset < b.offset+b.size && b.offset < a.offset+a.size {
-				a.before = append(a.before, j)
-			}
-		}
 		if a.result < 0 {
-			p.work[a.at] = i
+			for len(p.work) <= a.at {
+				p.work = append(p.work, -1)
+			}
+			p.work[a.at] = int32(i)
 		} else {
 			p.index[a.result] = int32(i)
 		}
@@ -108,7 +109,7 @@ func (p *plan) slab() *slab {
 	if s, ok := p.slabs.Get(); ok {
 		return s
 	}
-	s := &slab{data: tensor.AlignedBytes(p.size), parts: make([]buffer, len(p.allocs))}
+	s := &slab{data: tensor.AlignedBytes(p.size), parts: make([]buffer, len(p.allocs)), used: newUnits(p.size / tensor.Alignment)}
 	huge.Advise(unsafe.Pointer(unsafe.SliceData(s.data)), p.size)
 	return s
 }
@@ -119,38 +120,29 @@ func (a *arena) place(result, size int) *buffer {
 	if a.plan == nil {
 		return nil
 	}
-	i := int(a.plan.index[result])
-	if i < 0 || size > a.plan.allocs[i].size || !a.vacant(i) {
+	i := a.plan.index[result]
+	if i < 0 || size > a.plan.allocs[i].size {
 		return nil
 	}
 	p := &a.plan.allocs[i]
-	b := &a.parts[i]
-	b.data, b.kind, b.rec, b.idx = a.slab[p.offset:p.offset+p.size:p.offset+p.size], planned, -1, i
+	from, to := p.units()
+	if a.slab.used.any(from, to) {
+		return nil
+	}
+	a.slab.used.set(from, to)
+	b := &a.slab.parts[i]
+	*b = buffer{data: a.slab.data[p.offset : p.offset+p.size : p.offset+p.size], kind: planned, rec: -1, idx: int(i)}
 	return b
-}
-
-// vacant reports whether nothing lives where the plan has allocation i.
-func (a *arena) vacant(i int) bool {
-	if a.parts[i].refs != 0 {
-		return false
-	}
-	for _, j := range a.plan.allocs[i].before {
-		if a.parts[j].refs != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // scratchPlace returns where the working memory of an instruction of the main program lies in the slab, or nil.
 func (a *arena) scratchPlace(at int) []byte {
-	if a.plan == nil {
+	if a.plan == nil || at >= len(a.plan.work) || a.plan.work[at] < 0 {
 		return nil
 	}
-	i, ok := a.plan.work[at]
-	if !ok || !a.vacant(i) {
+	p := &a.plan.allocs[a.plan.work[at]]
+	if a.slab.used.any(p.units()) {
 		return nil
 	}
-	p := &a.plan.allocs[i]
-	return a.slab[p.offset : p.offset+p.size : p.offset+p.size]
+	return a.slab.data[p.offset : p.offset+p.size : p.offset+p.size]
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -36,12 +37,84 @@ func TestPlansNeverOverlap(t *testing.T) {
 				space := a.offset < b.offset+b.size && b.offset < a.offset+a.size
 				life := a.at <= b.death && b.at <= a.death
 				require.False(t, space && life, "%+v and %+v (%d)", a, b, j)
-				if space && b.at < a.at {
-					require.Contains(t, a.before, j)
-				}
 			}
 		}
 		require.LessOrEqual(t, p.size, sum+64*len(p.allocs))
+	}
+}
+
+// TestPlacesAreFree: whatever a run does otherwise than the one that was recorded, two results that live at
+// the same time never share memory, and a place is refused only where something lives.
+func TestPlacesAreFree(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 200 {
+		rec, results := &recording{}, 0
+		for at := range 1 + r.IntN(60) {
+			for range r.IntN(4) {
+				a := allocation{at: at, result: results, size: 1 + r.IntN(9000), death: at + r.IntN(20)}
+				if results++; r.IntN(6) == 0 {
+					a.result = -1
+					a.death = at
+				}
+				rec.allocs = append(rec.allocs, a)
+			}
+		}
+		p := makePlan(rec, results)
+		a := arena{plan: p, slab: p.slab(), out: new(atomic.Int64)}
+		var live []*buffer
+		free := func(b []byte) bool {
+			return !slices.ContainsFunc(live, func(l *buffer) bool { return overlap(l.data, b) })
+		}
+		for _, x := range rec.allocs {
+			if x.result < 0 {
+				place := a.scratchPlace(x.at)
+				require.True(t, free(place))
+				continue
+			}
+			want := x.size + r.IntN(2)
+			if b := a.place(x.result, want); b != nil {
+				require.GreaterOrEqual(t, len(b.data), want)
+				require.True(t, free(b.data))
+				b.refs = 1
+				live = append(live, b)
+			} else if o := p.allocs[p.index[x.result]].offset; want == x.size {
+				require.False(t, free(a.slab.data[o:o+x.size]))
+			}
+			for k := len(live) - 1; k >= 0; k-- { // in another order than in the recording
+				if r.IntN(6) == 0 {
+					live[k].refs = 0
+					a.release(live[k], x.at)
+					live = slices.Delete(live, k, k+1)
+				}
+			}
+		}
+		for _, b := range live {
+			a.release(b, 0)
+		}
+		require.False(t, a.slab.used.any(0, 64*len(a.slab.used)))
+	}
+}
+
+// TestUnits compares sets with lists of bools.
+func TestUnits(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 100 {
+		n := 1 + r.IntN(400)
+		u, want := newUnits(n), make([]bool, n)
+		for range 200 {
+			from := r.IntN(n)
+			to := from + 1 + r.IntN(n-from)
+			require.Equal(t, slices.Contains(want[from:to], true), u.any(from, to), "%d to %d", from, to)
+			in := r.IntN(2) == 0
+			if in {
+				u.set(from, to)
+			} else {
+				u.unset(from, to)
+			}
+			for i := from; i < to; i++ {
+				want[i] = in
+			}
+		}
 	}
 }
 

@@ -258,10 +258,8 @@ func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request
 	r.p, r.profile, r.depth = par.P{Ctx: ctx, Threads: s.opt.Threads}, q.profile, 0
 	r.limit, r.out, r.reuse, r.live, r.given = s.opt.MaxMemory, s.out, s.reuse, 0, 0
 	pl, sighted := s.plans.get(f.key)
-	var sl *slab
 	if pl != nil {
-		sl = pl.slab()
-		r.plan, r.slab, r.parts, r.live = pl, sl.data, sl.parts, int64(pl.size)
+		r.plan, r.slab, r.live = pl, pl.slab(), int64(pl.size)
 	} else if sighted {
 		r.rec = &recording{}
 	}
@@ -297,14 +295,14 @@ func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request
 	}
 	f.forget()
 	s.reuse.ran(r.given)
-	if sl != nil {
-		clear(sl.parts)
-		pl.slabs.Put(sl)
+	if pl != nil {
+		clear(r.slab.used)
+		pl.slabs.Put(r.slab)
 	}
 	r.scratch.begin(nil)
 	clear(r.dest)
 	r.dest = r.dest[:0]
-	r.p, r.profile, r.rec, r.plan, r.slab, r.parts, r.donate = par.P{}, nil, nil, nil, nil, nil, nil
+	r.p, r.profile, r.rec, r.plan, r.slab, r.donate = par.P{}, nil, nil, nil, nil, nil
 	s.states.Put(f)
 	return res, nil
 }
