@@ -211,6 +211,16 @@ func (a *attention[T]) hide(s []T, b, h, i, lo int) {
 	}
 }
 
+// clearHidden sets what qk has for keys that are not attended to 0.
+func (a *attention[T]) clearHidden() {
+	for u := range a.batch * a.heads * a.lq {
+		lo, hi := a.span(u/(a.heads*a.lq), u%a.lq)
+		row := a.qk[u*a.lk:][:a.lk]
+		clear(row[:lo])
+		clear(row[hi:])
+	}
+}
+
 func (a *attention[T]) tap(mode int, s []T, b, h, i int) {
 	if a.qk != nil && a.qkMode == mode {
 		copy(a.qk[((b*a.heads+h)*a.lq+i)*a.lk:], s)

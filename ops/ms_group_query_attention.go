@@ -15,18 +15,22 @@ import (
 //	query: T[b, l, hq*d], or packed with key and value: T[b, l, (hq+2hk)*d]
 //	key, value (optional): T[b, l, hk*d]    past_key, past_value (optional): T[b, hk, p, d]
 //	seqlens_k: int32[b], the keys of each sequence less 1    total_sequence_length: int32 scalar
-//	cos_cache, sin_cache (optional): T[positions, r/2]    position_ids (optional): int64[b, l]
+//	cos_cache, sin_cache (optional): T[positions, r/2]
+//	position_ids (optional): int64[b, l], of which a first prompt uses the first element alone
 //	attention_bias (optional): T, broadcasts to [b, hq, l, keys]
 //	output: T[b, l, hq*d]    present_key, present_value: T[b, hk, max(p, total_sequence_length), d]
+//	output_qk: T[b, hq, l, total_sequence_length], the scores before (qk_output 1) or after (2) softmax
 //
 // The new keys are put at seqlens_k + 1 - l, or at 0 where l is
 // total_sequence_length. With do_rotary query and key are turned as in
 // RotaryEmbedding. local_window_size bounds how many keys a query attends.
 // head_sink, T[hq], adds its exponential to the sum of each softmax of a head;
 // with smooth_softmax it is 0. With sliding_window_cache the caches have room for
-// p >= local_window_size keys and keep the last ones, see slidingCache.
-// Quantized caches, normalized queries and keys, output_qk and attention that
-// is not causal are not supported.
+// p >= local_window_size keys and keep the last ones, see slidingCache. Caches may
+// be quantized, see quantCache. Without causal each query attends all keys of its
+// sequence. What is beyond a sequence's length in present_key and present_value is 0,
+// and so are scores of keys that are not attended in output_qk.
+// Normalized queries and keys, query_seqlens and caches in float8 are not supported.
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
@@ -39,6 +43,9 @@ func inferGroupQueryAttention(c *InferContext) error {
 	q := c.In(0)
 	for i := range c.Out {
 		c.Out[i] = onnx.UnrankedType(q.DType)
+		if c.Has(2+i) && (i == 1 || i == 2) {
+			c.Out[i].DType = c.In(2 + i).DType
+		}
 	}
 	if len(q.Dims) == 3 && c.Has(1) {
 		c.Out[0] = q
@@ -51,6 +58,9 @@ type groupQuery struct {
 	scale, softcap         float64
 	rotary, interleaved    bool
 	smooth, sliding        bool
+	causal                 bool
+	quant                  [2]cacheQuant // of keys and values
+	qk                     int           // which scores go to output_qk, 0: none
 }
 
 func buildGroupQueryAttention(b *BuildContext) (Kernel, error) {
@@ -59,6 +69,7 @@ func buildGroupQueryAttention(b *BuildContext) (Kernel, error) {
 		scale: float64(b.Float("scale", 0)), softcap: float64(b.Float("softcap", 0)),
 		rotary: b.Bool("do_rotary", false), interleaved: b.Bool("rotary_interleaved", false),
 		smooth: b.Int("smooth_softmax", 0) > 0, sliding: b.Bool("sliding_window_cache", false),
+		causal: b.Bool("causal", true), qk: b.Int("qk_output", 0),
 	}
 	if g.heads < 1 || g.kvHeads < 1 || g.heads%g.kvHeads != 0 {
 		return nil, fmt.Errorf("attribute \"num_heads\" is %d, want a multiple of \"kv_num_heads\", %d", g.heads, g.kvHeads)
@@ -72,6 +83,17 @@ func buildGroupQueryAttention(b *BuildContext) (Kernel, error) {
 	case g.sliding && b.Has(10):
 		return nil, fmt.Errorf("%w: attention_bias with sliding_window_cache", ErrUnsupported)
 	}
+	if err := g.quantized(b); err != nil {
+		return nil, err
+	}
+	switch {
+	case !g.causal && (g.window >= 0 || g.sliding):
+		return nil, fmt.Errorf("attribute \"local_window_size\" is %d, want -1 where causal is 0", g.window)
+	case g.qk < 0 || g.qk > 2:
+		return nil, fmt.Errorf("attribute \"qk_output\" is %d, want 0 to 2", g.qk)
+	case b.Wants(3) && (g.qk == 0 || g.sliding):
+		return nil, fmt.Errorf("output output_qk is wanted with qk_output %d and sliding_window_cache %v", g.qk, g.sliding)
+	}
 	if b.Has(3) != b.Has(4) || b.Has(1) != b.Has(2) || g.rotary && (!b.Has(7) || !b.Has(8)) {
 		return nil, fmt.Errorf("key and value, past_key and past_value, and for do_rotary cos_cache and sin_cache belong together")
 	}
@@ -81,23 +103,10 @@ func buildGroupQueryAttention(b *BuildContext) (Kernel, error) {
 // plainGroupQuery refuses what no kernel here computes.
 func plainGroupQuery(b *BuildContext) error {
 	b.Ignore("q_norm_epsilon", "k_norm_epsilon", "qk_norm_epsilon") // without q_norm_weight and k_norm_weight
-	for name, plain := range map[string]int{"causal": 1, "kv_cache_bit_width": 0, "qk_output": 0} {
-		if v := b.Int(name, plain); v != plain {
-			return fmt.Errorf("%w: attribute %q is %d", ErrUnsupported, name, v)
-		}
-	}
-	for _, name := range []string{"k_quant_type", "v_quant_type"} {
-		if v := b.Str(name, "NONE"); v != "NONE" {
-			return fmt.Errorf("%w: attribute %q is %q", ErrUnsupported, name, v)
-		}
-	}
-	for i, name := range []string{"k_scale", "v_scale", "q_norm_weight", "k_norm_weight", "query_seqlens"} {
-		if b.Has(12 + i) {
+	for i, name := range map[int]string{14: "q_norm_weight", 15: "k_norm_weight", 16: "query_seqlens"} {
+		if b.Has(i) {
 			return fmt.Errorf("%w: input %s", ErrUnsupported, name)
 		}
-	}
-	if b.Wants(3) {
-		return fmt.Errorf("%w: output output_qk", ErrUnsupported)
 	}
 	return nil
 }
@@ -148,7 +157,7 @@ func groupQueryKernel[T floating](g groupQuery) Kernel {
 			return lens[b] - l
 		}
 		if g.rotary {
-			if err := groupQueryRotate(c, g, a, &k, start); err != nil {
+			if err := groupQueryRotate(c, g, a, &k, start, l == total); err != nil {
 				return err
 			}
 		}
@@ -165,13 +174,16 @@ func groupQueryKernel[T floating](g groupQuery) Kernel {
 		if g.sliding {
 			finish, first, err = slidingCache(c, a, k, v, lens, g.window, start)
 		} else {
-			finish, err = groupQueryCache(c, a, k, v, total, start)
+			finish, err = groupQueryCache(c, g, a, k, v, total, start)
 		}
 		if err != nil {
 			return err
 		}
 		a.span = func(b, i int) (int, int) {
-			hi := min(first(b)+i+1, a.lk)
+			hi := min(first(b)+lens[b]-start(b), a.lk) // what is beyond a sequence's length is padding
+			if g.causal {
+				hi = min(hi, first(b)+i+1)
+			}
 			if g.window >= 0 {
 				return max(0, hi-g.window), hi
 			}
@@ -184,11 +196,20 @@ func groupQueryKernel[T floating](g groupQuery) Kernel {
 		}
 		y, done := realsOut[T](c, 0, qt.DType(), batch, l, g.heads*d)
 		a.y = headsLast(y, g.heads, l, d)
+		scored := nothing
+		if c.Wants(3) {
+			a.qkMode = 1 + g.qk
+			a.qk, scored = realsOut[T](c, 3, qt.DType(), batch, g.heads, l, a.lk)
+		}
 		if a.lk == 0 {
 			clear(y)
 		} else {
 			a.run(c.P)
 		}
+		if g.qk == 1 && a.qk != nil {
+			a.clearHidden()
+		}
+		scored()
 		done()
 		finish()
 		return nil
@@ -219,7 +240,7 @@ func (g groupQuery) lengths(c *Call, batch, l int) (lens []int, total int, err e
 }
 
 // groupQueryRotate turns the queries and the new keys.
-func groupQueryRotate[T floating](c *Call, g groupQuery, a *attention[T], k *headView[T], start func(int) int) error {
+func groupQueryRotate[T floating](c *Call, g groupQuery, a *attention[T], k *headView[T], start func(int) int, prompt bool) error {
 	dim := 0
 	if t := c.T(7); t.Rank() == 2 {
 		dim = 2 * t.Dim(1)
@@ -239,6 +260,13 @@ func groupQueryRotate[T floating](c *Call, g groupQuery, a *attention[T], k *hea
 		if len(ids) != a.batch*a.lq {
 			return fmt.Errorf("position_ids has shape %v, want [%d %d]", c.T(9).Shape(), a.batch, a.lq)
 		}
+		if prompt && len(ids) > 0 {
+			base := ids[0]
+			ids = c.Dims(len(ids))
+			for i := range ids {
+				ids[i] = base + i%a.lq
+			}
+		}
 	}
 	if err := r.checkPositions(ids); err != nil {
 		return err
@@ -251,115 +279,6 @@ func groupQueryRotate[T floating](c *Call, g groupQuery, a *attention[T], k *hea
 	return nil
 }
 
-// slidingCache is groupQueryCache for caches with room for some keys, of which
-// those that no query attends any more make place for new ones. Of t keys of a
-// sequence the last resident(t) are there, the oldest first. first gives where
-// the new keys of a sequence are in a.k.
-func slidingCache[T floating](c *Call, a *attention[T], k, v headView[T], lens []int, window int, start func(int) int) (finish func(), first func(int) int, err error) {
-	if t := c.T(3); t.Rank() != 4 || t.Dim(2) < window {
-		return nil, nil, fmt.Errorf("past_key has shape %v, want room for local_window_size, %d", t.Shape(), window)
-	}
-	room := c.T(3).Dim(2)
-	resident := func(t int) int {
-		if t <= room {
-			return t
-		}
-		step := room - window + 1
-		return t - (t-room+step-1)/step*step
-	}
-	first = func(b int) int { return resident(start(b)) }
-	for b := range lens {
-		if start(b) < 0 || lens[b] > start(b)+a.lq {
-			return nil, nil, fmt.Errorf("seqlens_k and total_sequence_length do not fit %d new keys", a.lq)
-		}
-		a.lk = max(a.lk, first(b)+a.lq)
-	}
-	finish = func() {}
-	for i, x := range []struct{ fresh, to *headView[T] }{{&k, &a.k}, {&v, &a.v}} {
-		if want := []int{a.batch, a.kvHeads, room, a.d}; !slices.Equal(c.T(3+i).Shape(), want) {
-			return nil, nil, fmt.Errorf("%s has shape %v, want %v", []string{"past_key", "past_value"}[i], c.T(3+i).Shape(), want)
-		}
-		past, err := reals[T](c, 3+i)
-		if err != nil {
-			return nil, nil, err
-		}
-		var next []T
-		if c.Wants(1 + i) {
-			d, done := realsOut[T](c, 1+i, c.T(0).DType(), a.batch, a.kvHeads, room, a.d)
-			next = d
-			before := finish
-			finish = func() { before(); done() }
-		}
-		*x.to = headsFirst(Scratch[T](c, a.batch*a.kvHeads*a.lk*a.d), a.kvHeads, a.lk, a.d)
-		c.P.For(a.batch*a.kvHeads, 1+(1<<15)/(1+a.lk*a.d), func(lo, hi int) {
-			for u := lo; u < hi; u++ {
-				b, h := u/a.kvHeads, u%a.kvHeads
-				line := x.to.at(b, h, 0)[:a.lk*a.d]
-				n := copy(line, past[u*room*a.d:][:first(b)*a.d])
-				for j := range a.lq {
-					n += copy(line[n:], x.fresh.at(b, h, j)[:a.d])
-				}
-				clear(line[n:])
-				if next != nil {
-					keep, end := resident(lens[b]), first(b)+lens[b]-start(b)
-					row := next[u*room*a.d:][:room*a.d]
-					clear(row[copy(row, line[(end-keep)*a.d:end*a.d]):])
-				}
-			}
-		})
-	}
-	return finish, first, nil
-}
-
-// groupQueryCache joins the past and the new keys and values and sets the
-// views and the present outputs; the result is called at the end.
-func groupQueryCache[T floating](c *Call, a *attention[T], k, v headView[T], total int, start func(int) int) (func(), error) {
-	p := 0
-	if t := c.T(3); t != nil && t.Rank() == 4 {
-		p = t.Dim(2)
-	}
-	size := max(p, total)
-	finish := func() {}
-	for i, x := range []struct{ fresh, to *headView[T] }{{&k, &a.k}, {&v, &a.v}} {
-		var past []T
-		if t := c.T(3 + i); t != nil {
-			if want := []int{a.batch, a.kvHeads, p, a.d}; !slices.Equal(t.Shape(), want) {
-				return nil, fmt.Errorf("%s has shape %v, want %v", []string{"past_key", "past_value"}[i], t.Shape(), want)
-			}
-			var err error
-			if past, err = reals[T](c, 3+i); err != nil {
-				return nil, err
-			}
-		}
-		var data []T
-		if c.Wants(1 + i) {
-			d, done := realsOut[T](c, 1+i, c.T(0).DType(), a.batch, a.kvHeads, size, a.d)
-			data = d
-			before := finish
-			finish = func() { before(); done() }
-		} else {
-			data = Scratch[T](c, a.batch*a.kvHeads*size*a.d)
-		}
-		*x.to = headsFirst(data, a.kvHeads, size, a.d)
-		c.P.For(a.batch*a.kvHeads, 1+(1<<15)/(1+size*a.d), func(lo, hi int) {
-			for u := lo; u < hi; u++ {
-				b, h := u/a.kvHeads, u%a.kvHeads
-				line := x.to.at(b, h, 0)[:size*a.d]
-				n := 0
-				if past != nil {
-					n = copy(line, past[u*p*a.d:][:p*a.d])
-				}
-				clear(line[n:])
-				for j := 0; j < a.lq; j++ {
-					copy(line[(start(b)+j)*a.d:][:a.d], x.fresh.at(b, h, j))
-				}
-			}
-		})
-	}
-	a.lk = size
-	return finish, nil
-}
-
 // expandGroupQueryAttention: causal Attention of the whole sequence, as in training;
 // with a past, of which each sequence has its own length, of the cache after
 // TensorScatter has put the new keys and values there.
@@ -367,8 +286,8 @@ func expandGroupQueryAttention(c *ExpandContext) ([]*onnx.Value, error) {
 	if err := plainGroupQuery(&BuildContext{attrs: c.attrs, Node: c.node}); err != nil {
 		return nil, err
 	}
-	if c.Has(11) || c.Int("smooth_softmax", 0) > 0 || c.Int("sliding_window_cache", 0) != 0 {
-		return nil, fmt.Errorf("%w: the expansion with head_sink, smooth_softmax or sliding_window_cache", ErrUnsupported)
+	if c.Has(11) || c.Int("smooth_softmax", 0) > 0 || c.Int("sliding_window_cache", 0) != 0 || c.Int("causal", 1) == 0 || len(c.node.Out) > 3 && c.node.Out[3] != nil || c.Has(12) || c.Has(13) {
+		return nil, fmt.Errorf("%w: the expansion with head_sink, smooth_softmax, sliding_window_cache, output_qk, quantized caches or without causal", ErrUnsupported)
 	}
 	past := false
 	for _, i := range []int{3, 4} {

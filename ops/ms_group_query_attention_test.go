@@ -53,8 +53,10 @@ func TestGroupQueryAttention(t *testing.T) {
 		allK, allV := make([]float32, b*hk*size*d), make([]float32, b*hk*size*d)
 		if bits&1 != 0 {
 			in[3], in[4] = heads4(b, hk, room, d, pk), heads4(b, hk, room, d, pv)
-			copy(allK, pk)
-			copy(allV, pv)
+			for i := range b * hk { // what lies beyond is forgotten
+				copy(allK[i*size*d:][:past[i/hk]*d], pk[i*room*d:])
+				copy(allV[i*size*d:][:past[i/hk]*d], pv[i*room*d:])
+			}
 		}
 		for i := 0; i < b*hk*l; i++ {
 			at := (i/l*size + past[i/(hk*l)] + i%l) * d
@@ -85,7 +87,15 @@ func TestGroupQueryAttention(t *testing.T) {
 	}
 	bad("seqlens_k has 5, want 4 to 4", func(c *Case) { c.In[5] = I32([]int{2}, 4, 5) })
 	bad("key has shape [2 3]", func(c *Case) { c.In[1] = waveT(1, 2, 3) })
-	bad("not supported", func(c *Case) { c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 2, "causal", 0) })
+	bad("want -1 where causal is 0", func(c *Case) {
+		c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 2, "causal", 0, "local_window_size", 3)
+	})
+	bad("\"kv_cache_bit_width\" is 2, want 4 or 8", func(c *Case) {
+		c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 2, "k_quant_type", "PER_TENSOR", "kv_cache_bit_width", 2)
+	})
+	bad("asks for past_key", func(c *Case) {
+		c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 2, "k_quant_type", "PER_TENSOR", "kv_cache_bit_width", 8)
+	})
 	bad("want a multiple of \"kv_num_heads\", 3", func(c *Case) { c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 3) })
 	bad("local_window_size, which is -1", func(c *Case) {
 		c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 2, "sliding_window_cache", 1)
@@ -169,4 +179,144 @@ func TestGroupQueryAttentionSliding(t *testing.T) {
 	small := cases[0]
 	small.Attrs, small.Err = slices.Clone(small.Attrs).Set("local_window_size", 7), "want room for local_window_size, 7"
 	Run(t, append(cases, small))
+}
+
+// TestGroupQueryAttentionForms: prompts with padding, whose positions count from the first of position_ids,
+// attention that is not causal, scores as an output, and quantized caches.
+func TestGroupQueryAttentionForms(t *testing.T) {
+	const b, hq, hk, d, ms = 2, 4, 2, 8, "com.microsoft"
+	var cases []Case
+	for form, attrs := range []onnx.Attrs{
+		{},                                    // a padded prompt
+		onnx.NewAttrs("do_rotary", 1),         // and its positions
+		onnx.NewAttrs("causal", 0),            //
+		onnx.NewAttrs("qk_output", 1),         // 3: scores
+		onnx.NewAttrs("qk_output", 2),         //
+		quantizedCache("PER_TENSOR", 8),       // 5
+		quantizedCache("PER_CHANNEL", 8),      //
+		quantizedCache("PER_TENSOR", 4),       // 7
+		quantizedCache("PER_CHANNEL", 4),      //
+		onnx.NewAttrs("local_window_size", 2), // 9: as 0
+	} {
+		prompt, quant, bits := form < 3 || form == 9, form >= 5 && form < 9, 8-form/7*4
+		l, past, lens, total, room := 5, []int{0, 0}, []int32{5, 3}, 5, 0
+		if !prompt {
+			l, past, lens, total, room = 2, []int{3, 5}, []int32{5, 7}, 7, 8
+		}
+		size := max(total, room)
+		q, k, v := wave(b*hq*l*d, 1), wave(b*hk*l*d, 2), wave(b*hk*l*d, 3)
+		in := make([]tensor.Value, 14)
+		in[0], in[1] = F32([]int{b, l, hq * d}, swapHeads(q, b, hq, l, d)...), F32([]int{b, l, hk * d}, swapHeads(k, b, hk, l, d)...)
+		in[2] = F32([]int{b, l, hk * d}, swapHeads(v, b, hk, l, d)...)
+		in[5], in[6] = I32([]int{b}, lens[0]-1, lens[1]-1), I32([]int{1}, int32(total))
+		if form == 1 {
+			cos, sin := wave(8*d/2, 6), wave(8*d/2, 7)
+			in[7], in[8] = F32([]int{8, d / 2}, cos...), F32([]int{8, d / 2}, sin...)
+			in[9] = I64([]int{b, l}, 2, 0, 0, 0, 0, 1, 1, 1, 1, 1)
+			row := func(_, i int) int { return 2 + i }
+			q, k = naiveRotary(q, b, hq, l, d, d, false, cos, sin, row), naiveRotary(k, b, hk, l, d, d, false, cos, sin, row)
+		}
+		all := [2][]float32{make([]float32, b*hk*size*d), make([]float32, b*hk*size*d)}
+		var present [2]tensor.Value
+		for x, fresh := range [][]float32{k, v} {
+			before := wave(b*hk*room*d, float64(4+x))
+			scale := func(h, e int) float32 { return 0.1 }
+			if quant {
+				scales := []float32{0.02}
+				if bits == 4 {
+					scales[0] = 0.3
+				}
+				if form%2 == 0 {
+					scales = wave(hk*d, float64(8+x))
+					for i, s := range scales {
+						scales[i] = float32(math.Abs(float64(s)))/float32(bits) + 0.05
+					}
+				}
+				in[12+x] = F32([]int{len(scales)}, scales...)
+				scale = func(h, e int) float32 { return scales[(h*d+e)%len(scales)] }
+			}
+			stored := make([]int, b*hk*size*d)
+			for i := range b * hk {
+				n := past[i/hk]
+				for j := range n + l {
+					for e := range d {
+						y := fresh[(i*l+max(0, j-n))*d+e]
+						if j < n {
+							y = before[(i*room+j)*d+e]
+						}
+						to := (i*size+j)*d + e
+						all[x][to] = y
+						if quant {
+							s, top := scale(i%hk, e), math.Exp2(float64(bits-1))
+							stored[to] = int(max(-top, min(math.RoundToEven(float64(y/s)), top-1)))
+							all[x][to] = float32(stored[to]) * s
+						}
+					}
+				}
+			}
+			present[x] = heads4(b, hk, size, d, all[x])
+			if !prompt {
+				in[3+x] = heads4(b, hk, room, d, before)
+			}
+			if quant { // the past is what is stored of it
+				present[x] = cacheTensor(stored, bits, b, hk, size, d, func(i, j int) bool { return j < past[i/hk]+l })
+				in[3+x] = cacheTensor(stored, bits, b, hk, size, d, func(i, j int) bool { return j < past[i/hk] })
+			}
+		}
+		hidden := func(b, i, j int) bool {
+			n := past[b] + i + 1
+			hi := min(n, int(lens[b]))
+			return form != 2 && j >= n || j >= int(lens[b]) || form == 9 && j < hi-2
+		}
+		n := naiveAttention{b: b, hq: hq, hk: hk, lq: l, lk: size, d: d, dv: d, q: q, k: all[0], v: all[1], scale: 1 / math.Sqrt(d),
+			bias: func(b, _, i, j int) float64 {
+				if hidden(b, i, j) {
+					return math.Inf(-1)
+				}
+				return 0
+			}}
+		y, stages := n.run()
+		want := Vals(F32([]int{b, l, hq * d}, swapHeads(y, b, hq, l, d)...), present[0], present[1])
+		if kind := form - 2; kind == 1 || kind == 2 {
+			var scores []float32
+			for i, s := range stages[1+kind] {
+				if j := i % size; j < total {
+					if math.IsInf(float64(s), -1) {
+						s = 0
+					}
+					scores = append(scores, s)
+				}
+			}
+			want = append(want, F32([]int{b, hq, l, total}, scores...))
+		}
+		cases = append(cases, Case{Op: "GroupQueryAttention", Domain: ms, In: in, Attrs: attrs.Set("num_heads", hq).Set("kv_num_heads", hk), Tol: close5, Want: want})
+	}
+	other := cases[5]
+	other.In = slices.Clone(other.In)
+	other.In[12], other.Err = F32([]int{2}, 1, 2), "k_scale has shape [2], want 1 elements"
+	Run(t, append(cases, other))
+}
+
+func quantizedCache(kind string, bits int) onnx.Attrs {
+	return onnx.NewAttrs("k_quant_type", kind, "v_quant_type", kind, "kv_cache_bit_width", bits)
+}
+
+// cacheTensor makes a quantized cache; rows that are not there are 0.
+func cacheTensor(x []int, bits, b, h, size, d int, there func(i, j int) bool) tensor.Value {
+	if bits == 8 {
+		t := tensor.New(tensor.Int8, b, h, size, d)
+		for i, v := range x {
+			if there(i/(size*d), i/d%size) {
+				tensor.Data[int8](t)[i] = int8(v)
+			}
+		}
+		return t
+	}
+	t := tensor.New(tensor.Uint8, b, h, size, d/2)
+	for i, v := range x {
+		if there(i/(size*d), i/d%size) {
+			tensor.Data[uint8](t)[i/2] |= uint8(v+8) << (i % 2 * 4)
+		}
+	}
+	return t
 }
