@@ -21,7 +21,7 @@ func init() {
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1),
 			Infer:  func(c *InferContext) error { return inferMat(c, readFusedMatMul(&c.attrs)) },
 			Build:  func(b *BuildContext) (Kernel, error) { return buildMat(b, readFusedMatMul(&b.attrs)) },
-			Expand: expandFusedMatMul,
+			Expand: func(c *ExpandContext) ([]*onnx.Value, error) { return expandMat(c, readFusedMatMul(&c.attrs)) },
 		}},
 	})
 }
@@ -34,9 +34,8 @@ func readFusedMatMul(a *attrs) matParams {
 	}
 }
 
-// expandFusedMatMul: MatMul of transposed matrices, times alpha.
-func expandFusedMatMul(c *ExpandContext) ([]*onnx.Value, error) {
-	p := readFusedMatMul(&c.attrs)
+// expandMat: MatMul of transposed matrices, times alpha.
+func expandMat(c *ExpandContext, p matParams) ([]*onnx.Value, error) {
 	turned := func(i int, batch, trans bool) (*onnx.Value, error) {
 		v := c.value(i)
 		if !batch && !trans {

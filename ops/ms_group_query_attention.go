@@ -97,7 +97,7 @@ func buildGroupQueryAttention(b *BuildContext) (Kernel, error) {
 	if b.Has(3) != b.Has(4) || b.Has(1) != b.Has(2) || g.rotary && (!b.Has(7) || !b.Has(8)) {
 		return nil, fmt.Errorf("key and value, past_key and past_value, and for do_rotary cos_cache and sin_cache belong together")
 	}
-	return b.realKernels(0, groupQueryKernel[float32](g), groupQueryKernel[float64](g))
+	return b.through32(0, groupQueryKernel[float32](g))
 }
 
 // plainGroupQuery refuses what no kernel here computes.

@@ -218,6 +218,7 @@ var gradients = [...]struct {
 	{"com.microsoft", "FastGelu", gradMSFastGelu},
 	{"com.microsoft", "GatherND", gradGatherND},
 	{"com.microsoft", "Gelu", gradMSGelu},
+	{"com.microsoft", "Inverse", gradMSInverse},
 	{"com.microsoft", "MatMulNBits", gradMatMulNBits},
 	{"com.microsoft", "Pad", gradPad},
 	{"com.microsoft", "QuantizeLinear", gradQuantizeLinear},
