@@ -47,15 +47,15 @@ func TestStaticResidual(t *testing.T) {
 	names := map[string]bool{}
 	for _, n := range q.Graph.Nodes {
 		if n.Op == "QuantizeLinear" {
-			scales[n.Name] = n.In[1].Name + " " + n.In[2].Name
+			scales[n.Out[0].Name] = n.In[1].Name + " " + n.In[2].Name
 		}
-		names[n.Name] = true
+		names[n.Out[0].Name] = true
 	}
 	require.Equal(t, map[string]string{
-		"x_QuantizeLinear": "x_scale zero_point_uint8_128", "r1_QuantizeLinear": "r1_scale zero_point_uint8_0", "c2_QuantizeLinear": "c2_scale zero_point_uint8_115",
-		"r2_QuantizeLinear": "r2_scale zero_point_uint8_0", "p_QuantizeLinear": "r2_scale zero_point_uint8_0", "f_QuantizeLinear": "r2_scale zero_point_uint8_0",
+		"x_q": "x_scale zero_point_uint8_128", "r1_q": "r1_scale zero_point_uint8_0", "c2_q": "c2_scale zero_point_uint8_115",
+		"r2_q": "r2_scale zero_point_uint8_0", "p_q": "r2_scale zero_point_uint8_0", "f_q": "r2_scale zero_point_uint8_0",
 	}, scales)
-	require.True(t, names["w1_DequantizeLinear"] && names["b3_DequantizeLinear"])
+	require.True(t, names["w1_dq"] && names["b3_dq"])
 	var format string
 	for _, c := range s.Changes {
 		if c.Node == "c1" {
