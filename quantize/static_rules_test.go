@@ -328,3 +328,35 @@ func TestStaticCalibratedBounds(t *testing.T) {
 		require.InEpsilon(t, c.want, scale, 1e-6, "%s %v", c.op, c.format)
 	}
 }
+
+// A Relu behind a normalization or difference takes its floats: rounded before it, half of
+// the integers would stand for what it makes 0.
+func TestStaticNormsEnd(t *testing.T) {
+	for name, norm := range map[string]func(b *ops.Builder, x *onnx.Value) *onnx.Value{
+		"BatchNormalization": func(b *ops.Builder, x *onnx.Value) *onnx.Value {
+			variance := param(b, "variance", 4)
+			for i := range tensor.Data[float32](variance.Const) {
+				tensor.Data[float32](variance.Const)[i] = float32(i + 1)
+			}
+			return b.Op("BatchNormalization", nil, x, param(b, "scale", 4), param(b, "bias", 4), param(b, "mean", 4), variance)
+		},
+		"InstanceNormalization": func(b *ops.Builder, x *onnx.Value) *onnx.Value {
+			return b.Op("InstanceNormalization", nil, x, param(b, "scale", 4), param(b, "bias", 4))
+		},
+		"LayerNormalization": func(b *ops.Builder, x *onnx.Value) *onnx.Value {
+			return b.Op("LayerNormalization", nil, x, param(b, "scale", 5))
+		},
+		"Sub": func(b *ops.Builder, x *onnx.Value) *onnx.Value { return b.Op("Sub", nil, x, param(b, "bias", 4, 1, 1)) },
+	} {
+		m := newModel(t, 17, func(b *ops.Builder) []*onnx.Value {
+			x := named("c", b.Op("Conv", nil, input(b, "x", 1, 3, 5, 5), param(b, "w", 4, 3, 1, 1)))
+			return one(b.Op("Conv", nil, named("r", b.Op("Relu", nil, named("n", norm(b, x)))), param(b, "weights", 4, 4, 1, 1)))
+		})
+		require.Equal(t, []string{"x", "c", "r", "y0"}, slices.DeleteFunc(Activations(m, StaticConfig{}), func(v string) bool { return v == "bias" }), name)
+		q, s := quantised(t, m, StaticConfig{})
+		require.Equal(t, 4, s.Changed(), name)
+		for _, level := range []optimize.Level{optimize.None, optimize.Machine} {
+			requireNear(t, m, q, level, 0.15, 1, 2)
+		}
+	}
+}
