@@ -298,8 +298,8 @@ func outChannels(n *onnx.Node, i int) int {
 
 // dequantize stores q under names that begin with name and returns its
 // DequantizeLinear, which is put before n. Zero points that are all 0 are stored
-// once for all weights, or, if the result is read as floats, not at all: where
-// runtimes join nodes to integer kernels, ONNX Runtime wants them to be there.
+// once for all weights, or, if the result is read as floats or is a bias, not at all: where
+// runtimes join nodes to integer kernels, ONNX Runtime wants those of weights to be there.
 func (w *staticWriter) dequantize(n *onnx.Node, name string, q integers, floats bool) *onnx.Value {
 	var as onnx.Attrs
 	if q.by.axis >= 0 {
@@ -314,7 +314,7 @@ func (w *staticWriter) dequantize(n *onnx.Node, name string, q integers, floats 
 	}
 	in := []*onnx.Value{w.constant(name+"_quantized", q.codes), w.constant(prefix+"_scale", q.scale)}
 	switch none := allZero(q.zero); {
-	case none && floats:
+	case none && (floats || q.codes.DType() == tensor.Int32):
 	case none && q.zero.Rank() == 0:
 		in = append(in, w.zero(zeroKey{q.zero.DType(), -1, 0}))
 	case none && q.zero.Rank() == 1:
