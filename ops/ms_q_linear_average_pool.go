@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/quant"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -152,9 +155,18 @@ func buildQLinearAveragePool(b *BuildContext) (Kernel, error) {
 				return err
 			}
 		}
-		value := dequantTable(qx.scale, qx.zero, d)
 		least, most := byteRange(d)
 		out := c.Output(0, d, shape...)
+		if v.last && x.Dim(hi) >= leastPooled && qy.scale > 0 {
+			w := windows{v, x.Shape()[lo:hi], shape[lo:hi], before, after, x.Dim(hi)}
+			if d == tensor.Int8 {
+				averageLast(c.P, &w, tensor.Data[int8](x), tensor.Data[int8](out), qx, qy, least, most)
+			} else {
+				averageLast(c.P, &w, x.Bytes(), out.Bytes(), qx, qy, least, most)
+			}
+			return nil
+		}
+		value := dequantTable(qx.scale, qx.zero, d)
 		y, src, st := out.Bytes(), x.Bytes(), tensor.Strides(x.Shape())
 		taps := 1
 		for _, k := range v.kernel {
@@ -205,4 +217,77 @@ func buildQLinearAveragePool(b *BuildContext) (Kernel, error) {
 		})
 		return nil
 	}, nil
+}
+
+// leastPooled is how many channels make it worth to average all of a position at once.
+const leastPooled = 8
+
+// windows are those of a pool over the spatial dimensions in, with ch channels behind them.
+type windows struct {
+	*quantPool
+	in, out, before, after []int
+	ch                     int
+}
+
+type windowMemory struct {
+	sums, row     []float32
+	from, to, idx []int
+}
+
+// averageLast averages in the order of the loop over single elements, so results are the same.
+func averageLast[S quant.Byte](p par.P, w *windows, x, y []S, qx, qy quantParams, least, most int32) {
+	positions, taps := len(y)/w.ch, 1
+	for _, k := range w.kernel {
+		taps *= k
+	}
+	p.For(positions, max(1, (1<<16)/(taps*w.ch)), func(first, end int) {
+		mem, pool := borrow[windowMemory]()
+		defer pool.Put(mem)
+		t, n, ch := vec.Best(), len(w.in), w.ch
+		longest := w.kernel[n-1] * ch
+		mem.sums, mem.row = slices.Grow(mem.sums[:0], ch)[:ch], slices.Grow(mem.row[:0], longest)[:longest]
+		for _, s := range []*[]int{&mem.from, &mem.to, &mem.idx} {
+			*s = slices.Grow((*s)[:0], n)[:n]
+		}
+		sums, from, to, idx := mem.sums, mem.from, mem.to, mem.idx
+		for o := first; o < end; o++ {
+			left, count := o, 1
+			for k := n - 1; k >= 0; k-- {
+				start := left%w.out[k]*w.strides[k] - w.before[k]
+				left /= w.out[k]
+				stop := start + w.kernel[k]
+				from[k], to[k] = max(start, 0), min(stop, w.in[k])
+				if w.include {
+					count *= min(stop, w.in[k]+w.after[k]) - start
+				} else {
+					count *= to[k] - from[k]
+				}
+			}
+			clear(sums)
+			copy(idx, from)
+			for ok := true; ok; { // over the rows of the window
+				at := left // the batch
+				for k := range n {
+					at = at*w.in[k] + idx[k]
+				}
+				row := mem.row[:max(to[n-1]-from[n-1], 0)*ch]
+				quant.Dequantize(row, x[at*ch:][:len(row)], qx.scale, qx.zero)
+				for ; len(row) > 0; row = row[ch:] {
+					t.Add(sums, sums, row[:ch])
+				}
+				ok = false
+				for k := n - 2; k >= 0; k-- {
+					if idx[k]++; idx[k] < to[k] {
+						ok = true
+						break
+					}
+					idx[k] = from[k]
+				}
+			}
+			t.Arith[vec.Div].VS(sums, sums, float32(count))
+			t.Arith[vec.Div].VS(sums, sums, qy.scale)
+			t.AddScalar(sums, sums, float32(qy.zero))
+			quant.Quantize(y[o*ch:][:ch], sums, 1, 0, least, most)
+		}
+	})
 }

@@ -1,10 +1,15 @@
 package ops_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/ops"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 func TestQLinearAveragePool(t *testing.T) {
@@ -18,4 +23,66 @@ func TestQLinearAveragePool(t *testing.T) {
 		{Domain: "com.microsoft", Op: "QLinearAveragePool", Opset: 1, Attrs: onnx.NewAttrs("kernel_shape", []int{3}), In: Vals(Of[uint8]([]int{1, 2, 2}, 18, 57, 221, 58), F32([]int{}, 0.02), Of[uint8]([]int{}, 100), F32([]int{}, 0.01), Of[uint8]([]int{}, 20)), Want: Vals(nil), Err: "does not fit a kernel of 3"},
 		{Domain: "com.microsoft", Op: "QLinearAveragePool", Opset: 1, Attrs: onnx.NewAttrs("kernel_shape", []int{3, 3}), In: Vals(Of[uint8]([]int{1, 2, 2}, 80, 138, 126, 19), F32([]int{}, 0.02), Of[uint8]([]int{}, 100), F32([]int{}, 0.01), Of[uint8]([]int{}, 20)), Want: Vals(nil), Err: "X has 3 dimensions, want 4"},
 	})
+}
+
+// Channels that are last are averaged many at a time; the results are those of single ones.
+func TestQLinearAveragePoolChannelsLast(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, ch := range []int{8, 40} {
+		for _, as := range []onnx.Attrs{
+			onnx.NewAttrs("kernel_shape", []int{2, 2}, "strides", []int{2, 2}),
+			onnx.NewAttrs("kernel_shape", []int{3, 3}, "pads", []int{1, 1, 1, 1}),
+			onnx.NewAttrs("kernel_shape", []int{3, 3}, "strides", []int{2, 1}, "pads", []int{1, 0, 1, 1}, "count_include_pad", 1),
+			onnx.NewAttrs("kernel_shape", []int{2, 3}, "strides", []int{2, 2}, "ceil_mode", 1),
+			onnx.NewAttrs("kernel_shape", []int{3, 2}, "strides", []int{2, 2}, "auto_pad", "SAME_LOWER"),
+		} {
+			const n, h, w = 2, 7, 5
+			first, last := make([]uint8, n*ch*h*w), make([]uint8, n*ch*h*w)
+			for i := range first {
+				first[i] = uint8(r.Uint32())
+				in, c, p := i/(ch*h*w), i/(h*w)%ch, i%(h*w)
+				last[(in*h*w+p)*ch+c] = first[i]
+			}
+			signed := func(x []uint8) []int8 {
+				y := make([]int8, len(x))
+				for i, v := range x {
+					y[i] = int8(v)
+				}
+				return y
+			}
+			node := func(as onnx.Attrs, x, zx, zy *tensor.Tensor) *tensor.Tensor {
+				out, err := ops.Eval(par.P{}, pool(as, 5), []tensor.Value{x, tensor.Scalar(float32(0.021)), zx, tensor.Scalar(float32(0.013)), zy}, ops.BuildEnv{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return out[0].(*tensor.Tensor)
+			}
+			for _, c := range [][4]*tensor.Tensor{
+				{tensor.Of(first, n, ch, h, w), tensor.Of(last, n, h, w, ch), tensor.Scalar(uint8(120)), tensor.Scalar(uint8(90))},
+				{tensor.Of(signed(first), n, ch, h, w), tensor.Of(signed(last), n, h, w, ch), tensor.Scalar(int8(3)), tensor.Scalar(int8(-7))},
+			} {
+				want, got := node(as, c[0], c[2], c[3]), node(as.Set("channels_last", 1), c[1], c[2], c[3])
+				s := want.Shape()
+				if fmt.Sprint(got.Shape()) != fmt.Sprint([]int{s[0], s[2], s[3], s[1]}) {
+					t.Fatalf("shape %v, want that of %v", got.Shape(), s)
+				}
+				area := s[2] * s[3]
+				for i, b := range want.Bytes() {
+					if g := got.Bytes()[(i/(ch*area)*area+i%area)*ch+i/area%ch]; g != b {
+						t.Fatalf("%v, %d channels of %v: element %d is %d, want %d", as, ch, c[0].DType(), i, g, b)
+					}
+				}
+			}
+		}
+	}
+}
+
+// pool is a node with so many inputs.
+func pool(as onnx.Attrs, inputs int) *onnx.Node {
+	g := onnx.NewGraph("g", map[string]int{"com.microsoft": 1})
+	in := make([]*onnx.Value, inputs)
+	for i := range in {
+		in[i] = g.NewValue("", onnx.Type{})
+	}
+	return g.NewNodeIn("com.microsoft", "QLinearAveragePool", as, in, 1)
 }

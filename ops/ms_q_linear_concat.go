@@ -99,6 +99,9 @@ func buildQLinearConcat(b *BuildContext) (Kernel, error) {
 			}
 		}
 		y := c.Output(0, d, shape...).Bytes()
+		if len(y) == 0 {
+			return nil
+		}
 		outer, inner := axisBlocks(shape, at)
 		row, first := shape[at]*inner, 0
 		for i := 2; i < len(c.In); i += 3 {

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -129,12 +130,22 @@ func binaryRows(c *Call, shape, aShape, bShape []int, r byteRows) {
 	par.Each(c.P, sizeOf(r.dims)*r.parts, max(1, (1<<15)/max(1, min(r.rows, 8*r.copies)*r.n)), r, (*byteRows).run)
 }
 
-type rowBytes struct{ buf []byte }
+type rowBytes struct {
+	buf, other []byte
+	idx        []int
+}
+
+// shortBytes is below how many bytes rows are laid out beside each other, so that the kernel runs over several at a time.
+const shortBytes = 128
 
 // run computes parts [lo, hi) of all blocks.
 func (r *byteRows) run(lo, hi int) {
 	mem, pool := borrow[rowBytes]()
 	defer pool.Put(mem)
+	if r.rows == 1 && r.n < shortBytes {
+		r.short(mem, lo, hi)
+		return
+	}
 	buf, n, f := mem.buf, r.n, &r.k
 	for t := lo; t < hi; t++ {
 		block, r0 := t/r.parts, t%r.parts*8*r.copies
@@ -179,6 +190,55 @@ func (r *byteRows) run(lo, hi int) {
 		}
 	}
 	mem.buf = buf
+}
+
+// short computes the rows [lo, hi), each of n elements, of which both operands are laid out.
+func (r *byteRows) short(mem *rowBytes, lo, hi int) {
+	n, i, j := r.n, 0, 0
+	mem.idx = slices.Grow(mem.idx[:0], len(r.dims))[:len(r.dims)]
+	for d, left := len(r.dims)-1, lo; d >= 0; d-- {
+		mem.idx[d] = left % r.dims[d]
+		left /= r.dims[d]
+		i += mem.idx[d] * r.sa[d]
+		j += mem.idx[d] * r.sb[d]
+	}
+	most := binaryPiece / n * n
+	mem.buf, mem.other = slices.Grow(mem.buf[:0], most)[:most], slices.Grow(mem.other[:0], most)[:most]
+	for out := r.y[lo*n : hi*n]; len(out) > 0; {
+		m := min(most, len(out))
+		for p := 0; p < m; p += n {
+			layRow(mem.buf[p:p+n], r.a[i:], r.stepA)
+			layRow(mem.other[p:p+n], r.b[j:], r.stepB)
+			for d := len(r.dims) - 1; d >= 0; d-- {
+				mem.idx[d]++
+				i += r.sa[d]
+				j += r.sb[d]
+				if mem.idx[d] < r.dims[d] {
+					break
+				}
+				mem.idx[d] = 0
+				i -= r.dims[d] * r.sa[d]
+				j -= r.dims[d] * r.sb[d]
+			}
+		}
+		r.k.Run(out[:m], mem.buf[:m], mem.other[:m])
+		out = out[m:]
+	}
+}
+
+// layRow copies the first elements of src, or the first of it for all if step is 0.
+func layRow(dst, src []byte, step int) {
+	if step != 0 {
+		copy(dst, src)
+		return
+	}
+	v := src[0]
+	for w := uint64(v) * 0x0101010101010101; len(dst) >= 8; dst = dst[8:] {
+		binary.LittleEndian.PutUint64(dst, w)
+	}
+	for k := range dst {
+		dst[k] = v
+	}
 }
 
 // joinDims joins neighbouring dimensions through which both operands move as

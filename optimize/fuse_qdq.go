@@ -393,6 +393,24 @@ var integerOps = []*Rule{
 		},
 	},
 	{
+		Name: "qdq-bounds", Doc: "QuantizeLinear of a Relu or Clip that leaves no fewer integers => QuantizeLinear",
+		Pattern: quantize(AnyOf(Op("Relu", Var("x")).As("act"), Op("Clip", Var("x")).Rest().As("act"))),
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			n, y := m.Root, quantOf(m.Root)
+			if !y.whole() {
+				return nil
+			}
+			if _, _, bounded, ok := y.limits(m.Node("act")); !ok || bounded {
+				return nil
+			}
+			return b.Ops(n.Domain, n.Op, n.Attrs, 1, append([]*onnx.Value{m.Var("x")}, n.In[1:]...)...)
+		},
+		Example: func(b *ops.Builder) {
+			x := in(b, "x", 2, 3)
+			ret(b, fakeQuant(b, b.Op("Relu", nil, x), 0.02, uint8(0)), fakeQuant(b, b.Op("Clip", nil, x, f32(b, -1), f32(b, 1.5)), 0.01, int8(-28)))
+		},
+	},
+	{
 		Name: "fold-quantize", Doc: "QuantizeLinear of a constant => constant",
 		Pattern: quantize(ConstAny("x")),
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {

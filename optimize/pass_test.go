@@ -385,6 +385,49 @@ func TestRaiseOpset(t *testing.T) {
 	}
 }
 
+// LayerNormalization is new in opset 17, but ops has it for older ones too: what is
+// written for others must not use it there, unless the opset may be raised. What is run here may.
+func TestNormOfOldOpset(t *testing.T) {
+	build := func(opset int) *onnx.Model {
+		m := graphModel(t, opset, func(b *ops.Builder) {
+			x := in(b, "x", 2, 3, 4)
+			mean := func(x *onnx.Value) *onnx.Value { return b.Op("ReduceMean", onnx.NewAttrs("axes", []int{-1}), x) }
+			d := b.Op("Sub", nil, x, mean(x))
+			v := b.Op("Sqrt", nil, b.Op("Add", nil, mean(b.Op("Mul", nil, d, d)), f32(b, 1e-5)))
+			ret(b, b.Op("Add", nil, b.Op("Mul", nil, b.Op("Div", nil, d, v), floats(b, 4)), floats(b, 4)))
+		})
+		m.Opsets = map[string]int{"": opset}
+		m.Graph.Name = "g"
+		return m
+	}
+	for _, c := range []struct {
+		opset, want int
+		level       Level
+		raise, norm bool
+	}{
+		{16, 16, Portable, false, false},
+		{17, 17, Portable, false, true},
+		{16, newestOpset, Portable, true, true},
+		{16, 16, Machine, false, true},
+	} {
+		m := build(c.opset)
+		before := m.Clone()
+		if _, err := Run(m, c.level, Options{Check: true, RaiseOpset: c.raise}); err != nil {
+			t.Fatal(err)
+		}
+		norm := slices.ContainsFunc(m.Graph.Nodes, func(n *onnx.Node) bool { return strings.HasSuffix(n.Op, "LayerNormalization") })
+		if norm != c.norm || m.Opsets[""] != c.want {
+			t.Errorf("%+v: LayerNormalization %v, opset %d", c, norm, m.Opsets[""])
+		}
+		if c.level == Portable {
+			if p := onnx.Check(m); len(p) > 0 {
+				t.Errorf("%+v: %v", c, p)
+			}
+		}
+		same(t, before.Graph, m.Graph, rand.New(rand.NewPCG(1, 2)))
+	}
+}
+
 func TestApplyGuards(t *testing.T) {
 	wrongType := &Rule{Name: "wrong", Pattern: Op("Neg", Var("x")),
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {

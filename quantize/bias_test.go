@@ -28,11 +28,11 @@ func biased(t *testing.T, second float32, bias ...float32) *onnx.Model {
 func integersOf(t *testing.T, m *onnx.Model, name string) (codes *tensor.Tensor, scales []float32) {
 	t.Helper()
 	for _, n := range m.Graph.Nodes {
-		if n.Name == name {
+		if n.Out[0].Name == name {
 			return n.In[0].Const, tensor.Data[float32](n.In[1].Const)
 		}
 	}
-	t.Fatalf("no node %q", name)
+	t.Fatalf("no value %q", name)
 	return nil, nil
 }
 
@@ -41,9 +41,9 @@ func TestBias(t *testing.T) {
 	for _, c := range []StaticConfig{{}, {PerTensor: true}, {AsymmetricWeights: true}, {Weights: tensor.Uint8}, {Activations: tensor.Int16}} {
 		q, s := quantised(t, biased(t, 1, bias...), c)
 		require.NotContains(t, s.Changes[0].Format, "float bias")
-		_, x := integersOf(t, q, "x_DequantizeLinear")
-		_, w := integersOf(t, q, "w_DequantizeLinear")
-		b, unit := integersOf(t, q, "b_DequantizeLinear")
+		_, x := integersOf(t, q, "x_dq")
+		_, w := integersOf(t, q, "w_dq")
+		b, unit := integersOf(t, q, "b_dq")
 		require.Equal(t, tensor.Int32, b.DType())
 		for i, k := range tensor.Data[int32](b) {
 			require.InEpsilon(t, float64(x[0])*float64(w[i%len(w)]), unit[i%len(unit)], 1e-6)
@@ -63,7 +63,7 @@ func TestBiasScales(t *testing.T) {
 			acts, weights := steps(q)
 			requireNear(t, m, q, optimize.Best, 4*acts+12*weights, 1, 2)
 			if c.Format == QDQ {
-				b, unit := integersOf(t, q, "b_DequantizeLinear")
+				b, unit := integersOf(t, q, "b_dq")
 				k := tensor.Data[int32](b)[1]
 				require.InEpsilon(t, -2, float64(k)*float64(unit[1]), 1e-6)
 				require.LessOrEqual(t, math.Abs(float64(k)), float64(maxBias))

@@ -109,6 +109,7 @@ func Dynamic(m *onnx.Model, c DynamicConfig) (*Summary, error) {
 		}
 		s.Changes = append(s.Changes, ch)
 	})
+	dropTraces(r.m.Graph)
 	if err := r.finishModel(m, s); err != nil {
 		return nil, err
 	}

@@ -53,6 +53,7 @@ func rewrite(m *onnx.Model, least int) (*rewriting, error) {
 		r.m.IRVersion = 4
 	}
 	r.m.Graph.Walk(constantsToInitializers)
+	unhide(r.m.Graph)
 	optimize.SlimLoops(r.m)
 	if err := optimize.Infer(r.m, optimize.InferOptions{Trust: true}); err != nil {
 		return nil, err
@@ -69,6 +70,36 @@ func rewrite(m *onnx.Model, least int) (*rewriting, error) {
 		}
 	})
 	return r, nil
+}
+
+// unhide gives values of the graphs nested in g names of their own where they have that of
+// a value around them, as PaddlePaddle calls what its loops carry.
+func unhide(g *onnx.Graph) {
+	names := map[*onnx.Graph]map[string]bool{}
+	g.Walk(func(h *onnx.Graph) {
+		own := map[string]bool{}
+		names[h] = own
+		declare := func(v *onnx.Value) {
+			if v == nil {
+				return
+			}
+			for o := h.Outer; o != nil; o = o.Outer {
+				if names[o][v.Name] {
+					v.Name = h.FreshName(v.Name)
+					break
+				}
+			}
+			own[v.Name] = true
+		}
+		for _, v := range slices.Concat(h.Inputs, h.Consts) {
+			declare(v)
+		}
+		for _, n := range h.Nodes {
+			for _, v := range n.Out {
+				declare(v)
+			}
+		}
+	})
 }
 
 // finishModel puts the rewritten graph in place of m's.

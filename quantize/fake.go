@@ -81,7 +81,7 @@ func FakeQuantized(m *onnx.Model, ranges Ranges, c StaticConfig) (*onnx.Model, *
 			in = append(in, zero)
 		}
 		q := g.NewNode("QuantizeLinear", n.Attrs, in, 1)
-		q.Name, q.Out[0].Name = g.FreshName(name+"_QuantizeLinear"), g.FreshName(name+"_QuantizeLinear_Output")
+		q.Out[0].Name = g.FreshName(name + "_q")
 		q.Out[0].Type = n.In[0].Type
 		g.Insert(n, q)
 		n.SetInput(0, q.Out[0])

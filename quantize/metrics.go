@@ -3,6 +3,7 @@ package quantize
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -21,15 +22,19 @@ type OutputError struct {
 	MaxAbs float64 `json:"max_abs"`
 	// Elements that were compared.
 	Elements int64 `json:"elements"`
+	// Reshaped is how many batches gave another shape, as where boxes are chosen by
+	// their scores or steps are counted by a value. All of such a result, and of what was wanted, counts as error.
+	Reshaped int `json:"reshaped,omitempty"`
 }
 
 // errorSum sums what an OutputError is made of. The zero value is ready.
 type errorSum struct {
 	signal, noise, other, dot, worst float64
 	n                                int64
+	reshaped                         int
 }
 
-// add compares two float tensors of the same shape. Sums are in float64.
+// add compares two float tensors. Sums are in float64. Tensors of different shapes have nothing in common.
 // Infinities at the same places with the same signs, and NaN for NaN, are equal.
 func (s *errorSum) add(want, got *tensor.Tensor) error {
 	if d := want.DType(); !d.IsFloat() {
@@ -43,8 +48,9 @@ func (s *errorSum) add(want, got *tensor.Tensor) error {
 	if err != nil {
 		return err
 	}
-	if len(a) != len(b) {
-		return fmt.Errorf("shape %v, want %v", got.Shape(), want.Shape())
+	if !slices.Equal(want.Shape(), got.Shape()) {
+		s.reshaped++
+		a, b = slices.Concat(a, make([]float64, len(b))), slices.Concat(make([]float64, len(a)), b)
 	}
 	for i, x := range a {
 		y := b[i]
@@ -62,12 +68,12 @@ func (s *errorSum) add(want, got *tensor.Tensor) error {
 			s.worst = d
 		}
 	}
-	s.n += int64(len(a))
+	s.n += int64(want.Len())
 	return nil
 }
 
 func (s *errorSum) result(name string) OutputError {
-	e := OutputError{Name: name, SNR: math.Inf(1), Cosine: 1, MaxAbs: s.worst, Elements: s.n}
+	e := OutputError{Name: name, SNR: math.Inf(1), Cosine: 1, MaxAbs: s.worst, Elements: s.n, Reshaped: s.reshaped}
 	if s.noise != 0 {
 		e.SNR = 10 * math.Log10(s.signal/s.noise)
 		e.RelativeL2 = math.Sqrt(s.noise / s.signal)

@@ -31,7 +31,16 @@ func TestOutputError(t *testing.T) {
 	require.True(t, math.IsNaN(other.result("").SNR))
 	require.True(t, math.IsNaN(other.result("").MaxAbs))
 
-	require.ErrorContains(t, s.add(tensor.Of([]float32{1}, 1), tensor.Of([]float32{1, 2}, 2)), "shape [2], want [1]")
+	var reshaped errorSum // 3, 4 are missing, 1, 2, 2 should not be there
+	require.NoError(t, reshaped.add(tensor.Of([]float32{5}, 1), tensor.Of([]float32{5}, 1)))
+	require.NoError(t, reshaped.add(tensor.Of([]float32{3, 4}, 2), tensor.Of([]float32{1, 2, 2}, 3)))
+	e = reshaped.result("y")
+	require.InDelta(t, math.Sqrt(34./50), e.RelativeL2, 1e-12)
+	require.Equal(t, []any{4.0, int64(3), 1}, []any{e.MaxAbs, e.Elements, e.Reshaped})
+	var none errorSum
+	require.NoError(t, none.add(tensor.Of([]float32{}, 0, 4), tensor.Of([]float32{1, 2, 2, 1}, 1, 4)))
+	require.Less(t, none.result("").SNR, 0.0)
+
 	require.Error(t, s.add(tensor.Of([]int64{1}, 1), tensor.Of([]int64{1}, 1)))
 }
 

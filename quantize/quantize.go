@@ -3,6 +3,13 @@
 // what comes out is a plain model that any runtime loads.
 package quantize
 
+import (
+	"slices"
+	"strings"
+
+	"github.com/gneiss-run/gneiss/onnx"
+)
+
 // Range is a closed interval of real numbers that holds the values of a tensor,
 // or as much of them as is worth representing.
 type Range struct{ Lo, Hi float32 }
@@ -37,4 +44,32 @@ func (s *Summary) Changed() int {
 		}
 	}
 	return n
+}
+
+// dropTraces takes out of g and what is in it what PyTorch notes where it exports a model:
+// modules, functions and lines of source that each node comes from. In small models that
+// is as large as quantised weights.
+func dropTraces(g *onnx.Graph) {
+	trace := func(p onnx.Prop) bool {
+		return p.Key == "namespace" || strings.HasPrefix(p.Key, "pkg.torch.") || strings.HasPrefix(p.Key, "pkg.onnxscript.")
+	}
+	drop := func(ps *[]onnx.Prop) {
+		if slices.ContainsFunc(*ps, trace) {
+			*ps = slices.DeleteFunc(slices.Clone(*ps), trace) // clones of a model have it in common
+		}
+	}
+	g.Walk(func(h *onnx.Graph) {
+		drop(&h.Metadata)
+		for _, v := range slices.Concat(h.Inputs, h.Consts, h.Outputs) {
+			drop(&v.Metadata)
+		}
+		for _, n := range h.Nodes {
+			drop(&n.Metadata)
+			for _, v := range n.Out {
+				if v != nil {
+					drop(&v.Metadata)
+				}
+			}
+		}
+	})
 }

@@ -166,6 +166,7 @@ func Static(m *onnx.Model, ranges Ranges, c StaticConfig) (*Summary, error) {
 	if err := optimize.Infer(k, optimize.InferOptions{}); err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
 	}
+	dropTraces(k.Graph)
 	s.Changes = p.changes()
 	s.After = constBytes(k.Graph)
 	m.Graph, m.Opsets, m.IRVersion = k.Graph, k.Opsets, k.IRVersion
@@ -180,7 +181,11 @@ func Activations(m *onnx.Model, c StaticConfig) []string {
 	if err != nil {
 		return nil
 	}
-	return p.needed()
+	known := map[string]bool{}
+	for _, v := range produced(m.Graph) {
+		known[v.Name] = true
+	}
+	return slices.DeleteFunc(p.needed(), func(name string) bool { return !known[name] })
 }
 
 // planStatic decides what becomes of each node of a copy of m, of the opset that

@@ -110,7 +110,7 @@ var staticOps = map[string]*staticOp{
 
 	"Add":   {acts: []int{0, 1}, ends: true, domain: microsoft, integer: "QLinearAdd"},
 	"Mul":   {acts: []int{0, 1}, ends: true, domain: microsoft, integer: "QLinearMul"},
-	"Sub":   {acts: []int{0, 1}},
+	"Sub":   {acts: []int{0, 1}, ends: true},
 	"Where": {acts: []int{1, 2}, domain: microsoft, integer: "QLinearWhere"},
 
 	"Relu":               {integer: "Clip"},
@@ -129,9 +129,9 @@ var staticOps = map[string]*staticOp{
 	"GlobalAveragePool":                     {domain: microsoft, integer: "QLinearGlobalAveragePool"},
 	"ReduceMean":                            {domain: microsoft, integer: "QLinearGlobalAveragePool"},
 	"CumSum":                                {},
-	"BatchNormalization":                    {},
-	"InstanceNormalization":                 {},
-	"LayerNormalization":                    {},
+	"BatchNormalization":                    {ends: true},
+	"InstanceNormalization":                 {ends: true},
+	"LayerNormalization":                    {ends: true},
 	"com.microsoft.EmbedLayerNormalization": {acts: []int{}, weights: table(0, 2, 3, 4)},
 
 	"MaxPool":        {role: moves, integer: same},

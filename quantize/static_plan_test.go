@@ -116,8 +116,8 @@ func TestStaticReaders(t *testing.T) {
 	require.Equal(t, "e", of("y0").In[0].Name)
 	require.Equal(t, "h", of("y1").In[0].Name)
 	require.Equal(t, "DequantizeLinear", of("h").Op)
-	require.Equal(t, "h_QuantizeLinear_Input", of("h_QuantizeLinear_Output").In[0].Name)
-	require.Equal(t, "e_DequantizeLinear_Output", of("h_QuantizeLinear_Input").In[0].Name)
+	require.Equal(t, "h_QuantizeLinear_Input", of("h_q").In[0].Name)
+	require.Equal(t, "e_dq", of("h_QuantizeLinear_Input").In[0].Name)
 }
 
 func TestStaticSharing(t *testing.T) {

@@ -46,12 +46,13 @@ func (p *plan) weighs(v *onnx.Value) bool {
 }
 
 // spared says why n stays in floating point because the model is a transformer or
-// because it is in the tail, "" if it does not: it reads weights, or was asked for by name.
+// because it is in the tail, "" if it does not: it reads weights, was asked for by name, or
+// works on sums that are not rounded before it.
 func (p *plan) spared(n *onnx.Node, op *staticOp) string {
 	if p.tail[n] {
 		return "what it computes is returned and no product reads it"
 	}
-	if !p.transformer || p.named(n) || p.readsWeights(n, op) {
+	if !p.transformer || p.named(n) || p.readsWeights(n, op) || p.inner[n.In[0]] {
 		return ""
 	}
 	return "in a transformer only what multiplies or looks up weights is quantised, unless operators are chosen"

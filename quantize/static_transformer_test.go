@@ -77,9 +77,30 @@ func TestStaticTransformer(t *testing.T) {
 
 	// Operators on integers write integers: what they are is the same.
 	q, s = quantised(t, m, StaticConfig{Format: QOperator})
-	require.Equal(t, 7, s.Changed())
+	require.Equal(t, 8, s.Changed())
+	require.Equal(t, "", reasonOf(t, s, "act")) // the Relu of sums is part of their product
 	require.Equal(t, 6, strings.Count(opsOf(q), "QLinearMatMul"))
 	require.Contains(t, opsOf(q), "Softmax")
+	require.NotContains(t, opsOf(q), "Relu")
+	requireNear(t, m, q, optimize.None, 0.1, 1, 2)
+	requireNear(t, m, q, optimize.Machine, 0.1, 1, 2)
+}
+
+// A Relu of sums goes with the product also where nothing behind it is quantised.
+func TestStaticTransformerEndsInFloats(t *testing.T) {
+	m := newModel(t, 17, func(b *ops.Builder) []*onnx.Value {
+		x := input(b, "x", 4, 16)
+		p := b.Op("Softmax", nil, b.Op("MatMul", nil, x, b.Op("Transpose", nil, x)))
+		h := named("up", b.Op("MatMul", nil, b.Op("MatMul", nil, p, x), param(b, "w", 16, 16)))
+		return one(b.Op("Add", nil, x, named("act", b.Op("Relu", nil, h))))
+	})
+	for _, f := range []StaticFormat{QDQ, QOperator} {
+		q, s := quantised(t, m, StaticConfig{Format: f})
+		require.Equal(t, "", reasonOf(t, s, "up"))
+		for _, level := range []optimize.Level{optimize.None, optimize.Machine} {
+			requireNear(t, m, q, level, 0.1, 1, 2)
+		}
+	}
 }
 
 // One channel far wider than the others, which the normalization makes up for,

@@ -107,10 +107,13 @@ func (w *staticWriter) write() {
 	w.g.Prune()
 }
 
-// node adds a node with one output of the given names before at.
+// node adds a node with one output of the given names before at. Without a name it is known
+// by its output: the names of nodes that round would be some percent of the file.
 func (w *staticWriter) node(at *onnx.Node, op, name, out string, as onnx.Attrs, in ...*onnx.Value) *onnx.Value {
 	n := w.g.NewNode(op, as, in, 1)
-	n.Name = w.name(name)
+	if name != "" {
+		n.Name = w.name(name)
+	}
 	n.Out[0].Name = w.name(out)
 	w.g.Insert(at, n)
 	return n.Out[0]
@@ -153,8 +156,8 @@ func (w *staticWriter) zero(k zeroKey) *onnx.Value {
 func (w *staticWriter) quantize(v *onnx.Value, at *onnx.Node) {
 	name := v.Name
 	s, z := w.scale(v)
-	q := w.node(at, "QuantizeLinear", name+"_QuantizeLinear", name+"_QuantizeLinear_Output", nil, v, s, z)
-	d := w.node(at, "DequantizeLinear", name+"_DequantizeLinear", name+"_DequantizeLinear_Output", nil, q, s, z)
+	q := w.node(at, "QuantizeLinear", "", name+"_q", nil, v, s, z)
+	d := w.node(at, "DequantizeLinear", "", name+"_dq", nil, q, s, z)
 	q.Type = v.Type
 	q.Type.DType = w.p.acts.dtype
 	d.Type = v.Type
@@ -188,7 +191,7 @@ func (w *staticWriter) read(n *onnx.Node, i int) {
 	s, z := w.scale(v)
 	q := w.p.acts.quantizeBy(v.Const, perTensor, []affine{w.params[w.p.root(v)]})
 	c := w.constant(v.Name+"_quantized", q.codes)
-	d := w.node(n, "DequantizeLinear", v.Name+"_DequantizeLinear", v.Name+"_DequantizeLinear_Output", nil, c, s, z)
+	d := w.node(n, "DequantizeLinear", "", v.Name+"_dq", nil, c, s, z)
 	d.Type = v.Type
 	w.values[v] = d
 	n.SetInput(i, d)
@@ -295,8 +298,8 @@ func outChannels(n *onnx.Node, i int) int {
 
 // dequantize stores q under names that begin with name and returns its
 // DequantizeLinear, which is put before n. Zero points that are all 0 are stored
-// once for all weights, or, if the result is read as floats, not at all: where
-// runtimes join nodes to integer kernels, ONNX Runtime wants them to be there.
+// once for all weights, or, if the result is read as floats or is a bias, not at all: where
+// runtimes join nodes to integer kernels, ONNX Runtime wants those of weights to be there.
 func (w *staticWriter) dequantize(n *onnx.Node, name string, q integers, floats bool) *onnx.Value {
 	var as onnx.Attrs
 	if q.by.axis >= 0 {
@@ -311,7 +314,7 @@ func (w *staticWriter) dequantize(n *onnx.Node, name string, q integers, floats 
 	}
 	in := []*onnx.Value{w.constant(name+"_quantized", q.codes), w.constant(prefix+"_scale", q.scale)}
 	switch none := allZero(q.zero); {
-	case none && floats:
+	case none && (floats || q.codes.DType() == tensor.Int32):
 	case none && q.zero.Rank() == 0:
 		in = append(in, w.zero(zeroKey{q.zero.DType(), -1, 0}))
 	case none && q.zero.Rank() == 1:
@@ -319,7 +322,7 @@ func (w *staticWriter) dequantize(n *onnx.Node, name string, q integers, floats 
 	default:
 		in = append(in, w.constant(prefix+"_zero_point", q.zero))
 	}
-	d := w.node(n, "DequantizeLinear", name+"_DequantizeLinear", name+"_DequantizeLinear_Output", as, in...)
+	d := w.node(n, "DequantizeLinear", "", name+"_dq", as, in...)
 	d.Type = onnx.TensorType(tensor.Float32, onnx.Sizes(q.codes.Shape()...)...)
 	return d
 }

@@ -145,6 +145,7 @@ func WeightOnly(m *onnx.Model, c WeightOnlyConfig) (*Summary, error) {
 	if s.Changed() == 0 && m.Opsets[msDomain] == 0 {
 		delete(r.m.Opsets, msDomain)
 	}
+	dropTraces(r.m.Graph)
 	if err := r.finishModel(m, s); err != nil {
 		return nil, err
 	}

@@ -272,7 +272,7 @@ func (j *quantizeJob) work(ctx context.Context) error {
 func (j *quantizeJob) open(ctx context.Context) error {
 	j.ready = j.model.Clone()
 	if j.mode == "static" {
-		j.ready = withGelu(j.ready)
+		j.ready = withNorms(withGelu(j.ready))
 	}
 	if j.mode != "weight-only" { // which must not hold a second copy of large models
 		if _, err := optimize.Run(j.ready, optimize.Portable, optimize.Options{}); err != nil {
@@ -348,6 +348,26 @@ func withGelu(m *onnx.Model) *onnx.Model {
 	c := m.Clone()
 	if err := optimize.ConvertOpset(c, "", opset); err != nil {
 		return m // it is quantised as it is
+	}
+	return c
+}
+
+// withNorms returns m in the opset that has LayerNormalization, if one may be written out
+// there, or ONNX Runtime has put it into an older one: in parts it would be rounded between them.
+func withNorms(m *onnx.Model) *onnx.Model {
+	const opset = 17
+	has := func(g *onnx.Graph, ops ...string) bool {
+		return slices.ContainsFunc(g.Nodes, func(n *onnx.Node) bool { return slices.Contains(ops, n.Op) })
+	}
+	if m.Opsets[""] >= opset || !has(m.Graph, "ReduceMean", "LayerNormalization") {
+		return m
+	}
+	c := m.Clone()
+	if err := optimize.ConvertOpset(c, "", opset); err != nil {
+		return m
+	}
+	if _, err := optimize.Run(c, optimize.Portable, optimize.Options{}); err != nil || !has(c.Graph, "LayerNormalization") {
+		return m
 	}
 	return c
 }

@@ -36,6 +36,11 @@ func (j *quantizeJob) tell(ctx context.Context) error {
 			return err
 		}
 		r.Errors = figuresOf(e.Outputs)
+		for _, o := range e.Outputs {
+			if o.Reshaped > 0 {
+				r.Warnings = append(r.Warnings, fmt.Sprintf("output %q has another shape than the original's in %s: all of it counts as error there", o.Name, counted(o.Reshaped, "batch")))
+			}
+		}
 		if e.Labelled > 0 {
 			now, before := e.Accuracy()
 			r.Metric = &metricFigures{"accuracy", e.Labelled, before, now, e.Drop()}
