@@ -333,6 +333,9 @@ func TestStructuredGlobal(t *testing.T) {
 }
 
 func TestStructuredPins(t *testing.T) {
+	aside := func(b *net, x *onnx.Value) *onnx.Value { // channels become positions
+		return b.Op("Transpose", onnx.NewAttrs("perm", []int64{0, 2, 1, 3}), x)
+	}
 	for _, c := range []struct {
 		op, why string
 		build   func(b *net, x *onnx.Value) *onnx.Value
@@ -347,7 +350,7 @@ func TestStructuredPins(t *testing.T) {
 			return b.conv(b.Op("Gather", onnx.NewAttrs("axis", int64(1)), x, b.Ints(3, 1)), 2, 2, 1, 1, nil)
 		}},
 		{"ReduceMean", "reduces all elements", func(b *net, x *onnx.Value) *onnx.Value {
-			return b.conv(b.Op("ReduceMean", onnx.NewAttrs("axes", []int64{1}), x), 1, 2, 1, 1, nil)
+			return b.conv(b.Op("ReduceMean", nil, x, b.Ints(1)), 1, 2, 1, 1, nil)
 		}},
 		{"Shape", "its size is read", func(b *net, x *onnx.Value) *onnx.Value {
 			n := b.Op("Cast", onnx.NewAttrs("to", int64(tensor.Float32)), b.Op("ReduceSum", onnx.NewAttrs("keepdims", int64(0)), b.Op("Shape", nil, x)))
@@ -356,11 +359,28 @@ func TestStructuredPins(t *testing.T) {
 		{"Add", "fixed", func(b *net, x *onnx.Value) *onnx.Value {
 			return b.conv(b.Op("Add", nil, x, b.g.AddInput("y", image(16))), 16, 2, 1, 1, nil)
 		}},
+		{"Conv", "all positions", func(b *net, x *onnx.Value) *onnx.Value {
+			return b.conv(aside(b, x), 4, 2, 1, 1, nil)
+		}},
+		{"ConvTranspose", "all positions", func(b *net, x *onnx.Value) *onnx.Value {
+			return b.Op("ConvTranspose", nil, aside(b, x), b.weight(0, nil, 4, 2, 1, 1))
+		}},
+		{"MaxPool", "all positions", func(b *net, x *onnx.Value) *onnx.Value {
+			return b.Op("MaxPool", onnx.NewAttrs("kernel_shape", []int64{1, 2}), aside(b, x))
+		}},
+		{"InstanceNormalization", "all positions", func(b *net, x *onnx.Value) *onnx.Value {
+			x = b.Op("InstanceNormalization", nil, aside(b, x), b.weight(0, nil, 4), b.weight(0, nil, 4))
+			return b.conv(aside(b, x), 16, 2, 1, 1, nil)
+		}},
+		{"GroupNormalization", "all positions", func(b *net, x *onnx.Value) *onnx.Value {
+			x = b.Op("GroupNormalization", onnx.NewAttrs("num_groups", int64(2)), aside(b, x), b.weight(0, nil, 4), b.weight(0, nil, 4))
+			return b.conv(aside(b, x), 16, 2, 1, 1, nil)
+		}},
 		{"Pad", "pads this dimension", func(b *net, x *onnx.Value) *onnx.Value {
 			return b.conv(b.Op("Pad", nil, x, b.Ints(0, 0, 0, 0, 0, 1, 0, 0)), 17, 2, 1, 1, nil)
 		}},
 	} {
-		b := newNet(17)
+		b := newNet(21)
 		x := b.conv(b.g.AddInput("x", image(3)), 3, 16, 1, 1, nil)
 		m := b.finish(t, c.build(b, x))
 		want := outputs(t, m)
