@@ -332,6 +332,37 @@ func TestStructuredGlobal(t *testing.T) {
 	}
 }
 
+// Images of one pixel are too small for many models: work is measured on larger ones.
+func TestSymbolicSizes(t *testing.T) {
+	build := func(c int, dims ...onnx.Dim) *onnx.Model {
+		b := newNet(17)
+		x := b.g.AddInput("x", onnx.TensorType(tensor.Float32, dims...))
+		x = b.Op("Relu", nil, b.Op("Conv", nil, x, b.weight(0, odd, 16, c, 6, 6)))
+		return b.finish(t, b.conv(x, 16, 4, 1, 1, nil))
+	}
+	n := onnx.Name("N")
+	open, set := build(3, n, onnx.Size(3), onnx.Name("H"), onnx.Name("W")), build(3, n, onnx.Size(3), onnx.Size(32), onnx.Size(32))
+	for _, f := range []func(*onnx.Model) (*Report, error){
+		func(m *onnx.Model) (*Report, error) { return Structured(m, Options{Fraction: 0.3, Scope: Global}) },
+		func(m *onnx.Model) (*Report, error) { return Magnitude(m, 0.5, PerLayer, quantize.Selection{}) },
+	} {
+		got, err := f(open.Clone())
+		require.NoError(t, err)
+		want, err := f(set.Clone())
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		require.Positive(t, got.Before.FLOPs)
+	}
+	// Where no size fits all, work is known only of what does not depend on sizes.
+	b := newNet(17)
+	x, y := b.g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Size(16), onnx.Name("N"))), b.g.AddInput("y", onnx.TensorType(tensor.Float32, onnx.Size(2), onnx.Size(16)))
+	x = b.Op("Reshape", nil, x, b.Ints(48, 16))
+	m := b.finish(t, b.Op("MatMul", nil, x, b.weight(0, nil, 16, 8)), b.Op("MatMul", nil, y, b.weight(0, nil, 16, 8)))
+	r, err := Magnitude(m, 0.5, PerLayer, quantize.Selection{})
+	require.NoError(t, err)
+	require.EqualValues(t, 2*(2+48)*16*8, r.Before.FLOPs)
+}
+
 func TestStructuredPins(t *testing.T) {
 	aside := func(b *net, x *onnx.Value) *onnx.Value { // channels become positions
 		return b.Op("Transpose", onnx.NewAttrs("perm", []int64{0, 2, 1, 3}), x)
