@@ -385,6 +385,32 @@ func TestRaiseOpset(t *testing.T) {
 	}
 }
 
+// ONNX Runtime knows LayerNormalization in all opsets, the standard since 17.
+func TestPortableOpsets(t *testing.T) {
+	for _, c := range []struct {
+		opset int
+		level Level
+		raise bool
+		norm  bool
+	}{{17, Portable, false, true}, {13, Portable, false, false}, {13, Portable, true, true}, {13, Machine, false, true}} {
+		m := graphModel(t, c.opset, func(b *ops.Builder) {
+			x := in(b, "x", 2, 3, 4)
+			mean := func(x *onnx.Value) *onnx.Value { return b.Op("ReduceMean", onnx.NewAttrs("axes", []int{-1}), x) }
+			d := b.Op("Sub", nil, x, mean(x))
+			ret(b, b.Op("Div", nil, d, b.Op("Sqrt", nil, b.Op("Add", nil, mean(b.Op("Mul", nil, d, d)), f32(b, 1e-5)))))
+		})
+		if _, err := Run(m, c.level, Options{Check: true, RaiseOpset: c.raise}); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(m.Graph.Nodes, func(n *onnx.Node) bool { return n.Op == "LayerNormalization" }); got != c.norm {
+			t.Errorf("%+v: LayerNormalization %v", c, got)
+		}
+		if problems := onnx.Check(m); c.level == Portable && len(problems) > 0 {
+			t.Error(problems)
+		}
+	}
+}
+
 func TestApplyGuards(t *testing.T) {
 	wrongType := &Rule{Name: "wrong", Pattern: Op("Neg", Var("x")),
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
