@@ -100,6 +100,9 @@ func buildQLinearConcat(b *BuildContext) (Kernel, error) {
 		}
 		y := c.Output(0, d, shape...).Bytes()
 		outer, inner := axisBlocks(shape, at)
+		if outer == 0 {
+			return nil // parts have places only in rows
+		}
 		row, first := shape[at]*inner, 0
 		for i := 2; i < len(c.In); i += 3 {
 			t := c.T(i)
