@@ -160,15 +160,20 @@ func buildQLinearAveragePool(b *BuildContext) (Kernel, error) {
 		for _, k := range v.kernel {
 			taps *= k
 		}
-		c.P.For(len(y), max(1, (1<<14)/taps), func(from, to int) {
+		inner := 1 // elements that lie together and have the same window
+		for _, k := range shape[hi:] {
+			inner *= k
+		}
+		c.P.For(len(y)/max(1, inner), max(1, (1<<14)/taps/max(1, inner)), func(from, to int) {
 			from0, to0, idx := make([]int, n), make([]int, n), make([]int, n)
+			sums := make([]float32, inner)
 			for o := from; o < to; o++ {
 				at, count := 0, 1
 				left := o
-				for i := len(shape) - 1; i >= 0; i-- {
+				for i := hi - 1; i >= 0; i-- {
 					p := left % shape[i]
 					left /= shape[i]
-					if i < lo || i >= hi {
+					if i < lo {
 						at += p * st[i]
 						continue
 					}
@@ -182,14 +187,16 @@ func buildQLinearAveragePool(b *BuildContext) (Kernel, error) {
 						count *= to0[k] - from0[k]
 					}
 				}
-				sum := float32(0)
+				clear(sums)
 				copy(idx, from0)
 				for ok := true; ok; {
 					p := at
 					for k := range n {
 						p += idx[k] * st[lo+k]
 					}
-					sum += value[src[p]]
+					for j, q := range src[p:][:inner] {
+						sums[j] += value[q]
+					}
 					ok = false
 					for k := n - 1; k >= 0; k-- {
 						if idx[k]++; idx[k] < to0[k] {
@@ -200,7 +207,9 @@ func buildQLinearAveragePool(b *BuildContext) (Kernel, error) {
 					}
 				}
 				// Halves are those of sums with the zero point, as in ONNX Runtime.
-				y[o] = byte(roundClamp(sum/float32(count)/qy.scale+float32(qy.zero), 0, least, most))
+				for j, sum := range sums {
+					y[o*inner+j] = byte(roundClamp(sum/float32(count)/qy.scale+float32(qy.zero), 0, least, most))
+				}
 			}
 		})
 		return nil
