@@ -38,7 +38,7 @@ func (m *Model) Write(w io.Writer) error {
 }
 
 func encodeModel(m *Model, ext *externalWriter) (*rope, error) {
-	e := &encoder{m: m, ext: ext}
+	e := &encoder{m: m, ext: ext, implied: map[string]int{}}
 	r, err := e.model()
 	if err == nil && r.size > maxMessage {
 		err = overLimit("size of the file without external data", r.size, maxMessage)
@@ -55,6 +55,9 @@ func encodeModel(m *Model, ext *externalWriter) (*rope, error) {
 type encoder struct {
 	m   *Model
 	ext *externalWriter
+	// implied are the domains that nodes are of and nobody imports: files have
+	// such nodes of domains that every runtime knows.
+	implied map[string]int
 }
 
 // names are the values that a name means where a node is written.
@@ -124,7 +127,9 @@ func (e *encoder) model() (*rope, error) {
 		}
 		r.message(20, c)
 	}
+	encodeOpsets(r, 8, e.implied)
 	for _, f := range m.Functions {
+		e.implied = map[string]int{}
 		c, err := e.function(f)
 		if err != nil {
 			return nil, fmt.Errorf("function %q: %w", f.qualified(), err)
@@ -200,6 +205,7 @@ func (e *encoder) function(f *Function) (*rope, error) {
 	}
 	r.optText(8, f.Doc)
 	encodeOpsets(r, 9, f.Opsets)
+	encodeOpsets(r, 9, e.implied)
 	r.optText(10, f.Domain)
 	for i := range f.AttrDefaults {
 		a, err := e.attr(&f.AttrDefaults[i], s, f.Opsets)
@@ -342,8 +348,10 @@ func (e *encoder) nodes(g *Graph, s *names, opsets map[string]int) ([]*rope, err
 func (e *encoder) node(n *Node, s *names, opsets map[string]int) (*rope, error) {
 	version, ok := opsets[n.Domain]
 	switch {
-	case !ok && e.m.IRVersion >= 3:
+	case !ok && e.m.IRVersion >= 3 && (n.Domain == "" || n.Opset != 1):
 		return nil, invalid("the model does not import domain %q", n.Domain)
+	case !ok && e.m.IRVersion >= 3:
+		e.implied[n.Domain] = n.Opset
 	case ok && version != n.Opset:
 		return nil, invalid("it means opset %d of domain %q, the model declares %d", n.Opset, n.Domain, version)
 	}

@@ -67,6 +67,19 @@ func TestEncodeErrors(t *testing.T) {
 	require.ErrorContains(t, err, `training_info 0: algorithm: graph "alg": node 0`)
 }
 
+// What is written imports each domain that its nodes are of, where what was read
+// did not.
+func TestEncodeImports(t *testing.T) {
+	m := decode(t, graph(`node { op_type: "If" input: "x" output: "y" attribute { name: "then_branch" type: GRAPH g { name: "t"
+		node { op_type: "Range" domain: "com.microsoft" output: "t1" } output { name: "t1" } } } }`)+
+		` functions { name: "F" domain: "f" input: "a" output: "d" opset_import { version: 17 } node { op_type: "Gelu" domain: "g" input: "a" output: "d" } }`)
+	again, err := onnx.Decode(encode(t, m), onnx.DecodeOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int{"": 17, "com.microsoft": 1}, again.Opsets)
+	assert.Equal(t, map[string]int{"": 17, "g": 1}, again.Functions[0].Opsets)
+	assert.NotContains(t, m.Opsets, "com.microsoft")
+}
+
 func TestEncodeDetails(t *testing.T) {
 	m := decode(t, `ir_version: 3 opset_import { version: 8 } graph { name: "g" `+relu+` input { name: "x" `+float+` } output { name: "y" `+float+` } }`)
 	n := m.Graph.NewNode("Add", nil, []*onnx.Value{m.Graph.Outputs[0], m.Graph.NewConst("w", tensor.Scalar[float32](1))}, 1)

@@ -49,9 +49,9 @@ func buildClip(b *BuildContext) (Kernel, error) {
 		tensor.Float32: f32,
 		tensor.Float64: clipKernel(math.Inf(-1), math.Inf(1)),
 	}), integerPairs(
-		clipKernel[int8](math.MinInt8, math.MaxInt8), clipKernel[int16](math.MinInt16, math.MaxInt16),
+		clipBytes[int8](math.MinInt8, math.MaxInt8), clipKernel[int16](math.MinInt16, math.MaxInt16),
 		clipKernel[int32](math.MinInt32, math.MaxInt32), clipKernel[int64](math.MinInt64, math.MaxInt64),
-		clipKernel[uint8](0, math.MaxUint8), clipKernel[uint16](0, math.MaxUint16),
+		clipBytes[uint8](0, math.MaxUint8), clipKernel[uint16](0, math.MaxUint16),
 		clipKernel[uint32](0, math.MaxUint32), clipKernel[uint64](0, math.MaxUint64))))
 }
 
@@ -71,6 +71,28 @@ func clipKernel[T interface {
 		x := c.T(0)
 		src, dst := tensor.Data[T](x), tensor.Data[T](c.Output(0, x.DType(), x.Shape()...))
 		par.Run(c.P, len(dst), grain, clipRun[T]{dst, src, lo, hi})
+		return nil
+	}
+}
+
+// clipBytes looks up what each of the 256 values becomes: models quantised to few
+// bits clip after every layer.
+func clipBytes[T int8 | uint8](least, most T) Kernel {
+	return func(c *Call) error {
+		lo, err := bound(c, 1, "min", least)
+		if err != nil {
+			return err
+		}
+		hi, err := bound(c, 2, "max", most)
+		if err != nil {
+			return err
+		}
+		table := (*[256]byte)(Scratch[uint8](c, 256))
+		for i := range table {
+			table[i] = byte(min(max(T(i), lo), hi))
+		}
+		x := c.T(0)
+		lookup(c, c.Output(0, x.DType(), x.Shape()...).Bytes(), x.Bytes(), table)
 		return nil
 	}
 }

@@ -97,6 +97,12 @@ func dequantize(c *Call, plan quantPlan, x *tensor.Tensor, scales, zeros []float
 	case d == tensor.Float32 && x.DType() == tensor.Int8:
 		dequantizeRows(c, plan, tensor.Data[float32](y), tensor.Data[int8](x), scales, zeros)
 		return nil
+	case d == tensor.Float32 && x.DType() == tensor.Uint16:
+		dequantizeRows(c, plan, tensor.Data[float32](y), tensor.Data[uint16](x), scales, zeros)
+		return nil
+	case d == tensor.Float32 && x.DType() == tensor.Int16:
+		dequantizeRows(c, plan, tensor.Data[float32](y), tensor.Data[int16](x), scales, zeros)
+		return nil
 	}
 	dequantizeAny(c, plan, x, y, scales, zeros)
 	return nil
@@ -131,12 +137,14 @@ func dequantizeAny(c *Call, plan quantPlan, x, y *tensor.Tensor, scales, zeros [
 	})
 }
 
-// dequantizeRows is the fast way from bytes to float32.
-func dequantizeRows[S int8 | uint8](c *Call, plan quantPlan, dst []float32, x []S, scales, zeros []float32) {
+// dequantizeRows is the fast way from bytes and 16 bits to float32.
+func dequantizeRows[S small](c *Call, plan quantPlan, dst []float32, x []S, scales, zeros []float32) {
 	par.Run(c.P, min(plan.rows, plan.n), plan.grain(), dequantizeRun[S]{plan, dst, x, scales, zeros})
 }
 
-type dequantizeRun[S int8 | uint8] struct {
+type small interface{ int8 | uint8 | int16 | uint16 }
+
+type dequantizeRun[S small] struct {
 	quantPlan
 	dst           []float32
 	x             []S
@@ -152,7 +160,14 @@ func (r *dequantizeRun[S]) Chunk(from, to int) {
 			if r.zeros != nil {
 				z = int32(r.zeros[at])
 			}
-			quant.Dequantize(d, x, s, z)
+			switch x := any(x).(type) {
+			case []uint8:
+				quant.Dequantize(d, x, s, z)
+			case []int8:
+				quant.Dequantize(d, x, s, z)
+			default:
+				dequantizeOne(d, r.x[lo:hi], s, z)
+			}
 			continue
 		}
 		s := r.scales[at : at+len(d)]
@@ -166,5 +181,12 @@ func (r *dequantizeRun[S]) Chunk(from, to int) {
 		for i, v := range x[:len(d)] {
 			d[i] = (float32(v) - z[i]) * s[i]
 		}
+	}
+}
+
+func dequantizeOne[S small](dst []float32, x []S, scale float32, zero int32) {
+	x = x[:len(dst)]
+	for i, v := range x {
+		dst[i] = float32(int32(v)-zero) * scale
 	}
 }

@@ -21,6 +21,8 @@ func TestDequantizeLinear(t *testing.T) {
 		{Op: "DequantizeLinear", Attrs: onnx.NewAttrs("axis", 0, "block_size", 2), In: Vals(m, F32([]int{1, 4}, 1, 2, 3, 4)), Want: Vals(F32([]int{2, 4}, 1, 4, 9, 16, 5, 12, 21, 32))},
 		{Op: "DequantizeLinear", In: Vals(packed(tensor.Int4, 7, 8, 15), F32([]int{}, 2), packed(tensor.Int4, 1)), Want: Vals(F32([]int{3}, 12, -18, -4))},
 		{Op: "DequantizeLinear", In: Vals(packed(tensor.Uint2, 0, 1, 2, 3), F32([]int{}, 2)), Want: Vals(F32([]int{4}, 0, 2, 4, 6))},
+		{Op: "DequantizeLinear", In: Vals(Of([]int{2, 2}, int16(-32768), 1, 2, 32767), F32([]int{2}, 2, 0.5), Of([]int{2}, int16(0), -3)), Want: Vals(F32([]int{2, 2}, -65536, 2, 4, 16385))},
+		{Op: "DequantizeLinear", Attrs: onnx.NewAttrs("axis", 0), In: Vals(Of([]int{2, 2}, uint16(0), 1, 2, 65535), F32([]int{2}, 2, 0.5)), Want: Vals(F32([]int{2, 2}, 0, 2, 1, 32767.5))},
 		{Op: "DequantizeLinear", In: Vals(Of([]int{2}, uint16(60000), 1), F32([]int{}, 2), Of([]int{}, uint16(30000))), Want: Vals(F32([]int{2}, 60000, -59998))},
 		{Op: "DequantizeLinear", In: Vals(Of([]int{2}, tensor.F8E4M3FN(0x38), 0xc0), F32([]int{}, 2), Of([]int{}, tensor.F8E4M3FN(0))), Want: Vals(F32([]int{2}, 2, -4))},
 		{Op: "DequantizeLinear", In: Vals(packed(tensor.Float4E2M1, 2, 7, 12), F32([]int{}, 2)), Want: Vals(F32([]int{3}, 2, 12, -4))},

@@ -118,6 +118,10 @@ func (k *quantizer) run(c *Call, x *tensor.Tensor, d tensor.DType) error {
 		quantizeRows(c, k, tensor.Data[uint8](y), tensor.Data[float32](x))
 	case x.DType() == tensor.Float32 && k.precision == tensor.Float32 && y.DType() == tensor.Int8:
 		quantizeRows(c, k, tensor.Data[int8](y), tensor.Data[float32](x))
+	case x.DType() == tensor.Float32 && k.precision == tensor.Float32 && y.DType() == tensor.Uint16:
+		quantizeWords(c, k, tensor.Data[uint16](y), tensor.Data[float32](x))
+	case x.DType() == tensor.Float32 && k.precision == tensor.Float32 && y.DType() == tensor.Int16:
+		quantizeWords(c, k, tensor.Data[int16](y), tensor.Data[float32](x))
 	default:
 		k.any(c, x, y, d, isInt)
 	}
@@ -228,6 +232,28 @@ func (r *quantizeRun[D]) Chunk(from, to int) {
 			zeros = r.zeros[at:]
 		}
 		quantizeEach(d, x, r.scales[at:], zeros, bottom, top, buf)
+	}
+}
+
+// quantizeWords is the fast way from float32 to 16 bits.
+func quantizeWords[D int16 | uint16](c *Call, k *quantizer, dst []D, x []float32) {
+	par.Run(c.P, min(k.plan.rows, k.plan.n), k.plan.grain(), quantizeWordsRun[D]{*k, dst, x})
+}
+
+type quantizeWordsRun[D int16 | uint16] struct {
+	quantizer
+	dst []D
+	x   []float32
+}
+
+func (r *quantizeWordsRun[D]) Chunk(from, to int) {
+	for i := from; i < to; i++ {
+		lo, hi, at, step := r.plan.at(i)
+		var zeros []float32
+		if r.zeros != nil {
+			zeros = r.zeros[at:]
+		}
+		quant.Words(r.dst[lo:hi], r.x[lo:hi], r.scales[at:], zeros, step, int32(r.lo), int32(r.hi))
 	}
 }
 

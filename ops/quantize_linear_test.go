@@ -34,6 +34,10 @@ func TestQuantizeLinear(t *testing.T) {
 		{Op: "QuantizeLinear", In: Vals(F32([]int{3}, 2, 2000, -4), F32([]int{}, 2), Of([]int{}, tensor.F8E4M3FN(0))), Want: Vals(Of([]int{3}, tensor.F8E4M3FN(0x38), 0x7e, 0xc0))},
 		{Op: "QuantizeLinear", Attrs: onnx.NewAttrs("saturate", 0), In: Vals(F32([]int{1}, 2000), F32([]int{}, 2), Of([]int{}, tensor.F8E4M3FN(0))), Want: Vals(Of([]int{1}, tensor.F8E4M3FN(0x7f)))},
 		{Op: "QuantizeLinear", Attrs: onnx.NewAttrs("output_dtype", tensor.Float4E2M1), In: Vals(F32([]int{3}, 2, 2000, -4), F32([]int{}, 2)), Want: Vals(packed(tensor.Float4E2M1, 2, 7, 12))},
+		{Op: "QuantizeLinear", In: Vals(F32([]int{7}, -1e9, 0.5, 1.5, 2.5, -2.5, float32(math.NaN()), 1e9), F32([]int{}, 1), Of([]int{}, uint16(10))), Want: Vals(Of([]int{7}, uint16(0), 10, 12, 12, 8, 0, 65535))},
+		{Op: "QuantizeLinear", Attrs: onnx.NewAttrs("output_dtype", tensor.Uint16), In: Vals(F32([]int{3}, -1, 3, 1e6), F32([]int{}, 2)), Want: Vals(Of([]int{3}, uint16(0), 2, 65535))},
+		{Op: "QuantizeLinear", In: Vals(F32([]int{2, 2}, 1, -3, 5, 1e6), F32([]int{2}, 0.5, 2), Of([]int{2}, int16(-5), 7)), Want: Vals(Of([]int{2, 2}, int16(-3), 5, 5, 32767))},
+		{Op: "QuantizeLinear", Attrs: onnx.NewAttrs("axis", 0), In: Vals(F32([]int{2, 2}, 1, -3, 5, -1e6), F32([]int{2}, 0.5, 2), Of([]int{2}, int16(0), 7)), Want: Vals(Of([]int{2, 2}, int16(2), -6, 9, -32768))},
 		{Op: "QuantizeLinear", In: Vals(Of([]int{2}, h(3, -7)...), Of([]int{}, h(2)...), Of([]int{}, uint16(10))), Want: Vals(Of([]int{2}, uint16(12), 6))},
 		{Op: "QuantizeLinear", In: Vals(I32([]int{2}, 3, -7), F32([]int{}, 2), Of([]int{}, int8(0))), Want: Vals(Of([]int{2}, int8(2), -4))},
 		// 2049 is 2048 in float16.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/onnx/schema"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -240,13 +241,17 @@ func (s *state) rewrite(r *Rule, m *Match) ([]*onnx.Value, []*onnx.Node, error) 
 		return r.Rewrite(m, b), b
 	}
 	out, b := build()
-	if err := b.Err(); err != nil && errors.Is(err, ops.ErrUnsupported) && s.o.RaiseOpset {
+	lacks := errors.Is(b.Err(), ops.ErrUnsupported) || b.Err() == nil && !s.declared(b.Nodes)
+	switch {
+	case lacks && s.o.RaiseOpset:
 		// The declared opset lacks an operator: write it as of the newest.
 		old := n.Graph.Opsets[""]
 		n.Graph.Opsets[""] = newestOpset
 		out, b = build()
 		n.Graph.Opsets[""] = old
 		s.raised = s.raised || b.Err() == nil && out != nil
+	case lacks:
+		return nil, nil, nil
 	}
 	if err := b.Err(); err != nil {
 		if errors.Is(err, ops.ErrUnsupported) {
@@ -290,6 +295,14 @@ func (s *state) rewrite(r *Rule, m *Match) ([]*onnx.Value, []*onnx.Node, error) 
 		}
 	}
 	return out, b.Nodes, nil
+}
+
+// declared reports whether the standard has the operators of ns at their opsets,
+// where the result may be saved: ours knows some that it had only later.
+func (s *state) declared(ns []*onnx.Node) bool {
+	return s.machine || !slices.ContainsFunc(ns, func(n *onnx.Node) bool {
+		return n.Domain == "" && schema.Lookup("", n.Op, n.Opset) == nil
+	})
 }
 
 // readLater reports whether all readers of v outside of the match come after

@@ -1,7 +1,6 @@
 package optimize
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
@@ -301,10 +300,6 @@ func sameAxes(a, b *onnx.Node) bool { return trailingAxes(a) == trailingAxes(b) 
 // rewriteNorm writes the normalization op of x over the axes that the node
 // "square" reduces, with the scale and bias that are matched; without, a scale of ones.
 func rewriteNorm(op string, m *Match, b *ops.Builder) []*onnx.Value {
-	if op == "LayerNormalization" && b.G.Opsets[""] < 17 { // ops has it for models of ONNX Runtime, the standard does not
-		b.Fail(fmt.Errorf("%w: LayerNormalization is new in opset 17", ops.ErrUnsupported))
-		return nil
-	}
 	x := m.Var("x")
 	k := trailingAxes(m.Node("square"))
 	eps, ok := scalar(m.Const("epsilon"))

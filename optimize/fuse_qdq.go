@@ -462,6 +462,38 @@ var unsigned = []*Rule{{
 		return []*onnx.Value{b.Op("DequantizeLinear", nil, v, y.scale, more(y))}
 	},
 	Example: func(b *ops.Builder) { ret(b, fakeQuant(b, in(b, "x", 2, 3), 0.03, int8(-5))) },
+}, {
+	Name: "qdq-widen", Doc: "weights of Conv that have 4 bits => bytes, which integer convolutions take",
+	Pattern: Op("DequantizeLinear", ConstAny("x")).Rest(),
+	Where: func(m *Match) bool {
+		for _, u := range m.Root.Out[0].Users() {
+			if u.Op != "Conv" || u.In[1] != m.Root.Out[0] || u.Graph != m.Root.Graph {
+				return false
+			}
+		}
+		return m.Root.Out[0].Uses() > 0 && intAttr(m.Root, "block_size", 0) == 0
+	},
+	Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+		x := widened(m.Root.In[0])
+		if x == nil {
+			return nil
+		}
+		in := append([]*onnx.Value{b.Const(x)}, m.Root.In[1:]...)
+		if len(in) > 2 && in[2] != nil {
+			z := widened(in[2])
+			if z == nil {
+				return nil
+			}
+			in[2] = b.Const(z)
+		}
+		return []*onnx.Value{b.Op("DequantizeLinear", m.Root.Attrs, in...)}
+	},
+	Example: func(b *ops.Builder) {
+		d := tensor.New(tensor.Int4, 2, 3, 1, 1)
+		copy(d.Bytes(), []byte{0x71, 0x9f, 0x38})
+		w := b.Op("DequantizeLinear", onnx.NewAttrs("axis", 0), b.Const(d), b.Const(tensor.Of([]float32{0.5, 0.25})), b.Const(tensor.New(tensor.Int4, 2)))
+		ret(b, b.Op("Conv", nil, in(b, "x", 1, 3, 2, 2), w))
+	},
 }}
 
 // withoutDims returns a constant of one element without dimensions.
@@ -644,20 +676,15 @@ var boundConvs = []*Rule{{
 
 // dequantized are rules for what no integer operator takes.
 var dequantized = []*Rule{{
-	Name: "fold-dequantize", Doc: "DequantizeLinear of constant bytes => constant, for all but Gather",
+	Name: "fold-dequantize", Doc: "DequantizeLinear of a constant => constant, for all but Gather",
 	Pattern: AnyOf(Op("DequantizeLinear", ConstAny("x")).Rest(), Op("com.microsoft.DequantizeLinear", ConstAny("x")).Rest()),
 	Where: func(m *Match) bool {
-		switch m.Const("x").DType() {
-		case tensor.Uint8, tensor.Int8, tensor.Uint16, tensor.Int16, tensor.Int32:
-		default:
-			return false
-		}
 		for _, u := range m.Root.Out[0].Users() {
 			if u.Op == "Gather" || u.Graph != m.Root.Graph {
 				return false
 			}
 		}
-		return intAttr(m.Root, "block_size", 0) == 0
+		return true
 	},
 	Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
 		in := make([]tensor.Value, len(m.Root.In))
@@ -679,6 +706,18 @@ var dequantized = []*Rule{{
 		ret(b, b.Op("Add", nil, in(b, "x", 2, 3), quantWeights(b, int8(0), 1, 2, 3)))
 	},
 }}
+
+// widened returns the bytes of a constant of 4-bit integers, nil for others.
+func widened(v *onnx.Value) *tensor.Tensor {
+	if v == nil || v.Const == nil {
+		return nil
+	}
+	switch v.Const.DType() {
+	case tensor.Int4, tensor.Uint4:
+		return tensor.Unpack(v.Const)
+	}
+	return nil
+}
 
 // fakeQuant quantizes x and dequantizes it again, for examples.
 func fakeQuant[T uint8 | int8](b *ops.Builder, x *onnx.Value, scale float64, zero T) *onnx.Value {

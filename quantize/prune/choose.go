@@ -225,7 +225,6 @@ func (s *shrinker) chooseGlobal(groups []*group, o Options) {
 
 // flops returns the work that is left after the removal.
 func (s *shrinker) flops() int64 {
-	names := ones(s.g)
 	total := int64(0)
 	for _, n := range s.g.Nodes {
 		total += flops(n, func(v *onnx.Value) []int {
@@ -236,7 +235,7 @@ func (s *shrinker) flops() int64 {
 			shape := make([]int, len(l))
 			for i, a := range l {
 				var known bool
-				if shape[i], known = s.dim(a).Eval(names); !known {
+				if shape[i], known = s.dim(a).Eval(s.sizes); !known {
 					return nil
 				}
 			}

@@ -176,11 +176,11 @@ func measure(m *onnx.Model) ([]Layer, Totals, error) {
 	return layers, all, nil
 }
 
-// flopsByNode infers shapes with 1 in place of symbolic sizes, and returns the
-// FLOPs of each node that has some.
+// flopsByNode returns the FLOPs of each node that has some, with the symbolic
+// sizes of [sizes].
 func flopsByNode(m *onnx.Model) (map[*onnx.Node]int64, error) {
-	c := m.Clone()
-	if err := optimize.Infer(c, optimize.InferOptions{Dims: ones(c.Graph)}); err != nil {
+	_, c, err := sizes(m)
+	if err != nil {
 		return nil, err
 	}
 	work := map[*onnx.Node]int64{}
@@ -201,13 +201,38 @@ func flopsByNode(m *onnx.Model) (map[*onnx.Node]int64, error) {
 	return work, nil
 }
 
-// ones gives every symbolic size of g's inputs the value 1.
-func ones(g *onnx.Graph) map[string]int {
+// sizes gives every symbolic size of m's inputs a value to measure work with, and
+// returns a copy of m with the shapes that follow. They are 1, or, if the model
+// has no such shapes (the scales of a detector meet again only if its images
+// have some size), larger in all dimensions but the first of an input. Where
+// nothing fits, sizes stay open.
+func sizes(m *onnx.Model) (map[string]int, *onnx.Model, error) {
+	var err error
+	for _, n := range []int{1, 32, 64, 224, 256, 640, 0} {
+		dims := map[string]int{}
+		if n > 0 {
+			dims = symbols(m.Graph, n)
+		}
+		c := m.Clone()
+		if err = optimize.Infer(c, optimize.InferOptions{Dims: dims}); err == nil {
+			return dims, c, nil
+		}
+	}
+	return nil, nil, err
+}
+
+// symbols gives the symbolic sizes of g's inputs a value, those of first
+// dimensions 1.
+func symbols(g *onnx.Graph, value int) map[string]int {
 	dims := map[string]int{}
 	for _, v := range g.Inputs {
-		for _, d := range v.Type.Dims {
+		for i, d := range v.Type.Dims {
 			for _, name := range d.Names() {
-				dims[name] = 1
+				if i == 0 {
+					dims[name] = 1
+				} else if _, ok := dims[name]; !ok {
+					dims[name] = value
+				}
 			}
 		}
 	}

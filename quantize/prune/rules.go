@@ -41,6 +41,9 @@ func init() { // a variable's initializer may not refer to itself through the ru
 	}
 }
 
+// positions is why the dimensions stay that an image has behind its channels.
+const positions = "it takes all positions of this dimension together"
+
 func ptr(r rule) *rule { return &r }
 
 // input returns input i of n, nil if it is absent.
@@ -126,6 +129,7 @@ func conv(c *coupling, n *onnx.Node) string {
 	for _, k := range w[2:] {
 		c.keepAxis(k, "it is the size of a kernel")
 	}
+	c.keepAll(x[2:], positions)
 	if b := input(n, 2); b != nil {
 		c.match(c.layout(b)[0], w[0])
 	}
@@ -181,6 +185,7 @@ func convTranspose(c *coupling, n *onnx.Node) string {
 	for _, k := range w[2:] {
 		c.keepAxis(k, "it is the size of a kernel")
 	}
+	c.keepAll(x[2:], positions)
 	c.match(x[1], w[0])
 	out := w[1]
 	if groups := int(attr(n, "group", int64(1))); groups > 1 {
@@ -299,6 +304,9 @@ func perChannel(c *coupling, n *onnx.Node) string {
 			c.match(x[1], l[0])
 		}
 	}
+	if n.Op == "InstanceNormalization" {
+		c.keepAll(x[2:], positions)
+	}
 	c.layouts[n.Out[0]] = x
 	return ""
 }
@@ -332,6 +340,7 @@ func groupNorm(c *coupling, n *onnx.Node) string {
 			c.keepAll(l, "all groups stay")
 		}
 	}
+	c.keepAll(x[2:], positions)
 	c.layouts[n.Out[0]] = x
 	if whole {
 		c.adapt = append(c.adapt, func(s *shrinker) error {
@@ -385,6 +394,7 @@ func pool(c *coupling, n *onnx.Node) string {
 	if len(x) < 3 || len(n.Out) > 1 && n.Out[1] != nil {
 		return "it tells where in the input a maximum was"
 	}
+	c.keepAll(x[2:], positions)
 	c.layouts[n.Out[0]] = spread(n.Out[0], x[0], x[1])
 	return ""
 }

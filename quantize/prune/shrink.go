@@ -11,9 +11,10 @@ import (
 
 // shrinker takes units out of a graph.
 type shrinker struct {
-	c    *coupling
-	g    *onnx.Graph
-	gone map[int]bool // by root
+	c     *coupling
+	g     *onnx.Graph
+	gone  map[int]bool   // by root
+	sizes map[string]int // of symbolic dimensions, to measure work with
 }
 
 func (s *shrinker) removed(unit int) bool { return unit != fixed && s.gone[s.c.sets.find(unit)] }

@@ -97,6 +97,9 @@ func structured(m *onnx.Model, o Options) (*Report, error) {
 	s := &shrinker{c: c, g: m.Graph, gone: map[int]bool{}}
 	c.weigh(groups, o.Norm)
 	if o.Scope == Global {
+		if s.sizes, _, err = sizes(m); err != nil {
+			return nil, err
+		}
 		s.chooseGlobal(groups, o)
 	} else {
 		s.choose(groups, func(g *group) int { return g.keep(o.Fraction, o.Multiple) })

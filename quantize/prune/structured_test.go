@@ -332,7 +332,41 @@ func TestStructuredGlobal(t *testing.T) {
 	}
 }
 
+// Images of one pixel are too small for many models: work is measured on larger ones.
+func TestSymbolicSizes(t *testing.T) {
+	build := func(c int, dims ...onnx.Dim) *onnx.Model {
+		b := newNet(17)
+		x := b.g.AddInput("x", onnx.TensorType(tensor.Float32, dims...))
+		x = b.Op("Relu", nil, b.Op("Conv", nil, x, b.weight(0, odd, 16, c, 6, 6)))
+		return b.finish(t, b.conv(x, 16, 4, 1, 1, nil))
+	}
+	n := onnx.Name("N")
+	open, set := build(3, n, onnx.Size(3), onnx.Name("H"), onnx.Name("W")), build(3, n, onnx.Size(3), onnx.Size(32), onnx.Size(32))
+	for _, f := range []func(*onnx.Model) (*Report, error){
+		func(m *onnx.Model) (*Report, error) { return Structured(m, Options{Fraction: 0.3, Scope: Global}) },
+		func(m *onnx.Model) (*Report, error) { return Magnitude(m, 0.5, PerLayer, quantize.Selection{}) },
+	} {
+		got, err := f(open.Clone())
+		require.NoError(t, err)
+		want, err := f(set.Clone())
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		require.Positive(t, got.Before.FLOPs)
+	}
+	// Where no size fits all, work is known only of what does not depend on sizes.
+	b := newNet(17)
+	x, y := b.g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Size(16), onnx.Name("N"))), b.g.AddInput("y", onnx.TensorType(tensor.Float32, onnx.Size(2), onnx.Size(16)))
+	x = b.Op("Reshape", nil, x, b.Ints(48, 16))
+	m := b.finish(t, b.Op("MatMul", nil, x, b.weight(0, nil, 16, 8)), b.Op("MatMul", nil, y, b.weight(0, nil, 16, 8)))
+	r, err := Magnitude(m, 0.5, PerLayer, quantize.Selection{})
+	require.NoError(t, err)
+	require.EqualValues(t, 2*(2+48)*16*8, r.Before.FLOPs)
+}
+
 func TestStructuredPins(t *testing.T) {
+	aside := func(b *net, x *onnx.Value) *onnx.Value { // channels become positions
+		return b.Op("Transpose", onnx.NewAttrs("perm", []int64{0, 2, 1, 3}), x)
+	}
 	for _, c := range []struct {
 		op, why string
 		build   func(b *net, x *onnx.Value) *onnx.Value
@@ -347,7 +381,7 @@ func TestStructuredPins(t *testing.T) {
 			return b.conv(b.Op("Gather", onnx.NewAttrs("axis", int64(1)), x, b.Ints(3, 1)), 2, 2, 1, 1, nil)
 		}},
 		{"ReduceMean", "reduces all elements", func(b *net, x *onnx.Value) *onnx.Value {
-			return b.conv(b.Op("ReduceMean", onnx.NewAttrs("axes", []int64{1}), x), 1, 2, 1, 1, nil)
+			return b.conv(b.Op("ReduceMean", nil, x, b.Ints(1)), 1, 2, 1, 1, nil)
 		}},
 		{"Shape", "its size is read", func(b *net, x *onnx.Value) *onnx.Value {
 			n := b.Op("Cast", onnx.NewAttrs("to", int64(tensor.Float32)), b.Op("ReduceSum", onnx.NewAttrs("keepdims", int64(0)), b.Op("Shape", nil, x)))
@@ -356,11 +390,28 @@ func TestStructuredPins(t *testing.T) {
 		{"Add", "fixed", func(b *net, x *onnx.Value) *onnx.Value {
 			return b.conv(b.Op("Add", nil, x, b.g.AddInput("y", image(16))), 16, 2, 1, 1, nil)
 		}},
+		{"Conv", "all positions", func(b *net, x *onnx.Value) *onnx.Value {
+			return b.conv(aside(b, x), 4, 2, 1, 1, nil)
+		}},
+		{"ConvTranspose", "all positions", func(b *net, x *onnx.Value) *onnx.Value {
+			return b.Op("ConvTranspose", nil, aside(b, x), b.weight(0, nil, 4, 2, 1, 1))
+		}},
+		{"MaxPool", "all positions", func(b *net, x *onnx.Value) *onnx.Value {
+			return b.Op("MaxPool", onnx.NewAttrs("kernel_shape", []int64{1, 2}), aside(b, x))
+		}},
+		{"InstanceNormalization", "all positions", func(b *net, x *onnx.Value) *onnx.Value {
+			x = b.Op("InstanceNormalization", nil, aside(b, x), b.weight(0, nil, 4), b.weight(0, nil, 4))
+			return b.conv(aside(b, x), 16, 2, 1, 1, nil)
+		}},
+		{"GroupNormalization", "all positions", func(b *net, x *onnx.Value) *onnx.Value {
+			x = b.Op("GroupNormalization", onnx.NewAttrs("num_groups", int64(2)), aside(b, x), b.weight(0, nil, 4), b.weight(0, nil, 4))
+			return b.conv(aside(b, x), 16, 2, 1, 1, nil)
+		}},
 		{"Pad", "pads this dimension", func(b *net, x *onnx.Value) *onnx.Value {
 			return b.conv(b.Op("Pad", nil, x, b.Ints(0, 0, 0, 0, 0, 1, 0, 0)), 17, 2, 1, 1, nil)
 		}},
 	} {
-		b := newNet(17)
+		b := newNet(21)
 		x := b.conv(b.g.AddInput("x", image(3)), 3, 16, 1, 1, nil)
 		m := b.finish(t, c.build(b, x))
 		want := outputs(t, m)

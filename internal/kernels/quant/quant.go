@@ -86,6 +86,29 @@ func QuantizeEach[D Byte](dst []D, x, scale, zero []float32, lo, hi int32) {
 	}
 }
 
+// Words is QuantizeEach for 16 bits; element i has scale and zero point i·step.
+func Words[D int16 | uint16](dst []D, x, scale, zero []float32, step int, lo, hi int32) {
+	x = x[:len(dst)]
+	if step == 0 {
+		s, z := scale[0], float32(0)
+		if zero != nil {
+			z = zero[0]
+		}
+		l, h, add := float32(lo)-z, float32(hi)-z, int32(z)
+		for i, v := range x {
+			dst[i] = D(round(v/s, l, h) + add)
+		}
+		return
+	}
+	for i, v := range x {
+		z := float32(0)
+		if zero != nil {
+			z = zero[i*step]
+		}
+		dst[i] = D(round(v/scale[i*step], float32(lo)-z, float32(hi)-z) + int32(z))
+	}
+}
+
 // Requantize sets dst[i] to x[i]·scale rounded to the nearest integer, halves to
 // even, plus zero, kept within [lo, hi], of which D takes the low 8 bits. NaN
 // becomes lo.
