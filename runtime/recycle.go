@@ -37,7 +37,7 @@ type recycler struct {
 }
 
 const (
-	minRecycled = 64 << 10 // smaller results are left alone
+	minRecycled = 4 << 10  // smaller results are left alone: to watch one costs about as much as it does
 	minSince    = 16 << 20 // bytes between collections that are asked for
 	maxScan     = 32 << 20 // bytes that a collection which is asked for may have to search for pointers
 	askShare    = 50       // collections are asked for in one of so many parts of a core's time
