@@ -24,6 +24,7 @@ type turnedBuffers struct {
 	x, e       [turnedMost]float32
 	best, sums [turnedLines]float32
 	exact      [turnedLines]float64
+	walk       reduceWalk
 }
 
 // turn sets b.x to k lines of n elements turned, and returns it.
