@@ -31,7 +31,8 @@ var generic = Table{
 	HardSwish: hardSwishLoop, HardSigmoid: hardSigmoidLoop, LeakyRelu: leakyReluLoop, Affine: affineLoop,
 	Sum: sum, SumAbs: sumAbs, SumSquares: sumSquares, Largest: largest, Smallest: smallest,
 	ExpSum: expSum, Normalize: normalize, AddColumns: addColumns, MaxColumns: maxColumns, MinColumns: minColumns, AddSquares: addSquares,
-	LSTM: lstmLoop, LSTMKeep: lstmKeepLoop, LSTMBack: lstmBackLoop, GRU: gruLoop, GRUReset: gruResetLoop, GRUBlend: gruBlendLoop,
+	ArgColumns: [NumArgs]argColumns{ArgMax.columns, ArgMin.columns, ArgMaxLast.columns, ArgMinLast.columns},
+	LSTM:       lstmLoop, LSTMKeep: lstmKeepLoop, LSTMBack: lstmBackLoop, GRU: gruLoop, GRUReset: gruResetLoop, GRUBlend: gruBlendLoop,
 }
 
 // exp64 is e^x. That of package math is +Inf from about 709.1 on, where the largest results are still finite.

@@ -167,6 +167,18 @@ func normScale256(y, x unsafe.Pointer, n int, mean, inv float32, scale unsafe.Po
 func normScaleBias256(y, x unsafe.Pointer, n int, mean, inv float32, scale, bias unsafe.Pointer)
 
 //go:noescape
+func argMax256(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
+func argMin256(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
+func argMaxLast256(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
+func argMinLast256(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
 func addRows256(acc, x unsafe.Pointer, n, rows, stride int)
 
 //go:noescape
@@ -327,6 +339,18 @@ func normScale512(y, x unsafe.Pointer, n int, mean, inv float32, scale unsafe.Po
 
 //go:noescape
 func normScaleBias512(y, x unsafe.Pointer, n int, mean, inv float32, scale, bias unsafe.Pointer)
+
+//go:noescape
+func argMax512(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
+func argMin512(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
+func argMaxLast512(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
+func argMinLast512(at, best, x unsafe.Pointer, n, rows, stride, first int)
 
 //go:noescape
 func addRows512(acc, x unsafe.Pointer, n, rows, stride int)
