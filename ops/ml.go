@@ -145,6 +145,19 @@ func (o *labelsOut) set(row, class int) {
 	}
 }
 
+// setAll sets the labels of rows.
+func (o *labelsOut) setAll(row int, classes []int32) {
+	if o.strsOut != nil {
+		for i, c := range classes {
+			o.strsOut[row+i] = o.strs[c]
+		}
+		return
+	}
+	for i, c := range classes {
+		o.intsOut[row+i] = o.ints[c]
+	}
+}
+
 // mlPost is a post_transform.
 type mlPost uint8
 

@@ -24,6 +24,7 @@ type turnedBuffers struct {
 	x, e       [turnedMost]float32
 	best, sums [turnedLines]float32
 	exact      [turnedLines]float64
+	at         [turnedLines]int32
 	walk       reduceWalk
 }
 
@@ -57,6 +58,7 @@ func (s *turnedSoftmax) Chunk(lo, hi int) {
 	for n := s.n; lo < hi; {
 		k := min(turnedLines, turnedMost/n, hi-lo)
 		d := b.turn(s.x[lo*n:], k, n)
+		b.largest(s.t, d, k, n)
 		if s.log {
 			b.logSoftmax(s.t, d, k, n)
 		} else {
@@ -67,14 +69,19 @@ func (s *turnedSoftmax) Chunk(lo, hi int) {
 	}
 }
 
-// center takes the largest of each of k lines from all of its n elements.
-func (b *turnedBuffers) center(t *vec.Table, d []float32, k, n int) {
+// largest sets b.best to the largest of each of k lines of n elements.
+func (b *turnedBuffers) largest(t *vec.Table, d []float32, k, n int) {
 	best := b.best[:k]
 	copy(best, d)
 	t.MaxColumns(best, d[k:], n-1, k)
-	t.Arith[vec.Sub].RowsVV(d, d, best, k, n, k, 0)
 }
 
+// center takes b.best from each of n elements of k lines.
+func (b *turnedBuffers) center(t *vec.Table, d []float32, k, n int) {
+	t.Arith[vec.Sub].RowsVV(d, d, b.best[:k], k, n, k, 0)
+}
+
+// softmax replaces d. b.best is largest.
 func (b *turnedBuffers) softmax(t *vec.Table, d []float32, k, n int) {
 	b.center(t, d, k, n)
 	t.Exp(d, d)
@@ -85,6 +92,7 @@ func (b *turnedBuffers) softmax(t *vec.Table, d []float32, k, n int) {
 	t.Arith[vec.Mul].RowsVV(d, d, sums, k, n, k, 0)
 }
 
+// logSoftmax replaces d. b.best is largest.
 func (b *turnedBuffers) logSoftmax(t *vec.Table, d []float32, k, n int) {
 	b.center(t, d, k, n)
 	e, exact, sums := b.e[:k*n], b.exact[:k], b.sums[:k]
