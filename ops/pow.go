@@ -151,6 +151,9 @@ func wholePower(x float64, n uint) float64 {
 // powFloat32 knows the exponents that models use most.
 func powFloat32(t *vec.Table) pair[float32, float32, float32] {
 	p := pairOf(pow32)
+	if t.Float64[vec.Mul].VV != nil {
+		p = powVectors(t)
+	}
 	general := p.vs
 	p.vs = func(d, a []float32, b float32) {
 		switch b {
@@ -224,6 +227,46 @@ func pow32(x, y float32) float32 {
 	u4 := u2 * u2
 	p := (1 + u + u2*(1./2+u*(1./6))) + u4*((1./24+u*(1./120)+u2*(1./720+u*(1./5040)))+u4*(1./40320+u*(1./362880)))
 	return float32(sign * math.Float64frombits(math.Float64bits(p)+math.Float64bits(n)<<52))
+}
+
+// powVectors is pow32 by the vectors of t.
+func powVectors(t *vec.Table) pair[float32, float32, float32] {
+	return pair[float32, float32, float32]{
+		vv: func(d, a, b []float32) { powMany(t, d, a, b, 1, 1) },
+		vs: func(d, a []float32, b float32) { powMany(t, d, a, []float32{b}, 1, 0) },
+		sv: func(d []float32, a float32, b []float32) { powMany(t, d, []float32{a}, b, 0, 1) },
+	}
+}
+
+// powMany sets d to a^b, of which steps of 0 say that one element is for all: e^(b·log a), and what is
+// not positive or not finite by pow32.
+func powMany(t *vec.Table, d, a, b []float32, sa, sb int) {
+	w, pool := borrow[[2 * block]float64]()
+	defer pool.Put(w)
+	special := func(x, y float32) bool { return !(x > 0 && x <= math.MaxFloat32 && y-y == 0) }
+	for i := 0; i < len(d); i += block {
+		n := min(block, len(d)-i)
+		x, y := w[:n], w[block:][:n]
+		for k := range x {
+			if u, v := a[(i+k)*sa], b[(i+k)*sb]; special(u, v) {
+				x[k], y[k] = 1, 1
+			} else {
+				x[k], y[k] = float64(u), float64(v)
+			}
+		}
+		t.Log64(x, x)
+		for k, v := range y {
+			x[k] *= v
+		}
+		t.Exp64(x, x)
+		for k, v := range x {
+			if u, e := a[(i+k)*sa], b[(i+k)*sb]; special(u, e) {
+				d[i+k] = pow32(u, e)
+			} else {
+				d[i+k] = float32(v)
+			}
+		}
+	}
 }
 
 // power returns x^n for n >= 0, wrapping around.

@@ -707,10 +707,46 @@ func gtI64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
 func geI64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
 
 //go:noescape
+func log64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func abs64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func neg64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func sqrt64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func floor64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func reciprocal64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
 func exp64256(dst, x unsafe.Pointer, n int)
 
 //go:noescape
 func tanh64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func log64512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func abs64512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func neg64512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func sqrt64512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func floor64512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func reciprocal64512(dst, x unsafe.Pointer, n int)
 
 //go:noescape
 func exp64512(dst, x unsafe.Pointer, n int)

@@ -29,8 +29,10 @@ type Table struct {
 	Arith [NumOps]Arith
 	// Float64 are Add to Div of float64.
 	Float64 [Div + 1]Rows
-	// Exp64 and Tanh64 are functions of float64, within 3 units in the last place.
-	Exp64, Tanh64 func(dst, x []float64)
+	// Exp64, Tanh64 and Log64 are functions of float64, within 3 units in the last place.
+	Exp64, Tanh64, Log64 func(dst, x []float64)
+	// Functions of float64 that are exact to the last place.
+	Abs64, Neg64, Sqrt64, Floor64, Reciprocal64 func(dst, x []float64)
 	// Comparisons give a byte of 0 or 1 for each element; NaN is not less than and not equal to anything.
 	Less, LessOrEqual, Equal Comparison
 
