@@ -203,12 +203,7 @@ func pow32(x, y float32) float32 {
 	}
 	sign := 1.0
 	if x < 0 {
-		switch w := float64(y); {
-		case w != math.Trunc(w):
-			return float32(math.NaN())
-		case math.Trunc(w/2)*2 != w: // odd
-			sign = -1
-		}
+		sign = float64(powSign(float64(y)))
 	}
 	// v = 2^e·m with m from the root of 1/2 to that of 2
 	b := math.Float64bits(v)
@@ -238,35 +233,52 @@ func powVectors(t *vec.Table) pair[float32, float32, float32] {
 	}
 }
 
-// powMany sets d to a^b, of which steps of 0 say that one element is for all: e^(b·log a), and what is
-// not positive or not finite by pow32.
+// powMany sets d to a^b, of which steps of 0 say that one element is for all: e^(b·log|a|) with the sign
+// of powers of negative numbers, and zeros and what is not finite by pow32.
 func powMany(t *vec.Table, d, a, b []float32, sa, sb int) {
 	w, pool := borrow[[2 * block]float64]()
 	defer pool.Put(w)
-	special := func(x, y float32) bool { return !(x > 0 && x <= math.MaxFloat32 && y-y == 0) }
+	special := func(x, y float32) bool { return x == 0 || x-x != 0 || y-y != 0 }
 	for i := 0; i < len(d); i += block {
 		n := min(block, len(d)-i)
-		x, y := w[:n], w[block:][:n]
+		x, y, signs := w[:n], w[block:][:n], uint32(0)
 		for k := range x {
+			signs |= math.Float32bits(a[(i+k)*sa])
 			if u, v := a[(i+k)*sa], b[(i+k)*sb]; special(u, v) {
 				x[k], y[k] = 1, 1
 			} else {
-				x[k], y[k] = float64(u), float64(v)
+				x[k], y[k] = math.Abs(float64(u)), float64(v)
 			}
 		}
 		t.Log64(x, x)
-		for k, v := range y {
-			x[k] *= v
+		for k, v := range x {
+			x[k] = v * y[k]
 		}
 		t.Exp64(x, x)
 		for k, v := range x {
-			if u, e := a[(i+k)*sa], b[(i+k)*sb]; special(u, e) {
+			u, e := a[(i+k)*sa], b[(i+k)*sb]
+			if special(u, e) {
 				d[i+k] = pow32(u, e)
-			} else {
-				d[i+k] = float32(v)
+				continue
 			}
+			sign := [2]float32{1, 1}
+			if signs>>31 != 0 { // somewhere: which ones have no pattern
+				sign[1] = powSign(y[k])
+			}
+			d[i+k] = float32(v) * sign[math.Float32bits(u)>>31]
 		}
 	}
+}
+
+// powSign is 1, -1 or NaN as negative numbers to the power of y are positive, negative or undefined.
+func powSign(y float64) float32 {
+	switch {
+	case y != math.Trunc(y):
+		return float32(math.NaN())
+	case math.Trunc(y/2)*2 != y: // odd
+		return -1
+	}
+	return 1
 }
 
 // power returns x^n for n >= 0, wrapping around.
