@@ -42,6 +42,8 @@ func buildArg(b *BuildContext, largest bool) (Kernel, error) {
 
 // argKernel finds the index of the best element along axis. A NaN is never
 // better; nothing is better than a NaN in the first place.
+//
+//go:noinline
 func argKernel(chunk argRange, axis int, keep, last, largest bool) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)

@@ -64,6 +64,8 @@ func unary64(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float64) {
 }
 
 // normal64 makes Log64 of a routine for positive normal numbers.
+//
+//go:noinline
 func normal64(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float64) {
 	return func(dst, x []float64) {
 		const some = 256
