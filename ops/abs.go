@@ -20,7 +20,7 @@ func init() {
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType {
 			return merge(
-				floatKernels(t.Abs, absLoop64),
+				floatKernels(t.Abs, t.Abs64),
 				byType{tensor.Int8: unaryKernel(absLoop[int8]), tensor.Int16: unaryKernel(absLoop[int16]), tensor.Int32: unaryKernel(absLoop[int32]), tensor.Int64: unaryKernel(absLoop[int64])},
 				byType{tensor.Uint8: unaryKernel(absLoop[uint8]), tensor.Uint16: unaryKernel(absLoop[uint16]), tensor.Uint32: unaryKernel(absLoop[uint32]), tensor.Uint64: unaryKernel(absLoop[uint64])},
 			)

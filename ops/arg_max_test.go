@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -55,31 +56,36 @@ func TestArgMaxRows(t *testing.T) {
 	}
 }
 
-// TestArgFew compares short rows, of numbers that are no numbers, infinite, equal or zeros of both
-// signs too, with looking at one after the other.
+// Rows of few elements, few and many of them, and columns, with all that compares in an odd way.
 func TestArgFew(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 9))
 	odd := []float32{0, float32(math.Copysign(0, -1)), 1, -1, float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)), 1e-42, -1e-42}
-	for _, n := range []int{1, 2, 5, 15} {
-		const rows = 200
-		x := make([]float32, rows*n)
+	for _, s := range [][3]int{{200, 1, 1}, {200, 2, 1}, {7, 5, 1}, {8, 5, 1}, {600, 15, 1}, {200, 32, 1}, {50, 33, 1}, {3, 1, 5}, {2, 9, 300}, {5, 40, 3}} {
+		outer, n, inner := s[0], s[1], s[2]
+		x := make([]float32, outer*n*inner)
 		for i := range x {
 			if x[i] = r.Float32() - 0.5; r.IntN(2) == 0 {
 				x[i] = odd[r.IntN(len(odd))]
 			}
 		}
+		var cases []Case
 		for op, better := range map[string]func(a, b float32) bool{
 			"ArgMax": func(a, b float32) bool { return a > b }, "ArgMin": func(a, b float32) bool { return a < b },
 		} {
-			want := make([]int64, rows)
-			for i := range want {
-				for j := range n {
-					if better(x[i*n+j], x[i*n+int(want[i])]) {
-						want[i] = int64(j)
+			for last := range 2 {
+				want := make([]int64, outer*inner)
+				for i := range want {
+					at := func(j int) float32 { return x[i/inner*n*inner+j*inner+i%inner] }
+					for j := range n {
+						if b := at(int(want[i])); better(at(j), b) || last == 1 && at(j) == b {
+							want[i] = int64(j)
+						}
 					}
 				}
+				cases = append(cases, Case{Name: fmt.Sprint(op, s, last), Op: op, Attrs: onnx.NewAttrs("axis", 1, "keepdims", 0, "select_last_index", last),
+					In: Vals(F32(s[:], x...)), Want: Vals(I64([]int{outer, inner}, want...))})
 			}
-			Run(t, []Case{{Op: op, Attrs: onnx.NewAttrs("axis", -1, "keepdims", 0), In: Vals(F32([]int{rows, n}, x...)), Want: Vals(I64([]int{rows}, want...))}})
 		}
+		Run(t, cases)
 	}
 }

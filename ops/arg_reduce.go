@@ -35,18 +35,16 @@ func inferArg(c *InferContext) error {
 
 func buildArg(b *BuildContext, largest bool) (Kernel, error) {
 	axis, keep, last := b.Int("axis", 0), b.Bool("keepdims", true), b.Bool("select_last_index", false)
-	return b.dispatch(0, realTypes(
-		argKernel[float32](axis, keep, last, largest), argKernel[float64](axis, keep, last, largest),
-		argKernel[int8](axis, keep, last, largest), argKernel[int16](axis, keep, last, largest),
-		argKernel[int32](axis, keep, last, largest), argKernel[int64](axis, keep, last, largest),
-		argKernel[uint8](axis, keep, last, largest), argKernel[uint16](axis, keep, last, largest),
-		argKernel[uint32](axis, keep, last, largest), argKernel[uint64](axis, keep, last, largest)))
+	of := func(chunk argRange) Kernel { return argKernel(chunk, axis, keep, last, largest) }
+	return b.dispatch(0, realTypes(of(argFloats), of(argChunk[float64]), of(argChunk[int8]), of(argChunk[int16]), of(argChunk[int32]),
+		of(argChunk[int64]), of(argChunk[uint8]), of(argChunk[uint16]), of(argChunk[uint32]), of(argChunk[uint64])))
 }
 
 // argKernel finds the index of the best element along axis. A NaN is never
 // better; nothing is better than a NaN in the first place.
-func argKernel[T scatterCell](axis int, keep, last, largest bool) Kernel {
-	chunk := argChunk[T] // once: what is made of a generic function takes memory
+//
+//go:noinline
+func argKernel(chunk argRange, axis int, keep, last, largest bool) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
 		s := x.Shape()
@@ -73,20 +71,72 @@ func argKernel[T scatterCell](axis int, keep, last, largest bool) Kernel {
 }
 
 // argPanel is the number of columns that are looked at together.
-const argPanel = 64
+const argPanel = 256
 
 // argLoop is the work on [outer, n, inner], where inner is cut into panels.
 type argLoop struct {
-	chunk            func(a *argLoop, lo, hi int)
+	chunk            argRange
 	x                *tensor.Tensor
 	out              []int64
 	n, inner, panels int
 	last, largest    bool
 }
 
+// argRange finds the best of the columns of some panels.
+type argRange = func(a *argLoop, lo, hi int)
+
 func (a *argLoop) run(lo, hi int) { a.chunk(a, lo, hi) }
 
-// argChunk finds the best of the columns of some panels.
+// argFloats is argChunk for float32, by vectors.
+func argFloats(a *argLoop, lo, hi int) {
+	arg := vec.ArgMax
+	if !a.largest {
+		arg = vec.ArgMin
+	}
+	if a.last {
+		arg += vec.ArgMaxLast
+	}
+	t, d := vec.Best(), tensor.Data[float32](a.x)
+	b, pool := borrow[turnedBuffers]()
+	defer pool.Put(b)
+	switch {
+	case a.inner == 1 && a.n <= shortLine && hi-lo >= turnedFew:
+		for lo < hi {
+			k := min(turnedLines, turnedMost/a.n, hi-lo)
+			widen32(a.out[lo:], b.arg(t, arg, b.turn(d[lo*a.n:], k, a.n), k, a.n, k))
+			lo += k
+		}
+	case a.inner == 1:
+		argChunk[float32](a, lo, hi)
+	default:
+		for u := lo; u < hi; u++ {
+			o, from := u/a.panels, u%a.panels*argPanel
+			w := min(argPanel, a.inner-from)
+			widen32(a.out[o*a.inner+from:], b.arg(t, arg, d[o*a.n*a.inner+from:], w, a.n, a.inner))
+		}
+	}
+}
+
+// arg returns which of n rows, stride elements apart, is the best in each of k columns, and leaves what is in b.best.
+func (b *turnedBuffers) arg(t *vec.Table, arg vec.Arg, d []float32, k, n, stride int) []int32 {
+	best, at := b.best[:k], b.at[:k]
+	copy(best, d)
+	clear(at)
+	if n > 1 {
+		t.ArgColumns[arg](at, best, d[stride:], n-1, stride, 1)
+	}
+	return at
+}
+
+// widen32 copies x.
+func widen32(dst []int64, x []int32) {
+	dst = dst[:len(x)]
+	for i, v := range x {
+		dst[i] = int64(v)
+	}
+}
+
+// argChunk is one for any type.
 func argChunk[T scatterCell](a *argLoop, lo, hi int) {
 	d := tensor.Data[T](a.x)
 	if a.inner == 1 {

@@ -19,12 +19,9 @@ func absLoop[T number](d, x []T) {
 
 // The loops of float64 have an instruction for each element.
 
-func absLoop64(d, x []float64)  { zip(d, x, func(v float64) float64 { return math.Abs(v) }) }
 func reluLoop64(d, x []float64) { zip(d, x, func(v float64) float64 { return max(v, 0) }) }
-func sqrtLoop64(d, x []float64) { zip(d, x, func(v float64) float64 { return math.Sqrt(v) }) }
 
 func ceilLoop64(d, x []float64)  { zip(d, x, func(v float64) float64 { return math.Ceil(v) }) }
-func floorLoop64(d, x []float64) { zip(d, x, func(v float64) float64 { return math.Floor(v) }) }
 func roundLoop64(d, x []float64) { zip(d, x, func(v float64) float64 { return math.RoundToEven(v) }) }
 
 // sigmoidLoop64 is sigmoid64 by vectors.
@@ -36,7 +33,7 @@ func sigmoidLoop64(t *vec.Table) loop[float64, float64] {
 	}
 }
 
-func negLoop[T signedInt | float](d, x []T) { zip(d, x, func(v T) T { return -v }) }
+func negLoop[T signedInt](d, x []T) { zip(d, x, func(v T) T { return -v }) }
 
 func signLoop[T number](d, x []T) {
 	zip(d, x, func(v T) T {
@@ -50,8 +47,6 @@ func signLoop[T number](d, x []T) {
 		return v
 	})
 }
-
-func reciprocalLoop[T float](d, x []T) { zip(d, x, func(v T) T { return 1 / v }) }
 
 func reluLoop[T signedInt | float](d, x []T) {
 	zip(d, x, func(v T) T {

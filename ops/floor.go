@@ -16,6 +16,6 @@ func init() {
 		Name:     "Floor",
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Floor, floorLoop64) })),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Floor, t.Floor64) })),
 	})
 }

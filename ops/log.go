@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"math"
-
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/onnx"
 )
@@ -19,7 +17,7 @@ func init() {
 		Name:     "Log",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Log, mapLoop(math.Log)) })),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Log, t.Log64) })),
 	})
 }
 

@@ -41,7 +41,7 @@ func logSoftmaxLines(t *vec.Table) lines {
 		}
 	}
 	return func(p par.P, y, x []float32, outer, n, inner int) {
-		if !softmaxShort(p, t.Exp, y, x, outer, n, inner, true) {
+		if !softmaxTurned(p, t, y, x, outer, n, inner, true) {
 			alongAxis(p, y, x, outer, n, inner, row)
 		}
 	}

@@ -12,19 +12,19 @@ import (
 
 // mlNumbers returns the elements of a numeric tensor as T. Integers become
 // float32 on the way, as ONNX Runtime computes with them.
-func mlNumbers[T floating](t *tensor.Tensor) ([]T, error) {
+func mlNumbers[T floating](c *Call, t *tensor.Tensor) ([]T, error) {
 	if t == nil {
 		return nil, fmt.Errorf("X is absent")
 	}
 	switch t.DType() {
 	case tensor.Int64:
-		out := make([]T, t.Len())
+		out := Scratch[T](c, t.Len())
 		for i, v := range tensor.Data[int64](t) {
 			out[i] = T(float32(v))
 		}
 		return out, nil
 	case tensor.Int32:
-		out := make([]T, t.Len())
+		out := Scratch[T](c, t.Len())
 		for i, v := range tensor.Data[int32](t) {
 			out[i] = T(float32(v))
 		}
@@ -54,7 +54,7 @@ func mlMatrix[T floating](c *Call) (x []T, n, f int, err error) {
 	if n, f, err = mlRows(c.T(0)); err != nil {
 		return nil, 0, 0, err
 	}
-	x, err = mlNumbers[T](c.T(0))
+	x, err = mlNumbers[T](c, c.T(0))
 	return x, n, f, err
 }
 
@@ -142,6 +142,19 @@ func (o *labelsOut) set(row, class int) {
 		o.intsOut[row] = 1
 	default:
 		o.intsOut[row] = o.ints[class]
+	}
+}
+
+// setAll sets the labels of rows.
+func (o *labelsOut) setAll(row int, classes []int32) {
+	if o.strsOut != nil {
+		for i, c := range classes {
+			o.strsOut[row+i] = o.strs[c]
+		}
+		return
+	}
+	for i, c := range classes {
+		o.intsOut[row+i] = o.ints[c]
 	}
 }
 

@@ -72,7 +72,7 @@ func buildFeatureVectorizer(b *BuildContext) (Kernel, error) {
 		clear(y)
 		at := 0
 		for i := range c.In {
-			x, err := mlNumbers[float32](c.T(i))
+			x, err := mlNumbers[float32](c, c.T(i))
 			if err != nil {
 				return err
 			}

@@ -80,11 +80,26 @@ func (r *imputeRun[T]) Chunk(lo, hi int) {
 	for i := lo; i < hi; i++ {
 		y := r.y[i*n : min((i+1)*n, len(r.y))]
 		x := r.x[i*n:][:len(y)]
+		if y, ok := any(y).([]float32); ok && nan {
+			imputeNaN(float32Words(y), float32Words(any(x).([]float32)), float32Words(any(r.imputed).([]float32)))
+			continue
+		}
 		for k, v := range x {
 			if v == r.old || nan && v != v {
 				v = r.imputed[k]
 			}
 			y[k] = v
 		}
+	}
+}
+
+// imputeNaN replaces NaN among the bits of float32. It has no branches: what is missing has no pattern.
+func imputeNaN(y, x, imputed []uint32) {
+	x, imputed = x[:len(y)], imputed[:len(y)]
+	for k, v := range x {
+		if v&^(1<<31) > 0x7f800000 {
+			v = imputed[k]
+		}
+		y[k] = v
 	}
 }

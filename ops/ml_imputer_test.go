@@ -18,8 +18,12 @@ func TestImputer(t *testing.T) {
 }
 
 func TestImputerNaN(t *testing.T) {
-	nan := float32(math.NaN())
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	negative := math.Float32frombits(math.Float32bits(nan) | 1<<31)
 	Run(t, []Case{{
+		Domain: "ai.onnx.ml", Op: "Imputer", Attrs: onnx.NewAttrs("replaced_value_float", nan, "imputed_value_floats", []float32{7}),
+		In: Vals(F32([]int{2, 2}, inf, negative, -inf, nan)), Want: Vals(F32([]int{2, 2}, inf, 7, -inf, 7)),
+	}, {
 		Domain: "ai.onnx.ml", Op: "Imputer", Attrs: onnx.NewAttrs("replaced_value_float", nan, "imputed_value_floats", []float32{7, 8}),
 		In: Vals(F32([]int{2, 2}, 1, nan, nan, 4)), Want: Vals(F32([]int{2, 2}, 1, 8, 7, 4)),
 	}})

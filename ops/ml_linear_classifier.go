@@ -3,6 +3,8 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/move"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -95,6 +97,10 @@ type linearRun struct {
 func (r *linearRun) run(lo, hi int) {
 	s, z := r.s[lo*r.rows:hi*r.rows], r.z[lo*r.classes:hi*r.classes]
 	r.scores(s, r.x[lo*r.f:hi*r.f])
+	if n := r.rows; n > 1 && n <= shortLine && hi-lo >= turnedFew {
+		r.turned(s, lo, hi)
+		return
+	}
 	if r.rows > 1 {
 		for i := lo; i < hi; i++ {
 			r.set(i, argmax(s[(i-lo)*r.rows:][:r.rows]))
@@ -114,5 +120,24 @@ func (r *linearRun) run(lo, hi int) {
 		}
 		r.set(lo+i, class)
 		r.post.write(z[i*r.classes:][:r.classes], s[i:i+1], oneScoreProb)
+	}
+}
+
+// turned is run for many rows of few scores.
+func (r *linearRun) turned(s []float32, lo, hi int) {
+	b, pool := borrow[turnedBuffers]()
+	defer pool.Put(b)
+	for n, from := r.rows, lo; from < hi; {
+		k := min(turnedLines, turnedMost/n, hi-from)
+		line := s[(from-lo)*n:][:k*n]
+		d := b.turn(line, k, n)
+		r.setAll(from, b.arg(r.t, vec.ArgMax, d, k, n, k))
+		if r.post == postSoftmax {
+			b.softmax(r.t, d, k, n)
+			move.Transpose(float32Words(line), float32Words(d), k, n, n, k)
+		} else {
+			r.post.all(line, n, r.t)
+		}
+		from += k
 	}
 }

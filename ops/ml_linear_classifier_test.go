@@ -70,7 +70,15 @@ func TestLinearClassifierRows(t *testing.T) {
 			}
 			labels[i] += 10
 		}
+		names := make([]string, n)
+		for i, l := range labels {
+			names[i] = string(rune('a' + l - 10))
+		}
 		Run(t, []Case{{
+			Name: post + " strings", Domain: "ai.onnx.ml", Op: "LinearClassifier", Opset: 1,
+			Attrs: onnx.NewAttrs("coefficients", coef, "intercepts", bias, "classlabels_strings", []string{"a", "b", "c", "d", "e"}, "post_transform", post),
+			In:    Vals(F32([]int{n, f}, x...)), Want: Vals(Of([]int{n}, names...), F32([]int{n, classes}, z...)), Tol: tensor.Tolerance{Rel: 1e-5, Abs: 1e-6},
+		}, {
 			Name: post, Domain: "ai.onnx.ml", Op: "LinearClassifier", Opset: 1,
 			Attrs: onnx.NewAttrs("coefficients", coef, "intercepts", bias, "classlabels_ints", []int{10, 11, 12, 13, 14}, "post_transform", post),
 			In:    Vals(F32([]int{n, f}, x...)), Want: Vals(I64([]int{n}, labels...), F32([]int{n, classes}, z...)), Tol: tensor.Tolerance{Rel: 1e-5, Abs: 1e-6},

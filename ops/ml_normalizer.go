@@ -51,6 +51,10 @@ type normalizeRun struct {
 }
 
 func (r *normalizeRun) run(lo, hi int) {
+	if r.f > 1 && r.f <= shortLine && hi-lo >= turnedFew {
+		r.turned(lo, hi)
+		return
+	}
 	const most = 64
 	buf, pool := borrow[[most]float32]()
 	defer pool.Put(buf)
@@ -61,6 +65,42 @@ func (r *normalizeRun) run(lo, hi int) {
 			norms[i] = r.divisor(x[i*f : (i+1)*f])
 		}
 		r.t.Arith[vec.Div].RowsVS(y, x, norms, f, len(norms), f, 1)
+	}
+}
+
+// turned is run for many rows of few elements.
+func (r *normalizeRun) turned(lo, hi int) {
+	b, pool := borrow[turnedBuffers]()
+	defer pool.Put(b)
+	for f := r.f; lo < hi; {
+		k := min(turnedLines, turnedMost/f, hi-lo)
+		x, y, norms := r.x[lo*f:][:k*f], r.y[lo*f:][:k*f], b.best[:k]
+		switch d := b.turn(x, k, f); r.norm {
+		case "MAX":
+			b.largest(r.t, d, k, f)
+		case "L1":
+			r.t.Abs(d, d)
+			clear(norms)
+			r.t.AddColumns(norms, d, f, k)
+		default:
+			r.t.Square(d, d)
+			clear(norms)
+			r.t.AddColumns(norms, d, f, k)
+			for i, v := range norms {
+				if v > 1e-30 && v < math.MaxFloat32/2 {
+					norms[i] = float32(math.Sqrt(float64(v)))
+				} else { // squares may not be float32
+					norms[i] = r.divisor(x[i*f : (i+1)*f])
+				}
+			}
+		}
+		for i, v := range norms {
+			if v == 0 {
+				norms[i] = 1
+			}
+		}
+		r.t.Arith[vec.Div].RowsVS(y, x, norms, f, k, f, 1)
+		lo += k
 	}
 }
 

@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"math"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -21,4 +22,50 @@ func TestNormalizer(t *testing.T) {
 		{Domain: "ai.onnx.ml", Op: "Normalizer", Opset: 1, Attrs: onnx.NewAttrs("norm", "L1"), In: Vals(F64([]int{2, 3}, 2.188999891281128, -0.6610000133514404, 3.5250000953674316, -0.6899999976158142, -0.7070000171661377, -0.8389999866485596)), Want: Vals(F32([]int{2, 3}, 0.34337252, -0.10368627, 0.5529412, -0.30858675, -0.31618962, -0.3752236)), Tol: tensor.Tolerance{Rel: 1e-05, Abs: 1e-06}},
 		{Domain: "ai.onnx.ml", Op: "Normalizer", Opset: 1, Attrs: onnx.NewAttrs("norm", "L3"), In: Vals(F32([]int{2, 3}, 1.251, 0.374, 2.743, -1.107, 0.58, 3.876)), Want: Vals(nil), Err: "want one of"},
 	})
+}
+
+// Many rows of few elements, some of which are 0, infinite, NaN, or have no squares: each is what it is alone.
+func TestNormalizerRows(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	odd := [][]float32{{0}, {inf}, {nan}, {1e30, 2e30}, {1e-30, -3e-30}, {-1}}
+	for _, f := range []int{2, 5, 32, 33} {
+		const n = 150
+		x := make([]float32, n*f)
+		for i := range x {
+			x[i] = float32(i*7%31)/31 - 0.4
+			if r := i / f; r%4 == 1 {
+				o := odd[r/4%len(odd)]
+				x[i] = o[i%len(o)]
+			}
+		}
+		for _, norm := range []string{"MAX", "L1", "L2"} {
+			want := make([]float32, 0, n*f)
+			for i := 0; i < len(x); i += f {
+				d := 0.0
+				for j, v := range x[i : i+f] {
+					switch v := float64(v); {
+					case norm == "MAX" && j == 0:
+						d = v
+					case norm == "MAX":
+						d = max(d, v)
+					case norm == "L1":
+						d += math.Abs(v)
+					default:
+						d += v * v
+					}
+				}
+				if norm == "L2" {
+					d = math.Sqrt(d)
+				}
+				if d == 0 {
+					d = 1
+				}
+				for _, v := range x[i : i+f] {
+					want = append(want, float32(float64(v)/d))
+				}
+			}
+			Run(t, []Case{{Name: norm, Domain: "ai.onnx.ml", Op: "Normalizer", Attrs: onnx.NewAttrs("norm", norm), In: Vals(F32([]int{n, f}, x...)),
+				Want: Vals(F32([]int{n, f}, want...)), Tol: tensor.Tolerance{Rel: 2e-6}}})
+		}
+	}
 }

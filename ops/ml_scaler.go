@@ -63,7 +63,7 @@ func buildScaler(b *BuildContext) (Kernel, error) {
 		if c.T(0).DType() == tensor.Float64 {
 			return scaleFeatures(c, t, y, tensor.Data[float64](c.T(0)), offset, scale)
 		}
-		x, err := mlNumbers[float32](c.T(0))
+		x, err := mlNumbers[float32](c, c.T(0))
 		if err != nil {
 			return err
 		}

@@ -245,6 +245,10 @@ type treeAnswers struct {
 
 func (s *treeAnswers) row(score []float64, has []bool, tmp []float32, i int) {
 	n := s.e.targets
+	if n == 1 && s.post == postNone && s.e.how == treeSum && len(s.base) == 0 {
+		s.z[i] = float32(score[0])
+		return
+	}
 	for k := range score {
 		if n == 1 {
 			has[k] = true

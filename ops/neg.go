@@ -20,7 +20,7 @@ func init() {
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType {
 			return merge(
-				floatKernels(t.Neg, negLoop[float64]),
+				floatKernels(t.Neg, t.Neg64),
 				byType{tensor.Int8: unaryKernel(negLoop[int8]), tensor.Int16: unaryKernel(negLoop[int16]), tensor.Int32: unaryKernel(negLoop[int32]), tensor.Int64: unaryKernel(negLoop[int64])},
 			)
 		})),

@@ -151,6 +151,9 @@ func wholePower(x float64, n uint) float64 {
 // powFloat32 knows the exponents that models use most.
 func powFloat32(t *vec.Table) pair[float32, float32, float32] {
 	p := pairOf(pow32)
+	if t.Float64[vec.Mul].VV != nil {
+		p = powVectors(t)
+	}
 	general := p.vs
 	p.vs = func(d, a []float32, b float32) {
 		switch b {
@@ -200,12 +203,7 @@ func pow32(x, y float32) float32 {
 	}
 	sign := 1.0
 	if x < 0 {
-		switch w := float64(y); {
-		case w != math.Trunc(w):
-			return float32(math.NaN())
-		case math.Trunc(w/2)*2 != w: // odd
-			sign = -1
-		}
+		sign = float64(powSign(float64(y)))
 	}
 	// v = 2^e·m with m from the root of 1/2 to that of 2
 	b := math.Float64bits(v)
@@ -224,6 +222,63 @@ func pow32(x, y float32) float32 {
 	u4 := u2 * u2
 	p := (1 + u + u2*(1./2+u*(1./6))) + u4*((1./24+u*(1./120)+u2*(1./720+u*(1./5040)))+u4*(1./40320+u*(1./362880)))
 	return float32(sign * math.Float64frombits(math.Float64bits(p)+math.Float64bits(n)<<52))
+}
+
+// powVectors is pow32 by the vectors of t.
+func powVectors(t *vec.Table) pair[float32, float32, float32] {
+	return pair[float32, float32, float32]{
+		vv: func(d, a, b []float32) { powMany(t, d, a, b, 1, 1) },
+		vs: func(d, a []float32, b float32) { powMany(t, d, a, []float32{b}, 1, 0) },
+		sv: func(d []float32, a float32, b []float32) { powMany(t, d, []float32{a}, b, 0, 1) },
+	}
+}
+
+// powMany sets d to a^b, of which steps of 0 say that one element is for all: e^(b·log|a|) with the sign
+// of powers of negative numbers, and zeros and what is not finite by pow32.
+func powMany(t *vec.Table, d, a, b []float32, sa, sb int) {
+	w, pool := borrow[[2 * block]float64]()
+	defer pool.Put(w)
+	special := func(x, y float32) bool { return x == 0 || x-x != 0 || y-y != 0 }
+	for i := 0; i < len(d); i += block {
+		n := min(block, len(d)-i)
+		x, y, signs := w[:n], w[block:][:n], uint32(0)
+		for k := range x {
+			signs |= math.Float32bits(a[(i+k)*sa])
+			if u, v := a[(i+k)*sa], b[(i+k)*sb]; special(u, v) {
+				x[k], y[k] = 1, 1
+			} else {
+				x[k], y[k] = math.Abs(float64(u)), float64(v)
+			}
+		}
+		t.Log64(x, x)
+		for k, v := range x {
+			x[k] = v * y[k]
+		}
+		t.Exp64(x, x)
+		for k, v := range x {
+			u, e := a[(i+k)*sa], b[(i+k)*sb]
+			if special(u, e) {
+				d[i+k] = pow32(u, e)
+				continue
+			}
+			sign := [2]float32{1, 1}
+			if signs>>31 != 0 { // somewhere: which ones have no pattern
+				sign[1] = powSign(y[k])
+			}
+			d[i+k] = float32(v) * sign[math.Float32bits(u)>>31]
+		}
+	}
+}
+
+// powSign is 1, -1 or NaN as negative numbers to the power of y are positive, negative or undefined.
+func powSign(y float64) float32 {
+	switch {
+	case y != math.Trunc(y):
+		return float32(math.NaN())
+	case math.Trunc(y/2)*2 != y: // odd
+		return -1
+	}
+	return 1
 }
 
 // power returns x^n for n >= 0, wrapping around.

@@ -17,7 +17,7 @@ func init() {
 		Name:     "Reciprocal",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Reciprocal, reciprocalLoop[float64]) })),
+		Versions: unaryVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(t.Reciprocal, t.Reciprocal64) })),
 	})
 }
 

@@ -24,6 +24,8 @@ type reduceLoops interface {
 	columns(y, acc, x unsafe.Pointer, left int, w *reduceWalk, runs, m int)
 	// paneled reports whether panels can be called.
 	paneled() bool
+	// lined reports whether rows has a loop of its own for short lines.
+	lined() bool
 	// panels adds rows that begin stride elements apart to m accumulators.
 	panels(a, x unsafe.Pointer, left, m, rows, stride int)
 	// clear makes n accumulators those of no elements.
@@ -84,6 +86,8 @@ func (r *reducer[T, A]) columns(y, acc, x unsafe.Pointer, left int, w *reduceWal
 }
 
 func (r *reducer[T, A]) paneled() bool { return r.panel != nil }
+
+func (r *reducer[T, A]) lined() bool { return r.lines != nil }
 
 func (r *reducer[T, A]) panels(a, x unsafe.Pointer, left, m, rows, stride int) {
 	r.panel(unsafe.Slice((*A)(a), m), unsafe.Slice((*T)(x), left), rows, stride)
@@ -192,7 +196,7 @@ func (l *reduceRows) Chunk(lo, hi int) {
 	mem, pool := borrow[reduceMemory]()
 	defer pool.Put(mem)
 	mem.walk = l.red.at(0)
-	last := len(l.kept.sizes) - 1
+	last, turns := len(l.kept.sizes)-1, l.turns()
 	for o := lo; o < hi; {
 		count, step := 1, 0
 		if last >= 0 { // along the innermost dimension that stays
@@ -202,7 +206,11 @@ func (l *reduceRows) Chunk(lo, hi int) {
 		}
 		x := unsafe.Add(l.x.p, k.off*l.size)
 		k.off += (count - 1) * step
-		l.r.rows(unsafe.Add(l.y, o*l.size), x, &mem.walk, l.runs, l.n, count, step)
+		if y := unsafe.Add(l.y, o*l.size); turns && step == l.n && count >= turnedFew {
+			l.turned(y, x, count)
+		} else {
+			l.r.rows(y, x, &mem.walk, l.runs, l.n, count, step)
+		}
 		o += count
 		k.next()
 	}
@@ -210,6 +218,27 @@ func (l *reduceRows) Chunk(lo, hi int) {
 
 // reduceLong reduces pieces of one row x to part.
 type reduceLong reduceLoop
+
+// turns reports whether sets are short lines of words: then what lies side by side is reduced
+// for many of them at once.
+func (l *reduceRows) turns() bool {
+	return l.size == 4 && l.acc <= 8 && l.runs == 1 && l.n > 1 && !l.r.lined() && (l.n <= 8 || l.n <= shortLine && l.r.paneled())
+}
+
+// turned reduces count lines, one behind the other, by columns.
+func (l *reduceRows) turned(y, x unsafe.Pointer, count int) {
+	b, pool := borrow[turnedBuffers]()
+	defer pool.Put(b)
+	w := &b.walk
+	w.sizes, w.strides = append(w.sizes[:0], l.n), append(w.strides[:0], 0)
+	for k := 0; count > 0; count -= k {
+		k = min(turnedLines, turnedMost/l.n, count)
+		d := b.turn(unsafe.Slice((*float32)(x), k*l.n), k, l.n)
+		w.strides[0] = k
+		l.r.columns(y, unsafe.Pointer(&b.exact), unsafe.Pointer(&d[0]), len(d), w, l.n, k)
+		x, y = unsafe.Add(x, k*l.n*4), unsafe.Add(y, k*4)
+	}
+}
 
 func (l *reduceLong) Chunk(lo, hi int) {
 	for j := lo; j < hi; j++ {

@@ -164,3 +164,53 @@ func TestReduceColumnsFloats(t *testing.T) {
 		})
 	}
 }
+
+// Many short lines, with infinities and NaN in some, against the definition: as floats and as integers.
+func TestReduceShortLines(t *testing.T) {
+	for _, s := range [][]int{{7, 4}, {9, 2}, {520, 8}, {2, 3, 300, 9}, {515, 16}, {130, 17}, {140, 32}, {100, 33}} {
+		n, rank := s[len(s)-1], len(s)
+		size, _ := tensor.Count(s)
+		x, ints := make([]float64, size), make([]float64, size)
+		x32, i32 := make([]float32, size), make([]int32, size)
+		for i := range x {
+			x[i] = float64(float32(1 + math.Sin(float64(i*i+3))*0.5))
+			switch i / n % 13 {
+			case 3:
+				x[i] = []float64{1, math.Inf(1)}[i%2]
+			case 5:
+				x[i] = []float64{1, math.NaN()}[i%2]
+			}
+			i32[i] = int32(i*7919%31 - 11)
+			x32[i], ints[i] = float32(x[i]), float64(i32[i])
+		}
+		mask := make([]bool, rank)
+		mask[rank-1] = true
+		out := s[:rank-1]
+		var cases []Case
+		for op, f := range reductions {
+			single := func(y []float64) []float32 {
+				out := make([]float32, len(y))
+				for i, v := range y {
+					out[i] = float32(v)
+				}
+				return out
+			}
+			c := Case{Name: fmt.Sprint(op, s), Op: op, Opset: 11, Attrs: onnx.NewAttrs("axes", []int{-1}, "keepdims", 0), Tol: tensor.Tolerance{Rel: 1e-5, Abs: 1e-6}}
+			c.In, c.Want = Vals(F32(s, x32...)), Vals(F32(out, single(naiveReduce(x, s, mask, f))...))
+			if op != "ReduceLogSumExp" { // infinities are its result
+				cases = append(cases, c)
+			}
+			switch op {
+			case "ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceMax", "ReduceMin":
+				want := naiveReduce(ints, s, mask, f)
+				to := make([]int32, len(want))
+				for i, v := range want {
+					to[i] = int32(v)
+				}
+				c.In, c.Want = Vals(Of(s, i32...)), Vals(Of(out, to...))
+				cases = append(cases, c)
+			}
+		}
+		Run(t, cases)
+	}
+}

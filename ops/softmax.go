@@ -33,7 +33,7 @@ func softmaxLines(t *vec.Table) lines {
 		if len(x) == 0 {
 			return
 		}
-		if softmaxShort(p, t.Exp, y, x, outer, n, inner, false) {
+		if softmaxTurned(p, t, y, x, outer, n, inner, false) {
 			return
 		}
 		if inner < 16 {

@@ -3,33 +3,138 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/move"
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
-// shortLines is Softmax, or LogSoftmax, of contiguous lines of a few elements: the exponentials of
-// many lines are made at once, since a call takes longer than those of one.
-type shortLines[T floating] struct {
-	exp  func(dst, x []T)
-	y, x []T
+// shortLine is the most elements of a line that is one of many.
+const shortLine = 32
+
+// Lines of float32 are turned, so that elements of many lines lie side by side: up to
+// turnedLines at a time, which together have up to turnedMost elements.
+const (
+	turnedLines = 512
+	turnedMost  = 4096
+	turnedFew   = 8 // fewer lines are not worth it
+)
+
+// turnedBuffers is the memory of lines that are turned.
+type turnedBuffers struct {
+	x, e       [turnedMost]float32
+	best, sums [turnedLines]float32
+	exact      [turnedLines]float64
+	at         [turnedLines]int32
+	walk       reduceWalk
+}
+
+// turn sets b.x to k lines of n elements turned, and returns it.
+func (b *turnedBuffers) turn(x []float32, k, n int) []float32 {
+	d := b.x[:k*n]
+	move.Transpose(float32Words(d), float32Words(x), n, k, k, n)
+	return d
+}
+
+// turnedSoftmax is Softmax, or LogSoftmax, of contiguous lines of a few elements.
+type turnedSoftmax struct {
+	t    *vec.Table
+	y, x []float32
 	n    int
 	log  bool
 }
 
-// shortLine is the most elements of a line that is one of many.
-const shortLine = 32
-
-// softmaxShort computes y, which may be x, and reports whether lines are such ones.
-func softmaxShort[T floating](p par.P, exp func(dst, x []T), y, x []T, outer, n, inner int, log bool) bool {
-	if inner != 1 || n > shortLine || n == 0 || outer < 2 {
+// softmaxTurned computes y, which may be x, and reports whether lines are such ones.
+func softmaxTurned(p par.P, t *vec.Table, y, x []float32, outer, n, inner int, log bool) bool {
+	if inner != 1 || n > shortLine || n == 0 || outer < turnedFew {
 		return false
 	}
-	par.Run(p, outer, 1+(1<<12)/n, shortLines[T]{exp, y, x, n, log})
+	par.Run(p, outer, 1+(1<<13)/n, turnedSoftmax{t, y, x, n, log})
 	return true
 }
 
-func (s *shortLines[T]) Chunk(lo, hi int) {
-	buf, pool := borrow[[block]T]()
+func (s *turnedSoftmax) Chunk(lo, hi int) {
+	b, pool := borrow[turnedBuffers]()
+	defer pool.Put(b)
+	for n := s.n; lo < hi; {
+		k := min(turnedLines, turnedMost/n, hi-lo)
+		d := b.turn(s.x[lo*n:], k, n)
+		b.largest(s.t, d, k, n)
+		if s.log {
+			b.logSoftmax(s.t, d, k, n)
+		} else {
+			b.softmax(s.t, d, k, n)
+		}
+		move.Transpose(float32Words(s.y[lo*n:]), float32Words(d), k, n, n, k)
+		lo += k
+	}
+}
+
+// largest sets b.best to the largest of each of k lines of n elements.
+func (b *turnedBuffers) largest(t *vec.Table, d []float32, k, n int) {
+	best := b.best[:k]
+	copy(best, d)
+	t.MaxColumns(best, d[k:], n-1, k)
+}
+
+// center takes b.best from each of n elements of k lines.
+func (b *turnedBuffers) center(t *vec.Table, d []float32, k, n int) {
+	t.Arith[vec.Sub].RowsVV(d, d, b.best[:k], k, n, k, 0)
+}
+
+// softmax replaces d. b.best is largest.
+func (b *turnedBuffers) softmax(t *vec.Table, d []float32, k, n int) {
+	b.center(t, d, k, n)
+	t.Exp(d, d)
+	sums := b.sums[:k]
+	clear(sums)
+	t.AddColumns(sums, d, n, k)
+	t.Reciprocal(sums, sums)
+	t.Arith[vec.Mul].RowsVV(d, d, sums, k, n, k, 0)
+}
+
+// logSoftmax replaces d. b.best is largest.
+func (b *turnedBuffers) logSoftmax(t *vec.Table, d []float32, k, n int) {
+	b.center(t, d, k, n)
+	e, exact, sums := b.e[:k*n], b.exact[:k], b.sums[:k]
+	t.Exp(e, d)
+	clear(exact)
+	for i := 0; i < len(e); i += k {
+		for j, v := range e[i : i+k] {
+			exact[j] += float64(v)
+		}
+	}
+	for j, v := range exact {
+		sums[j] = float32(v)
+	}
+	t.Log(sums, sums)
+	for j, v := range exact {
+		if v < 1.25 { // what is added to the 1 of the largest decides the logarithm
+			sums[j] = float32(math.Log(v))
+		}
+	}
+	t.Arith[vec.Sub].RowsVV(d, d, sums, k, n, k, 0)
+}
+
+// shortLines64 is Softmax, or LogSoftmax, of contiguous lines of a few float64: the exponentials of
+// many lines are made at once, since a call takes longer than those of one.
+type shortLines64 struct {
+	exp  func(dst, x []float64)
+	y, x []float64
+	n    int
+	log  bool
+}
+
+// softmaxShort64 computes y, which may be x, and reports whether lines are such ones.
+func softmaxShort64(p par.P, y, x []float64, outer, n, inner int, log bool) bool {
+	if inner != 1 || n > shortLine || n == 0 || outer < 2 {
+		return false
+	}
+	par.Run(p, outer, 1+(1<<12)/n, shortLines64{vec.Best().Exp64, y, x, n, log})
+	return true
+}
+
+func (s *shortLines64) Chunk(lo, hi int) {
+	buf, pool := borrow[[block]float64]()
 	defer pool.Put(buf)
 	n := s.n
 	for many := block / n; lo < hi; lo += many {
@@ -50,16 +155,16 @@ func (s *shortLines[T]) Chunk(lo, hi int) {
 			line, d := e[i:i+n], y[i:i+n]
 			sum := 0.0
 			for _, v := range line {
-				sum += float64(v)
+				sum += v
 			}
 			if s.log {
 				l := math.Log(sum)
 				for j, v := range d {
-					d[j] = T(float64(v) - l)
+					d[j] = v - l
 				}
 				continue
 			}
-			scale := T(1 / sum)
+			scale := 1 / sum
 			for j, v := range line {
 				d[j] = v * scale
 			}
@@ -69,14 +174,14 @@ func (s *shortLines[T]) Chunk(lo, hi int) {
 
 // softmaxLines64 is softmaxLines for float64.
 func softmaxLines64(p par.P, y, x []float64, outer, n, inner int) {
-	if !softmaxShort(p, vec.Best().Exp64, y, x, outer, n, inner, false) {
+	if !softmaxShort64(p, y, x, outer, n, inner, false) {
 		alongAxis(p, y, x, outer, n, inner, softmaxRow[float64])
 	}
 }
 
 // logSoftmaxLines64 is logSoftmaxLines for float64.
 func logSoftmaxLines64(p par.P, y, x []float64, outer, n, inner int) {
-	if !softmaxShort(p, vec.Best().Exp64, y, x, outer, n, inner, true) {
+	if !softmaxShort64(p, y, x, outer, n, inner, true) {
 		alongAxis(p, y, x, outer, n, inner, logSoftmaxRow[float64])
 	}
 }

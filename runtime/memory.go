@@ -194,11 +194,11 @@ func (a *arena) escape(b *buffer) {
 		b.kind = escaped
 		n := int64(len(b.data))
 		a.live -= n
+		a.given += n
+		a.reuse.away(b)
 		if n < minCounted {
 			return
 		}
-		a.given += n
-		a.reuse.away(b)
 		a.out.Add(n)
 		goruntime.AddCleanup(b, func(out *atomic.Int64) { out.Add(-n) }, a.out)
 	}

@@ -37,8 +37,9 @@ type recycler struct {
 }
 
 const (
-	minRecycled = 64 << 10 // smaller results are left alone
-	minSince    = 16 << 20 // bytes between collections that are asked for
+	minRecycled = 4 << 10  // smaller results are left alone: to watch one costs about as much as it does
+	minAsk      = 4 << 20  // bytes between collections that are asked for
+	minWatched  = 16 << 20 // bytes that may be watched in any case
 	maxScan     = 32 << 20 // bytes that a collection which is asked for may have to search for pointers
 	askShare    = 50       // collections are asked for in one of so many parts of a core's time
 )
@@ -82,7 +83,7 @@ func (r *recycler) away(b *buffer) {
 func (r *recycler) keep(n int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.kept > 0 && r.kept+n > max(minSince, 2*r.most.Load()) {
+	if r.kept > 0 && r.kept+n > max(minWatched, 2*r.most.Load()) {
 		return false
 	}
 	r.kept += n
@@ -148,7 +149,7 @@ func (r *recycler) ran(n int64) {
 			break
 		}
 	}
-	if r.since.Load() < max(minSince, 2*r.most.Load()) || time.Now().UnixNano() < r.notTill.Load() || !r.busy.CompareAndSwap(false, true) {
+	if r.since.Load() < max(minAsk, 2*r.most.Load()) || time.Now().UnixNano() < r.notTill.Load() || !r.busy.CompareAndSwap(false, true) {
 		return
 	}
 	r.since.Store(0)

@@ -100,14 +100,14 @@ func TestRecyclerIsBounded(t *testing.T) {
 		return sum
 	}
 	fill()
-	collected(t, func() bool { return free() >= minSince })
+	collected(t, func() bool { return free() >= minWatched })
 	fill()
 	for range 5 {
 		goruntime.GC()
 		time.Sleep(time.Millisecond)
 	}
-	if got := free(); got != minSince {
-		t.Errorf("%d bytes are kept, want %d", got, minSince)
+	if got := free(); got != minWatched {
+		t.Errorf("%d bytes are kept, want %d", got, minWatched)
 	}
 	for r.take(n) != nil {
 	}

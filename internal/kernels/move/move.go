@@ -87,6 +87,12 @@ func Transpose(dst, src []uint32, rows, cols, ds, ss int) {
 	// column of src where there is another column.
 	switch {
 	case t.weave == nil || ds < cols || ss < rows:
+	case rows >= 4 && rows <= 32 && cols >= 8*rows:
+		for i := 0; i < rows; i += 4 {
+			i = min(i, rows-4)
+			t.rows(dst[i*ds:], src[i:], 4, cols, ds, ss)
+		}
+		return
 	case rows >= 8 && cols >= 4:
 		for j := 0; j < cols; j += 4 {
 			j = min(j, cols-4)

@@ -24,7 +24,7 @@ func levels(t *testing.T, f func(t *testing.T)) {
 }
 
 func TestTranspose(t *testing.T) {
-	sizes := []int{1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 15, 16, 17, 24, 33, 40, 58}
+	sizes := []int{1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 15, 16, 17, 24, 33, 40, 58, 75}
 	levels(t, func(t *testing.T) {
 		for _, rows := range sizes {
 			for _, cols := range sizes {

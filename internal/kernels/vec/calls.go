@@ -245,6 +245,22 @@ func columnsOf(f func(acc, x unsafe.Pointer, n, rows, stride int)) func(acc, x [
 	}
 }
 
+func argColumnsOf(f func(at, best, x unsafe.Pointer, n, rows, stride, first int)) argColumns {
+	return func(to []int32, best, x []float32, rows, stride, first int) {
+		if rows <= 0 || len(best) == 0 {
+			return
+		}
+		x, to = x[:(rows-1)*stride+len(best)], to[:len(best)]
+		for i := 0; i < len(best); i += most {
+			n := min(most, len(best)-i)
+			per := max(1, 4*most/n)
+			for r := 0; r < rows; r += per {
+				f(unsafe.Pointer(&to[i]), at(best[i:]), at(x[r*stride+i:]), n, min(per, rows-r), stride*4, first+r)
+			}
+		}
+	}
+}
+
 func squaresOf(f func(acc, x, v unsafe.Pointer, n, rows, stride int)) func(acc, x, v []float32, stride int) {
 	return func(acc, x, v []float32, stride int) {
 		if len(v) == 0 || len(acc) == 0 {

@@ -22,7 +22,8 @@ var generic = Table{
 		Max: arith(maxOf, func(a, b float32) float32 { return max(a, b) }),
 		Min: arith(minOf, func(a, b float32) float32 { return min(a, b) }),
 	},
-	Exp64: math64(exp64), Tanh64: math64(math.Tanh),
+	Exp64: math64(exp64), Tanh64: math64(math.Tanh), Log64: math64(math.Log), Abs64: abs64, Neg64: neg64, Sqrt64: sqrt64,
+	Floor64: floor64, Reciprocal64: reciprocal64,
 	Relu: relu, Clip: clip, Exp: expLoop, Log: logLoop, Tanh: tanhLoop, Sin: sin, Cos: cos, Sigmoid: sigmoidLoop, Erf: erfLoop,
 	Softplus: softplusLoop, Gelu: geluLoop, GeluTanh: geluTanhLoop, Swish: swishLoop, Mish: mishLoop, Elu: eluLoop,
 	Sqrt: math32(math.Sqrt), Abs: math32(math.Abs), Neg: each(func(v float32) float32 { return -v }),
@@ -31,7 +32,8 @@ var generic = Table{
 	HardSwish: hardSwishLoop, HardSigmoid: hardSigmoidLoop, LeakyRelu: leakyReluLoop, Affine: affineLoop,
 	Sum: sum, SumAbs: sumAbs, SumSquares: sumSquares, Largest: largest, Smallest: smallest,
 	ExpSum: expSum, Normalize: normalize, AddColumns: addColumns, MaxColumns: maxColumns, MinColumns: minColumns, AddSquares: addSquares,
-	LSTM: lstmLoop, LSTMKeep: lstmKeepLoop, LSTMBack: lstmBackLoop, GRU: gruLoop, GRUReset: gruResetLoop, GRUBlend: gruBlendLoop,
+	ArgColumns: [NumArgs]argColumns{ArgMax.columns, ArgMin.columns, ArgMaxLast.columns, ArgMinLast.columns},
+	LSTM:       lstmLoop, LSTMKeep: lstmKeepLoop, LSTMBack: lstmBackLoop, GRU: gruLoop, GRUReset: gruResetLoop, GRUBlend: gruBlendLoop,
 }
 
 // exp64 is e^x. That of package math is +Inf from about 709.1 on, where the largest results are still finite.
@@ -47,6 +49,38 @@ func math64(f func(float64) float64) func(dst, x []float64) {
 		for i, v := range x[:len(dst)] {
 			dst[i] = f(v)
 		}
+	}
+}
+
+// The loops of float64 that have an instruction for each element are written out.
+
+func abs64(dst, x []float64) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = math.Abs(v)
+	}
+}
+
+func neg64(dst, x []float64) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = -v
+	}
+}
+
+func sqrt64(dst, x []float64) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = math.Sqrt(v)
+	}
+}
+
+func floor64(dst, x []float64) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = math.Floor(v)
+	}
+}
+
+func reciprocal64(dst, x []float64) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = 1 / v
 	}
 }
 

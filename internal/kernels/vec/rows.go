@@ -211,3 +211,38 @@ func minColumns(acc, x []float32, rows, stride int) {
 		}
 	}
 }
+
+type argColumns = func(at []int32, best, x []float32, rows, stride, first int)
+
+func (a Arg) columns(at []int32, best, x []float32, rows, stride, first int) {
+	at = at[:len(best)]
+	for r := range rows {
+		row, k := x[r*stride:][:len(best)], int32(first+r)
+		switch a {
+		case ArgMax:
+			for i, v := range row {
+				if v > best[i] {
+					best[i], at[i] = v, k
+				}
+			}
+		case ArgMin:
+			for i, v := range row {
+				if v < best[i] {
+					best[i], at[i] = v, k
+				}
+			}
+		case ArgMaxLast:
+			for i, v := range row {
+				if v >= best[i] {
+					best[i], at[i] = v, k
+				}
+			}
+		default:
+			for i, v := range row {
+				if v <= best[i] {
+					best[i], at[i] = v, k
+				}
+			}
+		}
+	}
+}

@@ -167,6 +167,18 @@ func normScale256(y, x unsafe.Pointer, n int, mean, inv float32, scale unsafe.Po
 func normScaleBias256(y, x unsafe.Pointer, n int, mean, inv float32, scale, bias unsafe.Pointer)
 
 //go:noescape
+func argMax256(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
+func argMin256(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
+func argMaxLast256(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
+func argMinLast256(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
 func addRows256(acc, x unsafe.Pointer, n, rows, stride int)
 
 //go:noescape
@@ -327,6 +339,18 @@ func normScale512(y, x unsafe.Pointer, n int, mean, inv float32, scale unsafe.Po
 
 //go:noescape
 func normScaleBias512(y, x unsafe.Pointer, n int, mean, inv float32, scale, bias unsafe.Pointer)
+
+//go:noescape
+func argMax512(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
+func argMin512(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
+func argMaxLast512(at, best, x unsafe.Pointer, n, rows, stride, first int)
+
+//go:noescape
+func argMinLast512(at, best, x unsafe.Pointer, n, rows, stride, first int)
 
 //go:noescape
 func addRows512(acc, x unsafe.Pointer, n, rows, stride int)
@@ -683,10 +707,46 @@ func gtI64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
 func geI64VS512(dst, a, b unsafe.Pointer, n, rows, sa, sb int)
 
 //go:noescape
+func log64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func abs64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func neg64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func sqrt64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func floor64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func reciprocal64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
 func exp64256(dst, x unsafe.Pointer, n int)
 
 //go:noescape
 func tanh64256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func log64512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func abs64512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func neg64512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func sqrt64512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func floor64512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func reciprocal64512(dst, x unsafe.Pointer, n int)
 
 //go:noescape
 func exp64512(dst, x unsafe.Pointer, n int)

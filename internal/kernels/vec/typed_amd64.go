@@ -2,11 +2,15 @@
 
 package vec
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // typed256 sets the routines of t that go by the type of their operands.
 func typed256(t *Table) {
-	t.Exp64, t.Tanh64 = unary64(exp64256), unary64(tanh64256)
+	t.Exp64, t.Tanh64, t.Log64 = unary64(exp64256), unary64(tanh64256), normal64(log64256)
+	t.Abs64, t.Neg64, t.Sqrt64, t.Floor64, t.Reciprocal64 = unary64(abs64256), unary64(neg64256), unary64(sqrt64256), unary64(floor64256), unary64(reciprocal64256)
 	t.Float64[Add] = rowsOf(8, 8, add64VV256, add64VS256, add64SV256)
 	t.Float64[Sub] = rowsOf(8, 8, sub64VV256, sub64VS256, sub64SV256)
 	t.Float64[Mul] = rowsOf(8, 8, mul64VV256, mul64VS256, mul64SV256)
@@ -27,7 +31,8 @@ func typed256(t *Table) {
 
 // typed512 sets the routines of t that go by the type of their operands.
 func typed512(t *Table) {
-	t.Exp64, t.Tanh64 = unary64(exp64512), unary64(tanh64512)
+	t.Exp64, t.Tanh64, t.Log64 = unary64(exp64512), unary64(tanh64512), normal64(log64512)
+	t.Abs64, t.Neg64, t.Sqrt64, t.Floor64, t.Reciprocal64 = unary64(abs64512), unary64(neg64512), unary64(sqrt64512), unary64(floor64512), unary64(reciprocal64512)
 	t.Float64[Add] = rowsOf(8, 8, add64VV512, add64VS512, add64SV512)
 	t.Float64[Sub] = rowsOf(8, 8, sub64VV512, sub64VS512, sub64SV512)
 	t.Float64[Mul] = rowsOf(8, 8, mul64VV512, mul64VS512, mul64SV512)
@@ -55,6 +60,29 @@ func unary64(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float64) {
 			dst, x = dst[most:], x[most:]
 		}
 		f(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(x)), len(dst))
+	}
+}
+
+// normal64 makes Log64 of a routine for positive normal numbers.
+//
+//go:noinline
+func normal64(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float64) {
+	return func(dst, x []float64) {
+		const some = 256
+		var buf [some]float64
+		for x = x[:len(dst)]; len(dst) > 0; {
+			n := min(some, len(dst))
+			f(unsafe.Pointer(&buf), unsafe.Pointer(&x[0]), n)
+			d, v, logs := dst[:n], x[:n], buf[:n]
+			for i, l := range logs {
+				const least = 1 << 52 // of the bits of a normal number
+				if math.Float64bits(v[i])-least >= 0x7ff<<52-least {
+					l = math.Log(v[i])
+				}
+				d[i] = l
+			}
+			dst, x = dst[n:], x[n:]
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package vec_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -88,13 +89,15 @@ func TestTyped(t *testing.T) {
 func TestFloat64(t *testing.T) {
 	x := []float64{0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.NaN(), 708.3, 709.79, 1e300, -1e300, -708.3, -708.5, -744.4, -745.2, -746, 1e-300, 5e-324, 1e-9, 19.06, 22, -1}
 	for i := range 20000 {
-		x = append(x, float64(i-10000)*0.0731, float64(i-10000)*0.00217, math.Exp(float64(i-19000)/900))
+		x = append(x, float64(i-10000)*0.0731, float64(i-10000)*0.00217, math.Exp(float64(i-19000)/900), 1+float64(i-10000)*1e-7)
 	}
 	for _, table := range vec.Tables {
 		for name, f := range map[string]struct {
 			loop func(dst, x []float64)
 			want func(float64) float64
-		}{"exp": {table.Exp64, math.Exp}, "tanh": {table.Tanh64, math.Tanh}} {
+		}{"exp": {table.Exp64, math.Exp}, "tanh": {table.Tanh64, math.Tanh}, "log": {table.Log64, math.Log},
+			"abs": {table.Abs64, math.Abs}, "neg": {table.Neg64, func(v float64) float64 { return -v }}, "sqrt": {table.Sqrt64, math.Sqrt},
+			"floor": {table.Floor64, math.Floor}, "reciprocal": {table.Reciprocal64, func(v float64) float64 { return 1 / v }}} {
 			d := make([]float64, len(x))
 			f.loop(d, x)
 			for i, v := range d {
@@ -110,6 +113,13 @@ func TestFloat64(t *testing.T) {
 				}
 				if unit := math.Max(math.Nextafter(math.Abs(w), math.Inf(1))-math.Abs(w), 5e-324); math.Abs(v-w) > 3*unit && x[i] < 709 {
 					t.Fatalf("%s: %s %g is %g, want %g: %g units", table.Name, name, x[i], v, w, (v-w)/unit)
+				}
+			}
+			same := slices.Clone(x)
+			f.loop(same, same)
+			for i, v := range same {
+				if math.Float64bits(v) != math.Float64bits(d[i]) && (v == v || d[i] == d[i]) {
+					t.Fatalf("%s: %s %g is %g in place, else %g", table.Name, name, x[i], v, d[i])
 				}
 			}
 			for n := range 40 { // no more than asked for

@@ -29,8 +29,10 @@ type Table struct {
 	Arith [NumOps]Arith
 	// Float64 are Add to Div of float64.
 	Float64 [Div + 1]Rows
-	// Exp64 and Tanh64 are functions of float64, within 3 units in the last place.
-	Exp64, Tanh64 func(dst, x []float64)
+	// Exp64, Tanh64 and Log64 are functions of float64, within 3 units in the last place.
+	Exp64, Tanh64, Log64 func(dst, x []float64)
+	// Functions of float64 that are exact to the last place.
+	Abs64, Neg64, Sqrt64, Floor64, Reciprocal64 func(dst, x []float64)
 	// Comparisons give a byte of 0 or 1 for each element; NaN is not less than and not equal to anything.
 	Less, LessOrEqual, Equal Comparison
 
@@ -96,6 +98,10 @@ type Table struct {
 	// MaxColumns and MinColumns set acc to the extremes of it and rows rows of x that begin stride
 	// elements apart, NaN where there is one.
 	MaxColumns, MinColumns func(acc, x []float32, rows, stride int)
+	// ArgColumns are by Arg: where an element of rows of x that begin stride elements apart is better than that of best,
+	// it takes its place, and at becomes the row's number, the first's being first. NaN is not better and
+	// nothing is better than NaN.
+	ArgColumns [NumArgs]func(at []int32, best, x []float32, rows, stride, first int)
 	// AddSquares adds to acc the squares of what rows of x that begin stride elements apart differ
 	// by from v, which has an element for each row.
 	AddSquares func(acc, x, v []float32, stride int)
@@ -121,6 +127,18 @@ const (
 	Max
 	Min
 	NumOps
+)
+
+// Arg says what is better.
+type Arg int
+
+// The last ones are better than what equals them.
+const (
+	ArgMax Arg = iota
+	ArgMin
+	ArgMaxLast
+	ArgMinLast
+	NumArgs
 )
 
 // Arith is an operator of two operands.

@@ -81,6 +81,7 @@ func avx2() *Table {
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares256), expSumOf(expSum256)
 	t.Normalize = normalizeOf(norm256, normScale256, normScaleBias256)
 	t.AddColumns, t.MaxColumns, t.MinColumns = columnsOf(addRows256), columnsOf(maxRows256), columnsOf(minRows256)
+	t.ArgColumns = [NumArgs]argColumns{argColumnsOf(argMax256), argColumnsOf(argMin256), argColumnsOf(argMaxLast256), argColumnsOf(argMinLast256)}
 	t.AddSquares = squaresOf(addSquares256)
 	t.Adam = adamAVX2
 	t.LSTMKeep, t.LSTMBack = lstmKeepOf(lstmKeep256), lstmBackOf(lstmBack256)
@@ -147,6 +148,7 @@ func avx512() *Table {
 	t.SumSquares, t.ExpSum = sumSquaresOf(sumSquares512), expSumOf(expSum512)
 	t.Normalize = normalizeOf(norm512, normScale512, normScaleBias512)
 	t.AddColumns, t.MaxColumns, t.MinColumns = columnsOf(addRows512), columnsOf(maxRows512), columnsOf(minRows512)
+	t.ArgColumns = [NumArgs]argColumns{argColumnsOf(argMax512), argColumnsOf(argMin512), argColumnsOf(argMaxLast512), argColumnsOf(argMinLast512)}
 	t.AddSquares = squaresOf(addSquares512)
 	t.Adam = adamAVX2
 	t.LSTMKeep, t.LSTMBack = lstmKeepOf(lstmKeep512), lstmBackOf(lstmBack512)

@@ -2,6 +2,7 @@ package vec_test
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/gneiss-run/gneiss/internal/cpu"
@@ -418,6 +419,45 @@ func TestVanish(t *testing.T) {
 			for i, v := range x {
 				if v == v && y[i] != 0 || v != v && y[i] == y[i] {
 					t.Errorf("%s: %s(%v) = %v", table.Name, f.name, v, y[i])
+				}
+			}
+		}
+	}
+}
+
+// The best of rows, with equal elements and NaN, by all tables; nothing behind the ends is written.
+func TestArgColumns(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	values := []float32{0, float32(math.Copysign(0, -1)), 1, 1, -2, 3, inf, -inf, nan, 0.5}
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, table := range vec.Tables {
+		for _, n := range []int{0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 64, 70, 129, 600} {
+			for _, rows := range []int{0, 1, 2, 5, 40} {
+				stride := n + rows%3
+				x := make([]float32, rows*stride+n)
+				for i := range x {
+					x[i] = values[r.IntN(len(values))]
+				}
+				first := x[:n:n]
+				for arg := range vec.NumArgs {
+					best, at := append(append([]float32{}, first...), 7), make([]int32, n+1)
+					at[n] = -9
+					table.ArgColumns[arg](at[:n], best[:n], x[n:], rows, stride, 1)
+					if best[n] != 7 || at[n] != -9 {
+						t.Fatalf("%s: %d columns: written behind the end", table.Name, n)
+					}
+					for i, b := range first {
+						want := int32(0)
+						for k := range rows {
+							v := x[n+k*stride+i]
+							if [...]bool{v > b, v < b, v >= b, v <= b}[arg] {
+								b, want = v, int32(k+1)
+							}
+						}
+						if at[i] != want || math.Float32bits(best[i]) != math.Float32bits(b) {
+							t.Fatalf("%s, arg %d, %d rows of %d: column %d is %v of row %d, want %v of %d", table.Name, arg, rows, n, i, best[i], at[i], b, want)
+						}
+					}
 				}
 			}
 		}

@@ -43,6 +43,54 @@ func (g *gen) exponentials() {
 	})
 }
 
+// logarithms writes log64, as exponentials does, for positive normal numbers; of others it
+// leaves anything. x = 2^k·m with m from the root of 1/2 to that of 2, f = m-1, s = f/(2+f):
+// log m = f - (f²/2 - s·(f²/2 + R(s²))), with the coefficients of FreeBSD's e_log.c.
+func (g *gen) logarithms() {
+	bits := func(b uint64) D { return D(math.Float64frombits(b)) }
+	g.function64("log64", func() {
+		g.I("VPADDQ", bits(0x4000000000000000-0x3fe6a09e667f3bcd), S(0), S(1))
+		g.I("VANDPD", bits(0xfff<<52), S(1), S(2))
+		g.I("VPSUBQ", S(2), S(0), S(0))
+		g.I("VPADDQ", D(2), S(0), S(0)) // m
+		g.I("VPSRLQ", "$52", S(1), S(1))
+		g.I("VORPD", D(1<<52), S(1), S(1))
+		g.I("VSUBPD", D(1<<52+1024), S(1), S(1)) // k
+		g.I("VSUBPD", D(1), S(0), S(0))          // f
+		g.I("VADDPD", D(2), S(0), S(2))
+		g.I("VDIVPD", S(2), S(0), S(2)) // s
+		g.I("VMULPD", S(2), S(2), S(3))
+		g.set64(1.479819860511658591e-01, 4)
+		for _, c := range []float64{1.531383769920937332e-01, 1.818357216161805012e-01, 2.222219843214978396e-01,
+			2.857142874366239149e-01, 3.999999999940941908e-01, 6.666666666666735130e-01} {
+			g.I("VFMADD213PD", D(c), S(3), S(4))
+		}
+		g.I("VMULPD", S(3), S(4), S(4)) // R
+		g.I("VMULPD", S(0), S(0), S(3))
+		g.I("VMULPD", D(0.5), S(3), S(3))
+		g.I("VADDPD", S(3), S(4), S(4))
+		g.I("VMULPD", S(2), S(4), S(4))
+		g.I("VFMADD231PD", D(1.90821492927058770002e-10), S(1), S(4))
+		g.I("VSUBPD", S(4), S(3), S(3))
+		g.I("VSUBPD", S(0), S(3), S(3))
+		g.I("VMULPD", D(6.93147180369123816490e-01), S(1), S(1)) // exact
+		g.I("VSUBPD", S(3), S(1), S(0))
+	})
+}
+
+// plain64 writes the functions of float64 that are an instruction.
+func (g *gen) plain64() {
+	sign := D(math.Copysign(0, -1))
+	g.function64("abs64", func() { g.I("VANDPD", D(math.Float64frombits(1<<63-1)), S(0), S(0)) })
+	g.function64("neg64", func() { g.I("VXORPD", sign, S(0), S(0)) })
+	g.function64("sqrt64", func() { g.I("VSQRTPD", S(0), S(0)) })
+	g.function64("floor64", func() { g.I(g.w("VRNDSCALEPD", "VROUNDPD"), "$1", S(0), S(0)) })
+	g.function64("reciprocal64", func() {
+		g.set64(1, 1)
+		g.I("VDIVPD", S(0), S(1), S(0))
+	})
+}
+
 func (g *gen) function64(name string, body func()) {
 	g.fn(name, 24)
 	g.step = 2

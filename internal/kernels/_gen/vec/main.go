@@ -16,6 +16,8 @@ func main() {
 		g.doubles()
 		g.comparisons()
 		g.exponentials()
+		g.logarithms()
+		g.plain64()
 		g.reductions()
 		g.squares()
 		g.gates()

@@ -142,6 +142,7 @@ func (g *gen) reductions() {
 	}, false)
 	g.normalize()
 	g.columns()
+	g.argColumns()
 }
 
 // normalize writes y = (x - mean)·inv, and the same times scale, and that plus bias.
@@ -233,6 +234,67 @@ func (g *gen) columns() {
 			g.a.P("DECQ BX")
 			g.a.P("JNZ %s", row)
 			g.store(0, "DI", masked)
+		})
+		g.end()
+	}
+}
+
+// argColumns writes func argMax(at, best, x unsafe.Pointer, n, rows, stride, first int): where one of
+// rows that begin stride bytes apart is larger than best, that becomes best, and at the row's
+// number, the first's being first; argMin for smaller ones, argMaxLast and argMinLast for equal ones, too.
+func (g *gen) argColumns() {
+	for _, o := range []struct {
+		name string
+		pred int
+	}{{"argMax", 17}, {"argMin", 30}, {"argMaxLast", 18}, {"argMinLast", 29}} {
+		g.fn(o.name, 56)
+		g.step = 4
+		g.a.P("MOVQ at+0(FP), R11")
+		g.a.P("MOVQ best+8(FP), DI")
+		g.a.P("MOVQ x+16(FP), SI")
+		g.a.P("MOVQ n+24(FP), CX")
+		g.a.P("MOVQ rows+32(FP), R9")
+		g.a.P("MOVQ stride+40(FP), R10")
+		if g.wide {
+			g.a.P("VPTERNLOGD $255, %[1]s, %[1]s, %[1]s", g.shared(1))
+		} else {
+			g.a.P("VPCMPEQD %[1]s, %[1]s, %[1]s", g.shared(1))
+		}
+		g.loop(4, []string{"SI", "DI", "R11"}, func(masked bool) {
+			row := g.label("row")
+			g.load("DI", 0, masked)
+			g.load("R11", 1, masked)
+			g.a.P("VPBROADCASTD first+48(FP), %s", g.shared(0))
+			g.a.P("MOVQ SI, DX")
+			g.a.P("MOVQ R9, BX")
+			g.a.L(row)
+			if masked {
+				g.load("DX", 2, true)
+			}
+			for c := range g.chains {
+				x, k := any(itoa(c*g.lanes*4)+"(DX)"), any(kmask(c))
+				if masked {
+					x = S(2)
+				}
+				if g.wide {
+					g.emit("VCMPPS", c, "$"+itoa(o.pred), x, S(0), k)
+					g.emit("VBLENDMPS", c, x, S(0), k, S(0))
+					g.emit("VBLENDMPS", c, R(0), S(1), k, S(1))
+					continue
+				}
+				if k = S(2); masked {
+					k = R(2)
+				}
+				g.emit("VCMPPS", c, "$"+itoa(o.pred), x, S(0), k)
+				g.emit("VBLENDVPS", c, k, x, S(0), S(0))
+				g.emit("VBLENDVPS", c, k, R(0), S(1), S(1))
+			}
+			g.a.P("VPSUBD %s, %[2]s, %[2]s", g.shared(1), g.shared(0))
+			g.a.P("ADDQ R10, DX")
+			g.a.P("DECQ BX")
+			g.a.P("JNZ %s", row)
+			g.store(0, "DI", masked)
+			g.store(1, "R11", masked)
 		})
 		g.end()
 	}
