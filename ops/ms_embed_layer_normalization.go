@@ -48,7 +48,7 @@ func inferEmbedLayerNorm(c *InferContext) error {
 func buildEmbedLayerNorm(b *BuildContext) (Kernel, error) {
 	r := rowNorm{center: true, eps: float64(b.Float("epsilon", 1e-12))}
 	b.Ignore("mask_index_type") // only tells the type of an output that has one type
-	return b.through32(2, embedLayerNormKernel[float32](r))
+	return b.realKernels(2, embedLayerNormKernel[float32](r), embedLayerNormKernel[float64](r))
 }
 
 func embedLayerNormKernel[T floating](r rowNorm) Kernel {

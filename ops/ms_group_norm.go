@@ -29,7 +29,7 @@ func buildGroupNorm(b *BuildContext) (Kernel, error) {
 	if act != 0 && act != 1 {
 		return nil, fmt.Errorf("%w: attribute \"activation\" is %d, want 0 or 1", ErrUnsupported, act)
 	}
-	return b.through32(0, groupNormMSKernel[float32](groups, act == 1, last, eps))
+	return b.realKernels(0, groupNormMSKernel[float32](groups, act == 1, last, eps), groupNormMSKernel[float64](groups, act == 1, last, eps))
 }
 
 func groupNormMSKernel[T floating](groups int, silu, last bool, eps float64) Kernel {

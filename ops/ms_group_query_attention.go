@@ -97,7 +97,7 @@ func buildGroupQueryAttention(b *BuildContext) (Kernel, error) {
 	if b.Has(3) != b.Has(4) || b.Has(1) != b.Has(2) || g.rotary && (!b.Has(7) || !b.Has(8)) {
 		return nil, fmt.Errorf("key and value, past_key and past_value, and for do_rotary cos_cache and sin_cache belong together")
 	}
-	return b.through32(0, groupQueryKernel[float32](g))
+	return b.realKernels(0, groupQueryKernel[float32](g), groupQueryKernel[float64](g))
 }
 
 // plainGroupQuery refuses what no kernel here computes.
@@ -199,20 +199,30 @@ func groupQueryKernel[T floating](g groupQuery) Kernel {
 		scored := nothing
 		if c.Wants(3) {
 			a.qkMode = 1 + g.qk
-			a.qk, scored = realsOut[T](c, 3, qt.DType(), batch, g.heads, l, a.lk)
+			a.qk, scored = groupQueryScores(c, a, total)
 		}
 		if a.lk == 0 {
 			clear(y)
 		} else {
 			a.run(c.P)
 		}
-		if g.qk == 1 && a.qk != nil {
-			a.clearHidden()
-		}
 		scored()
 		done()
 		finish()
 		return nil
+	}
+}
+
+// groupQueryScores makes output_qk and returns what a is to fill, and what is then to be called.
+func groupQueryScores[T floating](c *Call, a *attention[T], total int) ([]T, func()) {
+	out, done := realsOut[T](c, 3, c.T(0).DType(), a.batch, a.heads, a.lq, total)
+	all := Scratch[T](c, a.batch*a.heads*a.lq*a.lk)
+	return all, func() {
+		a.clearHidden()
+		for row := 0; row*total < len(out); row++ {
+			copy(out[row*total:][:total], all[row*a.lk:])
+		}
+		done()
 	}
 }
 
@@ -346,12 +356,24 @@ func expandGroupQueryAttention(c *ExpandContext) ([]*onnx.Value, error) {
 		as = as.Set("left_window_size", window-1)
 	}
 	if !past {
-		return append(c.Ops("", "Attention", as, 3, q, k, v, c.value(10)), nil), nil
+		return append(c.Ops("", "Attention", as, 3, q, k, v, c.promptMask(q)), nil), nil
 	}
 	k, v = c.cached(k, 3, kv, total, start), c.cached(v, 4, kv, total, start)
 	y := c.Op("Attention", as, c.headsFirst(q, heads), k, v, c.value(10), nil, nil, lens)
 	y = c.Op("Reshape", nil, c.Op("Transpose", onnx.NewAttrs("perm", []int{0, 2, 1, 3}), y), c.Builder.Ints(0, 0, -1))
 	return []*onnx.Value{y, k, v, nil}, nil
+}
+
+// promptMask returns attention_bias for queries v of a prompt, with -∞ for the padding behind each sequence's keys.
+func (c *ExpandContext) promptMask(v *onnx.Value) *onnx.Value {
+	zero, one := c.Const(tensor.Scalar(int64(0))), c.Const(tensor.Scalar(int64(1)))
+	keys := c.Op("Range", nil, zero, c.Op("Squeeze", nil, c.sizeAt(v, 1)), one)
+	last := c.Op("Reshape", nil, c.Op("Cast", onnx.NewAttrs("to", int(tensor.Int64)), c.value(5)), c.Builder.Ints(-1, 1, 1, 1))
+	keep := c.Op("LessOrEqual", nil, keys, last)
+	if !c.Has(10) {
+		return keep
+	}
+	return c.Op("Where", nil, keep, c.value(10), c.Builder.Float(c.In(10).DType, math.Inf(-1)))
 }
 
 // cached returns the cache of input i, with room for total keys, in which new keys or

@@ -28,7 +28,7 @@ func groupQueryCache[T floating](c *Call, g groupQuery, a *attention[T], k, v he
 		p = t.Dim(2)
 	}
 	size := max(p, total)
-	a.lk = total
+	a.lk = size
 	finish := nothing
 	for i, x := range []struct{ fresh, to *headView[T] }{{&k, &a.k}, {&v, &a.v}} {
 		if g.quant[i].bits > 0 {

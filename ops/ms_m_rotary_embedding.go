@@ -45,7 +45,7 @@ func buildMRotaryEmbedding(b *BuildContext) (Kernel, error) {
 	if b.Float("scale", 1) != 1 || b.Int("is_packed_batching", 0) != 0 {
 		return nil, fmt.Errorf("%w: attribute \"scale\" or \"is_packed_batching\"", ErrUnsupported)
 	}
-	return b.through32(0, mRotaryKernel[float32](m))
+	return b.realKernels(0, mRotaryKernel[float32](m), mRotaryKernel[float64](m))
 }
 
 // of returns which position angle j is of.

@@ -61,7 +61,7 @@ func buildMoEGroupRouter(b *BuildContext) (Kernel, error) {
 	case b.Has(2) && !full:
 		return nil, fmt.Errorf("projection_weight goes with selection_scores and router_weights")
 	}
-	return b.through32(0, g.run)
+	return b.dispatch(0, byType{tensor.Float32: g.run, tensor.Float16: g.run, tensor.BFloat16: g.run})
 }
 
 func (g groupRouter) run(c *Call) error {

@@ -54,7 +54,7 @@ func buildMultiHeadAttention(b *BuildContext) (Kernel, error) {
 	if b.Has(8) || b.Has(9) || !b.Has(1) || !b.Has(2) {
 		return nil, fmt.Errorf("%w: packed key and value, past_sequence_length or cache_indirection", ErrUnsupported)
 	}
-	return b.through32(0, multiHeadKernel[float32](m))
+	return b.realKernels(0, multiHeadKernel[float32](m), multiHeadKernel[float64](m))
 }
 
 // withBias returns x, whose last dimension has len(bias) elements, plus bias.

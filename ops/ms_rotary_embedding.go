@@ -28,7 +28,7 @@ func buildMSRotaryEmbedding(b *BuildContext) (Kernel, error) {
 	if b.Float("scale", 1) != 1 || b.Int("is_packed_batching", 0) != 0 {
 		return nil, fmt.Errorf("%w: attribute \"scale\" or \"is_packed_batching\"", ErrUnsupported)
 	}
-	return b.through32(0, msRotaryKernel[float32](heads, dim, inter))
+	return b.realKernels(0, msRotaryKernel[float32](heads, dim, inter), msRotaryKernel[float64](heads, dim, inter))
 }
 
 func msRotaryKernel[T floating](heads, dim int, inter bool) Kernel {

@@ -18,11 +18,6 @@ func (b *BuildContext) realKernels(i int, k32, k64 Kernel) (Kernel, error) {
 	return b.dispatch(i, byType{tensor.Float32: k32, tensor.Float16: k32, tensor.BFloat16: k32, tensor.Float64: k64})
 }
 
-// through32 is realKernels for an operator that has no form in float64.
-func (b *BuildContext) through32(i int, k Kernel) (Kernel, error) {
-	return b.dispatch(i, byType{tensor.Float32: k, tensor.Float16: k, tensor.BFloat16: k})
-}
-
 // realsOf returns the elements of a floating-point tensor as T: its storage if
 // that is its type, else a converted copy; nil if t is nil.
 func realsOf[T floating](t *tensor.Tensor) ([]T, error) {
