@@ -60,11 +60,7 @@ func clipKernel[T interface {
 	tensor.Element
 }](least, most T) Kernel {
 	return func(c *Call) error {
-		lo, err := bound(c, 1, "min", least)
-		if err != nil {
-			return err
-		}
-		hi, err := bound(c, 2, "max", most)
+		lo, hi, err := bounds(c, least, most)
 		if err != nil {
 			return err
 		}
@@ -75,15 +71,19 @@ func clipKernel[T interface {
 	}
 }
 
+// bounds returns min and max, least and most where they are absent.
+func bounds[T tensor.Element](c *Call, least, most T) (lo, hi T, err error) {
+	if lo, err = bound(c, 1, "min", least); err == nil {
+		hi, err = bound(c, 2, "max", most)
+	}
+	return lo, hi, err
+}
+
 // clipBytes looks up what each of the 256 values becomes: models quantised to few
 // bits clip after every layer.
 func clipBytes[T int8 | uint8](least, most T) Kernel {
 	return func(c *Call) error {
-		lo, err := bound(c, 1, "min", least)
-		if err != nil {
-			return err
-		}
-		hi, err := bound(c, 2, "max", most)
+		lo, hi, err := bounds(c, least, most)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"fmt"
+
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -30,7 +32,10 @@ func expandEngramGate(c *ExpandContext) ([]*onnx.Value, error) {
 	gate := c.Op("Sigmoid", nil, c.Op("Mul", nil, c.Op("Sign", nil, dot), root))
 	y := c.Op("Mul", nil, gate, c.at("Unsqueeze", 13, nil, 1, c.asFloat32(c.value(2)), c.Builder.Ints(-2))[0])
 	out := []*onnx.Value{c.backFrom32(y, c.In(0)), nil}
-	if len(c.node.Out) > 1 && c.node.Out[1] != nil && c.Has(5) {
+	if len(c.node.Out) > 1 && c.node.Out[1] != nil {
+		if !c.Has(5) {
+			return nil, fmt.Errorf("gated_value_normed is wanted, and conv_norm_scale is absent")
+		}
 		out[1] = c.backFrom32(norm(y, c.value(5)), c.In(0))
 	}
 	return out, nil

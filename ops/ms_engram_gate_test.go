@@ -44,4 +44,6 @@ func TestEngramGate(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, tensor.Compare(got[0], F32(shape, y...), close5))
 	require.Nil(t, tensor.Compare(got[1], F32(shape, norm(y, scales[2])...), close5))
+	_, err = expanded(t, "EngramGate", nil, in[:5], 2)
+	require.ErrorContains(t, err, "conv_norm_scale is absent")
 }

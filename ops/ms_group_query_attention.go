@@ -242,8 +242,12 @@ func (g groupQuery) lengths(c *Call, batch, l int) (lens []int, total int, err e
 	lens = make([]int, batch)
 	for b, n := range given {
 		lens[b] = n + 1
-		if lens[b] > total || lens[b] < l && l != total {
-			return nil, 0, fmt.Errorf("seqlens_k has %d, want %d to %d", n, l-1, total-1)
+		least := l
+		if l == total {
+			least = 0
+		}
+		if lens[b] > total || lens[b] < least {
+			return nil, 0, fmt.Errorf("seqlens_k has %d, want %d to %d", n, least-1, total-1)
 		}
 	}
 	return lens, total, nil

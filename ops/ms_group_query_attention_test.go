@@ -85,7 +85,8 @@ func TestGroupQueryAttention(t *testing.T) {
 		c.Err = err
 		cases = append(cases, c)
 	}
-	bad("seqlens_k has 5, want 4 to 4", func(c *Case) { c.In[5] = I32([]int{2}, 4, 5) })
+	bad("seqlens_k has 5, want -1 to 4", func(c *Case) { c.In[5] = I32([]int{2}, 4, 5) })
+	bad("seqlens_k has -2, want -1 to 4", func(c *Case) { c.In[5] = I32([]int{2}, 4, -2) })
 	bad("key has shape [2 3]", func(c *Case) { c.In[1] = waveT(1, 2, 3) })
 	bad("want -1 where causal is 0", func(c *Case) {
 		c.Attrs = onnx.NewAttrs("num_heads", 4, "kv_num_heads", 2, "causal", 0, "local_window_size", 3)
@@ -197,11 +198,15 @@ func TestGroupQueryAttentionForms(t *testing.T) {
 		quantizedCache("PER_TENSOR", 4),       // 7
 		quantizedCache("PER_CHANNEL", 4),      //
 		onnx.NewAttrs("local_window_size", 2), // 9: as 0
+		{},                                    // 10: a sequence of nothing but padding
 	} {
-		prompt, quant, bits := form < 3 || form == 9, form >= 5 && form < 9, 8-form/7*4
+		prompt, quant, bits := form < 3 || form >= 9, form >= 5 && form < 9, 8-form/7*4
 		l, past, lens, total, room := 5, []int{0, 0}, []int32{5, 3}, 5, 0
 		if !prompt {
 			l, past, lens, total, room = 2, []int{3, 5}, []int32{5, 7}, 7, 8
+		}
+		if form == 10 {
+			lens[1] = 0
 		}
 		size := max(total, room)
 		q, k, v := wave(b*hq*l*d, 1), wave(b*hk*l*d, 2), wave(b*hk*l*d, 3)
