@@ -564,7 +564,7 @@ func (r *runner) lines(p par.P, scratch func(n int) []byte) {
 	parts := (panels + wide - 1) / wide
 	par.Each(p, blocks*parts, max(1, work/max(1, high*ow*right.K*wide*qgemm.Width)), lineTasks{
 		r: r, x: x, pw: pw, ph: ph, sh: sh, ow: ow, oh: oh, high: high, blocks: blocks, wide: wide,
-		view: qgemm.View{M: ow, K: kw * r.C, Stride: r.Strides[last] * r.C, Segments: kh, Step: dh * pw * r.C},
+		view: qgemm.View{M: ow, LineStep: sh * pw * r.C, K: kw * r.C, Stride: r.Strides[last] * r.C, Segments: kh, Step: dh * pw * r.C},
 	}, (*lineTasks).run)
 }
 
@@ -611,28 +611,18 @@ func (x *lineTasks) run(lo, hi int) {
 	panels, total := right.Panels(), r.N*x.oh
 	v := &m.view
 	*v = x.view
-	if f.Zeros != nil {
-		m.sums = sized(m.sums, x.ow)
-		v.Sums = m.sums
-	}
 	for i := lo; i < hi; i++ {
 		l0, q0 := i%x.blocks*x.high, i/x.blocks*x.wide
 		l1, q1 := min(l0+x.high, total), min(q0+x.wide, panels)
-		each := q1 - q0
-		if l1-l0 > 1 && f.Zeros == nil && right.K*qgemm.Width > 8<<10 && (t.Widen == nil || right.IsNarrow()) {
-			each = 1 // while a panel is in the cache
-		}
-		for q := q0; q < q1; q += each {
-			for l := l0; l < l1; l++ {
-				v.Data = x.x[(l/x.oh*x.ph+l%x.oh*x.sh)*x.pw*r.C:]
-				if v.Before = 0; each == 1 {
-					v.Before = (l - l0) * ((x.ow + tile - 1) / tile)
-				}
-				if f.Zeros != nil {
-					v.RowSums(v.Sums)
-				}
-				r.product(f, t, v, 0, q, q+each, l*x.ow)
+		for l := l0; l < l1; l += v.Lines {
+			v.Lines = min(l1-l, x.oh-l%x.oh) // of an image
+			v.Data = x.x[(l/x.oh*x.ph+l%x.oh*x.sh)*x.pw*r.C:]
+			if f.Zeros != nil {
+				m.sums = sized(m.sums, v.Rows())
+				v.Sums = m.sums
+				v.RowSums(v.Sums)
 			}
+			r.product(f, t, v, 0, q0, q1, l*x.ow)
 		}
 		r.act(l0*x.ow, l1*x.ow, 0, q0, q1)
 	}

@@ -1,29 +1,31 @@
 package qgemm
 
 import (
-	"encoding/binary"
 	"slices"
 	"sync"
 	"unsafe"
 
-	"github.com/gneiss-run/gneiss/internal/kernels/quant"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
-// View is a left matrix that tiles read where it is: rows of unsigned bytes,
-// Stride apart. A row is one run of K bytes, or Segments of them, Step apart. A
-// run is read to the next multiple of 4 beyond K; the right matrix, whose K
-// counts these bytes too, must have zeros there.
+// View is a left matrix that tiles read where it is: Lines of M rows of unsigned
+// bytes, Stride apart, and the lines LineStep. A row is one run of K bytes, or
+// Segments of them, Step apart. A run is read to the next multiple of 4 beyond K;
+// the right matrix, whose K counts these bytes too, must have zeros there.
 type View struct {
-	M, K, Stride   int
-	Segments, Step int // 0: one
-	Data           []byte
+	M, K, Stride    int
+	Lines, LineStep int // 0: one
+	Segments, Step  int // 0: one
+	Data            []byte
 	// Sums has the sum of each row. It may be nil if Finish.Zeros is.
 	Sums []int32
-	// Before is how many tiles have been computed with the same panel just
-	// before: the first two fetch the next panel.
-	Before int
 }
+
+// Rows returns the number of rows of all lines.
+func (a *View) Rows() int { return a.M * max(a.Lines, 1) }
+
+// at returns where row i begins.
+func (a *View) at(i int) int { return i/a.M*a.LineStep + i%a.M*a.Stride }
 
 // segments returns their number and the groups of four bytes of each.
 func (a *View) segments() (n, kg int) { return max(a.Segments, 1), (a.K + 3) / 4 }
@@ -138,11 +140,12 @@ func (f *Finish) SetZeros(b *Right, k int, za int32, zb, bias []int32) {
 // RowSums returns the sums of the rows of a.
 func (a *View) RowSums(dst []int32) {
 	n, _ := a.segments()
-	for i := range dst[:a.M] {
+	for i := range dst[:a.Rows()] {
 		dst[i] = 0
-		for s := range n {
-			at := i*a.Stride + s*a.Step
+		at := a.at(i)
+		for range n {
 			dst[i] += byteSum(a.Data[at : at+a.K])
+			at += a.Step
 		}
 	}
 }
@@ -171,252 +174,6 @@ const (
 	asFloats
 	asInts
 )
-
-func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer, size, ldd int, to kind) {
-	if a.M == 0 || q1 <= q0 {
-		return
-	}
-	segments, kg := a.segments()
-	panel := PanelSize(b.K)
-	last := min(q1*Width, b.N)
-	if segments*kg != (b.K+3)/4 || (a.M-1)*ldd+last > size || (a.M-1)*a.Stride+(segments-1)*a.Step+kg*4 > len(a.Data) || q1*panel > len(b.Data) || q1*Width > len(f.Bias) ||
-		to != asInts && q1*Width > len(f.Scale) || f.Shift != nil && to == asFloats && q1*Width > len(f.Shift) || f.Zeros != nil && (len(a.Sums) < a.M || q1*Width > len(f.Zeros)) {
-		panic("qgemm: sizes do not fit")
-	}
-	elem := 4
-	fused := t.Floats
-	switch to {
-	case asBytes:
-		elem, fused = 1, t.Bytes
-	case asInts:
-		fused = t.Ints
-	}
-	byTiles := t.tiles.takes(a, b, q1) && (to != asBytes || f.Small)
-	thin := b.narrow && t.Thin != nil
-	if thin {
-		fused = [...]fusedTile{t.Thin.Bytes, t.Thin.Floats, t.Thin.Ints}[to]
-	}
-	if kg == 0 || b.K > 4*kBlock || to == asBytes && !f.Small || b.fixes != nil && !thin {
-		fused = nil
-	}
-	wk := works.Get().(*work)
-	defer works.Put(wk)
-	wk.words = [5]uint32{pair(f.Zero), pair(f.Lo), pair(f.Hi)}
-	if f.Lo < 0 { // as unsigned bytes, which are flipped
-		wk.words = [5]uint32{pair(f.Zero + 128), pair(f.Lo + 128), pair(f.Hi + 128), 1, 0x80808080}
-	} else if f.Lo > 0 || f.Hi < 255 {
-		wk.words[3] = 1
-	}
-	if byTiles {
-		t.tiles.run(f, a, b, q0, q1, dst, ldd, to, &wk.words, false)
-		return
-	}
-	p := product{f: f, t: t, a: a, b: b, wk: wk, fused: fused, to: to, elem: elem, dst: dst, ldd: ldd, kg: kg, stride: a.Stride, segments: segments, mr: t.MR}
-	if thin && fused != nil {
-		p.mr = t.Thin.MR
-	}
-	if fused == nil || thin || t.Widen == nil {
-		p.data = a.Data
-		p.rows(0, a.M, q0, q1)
-	} else {
-		// As many rows as stay in the cache while panels come by.
-		p.kg, p.stride, p.segments = segments*kg, segments*kg*8, 1
-		high := max(t.MR, wideBytes/p.stride/t.MR*t.MR)
-		for i := 0; i < a.M; i += high {
-			n := min(high, a.M-i)
-			p.data = wk.widen(t, a, i, n, kg)
-			p.rows(i, n, q0, q1)
-		}
-	}
-	wk.ends = Ends{}
-}
-
-// wideBytes is what widened rows take at most.
-const wideBytes = 128 << 10
-
-// fusedTile is Table.Bytes, Floats or Ints.
-type fusedTile = func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
-
-// product is a call of run.
-type product struct {
-	f         *Finish
-	t         *Table
-	a         *View
-	b         *Right
-	wk        *work
-	fused     fusedTile
-	mr        int
-	to        kind
-	elem, ldd int
-	dst       unsafe.Pointer
-	// Rows that fused reads.
-	data                 []byte
-	kg, stride, segments int
-}
-
-// rows computes n rows from row i0 on, which p.data begins with, of panels [q0, q1).
-func (p *product) rows(i0, n, q0, q1 int) {
-	f, a, b := p.f, p.a, p.b
-	tiles := (n + p.mr - 1) / p.mr
-	step, size := (n+tiles-1)/tiles, PanelSize(b.K)
-	for q := q0; q < q1; q++ {
-		j := q * Width
-		w := min(Width, b.N-j)
-		e := &p.wk.ends
-		bias := &f.Bias[j]
-		if p.t.Less != 0 && p.fused != nil {
-			for x, v := range b.Sums[j : j+Width] {
-				p.wk.bias[x] = f.Bias[j+x] + p.t.Less*v
-			}
-			bias = &p.wk.bias[0]
-		}
-		e.Bias, e.Apart, e.Scale, e.More, e.Segments, e.Step = unsafe.Pointer(bias), 0, nil, nil, p.segments, a.Step-p.kg*4
-		if p.to != asInts {
-			e.Scale = unsafe.Pointer(&f.Scale[j])
-		}
-		if p.to == asBytes {
-			e.More = unsafe.Pointer(&p.wk.words)
-		} else if f.Shift != nil {
-			e.More = unsafe.Pointer(&f.Shift[j])
-		}
-		for i := 0; i < n; i += step {
-			r := min(step, n-i)
-			d := unsafe.Add(p.dst, ((i0+i)*p.ldd+j)*p.elem)
-			if p.fused == nil {
-				f.slow(p.t, a, b, p.wk, i0+i, r, q, d, p.ldd, p.to)
-				continue
-			}
-			tile := a.Before + i/step
-			e.Next = unsafe.Pointer(&b.Data[min(q+1, b.Panels()-1)*size+min(tile, 1)*p.kg*p.segments*2*Width])
-			if b.fixes != nil && len(b.fixes[q]) > 0 {
-				for x := range r {
-					copy(p.wk.sums[x*Width:(x+1)*Width], f.Bias[j:j+Width])
-				}
-				b.fix(a, i0+i, i0+i+r, q, 0, p.wk.sums[:], Width)
-				e.Bias, e.Apart = unsafe.Pointer(&p.wk.sums), Width*4
-			}
-			if f.Zeros != nil {
-				e.Sums, e.Zeros = unsafe.Pointer(&a.Sums[i0+i]), unsafe.Pointer(&f.Zeros[j])
-			}
-			p.fused(r, p.kg, unsafe.Pointer(&p.data[i*p.stride]), p.stride, unsafe.Pointer(&b.Data[q*size]), d, p.ldd, w, e)
-		}
-	}
-}
-
-// widen returns n rows of a from row i0 on as words.
-func (wk *work) widen(t *Table, a *View, i0, n, kg int) []byte {
-	segments, _ := a.segments()
-	const slack = 64 // a step of Widen writes whole groups of eight: what comes later overwrites the rest
-	size := n * segments * kg * 8
-	if cap(wk.wide) < size+slack {
-		wk.wide = make([]byte, size+slack)
-	}
-	wide := wk.wide[:size+slack]
-	dst := wide
-	if segments == 1 && a.Stride == 4*kg { // one run of bytes
-		n, kg = 1, n*kg
-	}
-	for i := range n {
-		for s := range segments {
-			src := a.Data[(i0+i)*a.Stride+s*a.Step:]
-			steps := (kg + 7) / 8
-			if steps*32 > len(src) {
-				steps = kg / 8
-			}
-			if steps > 0 {
-				t.Widen(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), steps)
-			}
-			for g := steps * 8; g < kg; g++ {
-				v := binary.LittleEndian.Uint32(src[4*g:])
-				even, odd := v&0x00ff00ff, v>>8&0x00ff00ff
-				binary.LittleEndian.PutUint64(dst[8*g:], uint64(even)|uint64(odd)<<32)
-			}
-			dst = dst[8*kg:]
-		}
-	}
-	return wide
-}
-
-// work is what a call of run writes to.
-type work struct {
-	ends  Ends
-	words [5]uint32
-	sums  [maxMR * Width]int32
-	bias  [Width]int32
-	tail  [Width]byte
-	float [Width]float32
-	wide  []byte
-}
-
-var (
-	works   = sync.Pool{New: func() any { return new(work) }}
-	noShift [Width]float32
-)
-
-// pair returns v as a word, twice.
-func pair(v int32) uint32 { return uint32(uint16(v)) | uint32(uint16(v))<<16 }
-
-// Ends are the pointers of Finish for the columns of a tile, the segments of the
-// rows, and the bytes between the end of one and the next. The bias of a row is
-// Apart bytes behind that of the row before, 0 but for tiles of narrow panels.
-type Ends struct {
-	Apart                          int
-	Bias, Sums, Zeros, Scale, More unsafe.Pointer
-	Segments, Step                 int
-	// Next is half a panel that may be fetched into the cache.
-	Next unsafe.Pointer
-
-	tail [5 * 16]int32 // what a tile may write to
-}
-
-// slow computes r rows of a panel by way of sums in memory.
-func (f *Finish) slow(t *Table, a *View, b *Right, wk *work, i0, r, q int, dst unsafe.Pointer, ldd int, to kind) {
-	j0, panel := q*Width, PanelSize(b.K)
-	w := min(Width, b.N-j0)
-	for i := range r {
-		row := wk.sums[i*Width : (i+1)*Width]
-		copy(row, f.Bias[j0:j0+Width])
-		if f.Zeros != nil {
-			s := a.Sums[i0+i]
-			for j, z := range f.Zeros[j0 : j0+Width] {
-				row[j] -= s * z
-			}
-		}
-		if t.Less != 0 {
-			for j, v := range b.Sums[j0 : j0+Width] {
-				row[j] += t.Less * v
-			}
-		}
-	}
-	b.fix(a, i0, i0+r, q, t.Less, wk.sums[:], Width)
-	segments, groups := a.segments()
-	for s := range segments {
-		for k := 0; k < groups*4; k += kBlock {
-			kg := min(kBlock/4, groups-k/4)
-			t.Tile(r, kg, unsafe.Pointer(&a.Data[i0*a.Stride+s*a.Step+k]), a.Stride, unsafe.Pointer(&b.Data[q*panel+(s*groups*4+k)*Width]), unsafe.Pointer(&wk.sums), Width, Width)
-		}
-	}
-	if to == asInts {
-		for i := range r {
-			copy(unsafe.Slice((*int32)(unsafe.Add(dst, i*ldd*4)), w), wk.sums[i*Width:])
-		}
-		return
-	}
-	scale, shift := f.Scale[j0:j0+Width], noShift[:]
-	if f.Shift != nil {
-		shift = f.Shift[j0 : j0+Width]
-	}
-	for i := range r {
-		row := wk.sums[i*Width : (i+1)*Width]
-		if to == asFloats {
-			quant.Scaled(wk.float[:], row, scale, shift)
-			copy(unsafe.Slice((*float32)(unsafe.Add(dst, i*ldd*4)), w), wk.float[:])
-		} else {
-			quant.RequantizeEach(wk.tail[:], row, scale, f.Zero, f.Lo, f.Hi)
-			copy(unsafe.Slice((*byte)(unsafe.Add(dst, i*ldd)), w), wk.tail[:])
-		}
-	}
-}
 
 // Product computes all of a times b with f, whose zero points have been set, to
 // one of the slices, rows of b.N. a.Zero is not looked at.

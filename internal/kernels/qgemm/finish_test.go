@@ -113,39 +113,44 @@ func packRows(data []byte, m, k, stride int) []byte {
 	return out
 }
 
-// TestSegments has rows of three runs of 6 bytes.
+// TestSegments has rows of several runs of 6 bytes, in one line and in several, and with
+// so many columns that matrices with few and with many rows to a line are narrow.
 func TestSegments(t *testing.T) {
 	eachTable(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(8, 8))
-		const m, n, k, runs, stride, step = 20, 40, 6, 3, 5, 200
-		data := randomBytes(rng, (m-1)*stride+(runs-1)*step+8)
-		w := mildBytes(rng, runs*8, n, true)
-		for i := range w {
-			if i/n%8 >= k {
-				w[i] = 0
-			}
-		}
-		w[13*n+20], w[12*n+20] = 120, 90
-		b := Pack(par.P{}, w, runs*8, n, n, 1, true).Narrow()
-		if thin := Best().Thin != nil; b.narrow != thin || (len(b.fixes) > 0) != thin {
-			t.Fatalf("narrow: %v, %d panels of fixes", b.narrow, len(b.fixes))
-		}
-		f := &Finish{Hi: 255}
-		f.SetScale([]float32{0.01}, n, 1)
-		f.SetZeros(b, runs*k, 7, []int32{3}, nil)
-		a := &View{M: m, K: k, Stride: stride, Segments: runs, Step: step, Data: data, Sums: make([]int32, m)}
-		a.RowSums(a.Sums)
-		got, bytes := make([]float32, m*n), make([]byte, m*n)
-		f.Floats(Best(), a, b, 0, b.Panels(), got, n)
-		f.Bytes(Best(), a, b, 0, b.Panels(), bytes, n)
-		for i := range m {
-			for j := range n {
-				s := int32(0)
-				for p := range runs * k {
-					s += (int32(data[i*stride+p/k*step+p%k]) - 7) * (int32(int8(w[(p/k*8+p%k)*n+j])) - 3)
+		for _, d := range [][4]int{{20, 1, 6, 3}, {20, 1, 6, 17}, {5, 4, 6, 17}, {1, 3, 6, 17}, {2, 1, 6, 17}, {7, 30, 34, 5}, {110, 2, 34, 5}} {
+			m, lines, k, runs := d[0], d[1], d[2], d[3]
+			const n, stride, step, lineStep = 40, 5, 700, 600
+			pad := (k + 3) &^ 3
+			data := randomBytes(rng, (lines-1)*lineStep+(m-1)*stride+(runs-1)*step+pad)
+			w := mildBytes(rng, runs*pad, n, true)
+			for i := range w {
+				if i/n%pad >= k {
+					w[i] = 0
 				}
-				if want := float32(s) * 0.01; got[i*n+j] != want || int32(bytes[i*n+j]) != nearestByte(want) {
-					t.Fatalf("[%d, %d] is %v and %d, want %v", i, j, got[i*n+j], bytes[i*n+j], want)
+			}
+			w[13*n+20], w[12*n+20] = 120, 90
+			b := Pack(par.P{}, w, runs*pad, n, n, 1, true).Narrow()
+			if thin := Best().Thin != nil && b.K >= leastFixed; b.narrow != thin || (len(b.fixes) > 0) != thin {
+				t.Fatalf("%v: narrow: %v, %d panels of fixes", d, b.narrow, len(b.fixes))
+			}
+			f := &Finish{Hi: 255}
+			f.SetScale([]float32{0.01}, n, 1)
+			f.SetZeros(b, runs*k, 7, []int32{3}, nil)
+			a := &View{M: m, K: k, Stride: stride, Lines: lines, LineStep: lineStep, Segments: runs, Step: step, Data: data, Sums: make([]int32, m*lines)}
+			a.RowSums(a.Sums)
+			got, bytes := make([]float32, m*lines*n), make([]byte, m*lines*n)
+			f.Floats(Best(), a, b, 0, b.Panels(), got, n)
+			f.Bytes(Best(), a, b, 0, b.Panels(), bytes, n)
+			for i := range m * lines {
+				for j := range n {
+					s := int32(0)
+					for p := range runs * k {
+						s += (int32(data[i/m*lineStep+i%m*stride+p/k*step+p%k]) - 7) * (int32(int8(w[(p/k*pad+p%k)*n+j])) - 3)
+					}
+					if want := float32(s) * 0.01; got[i*n+j] != want || int32(bytes[i*n+j]) != nearestByte(want) {
+						t.Fatalf("%v: [%d, %d] is %v and %d, want %v", d, i, j, got[i*n+j], bytes[i*n+j], want)
+					}
 				}
 			}
 		}
@@ -157,12 +162,23 @@ func nearestByte(x float32) int32 { return int32(min(max(math.RoundToEven(float6
 func BenchmarkFinish(b *testing.B) {
 	for _, tab := range Tables {
 		for _, d := range [][3]int{{1024, 1024, 1024}, {384, 768, 3072}, {128, 768, 768}, {3136, 576, 64}, {3136, 64, 64}, {49, 4608, 512}, {1, 2048, 1000}} {
-			for _, kind := range []string{"bytes", "floats", "int32"} {
+			for _, kind := range []string{"bytes", "floats", "int32", "narrow", "normal"} {
 				b.Run(fmt.Sprintf("%s/%dx%dx%d/%s", tab.Name, d[0], d[1], d[2], kind), func(b *testing.B) {
 					restore, _ := cpu.Force(tab.Name)
 					defer restore()
 					m, k, n := d[0], d[1], d[2]
-					r := Pack(par.P{}, make([]byte, k*n), k, n, n, 1, true).Narrow()
+					w := make([]byte, k*n)
+					rng := rand.New(rand.NewPCG(1, 1))
+					switch kind {
+					case "narrow":
+					case "normal":
+						for i := range w {
+							w[i] = byte(int(min(max(rng.NormFloat64()*40, -127), 127)))
+						}
+					default:
+						w = randomBytes(rng, k*n)
+					}
+					r := Pack(par.P{}, w, k, n, n, 1, true).Narrow()
 					f := &Finish{Hi: 255}
 					f.SetScale([]float32{0.01}, n, 1)
 					f.SetZeros(r, k, 3, nil, nil)
@@ -180,7 +196,7 @@ func BenchmarkFinish(b *testing.B) {
 						}
 						for i := 0; i < m; i += high {
 							v := &View{M: min(high, m-i), K: k, Stride: k, Data: a.Data[i*k:]}
-							if kind == "bytes" {
+							if kind != "floats" {
 								f.Bytes(tab, v, r, 0, r.Panels(), y[i*n:], n)
 							} else {
 								f.Floats(tab, v, r, 0, r.Panels(), yf[i*n:], n)

@@ -50,11 +50,25 @@ type Table struct {
 	// apart, combined with four bytes by exclusive or, and adds to sums. Nil: a
 	// loop does it.
 	Pack func(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64)
+	// Many, if there is one, computes tiles where there are many rows.
+	Many *Many
 	// Thin, if there is one, computes tiles of narrow panels (Right.Narrow).
 	Thin *Thin
 	// tiles do instead what they take. Nil: none do.
 	tiles *tilesOf
 }
+
+// Many is for products of so many rows that half a panel is widened once for all of
+// them: Bytes, Floats and Ints are Table's, for up to MR rows and halfWidth columns,
+// with rows as Widen makes them and columns as Words does, of kg groups of half a panel.
+type Many struct {
+	MR                  int
+	Words               func(dst, src unsafe.Pointer, kg int)
+	Bytes, Floats, Ints fusedTile
+}
+
+// halfWidth is the number of columns of half a panel.
+const halfWidth = Width / 2
 
 // Tables lists what this machine can run, slowest first.
 var Tables = tables()
@@ -144,7 +158,7 @@ type Right struct {
 	// narrow says that Data makes no pair of products leave 16 bits; fixes has what
 	// its columns then lack, by panel, nil if none lacks anything.
 	narrow bool
-	fixes  [][]fix
+	fixes  []fixes
 }
 
 // PanelBytes returns the length of Right.Data for a k by n matrix. Tiles may look

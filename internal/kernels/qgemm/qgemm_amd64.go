@@ -25,11 +25,29 @@ func avx2Pack(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Point
 //go:noescape
 func avx2Widen(dst, src unsafe.Pointer, n int)
 
+// avx2Words writes kg groups of 16 columns of a panel as words, those of rows 0 and 2
+// before those of rows 1 and 3.
+//
+//go:noescape
+func avx2Words(dst, src unsafe.Pointer, kg int)
+
+// avx2Turn, avx2Fix and avx2Start are those of Thin.
+//
+//go:noescape
+func avx2Turn(dst unsafe.Pointer, rows *[turnRows]unsafe.Pointer, at, blocks int)
+
+//go:noescape
+func avx2Fix(dst, turned, list, counts unsafe.Pointer)
+
+//go:noescape
+func avx2Start(dst, added, bias unsafe.Pointer)
+
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
 		l = append(l, &Table{Name: cpu.AVX2, MR: 5, Tile: tile2, Pack: avx2Pack, Bytes: bytesAVX2, Floats: floatsAVX2, Ints: intsAVX2, Widen: avx2Widen,
-			Thin: &Thin{MR: len(thinBytes) - 1, Bytes: thinBytesAVX2, Floats: thinFloatsAVX2, Ints: thinIntsAVX2}})
+			Many: &Many{MR: len(manyBytes) - 1, Words: avx2Words, Bytes: manyBytesAVX2, Floats: manyFloatsAVX2, Ints: manyIntsAVX2},
+			Thin: &Thin{MR: len(thinBytes) - 1, Bytes: thinBytesAVX2, Floats: thinFloatsAVX2, Ints: thinIntsAVX2, Turn: avx2Turn, Fix: avx2Fix, Start: avx2Start}})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
 		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI, Ints: intsVNNI, Pack: avx2Pack})
@@ -85,6 +103,18 @@ func floatsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ld
 
 func intsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
 	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, avx2Ints[rows], 0, e)
+}
+
+func manyBytesAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	halves(rows, kg, a, lda, b, c, ldc, w, 1, manyBytes[rows], 0, e)
+}
+
+func manyFloatsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, manyFloats[rows], 4, e)
+}
+
+func manyIntsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, manyInts[rows], 0, e)
 }
 
 func thinBytesAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {

@@ -339,6 +339,90 @@ var avx2Ints = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer,
 }
 
 //go:noescape
+func manyBytes1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyBytes2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyBytes3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyBytes4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyBytes5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyBytes6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+var manyBytes = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer){
+	nil,
+	manyBytes1,
+	manyBytes2,
+	manyBytes3,
+	manyBytes4,
+	manyBytes5,
+	manyBytes6,
+}
+
+//go:noescape
+func manyFloats1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyFloats2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyFloats3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyFloats4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyFloats5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyFloats6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+var manyFloats = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer){
+	nil,
+	manyFloats1,
+	manyFloats2,
+	manyFloats3,
+	manyFloats4,
+	manyFloats5,
+	manyFloats6,
+}
+
+//go:noescape
+func manyInts1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyInts2(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyInts3(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyInts4(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyInts5(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+//go:noescape
+func manyInts6(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer)
+
+var manyInts = [...]func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer){
+	nil,
+	manyInts1,
+	manyInts2,
+	manyInts3,
+	manyInts4,
+	manyInts5,
+	manyInts6,
+}
+
+//go:noescape
 func thinBytes1(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int)
 
 //go:noescape

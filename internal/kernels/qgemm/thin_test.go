@@ -45,7 +45,7 @@ func TestNarrow(t *testing.T) {
 		} else if want {
 			fixed := 0
 			for _, l := range b.fixes {
-				fixed += len(l)
+				fixed += len(l.list)
 			}
 			if fixed != 4 {
 				t.Errorf("%d pairs were changed, want 4", fixed)

@@ -61,6 +61,13 @@ func main() {
 		}
 		table(name, 5, wideSig)
 	}
+	for _, name := range []string{"manyBytes", "manyFloats", "manyInts"} {
+		for mr := 1; mr <= 6; mr++ {
+			avx2Out(a, mr, name)
+		}
+		table(name, 6, wideSig)
+	}
+	words(a)
 	for _, name := range []string{"thinBytes", "thinFloats", "thinInts"} {
 		for mr := 1; mr <= thinRows; mr++ {
 			thin(a, mr, name)
@@ -68,12 +75,20 @@ func main() {
 		table(name, thinRows, thinSig)
 	}
 	widen(a)
+	turn(a)
+	fix(a)
+	first(a)
 	pack(a)
 	a.Raw("\n// Double words of two rows of bytes as VPACKSSDW and VPACKUSWB leave them, in order.\n")
 	for i, v := range []int{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15} {
 		a.Raw(fmt.Sprintf("DATA ·packed+%d(SB)/4, $%d\n", 4*i, v))
 	}
 	a.Raw("GLOBL ·packed(SB), RODATA|NOPTR, $64\n")
+	a.Raw("\n// Those of two rows of 16 bytes.\n")
+	for i, v := range []int{0, 4, 1, 5, 2, 6, 3, 7} {
+		a.Raw(fmt.Sprintf("DATA ·pairs+%d(SB)/4, $%d\n", 4*i, v))
+	}
+	a.Raw("GLOBL ·pairs(SB), RODATA|NOPTR, $32\n")
 	neonAll()
 	a.Write("qgemm_amd64.s")
 	amx()
@@ -492,7 +507,8 @@ func avx2(a *asm.File, mr int) {
 
 // avx2Out writes a tile of mr rows and 16 columns that does not store its sums: see
 // vnniOut. The bytes of A have been widened to words, those of a group in the order
-// 0, 2, 1, 3: so bytes of the panel are widened by shifts.
+// 0, 2, 1, 3: so bytes of the panel are widened by shifts. For many rows that has
+// been done by words.
 func avx2Out(a *asm.File, mr int, name string) {
 	a.Func(fmt.Sprintf("%s%d", name, mr), 88)
 	a.P("MOVQ kg+0(FP), CX")
@@ -513,31 +529,47 @@ func avx2Out(a *asm.File, mr int, name string) {
 	a.P("TESTQ R13, R13")
 	a.P("JZ begin")
 	a.P("MOVQ zeros+64(FP), R14")
-	a.P("VMOVDQU (R14), Y10")
-	a.P("VMOVDQU 32(R14), Y11")
+	a.P("VMOVDQU (R14), Y12")
+	a.P("VMOVDQU 32(R14), Y13")
 	for i := range mr {
-		a.P("VPBROADCASTD %d(R13), Y12", 4*i)
+		a.P("VPBROADCASTD %d(R13), Y14", 4*i)
 		for h := range 2 {
-			a.P("VPMULLD Y%d, Y12, Y13", 10+h)
-			a.P("VPSUBD Y13, Y%d, Y%d", 2*i+h, 2*i+h)
+			a.P("VPMULLD Y%d, Y14, Y15", 12+h)
+			a.P("VPSUBD Y15, Y%d, Y%d", 2*i+h, 2*i+h)
 		}
 	}
 	a.L("begin")
+	few := strings.HasPrefix(name, "avx2")
 	step := func(u int) {
-		a.P("PREFETCHT0 %d(DI)", u*128+1024)
-		for v := range 2 {
-			a.P("VMOVDQU %d(DI), Y%d", u*128+v*32, 11+2*v)
-			a.P("VPSLLW $8, Y%d, Y%d", 11+2*v, 10+2*v)
-			a.P("VPSRAW $8, Y%d, Y%d", 10+2*v, 10+2*v) // bytes 0 and 2
-			a.P("VPSRAW $8, Y%d, Y%d", 11+2*v, 11+2*v) // bytes 1 and 3
-		}
-		for i := range mr {
-			for odd := range 2 {
-				a.P("VPBROADCASTD %s, Y14", at(i, u*8+odd*4))
-				for v := range 2 {
-					a.P("VPMADDWD Y%d, Y14, Y15", 10+2*v+odd)
-					a.P("VPADDD Y15, Y%d, Y%d", 2*i+v, 2*i+v)
+		if few {
+			a.P("PREFETCHT0 %d(DI)", u*128+1024)
+			for v := range 2 {
+				a.P("VMOVDQU %d(DI), Y%d", u*128+v*32, 11+2*v)
+				a.P("VPSLLW $8, Y%d, Y%d", 11+2*v, 10+2*v)
+				a.P("VPSRAW $8, Y%d, Y%d", 10+2*v, 10+2*v) // bytes 0 and 2
+				a.P("VPSRAW $8, Y%d, Y%d", 11+2*v, 11+2*v) // bytes 1 and 3
+			}
+			for i := range mr {
+				for odd := range 2 {
+					a.P("VPBROADCASTD %s, Y14", at(i, u*8+odd*4))
+					for v := range 2 {
+						a.P("VPMADDWD Y%d, Y14, Y15", 10+2*v+odd)
+						a.P("VPADDD Y15, Y%d, Y%d", 2*i+v, 2*i+v)
+					}
 				}
+			}
+			return
+		}
+		for odd := range 2 {
+			for v := range 2 {
+				a.P("VMOVDQU %d(DI), Y%d", u*128+odd*64+v*32, 12+v)
+			}
+			for i := range mr {
+				a.P("VPBROADCASTD %s, Y14", at(i, u*8+odd*4))
+				a.P("VPMADDWD Y12, Y14, Y15")
+				a.P("VPMADDWD Y13, Y14, Y14")
+				a.P("VPADDD Y15, Y%d, Y%d", 2*i, 2*i)
+				a.P("VPADDD Y14, Y%d, Y%d", 2*i+1, 2*i+1)
 			}
 		}
 	}
@@ -569,18 +601,20 @@ func avx2Out(a *asm.File, mr int, name string) {
 	a.L("store")
 	a.P("MOVQ scale+72(FP), R10")
 	a.P("MOVQ more+80(FP), R11")
-	avx2End(a, mr, strings.TrimPrefix(name, "avx2"))
+	avx2End(a, mr, name[4:])
 }
 
 // avx2End writes sums as to says, R10 pointing to scales and R11 to what vnniOut
 // calls more, and returns.
 func avx2End(a *asm.File, mr int, to string) {
-	switch to {
-	case "Bytes":
+	if to == "Bytes" {
 		for i := range 3 {
 			a.P("VPBROADCASTD %d(R11), Y%d", 4*i, 12+i)
 		}
-	case "Floats":
+		bytesEnd(a, mr)
+		return
+	}
+	if to == "Floats" {
 		a.P("VPXOR Y12, Y12, Y12")
 		a.P("VPXOR Y13, Y13, Y13")
 		a.P("TESTQ R11, R11")
@@ -590,34 +624,48 @@ func avx2End(a *asm.File, mr int, to string) {
 		a.L("write")
 	}
 	for i := range mr {
-		x, y := 2*i, 2*i+1
-		for h, z := range []int{x, y} {
-			if to != "Ints" {
+		for h, z := range []int{2 * i, 2*i + 1} {
+			if to == "Floats" {
 				a.P("VCVTDQ2PS Y%d, Y%d", z, z)
 				a.P("VMULPS %d(R10), Y%d, Y%d", 32*h, z, z)
-			}
-			switch to {
-			case "Bytes":
-				a.P("VCVTPS2DQ Y%d, Y%d", z, z)
-				continue
-			case "Floats":
 				a.P("VADDPS Y%d, Y%d, Y%d", 12+h, z, z)
 			}
 			a.P("VMOVUPS Y%d, %d(DX)", z, 32*h)
 		}
-		if to == "Bytes" {
+		a.P("ADDQ R8, DX")
+	}
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// bytesEnd writes sums as bytes, two rows at a time, Y12 to Y14 having what is added
+// and the bounds.
+func bytesEnd(a *asm.File, mr int) {
+	a.P("VMOVDQU ·pairs(SB), Y15")
+	for i := 0; i < mr; i += 2 {
+		last := min(i+1, mr-1)
+		for r := i; r <= last; r++ {
+			x, y := 2*r, 2*r+1
+			for h, z := range []int{x, y} {
+				a.P("VCVTDQ2PS Y%d, Y%d", z, z)
+				a.P("VMULPS %d(R10), Y%d, Y%d", 32*h, z, z)
+				a.P("VCVTPS2DQ Y%d, Y%d", z, z)
+			}
 			a.P("VPACKSSDW Y%d, Y%d, Y%d", y, x, x)
-			a.P("VPERMQ $0xd8, Y%d, Y%d", x, x)
 			a.P("VPADDSW Y12, Y%d, Y%d", x, x)
 			a.P("VPMAXSW Y13, Y%d, Y%d", x, x)
 			a.P("VPMINSW Y14, Y%d, Y%d", x, x)
-			a.P("VEXTRACTI128 $1, Y%d, X15", x)
-			a.P("VPACKUSWB X15, X%d, X%d", x, x)
-			a.P("VPBROADCASTD 16(R11), X15")
-			a.P("VPXOR X15, X%d, X%d", x, x)
-			a.P("VMOVDQU X%d, (DX)", x)
 		}
-		a.P("ADDQ R8, DX")
+		x := 2 * i
+		a.P("VPACKUSWB Y%d, Y%d, Y%d", 2*last, x, x)
+		a.P("VPERMD Y%d, Y15, Y%d", x, x)
+		a.P("VPBROADCASTD 16(R11), Y%d", x+1)
+		a.P("VPXOR Y%d, Y%d, Y%d", x+1, x, x)
+		a.P("VMOVDQU X%d, (DX)", x)
+		if last > i {
+			a.P("VEXTRACTI128 $1, Y%d, (DX)(R8*1)", x)
+			a.P("LEAQ (DX)(R8*2), DX")
+		}
 	}
 	a.P("VZEROUPPER")
 	a.P("RET")
@@ -676,7 +724,34 @@ func thin(a *asm.File, mr int, name string) {
 	}, nil)
 	a.P("MOVQ scale+80(FP), R10")
 	a.P("MOVQ more+88(FP), R11")
-	avx2End(a, mr, strings.TrimPrefix(name, "thin"))
+	avx2End(a, mr, name[4:])
+}
+
+// words writes what many tiles read: of each group of four rows of 16 columns, 128
+// bytes apart, words 0 and 2 of each column, then words 1 and 3.
+func words(a *asm.File) {
+	a.Func("avx2Words", 24)
+	a.P("MOVQ dst+0(FP), DI")
+	a.P("MOVQ src+8(FP), SI")
+	a.P("MOVQ kg+16(FP), CX")
+	a.P("PCALIGN $32")
+	a.L("loop")
+	a.P("PREFETCHT0 1024(SI)")
+	for v := range 2 {
+		a.P("VMOVDQU %d(SI), Y%d", 32*v, 2+v)
+		a.P("VPSLLW $8, Y%d, Y%d", 2+v, v)
+		a.P("VPSRAW $8, Y%d, Y%d", v, v)
+		a.P("VPSRAW $8, Y%d, Y%d", 2+v, 2+v)
+	}
+	for v := range 4 {
+		a.P("VMOVDQU Y%d, %d(DI)", v, 32*v)
+	}
+	a.P("ADDQ $128, SI")
+	a.P("ADDQ $128, DI")
+	a.P("DECQ CX")
+	a.P("JNZ loop")
+	a.P("VZEROUPPER")
+	a.P("RET")
 }
 
 // widen writes bytes as words, those of each group of four in the order 0, 2, 1, 3,
