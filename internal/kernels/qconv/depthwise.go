@@ -64,7 +64,8 @@ func newDepth(w []byte, channels, taps int, signed bool, zero []int32) *depth {
 		values = append(values, make([]int16, channels)...)
 	}
 	d.values = values
-	for c := 0; c < channels; c += d.t.Width {
+	for b := range (channels + d.t.Width - 1) / d.t.Width {
+		c := blockAt(b, d.t.Width, channels, d.t.Whole)
 		d.data = append(d.data, d.t.Pack(values[c:], len(d.of), channels, min(d.t.Width, channels-c)))
 	}
 	return d
@@ -77,21 +78,25 @@ func (d *depth) round(r *Round, zx int32, bias []int32, scale []float32, factor 
 		r.bias, r.scale, r.shift = make([]int32, n), make([]float32, n), make([]float32, n)
 	}
 	r.small = true
-	for c := range d.channels {
-		at := c/d.t.Width*d.t.Width + d.t.Order(c%d.t.Width, min(d.t.Width, d.channels-c/d.t.Width*d.t.Width))
-		s := scale[0]
-		if len(scale) > 1 {
-			s = scale[c]
-		}
-		s *= factor
-		r.scale[at] = s
-		r.small = r.small && s > -1 && s < 1
-		r.bias[at] = -zx * d.sums[c]
-		if bias != nil {
-			r.bias[at] += bias[c]
-		}
-		if r.shift[at] = 0; shift != nil {
-			r.shift[at] = shift[c]
+	for b := range d.data {
+		first := blockAt(b, d.t.Width, d.channels, d.t.Whole)
+		width := min(d.t.Width, d.channels-first)
+		for i := range width {
+			c, at := first+i, b*d.t.Width+d.t.Order(i, width)
+			s := scale[0]
+			if len(scale) > 1 {
+				s = scale[c]
+			}
+			s *= factor
+			r.scale[at] = s
+			r.small = r.small && s > -1 && s < 1
+			r.bias[at] = -zx * d.sums[c]
+			if bias != nil {
+				r.bias[at] += bias[c]
+			}
+			if r.shift[at] = 0; shift != nil {
+				r.shift[at] = shift[c]
+			}
 		}
 	}
 }
@@ -104,7 +109,7 @@ func (d *depth) run(p par.P, a *Args) {
 	if a.R.lo < 0 {
 		words = [4]uint32{pair(a.R.zero + 128), pair(a.R.lo + 128), pair(a.R.hi + 128), 0x80808080}
 	}
-	w := walker{n: a.N, c: a.C, window: &a.Window, x: a.X, y: a.Y, size: 1, of: d.of, width: d.t.Width, pad: a.Zero, d: d, round: a.R, words: words}
+	w := walker{n: a.N, c: a.C, window: &a.Window, x: a.X, y: a.Y, size: 1, of: d.of, width: d.t.Width, whole: d.t.Whole, pad: a.Zero, d: d, round: a.R, words: words}
 	if a.F != nil {
 		w.y, w.size = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(a.F))), 4*len(a.F)), 4
 		w.floats, w.act = a.F, a.Act

@@ -37,6 +37,8 @@ type Table struct {
 	// Width is the number of channels of a block, Taps that of the taps that lie
 	// together in Pack's layout.
 	Width, Taps int
+	// Whole says that the last block takes Width channels, too, if there are as many.
+	Whole bool
 	// Pack lays out the weights w[tap*channels+c], of taps, a multiple of Taps,
 	// for one block: w holds width <= Width channels of it.
 	Pack func(w []int16, taps, channels, width int) []byte
@@ -631,7 +633,7 @@ func (x *lineTasks) run(lo, hi int) {
 
 // fill sets all bytes of dst.
 func fill(dst []byte, v byte) {
-	for i := range dst {
-		dst[i] = v
+	for n := copy(dst, []byte{v}); n < len(dst); n *= 2 {
+		copy(dst[n:], dst[:n])
 	}
 }

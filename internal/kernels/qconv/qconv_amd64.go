@@ -48,6 +48,12 @@ func vnniDepth9Floats(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int
 func vnniDepth9HalfFloats(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer, mask uint64)
 
 //go:noescape
+func avx2Depth9(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer)
+
+//go:noescape
+func avx2Depth9Floats(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer)
+
+//go:noescape
 func avx2DepthFloats(n, groups int, ptrs, w, y unsafe.Pointer, xstep, ystep int, bias, scale, words unsafe.Pointer)
 
 //go:noescape
@@ -65,7 +71,7 @@ func avx512MaxS(n, taps int, ptrs, y unsafe.Pointer, xstep, ystep int, mask uint
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, Width: 16, Taps: 2, Pack: packWords, Order: inOrder, Row: rowAVX2, Floats: floatsAVX2, MaxWidth: 32, Max: maxAVX2})
+		l = append(l, &Table{Name: cpu.AVX2, Width: 16, Taps: 2, Whole: true, Pack: packWords, Order: wordOrder, Row: rowAVX2, Floats: floatsAVX2, MaxWidth: 32, Max: maxAVX2})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 {
 		t := *l[0]
@@ -134,7 +140,15 @@ func floatsVNNI(r *rowArgs) {
 		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.shift[0]), ^uint64(0)>>(64-r.width))
 }
 
-// packWords is [tap/2][channel][2] as words for 16 channels, else packGo.
+// wordOrder is where channel c of 16 goes when words are unpacked to double words.
+func wordOrder(c, width int) int {
+	if width < 16 {
+		return c
+	}
+	return c&8/2 | c&4*2 | c&3
+}
+
+// packWords is [tap/2][wordOrder(channel)][2] as words for 16 channels, else packGo.
 func packWords(w []int16, taps, channels, width int) []byte {
 	if width < 16 {
 		return packGo(w, taps, channels, width)
@@ -142,7 +156,7 @@ func packWords(w []int16, taps, channels, width int) []byte {
 	out := make([]byte, taps*32)
 	for t := range taps {
 		for c, v := range w[t*channels : t*channels+width] {
-			binary.LittleEndian.PutUint16(out[t/2*64+c*4+t%2*2:], uint16(v))
+			binary.LittleEndian.PutUint16(out[t/2*64+wordOrder(c, width)*4+t%2*2:], uint16(v))
 		}
 	}
 	return out
@@ -153,7 +167,11 @@ func rowAVX2(r *rowArgs) {
 		rowGo(r)
 		return
 	}
-	avx2Depth(r.n, r.taps/2, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
+	f := avx2Depth
+	if r.real == 9 {
+		f = avx2Depth9
+	}
+	f(r.n, r.taps/2, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
 		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.words))
 }
 
@@ -162,7 +180,11 @@ func floatsAVX2(r *rowArgs) {
 		floatsGo(r)
 		return
 	}
-	avx2DepthFloats(r.n, r.taps/2, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
+	f := avx2DepthFloats
+	if r.real == 9 {
+		f = avx2Depth9Floats
+	}
+	f(r.n, r.taps/2, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
 		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.shift[0]))
 }
 

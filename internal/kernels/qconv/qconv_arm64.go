@@ -17,7 +17,7 @@ func archTables() []*Table {
 	if !cpu.Found.NEON {
 		return nil
 	}
-	return []*Table{{Name: cpu.NEON, Width: 16, Taps: 1, Pack: packGo, Order: inOrder, Row: rowNEON, Floats: floatsNEON, MaxWidth: 64, Max: maxNEON}}
+	return []*Table{{Name: cpu.NEON, Width: 16, Taps: 1, Whole: true, Pack: packGo, Order: inOrder, Row: rowNEON, Floats: floatsNEON, MaxWidth: 64, Max: maxNEON}}
 }
 
 func rowNEON(r *rowArgs) {

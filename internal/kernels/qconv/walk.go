@@ -19,6 +19,7 @@ type walker struct {
 	size   int
 	of     []int
 	width  int
+	whole  bool // blocks are whole
 	pad    byte
 
 	// Of products: what follows, by words of the rounding, or to floats and then act.
@@ -31,10 +32,12 @@ type walker struct {
 	table  *Table
 	signed bool
 
-	// Positions [x0, x1) see no padding along the last dimension.
-	images, image, blocks, x0, x1 int
-	along, across                 []int // where taps see, and of which line
-	padding                       []byte
+	// Positions [x0, x1) see no padding along the last dimension. If there are others and
+	// lines are short, all that a line of the output sees is copied, with padding, as
+	// lines of padded positions.
+	images, image, blocks, x0, x1, padded int
+	along, across                         []int // where taps see, and of which line
+	padding                               []byte
 }
 
 var walkers = sync.Pool{New: func() any { return new(walker) }}
@@ -46,12 +49,17 @@ type walkMemory struct {
 	offsets       []int // of the lines that taps see; -1: padding
 	at            []int
 	pointersOfRow []unsafe.Pointer
+	seen          []byte // lines with padding
 }
 
 var walkMemories = sync.Pool{New: func() any { return new(walkMemory) }}
 
 // sized returns a slice of n elements, with any contents, in the memory of s if it is large enough.
 func sized[T any](s []T, n int) []T { return slices.Grow(s[:0], n)[:n] }
+
+// mostSeen is how many bytes with padding are copied at most: beyond it a call for each
+// border takes less time.
+const mostSeen = 64 << 10
 
 // walk runs a walker with the settings of w.
 func walk(p par.P, w walker) {
@@ -67,6 +75,11 @@ func walk(p par.P, w walker) {
 	k.x1 = k.x0
 	if room := iw - 1 - (kw-1)*dil + before; room >= 0 {
 		k.x1 = max(k.x0, min(ow, room/stride+1))
+	}
+	if k.x1-k.x0 < ow {
+		if n := (ow-1)*stride + (kw-1)*dil + 1; n*w.c*product(w.window.Kernel[:last]) <= mostSeen {
+			k.padded, k.x0, k.x1 = n, 0, ow
+		}
 	}
 	k.along, k.across = sized(k.along, len(w.of)), sized(k.across, len(w.of))
 	for i, t := range w.of {
@@ -112,6 +125,10 @@ func (k *walker) lines(lo, hi int) {
 				m.offsets[o] = line * iw
 			}
 		}
+		before, iw := before, iw
+		if k.padded > 0 {
+			x, before, iw = k.see(m, x), 0, k.padded
+		}
 		for p0 := 0; p0 < ow; p0 += r.n {
 			r.n = 1
 			if p0 == k.x0 && k.x1 > k.x0 {
@@ -127,7 +144,7 @@ func (k *walker) lines(lo, hi int) {
 				}
 			}
 			for b := range k.blocks {
-				ch := b * k.width
+				ch := blockAt(b, k.width, c, k.whole)
 				r.width = min(k.width, c-ch)
 				for i, o := range m.at {
 					if o < 0 {
@@ -140,7 +157,7 @@ func (k *walker) lines(lo, hi int) {
 				out := y[((l*ow+p0)*c+ch)*k.size:]
 				_ = out[((r.n-1)*c+r.width)*k.size-1]
 				r.y = unsafe.Pointer(&out[0])
-				k.row(r, b)
+				k.row(r, b, ch)
 			}
 			if k.act != nil {
 				k.act(k.floats[(l*ow+p0)*c : (l*ow+p0+r.n)*c])
@@ -152,8 +169,17 @@ func (k *walker) lines(lo, hi int) {
 	walkMemories.Put(m)
 }
 
-// row computes block b of the channels of r.
-func (k *walker) row(r *rowArgs, b int) {
+// blockAt returns the first channel of block b. Whole blocks overlap where they do not
+// divide the channels.
+func blockAt(b, width, channels int, whole bool) int {
+	if whole && channels > width {
+		return min(b*width, channels-width)
+	}
+	return b * width
+}
+
+// row computes block b of the channels of r, which begins with channel ch.
+func (k *walker) row(r *rowArgs, b, ch int) {
 	if k.d == nil {
 		k.table.Max(r, k.signed)
 		return
@@ -164,8 +190,31 @@ func (k *walker) row(r *rowArgs, b int) {
 	} else if r.words = k.words; k.round.small {
 		k.d.t.Row(r)
 	} else {
-		k.d.slow(r, b*k.d.t.Width)
+		k.d.slow(r, ch)
 	}
+}
+
+// see copies to m what the lines of x at m.offsets have for all positions, and sets the
+// offsets to where.
+func (k *walker) see(m *walkMemory, x []byte) []byte {
+	w, c, last := k.window, k.c, len(k.window.In)-1
+	iw, before, size := w.In[last], w.Before[last], k.padded*k.c
+	m.seen = sized(m.seen, len(m.offsets)*size)
+	j0 := min(max(0, before), k.padded)
+	j1 := max(j0, min(k.padded, iw+before))
+	for o, at := range m.offsets {
+		dst := m.seen[o*size : (o+1)*size]
+		if m.offsets[o] = o * k.padded; at < 0 {
+			fill(dst, k.pad)
+			continue
+		}
+		fill(dst[:j0*c], k.pad)
+		if j1 > j0 {
+			copy(dst[j0*c:j1*c], x[(at+j0-before)*c:])
+		}
+		fill(dst[j1*c:], k.pad)
+	}
+	return m.seen
 }
 
 var taps = sync.Pool{New: func() any { return new([]int) }}
@@ -189,7 +238,7 @@ func Max(p par.P, n, c int, w *Window, x, y []byte, signed bool) {
 		(*of)[i] = i
 	}
 	t := Best()
-	walk(p, walker{n: n, c: c, window: w, x: x, y: y, size: 1, of: *of, width: min(c, t.MaxWidth), pad: least, table: t, signed: signed})
+	walk(p, walker{n: n, c: c, window: w, x: x, y: y, size: 1, of: *of, width: min(c, t.MaxWidth), whole: true, pad: least, table: t, signed: signed})
 	taps.Put(of)
 }
 

@@ -67,10 +67,10 @@ type product struct {
 	a         *View
 	b         *Right
 	wk        *work
-	fused     fusedTile                             // nil: slow
-	mr, strip int                                   // rows and columns of fused
-	words     func(dst, src unsafe.Pointer, kg int) // Many.Words, if fused is of Many
-	sums      []int32                               // first sums, Width of each row, for panels with fixes
+	fused     fusedTile // nil: slow
+	mr, strip int       // rows and columns of fused
+	many      *Many     // nil: fused
+	sums      []int32   // first sums, Width of each row, for panels with fixes
 	to        kind
 	elem, ldd int
 	dst       unsafe.Pointer
@@ -107,8 +107,7 @@ func (p *product) widened(q0, q1 int) {
 	p.kg *= p.segments
 	p.stride, p.segments = p.kg*8, 1
 	if m := p.t.Many; m != nil && rows >= m.MR {
-		p.mr, p.strip, p.words = m.MR, halfWidth, m.Words
-		p.fused = [...]fusedTile{m.Bytes, m.Floats, m.Ints}[p.to]
+		p.many, p.strip = m, halfWidth
 		p.wk.panel = sized(p.wk.panel, p.kg*4*Width)
 	}
 	for i, n := range shares(rows, max(wideRows, wideBytes/p.stride)) {
@@ -162,10 +161,6 @@ func (p *product) rows(at, i0, lines, n, q0, q1 int) {
 		if p.fused != nil {
 			panel = unsafe.Pointer(&b.Data[q*size+j%Width*4])
 		}
-		if p.words != nil {
-			p.words(unsafe.Pointer(&p.wk.panel[0]), panel, p.kg)
-			panel = unsafe.Pointer(&p.wk.panel[0])
-		}
 		bias := &f.Bias[j]
 		if p.t.Less != 0 && p.fused != nil {
 			for x, v := range b.Sums[j : j+Width] {
@@ -181,6 +176,10 @@ func (p *product) rows(at, i0, lines, n, q0, q1 int) {
 			e.More = unsafe.Pointer(&p.wk.words)
 		} else if f.Shift != nil {
 			e.More = unsafe.Pointer(&f.Shift[j])
+		}
+		if p.many != nil {
+			p.manyRows(i0, n, j, w, panel)
+			continue
 		}
 		fixed := p.fused != nil && b.fixes != nil && len(b.fixes[q].list) > 0
 		if fixed {
@@ -210,40 +209,61 @@ func (p *product) rows(at, i0, lines, n, q0, q1 int) {
 	}
 }
 
-// widen returns n rows of a from row i0 on as words.
-func (wk *work) widen(t *Table, a *View, i0, n, kg int) []byte {
-	segments, _ := a.segments()
-	const slack = 64 // a step of Widen writes whole groups of eight: what comes later overwrites the rest
-	wk.wide = sized(wk.wide, n*segments*kg*8+slack)
-	dst := wk.wide
-	if segments == 1 && a.Lines <= 1 && a.Stride == 4*kg { // one run of bytes
-		wk.widenRun(t, dst, a.Data[a.at(i0):], n*kg)
-		return wk.wide
+// manyRows computes what rows does of w columns from column j on, half a panel at most.
+func (p *product) manyRows(i0, n, j, w int, panel unsafe.Pointer) {
+	m, e, words := p.many, &p.wk.ends, unsafe.Pointer(&p.wk.panel[0])
+	m.Words(words, panel, p.kg)
+	f := m.Ints
+	switch p.to {
+	case asBytes:
+		f = m.Bytes
+	case asFloats:
+		f = m.Floats
 	}
-	for i := range n {
-		at := a.at(i0 + i)
-		for range segments {
-			wk.widenRun(t, dst, a.Data[at:], kg)
-			dst, at = dst[8*kg:], at+a.Step
+	for i := 0; i < n; {
+		tiles, r := (n-i)/m.MR, m.MR
+		if tiles == 0 {
+			tiles, r = 1, n-i
 		}
+		if p.f.Zeros != nil {
+			e.Sums, e.Zeros = unsafe.Pointer(&p.a.Sums[i0+i]), unsafe.Pointer(&p.f.Zeros[j])
+		}
+		f(tiles, r, p.kg, unsafe.Pointer(&p.data[i*p.stride]), p.stride, words, unsafe.Add(p.dst, ((i0+i)*p.ldd+j)*p.elem), p.ldd, w, e)
+		i += tiles * r
 	}
-	return wk.wide
 }
 
-// widenRun widens kg groups.
-func (wk *work) widenRun(t *Table, dst, src []byte, kg int) {
-	steps := (kg + 7) / 8
-	if steps*32 > len(src) {
-		steps = kg / 8
+// widen returns n rows of a from row i0 on as words.
+func (wk *work) widen(t *Table, a *View, i0, n, kg int) []byte {
+	const slack = 64 // what Widen may write behind the last row
+	segments, _ := a.segments()
+	row := segments * kg * 8
+	wk.wide = sized(wk.wide, n*row+slack)
+	dst := wk.wide
+	for i := i0; i < i0+n; {
+		m := min(a.M-i%a.M, i0+n-i) // rows of the line
+		// Rows that are read beyond Data are widened one group at a time.
+		at, safe := a.at(i), m
+		for safe > 0 && at+(safe-1)*a.Stride+(segments-1)*a.Step+(kg+7)/8*32 > len(a.Data) {
+			safe--
+		}
+		if safe > 0 {
+			t.Widen(unsafe.Pointer(&dst[0]), unsafe.Pointer(&a.Data[at]), safe, a.Stride, segments, a.Step, kg)
+		}
+		for r := safe; r < m; r++ {
+			to := dst[r*row:]
+			for s := range segments {
+				src := a.Data[at+r*a.Stride+s*a.Step:][:4*kg]
+				for g := range kg {
+					v := binary.LittleEndian.Uint32(src[4*g:])
+					even, odd := v&0x00ff00ff, v>>8&0x00ff00ff
+					binary.LittleEndian.PutUint64(to[8*(s*kg+g):], uint64(even)|uint64(odd)<<32)
+				}
+			}
+		}
+		dst, i = dst[m*row:], i+m
 	}
-	if steps > 0 {
-		t.Widen(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), steps)
-	}
-	for g := steps * 8; g < kg; g++ {
-		v := binary.LittleEndian.Uint32(src[4*g:])
-		even, odd := v&0x00ff00ff, v>>8&0x00ff00ff
-		binary.LittleEndian.PutUint64(dst[8*g:], uint64(even)|uint64(odd)<<32)
-	}
+	return wk.wide
 }
 
 // work is what a call of run writes to.
@@ -285,7 +305,7 @@ type Ends struct {
 	// Next is half a panel that may be fetched into the cache.
 	Next unsafe.Pointer
 
-	tail [5 * 16]int32 // what a tile may write to
+	tail [6 * halfWidth]int32 // what a tile may write to
 }
 
 // slow computes r rows of a panel, of one line, by way of sums in memory.

@@ -44,8 +44,9 @@ type Table struct {
 	Bytes, Floats, Ints func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
 	// Widen, if there is one, is for Bytes, Floats and Ints, which then read rows
 	// without segments, of words, those of each group in the order 0, 2, 1, 3. It
-	// makes them of n times eight groups of bytes.
-	Widen func(dst, src unsafe.Pointer, n int)
+	// makes them of rows of segments of kg groups each, step apart. Each segment is
+	// read, and the last is written, to the next multiple of eight groups.
+	Widen func(dst, src unsafe.Pointer, rows, stride, segments, step, kg int)
 	// Pack writes panel data of groups of four rows of Width bytes, stride
 	// apart, combined with four bytes by exclusive or, and adds to sums. Nil: a
 	// loop does it.
@@ -59,12 +60,13 @@ type Table struct {
 }
 
 // Many is for products of so many rows that half a panel is widened once for all of
-// them: Bytes, Floats and Ints are Table's, for up to MR rows and halfWidth columns,
-// with rows as Widen makes them and columns as Words does, of kg groups of half a panel.
+// them: Bytes, Floats and Ints are Table's, for tiles of up to MR rows, which follow one
+// another, and halfWidth columns, with rows as Widen makes them and columns as Words
+// does, of kg groups of half a panel.
 type Many struct {
 	MR                  int
 	Words               func(dst, src unsafe.Pointer, kg int)
-	Bytes, Floats, Ints fusedTile
+	Bytes, Floats, Ints func(tiles, rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
 }
 
 // halfWidth is the number of columns of half a panel.

@@ -20,10 +20,10 @@ import (
 //go:noescape
 func avx2Pack(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64)
 
-// avx2Widen writes n times 8 groups of four bytes as words in the order 0, 2, 1, 3.
+// avx2Widen is Table.Widen.
 //
 //go:noescape
-func avx2Widen(dst, src unsafe.Pointer, n int)
+func avx2Widen(dst, src unsafe.Pointer, rows, stride, segments, step, kg int)
 
 // avx2Words writes kg groups of 16 columns of a panel as words, those of rows 0 and 2
 // before those of rows 1 and 3.
@@ -105,16 +105,35 @@ func intsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc,
 	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, avx2Ints[rows], 0, e)
 }
 
-func manyBytesAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
-	halves(rows, kg, a, lda, b, c, ldc, w, 1, manyBytes[rows], 0, e)
+func manyBytesAVX2(tiles, rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	e.many(manyBytes[rows], tiles, rows, kg, a, lda, b, c, ldc, w, 1)
 }
 
-func manyFloatsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
-	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, manyFloats[rows], 4, e)
+func manyFloatsAVX2(tiles, rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	e.many(manyFloats[rows], tiles, rows, kg, a, lda, b, c, ldc*4, w, 4)
 }
 
-func manyIntsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
-	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, manyInts[rows], 0, e)
+func manyIntsAVX2(tiles, rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
+	e.many(manyInts[rows], tiles, rows, kg, a, lda, b, c, ldc*4, w, 4)
+}
+
+// many calls f for tiles of rows rows; those of fewer columns go by way of e.tail.
+func (e *Ends) many(f func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer, tiles int),
+	tiles, rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w, size int) {
+	if w == halfWidth {
+		f(kg, a, lda, b, c, ldc, e.Bias, e.Sums, e.Zeros, e.Scale, e.More, tiles)
+		return
+	}
+	sums := e.Sums
+	for t := range tiles {
+		if e.Sums != nil {
+			sums = unsafe.Add(e.Sums, t*rows*4)
+		}
+		f(kg, unsafe.Add(a, t*rows*lda), lda, b, unsafe.Pointer(&e.tail), halfWidth*size, e.Bias, sums, e.Zeros, e.Scale, e.More, 1)
+		for i := range rows {
+			copy(unsafe.Slice((*byte)(unsafe.Add(c, (t*rows+i)*ldc)), w*size), unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(&e.tail), i*halfWidth*size)), w*size))
+		}
+	}
 }
 
 func thinBytesAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {

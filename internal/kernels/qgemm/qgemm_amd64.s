@@ -19421,6 +19421,7 @@ store:
 	VPBROADCASTD 16(R11), Y1
 	VPXOR Y1, Y0, Y0
 	VMOVDQU X0, (DX)
+	ADDQ R8, DX
 	VZEROUPPER
 	RET
 
@@ -19949,6 +19950,7 @@ store:
 	VPBROADCASTD 16(R11), Y5
 	VPXOR Y5, Y4, Y4
 	VMOVDQU X4, (DX)
+	ADDQ R8, DX
 	VZEROUPPER
 	RET
 
@@ -20767,6 +20769,7 @@ store:
 	VPBROADCASTD 16(R11), Y9
 	VPXOR Y9, Y8, Y8
 	VMOVDQU X8, (DX)
+	ADDQ R8, DX
 	VZEROUPPER
 	RET
 
@@ -23541,7 +23544,8 @@ store:
 	VZEROUPPER
 	RET
 
-TEXT ·manyBytes1(SB), NOSPLIT, $0-88
+TEXT ·manyBytes1(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -23672,10 +23676,23 @@ store:
 	VPBROADCASTD 16(R11), Y1
 	VPXOR Y1, Y0, Y0
 	VMOVDQU X0, (DX)
+	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $1, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $4, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyBytes2(SB), NOSPLIT, $0-88
+TEXT ·manyBytes2(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -23875,10 +23892,22 @@ store:
 	VMOVDQU X0, (DX)
 	VEXTRACTI128 $1, Y0, (DX)(R8*1)
 	LEAQ (DX)(R8*2), DX
+	MOVQ DX, c+32(FP)
+	MOVQ $2, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $8, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyBytes3(SB), NOSPLIT, $0-88
+TEXT ·manyBytes3(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -24150,10 +24179,23 @@ store:
 	VPBROADCASTD 16(R11), Y5
 	VPXOR Y5, Y4, Y4
 	VMOVDQU X4, (DX)
+	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $3, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $12, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyBytes4(SB), NOSPLIT, $0-88
+TEXT ·manyBytes4(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -24498,10 +24540,22 @@ store:
 	VMOVDQU X4, (DX)
 	VEXTRACTI128 $1, Y4, (DX)(R8*1)
 	LEAQ (DX)(R8*2), DX
+	MOVQ DX, c+32(FP)
+	MOVQ $4, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $16, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyBytes5(SB), NOSPLIT, $0-88
+TEXT ·manyBytes5(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -24918,10 +24972,23 @@ store:
 	VPBROADCASTD 16(R11), Y9
 	VPXOR Y9, Y8, Y8
 	VMOVDQU X8, (DX)
+	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $5, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $20, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyBytes6(SB), NOSPLIT, $0-88
+TEXT ·manyBytes6(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -25407,10 +25474,22 @@ store:
 	VMOVDQU X8, (DX)
 	VEXTRACTI128 $1, Y8, (DX)(R8*1)
 	LEAQ (DX)(R8*2), DX
+	MOVQ DX, c+32(FP)
+	MOVQ $6, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $24, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyFloats1(SB), NOSPLIT, $0-88
+TEXT ·manyFloats1(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -25538,10 +25617,22 @@ write:
 	VADDPS Y13, Y1, Y1
 	VMOVUPS Y1, 32(DX)
 	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $1, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $4, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyFloats2(SB), NOSPLIT, $0-88
+TEXT ·manyFloats2(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -25735,10 +25826,22 @@ write:
 	VADDPS Y13, Y3, Y3
 	VMOVUPS Y3, 32(DX)
 	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $2, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $8, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyFloats3(SB), NOSPLIT, $0-88
+TEXT ·manyFloats3(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -25998,10 +26101,22 @@ write:
 	VADDPS Y13, Y5, Y5
 	VMOVUPS Y5, 32(DX)
 	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $3, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $12, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyFloats4(SB), NOSPLIT, $0-88
+TEXT ·manyFloats4(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -26331,10 +26446,22 @@ write:
 	VADDPS Y13, Y7, Y7
 	VMOVUPS Y7, 32(DX)
 	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $4, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $16, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyFloats5(SB), NOSPLIT, $0-88
+TEXT ·manyFloats5(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -26730,10 +26857,22 @@ write:
 	VADDPS Y13, Y9, Y9
 	VMOVUPS Y9, 32(DX)
 	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $5, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $20, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyFloats6(SB), NOSPLIT, $0-88
+TEXT ·manyFloats6(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -27195,10 +27334,22 @@ write:
 	VADDPS Y13, Y11, Y11
 	VMOVUPS Y11, 32(DX)
 	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $6, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $24, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyInts1(SB), NOSPLIT, $0-88
+TEXT ·manyInts1(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -27313,10 +27464,22 @@ store:
 	VMOVUPS Y0, 0(DX)
 	VMOVUPS Y1, 32(DX)
 	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $1, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $4, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyInts2(SB), NOSPLIT, $0-88
+TEXT ·manyInts2(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -27491,10 +27654,22 @@ store:
 	VMOVUPS Y2, 0(DX)
 	VMOVUPS Y3, 32(DX)
 	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $2, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $8, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyInts3(SB), NOSPLIT, $0-88
+TEXT ·manyInts3(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -27729,10 +27904,22 @@ store:
 	VMOVUPS Y4, 0(DX)
 	VMOVUPS Y5, 32(DX)
 	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $3, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $12, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyInts4(SB), NOSPLIT, $0-88
+TEXT ·manyInts4(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -28031,10 +28218,22 @@ store:
 	VMOVUPS Y6, 0(DX)
 	VMOVUPS Y7, 32(DX)
 	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $4, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $16, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyInts5(SB), NOSPLIT, $0-88
+TEXT ·manyInts5(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -28393,10 +28592,22 @@ store:
 	VMOVUPS Y8, 0(DX)
 	VMOVUPS Y9, 32(DX)
 	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $5, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $20, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
-TEXT ·manyInts6(SB), NOSPLIT, $0-88
+TEXT ·manyInts6(SB), NOSPLIT, $0-96
+tile:
 	MOVQ kg+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ lda+16(FP), AX
@@ -28815,6 +29026,17 @@ store:
 	VMOVUPS Y10, 0(DX)
 	VMOVUPS Y11, 32(DX)
 	ADDQ R8, DX
+	MOVQ DX, c+32(FP)
+	MOVQ $6, BX
+	IMULQ AX, BX
+	ADDQ BX, a+8(FP)
+	MOVQ sums+56(FP), R13
+	TESTQ R13, R13
+	JZ next
+	ADDQ $24, sums+56(FP)
+next:
+	DECQ tiles+88(FP)
+	JNZ tile
 	VZEROUPPER
 	RET
 
@@ -28959,6 +29181,7 @@ finish:
 	VPBROADCASTD 16(R11), Y1
 	VPXOR Y1, Y0, Y0
 	VMOVDQU X0, (DX)
+	ADDQ R8, DX
 	VZEROUPPER
 	RET
 
@@ -29363,6 +29586,7 @@ finish:
 	VPBROADCASTD 16(R11), Y5
 	VPXOR Y5, Y4, Y4
 	VMOVDQU X4, (DX)
+	ADDQ R8, DX
 	VZEROUPPER
 	RET
 
@@ -30003,6 +30227,7 @@ finish:
 	VPBROADCASTD 16(R11), Y9
 	VPXOR Y9, Y8, Y8
 	VMOVDQU X8, (DX)
+	ADDQ R8, DX
 	VZEROUPPER
 	RET
 
@@ -33212,15 +33437,25 @@ finish:
 	VZEROUPPER
 	RET
 
-TEXT ·avx2Widen(SB), NOSPLIT, $0-24
+TEXT ·avx2Widen(SB), NOSPLIT, $0-56
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
-	MOVQ n+16(FP), CX
+	MOVQ rows+16(FP), CX
+	MOVQ stride+24(FP), R8
+	MOVQ segments+32(FP), R9
+	MOVQ step+40(FP), R10
+	MOVQ kg+48(FP), R11
 	VPCMPEQW Y7, Y7, Y7
 	VPSRLW $8, Y7, Y7
+row:
+	MOVQ SI, BX
+	MOVQ R9, R12
+segment:
+	MOVQ BX, AX
+	MOVQ R11, DX
 	PCALIGN $32
 loop:
-	VMOVDQU (SI), Y0
+	VMOVDQU (AX), Y0
 	VPSRLW $8, Y0, Y1
 	VPAND Y7, Y0, Y0
 	VPUNPCKLDQ Y1, Y0, Y2
@@ -33229,10 +33464,17 @@ loop:
 	VPERM2I128 $0x31, Y3, Y2, Y5
 	VMOVDQU Y4, (DI)
 	VMOVDQU Y5, 32(DI)
-	ADDQ $32, SI
+	ADDQ $32, AX
 	ADDQ $64, DI
+	SUBQ $8, DX
+	JG loop
+	LEAQ (DI)(DX*8), DI
+	ADDQ R10, BX
+	DECQ R12
+	JNZ segment
+	ADDQ R8, SI
 	DECQ CX
-	JNZ loop
+	JNZ row
 	VZEROUPPER
 	RET
 

@@ -16,8 +16,10 @@ func main() {
 	vnni(a, "vnniDepthHalfFloats", "Y", false, true, true)
 	vnni(a, "vnniDepth9Floats", "Z", true, true, true)
 	vnni(a, "vnniDepth9HalfFloats", "Y", true, true, true)
-	avx2(a, "avx2Depth", false)
-	avx2(a, "avx2DepthFloats", true)
+	avx2(a, "avx2Depth", false, false)
+	avx2(a, "avx2Depth9", true, false)
+	avx2(a, "avx2DepthFloats", false, true)
+	avx2(a, "avx2Depth9Floats", true, true)
 	for _, op := range []string{"VPMAXUB", "VPMAXSB"} {
 		maximum(a, "avx2Max"+op[5:6], op, false)
 		maximum(a, "avx512Max"+op[5:6], op, true)
@@ -172,8 +174,8 @@ func vnni(a *asm.File, name, r string, nine, masked, floats bool) {
 	a.P("RET")
 }
 
-// avx2 sums two taps at once, as words, for 16 channels. With floats, it does as vnni.
-func avx2(a *asm.File, name string, floats bool) {
+// avx2 sums two taps at once, as words, for 16 channels. With nine and floats, it does as vnni.
+func avx2(a *asm.File, name string, nine, floats bool) {
 	a.Func(name, 80)
 	args(a)
 	if floats {
@@ -185,42 +187,57 @@ func avx2(a *asm.File, name string, floats bool) {
 		}
 	}
 	a.P("XORQ AX, AX")
+	if nine {
+		a.P("MOVQ R8, SI")
+		a.P("MOVQ R9, R14")
+	}
 	a.P("PCALIGN $32")
 	a.L("position")
 	a.P("VMOVDQU (R12), Y0")
 	a.P("VMOVDQU 32(R12), Y1")
-	a.P("MOVQ BX, R15")
-	a.P("MOVQ R8, SI")
-	a.P("MOVQ R9, R14")
-	a.L("group")
-	for t := range 2 {
-		a.P("MOVQ %d(SI), DX", 8*t)
-		a.P("VMOVDQU (DX)(AX*1), X%d", 4+t)
+	pair := func(taps, g int) {
+		for t := range taps {
+			a.P("MOVQ %d(SI), DX", 16*g+8*t)
+			a.P("VPMOVZXBW (DX)(AX*1), Y%d", 4+t)
+		}
+		a.P("VPUNPCKHWD Y%d, Y4, Y7", 3+taps)
+		a.P("VPUNPCKLWD Y%d, Y4, Y6", 3+taps)
+		for i := range 2 {
+			a.P("VPMADDWD %d(R14), Y%d, Y%d", 64*g+32*i, 6+i, 6+i)
+			a.P("VPADDD Y%d, Y%d, Y%d", 6+i, i, i)
+		}
 	}
-	a.P("VPUNPCKLBW X5, X4, X6")
-	a.P("VPUNPCKHBW X5, X4, X7")
-	for i := range 2 {
-		a.P("VPMOVZXBW X%d, Y%d", 6+i, 6+i)
-		a.P("VPMADDWD %d(R14), Y%d, Y%d", 32*i, 6+i, 6+i)
-		a.P("VPADDD Y%d, Y%d, Y%d", 6+i, i, i)
+	if nine {
+		for g := range 5 {
+			pair(min(2, 9-2*g), g)
+		}
+	} else {
+		a.P("MOVQ BX, R15")
+		a.P("MOVQ R8, SI")
+		a.P("MOVQ R9, R14")
+		a.L("group")
+		pair(2, 0)
+		a.P("ADDQ $16, SI")
+		a.P("ADDQ $64, R14")
+		a.P("DECQ R15")
+		a.P("JNZ group")
 	}
-	a.P("ADDQ $16, SI")
-	a.P("ADDQ $64, R14")
-	a.P("DECQ R15")
-	a.P("JNZ group")
 	for i := range 2 {
 		a.P("VCVTDQ2PS Y%d, Y%d", i, i)
 		a.P("VMULPS %d(R13), Y%d, Y%d", 32*i, i, i)
 		if floats {
 			a.P("VADDPS Y%d, Y%d, Y%d", 12+i, i, i)
-			a.P("VMOVUPS Y%d, %d(DI)", i, 32*i)
 		} else {
 			a.P("VCVTPS2DQ Y%d, Y%d", i, i)
 		}
 	}
-	if !floats {
+	if floats { // in the order of channels
+		a.P("VPERM2I128 $0x20, Y1, Y0, Y2")
+		a.P("VPERM2I128 $0x31, Y1, Y0, Y3")
+		a.P("VMOVUPS Y2, (DI)")
+		a.P("VMOVUPS Y3, 32(DI)")
+	} else { // which packing leaves
 		a.P("VPACKSSDW Y1, Y0, Y0")
-		a.P("VPERMQ $0xd8, Y0, Y0")
 		a.P("VPADDSW Y12, Y0, Y0")
 		a.P("VPMAXSW Y13, Y0, Y0")
 		a.P("VPMINSW Y14, Y0, Y0")

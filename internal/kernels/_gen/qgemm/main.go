@@ -28,6 +28,7 @@ const (
 	vnniSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64"
 	avx2Sig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer"
 	wideSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer"
+	manySig = wideSig + ", tiles int"
 	thinSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int"
 	outSig  = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer"
 )
@@ -65,7 +66,7 @@ func main() {
 		for mr := 1; mr <= 6; mr++ {
 			avx2Out(a, mr, name)
 		}
-		table(name, 6, wideSig)
+		table(name, 6, manySig)
 	}
 	words(a)
 	for _, name := range []string{"thinBytes", "thinFloats", "thinInts"} {
@@ -508,9 +509,15 @@ func avx2(a *asm.File, mr int) {
 // avx2Out writes a tile of mr rows and 16 columns that does not store its sums: see
 // vnniOut. The bytes of A have been widened to words, those of a group in the order
 // 0, 2, 1, 3: so bytes of the panel are widened by shifts. For many rows that has
-// been done by words.
+// been done by words, and there are several tiles.
 func avx2Out(a *asm.File, mr int, name string) {
-	a.Func(fmt.Sprintf("%s%d", name, mr), 88)
+	few := strings.HasPrefix(name, "avx2")
+	if few {
+		a.Func(fmt.Sprintf("%s%d", name, mr), 88)
+	} else {
+		a.Func(fmt.Sprintf("%s%d", name, mr), 96)
+		a.L("tile")
+	}
 	a.P("MOVQ kg+0(FP), CX")
 	a.P("MOVQ a+8(FP), SI")
 	a.P("MOVQ lda+16(FP), AX")
@@ -539,7 +546,6 @@ func avx2Out(a *asm.File, mr int, name string) {
 		}
 	}
 	a.L("begin")
-	few := strings.HasPrefix(name, "avx2")
 	step := func(u int) {
 		if few {
 			a.P("PREFETCHT0 %d(DI)", u*128+1024)
@@ -601,12 +607,36 @@ func avx2Out(a *asm.File, mr int, name string) {
 	a.L("store")
 	a.P("MOVQ scale+72(FP), R10")
 	a.P("MOVQ more+80(FP), R11")
-	avx2End(a, mr, name[4:])
+	if few {
+		avx2End(a, mr, name[4:])
+		return
+	}
+	avx2Store(a, mr, name[4:])
+	a.P("MOVQ DX, c+32(FP)")
+	a.P("MOVQ $%d, BX", mr)
+	a.P("IMULQ AX, BX")
+	a.P("ADDQ BX, a+8(FP)")
+	a.P("MOVQ sums+56(FP), R13")
+	a.P("TESTQ R13, R13")
+	a.P("JZ next")
+	a.P("ADDQ $%d, sums+56(FP)", 4*mr)
+	a.L("next")
+	a.P("DECQ tiles+88(FP)")
+	a.P("JNZ tile")
+	a.P("VZEROUPPER")
+	a.P("RET")
 }
 
-// avx2End writes sums as to says, R10 pointing to scales and R11 to what vnniOut
-// calls more, and returns.
+// avx2End does what avx2Store does and returns.
 func avx2End(a *asm.File, mr int, to string) {
+	avx2Store(a, mr, to)
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
+// avx2Store writes sums as to says, R10 pointing to scales and R11 to what vnniOut
+// calls more. DX then is behind the rows.
+func avx2Store(a *asm.File, mr int, to string) {
 	if to == "Bytes" {
 		for i := range 3 {
 			a.P("VPBROADCASTD %d(R11), Y%d", 4*i, 12+i)
@@ -634,8 +664,6 @@ func avx2End(a *asm.File, mr int, to string) {
 		}
 		a.P("ADDQ R8, DX")
 	}
-	a.P("VZEROUPPER")
-	a.P("RET")
 }
 
 // bytesEnd writes sums as bytes, two rows at a time, Y12 to Y14 having what is added
@@ -665,10 +693,10 @@ func bytesEnd(a *asm.File, mr int) {
 		if last > i {
 			a.P("VEXTRACTI128 $1, Y%d, (DX)(R8*1)", x)
 			a.P("LEAQ (DX)(R8*2), DX")
+		} else {
+			a.P("ADDQ R8, DX")
 		}
 	}
-	a.P("VZEROUPPER")
-	a.P("RET")
 }
 
 // thinRows is how many rows tiles of narrow panels have at most.
@@ -755,17 +783,27 @@ func words(a *asm.File) {
 }
 
 // widen writes bytes as words, those of each group of four in the order 0, 2, 1, 3,
-// eight groups at a time.
+// eight groups at a time: rows of segments of kg groups.
 func widen(a *asm.File) {
-	a.Func("avx2Widen", 24)
+	a.Func("avx2Widen", 56)
 	a.P("MOVQ dst+0(FP), DI")
 	a.P("MOVQ src+8(FP), SI")
-	a.P("MOVQ n+16(FP), CX")
+	a.P("MOVQ rows+16(FP), CX")
+	a.P("MOVQ stride+24(FP), R8")
+	a.P("MOVQ segments+32(FP), R9")
+	a.P("MOVQ step+40(FP), R10")
+	a.P("MOVQ kg+48(FP), R11")
 	a.P("VPCMPEQW Y7, Y7, Y7")
 	a.P("VPSRLW $8, Y7, Y7")
+	a.L("row")
+	a.P("MOVQ SI, BX")
+	a.P("MOVQ R9, R12")
+	a.L("segment")
+	a.P("MOVQ BX, AX")
+	a.P("MOVQ R11, DX")
 	a.P("PCALIGN $32")
 	a.L("loop")
-	a.P("VMOVDQU (SI), Y0")
+	a.P("VMOVDQU (AX), Y0")
 	a.P("VPSRLW $8, Y0, Y1")
 	a.P("VPAND Y7, Y0, Y0")
 	a.P("VPUNPCKLDQ Y1, Y0, Y2")
@@ -774,10 +812,17 @@ func widen(a *asm.File) {
 	a.P("VPERM2I128 $0x31, Y3, Y2, Y5")
 	a.P("VMOVDQU Y4, (DI)")
 	a.P("VMOVDQU Y5, 32(DI)")
-	a.P("ADDQ $32, SI")
+	a.P("ADDQ $32, AX")
 	a.P("ADDQ $64, DI")
+	a.P("SUBQ $8, DX")
+	a.P("JG loop")
+	a.P("LEAQ (DI)(DX*8), DI") // what was too much is written again
+	a.P("ADDQ R10, BX")
+	a.P("DECQ R12")
+	a.P("JNZ segment")
+	a.P("ADDQ R8, SI")
 	a.P("DECQ CX")
-	a.P("JNZ loop")
+	a.P("JNZ row")
 	a.P("VZEROUPPER")
 	a.P("RET")
 }
