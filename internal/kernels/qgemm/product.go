@@ -32,7 +32,8 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 	if thin {
 		p.mr, p.fused = t.Thin.MR, [...]fusedTile{t.Thin.Bytes, t.Thin.Floats, t.Thin.Ints}[to]
 	}
-	if kg == 0 || b.K > 4*kBlock || to == asBytes && !f.Small || b.fixes != nil && !thin {
+	plain := kg == 0 || b.K > 4*kBlock || to == asBytes && !f.Small || b.fixes != nil && !thin
+	if plain {
 		p.mr, p.fused = t.MR, nil
 	}
 	wk := works.Get().(*work)
@@ -49,7 +50,7 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 		p.byTiles(q0, q1)
 	case p.fused != nil && thin && b.fixes != nil:
 		p.fixed(q0, q1)
-	case p.fused != nil && !thin && t.Widen != nil:
+	case !plain && !thin && t.Many != nil && rows >= leastWidened:
 		p.widened(q0, q1)
 	default:
 		p.rows(0, 0, max(a.Lines, 1), a.M, q0, q1)
@@ -95,10 +96,11 @@ func (p *product) byTiles(q0, q1 int) {
 }
 
 // wideBytes is what more than wideRows widened rows take at most: with fewer, panels
-// come by too often.
+// come by too often. leastWidened is how many rows it is worth to widen.
 const (
-	wideBytes = 256 << 10
-	wideRows  = 48
+	wideBytes    = 256 << 10
+	wideRows     = 48
+	leastWidened = 4
 )
 
 // widened computes rows that are widened, as many as stay in the cache while panels come by.
@@ -106,12 +108,10 @@ func (p *product) widened(q0, q1 int) {
 	kg, rows := p.kg, p.a.Rows()
 	p.kg *= p.segments
 	p.stride, p.segments = p.kg*8, 1
-	if m := p.t.Many; m != nil && rows >= m.MR {
-		p.many, p.strip = m, halfWidth
-		p.wk.panel = sized(p.wk.panel, p.kg*4*Width)
-	}
+	p.many, p.mr, p.strip = p.t.Many, p.t.Many.MR, halfWidth
+	p.wk.panel = sized(p.wk.panel, p.kg*4*Width)
 	for i, n := range shares(rows, max(wideRows, wideBytes/p.stride)) {
-		p.data = p.wk.widen(p.t, p.a, i, n, kg)
+		p.data = p.wk.widen(p.many, p.a, i, n, kg)
 		p.rows(0, i, 1, n, q0, q1)
 	}
 }
@@ -158,7 +158,7 @@ func (p *product) rows(at, i0, lines, n, q0, q1 int) {
 	for j := q0 * Width; j < min(q1*Width, b.N); j += p.strip {
 		q, w := j/Width, min(p.strip, b.N-j)
 		var panel unsafe.Pointer
-		if p.fused != nil {
+		if p.fused != nil || p.many != nil {
 			panel = unsafe.Pointer(&b.Data[q*size+j%Width*4])
 		}
 		bias := &f.Bias[j]
@@ -183,7 +183,7 @@ func (p *product) rows(at, i0, lines, n, q0, q1 int) {
 		}
 		fixed := p.fused != nil && b.fixes != nil && len(b.fixes[q].list) > 0
 		if fixed {
-			p.start(i0, lines*n, q)
+			p.start(lines*n, q)
 			e.Apart = Width * 4
 		}
 		tile := 0
@@ -234,23 +234,23 @@ func (p *product) manyRows(i0, n, j, w int, panel unsafe.Pointer) {
 }
 
 // widen returns n rows of a from row i0 on as words.
-func (wk *work) widen(t *Table, a *View, i0, n, kg int) []byte {
+func (wk *work) widen(m *Many, a *View, i0, n, kg int) []byte {
 	const slack = 64 // what Widen may write behind the last row
 	segments, _ := a.segments()
 	row := segments * kg * 8
 	wk.wide = sized(wk.wide, n*row+slack)
 	dst := wk.wide
 	for i := i0; i < i0+n; {
-		m := min(a.M-i%a.M, i0+n-i) // rows of the line
+		rows := min(a.M-i%a.M, i0+n-i) // of the line
 		// Rows that are read beyond Data are widened one group at a time.
-		at, safe := a.at(i), m
+		at, safe := a.at(i), rows
 		for safe > 0 && at+(safe-1)*a.Stride+(segments-1)*a.Step+(kg+7)/8*32 > len(a.Data) {
 			safe--
 		}
 		if safe > 0 {
-			t.Widen(unsafe.Pointer(&dst[0]), unsafe.Pointer(&a.Data[at]), safe, a.Stride, segments, a.Step, kg)
+			m.Widen(unsafe.Pointer(&dst[0]), unsafe.Pointer(&a.Data[at]), safe, a.Stride, segments, a.Step, kg)
 		}
-		for r := safe; r < m; r++ {
+		for r := safe; r < rows; r++ {
 			to := dst[r*row:]
 			for s := range segments {
 				src := a.Data[at+r*a.Stride+s*a.Step:][:4*kg]
@@ -261,7 +261,7 @@ func (wk *work) widen(t *Table, a *View, i0, n, kg int) []byte {
 				}
 			}
 		}
-		dst, i = dst[m*row:], i+m
+		dst, i = dst[rows*row:], i+rows
 	}
 	return wk.wide
 }

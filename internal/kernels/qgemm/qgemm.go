@@ -42,16 +42,11 @@ type Table struct {
 	// is Finish.Shift or work.words. kg is of one
 	// segment of View. ldc counts elements. Nil: Tile and loops do it.
 	Bytes, Floats, Ints func(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
-	// Widen, if there is one, is for Bytes, Floats and Ints, which then read rows
-	// without segments, of words, those of each group in the order 0, 2, 1, 3. It
-	// makes them of rows of segments of kg groups each, step apart. Each segment is
-	// read, and the last is written, to the next multiple of eight groups.
-	Widen func(dst, src unsafe.Pointer, rows, stride, segments, step, kg int)
 	// Pack writes panel data of groups of four rows of Width bytes, stride
 	// apart, combined with four bytes by exclusive or, and adds to sums. Nil: a
 	// loop does it.
 	Pack func(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64)
-	// Many, if there is one, computes tiles where there are many rows.
+	// Many, if there is one, computes tiles where there are several rows.
 	Many *Many
 	// Thin, if there is one, computes tiles of narrow panels (Right.Narrow).
 	Thin *Thin
@@ -59,14 +54,19 @@ type Table struct {
 	tiles *tilesOf
 }
 
-// Many is for products of so many rows that half a panel is widened once for all of
-// them: Bytes, Floats and Ints are Table's, for tiles of up to MR rows, which follow one
-// another, and halfWidth columns, with rows as Widen makes them and columns as Words
-// does, of kg groups of half a panel.
+// Many is for products of several rows: these, and half a panel once for all of them,
+// are widened to words. Bytes, Floats and Ints are Table's, for tiles of up to MR rows,
+// which follow one another, and halfWidth columns.
 type Many struct {
 	MR                  int
-	Words               func(dst, src unsafe.Pointer, kg int)
 	Bytes, Floats, Ints func(tiles, rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends)
+	// Widen writes rows of segments of kg groups each, step apart, as words, those of each
+	// group in the order 0, 2, 1, 3. Each segment is read, and the last is written, to the
+	// next multiple of eight groups.
+	Widen func(dst, src unsafe.Pointer, rows, stride, segments, step, kg int)
+	// Words writes kg groups of half a panel as words, for each group those of bytes 0 and
+	// 2 of all columns before those of bytes 1 and 3.
+	Words func(dst, src unsafe.Pointer, kg int)
 }
 
 // halfWidth is the number of columns of half a panel.

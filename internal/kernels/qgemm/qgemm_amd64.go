@@ -20,7 +20,7 @@ import (
 //go:noescape
 func avx2Pack(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64)
 
-// avx2Widen is Table.Widen.
+// avx2Widen is Many.Widen.
 //
 //go:noescape
 func avx2Widen(dst, src unsafe.Pointer, rows, stride, segments, step, kg int)
@@ -45,8 +45,8 @@ func avx2Start(dst, added, bias unsafe.Pointer)
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, MR: 5, Tile: tile2, Pack: avx2Pack, Bytes: bytesAVX2, Floats: floatsAVX2, Ints: intsAVX2, Widen: avx2Widen,
-			Many: &Many{MR: len(manyBytes) - 1, Words: avx2Words, Bytes: manyBytesAVX2, Floats: manyFloatsAVX2, Ints: manyIntsAVX2},
+		l = append(l, &Table{Name: cpu.AVX2, MR: 5, Tile: tile2, Pack: avx2Pack,
+			Many: &Many{MR: len(manyBytes) - 1, Widen: avx2Widen, Words: avx2Words, Bytes: manyBytesAVX2, Floats: manyFloatsAVX2, Ints: manyIntsAVX2},
 			Thin: &Thin{MR: len(thinBytes) - 1, Bytes: thinBytesAVX2, Floats: thinFloatsAVX2, Ints: thinIntsAVX2, Turn: avx2Turn, Fix: avx2Fix, Start: avx2Start}})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
@@ -91,18 +91,6 @@ func tile2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w 
 		}
 		avx2x[rows](kg, a, lda, unsafe.Add(b, j*4), unsafe.Add(c, j*4), ldc*4, mask)
 	}
-}
-
-func bytesAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
-	halves(rows, kg, a, lda, b, c, ldc, w, 1, avx2Bytes[rows], 0, e)
-}
-
-func floatsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
-	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, avx2Floats[rows], 4, e)
-}
-
-func intsAVX2(rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {
-	halves(rows, kg, a, lda, b, c, ldc*4, w, 4, avx2Ints[rows], 0, e)
 }
 
 func manyBytesAVX2(tiles, rows, kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc, w int, e *Ends) {

@@ -165,9 +165,6 @@ func fixesOf(l []short) (f fixes) {
 	return f
 }
 
-// IsNarrow reports whether products with r are computed by Table.Thin.
-func (r *Right) IsNarrow() bool { return r.narrow }
-
 // fix adds to c, whose rows are ldc apart, what panel q lacks for rows [i0, i1) of
 // a, less taken from each of their bytes.
 func (r *Right) fix(a *View, i0, i1, q int, less int32, c []int32, ldc int) {
@@ -191,21 +188,11 @@ func (r *Right) fix(a *View, i0, i1, q int, less int32, c []int32, ldc int) {
 	}
 }
 
-// fixRows is how many rows have their first sums computed at a time, leastTurned for how
-// many of one segment it is worth to turn them.
-const (
-	fixRows     = 96
-	leastTurned = 4
-)
+// fixRows is how many rows have their first sums computed at a time.
+const fixRows = 96
 
-// turns reports whether n rows are turned.
-func (p *product) turns(n int) bool { return n >= leastTurned || p.segments > 1 }
-
-// turn turns n rows from row i0 on, if it is worth it.
+// turn turns n rows from row i0 on.
 func (p *product) turn(i0, n int) {
-	if !p.turns(n) {
-		return
-	}
 	wk, a, run := p.wk, p.a, p.kg*4
 	k := p.segments * run
 	wk.turned = sized(wk.turned, (n+turnRows-1)/turnRows*turnRows*k)
@@ -235,18 +222,11 @@ func (p *product) turn(i0, n int) {
 	clear(wk.rows[:])
 }
 
-// start sets sums to what n rows from row i0 on, which turn has turned, begin with.
-func (p *product) start(i0, n, q int) {
+// start sets sums to what the n rows that turn has turned begin with.
+func (p *product) start(n, q int) {
 	wk, f, j := p.wk, &p.b.fixes[q], q*Width
 	wk.start = sized(wk.start, (n+turnRows-1)/turnRows*turnRows*Width)
 	p.sums = wk.start
-	if !p.turns(n) {
-		for i := range n {
-			copy(p.sums[i*Width:], p.f.Bias[j:j+Width])
-		}
-		p.b.fix(p.a, i0, i0+n, q, 0, p.sums, Width)
-		return
-	}
 	k := p.segments * p.kg * 4
 	for i := 0; i < n; i += turnRows {
 		p.t.Thin.Fix(unsafe.Pointer(&wk.added), unsafe.Pointer(&wk.turned[i*k]), unsafe.Pointer(unsafe.SliceData(f.list)), unsafe.Pointer(&f.counts))

@@ -27,8 +27,7 @@ func table(prefix string, n int, sig string) {
 const (
 	vnniSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64"
 	avx2Sig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer"
-	wideSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer"
-	manySig = wideSig + ", tiles int"
+	manySig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias, sums, zeros, scale, more unsafe.Pointer, tiles int"
 	thinSig = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, bias unsafe.Pointer, apart int, sums, zeros, scale, more unsafe.Pointer, segments, step int"
 	outSig  = "kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointer, ldc int, mask uint64, bias, sums, zeros, scale, more unsafe.Pointer, segments, step int, next unsafe.Pointer"
 )
@@ -56,15 +55,9 @@ func main() {
 		avx2(a, mr)
 	}
 	table("avx2x", 4, avx2Sig)
-	for _, name := range []string{"avx2Bytes", "avx2Floats", "avx2Ints"} {
-		for mr := 1; mr <= 5; mr++ {
-			avx2Out(a, mr, name)
-		}
-		table(name, 5, wideSig)
-	}
 	for _, name := range []string{"manyBytes", "manyFloats", "manyInts"} {
 		for mr := 1; mr <= 6; mr++ {
-			avx2Out(a, mr, name)
+			many(a, mr, name)
 		}
 		table(name, 6, manySig)
 	}
@@ -117,7 +110,7 @@ func rows(a *asm.File, mr int) (bases []string, at func(i, disp int) string) {
 // common loads the arguments of a tile of bytes, clears its sums and writes its
 // loop over groups of four k, four groups at a time.
 func common(a *asm.File, mr, regs int, reg string, step func(u int, at func(i, disp int) string)) {
-	start(a, mr, func() {
+	start(a, mr, 4, func() {
 		for i := range regs {
 			if reg == "Z" {
 				a.P("VPXORD Z%d, Z%d, Z%d", i, i, i)
@@ -128,10 +121,10 @@ func common(a *asm.File, mr, regs int, reg string, step func(u int, at func(i, d
 	}, step)
 }
 
-// start is common with other first sums, which clear sets. With half, R13 counts segments
+// start is common with other first sums, which clear sets, and unroll groups at a time. With half, R13 counts segments
 // of A, each R14 bytes behind the end of the one before, and R15 moves on by 64 bytes for
 // each group; unless it is nil, it is step for masks of up to 16 columns.
-func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp int) string), half ...func(u int, at func(i, disp int) string)) {
+func start(a *asm.File, mr, unroll int, clear func(), step func(u int, at func(i, disp int) string), half ...func(u int, at func(i, disp int) string)) {
 	a.P("MOVQ kg+0(FP), CX")
 	a.P("MOVQ a+8(FP), SI")
 	a.P("MOVQ lda+16(FP), AX")
@@ -166,19 +159,18 @@ func start(a *asm.File, mr int, clear func(), step func(u int, at func(i, disp i
 		a.P("JMP store")
 		a.L("wide")
 	}
-	a.P("MOVQ CX, BX")
-	a.P("SHRQ $2, BX")
-	a.P("JZ tail")
+	a.P("SUBQ $%d, CX", unroll)
+	a.P("JLT tail")
 	a.P("PCALIGN $32")
 	a.L("loop")
-	for u := range 4 {
+	for u := range unroll {
 		step(u, at)
 	}
-	adv(4)
-	a.P("DECQ BX")
-	a.P("JNZ loop")
+	adv(unroll)
+	a.P("SUBQ $%d, CX", unroll)
+	a.P("JGE loop")
 	a.L("tail")
-	a.P("ANDQ $3, CX")
+	a.P("ADDQ $%d, CX", unroll)
 	a.P("JZ store")
 	a.L("tloop")
 	step(0, at)
@@ -270,7 +262,7 @@ func vnniOut(a *asm.File, mr int, name string) {
 	if name == "vnniInts" { // few columns of these are rare
 		half = nil
 	}
-	start(a, mr, func() {
+	start(a, mr, 4, func() {
 		a.P("MOVQ bias+56(FP), R13")
 		a.P("VMOVDQU32 (R13), Z0")
 		a.P("VMOVDQU32 64(R13), Z1")
@@ -506,18 +498,12 @@ func avx2(a *asm.File, mr int) {
 	a.P("RET")
 }
 
-// avx2Out writes a tile of mr rows and 16 columns that does not store its sums: see
-// vnniOut. The bytes of A have been widened to words, those of a group in the order
-// 0, 2, 1, 3: so bytes of the panel are widened by shifts. For many rows that has
-// been done by words, and there are several tiles.
-func avx2Out(a *asm.File, mr int, name string) {
-	few := strings.HasPrefix(name, "avx2")
-	if few {
-		a.Func(fmt.Sprintf("%s%d", name, mr), 88)
-	} else {
-		a.Func(fmt.Sprintf("%s%d", name, mr), 96)
-		a.L("tile")
-	}
+// many writes tiles of mr rows and 16 columns that do not store their sums: see vnniOut.
+// The bytes of A have been widened to words, those of a group in the order 0, 2, 1, 3,
+// and those of the panel by words.
+func many(a *asm.File, mr int, name string) {
+	a.Func(fmt.Sprintf("%s%d", name, mr), 96)
+	a.L("tile")
 	a.P("MOVQ kg+0(FP), CX")
 	a.P("MOVQ a+8(FP), SI")
 	a.P("MOVQ lda+16(FP), AX")
@@ -547,25 +533,6 @@ func avx2Out(a *asm.File, mr int, name string) {
 	}
 	a.L("begin")
 	step := func(u int) {
-		if few {
-			a.P("PREFETCHT0 %d(DI)", u*128+1024)
-			for v := range 2 {
-				a.P("VMOVDQU %d(DI), Y%d", u*128+v*32, 11+2*v)
-				a.P("VPSLLW $8, Y%d, Y%d", 11+2*v, 10+2*v)
-				a.P("VPSRAW $8, Y%d, Y%d", 10+2*v, 10+2*v) // bytes 0 and 2
-				a.P("VPSRAW $8, Y%d, Y%d", 11+2*v, 11+2*v) // bytes 1 and 3
-			}
-			for i := range mr {
-				for odd := range 2 {
-					a.P("VPBROADCASTD %s, Y14", at(i, u*8+odd*4))
-					for v := range 2 {
-						a.P("VPMADDWD Y%d, Y14, Y15", 10+2*v+odd)
-						a.P("VPADDD Y15, Y%d, Y%d", 2*i+v, 2*i+v)
-					}
-				}
-			}
-			return
-		}
 		for odd := range 2 {
 			for v := range 2 {
 				a.P("VMOVDQU %d(DI), Y%d", u*128+odd*64+v*32, 12+v)
@@ -585,32 +552,23 @@ func avx2Out(a *asm.File, mr int, name string) {
 		}
 		a.P("ADDQ $%d, DI", 128*n)
 	}
-	a.P("MOVQ CX, BX")
-	a.P("SHRQ $2, BX")
-	a.P("JZ tail")
+	a.P("SUBQ $2, CX")
+	a.P("JLT tail")
 	a.P("PCALIGN $32")
 	a.L("loop")
-	for u := range 4 {
-		step(u)
-	}
-	adv(4)
-	a.P("DECQ BX")
-	a.P("JNZ loop")
+	step(0)
+	step(1)
+	adv(2)
+	a.P("SUBQ $2, CX")
+	a.P("JGE loop")
 	a.L("tail")
-	a.P("ANDQ $3, CX")
+	a.P("ADDQ $2, CX")
 	a.P("JZ store")
-	a.L("tloop")
 	step(0)
 	adv(1)
-	a.P("DECQ CX")
-	a.P("JNZ tloop")
 	a.L("store")
 	a.P("MOVQ scale+72(FP), R10")
 	a.P("MOVQ more+80(FP), R11")
-	if few {
-		avx2End(a, mr, name[4:])
-		return
-	}
 	avx2Store(a, mr, name[4:])
 	a.P("MOVQ DX, c+32(FP)")
 	a.P("MOVQ $%d, BX", mr)
@@ -623,13 +581,6 @@ func avx2Out(a *asm.File, mr int, name string) {
 	a.L("next")
 	a.P("DECQ tiles+88(FP)")
 	a.P("JNZ tile")
-	a.P("VZEROUPPER")
-	a.P("RET")
-}
-
-// avx2End does what avx2Store does and returns.
-func avx2End(a *asm.File, mr int, to string) {
-	avx2Store(a, mr, to)
 	a.P("VZEROUPPER")
 	a.P("RET")
 }
@@ -702,12 +653,12 @@ func bytesEnd(a *asm.File, mr int) {
 // thinRows is how many rows tiles of narrow panels have at most.
 const thinRows = 6
 
-// thin writes a tile of mr rows and 16 columns like avx2Out, of a panel of whose
+// thin writes a tile of mr rows and 16 columns like vnniOut, of a panel of whose
 // pairs of bytes none makes VPMADDUBSW saturate: the bytes of A are read as they
 // are. The first sums of a row are apart bytes behind those of the row before.
 func thin(a *asm.File, mr int, name string) {
 	a.Func(fmt.Sprintf("%s%d", name, mr), 112)
-	start(a, mr, func() {
+	start(a, mr, 2, func() {
 		a.P("MOVQ bias+48(FP), R13")
 		a.P("MOVQ apart+56(FP), R14")
 		for i := range mr {
@@ -752,7 +703,9 @@ func thin(a *asm.File, mr int, name string) {
 	}, nil)
 	a.P("MOVQ scale+80(FP), R10")
 	a.P("MOVQ more+88(FP), R11")
-	avx2End(a, mr, name[4:])
+	avx2Store(a, mr, name[4:])
+	a.P("VZEROUPPER")
+	a.P("RET")
 }
 
 // words writes what many tiles read: of each group of four rows of 16 columns, 128
