@@ -20,8 +20,7 @@ loop:
 	WORD $0x4e25c421 // fmaxnm v1.4s, v1.4s, v5.4s
 	WORD $0x4e26c442 // fmaxnm v2.4s, v2.4s, v6.4s
 	WORD $0x4e27c463 // fmaxnm v3.4s, v3.4s, v7.4s
-	SUBS $16, R0
-	BGT loop
+	SUBS $16, R0; BGT loop
 	WORD $0x4e21c400 // fmaxnm v0.4s, v0.4s, v1.4s
 	WORD $0x4e23c442 // fmaxnm v2.4s, v2.4s, v3.4s
 	WORD $0x4e22c400 // fmaxnm v0.4s, v0.4s, v2.4s
@@ -52,8 +51,7 @@ loop:
 	WORD $0x6ea71fe5 // bit v5.16b, v31.16b, v7.16b
 	WORD $0x4e25c421 // fmaxnm v1.4s, v1.4s, v5.4s
 	WORD $0xac811424 // stp q4, q5, [x1], #32
-	SUBS $8, R0
-	BNE loop
+	SUBS $8, R0; BNE loop
 end:
 	WORD $0x4e21c400 // fmaxnm v0.4s, v0.4s, v1.4s
 	WORD $0x4e23c442 // fmaxnm v2.4s, v2.4s, v3.4s
@@ -86,8 +84,7 @@ loop:
 	WORD $0x6ea71fe5 // bit v5.16b, v31.16b, v7.16b
 	WORD $0x4e25c421 // fmaxnm v1.4s, v1.4s, v5.4s
 	WORD $0xac811424 // stp q4, q5, [x1], #32
-	SUBS $8, R0
-	BNE loop
+	SUBS $8, R0; BNE loop
 end:
 	WORD $0x4e21c400 // fmaxnm v0.4s, v0.4s, v1.4s
 	WORD $0x4e23c442 // fmaxnm v2.4s, v2.4s, v3.4s
@@ -234,8 +231,7 @@ loop:
 	WORD $0x4e2fd463 // fadd v3.4s, v3.4s, v15.4s
 	WORD $0xac81342c // stp q12, q13, [x1], #32
 	WORD $0xac813c2e // stp q14, q15, [x1], #32
-	SUBS $16, R0
-	BGT loop
+	SUBS $16, R0; BGT loop
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -249,8 +245,7 @@ TEXT ·scaleNEON(SB), NOSPLIT, $0-28
 	MOVD src+8(FP), R2
 	MOVD n+16(FP), R0
 	FMOVS f+24(FP), F31
-	SUBS $16, R0
-	BLT vectors
+	SUBS $16, R0; BLT vectors
 loop:
 	WORD $0xacc10440 // ldp q0, q1, [x2], #32
 	WORD $0xacc10c42 // ldp q2, q3, [x2], #32
@@ -260,25 +255,21 @@ loop:
 	WORD $0x4f9f9063 // fmul v3.4s, v3.4s, v31.s[0]
 	WORD $0xac810420 // stp q0, q1, [x1], #32
 	WORD $0xac810c22 // stp q2, q3, [x1], #32
-	SUBS $16, R0
-	BGE loop
+	SUBS $16, R0; BGE loop
 vectors:
 	ADD $16, R0
 vector:
-	SUBS $4, R0
-	BLT rest
+	SUBS $4, R0; BLT rest
 	WORD $0x3cc10440 // ldr q0, [x2], #16
 	WORD $0x4f9f9000 // fmul v0.4s, v0.4s, v31.s[0]
 	WORD $0x3c810420 // str q0, [x1], #16
 	B vector
 rest:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R0, one1
 	WORD $0xfd400040 // ldr d0, [x2]
-	TBZ $0, R0, loaded2
-	ADD $8, R2, R25
+	TBZ $0, R0, loaded2; ADD $8, R2, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded2
 one1:
@@ -288,8 +279,7 @@ loaded2:
 	WORD $0x4f9f9000 // fmul v0.4s, v0.4s, v31.s[0]
 	TBZ $1, R0, one3
 	WORD $0xfd000020 // str d0, [x1]
-	TBZ $0, R0, stored4
-	ADD $8, R1, R25
+	TBZ $0, R0, stored4; ADD $8, R1, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored4
 one3:
@@ -307,13 +297,7 @@ TEXT ·dotsNEON(SB), NOSPLIT, $0-48
 	MOVD n+32(FP), R0
 	MOVD s+40(FP), R5
 rows:
-	SUBS $4, R0
-	BLT left
-	MOVD R3, R8
-	ADD R4, R8, R9
-	ADD R4, R9, R10
-	ADD R4, R10, R11
-	ADD R4, R11, R3
+	SUBS $4, R0; BLT left; MOVD R3, R8; ADD R4, R8, R9; ADD R4, R9, R10; ADD R4, R10, R11; ADD R4, R11, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -322,9 +306,7 @@ rows:
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	MOVD R1, R7
-	SUBS $8, R2, R6
-	BLT fourx4
+	MOVD R1, R7; SUBS $8, R2, R6; BLT fourx4
 eightx4:
 	WORD $0xacc144f0 // ldp q16, q17, [x7], #32
 	WORD $0xacc14d12 // ldp q18, q19, [x8], #32
@@ -339,8 +321,7 @@ eightx4:
 	WORD $0xacc14d72 // ldp q18, q19, [x11], #32
 	WORD $0x4e30ce46 // fmla v6.4s, v18.4s, v16.4s
 	WORD $0x4e31ce67 // fmla v7.4s, v19.4s, v17.4s
-	SUBS $8, R6
-	BGE eightx4
+	SUBS $8, R6; BGE eightx4
 fourx4:
 	TBZ $2, R6, restx4
 	WORD $0x3cc104f0 // ldr q16, [x7], #16
@@ -353,13 +334,11 @@ fourx4:
 	WORD $0x3cc10572 // ldr q18, [x11], #16
 	WORD $0x4e30ce46 // fmla v6.4s, v18.4s, v16.4s
 restx4:
-	ANDS $3, R6
-	BEQ sumx4
+	ANDS $3, R6; BEQ sumx4
 	WORD $0x4f000410 // movi v16.4s, #0
 	TBZ $1, R6, one5
 	WORD $0xfd4000f0 // ldr d16, [x7]
-	TBZ $0, R6, loaded6
-	ADD $8, R7, R25
+	TBZ $0, R6, loaded6; ADD $8, R7, R25
 	WORD $0x4d408330 // ld1 {v16.s}[2], [x25]
 	B loaded6
 one5:
@@ -369,8 +348,7 @@ loaded6:
 	WORD $0x4f000412 // movi v18.4s, #0
 	TBZ $1, R6, one7
 	WORD $0xfd400112 // ldr d18, [x8]
-	TBZ $0, R6, loaded8
-	ADD $8, R8, R25
+	TBZ $0, R6, loaded8; ADD $8, R8, R25
 	WORD $0x4d408332 // ld1 {v18.s}[2], [x25]
 	B loaded8
 one7:
@@ -381,8 +359,7 @@ loaded8:
 	WORD $0x4f000412 // movi v18.4s, #0
 	TBZ $1, R6, one9
 	WORD $0xfd400132 // ldr d18, [x9]
-	TBZ $0, R6, loaded10
-	ADD $8, R9, R25
+	TBZ $0, R6, loaded10; ADD $8, R9, R25
 	WORD $0x4d408332 // ld1 {v18.s}[2], [x25]
 	B loaded10
 one9:
@@ -393,8 +370,7 @@ loaded10:
 	WORD $0x4f000412 // movi v18.4s, #0
 	TBZ $1, R6, one11
 	WORD $0xfd400152 // ldr d18, [x10]
-	TBZ $0, R6, loaded12
-	ADD $8, R10, R25
+	TBZ $0, R6, loaded12; ADD $8, R10, R25
 	WORD $0x4d408332 // ld1 {v18.s}[2], [x25]
 	B loaded12
 one11:
@@ -405,8 +381,7 @@ loaded12:
 	WORD $0x4f000412 // movi v18.4s, #0
 	TBZ $1, R6, one13
 	WORD $0xfd400172 // ldr d18, [x11]
-	TBZ $0, R6, loaded14
-	ADD $8, R11, R25
+	TBZ $0, R6, loaded14; ADD $8, R11, R25
 	WORD $0x4d408332 // ld1 {v18.s}[2], [x25]
 	B loaded14
 one13:
@@ -425,36 +400,29 @@ sumx4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B rows
 left:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 row:
-	MOVD R3, R8
-	ADD R4, R8, R3
+	MOVD R3, R8; ADD R4, R8, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	MOVD R1, R7
-	SUBS $8, R2, R6
-	BLT fourx1
+	MOVD R1, R7; SUBS $8, R2, R6; BLT fourx1
 eightx1:
 	WORD $0xacc144f0 // ldp q16, q17, [x7], #32
 	WORD $0xacc14d12 // ldp q18, q19, [x8], #32
 	WORD $0x4e30ce40 // fmla v0.4s, v18.4s, v16.4s
 	WORD $0x4e31ce61 // fmla v1.4s, v19.4s, v17.4s
-	SUBS $8, R6
-	BGE eightx1
+	SUBS $8, R6; BGE eightx1
 fourx1:
 	TBZ $2, R6, restx1
 	WORD $0x3cc104f0 // ldr q16, [x7], #16
 	WORD $0x3cc10512 // ldr q18, [x8], #16
 	WORD $0x4e30ce40 // fmla v0.4s, v18.4s, v16.4s
 restx1:
-	ANDS $3, R6
-	BEQ sumx1
+	ANDS $3, R6; BEQ sumx1
 	WORD $0x4f000410 // movi v16.4s, #0
 	TBZ $1, R6, one15
 	WORD $0xfd4000f0 // ldr d16, [x7]
-	TBZ $0, R6, loaded16
-	ADD $8, R7, R25
+	TBZ $0, R6, loaded16; ADD $8, R7, R25
 	WORD $0x4d408330 // ld1 {v16.s}[2], [x25]
 	B loaded16
 one15:
@@ -464,8 +432,7 @@ loaded16:
 	WORD $0x4f000412 // movi v18.4s, #0
 	TBZ $1, R6, one17
 	WORD $0xfd400112 // ldr d18, [x8]
-	TBZ $0, R6, loaded18
-	ADD $8, R8, R25
+	TBZ $0, R6, loaded18; ADD $8, R8, R25
 	WORD $0x4d408332 // ld1 {v18.s}[2], [x25]
 	B loaded18
 one17:
@@ -478,8 +445,7 @@ sumx1:
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD $0x7e30d800 // faddp s0, v0.2s
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R0
-	BNE row
+	SUBS $1, R0; BNE row
 end:
 	RET
 
@@ -490,8 +456,7 @@ TEXT ·weighNEON(SB), NOSPLIT, $0-48
 	MOVD ldv+24(FP), R4
 	MOVD y+32(FP), R5
 	MOVD w+40(FP), R6
-	SUBS $32, R6
-	BLT done8
+	SUBS $32, R6; BLT done8
 loop8:
 	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
 	WORD $0xad410ca2 // ldp q2, q3, [x5, #32]
@@ -505,10 +470,7 @@ loop8:
 	WORD $0x4f00040d // movi v13.4s, #0
 	WORD $0x4f00040e // movi v14.4s, #0
 	WORD $0x4f00040f // movi v15.4s, #0
-	MOVD R3, R7
-	MOVD R1, R8
-	SUBS $2, R0, R9
-	BLT lastb19
+	MOVD R3, R7; MOVD R1, R8; SUBS $2, R0, R9; BLT lastb19
 rowsb19:
 	WORD $0xbc404518 // ldr s24, [x8], #4
 	WORD $0xad4044f0 // ldp q16, q17, [x7, #0]
@@ -538,8 +500,7 @@ rowsb19:
 	WORD $0x4f9812ad // fmla v13.4s, v21.4s, v24.s[0]
 	WORD $0x4f9812ce // fmla v14.4s, v22.4s, v24.s[0]
 	WORD $0x4f9812ef // fmla v15.4s, v23.4s, v24.s[0]
-	SUBS $2, R9
-	BGE rowsb19
+	SUBS $2, R9; BGE rowsb19
 lastb19:
 	TBZ $0, R9, sumb19
 	WORD $0xbc404518 // ldr s24, [x8], #4
@@ -569,20 +530,13 @@ sumb19:
 	WORD $0xac810ca2 // stp q2, q3, [x5], #32
 	WORD $0xac8114a4 // stp q4, q5, [x5], #32
 	WORD $0xac811ca6 // stp q6, q7, [x5], #32
-	ADD $128, R3
-	SUBS $32, R6
-	BGE loop8
+	ADD $128, R3; SUBS $32, R6; BGE loop8
 done8:
-	ADDS $32, R6
-	SUBS $4, R6
-	BLT done1
+	ADDS $32, R6; SUBS $4, R6; BLT done1
 loop1:
 	WORD $0x3dc000a0 // ldr q0, [x5]
 	WORD $0x4f000408 // movi v8.4s, #0
-	MOVD R3, R7
-	MOVD R1, R8
-	SUBS $2, R0, R9
-	BLT lastb20
+	MOVD R3, R7; MOVD R1, R8; SUBS $2, R0, R9; BLT lastb20
 rowsb20:
 	WORD $0xbc404518 // ldr s24, [x8], #4
 	WORD $0x3dc000f0 // ldr q16, [x7]
@@ -592,8 +546,7 @@ rowsb20:
 	WORD $0x3dc000f0 // ldr q16, [x7]
 	ADD R4, R7
 	WORD $0x4f981208 // fmla v8.4s, v16.4s, v24.s[0]
-	SUBS $2, R9
-	BGE rowsb20
+	SUBS $2, R9; BGE rowsb20
 lastb20:
 	TBZ $0, R9, sumb20
 	WORD $0xbc404518 // ldr s24, [x8], #4
@@ -603,17 +556,13 @@ lastb20:
 sumb20:
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R3
-	SUBS $4, R6
-	BGE loop1
+	ADD $16, R3; SUBS $4, R6; BGE loop1
 done1:
-	ADDS $4, R6
-	BEQ end
+	ADDS $4, R6; BEQ end
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R6, one22
 	WORD $0xfd4000a0 // ldr d0, [x5]
-	TBZ $0, R6, loaded23
-	ADD $8, R5, R25
+	TBZ $0, R6, loaded23; ADD $8, R5, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded23
 one22:
@@ -621,17 +570,13 @@ one22:
 	WORD $0xbd4000a0 // ldr s0, [x5]
 loaded23:
 	WORD $0x4f000408 // movi v8.4s, #0
-	MOVD R3, R7
-	MOVD R1, R8
-	SUBS $2, R0, R9
-	BLT lastb21
+	MOVD R3, R7; MOVD R1, R8; SUBS $2, R0, R9; BLT lastb21
 rowsb21:
 	WORD $0xbc404518 // ldr s24, [x8], #4
 	WORD $0x4f000410 // movi v16.4s, #0
 	TBZ $1, R6, one24
 	WORD $0xfd4000f0 // ldr d16, [x7]
-	TBZ $0, R6, loaded25
-	ADD $8, R7, R25
+	TBZ $0, R6, loaded25; ADD $8, R7, R25
 	WORD $0x4d408330 // ld1 {v16.s}[2], [x25]
 	B loaded25
 one24:
@@ -644,8 +589,7 @@ loaded25:
 	WORD $0x4f000410 // movi v16.4s, #0
 	TBZ $1, R6, one26
 	WORD $0xfd4000f0 // ldr d16, [x7]
-	TBZ $0, R6, loaded27
-	ADD $8, R7, R25
+	TBZ $0, R6, loaded27; ADD $8, R7, R25
 	WORD $0x4d408330 // ld1 {v16.s}[2], [x25]
 	B loaded27
 one26:
@@ -654,16 +598,14 @@ one26:
 loaded27:
 	ADD R4, R7
 	WORD $0x4f981208 // fmla v8.4s, v16.4s, v24.s[0]
-	SUBS $2, R9
-	BGE rowsb21
+	SUBS $2, R9; BGE rowsb21
 lastb21:
 	TBZ $0, R9, sumb21
 	WORD $0xbc404518 // ldr s24, [x8], #4
 	WORD $0x4f000410 // movi v16.4s, #0
 	TBZ $1, R6, one28
 	WORD $0xfd4000f0 // ldr d16, [x7]
-	TBZ $0, R6, loaded29
-	ADD $8, R7, R25
+	TBZ $0, R6, loaded29; ADD $8, R7, R25
 	WORD $0x4d408330 // ld1 {v16.s}[2], [x25]
 	B loaded29
 one28:
@@ -676,8 +618,7 @@ sumb21:
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
 	TBZ $1, R6, one30
 	WORD $0xfd0000a0 // str d0, [x5]
-	TBZ $0, R6, stored31
-	ADD $8, R5, R25
+	TBZ $0, R6, stored31; ADD $8, R5, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored31
 one30:
@@ -694,9 +635,7 @@ TEXT ·rotateNEON(SB), NOSPLIT, $0-48
 	MOVD c+24(FP), R3
 	MOVD s+32(FP), R4
 	MOVD n+40(FP), R0
-	CBZ R0, end
-	ADD R5, R1, R6
-	ADD R5, R2, R7
+	CBZ R0, end; ADD R5, R1, R6; ADD R5, R2, R7
 loop:
 	WORD $0x3cc10440 // ldr q0, [x2], #16
 	WORD $0x3cc104e1 // ldr q1, [x7], #16
@@ -708,8 +647,7 @@ loop:
 	WORD $0x4e22cc25 // fmla v5.4s, v1.4s, v2.4s
 	WORD $0x3c810424 // str q4, [x1], #16
 	WORD $0x3c8104c5 // str q5, [x6], #16
-	SUBS $4, R0
-	BNE loop
+	SUBS $4, R0; BNE loop
 end:
 	RET
 
@@ -733,8 +671,7 @@ loop:
 	WORD $0x4e853886 // zip1 v6.4s, v4.4s, v5.4s
 	WORD $0x4e857887 // zip2 v7.4s, v4.4s, v5.4s
 	WORD $0xac811c26 // stp q6, q7, [x1], #32
-	SUBS $8, R0
-	BNE loop
+	SUBS $8, R0; BNE loop
 end:
 	RET
 

@@ -13,8 +13,7 @@ TEXT ·tapsNEON(SB), NOSPLIT, $0-52
 	MOVD taps+40(FP), R5
 	MOVWU bias+48(FP), R6
 	WORD $0x4e040cdf // dup v31.4s, w6
-	SUBS $32, R0
-	BLT done8
+	SUBS $32, R0; BLT done8
 loop8:
 	WORD $0x4ebf1fe0 // mov v0.16b, v31.16b
 	WORD $0x4ebf1fe1 // mov v1.16b, v31.16b
@@ -24,13 +23,9 @@ loop8:
 	WORD $0x4ebf1fe5 // mov v5.16b, v31.16b
 	WORD $0x4ebf1fe6 // mov v6.16b, v31.16b
 	WORD $0x4ebf1fe7 // mov v7.16b, v31.16b
-	MOVD R3, R7
-	MOVD R4, R8
-	MOVD R5, R9
-	CBZ R9, sums2
+	MOVD R3, R7; MOVD R4, R8; MOVD R5, R9; CBZ R9, sums2
 tap1:
-	MOVD.P 8(R7), R11
-	ADD R2, R11
+	MOVD.P 8(R7), R11; ADD R2, R11
 	WORD $0xbc40451e // ldr s30, [x8], #4
 	WORD $0xad402568 // ldp q8, q9, [x11, #0]
 	WORD $0xad412d6a // ldp q10, q11, [x11, #32]
@@ -44,56 +39,38 @@ tap1:
 	WORD $0x4f9e11a5 // fmla v5.4s, v13.4s, v30.s[0]
 	WORD $0x4f9e11c6 // fmla v6.4s, v14.4s, v30.s[0]
 	WORD $0x4f9e11e7 // fmla v7.4s, v15.4s, v30.s[0]
-	SUBS $1, R9
-	BNE tap1
+	SUBS $1, R9; BNE tap1
 sums2:
 	WORD $0xac810420 // stp q0, q1, [x1], #32
 	WORD $0xac810c22 // stp q2, q3, [x1], #32
 	WORD $0xac811424 // stp q4, q5, [x1], #32
 	WORD $0xac811c26 // stp q6, q7, [x1], #32
-	ADD $128, R2
-	SUBS $32, R0
-	BGE loop8
+	ADD $128, R2; SUBS $32, R0; BGE loop8
 done8:
-	ADDS $32, R0
-	SUBS $4, R0
-	BLT done1
+	ADDS $32, R0; SUBS $4, R0; BLT done1
 loop1:
 	WORD $0x4ebf1fe0 // mov v0.16b, v31.16b
-	MOVD R3, R7
-	MOVD R4, R8
-	MOVD R5, R9
-	CBZ R9, sums4
+	MOVD R3, R7; MOVD R4, R8; MOVD R5, R9; CBZ R9, sums4
 tap3:
-	MOVD.P 8(R7), R11
-	ADD R2, R11
+	MOVD.P 8(R7), R11; ADD R2, R11
 	WORD $0xbc40451e // ldr s30, [x8], #4
 	WORD $0x3dc00168 // ldr q8, [x11]
 	WORD $0x4f9e1100 // fmla v0.4s, v8.4s, v30.s[0]
-	SUBS $1, R9
-	BNE tap3
+	SUBS $1, R9; BNE tap3
 sums4:
 	WORD $0x3c810420 // str q0, [x1], #16
-	ADD $16, R2
-	SUBS $4, R0
-	BGE loop1
+	ADD $16, R2; SUBS $4, R0; BGE loop1
 done1:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 	WORD $0x4ebf1fe0 // mov v0.16b, v31.16b
-	MOVD R3, R7
-	MOVD R4, R8
-	MOVD R5, R9
-	CBZ R9, sums6
+	MOVD R3, R7; MOVD R4, R8; MOVD R5, R9; CBZ R9, sums6
 tap5:
-	MOVD.P 8(R7), R11
-	ADD R2, R11
+	MOVD.P 8(R7), R11; ADD R2, R11
 	WORD $0xbc40451e // ldr s30, [x8], #4
 	WORD $0x4f000408 // movi v8.4s, #0
 	TBZ $1, R0, one7
 	WORD $0xfd400168 // ldr d8, [x11]
-	TBZ $0, R0, loaded8
-	ADD $8, R11, R25
+	TBZ $0, R0, loaded8; ADD $8, R11, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
 	B loaded8
 one7:
@@ -101,13 +78,11 @@ one7:
 	WORD $0xbd400168 // ldr s8, [x11]
 loaded8:
 	WORD $0x4f9e1100 // fmla v0.4s, v8.4s, v30.s[0]
-	SUBS $1, R9
-	BNE tap5
+	SUBS $1, R9; BNE tap5
 sums6:
 	TBZ $1, R0, one9
 	WORD $0xfd000020 // str d0, [x1]
-	TBZ $0, R0, stored10
-	ADD $8, R1, R25
+	TBZ $0, R0, stored10; ADD $8, R1, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored10
 one9:

@@ -15,8 +15,7 @@ TEXT ·neonf32v2x1(SB), NOSPLIT, $40-65
 	MOVD w+56(FP), R11
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -39,27 +38,19 @@ loop:
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
 	WORD $0x3dc004ff // ldr q31, [x7, #16]
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
-	ADD R8, R7
-	SUBS $4, R0
-	BGE loop
+	ADD R8, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0x3dc000fe // ldr q30, [x7, #0]
 	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
 	WORD $0x3dc004ff // ldr q31, [x7, #16]
 	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $8, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $8, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -73,12 +64,9 @@ edge:
 	WORD $0xad000440 // stp q0, q1, [x2, #0]
 	MOVD $1, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $4, R6
-	BLT rest
+	SUBS $4, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -87,8 +75,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $4, R6
-	BEQ next
+	ADDS $4, R6; BEQ next
 each:
 	WORD $0xbc404480 // ldr s0, [x4], #4
 	CBZ R12, put1
@@ -96,13 +83,9 @@ each:
 	WORD $0x1e212800 // fadd s0, s0, s1
 put1:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf32v2x2(SB), NOSPLIT, $72-65
@@ -119,8 +102,7 @@ TEXT ·neonf32v2x2(SB), NOSPLIT, $72-65
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -152,12 +134,9 @@ loop:
 	WORD $0x3dc004ff // ldr q31, [x7, #16]
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
-	ADD R8, R7
-	SUBS $4, R0
-	BGE loop
+	ADD R8, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -167,15 +146,10 @@ one:
 	WORD $0x3dc004ff // ldr q31, [x7, #16]
 	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
 	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $8, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $8, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -196,12 +170,9 @@ edge:
 	WORD $0xad010c42 // stp q2, q3, [x2, #32]
 	MOVD $2, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $4, R6
-	BLT rest
+	SUBS $4, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -210,8 +181,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $4, R6
-	BEQ next
+	ADDS $4, R6; BEQ next
 each:
 	WORD $0xbc404480 // ldr s0, [x4], #4
 	CBZ R12, put1
@@ -219,13 +189,9 @@ each:
 	WORD $0x1e212800 // fadd s0, s0, s1
 put1:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf32v2x3(SB), NOSPLIT, $104-65
@@ -237,16 +203,14 @@ TEXT ·neonf32v2x3(SB), NOSPLIT, $104-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
+	ADD R12, R1, R2; ADD R12, R2, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
 	WORD $0x4f000404 // movi v4.4s, #0
 	WORD $0x4f000405 // movi v5.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -287,12 +251,9 @@ loop:
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
-	ADD R8, R7
-	SUBS $4, R0
-	BGE loop
+	ADD R8, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -305,15 +266,10 @@ one:
 	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
 	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $8, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $8, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -341,12 +297,9 @@ edge:
 	WORD $0xad021444 // stp q4, q5, [x2, #64]
 	MOVD $3, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $4, R6
-	BLT rest
+	SUBS $4, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -355,8 +308,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $4, R6
-	BEQ next
+	ADDS $4, R6; BEQ next
 each:
 	WORD $0xbc404480 // ldr s0, [x4], #4
 	CBZ R12, put1
@@ -364,13 +316,9 @@ each:
 	WORD $0x1e212800 // fadd s0, s0, s1
 put1:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf32v2x4(SB), NOSPLIT, $136-65
@@ -382,9 +330,7 @@ TEXT ·neonf32v2x4(SB), NOSPLIT, $136-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -393,8 +339,7 @@ TEXT ·neonf32v2x4(SB), NOSPLIT, $136-65
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -444,12 +389,9 @@ loop:
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be7 // fmla v7.4s, v31.4s, v27.s[3]
-	ADD R8, R7
-	SUBS $4, R0
-	BGE loop
+	ADD R8, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -465,15 +407,10 @@ one:
 	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13e7 // fmla v7.4s, v31.4s, v27.s[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $8, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $8, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -508,12 +445,9 @@ edge:
 	WORD $0xad031c46 // stp q6, q7, [x2, #96]
 	MOVD $4, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $4, R6
-	BLT rest
+	SUBS $4, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -522,8 +456,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $4, R6
-	BEQ next
+	ADDS $4, R6; BEQ next
 each:
 	WORD $0xbc404480 // ldr s0, [x4], #4
 	CBZ R12, put1
@@ -531,13 +464,9 @@ each:
 	WORD $0x1e212800 // fadd s0, s0, s1
 put1:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf32v2x5(SB), NOSPLIT, $168-65
@@ -549,10 +478,7 @@ TEXT ·neonf32v2x5(SB), NOSPLIT, $168-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -563,8 +489,7 @@ TEXT ·neonf32v2x5(SB), NOSPLIT, $168-65
 	WORD $0x4f000407 // movi v7.4s, #0
 	WORD $0x4f000408 // movi v8.4s, #0
 	WORD $0x4f000409 // movi v9.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -623,12 +548,9 @@ loop:
 	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be7 // fmla v7.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1be9 // fmla v9.4s, v31.4s, v28.s[3]
-	ADD R8, R7
-	SUBS $4, R0
-	BGE loop
+	ADD R8, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -647,15 +569,10 @@ one:
 	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13e7 // fmla v7.4s, v31.4s, v27.s[0]
 	WORD $0x4f9c13e9 // fmla v9.4s, v31.4s, v28.s[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $8, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $8, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -697,12 +614,9 @@ edge:
 	WORD $0xad042448 // stp q8, q9, [x2, #128]
 	MOVD $5, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $4, R6
-	BLT rest
+	SUBS $4, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -711,8 +625,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $4, R6
-	BEQ next
+	ADDS $4, R6; BEQ next
 each:
 	WORD $0xbc404480 // ldr s0, [x4], #4
 	CBZ R12, put1
@@ -720,13 +633,9 @@ each:
 	WORD $0x1e212800 // fadd s0, s0, s1
 put1:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf32v2x6(SB), NOSPLIT, $200-65
@@ -738,11 +647,7 @@ TEXT ·neonf32v2x6(SB), NOSPLIT, $200-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
-	ADD R12, R5, R6
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5; ADD R12, R5, R6
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -755,8 +660,7 @@ TEXT ·neonf32v2x6(SB), NOSPLIT, $200-65
 	WORD $0x4f000409 // movi v9.4s, #0
 	WORD $0x4f00040a // movi v10.4s, #0
 	WORD $0x4f00040b // movi v11.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -824,12 +728,9 @@ loop:
 	WORD $0x4fbb1be7 // fmla v7.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1be9 // fmla v9.4s, v31.4s, v28.s[3]
 	WORD $0x4fbd1beb // fmla v11.4s, v31.4s, v29.s[3]
-	ADD R8, R7
-	SUBS $4, R0
-	BGE loop
+	ADD R8, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -851,15 +752,10 @@ one:
 	WORD $0x4f9b13e7 // fmla v7.4s, v31.4s, v27.s[0]
 	WORD $0x4f9c13e9 // fmla v9.4s, v31.4s, v28.s[0]
 	WORD $0x4f9d13eb // fmla v11.4s, v31.4s, v29.s[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $8, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $8, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -908,12 +804,9 @@ edge:
 	WORD $0xad052c4a // stp q10, q11, [x2, #160]
 	MOVD $6, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $4, R6
-	BLT rest
+	SUBS $4, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -922,8 +815,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $4, R6
-	BEQ next
+	ADDS $4, R6; BEQ next
 each:
 	WORD $0xbc404480 // ldr s0, [x4], #4
 	CBZ R12, put1
@@ -931,13 +823,9 @@ each:
 	WORD $0x1e212800 // fadd s0, s0, s1
 put1:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf32v4x1(SB), NOSPLIT, $72-65
@@ -953,8 +841,7 @@ TEXT ·neonf32v4x1(SB), NOSPLIT, $72-65
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -993,12 +880,9 @@ loop:
 	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
-	ADD R8, R7
-	SUBS $4, R0
-	BGE loop
+	ADD R8, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0x3dc000fe // ldr q30, [x7, #0]
@@ -1009,15 +893,10 @@ one:
 	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $16, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $16, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -1036,12 +915,9 @@ edge:
 	WORD $0xad010c42 // stp q2, q3, [x2, #32]
 	MOVD $1, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $4, R6
-	BLT rest
+	SUBS $4, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -1050,8 +926,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $4, R6
-	BEQ next
+	ADDS $4, R6; BEQ next
 each:
 	WORD $0xbc404480 // ldr s0, [x4], #4
 	CBZ R12, put1
@@ -1059,13 +934,9 @@ each:
 	WORD $0x1e212800 // fadd s0, s0, s1
 put1:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf32v4x2(SB), NOSPLIT, $136-65
@@ -1086,8 +957,7 @@ TEXT ·neonf32v4x2(SB), NOSPLIT, $136-65
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1143,12 +1013,9 @@ loop:
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
-	ADD R8, R7
-	SUBS $4, R0
-	BGE loop
+	ADD R8, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -1164,15 +1031,10 @@ one:
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
 	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $16, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $16, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -1203,12 +1065,9 @@ edge:
 	WORD $0xad031c46 // stp q6, q7, [x2, #96]
 	MOVD $2, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $4, R6
-	BLT rest
+	SUBS $4, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -1217,8 +1076,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $4, R6
-	BEQ next
+	ADDS $4, R6; BEQ next
 each:
 	WORD $0xbc404480 // ldr s0, [x4], #4
 	CBZ R12, put1
@@ -1226,13 +1084,9 @@ each:
 	WORD $0x1e212800 // fadd s0, s0, s1
 put1:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf32v4x3(SB), NOSPLIT, $200-65
@@ -1244,8 +1098,7 @@ TEXT ·neonf32v4x3(SB), NOSPLIT, $200-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
+	ADD R12, R1, R2; ADD R12, R2, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -1258,8 +1111,7 @@ TEXT ·neonf32v4x3(SB), NOSPLIT, $200-65
 	WORD $0x4f000409 // movi v9.4s, #0
 	WORD $0x4f00040a // movi v10.4s, #0
 	WORD $0x4f00040b // movi v11.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1332,12 +1184,9 @@ loop:
 	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
-	ADD R8, R7
-	SUBS $4, R0
-	BGE loop
+	ADD R8, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -1358,15 +1207,10 @@ one:
 	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
 	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $16, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $16, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -1409,12 +1253,9 @@ edge:
 	WORD $0xad052c4a // stp q10, q11, [x2, #160]
 	MOVD $3, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $4, R6
-	BLT rest
+	SUBS $4, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -1423,8 +1264,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $4, R6
-	BEQ next
+	ADDS $4, R6; BEQ next
 each:
 	WORD $0xbc404480 // ldr s0, [x4], #4
 	CBZ R12, put1
@@ -1432,13 +1272,9 @@ each:
 	WORD $0x1e212800 // fadd s0, s0, s1
 put1:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf32v4x4(SB), NOSPLIT, $264-65
@@ -1450,9 +1286,7 @@ TEXT ·neonf32v4x4(SB), NOSPLIT, $264-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -1469,8 +1303,7 @@ TEXT ·neonf32v4x4(SB), NOSPLIT, $264-65
 	WORD $0x4f00040d // movi v13.4s, #0
 	WORD $0x4f00040e // movi v14.4s, #0
 	WORD $0x4f00040f // movi v15.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1560,12 +1393,9 @@ loop:
 	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1bef // fmla v15.4s, v31.4s, v27.s[3]
-	ADD R8, R7
-	SUBS $4, R0
-	BGE loop
+	ADD R8, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -1591,15 +1421,10 @@ one:
 	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13ef // fmla v15.4s, v31.4s, v27.s[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $16, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $16, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -1654,12 +1479,9 @@ edge:
 	WORD $0xad073c4e // stp q14, q15, [x2, #224]
 	MOVD $4, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $4, R6
-	BLT rest
+	SUBS $4, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -1668,8 +1490,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $4, R6
-	BEQ next
+	ADDS $4, R6; BEQ next
 each:
 	WORD $0xbc404480 // ldr s0, [x4], #4
 	CBZ R12, put1
@@ -1677,13 +1498,9 @@ each:
 	WORD $0x1e212800 // fadd s0, s0, s1
 put1:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf32v4x5(SB), NOSPLIT, $328-65
@@ -1695,10 +1512,7 @@ TEXT ·neonf32v4x5(SB), NOSPLIT, $328-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -1719,8 +1533,7 @@ TEXT ·neonf32v4x5(SB), NOSPLIT, $328-65
 	WORD $0x4f000411 // movi v17.4s, #0
 	WORD $0x4f000412 // movi v18.4s, #0
 	WORD $0x4f000413 // movi v19.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1827,12 +1640,9 @@ loop:
 	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1bef // fmla v15.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1bf3 // fmla v19.4s, v31.4s, v28.s[3]
-	ADD R8, R7
-	SUBS $4, R0
-	BGE loop
+	ADD R8, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -1863,15 +1673,10 @@ one:
 	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13ef // fmla v15.4s, v31.4s, v27.s[0]
 	WORD $0x4f9c13f3 // fmla v19.4s, v31.4s, v28.s[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $16, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $16, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -1938,12 +1743,9 @@ edge:
 	WORD $0xad094c52 // stp q18, q19, [x2, #288]
 	MOVD $5, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $4, R6
-	BLT rest
+	SUBS $4, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -1952,8 +1754,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $4, R6
-	BEQ next
+	ADDS $4, R6; BEQ next
 each:
 	WORD $0xbc404480 // ldr s0, [x4], #4
 	CBZ R12, put1
@@ -1961,13 +1762,9 @@ each:
 	WORD $0x1e212800 // fadd s0, s0, s1
 put1:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf32v4x6(SB), NOSPLIT, $392-65
@@ -1979,11 +1776,7 @@ TEXT ·neonf32v4x6(SB), NOSPLIT, $392-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
-	ADD R12, R5, R6
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5; ADD R12, R5, R6
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -2008,8 +1801,7 @@ TEXT ·neonf32v4x6(SB), NOSPLIT, $392-65
 	WORD $0x4f000415 // movi v21.4s, #0
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -2133,12 +1925,9 @@ loop:
 	WORD $0x4fbb1bef // fmla v15.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1bf3 // fmla v19.4s, v31.4s, v28.s[3]
 	WORD $0x4fbd1bf7 // fmla v23.4s, v31.4s, v29.s[3]
-	ADD R8, R7
-	SUBS $4, R0
-	BGE loop
+	ADD R8, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -2174,15 +1963,10 @@ one:
 	WORD $0x4f9b13ef // fmla v15.4s, v31.4s, v27.s[0]
 	WORD $0x4f9c13f3 // fmla v19.4s, v31.4s, v28.s[0]
 	WORD $0x4f9d13f7 // fmla v23.4s, v31.4s, v29.s[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $16, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $16, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -2261,12 +2045,9 @@ edge:
 	WORD $0xad0b5c56 // stp q22, q23, [x2, #352]
 	MOVD $6, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $4, R6
-	BLT rest
+	SUBS $4, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -2275,8 +2056,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $4, R6
-	BEQ next
+	ADDS $4, R6; BEQ next
 each:
 	WORD $0xbc404480 // ldr s0, [x4], #4
 	CBZ R12, put1
@@ -2284,13 +2064,9 @@ each:
 	WORD $0x1e212800 // fadd s0, s0, s1
 put1:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf64v2x1(SB), NOSPLIT, $40-65
@@ -2304,8 +2080,7 @@ TEXT ·neonf64v2x1(SB), NOSPLIT, $40-65
 	MOVD w+56(FP), R11
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	SUBS $2, R0
-	BLT tail
+	SUBS $2, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -2318,27 +2093,19 @@ loop:
 	WORD $0x4fd81bc0 // fmla v0.2d, v30.2d, v24.d[1]
 	WORD $0x3dc004ff // ldr q31, [x7, #16]
 	WORD $0x4fd81be1 // fmla v1.2d, v31.2d, v24.d[1]
-	ADD R8, R7
-	SUBS $2, R0
-	BGE loop
+	ADD R8, R7; SUBS $2, R0; BGE loop
 tail:
-	ADDS $2, R0
-	BEQ end
+	ADDS $2, R0; BEQ end
 one:
 	WORD $0xfc408438 // ldr d24, [x1], #8
 	WORD $0x3dc000fe // ldr q30, [x7, #0]
 	WORD $0x4fd813c0 // fmla v0.2d, v30.2d, v24.d[0]
 	WORD $0x3dc004ff // ldr q31, [x7, #16]
 	WORD $0x4fd813e1 // fmla v1.2d, v31.2d, v24.d[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $4, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $4, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e7ed400 // fadd v0.2d, v0.2d, v30.2d
 	WORD $0x4e7fd421 // fadd v1.2d, v1.2d, v31.2d
@@ -2352,12 +2119,9 @@ edge:
 	WORD $0xad000440 // stp q0, q1, [x2, #0]
 	MOVD $1, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $2, R6
-	BLT rest
+	SUBS $2, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -2366,8 +2130,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $2, R6
-	BEQ next
+	ADDS $2, R6; BEQ next
 each:
 	WORD $0xfc408480 // ldr d0, [x4], #8
 	CBZ R12, put1
@@ -2375,13 +2138,9 @@ each:
 	WORD $0x1e612800 // fadd d0, d0, d1
 put1:
 	WORD $0xfc0084a0 // str d0, [x5], #8
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf64v2x2(SB), NOSPLIT, $72-65
@@ -2398,8 +2157,7 @@ TEXT ·neonf64v2x2(SB), NOSPLIT, $72-65
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	SUBS $2, R0
-	BLT tail
+	SUBS $2, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -2417,12 +2175,9 @@ loop:
 	WORD $0x3dc004ff // ldr q31, [x7, #16]
 	WORD $0x4fd81be1 // fmla v1.2d, v31.2d, v24.d[1]
 	WORD $0x4fd91be3 // fmla v3.2d, v31.2d, v25.d[1]
-	ADD R8, R7
-	SUBS $2, R0
-	BGE loop
+	ADD R8, R7; SUBS $2, R0; BGE loop
 tail:
-	ADDS $2, R0
-	BEQ end
+	ADDS $2, R0; BEQ end
 one:
 	WORD $0xfc408438 // ldr d24, [x1], #8
 	WORD $0xfc408459 // ldr d25, [x2], #8
@@ -2432,15 +2187,10 @@ one:
 	WORD $0x3dc004ff // ldr q31, [x7, #16]
 	WORD $0x4fd813e1 // fmla v1.2d, v31.2d, v24.d[0]
 	WORD $0x4fd913e3 // fmla v3.2d, v31.2d, v25.d[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $4, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $4, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e7ed400 // fadd v0.2d, v0.2d, v30.2d
 	WORD $0x4e7fd421 // fadd v1.2d, v1.2d, v31.2d
@@ -2461,12 +2211,9 @@ edge:
 	WORD $0xad010c42 // stp q2, q3, [x2, #32]
 	MOVD $2, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $2, R6
-	BLT rest
+	SUBS $2, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -2475,8 +2222,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $2, R6
-	BEQ next
+	ADDS $2, R6; BEQ next
 each:
 	WORD $0xfc408480 // ldr d0, [x4], #8
 	CBZ R12, put1
@@ -2484,13 +2230,9 @@ each:
 	WORD $0x1e612800 // fadd d0, d0, d1
 put1:
 	WORD $0xfc0084a0 // str d0, [x5], #8
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf64v2x3(SB), NOSPLIT, $104-65
@@ -2502,16 +2244,14 @@ TEXT ·neonf64v2x3(SB), NOSPLIT, $104-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
+	ADD R12, R1, R2; ADD R12, R2, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
 	WORD $0x4f000404 // movi v4.4s, #0
 	WORD $0x4f000405 // movi v5.4s, #0
-	SUBS $2, R0
-	BLT tail
+	SUBS $2, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -2534,12 +2274,9 @@ loop:
 	WORD $0x4fd81be1 // fmla v1.2d, v31.2d, v24.d[1]
 	WORD $0x4fd91be3 // fmla v3.2d, v31.2d, v25.d[1]
 	WORD $0x4fda1be5 // fmla v5.2d, v31.2d, v26.d[1]
-	ADD R8, R7
-	SUBS $2, R0
-	BGE loop
+	ADD R8, R7; SUBS $2, R0; BGE loop
 tail:
-	ADDS $2, R0
-	BEQ end
+	ADDS $2, R0; BEQ end
 one:
 	WORD $0xfc408438 // ldr d24, [x1], #8
 	WORD $0xfc408459 // ldr d25, [x2], #8
@@ -2552,15 +2289,10 @@ one:
 	WORD $0x4fd813e1 // fmla v1.2d, v31.2d, v24.d[0]
 	WORD $0x4fd913e3 // fmla v3.2d, v31.2d, v25.d[0]
 	WORD $0x4fda13e5 // fmla v5.2d, v31.2d, v26.d[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $4, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $4, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e7ed400 // fadd v0.2d, v0.2d, v30.2d
 	WORD $0x4e7fd421 // fadd v1.2d, v1.2d, v31.2d
@@ -2588,12 +2320,9 @@ edge:
 	WORD $0xad021444 // stp q4, q5, [x2, #64]
 	MOVD $3, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $2, R6
-	BLT rest
+	SUBS $2, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -2602,8 +2331,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $2, R6
-	BEQ next
+	ADDS $2, R6; BEQ next
 each:
 	WORD $0xfc408480 // ldr d0, [x4], #8
 	CBZ R12, put1
@@ -2611,13 +2339,9 @@ each:
 	WORD $0x1e612800 // fadd d0, d0, d1
 put1:
 	WORD $0xfc0084a0 // str d0, [x5], #8
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf64v2x4(SB), NOSPLIT, $136-65
@@ -2629,9 +2353,7 @@ TEXT ·neonf64v2x4(SB), NOSPLIT, $136-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -2640,8 +2362,7 @@ TEXT ·neonf64v2x4(SB), NOSPLIT, $136-65
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	SUBS $2, R0
-	BLT tail
+	SUBS $2, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -2669,12 +2390,9 @@ loop:
 	WORD $0x4fd91be3 // fmla v3.2d, v31.2d, v25.d[1]
 	WORD $0x4fda1be5 // fmla v5.2d, v31.2d, v26.d[1]
 	WORD $0x4fdb1be7 // fmla v7.2d, v31.2d, v27.d[1]
-	ADD R8, R7
-	SUBS $2, R0
-	BGE loop
+	ADD R8, R7; SUBS $2, R0; BGE loop
 tail:
-	ADDS $2, R0
-	BEQ end
+	ADDS $2, R0; BEQ end
 one:
 	WORD $0xfc408438 // ldr d24, [x1], #8
 	WORD $0xfc408459 // ldr d25, [x2], #8
@@ -2690,15 +2408,10 @@ one:
 	WORD $0x4fd913e3 // fmla v3.2d, v31.2d, v25.d[0]
 	WORD $0x4fda13e5 // fmla v5.2d, v31.2d, v26.d[0]
 	WORD $0x4fdb13e7 // fmla v7.2d, v31.2d, v27.d[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $4, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $4, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e7ed400 // fadd v0.2d, v0.2d, v30.2d
 	WORD $0x4e7fd421 // fadd v1.2d, v1.2d, v31.2d
@@ -2733,12 +2446,9 @@ edge:
 	WORD $0xad031c46 // stp q6, q7, [x2, #96]
 	MOVD $4, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $2, R6
-	BLT rest
+	SUBS $2, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -2747,8 +2457,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $2, R6
-	BEQ next
+	ADDS $2, R6; BEQ next
 each:
 	WORD $0xfc408480 // ldr d0, [x4], #8
 	CBZ R12, put1
@@ -2756,13 +2465,9 @@ each:
 	WORD $0x1e612800 // fadd d0, d0, d1
 put1:
 	WORD $0xfc0084a0 // str d0, [x5], #8
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf64v2x5(SB), NOSPLIT, $168-65
@@ -2774,10 +2479,7 @@ TEXT ·neonf64v2x5(SB), NOSPLIT, $168-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -2788,8 +2490,7 @@ TEXT ·neonf64v2x5(SB), NOSPLIT, $168-65
 	WORD $0x4f000407 // movi v7.4s, #0
 	WORD $0x4f000408 // movi v8.4s, #0
 	WORD $0x4f000409 // movi v9.4s, #0
-	SUBS $2, R0
-	BLT tail
+	SUBS $2, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -2822,12 +2523,9 @@ loop:
 	WORD $0x4fda1be5 // fmla v5.2d, v31.2d, v26.d[1]
 	WORD $0x4fdb1be7 // fmla v7.2d, v31.2d, v27.d[1]
 	WORD $0x4fdc1be9 // fmla v9.2d, v31.2d, v28.d[1]
-	ADD R8, R7
-	SUBS $2, R0
-	BGE loop
+	ADD R8, R7; SUBS $2, R0; BGE loop
 tail:
-	ADDS $2, R0
-	BEQ end
+	ADDS $2, R0; BEQ end
 one:
 	WORD $0xfc408438 // ldr d24, [x1], #8
 	WORD $0xfc408459 // ldr d25, [x2], #8
@@ -2846,15 +2544,10 @@ one:
 	WORD $0x4fda13e5 // fmla v5.2d, v31.2d, v26.d[0]
 	WORD $0x4fdb13e7 // fmla v7.2d, v31.2d, v27.d[0]
 	WORD $0x4fdc13e9 // fmla v9.2d, v31.2d, v28.d[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $4, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $4, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e7ed400 // fadd v0.2d, v0.2d, v30.2d
 	WORD $0x4e7fd421 // fadd v1.2d, v1.2d, v31.2d
@@ -2896,12 +2589,9 @@ edge:
 	WORD $0xad042448 // stp q8, q9, [x2, #128]
 	MOVD $5, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $2, R6
-	BLT rest
+	SUBS $2, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -2910,8 +2600,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $2, R6
-	BEQ next
+	ADDS $2, R6; BEQ next
 each:
 	WORD $0xfc408480 // ldr d0, [x4], #8
 	CBZ R12, put1
@@ -2919,13 +2608,9 @@ each:
 	WORD $0x1e612800 // fadd d0, d0, d1
 put1:
 	WORD $0xfc0084a0 // str d0, [x5], #8
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf64v2x6(SB), NOSPLIT, $200-65
@@ -2937,11 +2622,7 @@ TEXT ·neonf64v2x6(SB), NOSPLIT, $200-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
-	ADD R12, R5, R6
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5; ADD R12, R5, R6
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -2954,8 +2635,7 @@ TEXT ·neonf64v2x6(SB), NOSPLIT, $200-65
 	WORD $0x4f000409 // movi v9.4s, #0
 	WORD $0x4f00040a // movi v10.4s, #0
 	WORD $0x4f00040b // movi v11.4s, #0
-	SUBS $2, R0
-	BLT tail
+	SUBS $2, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -2993,12 +2673,9 @@ loop:
 	WORD $0x4fdb1be7 // fmla v7.2d, v31.2d, v27.d[1]
 	WORD $0x4fdc1be9 // fmla v9.2d, v31.2d, v28.d[1]
 	WORD $0x4fdd1beb // fmla v11.2d, v31.2d, v29.d[1]
-	ADD R8, R7
-	SUBS $2, R0
-	BGE loop
+	ADD R8, R7; SUBS $2, R0; BGE loop
 tail:
-	ADDS $2, R0
-	BEQ end
+	ADDS $2, R0; BEQ end
 one:
 	WORD $0xfc408438 // ldr d24, [x1], #8
 	WORD $0xfc408459 // ldr d25, [x2], #8
@@ -3020,15 +2697,10 @@ one:
 	WORD $0x4fdb13e7 // fmla v7.2d, v31.2d, v27.d[0]
 	WORD $0x4fdc13e9 // fmla v9.2d, v31.2d, v28.d[0]
 	WORD $0x4fdd13eb // fmla v11.2d, v31.2d, v29.d[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $4, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $4, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e7ed400 // fadd v0.2d, v0.2d, v30.2d
 	WORD $0x4e7fd421 // fadd v1.2d, v1.2d, v31.2d
@@ -3077,12 +2749,9 @@ edge:
 	WORD $0xad052c4a // stp q10, q11, [x2, #160]
 	MOVD $6, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $2, R6
-	BLT rest
+	SUBS $2, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -3091,8 +2760,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $2, R6
-	BEQ next
+	ADDS $2, R6; BEQ next
 each:
 	WORD $0xfc408480 // ldr d0, [x4], #8
 	CBZ R12, put1
@@ -3100,13 +2768,9 @@ each:
 	WORD $0x1e612800 // fadd d0, d0, d1
 put1:
 	WORD $0xfc0084a0 // str d0, [x5], #8
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf64v4x1(SB), NOSPLIT, $72-65
@@ -3122,8 +2786,7 @@ TEXT ·neonf64v4x1(SB), NOSPLIT, $72-65
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	SUBS $2, R0
-	BLT tail
+	SUBS $2, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -3144,12 +2807,9 @@ loop:
 	WORD $0x4fd81bc2 // fmla v2.2d, v30.2d, v24.d[1]
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4fd81be3 // fmla v3.2d, v31.2d, v24.d[1]
-	ADD R8, R7
-	SUBS $2, R0
-	BGE loop
+	ADD R8, R7; SUBS $2, R0; BGE loop
 tail:
-	ADDS $2, R0
-	BEQ end
+	ADDS $2, R0; BEQ end
 one:
 	WORD $0xfc408438 // ldr d24, [x1], #8
 	WORD $0x3dc000fe // ldr q30, [x7, #0]
@@ -3160,15 +2820,10 @@ one:
 	WORD $0x4fd813c2 // fmla v2.2d, v30.2d, v24.d[0]
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4fd813e3 // fmla v3.2d, v31.2d, v24.d[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $8, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $8, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e7ed400 // fadd v0.2d, v0.2d, v30.2d
 	WORD $0x4e7fd421 // fadd v1.2d, v1.2d, v31.2d
@@ -3187,12 +2842,9 @@ edge:
 	WORD $0xad010c42 // stp q2, q3, [x2, #32]
 	MOVD $1, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $2, R6
-	BLT rest
+	SUBS $2, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -3201,8 +2853,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $2, R6
-	BEQ next
+	ADDS $2, R6; BEQ next
 each:
 	WORD $0xfc408480 // ldr d0, [x4], #8
 	CBZ R12, put1
@@ -3210,13 +2861,9 @@ each:
 	WORD $0x1e612800 // fadd d0, d0, d1
 put1:
 	WORD $0xfc0084a0 // str d0, [x5], #8
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf64v4x2(SB), NOSPLIT, $136-65
@@ -3237,8 +2884,7 @@ TEXT ·neonf64v4x2(SB), NOSPLIT, $136-65
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	SUBS $2, R0
-	BLT tail
+	SUBS $2, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -3268,12 +2914,9 @@ loop:
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4fd81be3 // fmla v3.2d, v31.2d, v24.d[1]
 	WORD $0x4fd91be7 // fmla v7.2d, v31.2d, v25.d[1]
-	ADD R8, R7
-	SUBS $2, R0
-	BGE loop
+	ADD R8, R7; SUBS $2, R0; BGE loop
 tail:
-	ADDS $2, R0
-	BEQ end
+	ADDS $2, R0; BEQ end
 one:
 	WORD $0xfc408438 // ldr d24, [x1], #8
 	WORD $0xfc408459 // ldr d25, [x2], #8
@@ -3289,15 +2932,10 @@ one:
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4fd813e3 // fmla v3.2d, v31.2d, v24.d[0]
 	WORD $0x4fd913e7 // fmla v7.2d, v31.2d, v25.d[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $8, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $8, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e7ed400 // fadd v0.2d, v0.2d, v30.2d
 	WORD $0x4e7fd421 // fadd v1.2d, v1.2d, v31.2d
@@ -3328,12 +2966,9 @@ edge:
 	WORD $0xad031c46 // stp q6, q7, [x2, #96]
 	MOVD $2, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $2, R6
-	BLT rest
+	SUBS $2, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -3342,8 +2977,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $2, R6
-	BEQ next
+	ADDS $2, R6; BEQ next
 each:
 	WORD $0xfc408480 // ldr d0, [x4], #8
 	CBZ R12, put1
@@ -3351,13 +2985,9 @@ each:
 	WORD $0x1e612800 // fadd d0, d0, d1
 put1:
 	WORD $0xfc0084a0 // str d0, [x5], #8
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf64v4x3(SB), NOSPLIT, $200-65
@@ -3369,8 +2999,7 @@ TEXT ·neonf64v4x3(SB), NOSPLIT, $200-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
+	ADD R12, R1, R2; ADD R12, R2, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -3383,8 +3012,7 @@ TEXT ·neonf64v4x3(SB), NOSPLIT, $200-65
 	WORD $0x4f000409 // movi v9.4s, #0
 	WORD $0x4f00040a // movi v10.4s, #0
 	WORD $0x4f00040b // movi v11.4s, #0
-	SUBS $2, R0
-	BLT tail
+	SUBS $2, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -3423,12 +3051,9 @@ loop:
 	WORD $0x4fd81be3 // fmla v3.2d, v31.2d, v24.d[1]
 	WORD $0x4fd91be7 // fmla v7.2d, v31.2d, v25.d[1]
 	WORD $0x4fda1beb // fmla v11.2d, v31.2d, v26.d[1]
-	ADD R8, R7
-	SUBS $2, R0
-	BGE loop
+	ADD R8, R7; SUBS $2, R0; BGE loop
 tail:
-	ADDS $2, R0
-	BEQ end
+	ADDS $2, R0; BEQ end
 one:
 	WORD $0xfc408438 // ldr d24, [x1], #8
 	WORD $0xfc408459 // ldr d25, [x2], #8
@@ -3449,15 +3074,10 @@ one:
 	WORD $0x4fd813e3 // fmla v3.2d, v31.2d, v24.d[0]
 	WORD $0x4fd913e7 // fmla v7.2d, v31.2d, v25.d[0]
 	WORD $0x4fda13eb // fmla v11.2d, v31.2d, v26.d[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $8, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $8, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e7ed400 // fadd v0.2d, v0.2d, v30.2d
 	WORD $0x4e7fd421 // fadd v1.2d, v1.2d, v31.2d
@@ -3500,12 +3120,9 @@ edge:
 	WORD $0xad052c4a // stp q10, q11, [x2, #160]
 	MOVD $3, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $2, R6
-	BLT rest
+	SUBS $2, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -3514,8 +3131,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $2, R6
-	BEQ next
+	ADDS $2, R6; BEQ next
 each:
 	WORD $0xfc408480 // ldr d0, [x4], #8
 	CBZ R12, put1
@@ -3523,13 +3139,9 @@ each:
 	WORD $0x1e612800 // fadd d0, d0, d1
 put1:
 	WORD $0xfc0084a0 // str d0, [x5], #8
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf64v4x4(SB), NOSPLIT, $264-65
@@ -3541,9 +3153,7 @@ TEXT ·neonf64v4x4(SB), NOSPLIT, $264-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -3560,8 +3170,7 @@ TEXT ·neonf64v4x4(SB), NOSPLIT, $264-65
 	WORD $0x4f00040d // movi v13.4s, #0
 	WORD $0x4f00040e // movi v14.4s, #0
 	WORD $0x4f00040f // movi v15.4s, #0
-	SUBS $2, R0
-	BLT tail
+	SUBS $2, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -3609,12 +3218,9 @@ loop:
 	WORD $0x4fd91be7 // fmla v7.2d, v31.2d, v25.d[1]
 	WORD $0x4fda1beb // fmla v11.2d, v31.2d, v26.d[1]
 	WORD $0x4fdb1bef // fmla v15.2d, v31.2d, v27.d[1]
-	ADD R8, R7
-	SUBS $2, R0
-	BGE loop
+	ADD R8, R7; SUBS $2, R0; BGE loop
 tail:
-	ADDS $2, R0
-	BEQ end
+	ADDS $2, R0; BEQ end
 one:
 	WORD $0xfc408438 // ldr d24, [x1], #8
 	WORD $0xfc408459 // ldr d25, [x2], #8
@@ -3640,15 +3246,10 @@ one:
 	WORD $0x4fd913e7 // fmla v7.2d, v31.2d, v25.d[0]
 	WORD $0x4fda13eb // fmla v11.2d, v31.2d, v26.d[0]
 	WORD $0x4fdb13ef // fmla v15.2d, v31.2d, v27.d[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $8, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $8, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e7ed400 // fadd v0.2d, v0.2d, v30.2d
 	WORD $0x4e7fd421 // fadd v1.2d, v1.2d, v31.2d
@@ -3703,12 +3304,9 @@ edge:
 	WORD $0xad073c4e // stp q14, q15, [x2, #224]
 	MOVD $4, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $2, R6
-	BLT rest
+	SUBS $2, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -3717,8 +3315,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $2, R6
-	BEQ next
+	ADDS $2, R6; BEQ next
 each:
 	WORD $0xfc408480 // ldr d0, [x4], #8
 	CBZ R12, put1
@@ -3726,13 +3323,9 @@ each:
 	WORD $0x1e612800 // fadd d0, d0, d1
 put1:
 	WORD $0xfc0084a0 // str d0, [x5], #8
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf64v4x5(SB), NOSPLIT, $328-65
@@ -3744,10 +3337,7 @@ TEXT ·neonf64v4x5(SB), NOSPLIT, $328-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -3768,8 +3358,7 @@ TEXT ·neonf64v4x5(SB), NOSPLIT, $328-65
 	WORD $0x4f000411 // movi v17.4s, #0
 	WORD $0x4f000412 // movi v18.4s, #0
 	WORD $0x4f000413 // movi v19.4s, #0
-	SUBS $2, R0
-	BLT tail
+	SUBS $2, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -3826,12 +3415,9 @@ loop:
 	WORD $0x4fda1beb // fmla v11.2d, v31.2d, v26.d[1]
 	WORD $0x4fdb1bef // fmla v15.2d, v31.2d, v27.d[1]
 	WORD $0x4fdc1bf3 // fmla v19.2d, v31.2d, v28.d[1]
-	ADD R8, R7
-	SUBS $2, R0
-	BGE loop
+	ADD R8, R7; SUBS $2, R0; BGE loop
 tail:
-	ADDS $2, R0
-	BEQ end
+	ADDS $2, R0; BEQ end
 one:
 	WORD $0xfc408438 // ldr d24, [x1], #8
 	WORD $0xfc408459 // ldr d25, [x2], #8
@@ -3862,15 +3448,10 @@ one:
 	WORD $0x4fda13eb // fmla v11.2d, v31.2d, v26.d[0]
 	WORD $0x4fdb13ef // fmla v15.2d, v31.2d, v27.d[0]
 	WORD $0x4fdc13f3 // fmla v19.2d, v31.2d, v28.d[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $8, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $8, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e7ed400 // fadd v0.2d, v0.2d, v30.2d
 	WORD $0x4e7fd421 // fadd v1.2d, v1.2d, v31.2d
@@ -3937,12 +3518,9 @@ edge:
 	WORD $0xad094c52 // stp q18, q19, [x2, #288]
 	MOVD $5, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $2, R6
-	BLT rest
+	SUBS $2, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -3951,8 +3529,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $2, R6
-	BEQ next
+	ADDS $2, R6; BEQ next
 each:
 	WORD $0xfc408480 // ldr d0, [x4], #8
 	CBZ R12, put1
@@ -3960,13 +3537,9 @@ each:
 	WORD $0x1e612800 // fadd d0, d0, d1
 put1:
 	WORD $0xfc0084a0 // str d0, [x5], #8
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonf64v4x6(SB), NOSPLIT, $392-65
@@ -3978,11 +3551,7 @@ TEXT ·neonf64v4x6(SB), NOSPLIT, $392-65
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVD w+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
-	ADD R12, R5, R6
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5; ADD R12, R5, R6
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4007,8 +3576,7 @@ TEXT ·neonf64v4x6(SB), NOSPLIT, $392-65
 	WORD $0x4f000415 // movi v21.4s, #0
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
-	SUBS $2, R0
-	BLT tail
+	SUBS $2, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -4074,12 +3642,9 @@ loop:
 	WORD $0x4fdb1bef // fmla v15.2d, v31.2d, v27.d[1]
 	WORD $0x4fdc1bf3 // fmla v19.2d, v31.2d, v28.d[1]
 	WORD $0x4fdd1bf7 // fmla v23.2d, v31.2d, v29.d[1]
-	ADD R8, R7
-	SUBS $2, R0
-	BGE loop
+	ADD R8, R7; SUBS $2, R0; BGE loop
 tail:
-	ADDS $2, R0
-	BEQ end
+	ADDS $2, R0; BEQ end
 one:
 	WORD $0xfc408438 // ldr d24, [x1], #8
 	WORD $0xfc408459 // ldr d25, [x2], #8
@@ -4115,15 +3680,10 @@ one:
 	WORD $0x4fdb13ef // fmla v15.2d, v31.2d, v27.d[0]
 	WORD $0x4fdc13f3 // fmla v19.2d, v31.2d, v28.d[0]
 	WORD $0x4fdd13f7 // fmla v23.2d, v31.2d, v29.d[0]
-	ADD R8, R7
-	SUBS $1, R0
-	BNE one
+	ADD R8, R7; SUBS $1, R0; BNE one
 end:
 	MOVBU acc+64(FP), R12
-	CMP $8, R11
-	BNE edge
-	CBZ R12, store
-	MOVD R9, R13
+	CMP $8, R11; BNE edge; CBZ R12, store; MOVD R9, R13
 	WORD $0xad407dbe // ldp q30, q31, [x13, #0]
 	WORD $0x4e7ed400 // fadd v0.2d, v0.2d, v30.2d
 	WORD $0x4e7fd421 // fadd v1.2d, v1.2d, v31.2d
@@ -4202,12 +3762,9 @@ edge:
 	WORD $0xad0b5c56 // stp q22, q23, [x2, #352]
 	MOVD $6, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 four:
-	SUBS $2, R6
-	BLT rest
+	SUBS $2, R6; BLT rest
 	WORD $0x3cc10480 // ldr q0, [x4], #16
 	CBZ R12, put4
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -4216,8 +3773,7 @@ put4:
 	WORD $0x3c8104a0 // str q0, [x5], #16
 	B four
 rest:
-	ADDS $2, R6
-	BEQ next
+	ADDS $2, R6; BEQ next
 each:
 	WORD $0xfc408480 // ldr d0, [x4], #8
 	CBZ R12, put1
@@ -4225,13 +3781,9 @@ each:
 	WORD $0x1e612800 // fadd d0, d0, d1
 put1:
 	WORD $0xfc0084a0 // str d0, [x5], #8
-	SUBS $1, R6
-	BNE each
+	SUBS $1, R6; BNE each
 next:
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonFew1(SB), NOSPLIT, $0-57
@@ -4258,8 +3810,7 @@ TEXT ·neonFew1(SB), NOSPLIT, $0-57
 	WORD $0x4f00040d // movi v13.4s, #0
 	WORD $0x4f00040e // movi v14.4s, #0
 	WORD $0x4f00040f // movi v15.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10439 // ldr q25, [x1], #16
@@ -4311,12 +3862,9 @@ loop:
 	WORD $0xad4f7cfe // ldp q30, q31, [x7, #480]
 	WORD $0x4fb91bce // fmla v14.4s, v30.4s, v25.s[3]
 	WORD $0x4fb91bef // fmla v15.4s, v31.4s, v25.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404439 // ldr s25, [x1], #4
 	WORD $0xad4074fc // ldp q28, q29, [x7, #0]
@@ -4331,9 +3879,7 @@ one:
 	WORD $0xad437cfe // ldp q30, q31, [x7, #96]
 	WORD $0x4f9913c6 // fmla v6.4s, v30.4s, v25.s[0]
 	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
 	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
@@ -4389,8 +3935,7 @@ TEXT ·neonFew2(SB), NOSPLIT, $0-57
 	WORD $0x4f00040d // movi v13.4s, #0
 	WORD $0x4f00040e // movi v14.4s, #0
 	WORD $0x4f00040f // movi v15.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10439 // ldr q25, [x1], #16
@@ -4475,12 +4020,9 @@ loop:
 	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1bce // fmla v14.4s, v30.4s, v26.s[3]
 	WORD $0x4fba1bef // fmla v15.4s, v31.4s, v26.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404439 // ldr s25, [x1], #4
 	WORD $0xbc40445a // ldr s26, [x2], #4
@@ -4504,9 +4046,7 @@ one:
 	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13ce // fmla v14.4s, v30.4s, v26.s[0]
 	WORD $0x4f9a13ef // fmla v15.4s, v31.4s, v26.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
 	CBZ R11, put0
 	WORD $0xad40753c // ldp q28, q29, [x9, #0]
@@ -4526,8 +4066,7 @@ put0:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	ADD R10, R9
-	CBZ R11, put1
+	ADD R10, R9; CBZ R11, put1
 	WORD $0xad40753c // ldp q28, q29, [x9, #0]
 	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
 	WORD $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
@@ -4556,8 +4095,7 @@ TEXT ·neonFew3(SB), NOSPLIT, $0-57
 	MOVD c+40(FP), R9
 	MOVD ldc+48(FP), R10
 	MOVBU acc+56(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
+	ADD R12, R1, R2; ADD R12, R2, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4582,8 +4120,7 @@ TEXT ·neonFew3(SB), NOSPLIT, $0-57
 	WORD $0x4f000415 // movi v21.4s, #0
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10439 // ldr q25, [x1], #16
@@ -4701,12 +4238,9 @@ loop:
 	WORD $0x4fba1bef // fmla v15.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1bd6 // fmla v22.4s, v30.4s, v27.s[3]
 	WORD $0x4fbb1bf7 // fmla v23.4s, v31.4s, v27.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404439 // ldr s25, [x1], #4
 	WORD $0xbc40445a // ldr s26, [x2], #4
@@ -4739,9 +4273,7 @@ one:
 	WORD $0x4f9a13ef // fmla v15.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13d6 // fmla v22.4s, v30.4s, v27.s[0]
 	WORD $0x4f9b13f7 // fmla v23.4s, v31.4s, v27.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
 	CBZ R11, put0
 	WORD $0xad40753c // ldp q28, q29, [x9, #0]
@@ -4761,8 +4293,7 @@ put0:
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	WORD $0xad021524 // stp q4, q5, [x9, #64]
 	WORD $0xad031d26 // stp q6, q7, [x9, #96]
-	ADD R10, R9
-	CBZ R11, put1
+	ADD R10, R9; CBZ R11, put1
 	WORD $0xad40753c // ldp q28, q29, [x9, #0]
 	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
 	WORD $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
@@ -4780,8 +4311,7 @@ put1:
 	WORD $0xad012d2a // stp q10, q11, [x9, #32]
 	WORD $0xad02352c // stp q12, q13, [x9, #64]
 	WORD $0xad033d2e // stp q14, q15, [x9, #96]
-	ADD R10, R9
-	CBZ R11, put2
+	ADD R10, R9; CBZ R11, put2
 	WORD $0xad40753c // ldp q28, q29, [x9, #0]
 	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
@@ -4809,8 +4339,7 @@ TEXT ·neonAxpy1(SB), NOSPLIT, $0-40
 	MOVD ldb+24(FP), R11
 	MOVD y+32(FP), R9
 	WORD $0xbd40015e // ldr s30, [x10]
-	SUBS $16, R0
-	BLT vectors
+	SUBS $16, R0; BLT vectors
 	PCALIGN $16
 loop:
 	WORD $0xad400520 // ldp q0, q1, [x9]
@@ -4823,28 +4352,24 @@ loop:
 	WORD $0x4f9e1263 // fmla v3.4s, v19.4s, v30.s[0]
 	WORD $0xac810520 // stp q0, q1, [x9], #32
 	WORD $0xac810d22 // stp q2, q3, [x9], #32
-	SUBS $16, R0
-	BGE loop
+	SUBS $16, R0; BGE loop
 vectors:
 	ADD $16, R0
 vector:
-	SUBS $4, R0
-	BLT rest
+	SUBS $4, R0; BLT rest
 	WORD $0x3dc00120 // ldr q0, [x9]
 	WORD $0x3cc10430 // ldr q16, [x1], #16
 	WORD $0x4f9e1200 // fmla v0.4s, v16.4s, v30.s[0]
 	WORD $0x3c810520 // str q0, [x9], #16
 	B vector
 rest:
-	ADDS $4, R0
-	BEQ done
+	ADDS $4, R0; BEQ done
 each:
 	WORD $0xbd400120 // ldr s0, [x9]
 	WORD $0xbc404430 // ldr s16, [x1], #4
 	WORD $0x4f9e1200 // fmla v0.4s, v16.4s, v30.s[0]
 	WORD $0xbc004520 // str s0, [x9], #4
-	SUBS $1, R0
-	BNE each
+	SUBS $1, R0; BNE each
 done:
 	RET
 
@@ -4854,16 +4379,9 @@ TEXT ·neonAxpy8(SB), NOSPLIT, $0-40
 	MOVD b+16(FP), R1
 	MOVD ldb+24(FP), R11
 	MOVD y+32(FP), R9
-	ADD R11, R1, R2
-	ADD R11, R2, R3
-	ADD R11, R3, R4
-	ADD R11, R4, R5
-	ADD R11, R5, R6
-	ADD R11, R6, R7
-	ADD R11, R7, R8
+	ADD R11, R1, R2; ADD R11, R2, R3; ADD R11, R3, R4; ADD R11, R4, R5; ADD R11, R5, R6; ADD R11, R6, R7; ADD R11, R7, R8
 	WORD $0xad407d5e // ldp q30, q31, [x10]
-	SUBS $16, R0
-	BLT vectors
+	SUBS $16, R0; BLT vectors
 	PCALIGN $16
 loop:
 	WORD $0xad400520 // ldp q0, q1, [x9]
@@ -4922,13 +4440,11 @@ loop:
 	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0xac810520 // stp q0, q1, [x9], #32
 	WORD $0xac810d22 // stp q2, q3, [x9], #32
-	SUBS $16, R0
-	BGE loop
+	SUBS $16, R0; BGE loop
 vectors:
 	ADD $16, R0
 vector:
-	SUBS $4, R0
-	BLT rest
+	SUBS $4, R0; BLT rest
 	WORD $0x3dc00120 // ldr q0, [x9]
 	WORD $0x3cc10430 // ldr q16, [x1], #16
 	WORD $0x4f9e1200 // fmla v0.4s, v16.4s, v30.s[0]
@@ -4950,8 +4466,7 @@ vector:
 	WORD $0x3c810520 // str q0, [x9], #16
 	B vector
 rest:
-	ADDS $4, R0
-	BEQ done
+	ADDS $4, R0; BEQ done
 each:
 	WORD $0xbd400120 // ldr s0, [x9]
 	WORD $0xbc404430 // ldr s16, [x1], #4
@@ -4972,8 +4487,7 @@ each:
 	WORD $0x4fbf1a04 // fmla v4.4s, v16.4s, v31.s[3]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0xbc004520 // str s0, [x9], #4
-	SUBS $1, R0
-	BNE each
+	SUBS $1, R0; BNE each
 done:
 	RET
 
@@ -4989,8 +4503,7 @@ TEXT ·neonDot(SB), NOSPLIT, $0-28
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	SUBS $32, R0
-	BLT vectors
+	SUBS $32, R0; BLT vectors
 	PCALIGN $16
 loop:
 	WORD $0xacc164b8 // ldp q24, q25, [x5], #32
@@ -5009,26 +4522,22 @@ loop:
 	WORD $0x4e3dcf25 // fmla v5.4s, v25.4s, v29.4s
 	WORD $0x4e3ecf46 // fmla v6.4s, v26.4s, v30.4s
 	WORD $0x4e3fcf67 // fmla v7.4s, v27.4s, v31.4s
-	SUBS $32, R0
-	BGE loop
+	SUBS $32, R0; BGE loop
 vectors:
 	ADD $32, R0
 vector:
-	SUBS $4, R0
-	BLT rest
+	SUBS $4, R0; BLT rest
 	WORD $0x3cc104b8 // ldr q24, [x5], #16
 	WORD $0x3cc1043c // ldr q28, [x1], #16
 	WORD $0x4e3ccf00 // fmla v0.4s, v24.4s, v28.4s
 	B vector
 rest:
-	ADDS $4, R0
-	BEQ sum
+	ADDS $4, R0; BEQ sum
 each:
 	WORD $0xbc4044b8 // ldr s24, [x5], #4
 	WORD $0xbc40443c // ldr s28, [x1], #4
 	WORD $0x4e3ccf00 // fmla v0.4s, v24.4s, v28.4s
-	SUBS $1, R0
-	BNE each
+	SUBS $1, R0; BNE each
 sum:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
@@ -5057,8 +4566,7 @@ TEXT ·neonDots2(SB), NOSPLIT, $0-40
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	SUBS $16, R0
-	BLT vectors
+	SUBS $16, R0; BLT vectors
 	PCALIGN $16
 loop:
 	WORD $0xacc164b8 // ldp q24, q25, [x5], #32
@@ -5075,13 +4583,11 @@ loop:
 	WORD $0x4e3dcf25 // fmla v5.4s, v25.4s, v29.4s
 	WORD $0x4e3ecf46 // fmla v6.4s, v26.4s, v30.4s
 	WORD $0x4e3fcf67 // fmla v7.4s, v27.4s, v31.4s
-	SUBS $16, R0
-	BGE loop
+	SUBS $16, R0; BGE loop
 vectors:
 	ADD $16, R0
 vector:
-	SUBS $4, R0
-	BLT rest
+	SUBS $4, R0; BLT rest
 	WORD $0x3cc104b8 // ldr q24, [x5], #16
 	WORD $0x3cc1043c // ldr q28, [x1], #16
 	WORD $0x4e3ccf00 // fmla v0.4s, v24.4s, v28.4s
@@ -5089,16 +4595,14 @@ vector:
 	WORD $0x4e3ccf04 // fmla v4.4s, v24.4s, v28.4s
 	B vector
 rest:
-	ADDS $4, R0
-	BEQ sum
+	ADDS $4, R0; BEQ sum
 each:
 	WORD $0xbc4044b8 // ldr s24, [x5], #4
 	WORD $0xbc40443c // ldr s28, [x1], #4
 	WORD $0x4e3ccf00 // fmla v0.4s, v24.4s, v28.4s
 	WORD $0xbc40445c // ldr s28, [x2], #4
 	WORD $0x4e3ccf04 // fmla v4.4s, v24.4s, v28.4s
-	SUBS $1, R0
-	BNE each
+	SUBS $1, R0; BNE each
 sum:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
@@ -5120,8 +4624,7 @@ TEXT ·neonDots3(SB), NOSPLIT, $0-40
 	MOVD ldx+16(FP), R6
 	MOVD y+24(FP), R5
 	MOVD out+32(FP), R7
-	ADD R6, R1, R2
-	ADD R6, R2, R3
+	ADD R6, R1, R2; ADD R6, R2, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5134,8 +4637,7 @@ TEXT ·neonDots3(SB), NOSPLIT, $0-40
 	WORD $0x4f000409 // movi v9.4s, #0
 	WORD $0x4f00040a // movi v10.4s, #0
 	WORD $0x4f00040b // movi v11.4s, #0
-	SUBS $16, R0
-	BLT vectors
+	SUBS $16, R0; BLT vectors
 	PCALIGN $16
 loop:
 	WORD $0xacc164b8 // ldp q24, q25, [x5], #32
@@ -5158,13 +4660,11 @@ loop:
 	WORD $0x4e3dcf29 // fmla v9.4s, v25.4s, v29.4s
 	WORD $0x4e3ecf4a // fmla v10.4s, v26.4s, v30.4s
 	WORD $0x4e3fcf6b // fmla v11.4s, v27.4s, v31.4s
-	SUBS $16, R0
-	BGE loop
+	SUBS $16, R0; BGE loop
 vectors:
 	ADD $16, R0
 vector:
-	SUBS $4, R0
-	BLT rest
+	SUBS $4, R0; BLT rest
 	WORD $0x3cc104b8 // ldr q24, [x5], #16
 	WORD $0x3cc1043c // ldr q28, [x1], #16
 	WORD $0x4e3ccf00 // fmla v0.4s, v24.4s, v28.4s
@@ -5174,8 +4674,7 @@ vector:
 	WORD $0x4e3ccf08 // fmla v8.4s, v24.4s, v28.4s
 	B vector
 rest:
-	ADDS $4, R0
-	BEQ sum
+	ADDS $4, R0; BEQ sum
 each:
 	WORD $0xbc4044b8 // ldr s24, [x5], #4
 	WORD $0xbc40443c // ldr s28, [x1], #4
@@ -5184,8 +4683,7 @@ each:
 	WORD $0x4e3ccf04 // fmla v4.4s, v24.4s, v28.4s
 	WORD $0xbc40447c // ldr s28, [x3], #4
 	WORD $0x4e3ccf08 // fmla v8.4s, v24.4s, v28.4s
-	SUBS $1, R0
-	BNE each
+	SUBS $1, R0; BNE each
 sum:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
@@ -5213,9 +4711,7 @@ TEXT ·neonDots4(SB), NOSPLIT, $0-40
 	MOVD ldx+16(FP), R6
 	MOVD y+24(FP), R5
 	MOVD out+32(FP), R7
-	ADD R6, R1, R2
-	ADD R6, R2, R3
-	ADD R6, R3, R4
+	ADD R6, R1, R2; ADD R6, R2, R3; ADD R6, R3, R4
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5232,8 +4728,7 @@ TEXT ·neonDots4(SB), NOSPLIT, $0-40
 	WORD $0x4f00040d // movi v13.4s, #0
 	WORD $0x4f00040e // movi v14.4s, #0
 	WORD $0x4f00040f // movi v15.4s, #0
-	SUBS $16, R0
-	BLT vectors
+	SUBS $16, R0; BLT vectors
 	PCALIGN $16
 loop:
 	WORD $0xacc164b8 // ldp q24, q25, [x5], #32
@@ -5262,13 +4757,11 @@ loop:
 	WORD $0x4e3dcf2d // fmla v13.4s, v25.4s, v29.4s
 	WORD $0x4e3ecf4e // fmla v14.4s, v26.4s, v30.4s
 	WORD $0x4e3fcf6f // fmla v15.4s, v27.4s, v31.4s
-	SUBS $16, R0
-	BGE loop
+	SUBS $16, R0; BGE loop
 vectors:
 	ADD $16, R0
 vector:
-	SUBS $4, R0
-	BLT rest
+	SUBS $4, R0; BLT rest
 	WORD $0x3cc104b8 // ldr q24, [x5], #16
 	WORD $0x3cc1043c // ldr q28, [x1], #16
 	WORD $0x4e3ccf00 // fmla v0.4s, v24.4s, v28.4s
@@ -5280,8 +4773,7 @@ vector:
 	WORD $0x4e3ccf0c // fmla v12.4s, v24.4s, v28.4s
 	B vector
 rest:
-	ADDS $4, R0
-	BEQ sum
+	ADDS $4, R0; BEQ sum
 each:
 	WORD $0xbc4044b8 // ldr s24, [x5], #4
 	WORD $0xbc40443c // ldr s28, [x1], #4
@@ -5292,8 +4784,7 @@ each:
 	WORD $0x4e3ccf08 // fmla v8.4s, v24.4s, v28.4s
 	WORD $0xbc40449c // ldr s28, [x4], #4
 	WORD $0x4e3ccf0c // fmla v12.4s, v24.4s, v28.4s
-	SUBS $1, R0
-	BNE each
+	SUBS $1, R0; BNE each
 sum:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
@@ -5334,8 +4825,7 @@ TEXT ·neonFinish(SB), NOSPLIT, $0-48
 	WORD $0x4e040c9e // dup v30.4s, w4
 	MOVWU hi+44(FP), R4
 	WORD $0x4e040c9f // dup v31.4s, w4
-	SUBS $16, R0
-	BLT vectors
+	SUBS $16, R0; BLT vectors
 loop:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
@@ -5383,13 +4873,11 @@ none2:
 	WORD $0x6ea71fe3 // bit v3.16b, v31.16b, v7.16b
 	WORD $0xac810420 // stp q0, q1, [x1], #32
 	WORD $0xac810c22 // stp q2, q3, [x1], #32
-	SUBS $16, R0
-	BGE loop
+	SUBS $16, R0; BGE loop
 vectors:
 	ADD $16, R0
 vector:
-	SUBS $4, R0
-	BLT rest
+	SUBS $4, R0; BLT rest
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
 	WORD $0x4e3dd400 // fadd v0.4s, v0.4s, v29.4s
@@ -5410,13 +4898,11 @@ none4:
 	WORD $0x3c810420 // str q0, [x1], #16
 	B vector
 rest:
-	ADDS $4, R0
-	BEQ done
+	ADDS $4, R0; BEQ done
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R0, one5
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R0, loaded6
-	ADD $8, R1, R25
+	TBZ $0, R0, loaded6; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded6
 one5:
@@ -5429,8 +4915,7 @@ loaded6:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R0, one8
 	WORD $0xfd400044 // ldr d4, [x2]
-	TBZ $0, R0, loaded9
-	ADD $8, R2, R25
+	TBZ $0, R0, loaded9; ADD $8, R2, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded9
 one8:
@@ -5444,8 +4929,7 @@ none7:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R0, one11
 	WORD $0xfd400064 // ldr d4, [x3]
-	TBZ $0, R0, loaded12
-	ADD $8, R3, R25
+	TBZ $0, R0, loaded12; ADD $8, R3, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded12
 one11:
@@ -5461,8 +4945,7 @@ none10:
 	WORD $0x6ea41fe0 // bit v0.16b, v31.16b, v4.16b
 	TBZ $1, R0, one13
 	WORD $0xfd000020 // str d0, [x1]
-	TBZ $0, R0, stored14
-	ADD $8, R1, R25
+	TBZ $0, R0, stored14; ADD $8, R1, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored14
 one13:
@@ -5510,8 +4993,7 @@ loop:
 	WORD $0x4e31ce0d // fmla v13.4s, v16.4s, v17.4s
 	WORD $0x4e31ce0e // fmla v14.4s, v16.4s, v17.4s
 	WORD $0x4e31ce0f // fmla v15.4s, v16.4s, v17.4s
-	SUBS $1, R0
-	BNE loop
+	SUBS $1, R0; BNE loop
 	RET
 
 TEXT ·neonTrans(SB), NOSPLIT, $0-40
@@ -5585,8 +5067,5 @@ loop:
 	WORD $0xad00386a // stp q10, q14, [x3]
 	ADD R4, R3
 	WORD $0xad003c6b // stp q11, q15, [x3]
-	ADD R4, R3
-	ADD $32, R1
-	SUBS $1, R0
-	BNE loop
+	ADD R4, R3; ADD $32, R1; SUBS $1, R0; BNE loop
 	RET

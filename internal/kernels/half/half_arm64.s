@@ -8,15 +8,13 @@ TEXT ·neonWidenF(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD n+16(FP), R2
-	LSR $3, R2
-	CBZ R2, end
+	LSR $3, R2; CBZ R2, end
 loop:
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x0e217840 // fcvtl v0.4s, v2.4h
 	WORD $0x4e217841 // fcvtl2 v1.4s, v2.8h
 	WORD $0xac810400 // stp q0, q1, [x0], #32
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -24,15 +22,13 @@ TEXT ·neonNarrowF(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD n+16(FP), R2
-	LSR $3, R2
-	CBZ R2, end
+	LSR $3, R2; CBZ R2, end
 loop:
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0x0e216802 // fcvtn v2.4h, v0.4s
 	WORD $0x4e216822 // fcvtn2 v2.8h, v1.4s
 	WORD $0x3c810402 // str q2, [x0], #16
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -45,8 +41,7 @@ TEXT ·neonRowF(SB), NOSPLIT, $0-32
 	WORD $0xad414c72 // ldp q18, q19, [x3, #32]
 	WORD $0xad425474 // ldp q20, q21, [x3, #64]
 	WORD $0xad435c76 // ldp q22, q23, [x3, #96]
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc1043f // ldr q31, [x1], #16
@@ -122,11 +117,9 @@ loop:
 	WORD $0x4fbf1935 // fmla v21.4s, v9.4s, v31.s[3]
 	WORD $0x4fbf1956 // fmla v22.4s, v10.4s, v31.s[3]
 	WORD $0x4fbf1977 // fmla v23.4s, v11.4s, v31.s[3]
-	SUBS $4, R0
-	BGE loop
+	SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc40443f // ldr s31, [x1], #4
 	WORD $0xacc10440 // ldp q0, q1, [x2], #32
@@ -147,8 +140,7 @@ one:
 	WORD $0x4f9f1135 // fmla v21.4s, v9.4s, v31.s[0]
 	WORD $0x4f9f1156 // fmla v22.4s, v10.4s, v31.s[0]
 	WORD $0x4f9f1177 // fmla v23.4s, v11.4s, v31.s[0]
-	SUBS $1, R0
-	BNE one
+	SUBS $1, R0; BNE one
 end:
 	WORD $0xad004470 // stp q16, q17, [x3, #0]
 	WORD $0xad014c72 // stp q18, q19, [x3, #32]
@@ -160,8 +152,7 @@ TEXT ·neonWidenB(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD n+16(FP), R2
-	LSR $3, R2
-	CBZ R2, end
+	LSR $3, R2; CBZ R2, end
 loop:
 	WORD $0x3cc10422 // ldr q2, [x1], #16
 	WORD $0x2f10a440 // ushll v0.4s, v2.4h, #0
@@ -169,8 +160,7 @@ loop:
 	WORD $0x6f10a441 // ushll2 v1.4s, v2.8h, #0
 	WORD $0x4f305421 // shl v1.4s, v1.4s, #16
 	WORD $0xac810400 // stp q0, q1, [x0], #32
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -184,8 +174,7 @@ TEXT ·neonNarrowB(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD n+16(FP), R2
-	LSR $3, R2
-	CBZ R2, end
+	LSR $3, R2; CBZ R2, end
 loop:
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
 	WORD $0x6f300402 // ushr v2.4s, v0.4s, #16
@@ -204,8 +193,7 @@ loop:
 	WORD $0x6e631c41 // bsl v1.16b, v2.16b, v3.16b
 	WORD $0x4e415802 // uzp2 v2.8h, v0.8h, v1.8h
 	WORD $0x3c810402 // str q2, [x0], #16
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -218,8 +206,7 @@ TEXT ·neonRowB(SB), NOSPLIT, $0-32
 	WORD $0xad414c72 // ldp q18, q19, [x3, #32]
 	WORD $0xad425474 // ldp q20, q21, [x3, #64]
 	WORD $0xad435c76 // ldp q22, q23, [x3, #96]
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc1043f // ldr q31, [x1], #16
@@ -327,11 +314,9 @@ loop:
 	WORD $0x4fbf1935 // fmla v21.4s, v9.4s, v31.s[3]
 	WORD $0x4fbf1956 // fmla v22.4s, v10.4s, v31.s[3]
 	WORD $0x4fbf1977 // fmla v23.4s, v11.4s, v31.s[3]
-	SUBS $4, R0
-	BGE loop
+	SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc40443f // ldr s31, [x1], #4
 	WORD $0xacc10440 // ldp q0, q1, [x2], #32
@@ -360,8 +345,7 @@ one:
 	WORD $0x4f9f1135 // fmla v21.4s, v9.4s, v31.s[0]
 	WORD $0x4f9f1156 // fmla v22.4s, v10.4s, v31.s[0]
 	WORD $0x4f9f1177 // fmla v23.4s, v11.4s, v31.s[0]
-	SUBS $1, R0
-	BNE one
+	SUBS $1, R0; BNE one
 end:
 	WORD $0xad004470 // stp q16, q17, [x3, #0]
 	WORD $0xad014c72 // stp q18, q19, [x3, #32]

@@ -12,9 +12,7 @@ TEXT ·weaveNEON(SB), NOSPLIT, $0-56
 	MOVD s1+32(FP), R4
 	MOVD s2+40(FP), R5
 	MOVD s3+48(FP), R6
-	ADD R2, R4
-	ADD R2, R5
-	ADD R2, R6
+	ADD R2, R4; ADD R2, R5; ADD R2, R6
 loop:
 	WORD $0xacc11040 // ldp q0, q4, [x2], #32
 	WORD $0xacc11481 // ldp q1, q5, [x4], #32
@@ -51,9 +49,7 @@ loop:
 	WORD $0x3d800036 // str q22, [x1]
 	ADD R3, R1
 	WORD $0x3d800037 // str q23, [x1]
-	ADD R3, R1
-	SUBS $1, R0
-	BNE loop
+	ADD R3, R1; SUBS $1, R0; BNE loop
 	RET
 
 TEXT ·unweaveNEON(SB), NOSPLIT, $0-56
@@ -64,9 +60,7 @@ TEXT ·unweaveNEON(SB), NOSPLIT, $0-56
 	MOVD d1+32(FP), R4
 	MOVD d2+40(FP), R5
 	MOVD d3+48(FP), R6
-	ADD R1, R4
-	ADD R1, R5
-	ADD R1, R6
+	ADD R1, R4; ADD R1, R5; ADD R1, R6
 loop:
 	WORD $0x3dc00040 // ldr q0, [x2]
 	ADD R3, R2
@@ -104,8 +98,7 @@ loop:
 	WORD $0xac8168b6 // stp q22, q26, [x5], #32
 	WORD $0xac816495 // stp q21, q25, [x4], #32
 	WORD $0xac816034 // stp q20, q24, [x1], #32
-	SUBS $1, R0
-	BNE loop
+	SUBS $1, R0; BNE loop
 	RET
 
 TEXT ·weighNEON(SB), NOSPLIT, $0-56
@@ -118,10 +111,7 @@ TEXT ·weighNEON(SB), NOSPLIT, $0-56
 	MOVD count+48(FP), R7
 	LSL $2, R5, R14
 row:
-	MOVD R5, R8
-	MOVD R2, R9
-	SUBS $32, R8
-	BLT done8
+	MOVD R5, R8; MOVD R2, R9; SUBS $32, R8; BLT done8
 loop8:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
@@ -131,13 +121,9 @@ loop8:
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	MOVD R3, R10
-	MOVD R4, R11
-	MOVD R6, R12
+	MOVD R3, R10; MOVD R4, R11; MOVD R6, R12
 each1:
-	MOVW.P 4(R10), R13
-	MUL R14, R13
-	ADD R9, R13
+	MOVW.P 4(R10), R13; MUL R14, R13; ADD R9, R13
 	WORD $0xbc40457e // ldr s30, [x11], #4
 	WORD $0xad4025a8 // ldp q8, q9, [x13, #0]
 	WORD $0xad412daa // ldp q10, q11, [x13, #32]
@@ -151,54 +137,36 @@ each1:
 	WORD $0x4f9e11a5 // fmla v5.4s, v13.4s, v30.s[0]
 	WORD $0x4f9e11c6 // fmla v6.4s, v14.4s, v30.s[0]
 	WORD $0x4f9e11e7 // fmla v7.4s, v15.4s, v30.s[0]
-	SUBS $1, R12
-	BNE each1
+	SUBS $1, R12; BNE each1
 	WORD $0xac810420 // stp q0, q1, [x1], #32
 	WORD $0xac810c22 // stp q2, q3, [x1], #32
 	WORD $0xac811424 // stp q4, q5, [x1], #32
 	WORD $0xac811c26 // stp q6, q7, [x1], #32
-	ADD $128, R9
-	SUBS $32, R8
-	BGE loop8
+	ADD $128, R9; SUBS $32, R8; BGE loop8
 done8:
-	ADDS $32, R8
-	SUBS $4, R8
-	BLT done1
+	ADDS $32, R8; SUBS $4, R8; BLT done1
 loop1:
 	WORD $0x4f000400 // movi v0.4s, #0
-	MOVD R3, R10
-	MOVD R4, R11
-	MOVD R6, R12
+	MOVD R3, R10; MOVD R4, R11; MOVD R6, R12
 each2:
-	MOVW.P 4(R10), R13
-	MUL R14, R13
-	ADD R9, R13
+	MOVW.P 4(R10), R13; MUL R14, R13; ADD R9, R13
 	WORD $0xbc40457e // ldr s30, [x11], #4
 	WORD $0x3dc001a8 // ldr q8, [x13]
 	WORD $0x4f9e1100 // fmla v0.4s, v8.4s, v30.s[0]
-	SUBS $1, R12
-	BNE each2
+	SUBS $1, R12; BNE each2
 	WORD $0x3c810420 // str q0, [x1], #16
-	ADD $16, R9
-	SUBS $4, R8
-	BGE loop1
+	ADD $16, R9; SUBS $4, R8; BGE loop1
 done1:
-	ADDS $4, R8
-	BEQ next
+	ADDS $4, R8; BEQ next
 	WORD $0x4f000400 // movi v0.4s, #0
-	MOVD R3, R10
-	MOVD R4, R11
-	MOVD R6, R12
+	MOVD R3, R10; MOVD R4, R11; MOVD R6, R12
 each3:
-	MOVW.P 4(R10), R13
-	MUL R14, R13
-	ADD R9, R13
+	MOVW.P 4(R10), R13; MUL R14, R13; ADD R9, R13
 	WORD $0xbc40457e // ldr s30, [x11], #4
 	WORD $0x4f000408 // movi v8.4s, #0
 	TBZ $1, R8, one4
 	WORD $0xfd4001a8 // ldr d8, [x13]
-	TBZ $0, R8, loaded5
-	ADD $8, R13, R25
+	TBZ $0, R8, loaded5; ADD $8, R13, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
 	B loaded5
 one4:
@@ -206,12 +174,9 @@ one4:
 	WORD $0xbd4001a8 // ldr s8, [x13]
 loaded5:
 	WORD $0x4f9e1100 // fmla v0.4s, v8.4s, v30.s[0]
-	SUBS $1, R12
-	BNE each3
-	TBZ $1, R8, one6
+	SUBS $1, R12; BNE each3; TBZ $1, R8, one6
 	WORD $0xfd000020 // str d0, [x1]
-	TBZ $0, R8, stored7
-	ADD $8, R1, R25
+	TBZ $0, R8, stored7; ADD $8, R1, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored7
 one6:
@@ -220,8 +185,5 @@ one6:
 stored7:
 	ADD R8<<2, R1
 next:
-	ADD R6<<2, R3
-	ADD R6<<2, R4
-	SUBS $1, R7
-	BNE row
+	ADD R6<<2, R3; ADD R6<<2, R4; SUBS $1, R7; BNE row
 	RET

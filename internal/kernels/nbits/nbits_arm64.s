@@ -69,12 +69,10 @@ loop:
 	WORD $0x4fb0eb21 // sdot v1.4s, v25.16b, v16.4b[3]
 	WORD $0x4fb0eb42 // sdot v2.4s, v26.16b, v16.4b[3]
 	WORD $0x4fb0eb63 // sdot v3.4s, v27.16b, v16.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -102,11 +100,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot4x2(SB), NOSPLIT, $0-96
@@ -121,8 +115,7 @@ TEXT ·tileDot4x2(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	MOVD R12, R14
+	ADD R5, R1, R2; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -201,12 +194,10 @@ loop:
 	WORD $0x4fb1eb46 // sdot v6.4s, v26.16b, v17.4b[3]
 	WORD $0x4fb0eb63 // sdot v3.4s, v27.16b, v16.4b[3]
 	WORD $0x4fb1eb67 // sdot v7.4s, v27.16b, v17.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -234,8 +225,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -263,11 +253,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccf3 // fmla v19.4s, v7.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot4x3(SB), NOSPLIT, $0-96
@@ -282,9 +268,7 @@ TEXT ·tileDot4x3(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	ADD R5, R2, R3
-	MOVD R12, R14
+	ADD R5, R1, R2; ADD R5, R2, R3; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -389,12 +373,10 @@ loop:
 	WORD $0x4fb0eb63 // sdot v3.4s, v27.16b, v16.4b[3]
 	WORD $0x4fb1eb67 // sdot v7.4s, v27.16b, v17.4b[3]
 	WORD $0x4fb2eb6b // sdot v11.4s, v27.16b, v18.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -422,8 +404,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -451,8 +432,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccf3 // fmla v19.4s, v7.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $8, R6, R15
+	ADD R13, R14; ADD $8, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $8, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -480,11 +460,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cd73 // fmla v19.4s, v11.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot4x4(SB), NOSPLIT, $0-96
@@ -499,10 +475,7 @@ TEXT ·tileDot4x4(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	ADD R5, R2, R3
-	ADD R5, R3, R4
-	MOVD R12, R14
+	ADD R5, R1, R2; ADD R5, R2, R3; ADD R5, R3, R4; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -633,12 +606,10 @@ loop:
 	WORD $0x4fb1eb67 // sdot v7.4s, v27.16b, v17.4b[3]
 	WORD $0x4fb2eb6b // sdot v11.4s, v27.16b, v18.4b[3]
 	WORD $0x4fb3eb6f // sdot v15.4s, v27.16b, v19.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -666,8 +637,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -695,8 +665,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccf3 // fmla v19.4s, v7.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $8, R6, R15
+	ADD R13, R14; ADD $8, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $8, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -724,8 +693,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cd73 // fmla v19.4s, v11.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $12, R6, R15
+	ADD R13, R14; ADD $12, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $12, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -753,11 +721,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cdf3 // fmla v19.4s, v15.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileNEON4x1(SB), NOSPLIT, $0-96
@@ -830,12 +794,10 @@ loop:
 	WORD $0x4e3182b7 // smlal2 v23.8h, v21.16b, v17.16b
 	WORD $0x4e606ac6 // sadalp v6.4s, v22.8h
 	WORD $0x4e606ae7 // sadalp v7.4s, v23.8h
-	SUBS $2, R5
-	BGT loop
+	SUBS $2, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -867,11 +829,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccd3 // fmla v19.4s, v6.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileNEON4x2(SB), NOSPLIT, $0-96
@@ -886,8 +844,7 @@ TEXT ·tileNEON4x2(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	MOVD R12, R14
+	ADD R5, R1, R2; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -984,12 +941,10 @@ loop:
 	WORD $0x4e3382b7 // smlal2 v23.8h, v21.16b, v19.16b
 	WORD $0x4e606ace // sadalp v14.4s, v22.8h
 	WORD $0x4e606aef // sadalp v15.4s, v23.8h
-	SUBS $2, R5
-	BGT loop
+	SUBS $2, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1021,8 +976,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccd3 // fmla v19.4s, v6.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1054,11 +1008,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cdd3 // fmla v19.4s, v14.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot4bx1(SB), NOSPLIT, $0-96
@@ -1126,8 +1076,7 @@ loop:
 	WORD $0x4fb0eb21 // sdot v1.4s, v25.16b, v16.4b[3]
 	WORD $0x4fb0eb42 // sdot v2.4s, v26.16b, v16.4b[3]
 	WORD $0x4fb0eb63 // sdot v3.4s, v27.16b, v16.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
 	WORD $0x3cc1055b // ldr q27, [x10], #16
@@ -1137,8 +1086,7 @@ loop:
 	WORD $0x4f10a739 // sshll2 v25.4s, v25.8h, #0
 	WORD $0x0f10a77a // sshll v26.4s, v27.4h, #0
 	WORD $0x4f10a77b // sshll2 v27.4s, v27.8h, #0
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1166,11 +1114,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot4bx2(SB), NOSPLIT, $0-96
@@ -1185,8 +1129,7 @@ TEXT ·tileDot4bx2(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	MOVD R12, R14
+	ADD R5, R1, R2; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -1265,8 +1208,7 @@ loop:
 	WORD $0x4fb1eb46 // sdot v6.4s, v26.16b, v17.4b[3]
 	WORD $0x4fb0eb63 // sdot v3.4s, v27.16b, v16.4b[3]
 	WORD $0x4fb1eb67 // sdot v7.4s, v27.16b, v17.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
 	WORD $0x3cc1055b // ldr q27, [x10], #16
@@ -1276,8 +1218,7 @@ loop:
 	WORD $0x4f10a739 // sshll2 v25.4s, v25.8h, #0
 	WORD $0x0f10a77a // sshll v26.4s, v27.4h, #0
 	WORD $0x4f10a77b // sshll2 v27.4s, v27.8h, #0
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1305,8 +1246,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1334,11 +1274,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccf3 // fmla v19.4s, v7.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot4bx3(SB), NOSPLIT, $0-96
@@ -1353,9 +1289,7 @@ TEXT ·tileDot4bx3(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	ADD R5, R2, R3
-	MOVD R12, R14
+	ADD R5, R1, R2; ADD R5, R2, R3; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -1460,8 +1394,7 @@ loop:
 	WORD $0x4fb0eb63 // sdot v3.4s, v27.16b, v16.4b[3]
 	WORD $0x4fb1eb67 // sdot v7.4s, v27.16b, v17.4b[3]
 	WORD $0x4fb2eb6b // sdot v11.4s, v27.16b, v18.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
 	WORD $0x3cc1055b // ldr q27, [x10], #16
@@ -1471,8 +1404,7 @@ loop:
 	WORD $0x4f10a739 // sshll2 v25.4s, v25.8h, #0
 	WORD $0x0f10a77a // sshll v26.4s, v27.4h, #0
 	WORD $0x4f10a77b // sshll2 v27.4s, v27.8h, #0
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1500,8 +1432,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1529,8 +1460,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccf3 // fmla v19.4s, v7.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $8, R6, R15
+	ADD R13, R14; ADD $8, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $8, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1558,11 +1488,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cd73 // fmla v19.4s, v11.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot4bx4(SB), NOSPLIT, $0-96
@@ -1577,10 +1503,7 @@ TEXT ·tileDot4bx4(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	ADD R5, R2, R3
-	ADD R5, R3, R4
-	MOVD R12, R14
+	ADD R5, R1, R2; ADD R5, R2, R3; ADD R5, R3, R4; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -1711,8 +1634,7 @@ loop:
 	WORD $0x4fb1eb67 // sdot v7.4s, v27.16b, v17.4b[3]
 	WORD $0x4fb2eb6b // sdot v11.4s, v27.16b, v18.4b[3]
 	WORD $0x4fb3eb6f // sdot v15.4s, v27.16b, v19.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
 	WORD $0x3cc1055b // ldr q27, [x10], #16
@@ -1722,8 +1644,7 @@ loop:
 	WORD $0x4f10a739 // sshll2 v25.4s, v25.8h, #0
 	WORD $0x0f10a77a // sshll v26.4s, v27.4h, #0
 	WORD $0x4f10a77b // sshll2 v27.4s, v27.8h, #0
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1751,8 +1672,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1780,8 +1700,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccf3 // fmla v19.4s, v7.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $8, R6, R15
+	ADD R13, R14; ADD $8, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $8, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1809,8 +1728,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cd73 // fmla v19.4s, v11.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $12, R6, R15
+	ADD R13, R14; ADD $12, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $12, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1838,11 +1756,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cdf3 // fmla v19.4s, v15.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileNEON4bx1(SB), NOSPLIT, $0-96
@@ -1915,8 +1829,7 @@ loop:
 	WORD $0x4e3182b7 // smlal2 v23.8h, v21.16b, v17.16b
 	WORD $0x4e606ac6 // sadalp v6.4s, v22.8h
 	WORD $0x4e606ae7 // sadalp v7.4s, v23.8h
-	SUBS $2, R5
-	BGT loop
+	SUBS $2, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
 	WORD $0x3cc1055b // ldr q27, [x10], #16
@@ -1926,8 +1839,7 @@ loop:
 	WORD $0x4f10a739 // sshll2 v25.4s, v25.8h, #0
 	WORD $0x0f10a77a // sshll v26.4s, v27.4h, #0
 	WORD $0x4f10a77b // sshll2 v27.4s, v27.8h, #0
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -1959,11 +1871,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccd3 // fmla v19.4s, v6.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileNEON4bx2(SB), NOSPLIT, $0-96
@@ -1978,8 +1886,7 @@ TEXT ·tileNEON4bx2(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	MOVD R12, R14
+	ADD R5, R1, R2; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -2076,8 +1983,7 @@ loop:
 	WORD $0x4e3382b7 // smlal2 v23.8h, v21.16b, v19.16b
 	WORD $0x4e606ace // sadalp v14.4s, v22.8h
 	WORD $0x4e606aef // sadalp v15.4s, v23.8h
-	SUBS $2, R5
-	BGT loop
+	SUBS $2, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
 	WORD $0x3cc1055b // ldr q27, [x10], #16
@@ -2087,8 +1993,7 @@ loop:
 	WORD $0x4f10a739 // sshll2 v25.4s, v25.8h, #0
 	WORD $0x0f10a77a // sshll v26.4s, v27.4h, #0
 	WORD $0x4f10a77b // sshll2 v27.4s, v27.8h, #0
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -2120,8 +2025,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccd3 // fmla v19.4s, v6.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -2153,11 +2057,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cdd3 // fmla v19.4s, v14.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·rowNEON4(SB), NOSPLIT, $0-64
@@ -2307,8 +2207,7 @@ loop:
 	WORD $0x4fad1939 // fmla v25.4s, v9.4s, v13.s[3]
 	WORD $0x4fad195a // fmla v26.4s, v10.4s, v13.s[3]
 	WORD $0x4fad197b // fmla v27.4s, v11.4s, v13.s[3]
-	SUBS $2, R5
-	BGT loop
+	SUBS $2, R5; BGT loop
 	WORD $0x4ddfc8cc // ld1r {v12.4s}, [x6], #4
 	WORD $0xacc10560 // ldp q0, q1, [x11], #32
 	WORD $0xacc10d62 // ldp q2, q3, [x11], #32
@@ -2324,8 +2223,7 @@ loop:
 	WORD $0x4e3bd6f7 // fadd v23.4s, v23.4s, v27.4s
 	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
 	WORD $0x4e23cef3 // fmla v19.4s, v23.4s, v3.4s
-	SUBS $1, R0
-	BNE block
+	SUBS $1, R0; BNE block
 	WORD $0xad004590 // stp q16, q17, [x12]
 	WORD $0xad014d92 // stp q18, q19, [x12, #32]
 	RET
@@ -2523,11 +2421,7 @@ loop:
 	WORD $0x6e37dd6b // fmul v11.4s, v11.4s, v23.4s
 	WORD $0xad002588 // stp q8, q9, [x12]
 	WORD $0xad012d8a // stp q10, q11, [x12, #32]
-	ADD $128, R12
-	SUBS $2, R5
-	BGT loop
-	SUBS $1, R0
-	BNE block
+	ADD $128, R12; SUBS $2, R5; BGT loop; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·rowNEON4b(SB), NOSPLIT, $0-64
@@ -2677,8 +2571,7 @@ loop:
 	WORD $0x4fad1939 // fmla v25.4s, v9.4s, v13.s[3]
 	WORD $0x4fad195a // fmla v26.4s, v10.4s, v13.s[3]
 	WORD $0x4fad197b // fmla v27.4s, v11.4s, v13.s[3]
-	SUBS $2, R5
-	BGT loop
+	SUBS $2, R5; BGT loop
 	WORD $0x4ddfc8cc // ld1r {v12.4s}, [x6], #4
 	WORD $0x3cc10544 // ldr q4, [x10], #16
 	WORD $0x0f08a489 // sshll v9.8h, v4.8b, #0
@@ -2705,8 +2598,7 @@ loop:
 	WORD $0x4e3bd6f7 // fadd v23.4s, v23.4s, v27.4s
 	WORD $0x4eaccd77 // fmls v23.4s, v11.4s, v12.4s
 	WORD $0x4e23cef3 // fmla v19.4s, v23.4s, v3.4s
-	SUBS $1, R0
-	BNE block
+	SUBS $1, R0; BNE block
 	WORD $0xad004590 // stp q16, q17, [x12]
 	WORD $0xad014d92 // stp q18, q19, [x12, #32]
 	RET
@@ -2910,11 +2802,7 @@ loop:
 	WORD $0x6e37dd6b // fmul v11.4s, v11.4s, v23.4s
 	WORD $0xad002588 // stp q8, q9, [x12]
 	WORD $0xad012d8a // stp q10, q11, [x12, #32]
-	ADD $128, R12
-	SUBS $2, R5
-	BGT loop
-	SUBS $1, R0
-	BNE block
+	ADD $128, R12; SUBS $2, R5; BGT loop; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·rowNEON4f(SB), NOSPLIT, $0-64
@@ -3064,8 +2952,7 @@ loop:
 	WORD $0x4fad1939 // fmla v25.4s, v9.4s, v13.s[3]
 	WORD $0x4fad195a // fmla v26.4s, v10.4s, v13.s[3]
 	WORD $0x4fad197b // fmla v27.4s, v11.4s, v13.s[3]
-	SUBS $2, R5
-	BGT loop
+	SUBS $2, R5; BGT loop
 	WORD $0x4ddfc8cc // ld1r {v12.4s}, [x6], #4
 	WORD $0xacc12548 // ldp q8, q9, [x10], #32
 	WORD $0xacc12d4a // ldp q10, q11, [x10], #32
@@ -3083,8 +2970,7 @@ loop:
 	WORD $0x4e3bd6f7 // fadd v23.4s, v23.4s, v27.4s
 	WORD $0x4eaccd77 // fmls v23.4s, v11.4s, v12.4s
 	WORD $0x4e23cef3 // fmla v19.4s, v23.4s, v3.4s
-	SUBS $1, R0
-	BNE block
+	SUBS $1, R0; BNE block
 	WORD $0xad004590 // stp q16, q17, [x12]
 	WORD $0xad014d92 // stp q18, q19, [x12, #32]
 	RET
@@ -3279,11 +3165,7 @@ loop:
 	WORD $0x6e37dd6b // fmul v11.4s, v11.4s, v23.4s
 	WORD $0xad002588 // stp q8, q9, [x12]
 	WORD $0xad012d8a // stp q10, q11, [x12, #32]
-	ADD $128, R12
-	SUBS $2, R5
-	BGT loop
-	SUBS $1, R0
-	BNE block
+	ADD $128, R12; SUBS $2, R5; BGT loop; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot8x1(SB), NOSPLIT, $0-96
@@ -3355,12 +3237,10 @@ loop:
 	WORD $0x4fb0eb21 // sdot v1.4s, v25.16b, v16.4b[3]
 	WORD $0x4fb0eb42 // sdot v2.4s, v26.16b, v16.4b[3]
 	WORD $0x4fb0eb63 // sdot v3.4s, v27.16b, v16.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -3388,11 +3268,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot8x2(SB), NOSPLIT, $0-96
@@ -3407,8 +3283,7 @@ TEXT ·tileDot8x2(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	MOVD R12, R14
+	ADD R5, R1, R2; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -3491,12 +3366,10 @@ loop:
 	WORD $0x4fb1eb46 // sdot v6.4s, v26.16b, v17.4b[3]
 	WORD $0x4fb0eb63 // sdot v3.4s, v27.16b, v16.4b[3]
 	WORD $0x4fb1eb67 // sdot v7.4s, v27.16b, v17.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -3524,8 +3397,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -3553,11 +3425,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccf3 // fmla v19.4s, v7.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot8x3(SB), NOSPLIT, $0-96
@@ -3572,9 +3440,7 @@ TEXT ·tileDot8x3(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	ADD R5, R2, R3
-	MOVD R12, R14
+	ADD R5, R1, R2; ADD R5, R2, R3; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -3683,12 +3549,10 @@ loop:
 	WORD $0x4fb0eb63 // sdot v3.4s, v27.16b, v16.4b[3]
 	WORD $0x4fb1eb67 // sdot v7.4s, v27.16b, v17.4b[3]
 	WORD $0x4fb2eb6b // sdot v11.4s, v27.16b, v18.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -3716,8 +3580,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -3745,8 +3608,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccf3 // fmla v19.4s, v7.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $8, R6, R15
+	ADD R13, R14; ADD $8, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $8, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -3774,11 +3636,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cd73 // fmla v19.4s, v11.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot8x4(SB), NOSPLIT, $0-96
@@ -3793,10 +3651,7 @@ TEXT ·tileDot8x4(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	ADD R5, R2, R3
-	ADD R5, R3, R4
-	MOVD R12, R14
+	ADD R5, R1, R2; ADD R5, R2, R3; ADD R5, R3, R4; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -3931,12 +3786,10 @@ loop:
 	WORD $0x4fb1eb67 // sdot v7.4s, v27.16b, v17.4b[3]
 	WORD $0x4fb2eb6b // sdot v11.4s, v27.16b, v18.4b[3]
 	WORD $0x4fb3eb6f // sdot v15.4s, v27.16b, v19.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -3964,8 +3817,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -3993,8 +3845,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccf3 // fmla v19.4s, v7.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $8, R6, R15
+	ADD R13, R14; ADD $8, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $8, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -4022,8 +3873,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cd73 // fmla v19.4s, v11.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $12, R6, R15
+	ADD R13, R14; ADD $12, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $12, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -4051,11 +3901,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cdf3 // fmla v19.4s, v15.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileNEON8x1(SB), NOSPLIT, $0-96
@@ -4132,13 +3978,10 @@ loop:
 	WORD $0x4e3182b7 // smlal2 v23.8h, v21.16b, v17.16b
 	WORD $0x4e606ac6 // sadalp v6.4s, v22.8h
 	WORD $0x4e606ae7 // sadalp v7.4s, v23.8h
-	ADD $64, R9
-	SUBS $2, R5
-	BGT loop
+	ADD $64, R9; SUBS $2, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -4170,11 +4013,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccd3 // fmla v19.4s, v6.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileNEON8x2(SB), NOSPLIT, $0-96
@@ -4189,8 +4028,7 @@ TEXT ·tileNEON8x2(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	MOVD R12, R14
+	ADD R5, R1, R2; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -4291,13 +4129,10 @@ loop:
 	WORD $0x4e3382b7 // smlal2 v23.8h, v21.16b, v19.16b
 	WORD $0x4e606ace // sadalp v14.4s, v22.8h
 	WORD $0x4e606aef // sadalp v15.4s, v23.8h
-	ADD $64, R9
-	SUBS $2, R5
-	BGT loop
+	ADD $64, R9; SUBS $2, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -4329,8 +4164,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccd3 // fmla v19.4s, v6.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -4362,11 +4196,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cdd3 // fmla v19.4s, v14.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot8bx1(SB), NOSPLIT, $0-96
@@ -4438,8 +4268,7 @@ loop:
 	WORD $0x4fb0eb21 // sdot v1.4s, v25.16b, v16.4b[3]
 	WORD $0x4fb0eb42 // sdot v2.4s, v26.16b, v16.4b[3]
 	WORD $0x4fb0eb63 // sdot v3.4s, v27.16b, v16.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
 	WORD $0x3cc1055b // ldr q27, [x10], #16
@@ -4450,8 +4279,7 @@ loop:
 	WORD $0x4f10a739 // sshll2 v25.4s, v25.8h, #0
 	WORD $0x0f10a77a // sshll v26.4s, v27.4h, #0
 	WORD $0x4f10a77b // sshll2 v27.4s, v27.8h, #0
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -4479,11 +4307,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot8bx2(SB), NOSPLIT, $0-96
@@ -4498,8 +4322,7 @@ TEXT ·tileDot8bx2(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	MOVD R12, R14
+	ADD R5, R1, R2; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -4582,8 +4405,7 @@ loop:
 	WORD $0x4fb1eb46 // sdot v6.4s, v26.16b, v17.4b[3]
 	WORD $0x4fb0eb63 // sdot v3.4s, v27.16b, v16.4b[3]
 	WORD $0x4fb1eb67 // sdot v7.4s, v27.16b, v17.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
 	WORD $0x3cc1055b // ldr q27, [x10], #16
@@ -4594,8 +4416,7 @@ loop:
 	WORD $0x4f10a739 // sshll2 v25.4s, v25.8h, #0
 	WORD $0x0f10a77a // sshll v26.4s, v27.4h, #0
 	WORD $0x4f10a77b // sshll2 v27.4s, v27.8h, #0
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -4623,8 +4444,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -4652,11 +4472,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccf3 // fmla v19.4s, v7.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot8bx3(SB), NOSPLIT, $0-96
@@ -4671,9 +4487,7 @@ TEXT ·tileDot8bx3(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	ADD R5, R2, R3
-	MOVD R12, R14
+	ADD R5, R1, R2; ADD R5, R2, R3; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -4782,8 +4596,7 @@ loop:
 	WORD $0x4fb0eb63 // sdot v3.4s, v27.16b, v16.4b[3]
 	WORD $0x4fb1eb67 // sdot v7.4s, v27.16b, v17.4b[3]
 	WORD $0x4fb2eb6b // sdot v11.4s, v27.16b, v18.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
 	WORD $0x3cc1055b // ldr q27, [x10], #16
@@ -4794,8 +4607,7 @@ loop:
 	WORD $0x4f10a739 // sshll2 v25.4s, v25.8h, #0
 	WORD $0x0f10a77a // sshll v26.4s, v27.4h, #0
 	WORD $0x4f10a77b // sshll2 v27.4s, v27.8h, #0
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -4823,8 +4635,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -4852,8 +4663,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccf3 // fmla v19.4s, v7.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $8, R6, R15
+	ADD R13, R14; ADD $8, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $8, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -4881,11 +4691,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cd73 // fmla v19.4s, v11.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileDot8bx4(SB), NOSPLIT, $0-96
@@ -4900,10 +4706,7 @@ TEXT ·tileDot8bx4(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	ADD R5, R2, R3
-	ADD R5, R3, R4
-	MOVD R12, R14
+	ADD R5, R1, R2; ADD R5, R2, R3; ADD R5, R3, R4; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -5038,8 +4841,7 @@ loop:
 	WORD $0x4fb1eb67 // sdot v7.4s, v27.16b, v17.4b[3]
 	WORD $0x4fb2eb6b // sdot v11.4s, v27.16b, v18.4b[3]
 	WORD $0x4fb3eb6f // sdot v15.4s, v27.16b, v19.4b[3]
-	SUBS $4, R5
-	BGT loop
+	SUBS $4, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
 	WORD $0x3cc1055b // ldr q27, [x10], #16
@@ -5050,8 +4852,7 @@ loop:
 	WORD $0x4f10a739 // sshll2 v25.4s, v25.8h, #0
 	WORD $0x0f10a77a // sshll v26.4s, v27.4h, #0
 	WORD $0x4f10a77b // sshll2 v27.4s, v27.8h, #0
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -5079,8 +4880,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cc73 // fmla v19.4s, v3.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -5108,8 +4908,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccf3 // fmla v19.4s, v7.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $8, R6, R15
+	ADD R13, R14; ADD $8, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $8, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -5137,8 +4936,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cd73 // fmla v19.4s, v11.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $12, R6, R15
+	ADD R13, R14; ADD $12, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $12, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -5166,11 +4964,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cdf3 // fmla v19.4s, v15.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileNEON8bx1(SB), NOSPLIT, $0-96
@@ -5247,9 +5041,7 @@ loop:
 	WORD $0x4e3182b7 // smlal2 v23.8h, v21.16b, v17.16b
 	WORD $0x4e606ac6 // sadalp v6.4s, v22.8h
 	WORD $0x4e606ae7 // sadalp v7.4s, v23.8h
-	ADD $64, R9
-	SUBS $2, R5
-	BGT loop
+	ADD $64, R9; SUBS $2, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
 	WORD $0x3cc1055b // ldr q27, [x10], #16
@@ -5260,8 +5052,7 @@ loop:
 	WORD $0x4f10a739 // sshll2 v25.4s, v25.8h, #0
 	WORD $0x0f10a77a // sshll v26.4s, v27.4h, #0
 	WORD $0x4f10a77b // sshll2 v27.4s, v27.8h, #0
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -5293,11 +5084,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccd3 // fmla v19.4s, v6.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·tileNEON8bx2(SB), NOSPLIT, $0-96
@@ -5312,8 +5099,7 @@ TEXT ·tileNEON8bx2(SB), NOSPLIT, $0-96
 	MOVD bscales+72(FP), R11
 	MOVD y+80(FP), R12
 	MOVD ldy+88(FP), R13
-	ADD R5, R1, R2
-	MOVD R12, R14
+	ADD R5, R1, R2; MOVD R12, R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x3d8001c0 // str q0, [x14, #0]
 	WORD $0x3d8005c0 // str q0, [x14, #16]
@@ -5414,9 +5200,7 @@ loop:
 	WORD $0x4e3382b7 // smlal2 v23.8h, v21.16b, v19.16b
 	WORD $0x4e606ace // sadalp v14.4s, v22.8h
 	WORD $0x4e606aef // sadalp v15.4s, v23.8h
-	ADD $64, R9
-	SUBS $2, R5
-	BGT loop
+	ADD $64, R9; SUBS $2, R5; BGT loop
 	WORD $0xacc15574 // ldp q20, q21, [x11], #32
 	WORD $0xacc15d76 // ldp q22, q23, [x11], #32
 	WORD $0x3cc1055b // ldr q27, [x10], #16
@@ -5427,8 +5211,7 @@ loop:
 	WORD $0x4f10a739 // sshll2 v25.4s, v25.8h, #0
 	WORD $0x0f10a77a // sshll v26.4s, v27.4h, #0
 	WORD $0x4f10a77b // sshll2 v27.4s, v27.8h, #0
-	MOVD R12, R14
-	ADD $0, R6, R15
+	MOVD R12, R14; ADD $0, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $0, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -5460,8 +5243,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32ccd3 // fmla v19.4s, v6.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD $4, R6, R15
+	ADD R13, R14; ADD $4, R6, R15
 	WORD $0x4d40c9f0 // ld1r {v16.4s}, [x15]
 	ADD $4, R7, R15
 	WORD $0x4d40c9f1 // ld1r {v17.4s}, [x15]
@@ -5493,11 +5275,7 @@ loop:
 	WORD $0x3dc00dd3 // ldr q19, [x14, #48]
 	WORD $0x4e32cdd3 // fmla v19.4s, v14.4s, v18.4s
 	WORD $0x3d800dd3 // str q19, [x14, #48]
-	ADD R13, R14
-	ADD R8, R6
-	ADD R8, R7
-	SUBS $1, R0
-	BNE block
+	ADD R13, R14; ADD R8, R6; ADD R8, R7; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·rowNEON8(SB), NOSPLIT, $0-64
@@ -5648,8 +5426,7 @@ loop:
 	WORD $0x4fad1939 // fmla v25.4s, v9.4s, v13.s[3]
 	WORD $0x4fad195a // fmla v26.4s, v10.4s, v13.s[3]
 	WORD $0x4fad197b // fmla v27.4s, v11.4s, v13.s[3]
-	SUBS $2, R5
-	BGT loop
+	SUBS $2, R5; BGT loop
 	WORD $0x4ddfc8cc // ld1r {v12.4s}, [x6], #4
 	WORD $0xacc10560 // ldp q0, q1, [x11], #32
 	WORD $0xacc10d62 // ldp q2, q3, [x11], #32
@@ -5665,8 +5442,7 @@ loop:
 	WORD $0x4e3bd6f7 // fadd v23.4s, v23.4s, v27.4s
 	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
 	WORD $0x4e23cef3 // fmla v19.4s, v23.4s, v3.4s
-	SUBS $1, R0
-	BNE block
+	SUBS $1, R0; BNE block
 	WORD $0xad004590 // stp q16, q17, [x12]
 	WORD $0xad014d92 // stp q18, q19, [x12, #32]
 	RET
@@ -5860,11 +5636,7 @@ loop:
 	WORD $0x6e37dd6b // fmul v11.4s, v11.4s, v23.4s
 	WORD $0xad002588 // stp q8, q9, [x12]
 	WORD $0xad012d8a // stp q10, q11, [x12, #32]
-	ADD $128, R12
-	SUBS $2, R5
-	BGT loop
-	SUBS $1, R0
-	BNE block
+	ADD $128, R12; SUBS $2, R5; BGT loop; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·rowNEON8b(SB), NOSPLIT, $0-64
@@ -6015,8 +5787,7 @@ loop:
 	WORD $0x4fad1939 // fmla v25.4s, v9.4s, v13.s[3]
 	WORD $0x4fad195a // fmla v26.4s, v10.4s, v13.s[3]
 	WORD $0x4fad197b // fmla v27.4s, v11.4s, v13.s[3]
-	SUBS $2, R5
-	BGT loop
+	SUBS $2, R5; BGT loop
 	WORD $0x4ddfc8cc // ld1r {v12.4s}, [x6], #4
 	WORD $0x3cc10544 // ldr q4, [x10], #16
 	WORD $0x6e2e1c84 // eor v4.16b, v4.16b, v14.16b
@@ -6044,8 +5815,7 @@ loop:
 	WORD $0x4e3bd6f7 // fadd v23.4s, v23.4s, v27.4s
 	WORD $0x4eaccd77 // fmls v23.4s, v11.4s, v12.4s
 	WORD $0x4e23cef3 // fmla v19.4s, v23.4s, v3.4s
-	SUBS $1, R0
-	BNE block
+	SUBS $1, R0; BNE block
 	WORD $0xad004590 // stp q16, q17, [x12]
 	WORD $0xad014d92 // stp q18, q19, [x12, #32]
 	RET
@@ -6242,11 +6012,7 @@ loop:
 	WORD $0x6e37dd6b // fmul v11.4s, v11.4s, v23.4s
 	WORD $0xad002588 // stp q8, q9, [x12]
 	WORD $0xad012d8a // stp q10, q11, [x12, #32]
-	ADD $128, R12
-	SUBS $2, R5
-	BGT loop
-	SUBS $1, R0
-	BNE block
+	ADD $128, R12; SUBS $2, R5; BGT loop; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·rowNEON8f(SB), NOSPLIT, $0-64
@@ -6397,8 +6163,7 @@ loop:
 	WORD $0x4fad1939 // fmla v25.4s, v9.4s, v13.s[3]
 	WORD $0x4fad195a // fmla v26.4s, v10.4s, v13.s[3]
 	WORD $0x4fad197b // fmla v27.4s, v11.4s, v13.s[3]
-	SUBS $2, R5
-	BGT loop
+	SUBS $2, R5; BGT loop
 	WORD $0x4ddfc8cc // ld1r {v12.4s}, [x6], #4
 	WORD $0xacc12548 // ldp q8, q9, [x10], #32
 	WORD $0xacc12d4a // ldp q10, q11, [x10], #32
@@ -6422,8 +6187,7 @@ loop:
 	WORD $0x4e3bd6f7 // fadd v23.4s, v23.4s, v27.4s
 	WORD $0x4eaccd77 // fmls v23.4s, v11.4s, v12.4s
 	WORD $0x4e23cef3 // fmla v19.4s, v23.4s, v3.4s
-	SUBS $1, R0
-	BNE block
+	SUBS $1, R0; BNE block
 	WORD $0xad004590 // stp q16, q17, [x12]
 	WORD $0xad014d92 // stp q18, q19, [x12, #32]
 	RET
@@ -6611,11 +6375,7 @@ loop:
 	WORD $0x6e37dd6b // fmul v11.4s, v11.4s, v23.4s
 	WORD $0xad002588 // stp q8, q9, [x12]
 	WORD $0xad012d8a // stp q10, q11, [x12, #32]
-	ADD $128, R12
-	SUBS $2, R5
-	BGT loop
-	SUBS $1, R0
-	BNE block
+	ADD $128, R12; SUBS $2, R5; BGT loop; SUBS $1, R0; BNE block
 	RET
 
 TEXT ·quantizeNEON(SB), NOSPLIT, $0-56
@@ -6635,8 +6395,7 @@ block:
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	MOVD R2, R7
-	MOVD R1, R8
+	MOVD R2, R7; MOVD R1, R8
 most:
 	WORD $0xacc104e0 // ldp q0, q1, [x7], #32
 	WORD $0xacc10ce2 // ldp q2, q3, [x7], #32
@@ -6648,8 +6407,7 @@ most:
 	WORD $0x6ea164a5 // umax v5.4s, v5.4s, v1.4s
 	WORD $0x6ea264c6 // umax v6.4s, v6.4s, v2.4s
 	WORD $0x6ea364e7 // umax v7.4s, v7.4s, v3.4s
-	SUBS $16, R8
-	BGT most
+	SUBS $16, R8; BGT most
 	WORD $0x6ea56484 // umax v4.4s, v4.4s, v5.4s
 	WORD $0x6ea764c6 // umax v6.4s, v6.4s, v7.4s
 	WORD $0x6ea66484 // umax v4.4s, v4.4s, v6.4s
@@ -6682,12 +6440,8 @@ loop:
 	WORD $0x4e202801 // saddlp v1.8h, v0.16b
 	WORD $0x4e606833 // sadalp v19.4s, v1.8h
 	WORD $0x3c810460 // str q0, [x3], #16
-	SUBS $16, R8
-	BGT loop
+	SUBS $16, R8; BGT loop
 	WORD $0x4eb1ba73 // addv s19, v19.4s
 	WORD $0xbd0000b3 // str s19, [x5]
-	ADD R6, R4
-	ADD R6, R5
-	SUBS $1, R0
-	BNE block
+	ADD R6, R4; ADD R6, R5; SUBS $1, R0; BNE block
 	RET

@@ -15,30 +15,17 @@ TEXT ·neonV2x1(SB), NOSPLIT, $40-104
 	MOVD w+80(FP), R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, begin
-	CMP $8, R14
-	BEQ bias
-	MOVD $buf-40(SP), R15
+	CBZ R13, begin; CMP $8, R14; BEQ bias; MOVD $buf-40(SP), R15
 	WORD $0x3d8001e0 // str q0, [x15, #0]
 	WORD $0x3d8005e1 // str q1, [x15, #16]
 	MOVD R15, R16
 move:
-	MOVWU.P 4(R13), R17
-	MOVW.P R17, 4(R16)
-	SUBS $1, R14
-	BNE move
-	MOVD R15, R13
+	MOVWU.P 4(R13), R17; MOVW.P R17, 4(R16); SUBS $1, R14; BNE move; MOVD R15, R13
 bias:
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 begin:
 seg:
-	SUBS $1, R9
-	BLT end
-	MOVD 0(R10), R1
-	ADD R12, R1
-	ADD R11, R10
-	SUBS $4, R8, R0
-	BLT tail
+	SUBS $1, R9; BLT end; MOVD 0(R10), R1; ADD R12, R1; ADD R11, R10; SUBS $4, R8, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -58,22 +45,16 @@ loop:
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
 	WORD $0x3dc064ff // ldr q31, [x7, #400]
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ seg
+	ADDS $4, R0; BEQ seg
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0x3dc000fe // ldr q30, [x7, #0]
 	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
 	WORD $0x3dc004ff // ldr q31, [x7, #16]
 	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
-	B seg
+	ADD $128, R7; SUBS $1, R0; BNE one; B seg
 end:
 	MOVD mode+88(FP), R0
 	MOVD c+48(FP), R1
@@ -81,18 +62,12 @@ end:
 	MOVD coff+64(FP), R3
 	MOVD w+80(FP), R4
 	MOVD lim+96(FP), R7
-	CMP $8, R4
-	BNE edge
-	TBZ $0, R0, no0
-	MOVD 0(R1), R5
-	ADD R3, R5
+	CMP $8, R4; BNE edge; TBZ $0, R0, no0; MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
 no0:
-	TBZ $1, R0, no1
-	MOVD 0(R2), R5
-	ADD R3, R5
+	TBZ $1, R0, no1; MOVD 0(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
@@ -106,8 +81,7 @@ no1:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 no2:
-	MOVD 0(R1), R5
-	ADD R3, R5
+	MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
 	RET
 edge:
@@ -120,19 +94,11 @@ edge:
 unlimited:
 	MOVD $1, R9
 row:
-	MOVD (R1), R5
-	ADD R3, R5
-	ADD $8, R1
-	TBZ $1, R0, noz
-	MOVD (R2), R6
-	ADD R3, R6
-	ADD $8, R2
+	MOVD (R1), R5; ADD R3, R5; ADD $8, R1; TBZ $1, R0, noz; MOVD (R2), R6; ADD R3, R6; ADD $8, R2
 noz:
-	MOVD R8, R10
-	MOVD R4, R11
+	MOVD R8, R10; MOVD R4, R11
 four:
-	SUBS $4, R11
-	BLT rest
+	SUBS $4, R11; BLT rest
 	WORD $0x3cc10540 // ldr q0, [x10], #16
 	TBZ $0, R0, noq0
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -147,11 +113,9 @@ noq1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 putq:
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R6
-	B four
+	ADD $16, R6; B four
 rest:
-	ADDS $4, R11
-	BEQ next
+	ADDS $4, R11; BEQ next
 each:
 	WORD $0xbc404540 // ldr s0, [x10], #4
 	TBZ $0, R0, nos0
@@ -167,13 +131,9 @@ nos1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 puts:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	ADD $4, R6
-	SUBS $1, R11
-	BNE each
+	ADD $4, R6; SUBS $1, R11; BNE each
 next:
-	ADD $32, R8
-	SUBS $1, R9
-	BNE row
+	ADD $32, R8; SUBS $1, R9; BNE row
 	RET
 
 TEXT ·neonV2x2(SB), NOSPLIT, $72-104
@@ -187,34 +147,19 @@ TEXT ·neonV2x2(SB), NOSPLIT, $72-104
 	MOVD w+80(FP), R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, begin
-	CMP $8, R14
-	BEQ bias
-	MOVD $buf-72(SP), R15
+	CBZ R13, begin; CMP $8, R14; BEQ bias; MOVD $buf-72(SP), R15
 	WORD $0x3d8001e0 // str q0, [x15, #0]
 	WORD $0x3d8005e1 // str q1, [x15, #16]
 	MOVD R15, R16
 move:
-	MOVWU.P 4(R13), R17
-	MOVW.P R17, 4(R16)
-	SUBS $1, R14
-	BNE move
-	MOVD R15, R13
+	MOVWU.P 4(R13), R17; MOVW.P R17, 4(R16); SUBS $1, R14; BNE move; MOVD R15, R13
 bias:
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 begin:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
 seg:
-	SUBS $1, R9
-	BLT end
-	MOVD 0(R10), R1
-	MOVD 8(R10), R2
-	ADD R12, R1
-	ADD R12, R2
-	ADD R11, R10
-	SUBS $4, R8, R0
-	BLT tail
+	SUBS $1, R9; BLT end; MOVD 0(R10), R1; MOVD 8(R10), R2; ADD R12, R1; ADD R12, R2; ADD R11, R10; SUBS $4, R8, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -243,12 +188,9 @@ loop:
 	WORD $0x3dc064ff // ldr q31, [x7, #400]
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ seg
+	ADDS $4, R0; BEQ seg
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -258,10 +200,7 @@ one:
 	WORD $0x3dc004ff // ldr q31, [x7, #16]
 	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
 	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
-	B seg
+	ADD $128, R7; SUBS $1, R0; BNE one; B seg
 end:
 	MOVD mode+88(FP), R0
 	MOVD c+48(FP), R1
@@ -269,28 +208,20 @@ end:
 	MOVD coff+64(FP), R3
 	MOVD w+80(FP), R4
 	MOVD lim+96(FP), R7
-	CMP $8, R4
-	BNE edge
-	TBZ $0, R0, no0
-	MOVD 0(R1), R5
-	ADD R3, R5
+	CMP $8, R4; BNE edge; TBZ $0, R0, no0; MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
 no0:
-	TBZ $1, R0, no1
-	MOVD 0(R2), R5
-	ADD R3, R5
+	TBZ $1, R0, no1; MOVD 0(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
-	MOVD 8(R2), R5
-	ADD R3, R5
+	MOVD 8(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
@@ -308,11 +239,9 @@ no1:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 no2:
-	MOVD 0(R1), R5
-	ADD R3, R5
+	MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad000ca2 // stp q2, q3, [x5, #0]
 	RET
 edge:
@@ -326,19 +255,11 @@ edge:
 unlimited:
 	MOVD $2, R9
 row:
-	MOVD (R1), R5
-	ADD R3, R5
-	ADD $8, R1
-	TBZ $1, R0, noz
-	MOVD (R2), R6
-	ADD R3, R6
-	ADD $8, R2
+	MOVD (R1), R5; ADD R3, R5; ADD $8, R1; TBZ $1, R0, noz; MOVD (R2), R6; ADD R3, R6; ADD $8, R2
 noz:
-	MOVD R8, R10
-	MOVD R4, R11
+	MOVD R8, R10; MOVD R4, R11
 four:
-	SUBS $4, R11
-	BLT rest
+	SUBS $4, R11; BLT rest
 	WORD $0x3cc10540 // ldr q0, [x10], #16
 	TBZ $0, R0, noq0
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -353,11 +274,9 @@ noq1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 putq:
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R6
-	B four
+	ADD $16, R6; B four
 rest:
-	ADDS $4, R11
-	BEQ next
+	ADDS $4, R11; BEQ next
 each:
 	WORD $0xbc404540 // ldr s0, [x10], #4
 	TBZ $0, R0, nos0
@@ -373,13 +292,9 @@ nos1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 puts:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	ADD $4, R6
-	SUBS $1, R11
-	BNE each
+	ADD $4, R6; SUBS $1, R11; BNE each
 next:
-	ADD $32, R8
-	SUBS $1, R9
-	BNE row
+	ADD $32, R8; SUBS $1, R9; BNE row
 	RET
 
 TEXT ·neonV2x3(SB), NOSPLIT, $104-104
@@ -393,19 +308,12 @@ TEXT ·neonV2x3(SB), NOSPLIT, $104-104
 	MOVD w+80(FP), R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, begin
-	CMP $8, R14
-	BEQ bias
-	MOVD $buf-104(SP), R15
+	CBZ R13, begin; CMP $8, R14; BEQ bias; MOVD $buf-104(SP), R15
 	WORD $0x3d8001e0 // str q0, [x15, #0]
 	WORD $0x3d8005e1 // str q1, [x15, #16]
 	MOVD R15, R16
 move:
-	MOVWU.P 4(R13), R17
-	MOVW.P R17, 4(R16)
-	SUBS $1, R14
-	BNE move
-	MOVD R15, R13
+	MOVWU.P 4(R13), R17; MOVW.P R17, 4(R16); SUBS $1, R14; BNE move; MOVD R15, R13
 bias:
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 begin:
@@ -414,17 +322,8 @@ begin:
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
 seg:
-	SUBS $1, R9
-	BLT end
-	MOVD 0(R10), R1
-	MOVD 8(R10), R2
-	MOVD 16(R10), R3
-	ADD R12, R1
-	ADD R12, R2
-	ADD R12, R3
-	ADD R11, R10
-	SUBS $4, R8, R0
-	BLT tail
+	SUBS $1, R9; BLT end; MOVD 0(R10), R1; MOVD 8(R10), R2; MOVD 16(R10), R3; ADD R12, R1; ADD R12, R2; ADD R12, R3; ADD R11, R10
+	SUBS $4, R8, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -462,12 +361,9 @@ loop:
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ seg
+	ADDS $4, R0; BEQ seg
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -480,10 +376,7 @@ one:
 	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
 	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
-	B seg
+	ADD $128, R7; SUBS $1, R0; BNE one; B seg
 end:
 	MOVD mode+88(FP), R0
 	MOVD c+48(FP), R1
@@ -491,38 +384,28 @@ end:
 	MOVD coff+64(FP), R3
 	MOVD w+80(FP), R4
 	MOVD lim+96(FP), R7
-	CMP $8, R4
-	BNE edge
-	TBZ $0, R0, no0
-	MOVD 0(R1), R5
-	ADD R3, R5
+	CMP $8, R4; BNE edge; TBZ $0, R0, no0; MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
 no0:
-	TBZ $1, R0, no1
-	MOVD 0(R2), R5
-	ADD R3, R5
+	TBZ $1, R0, no1; MOVD 0(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
-	MOVD 8(R2), R5
-	ADD R3, R5
+	MOVD 8(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 16(R2), R5
-	ADD R3, R5
+	MOVD 16(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
@@ -544,14 +427,11 @@ no1:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 no2:
-	MOVD 0(R1), R5
-	ADD R3, R5
+	MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad000ca2 // stp q2, q3, [x5, #0]
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad0014a4 // stp q4, q5, [x5, #0]
 	RET
 edge:
@@ -566,19 +446,11 @@ edge:
 unlimited:
 	MOVD $3, R9
 row:
-	MOVD (R1), R5
-	ADD R3, R5
-	ADD $8, R1
-	TBZ $1, R0, noz
-	MOVD (R2), R6
-	ADD R3, R6
-	ADD $8, R2
+	MOVD (R1), R5; ADD R3, R5; ADD $8, R1; TBZ $1, R0, noz; MOVD (R2), R6; ADD R3, R6; ADD $8, R2
 noz:
-	MOVD R8, R10
-	MOVD R4, R11
+	MOVD R8, R10; MOVD R4, R11
 four:
-	SUBS $4, R11
-	BLT rest
+	SUBS $4, R11; BLT rest
 	WORD $0x3cc10540 // ldr q0, [x10], #16
 	TBZ $0, R0, noq0
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -593,11 +465,9 @@ noq1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 putq:
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R6
-	B four
+	ADD $16, R6; B four
 rest:
-	ADDS $4, R11
-	BEQ next
+	ADDS $4, R11; BEQ next
 each:
 	WORD $0xbc404540 // ldr s0, [x10], #4
 	TBZ $0, R0, nos0
@@ -613,13 +483,9 @@ nos1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 puts:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	ADD $4, R6
-	SUBS $1, R11
-	BNE each
+	ADD $4, R6; SUBS $1, R11; BNE each
 next:
-	ADD $32, R8
-	SUBS $1, R9
-	BNE row
+	ADD $32, R8; SUBS $1, R9; BNE row
 	RET
 
 TEXT ·neonV2x4(SB), NOSPLIT, $136-104
@@ -633,19 +499,12 @@ TEXT ·neonV2x4(SB), NOSPLIT, $136-104
 	MOVD w+80(FP), R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, begin
-	CMP $8, R14
-	BEQ bias
-	MOVD $buf-136(SP), R15
+	CBZ R13, begin; CMP $8, R14; BEQ bias; MOVD $buf-136(SP), R15
 	WORD $0x3d8001e0 // str q0, [x15, #0]
 	WORD $0x3d8005e1 // str q1, [x15, #16]
 	MOVD R15, R16
 move:
-	MOVWU.P 4(R13), R17
-	MOVW.P R17, 4(R16)
-	SUBS $1, R14
-	BNE move
-	MOVD R15, R13
+	MOVWU.P 4(R13), R17; MOVW.P R17, 4(R16); SUBS $1, R14; BNE move; MOVD R15, R13
 bias:
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 begin:
@@ -656,19 +515,8 @@ begin:
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
 seg:
-	SUBS $1, R9
-	BLT end
-	MOVD 0(R10), R1
-	MOVD 8(R10), R2
-	MOVD 16(R10), R3
-	MOVD 24(R10), R4
-	ADD R12, R1
-	ADD R12, R2
-	ADD R12, R3
-	ADD R12, R4
-	ADD R11, R10
-	SUBS $4, R8, R0
-	BLT tail
+	SUBS $1, R9; BLT end; MOVD 0(R10), R1; MOVD 8(R10), R2; MOVD 16(R10), R3; MOVD 24(R10), R4; ADD R12, R1; ADD R12, R2; ADD R12, R3
+	ADD R12, R4; ADD R11, R10; SUBS $4, R8, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -715,12 +563,9 @@ loop:
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be7 // fmla v7.4s, v31.4s, v27.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ seg
+	ADDS $4, R0; BEQ seg
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -736,10 +581,7 @@ one:
 	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13e7 // fmla v7.4s, v31.4s, v27.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
-	B seg
+	ADD $128, R7; SUBS $1, R0; BNE one; B seg
 end:
 	MOVD mode+88(FP), R0
 	MOVD c+48(FP), R1
@@ -747,48 +589,36 @@ end:
 	MOVD coff+64(FP), R3
 	MOVD w+80(FP), R4
 	MOVD lim+96(FP), R7
-	CMP $8, R4
-	BNE edge
-	TBZ $0, R0, no0
-	MOVD 0(R1), R5
-	ADD R3, R5
+	CMP $8, R4; BNE edge; TBZ $0, R0, no0; MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
-	MOVD 24(R1), R5
-	ADD R3, R5
+	MOVD 24(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
 no0:
-	TBZ $1, R0, no1
-	MOVD 0(R2), R5
-	ADD R3, R5
+	TBZ $1, R0, no1; MOVD 0(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
-	MOVD 8(R2), R5
-	ADD R3, R5
+	MOVD 8(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 16(R2), R5
-	ADD R3, R5
+	MOVD 16(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
-	MOVD 24(R2), R5
-	ADD R3, R5
+	MOVD 24(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
@@ -814,17 +644,13 @@ no1:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 no2:
-	MOVD 0(R1), R5
-	ADD R3, R5
+	MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad000ca2 // stp q2, q3, [x5, #0]
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad0014a4 // stp q4, q5, [x5, #0]
-	MOVD 24(R1), R5
-	ADD R3, R5
+	MOVD 24(R1), R5; ADD R3, R5
 	WORD $0xad001ca6 // stp q6, q7, [x5, #0]
 	RET
 edge:
@@ -840,19 +666,11 @@ edge:
 unlimited:
 	MOVD $4, R9
 row:
-	MOVD (R1), R5
-	ADD R3, R5
-	ADD $8, R1
-	TBZ $1, R0, noz
-	MOVD (R2), R6
-	ADD R3, R6
-	ADD $8, R2
+	MOVD (R1), R5; ADD R3, R5; ADD $8, R1; TBZ $1, R0, noz; MOVD (R2), R6; ADD R3, R6; ADD $8, R2
 noz:
-	MOVD R8, R10
-	MOVD R4, R11
+	MOVD R8, R10; MOVD R4, R11
 four:
-	SUBS $4, R11
-	BLT rest
+	SUBS $4, R11; BLT rest
 	WORD $0x3cc10540 // ldr q0, [x10], #16
 	TBZ $0, R0, noq0
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -867,11 +685,9 @@ noq1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 putq:
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R6
-	B four
+	ADD $16, R6; B four
 rest:
-	ADDS $4, R11
-	BEQ next
+	ADDS $4, R11; BEQ next
 each:
 	WORD $0xbc404540 // ldr s0, [x10], #4
 	TBZ $0, R0, nos0
@@ -887,13 +703,9 @@ nos1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 puts:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	ADD $4, R6
-	SUBS $1, R11
-	BNE each
+	ADD $4, R6; SUBS $1, R11; BNE each
 next:
-	ADD $32, R8
-	SUBS $1, R9
-	BNE row
+	ADD $32, R8; SUBS $1, R9; BNE row
 	RET
 
 TEXT ·neonV2x5(SB), NOSPLIT, $168-104
@@ -907,19 +719,12 @@ TEXT ·neonV2x5(SB), NOSPLIT, $168-104
 	MOVD w+80(FP), R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, begin
-	CMP $8, R14
-	BEQ bias
-	MOVD $buf-168(SP), R15
+	CBZ R13, begin; CMP $8, R14; BEQ bias; MOVD $buf-168(SP), R15
 	WORD $0x3d8001e0 // str q0, [x15, #0]
 	WORD $0x3d8005e1 // str q1, [x15, #16]
 	MOVD R15, R16
 move:
-	MOVWU.P 4(R13), R17
-	MOVW.P R17, 4(R16)
-	SUBS $1, R14
-	BNE move
-	MOVD R15, R13
+	MOVWU.P 4(R13), R17; MOVW.P R17, 4(R16); SUBS $1, R14; BNE move; MOVD R15, R13
 bias:
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 begin:
@@ -932,21 +737,8 @@ begin:
 	WORD $0x4ea01c08 // mov v8.16b, v0.16b
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
 seg:
-	SUBS $1, R9
-	BLT end
-	MOVD 0(R10), R1
-	MOVD 8(R10), R2
-	MOVD 16(R10), R3
-	MOVD 24(R10), R4
-	MOVD 32(R10), R5
-	ADD R12, R1
-	ADD R12, R2
-	ADD R12, R3
-	ADD R12, R4
-	ADD R12, R5
-	ADD R11, R10
-	SUBS $4, R8, R0
-	BLT tail
+	SUBS $1, R9; BLT end; MOVD 0(R10), R1; MOVD 8(R10), R2; MOVD 16(R10), R3; MOVD 24(R10), R4; MOVD 32(R10), R5; ADD R12, R1; ADD R12, R2
+	ADD R12, R3; ADD R12, R4; ADD R12, R5; ADD R11, R10; SUBS $4, R8, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1002,12 +794,9 @@ loop:
 	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be7 // fmla v7.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1be9 // fmla v9.4s, v31.4s, v28.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ seg
+	ADDS $4, R0; BEQ seg
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -1026,10 +815,7 @@ one:
 	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13e7 // fmla v7.4s, v31.4s, v27.s[0]
 	WORD $0x4f9c13e9 // fmla v9.4s, v31.4s, v28.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
-	B seg
+	ADD $128, R7; SUBS $1, R0; BNE one; B seg
 end:
 	MOVD mode+88(FP), R0
 	MOVD c+48(FP), R1
@@ -1037,58 +823,44 @@ end:
 	MOVD coff+64(FP), R3
 	MOVD w+80(FP), R4
 	MOVD lim+96(FP), R7
-	CMP $8, R4
-	BNE edge
-	TBZ $0, R0, no0
-	MOVD 0(R1), R5
-	ADD R3, R5
+	CMP $8, R4; BNE edge; TBZ $0, R0, no0; MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
-	MOVD 24(R1), R5
-	ADD R3, R5
+	MOVD 24(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	MOVD 32(R1), R5
-	ADD R3, R5
+	MOVD 32(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
 	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
 no0:
-	TBZ $1, R0, no1
-	MOVD 0(R2), R5
-	ADD R3, R5
+	TBZ $1, R0, no1; MOVD 0(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
-	MOVD 8(R2), R5
-	ADD R3, R5
+	MOVD 8(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 16(R2), R5
-	ADD R3, R5
+	MOVD 16(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
-	MOVD 24(R2), R5
-	ADD R3, R5
+	MOVD 24(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	MOVD 32(R2), R5
-	ADD R3, R5
+	MOVD 32(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
 	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
@@ -1118,20 +890,15 @@ no1:
 	WORD $0x4e3ef529 // fmax v9.4s, v9.4s, v30.4s
 	WORD $0x4ebff529 // fmin v9.4s, v9.4s, v31.4s
 no2:
-	MOVD 0(R1), R5
-	ADD R3, R5
+	MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad000ca2 // stp q2, q3, [x5, #0]
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad0014a4 // stp q4, q5, [x5, #0]
-	MOVD 24(R1), R5
-	ADD R3, R5
+	MOVD 24(R1), R5; ADD R3, R5
 	WORD $0xad001ca6 // stp q6, q7, [x5, #0]
-	MOVD 32(R1), R5
-	ADD R3, R5
+	MOVD 32(R1), R5; ADD R3, R5
 	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
 	RET
 edge:
@@ -1148,19 +915,11 @@ edge:
 unlimited:
 	MOVD $5, R9
 row:
-	MOVD (R1), R5
-	ADD R3, R5
-	ADD $8, R1
-	TBZ $1, R0, noz
-	MOVD (R2), R6
-	ADD R3, R6
-	ADD $8, R2
+	MOVD (R1), R5; ADD R3, R5; ADD $8, R1; TBZ $1, R0, noz; MOVD (R2), R6; ADD R3, R6; ADD $8, R2
 noz:
-	MOVD R8, R10
-	MOVD R4, R11
+	MOVD R8, R10; MOVD R4, R11
 four:
-	SUBS $4, R11
-	BLT rest
+	SUBS $4, R11; BLT rest
 	WORD $0x3cc10540 // ldr q0, [x10], #16
 	TBZ $0, R0, noq0
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -1175,11 +934,9 @@ noq1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 putq:
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R6
-	B four
+	ADD $16, R6; B four
 rest:
-	ADDS $4, R11
-	BEQ next
+	ADDS $4, R11; BEQ next
 each:
 	WORD $0xbc404540 // ldr s0, [x10], #4
 	TBZ $0, R0, nos0
@@ -1195,13 +952,9 @@ nos1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 puts:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	ADD $4, R6
-	SUBS $1, R11
-	BNE each
+	ADD $4, R6; SUBS $1, R11; BNE each
 next:
-	ADD $32, R8
-	SUBS $1, R9
-	BNE row
+	ADD $32, R8; SUBS $1, R9; BNE row
 	RET
 
 TEXT ·neonV2x6(SB), NOSPLIT, $200-104
@@ -1215,19 +968,12 @@ TEXT ·neonV2x6(SB), NOSPLIT, $200-104
 	MOVD w+80(FP), R14
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, begin
-	CMP $8, R14
-	BEQ bias
-	MOVD $buf-200(SP), R15
+	CBZ R13, begin; CMP $8, R14; BEQ bias; MOVD $buf-200(SP), R15
 	WORD $0x3d8001e0 // str q0, [x15, #0]
 	WORD $0x3d8005e1 // str q1, [x15, #16]
 	MOVD R15, R16
 move:
-	MOVWU.P 4(R13), R17
-	MOVW.P R17, 4(R16)
-	SUBS $1, R14
-	BNE move
-	MOVD R15, R13
+	MOVWU.P 4(R13), R17; MOVW.P R17, 4(R16); SUBS $1, R14; BNE move; MOVD R15, R13
 bias:
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 begin:
@@ -1242,23 +988,8 @@ begin:
 	WORD $0x4ea01c0a // mov v10.16b, v0.16b
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
 seg:
-	SUBS $1, R9
-	BLT end
-	MOVD 0(R10), R1
-	MOVD 8(R10), R2
-	MOVD 16(R10), R3
-	MOVD 24(R10), R4
-	MOVD 32(R10), R5
-	MOVD 40(R10), R6
-	ADD R12, R1
-	ADD R12, R2
-	ADD R12, R3
-	ADD R12, R4
-	ADD R12, R5
-	ADD R12, R6
-	ADD R11, R10
-	SUBS $4, R8, R0
-	BLT tail
+	SUBS $1, R9; BLT end; MOVD 0(R10), R1; MOVD 8(R10), R2; MOVD 16(R10), R3; MOVD 24(R10), R4; MOVD 32(R10), R5; MOVD 40(R10), R6; ADD R12, R1
+	ADD R12, R2; ADD R12, R3; ADD R12, R4; ADD R12, R5; ADD R12, R6; ADD R11, R10; SUBS $4, R8, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1323,12 +1054,9 @@ loop:
 	WORD $0x4fbb1be7 // fmla v7.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1be9 // fmla v9.4s, v31.4s, v28.s[3]
 	WORD $0x4fbd1beb // fmla v11.4s, v31.4s, v29.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ seg
+	ADDS $4, R0; BEQ seg
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -1350,10 +1078,7 @@ one:
 	WORD $0x4f9b13e7 // fmla v7.4s, v31.4s, v27.s[0]
 	WORD $0x4f9c13e9 // fmla v9.4s, v31.4s, v28.s[0]
 	WORD $0x4f9d13eb // fmla v11.4s, v31.4s, v29.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
-	B seg
+	ADD $128, R7; SUBS $1, R0; BNE one; B seg
 end:
 	MOVD mode+88(FP), R0
 	MOVD c+48(FP), R1
@@ -1361,68 +1086,52 @@ end:
 	MOVD coff+64(FP), R3
 	MOVD w+80(FP), R4
 	MOVD lim+96(FP), R7
-	CMP $8, R4
-	BNE edge
-	TBZ $0, R0, no0
-	MOVD 0(R1), R5
-	ADD R3, R5
+	CMP $8, R4; BNE edge; TBZ $0, R0, no0; MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
-	MOVD 24(R1), R5
-	ADD R3, R5
+	MOVD 24(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	MOVD 32(R1), R5
-	ADD R3, R5
+	MOVD 32(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
 	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
-	MOVD 40(R1), R5
-	ADD R3, R5
+	MOVD 40(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
 	WORD $0x4e39d56b // fadd v11.4s, v11.4s, v25.4s
 no0:
-	TBZ $1, R0, no1
-	MOVD 0(R2), R5
-	ADD R3, R5
+	TBZ $1, R0, no1; MOVD 0(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
-	MOVD 8(R2), R5
-	ADD R3, R5
+	MOVD 8(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 16(R2), R5
-	ADD R3, R5
+	MOVD 16(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
-	MOVD 24(R2), R5
-	ADD R3, R5
+	MOVD 24(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	MOVD 32(R2), R5
-	ADD R3, R5
+	MOVD 32(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
 	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
-	MOVD 40(R2), R5
-	ADD R3, R5
+	MOVD 40(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
 	WORD $0x4e39d56b // fadd v11.4s, v11.4s, v25.4s
@@ -1456,23 +1165,17 @@ no1:
 	WORD $0x4e3ef56b // fmax v11.4s, v11.4s, v30.4s
 	WORD $0x4ebff56b // fmin v11.4s, v11.4s, v31.4s
 no2:
-	MOVD 0(R1), R5
-	ADD R3, R5
+	MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad000ca2 // stp q2, q3, [x5, #0]
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad0014a4 // stp q4, q5, [x5, #0]
-	MOVD 24(R1), R5
-	ADD R3, R5
+	MOVD 24(R1), R5; ADD R3, R5
 	WORD $0xad001ca6 // stp q6, q7, [x5, #0]
-	MOVD 32(R1), R5
-	ADD R3, R5
+	MOVD 32(R1), R5; ADD R3, R5
 	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
-	MOVD 40(R1), R5
-	ADD R3, R5
+	MOVD 40(R1), R5; ADD R3, R5
 	WORD $0xad002caa // stp q10, q11, [x5, #0]
 	RET
 edge:
@@ -1490,19 +1193,11 @@ edge:
 unlimited:
 	MOVD $6, R9
 row:
-	MOVD (R1), R5
-	ADD R3, R5
-	ADD $8, R1
-	TBZ $1, R0, noz
-	MOVD (R2), R6
-	ADD R3, R6
-	ADD $8, R2
+	MOVD (R1), R5; ADD R3, R5; ADD $8, R1; TBZ $1, R0, noz; MOVD (R2), R6; ADD R3, R6; ADD $8, R2
 noz:
-	MOVD R8, R10
-	MOVD R4, R11
+	MOVD R8, R10; MOVD R4, R11
 four:
-	SUBS $4, R11
-	BLT rest
+	SUBS $4, R11; BLT rest
 	WORD $0x3cc10540 // ldr q0, [x10], #16
 	TBZ $0, R0, noq0
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -1517,11 +1212,9 @@ noq1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 putq:
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R6
-	B four
+	ADD $16, R6; B four
 rest:
-	ADDS $4, R11
-	BEQ next
+	ADDS $4, R11; BEQ next
 each:
 	WORD $0xbc404540 // ldr s0, [x10], #4
 	TBZ $0, R0, nos0
@@ -1537,13 +1230,9 @@ nos1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 puts:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	ADD $4, R6
-	SUBS $1, R11
-	BNE each
+	ADD $4, R6; SUBS $1, R11; BNE each
 next:
-	ADD $32, R8
-	SUBS $1, R9
-	BNE row
+	ADD $32, R8; SUBS $1, R9; BNE row
 	RET
 
 TEXT ·neonV4x1(SB), NOSPLIT, $72-104
@@ -1559,33 +1248,20 @@ TEXT ·neonV4x1(SB), NOSPLIT, $72-104
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	CBZ R13, begin
-	CMP $16, R14
-	BEQ bias
-	MOVD $buf-72(SP), R15
+	CBZ R13, begin; CMP $16, R14; BEQ bias; MOVD $buf-72(SP), R15
 	WORD $0x3d8001e0 // str q0, [x15, #0]
 	WORD $0x3d8005e1 // str q1, [x15, #16]
 	WORD $0x3d8009e2 // str q2, [x15, #32]
 	WORD $0x3d800de3 // str q3, [x15, #48]
 	MOVD R15, R16
 move:
-	MOVWU.P 4(R13), R17
-	MOVW.P R17, 4(R16)
-	SUBS $1, R14
-	BNE move
-	MOVD R15, R13
+	MOVWU.P 4(R13), R17; MOVW.P R17, 4(R16); SUBS $1, R14; BNE move; MOVD R15, R13
 bias:
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
 begin:
 seg:
-	SUBS $1, R9
-	BLT end
-	MOVD 0(R10), R1
-	ADD R12, R1
-	ADD R11, R10
-	SUBS $4, R8, R0
-	BLT tail
+	SUBS $1, R9; BLT end; MOVD 0(R10), R1; ADD R12, R1; ADD R11, R10; SUBS $4, R8, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1621,12 +1297,9 @@ loop:
 	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
 	WORD $0x3dc06cff // ldr q31, [x7, #432]
 	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ seg
+	ADDS $4, R0; BEQ seg
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0x3dc000fe // ldr q30, [x7, #0]
@@ -1637,10 +1310,7 @@ one:
 	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
-	B seg
+	ADD $128, R7; SUBS $1, R0; BNE one; B seg
 end:
 	MOVD mode+88(FP), R0
 	MOVD c+48(FP), R1
@@ -1648,11 +1318,7 @@ end:
 	MOVD coff+64(FP), R3
 	MOVD w+80(FP), R4
 	MOVD lim+96(FP), R7
-	CMP $16, R4
-	BNE edge
-	TBZ $0, R0, no0
-	MOVD 0(R1), R5
-	ADD R3, R5
+	CMP $16, R4; BNE edge; TBZ $0, R0, no0; MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
@@ -1660,9 +1326,7 @@ end:
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
 no0:
-	TBZ $1, R0, no1
-	MOVD 0(R2), R5
-	ADD R3, R5
+	TBZ $1, R0, no1; MOVD 0(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
@@ -1683,8 +1347,7 @@ no1:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 no2:
-	MOVD 0(R1), R5
-	ADD R3, R5
+	MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
 	WORD $0xad010ca2 // stp q2, q3, [x5, #32]
 	RET
@@ -1699,19 +1362,11 @@ edge:
 unlimited:
 	MOVD $1, R9
 row:
-	MOVD (R1), R5
-	ADD R3, R5
-	ADD $8, R1
-	TBZ $1, R0, noz
-	MOVD (R2), R6
-	ADD R3, R6
-	ADD $8, R2
+	MOVD (R1), R5; ADD R3, R5; ADD $8, R1; TBZ $1, R0, noz; MOVD (R2), R6; ADD R3, R6; ADD $8, R2
 noz:
-	MOVD R8, R10
-	MOVD R4, R11
+	MOVD R8, R10; MOVD R4, R11
 four:
-	SUBS $4, R11
-	BLT rest
+	SUBS $4, R11; BLT rest
 	WORD $0x3cc10540 // ldr q0, [x10], #16
 	TBZ $0, R0, noq0
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -1726,11 +1381,9 @@ noq1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 putq:
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R6
-	B four
+	ADD $16, R6; B four
 rest:
-	ADDS $4, R11
-	BEQ next
+	ADDS $4, R11; BEQ next
 each:
 	WORD $0xbc404540 // ldr s0, [x10], #4
 	TBZ $0, R0, nos0
@@ -1746,13 +1399,9 @@ nos1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 puts:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	ADD $4, R6
-	SUBS $1, R11
-	BNE each
+	ADD $4, R6; SUBS $1, R11; BNE each
 next:
-	ADD $64, R8
-	SUBS $1, R9
-	BNE row
+	ADD $64, R8; SUBS $1, R9; BNE row
 	RET
 
 TEXT ·neonV4x2(SB), NOSPLIT, $136-104
@@ -1768,21 +1417,14 @@ TEXT ·neonV4x2(SB), NOSPLIT, $136-104
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	CBZ R13, begin
-	CMP $16, R14
-	BEQ bias
-	MOVD $buf-136(SP), R15
+	CBZ R13, begin; CMP $16, R14; BEQ bias; MOVD $buf-136(SP), R15
 	WORD $0x3d8001e0 // str q0, [x15, #0]
 	WORD $0x3d8005e1 // str q1, [x15, #16]
 	WORD $0x3d8009e2 // str q2, [x15, #32]
 	WORD $0x3d800de3 // str q3, [x15, #48]
 	MOVD R15, R16
 move:
-	MOVWU.P 4(R13), R17
-	MOVW.P R17, 4(R16)
-	SUBS $1, R14
-	BNE move
-	MOVD R15, R13
+	MOVWU.P 4(R13), R17; MOVW.P R17, 4(R16); SUBS $1, R14; BNE move; MOVD R15, R13
 bias:
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -1792,15 +1434,7 @@ begin:
 	WORD $0x4ea21c46 // mov v6.16b, v2.16b
 	WORD $0x4ea31c67 // mov v7.16b, v3.16b
 seg:
-	SUBS $1, R9
-	BLT end
-	MOVD 0(R10), R1
-	MOVD 8(R10), R2
-	ADD R12, R1
-	ADD R12, R2
-	ADD R11, R10
-	SUBS $4, R8, R0
-	BLT tail
+	SUBS $1, R9; BLT end; MOVD 0(R10), R1; MOVD 8(R10), R2; ADD R12, R1; ADD R12, R2; ADD R11, R10; SUBS $4, R8, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1853,12 +1487,9 @@ loop:
 	WORD $0x3dc06cff // ldr q31, [x7, #432]
 	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ seg
+	ADDS $4, R0; BEQ seg
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -1874,10 +1505,7 @@ one:
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
 	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
-	B seg
+	ADD $128, R7; SUBS $1, R0; BNE one; B seg
 end:
 	MOVD mode+88(FP), R0
 	MOVD c+48(FP), R1
@@ -1885,19 +1513,14 @@ end:
 	MOVD coff+64(FP), R3
 	MOVD w+80(FP), R4
 	MOVD lim+96(FP), R7
-	CMP $16, R4
-	BNE edge
-	TBZ $0, R0, no0
-	MOVD 0(R1), R5
-	ADD R3, R5
+	CMP $16, R4; BNE edge; TBZ $0, R0, no0; MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
@@ -1905,17 +1528,14 @@ end:
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
 no0:
-	TBZ $1, R0, no1
-	MOVD 0(R2), R5
-	ADD R3, R5
+	TBZ $1, R0, no1; MOVD 0(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 8(R2), R5
-	ADD R3, R5
+	MOVD 8(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
@@ -1944,12 +1564,10 @@ no1:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 no2:
-	MOVD 0(R1), R5
-	ADD R3, R5
+	MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
 	WORD $0xad010ca2 // stp q2, q3, [x5, #32]
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad0014a4 // stp q4, q5, [x5, #0]
 	WORD $0xad011ca6 // stp q6, q7, [x5, #32]
 	RET
@@ -1966,19 +1584,11 @@ edge:
 unlimited:
 	MOVD $2, R9
 row:
-	MOVD (R1), R5
-	ADD R3, R5
-	ADD $8, R1
-	TBZ $1, R0, noz
-	MOVD (R2), R6
-	ADD R3, R6
-	ADD $8, R2
+	MOVD (R1), R5; ADD R3, R5; ADD $8, R1; TBZ $1, R0, noz; MOVD (R2), R6; ADD R3, R6; ADD $8, R2
 noz:
-	MOVD R8, R10
-	MOVD R4, R11
+	MOVD R8, R10; MOVD R4, R11
 four:
-	SUBS $4, R11
-	BLT rest
+	SUBS $4, R11; BLT rest
 	WORD $0x3cc10540 // ldr q0, [x10], #16
 	TBZ $0, R0, noq0
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -1993,11 +1603,9 @@ noq1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 putq:
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R6
-	B four
+	ADD $16, R6; B four
 rest:
-	ADDS $4, R11
-	BEQ next
+	ADDS $4, R11; BEQ next
 each:
 	WORD $0xbc404540 // ldr s0, [x10], #4
 	TBZ $0, R0, nos0
@@ -2013,13 +1621,9 @@ nos1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 puts:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	ADD $4, R6
-	SUBS $1, R11
-	BNE each
+	ADD $4, R6; SUBS $1, R11; BNE each
 next:
-	ADD $64, R8
-	SUBS $1, R9
-	BNE row
+	ADD $64, R8; SUBS $1, R9; BNE row
 	RET
 
 TEXT ·neonV4x3(SB), NOSPLIT, $200-104
@@ -2035,21 +1639,14 @@ TEXT ·neonV4x3(SB), NOSPLIT, $200-104
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	CBZ R13, begin
-	CMP $16, R14
-	BEQ bias
-	MOVD $buf-200(SP), R15
+	CBZ R13, begin; CMP $16, R14; BEQ bias; MOVD $buf-200(SP), R15
 	WORD $0x3d8001e0 // str q0, [x15, #0]
 	WORD $0x3d8005e1 // str q1, [x15, #16]
 	WORD $0x3d8009e2 // str q2, [x15, #32]
 	WORD $0x3d800de3 // str q3, [x15, #48]
 	MOVD R15, R16
 move:
-	MOVWU.P 4(R13), R17
-	MOVW.P R17, 4(R16)
-	SUBS $1, R14
-	BNE move
-	MOVD R15, R13
+	MOVWU.P 4(R13), R17; MOVW.P R17, 4(R16); SUBS $1, R14; BNE move; MOVD R15, R13
 bias:
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -2063,17 +1660,8 @@ begin:
 	WORD $0x4ea21c4a // mov v10.16b, v2.16b
 	WORD $0x4ea31c6b // mov v11.16b, v3.16b
 seg:
-	SUBS $1, R9
-	BLT end
-	MOVD 0(R10), R1
-	MOVD 8(R10), R2
-	MOVD 16(R10), R3
-	ADD R12, R1
-	ADD R12, R2
-	ADD R12, R3
-	ADD R11, R10
-	SUBS $4, R8, R0
-	BLT tail
+	SUBS $1, R9; BLT end; MOVD 0(R10), R1; MOVD 8(R10), R2; MOVD 16(R10), R3; ADD R12, R1; ADD R12, R2; ADD R12, R3; ADD R11, R10
+	SUBS $4, R8, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -2143,12 +1731,9 @@ loop:
 	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ seg
+	ADDS $4, R0; BEQ seg
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -2169,10 +1754,7 @@ one:
 	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
 	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
-	B seg
+	ADD $128, R7; SUBS $1, R0; BNE one; B seg
 end:
 	MOVD mode+88(FP), R0
 	MOVD c+48(FP), R1
@@ -2180,27 +1762,21 @@ end:
 	MOVD coff+64(FP), R3
 	MOVD w+80(FP), R4
 	MOVD lim+96(FP), R7
-	CMP $16, R4
-	BNE edge
-	TBZ $0, R0, no0
-	MOVD 0(R1), R5
-	ADD R3, R5
+	CMP $16, R4; BNE edge; TBZ $0, R0, no0; MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
 	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
@@ -2208,25 +1784,21 @@ end:
 	WORD $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
 	WORD $0x4e39d56b // fadd v11.4s, v11.4s, v25.4s
 no0:
-	TBZ $1, R0, no1
-	MOVD 0(R2), R5
-	ADD R3, R5
+	TBZ $1, R0, no1; MOVD 0(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 8(R2), R5
-	ADD R3, R5
+	MOVD 8(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	MOVD 16(R2), R5
-	ADD R3, R5
+	MOVD 16(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
 	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
@@ -2263,16 +1835,13 @@ no1:
 	WORD $0x4e3ef56b // fmax v11.4s, v11.4s, v30.4s
 	WORD $0x4ebff56b // fmin v11.4s, v11.4s, v31.4s
 no2:
-	MOVD 0(R1), R5
-	ADD R3, R5
+	MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
 	WORD $0xad010ca2 // stp q2, q3, [x5, #32]
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad0014a4 // stp q4, q5, [x5, #0]
 	WORD $0xad011ca6 // stp q6, q7, [x5, #32]
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
 	WORD $0xad012caa // stp q10, q11, [x5, #32]
 	RET
@@ -2291,19 +1860,11 @@ edge:
 unlimited:
 	MOVD $3, R9
 row:
-	MOVD (R1), R5
-	ADD R3, R5
-	ADD $8, R1
-	TBZ $1, R0, noz
-	MOVD (R2), R6
-	ADD R3, R6
-	ADD $8, R2
+	MOVD (R1), R5; ADD R3, R5; ADD $8, R1; TBZ $1, R0, noz; MOVD (R2), R6; ADD R3, R6; ADD $8, R2
 noz:
-	MOVD R8, R10
-	MOVD R4, R11
+	MOVD R8, R10; MOVD R4, R11
 four:
-	SUBS $4, R11
-	BLT rest
+	SUBS $4, R11; BLT rest
 	WORD $0x3cc10540 // ldr q0, [x10], #16
 	TBZ $0, R0, noq0
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -2318,11 +1879,9 @@ noq1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 putq:
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R6
-	B four
+	ADD $16, R6; B four
 rest:
-	ADDS $4, R11
-	BEQ next
+	ADDS $4, R11; BEQ next
 each:
 	WORD $0xbc404540 // ldr s0, [x10], #4
 	TBZ $0, R0, nos0
@@ -2338,13 +1897,9 @@ nos1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 puts:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	ADD $4, R6
-	SUBS $1, R11
-	BNE each
+	ADD $4, R6; SUBS $1, R11; BNE each
 next:
-	ADD $64, R8
-	SUBS $1, R9
-	BNE row
+	ADD $64, R8; SUBS $1, R9; BNE row
 	RET
 
 TEXT ·neonV4x4(SB), NOSPLIT, $264-104
@@ -2360,21 +1915,14 @@ TEXT ·neonV4x4(SB), NOSPLIT, $264-104
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	CBZ R13, begin
-	CMP $16, R14
-	BEQ bias
-	MOVD $buf-264(SP), R15
+	CBZ R13, begin; CMP $16, R14; BEQ bias; MOVD $buf-264(SP), R15
 	WORD $0x3d8001e0 // str q0, [x15, #0]
 	WORD $0x3d8005e1 // str q1, [x15, #16]
 	WORD $0x3d8009e2 // str q2, [x15, #32]
 	WORD $0x3d800de3 // str q3, [x15, #48]
 	MOVD R15, R16
 move:
-	MOVWU.P 4(R13), R17
-	MOVW.P R17, 4(R16)
-	SUBS $1, R14
-	BNE move
-	MOVD R15, R13
+	MOVWU.P 4(R13), R17; MOVW.P R17, 4(R16); SUBS $1, R14; BNE move; MOVD R15, R13
 bias:
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -2392,19 +1940,8 @@ begin:
 	WORD $0x4ea21c4e // mov v14.16b, v2.16b
 	WORD $0x4ea31c6f // mov v15.16b, v3.16b
 seg:
-	SUBS $1, R9
-	BLT end
-	MOVD 0(R10), R1
-	MOVD 8(R10), R2
-	MOVD 16(R10), R3
-	MOVD 24(R10), R4
-	ADD R12, R1
-	ADD R12, R2
-	ADD R12, R3
-	ADD R12, R4
-	ADD R11, R10
-	SUBS $4, R8, R0
-	BLT tail
+	SUBS $1, R9; BLT end; MOVD 0(R10), R1; MOVD 8(R10), R2; MOVD 16(R10), R3; MOVD 24(R10), R4; ADD R12, R1; ADD R12, R2; ADD R12, R3
+	ADD R12, R4; ADD R11, R10; SUBS $4, R8, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -2491,12 +2028,9 @@ loop:
 	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1bef // fmla v15.4s, v31.4s, v27.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ seg
+	ADDS $4, R0; BEQ seg
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -2522,10 +2056,7 @@ one:
 	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13ef // fmla v15.4s, v31.4s, v27.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
-	B seg
+	ADD $128, R7; SUBS $1, R0; BNE one; B seg
 end:
 	MOVD mode+88(FP), R0
 	MOVD c+48(FP), R1
@@ -2533,35 +2064,28 @@ end:
 	MOVD coff+64(FP), R3
 	MOVD w+80(FP), R4
 	MOVD lim+96(FP), R7
-	CMP $16, R4
-	BNE edge
-	TBZ $0, R0, no0
-	MOVD 0(R1), R5
-	ADD R3, R5
+	CMP $16, R4; BNE edge; TBZ $0, R0, no0; MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
 	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
 	WORD $0x4e39d56b // fadd v11.4s, v11.4s, v25.4s
-	MOVD 24(R1), R5
-	ADD R3, R5
+	MOVD 24(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
 	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
@@ -2569,33 +2093,28 @@ end:
 	WORD $0x4e38d5ce // fadd v14.4s, v14.4s, v24.4s
 	WORD $0x4e39d5ef // fadd v15.4s, v15.4s, v25.4s
 no0:
-	TBZ $1, R0, no1
-	MOVD 0(R2), R5
-	ADD R3, R5
+	TBZ $1, R0, no1; MOVD 0(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 8(R2), R5
-	ADD R3, R5
+	MOVD 8(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	MOVD 16(R2), R5
-	ADD R3, R5
+	MOVD 16(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
 	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
 	WORD $0x4e39d56b // fadd v11.4s, v11.4s, v25.4s
-	MOVD 24(R2), R5
-	ADD R3, R5
+	MOVD 24(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
 	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
@@ -2640,20 +2159,16 @@ no1:
 	WORD $0x4e3ef5ef // fmax v15.4s, v15.4s, v30.4s
 	WORD $0x4ebff5ef // fmin v15.4s, v15.4s, v31.4s
 no2:
-	MOVD 0(R1), R5
-	ADD R3, R5
+	MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
 	WORD $0xad010ca2 // stp q2, q3, [x5, #32]
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad0014a4 // stp q4, q5, [x5, #0]
 	WORD $0xad011ca6 // stp q6, q7, [x5, #32]
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
 	WORD $0xad012caa // stp q10, q11, [x5, #32]
-	MOVD 24(R1), R5
-	ADD R3, R5
+	MOVD 24(R1), R5; ADD R3, R5
 	WORD $0xad0034ac // stp q12, q13, [x5, #0]
 	WORD $0xad013cae // stp q14, q15, [x5, #32]
 	RET
@@ -2674,19 +2189,11 @@ edge:
 unlimited:
 	MOVD $4, R9
 row:
-	MOVD (R1), R5
-	ADD R3, R5
-	ADD $8, R1
-	TBZ $1, R0, noz
-	MOVD (R2), R6
-	ADD R3, R6
-	ADD $8, R2
+	MOVD (R1), R5; ADD R3, R5; ADD $8, R1; TBZ $1, R0, noz; MOVD (R2), R6; ADD R3, R6; ADD $8, R2
 noz:
-	MOVD R8, R10
-	MOVD R4, R11
+	MOVD R8, R10; MOVD R4, R11
 four:
-	SUBS $4, R11
-	BLT rest
+	SUBS $4, R11; BLT rest
 	WORD $0x3cc10540 // ldr q0, [x10], #16
 	TBZ $0, R0, noq0
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -2701,11 +2208,9 @@ noq1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 putq:
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R6
-	B four
+	ADD $16, R6; B four
 rest:
-	ADDS $4, R11
-	BEQ next
+	ADDS $4, R11; BEQ next
 each:
 	WORD $0xbc404540 // ldr s0, [x10], #4
 	TBZ $0, R0, nos0
@@ -2721,13 +2226,9 @@ nos1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 puts:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	ADD $4, R6
-	SUBS $1, R11
-	BNE each
+	ADD $4, R6; SUBS $1, R11; BNE each
 next:
-	ADD $64, R8
-	SUBS $1, R9
-	BNE row
+	ADD $64, R8; SUBS $1, R9; BNE row
 	RET
 
 TEXT ·neonV4x5(SB), NOSPLIT, $328-104
@@ -2743,21 +2244,14 @@ TEXT ·neonV4x5(SB), NOSPLIT, $328-104
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	CBZ R13, begin
-	CMP $16, R14
-	BEQ bias
-	MOVD $buf-328(SP), R15
+	CBZ R13, begin; CMP $16, R14; BEQ bias; MOVD $buf-328(SP), R15
 	WORD $0x3d8001e0 // str q0, [x15, #0]
 	WORD $0x3d8005e1 // str q1, [x15, #16]
 	WORD $0x3d8009e2 // str q2, [x15, #32]
 	WORD $0x3d800de3 // str q3, [x15, #48]
 	MOVD R15, R16
 move:
-	MOVWU.P 4(R13), R17
-	MOVW.P R17, 4(R16)
-	SUBS $1, R14
-	BNE move
-	MOVD R15, R13
+	MOVWU.P 4(R13), R17; MOVW.P R17, 4(R16); SUBS $1, R14; BNE move; MOVD R15, R13
 bias:
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -2779,21 +2273,8 @@ begin:
 	WORD $0x4ea21c52 // mov v18.16b, v2.16b
 	WORD $0x4ea31c73 // mov v19.16b, v3.16b
 seg:
-	SUBS $1, R9
-	BLT end
-	MOVD 0(R10), R1
-	MOVD 8(R10), R2
-	MOVD 16(R10), R3
-	MOVD 24(R10), R4
-	MOVD 32(R10), R5
-	ADD R12, R1
-	ADD R12, R2
-	ADD R12, R3
-	ADD R12, R4
-	ADD R12, R5
-	ADD R11, R10
-	SUBS $4, R8, R0
-	BLT tail
+	SUBS $1, R9; BLT end; MOVD 0(R10), R1; MOVD 8(R10), R2; MOVD 16(R10), R3; MOVD 24(R10), R4; MOVD 32(R10), R5; ADD R12, R1; ADD R12, R2
+	ADD R12, R3; ADD R12, R4; ADD R12, R5; ADD R11, R10; SUBS $4, R8, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -2897,12 +2378,9 @@ loop:
 	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1bef // fmla v15.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1bf3 // fmla v19.4s, v31.4s, v28.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ seg
+	ADDS $4, R0; BEQ seg
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -2933,10 +2411,7 @@ one:
 	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13ef // fmla v15.4s, v31.4s, v27.s[0]
 	WORD $0x4f9c13f3 // fmla v19.4s, v31.4s, v28.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
-	B seg
+	ADD $128, R7; SUBS $1, R0; BNE one; B seg
 end:
 	MOVD mode+88(FP), R0
 	MOVD c+48(FP), R1
@@ -2944,43 +2419,35 @@ end:
 	MOVD coff+64(FP), R3
 	MOVD w+80(FP), R4
 	MOVD lim+96(FP), R7
-	CMP $16, R4
-	BNE edge
-	TBZ $0, R0, no0
-	MOVD 0(R1), R5
-	ADD R3, R5
+	CMP $16, R4; BNE edge; TBZ $0, R0, no0; MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
 	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
 	WORD $0x4e39d56b // fadd v11.4s, v11.4s, v25.4s
-	MOVD 24(R1), R5
-	ADD R3, R5
+	MOVD 24(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
 	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d5ce // fadd v14.4s, v14.4s, v24.4s
 	WORD $0x4e39d5ef // fadd v15.4s, v15.4s, v25.4s
-	MOVD 32(R1), R5
-	ADD R3, R5
+	MOVD 32(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
 	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
@@ -2988,41 +2455,35 @@ end:
 	WORD $0x4e38d652 // fadd v18.4s, v18.4s, v24.4s
 	WORD $0x4e39d673 // fadd v19.4s, v19.4s, v25.4s
 no0:
-	TBZ $1, R0, no1
-	MOVD 0(R2), R5
-	ADD R3, R5
+	TBZ $1, R0, no1; MOVD 0(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 8(R2), R5
-	ADD R3, R5
+	MOVD 8(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	MOVD 16(R2), R5
-	ADD R3, R5
+	MOVD 16(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
 	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
 	WORD $0x4e39d56b // fadd v11.4s, v11.4s, v25.4s
-	MOVD 24(R2), R5
-	ADD R3, R5
+	MOVD 24(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
 	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d5ce // fadd v14.4s, v14.4s, v24.4s
 	WORD $0x4e39d5ef // fadd v15.4s, v15.4s, v25.4s
-	MOVD 32(R2), R5
-	ADD R3, R5
+	MOVD 32(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
 	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
@@ -3075,24 +2536,19 @@ no1:
 	WORD $0x4e3ef673 // fmax v19.4s, v19.4s, v30.4s
 	WORD $0x4ebff673 // fmin v19.4s, v19.4s, v31.4s
 no2:
-	MOVD 0(R1), R5
-	ADD R3, R5
+	MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
 	WORD $0xad010ca2 // stp q2, q3, [x5, #32]
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad0014a4 // stp q4, q5, [x5, #0]
 	WORD $0xad011ca6 // stp q6, q7, [x5, #32]
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
 	WORD $0xad012caa // stp q10, q11, [x5, #32]
-	MOVD 24(R1), R5
-	ADD R3, R5
+	MOVD 24(R1), R5; ADD R3, R5
 	WORD $0xad0034ac // stp q12, q13, [x5, #0]
 	WORD $0xad013cae // stp q14, q15, [x5, #32]
-	MOVD 32(R1), R5
-	ADD R3, R5
+	MOVD 32(R1), R5; ADD R3, R5
 	WORD $0xad0044b0 // stp q16, q17, [x5, #0]
 	WORD $0xad014cb2 // stp q18, q19, [x5, #32]
 	RET
@@ -3115,19 +2571,11 @@ edge:
 unlimited:
 	MOVD $5, R9
 row:
-	MOVD (R1), R5
-	ADD R3, R5
-	ADD $8, R1
-	TBZ $1, R0, noz
-	MOVD (R2), R6
-	ADD R3, R6
-	ADD $8, R2
+	MOVD (R1), R5; ADD R3, R5; ADD $8, R1; TBZ $1, R0, noz; MOVD (R2), R6; ADD R3, R6; ADD $8, R2
 noz:
-	MOVD R8, R10
-	MOVD R4, R11
+	MOVD R8, R10; MOVD R4, R11
 four:
-	SUBS $4, R11
-	BLT rest
+	SUBS $4, R11; BLT rest
 	WORD $0x3cc10540 // ldr q0, [x10], #16
 	TBZ $0, R0, noq0
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -3142,11 +2590,9 @@ noq1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 putq:
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R6
-	B four
+	ADD $16, R6; B four
 rest:
-	ADDS $4, R11
-	BEQ next
+	ADDS $4, R11; BEQ next
 each:
 	WORD $0xbc404540 // ldr s0, [x10], #4
 	TBZ $0, R0, nos0
@@ -3162,13 +2608,9 @@ nos1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 puts:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	ADD $4, R6
-	SUBS $1, R11
-	BNE each
+	ADD $4, R6; SUBS $1, R11; BNE each
 next:
-	ADD $64, R8
-	SUBS $1, R9
-	BNE row
+	ADD $64, R8; SUBS $1, R9; BNE row
 	RET
 
 TEXT ·neonV4x6(SB), NOSPLIT, $392-104
@@ -3184,21 +2626,14 @@ TEXT ·neonV4x6(SB), NOSPLIT, $392-104
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	CBZ R13, begin
-	CMP $16, R14
-	BEQ bias
-	MOVD $buf-392(SP), R15
+	CBZ R13, begin; CMP $16, R14; BEQ bias; MOVD $buf-392(SP), R15
 	WORD $0x3d8001e0 // str q0, [x15, #0]
 	WORD $0x3d8005e1 // str q1, [x15, #16]
 	WORD $0x3d8009e2 // str q2, [x15, #32]
 	WORD $0x3d800de3 // str q3, [x15, #48]
 	MOVD R15, R16
 move:
-	MOVWU.P 4(R13), R17
-	MOVW.P R17, 4(R16)
-	SUBS $1, R14
-	BNE move
-	MOVD R15, R13
+	MOVWU.P 4(R13), R17; MOVW.P R17, 4(R16); SUBS $1, R14; BNE move; MOVD R15, R13
 bias:
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
 	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
@@ -3224,23 +2659,8 @@ begin:
 	WORD $0x4ea21c56 // mov v22.16b, v2.16b
 	WORD $0x4ea31c77 // mov v23.16b, v3.16b
 seg:
-	SUBS $1, R9
-	BLT end
-	MOVD 0(R10), R1
-	MOVD 8(R10), R2
-	MOVD 16(R10), R3
-	MOVD 24(R10), R4
-	MOVD 32(R10), R5
-	MOVD 40(R10), R6
-	ADD R12, R1
-	ADD R12, R2
-	ADD R12, R3
-	ADD R12, R4
-	ADD R12, R5
-	ADD R12, R6
-	ADD R11, R10
-	SUBS $4, R8, R0
-	BLT tail
+	SUBS $1, R9; BLT end; MOVD 0(R10), R1; MOVD 8(R10), R2; MOVD 16(R10), R3; MOVD 24(R10), R4; MOVD 32(R10), R5; MOVD 40(R10), R6; ADD R12, R1
+	ADD R12, R2; ADD R12, R3; ADD R12, R4; ADD R12, R5; ADD R12, R6; ADD R11, R10; SUBS $4, R8, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -3361,12 +2781,9 @@ loop:
 	WORD $0x4fbb1bef // fmla v15.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1bf3 // fmla v19.4s, v31.4s, v28.s[3]
 	WORD $0x4fbd1bf7 // fmla v23.4s, v31.4s, v29.s[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ seg
+	ADDS $4, R0; BEQ seg
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -3402,10 +2819,7 @@ one:
 	WORD $0x4f9b13ef // fmla v15.4s, v31.4s, v27.s[0]
 	WORD $0x4f9c13f3 // fmla v19.4s, v31.4s, v28.s[0]
 	WORD $0x4f9d13f7 // fmla v23.4s, v31.4s, v29.s[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
-	B seg
+	ADD $128, R7; SUBS $1, R0; BNE one; B seg
 end:
 	MOVD mode+88(FP), R0
 	MOVD c+48(FP), R1
@@ -3413,51 +2827,42 @@ end:
 	MOVD coff+64(FP), R3
 	MOVD w+80(FP), R4
 	MOVD lim+96(FP), R7
-	CMP $16, R4
-	BNE edge
-	TBZ $0, R0, no0
-	MOVD 0(R1), R5
-	ADD R3, R5
+	CMP $16, R4; BNE edge; TBZ $0, R0, no0; MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
 	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
 	WORD $0x4e39d56b // fadd v11.4s, v11.4s, v25.4s
-	MOVD 24(R1), R5
-	ADD R3, R5
+	MOVD 24(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
 	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d5ce // fadd v14.4s, v14.4s, v24.4s
 	WORD $0x4e39d5ef // fadd v15.4s, v15.4s, v25.4s
-	MOVD 32(R1), R5
-	ADD R3, R5
+	MOVD 32(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
 	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d652 // fadd v18.4s, v18.4s, v24.4s
 	WORD $0x4e39d673 // fadd v19.4s, v19.4s, v25.4s
-	MOVD 40(R1), R5
-	ADD R3, R5
+	MOVD 40(R1), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d694 // fadd v20.4s, v20.4s, v24.4s
 	WORD $0x4e39d6b5 // fadd v21.4s, v21.4s, v25.4s
@@ -3465,49 +2870,42 @@ end:
 	WORD $0x4e38d6d6 // fadd v22.4s, v22.4s, v24.4s
 	WORD $0x4e39d6f7 // fadd v23.4s, v23.4s, v25.4s
 no0:
-	TBZ $1, R0, no1
-	MOVD 0(R2), R5
-	ADD R3, R5
+	TBZ $1, R0, no1; MOVD 0(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
 	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	MOVD 8(R2), R5
-	ADD R3, R5
+	MOVD 8(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
 	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	MOVD 16(R2), R5
-	ADD R3, R5
+	MOVD 16(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
 	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
 	WORD $0x4e39d56b // fadd v11.4s, v11.4s, v25.4s
-	MOVD 24(R2), R5
-	ADD R3, R5
+	MOVD 24(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
 	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d5ce // fadd v14.4s, v14.4s, v24.4s
 	WORD $0x4e39d5ef // fadd v15.4s, v15.4s, v25.4s
-	MOVD 32(R2), R5
-	ADD R3, R5
+	MOVD 32(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
 	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
 	WORD $0xad4164b8 // ldp q24, q25, [x5, #32]
 	WORD $0x4e38d652 // fadd v18.4s, v18.4s, v24.4s
 	WORD $0x4e39d673 // fadd v19.4s, v19.4s, v25.4s
-	MOVD 40(R2), R5
-	ADD R3, R5
+	MOVD 40(R2), R5; ADD R3, R5
 	WORD $0xad4064b8 // ldp q24, q25, [x5, #0]
 	WORD $0x4e38d694 // fadd v20.4s, v20.4s, v24.4s
 	WORD $0x4e39d6b5 // fadd v21.4s, v21.4s, v25.4s
@@ -3568,28 +2966,22 @@ no1:
 	WORD $0x4e3ef6f7 // fmax v23.4s, v23.4s, v30.4s
 	WORD $0x4ebff6f7 // fmin v23.4s, v23.4s, v31.4s
 no2:
-	MOVD 0(R1), R5
-	ADD R3, R5
+	MOVD 0(R1), R5; ADD R3, R5
 	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
 	WORD $0xad010ca2 // stp q2, q3, [x5, #32]
-	MOVD 8(R1), R5
-	ADD R3, R5
+	MOVD 8(R1), R5; ADD R3, R5
 	WORD $0xad0014a4 // stp q4, q5, [x5, #0]
 	WORD $0xad011ca6 // stp q6, q7, [x5, #32]
-	MOVD 16(R1), R5
-	ADD R3, R5
+	MOVD 16(R1), R5; ADD R3, R5
 	WORD $0xad0024a8 // stp q8, q9, [x5, #0]
 	WORD $0xad012caa // stp q10, q11, [x5, #32]
-	MOVD 24(R1), R5
-	ADD R3, R5
+	MOVD 24(R1), R5; ADD R3, R5
 	WORD $0xad0034ac // stp q12, q13, [x5, #0]
 	WORD $0xad013cae // stp q14, q15, [x5, #32]
-	MOVD 32(R1), R5
-	ADD R3, R5
+	MOVD 32(R1), R5; ADD R3, R5
 	WORD $0xad0044b0 // stp q16, q17, [x5, #0]
 	WORD $0xad014cb2 // stp q18, q19, [x5, #32]
-	MOVD 40(R1), R5
-	ADD R3, R5
+	MOVD 40(R1), R5; ADD R3, R5
 	WORD $0xad0054b4 // stp q20, q21, [x5, #0]
 	WORD $0xad015cb6 // stp q22, q23, [x5, #32]
 	RET
@@ -3614,19 +3006,11 @@ edge:
 unlimited:
 	MOVD $6, R9
 row:
-	MOVD (R1), R5
-	ADD R3, R5
-	ADD $8, R1
-	TBZ $1, R0, noz
-	MOVD (R2), R6
-	ADD R3, R6
-	ADD $8, R2
+	MOVD (R1), R5; ADD R3, R5; ADD $8, R1; TBZ $1, R0, noz; MOVD (R2), R6; ADD R3, R6; ADD $8, R2
 noz:
-	MOVD R8, R10
-	MOVD R4, R11
+	MOVD R8, R10; MOVD R4, R11
 four:
-	SUBS $4, R11
-	BLT rest
+	SUBS $4, R11; BLT rest
 	WORD $0x3cc10540 // ldr q0, [x10], #16
 	TBZ $0, R0, noq0
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -3641,11 +3025,9 @@ noq1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 putq:
 	WORD $0x3c8104a0 // str q0, [x5], #16
-	ADD $16, R6
-	B four
+	ADD $16, R6; B four
 rest:
-	ADDS $4, R11
-	BEQ next
+	ADDS $4, R11; BEQ next
 each:
 	WORD $0xbc404540 // ldr s0, [x10], #4
 	TBZ $0, R0, nos0
@@ -3661,13 +3043,9 @@ nos1:
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 puts:
 	WORD $0xbc0044a0 // str s0, [x5], #4
-	ADD $4, R6
-	SUBS $1, R11
-	BNE each
+	ADD $4, R6; SUBS $1, R11; BNE each
 next:
-	ADD $64, R8
-	SUBS $1, R9
-	BNE row
+	ADD $64, R8; SUBS $1, R9; BNE row
 	RET
 
 TEXT ·neon8row311(SB), NOSPLIT, $0-104
@@ -3684,47 +3062,34 @@ TEXT ·neon8row311(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0xad411464 // ldp q4, q5, [x3, #32]
 	WORD $0xad421c66 // ldp q6, q7, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 	WORD $0x4e23cfe1 // fmla v1.4s, v31.4s, v3.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe1 // fmla v1.4s, v31.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip2:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -3734,13 +3099,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0xad0004a0 // stp q0, q1, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -3758,59 +3117,45 @@ TEXT ·neon8row312(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad401464 // ldp q4, q5, [x3, #0]
 	WORD $0xad411c66 // ldp q6, q7, [x3, #32]
 	WORD $0xad422468 // ldp q8, q9, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe1 // fmla v1.4s, v31.4s, v5.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe3 // fmla v3.4s, v31.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe3 // fmla v3.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip3:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -3826,13 +3171,7 @@ sums:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 	WORD $0xad000ca2 // stp q2, q3, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -3850,45 +3189,35 @@ TEXT ·neon8row313(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad401c66 // ldp q6, q7, [x3, #0]
 	WORD $0xad412468 // ldp q8, q9, [x3, #32]
 	WORD $0xad422c6a // ldp q10, q11, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe3 // fmla v3.4s, v31.4s, v7.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
@@ -3897,24 +3226,19 @@ skip1:
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe5 // fmla v5.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe5 // fmla v5.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip4:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -3936,13 +3260,7 @@ sums:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 	WORD $0xad0014a4 // stp q4, q5, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -3960,16 +3278,11 @@ TEXT ·neon8row314(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -3978,29 +3291,24 @@ start:
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad402468 // ldp q8, q9, [x3, #0]
 	WORD $0xad412c6a // ldp q10, q11, [x3, #32]
 	WORD $0xad42346c // ldp q12, q13, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
@@ -4009,8 +3317,7 @@ skip1:
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe5 // fmla v5.4s, v31.4s, v9.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
@@ -4019,24 +3326,19 @@ skip2:
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe7 // fmla v7.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe7 // fmla v7.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip5:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -4064,13 +3366,7 @@ sums:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 	WORD $0xad001ca6 // stp q6, q7, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -4088,16 +3384,11 @@ TEXT ·neon8row315(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -4108,29 +3399,24 @@ start:
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
 	WORD $0x4ea01c08 // mov v8.16b, v0.16b
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad402c6a // ldp q10, q11, [x3, #0]
 	WORD $0xad41346c // ldp q12, q13, [x3, #32]
 	WORD $0xad423c6e // ldp q14, q15, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
@@ -4139,8 +3425,7 @@ skip1:
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
@@ -4149,8 +3434,7 @@ skip2:
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe7 // fmla v7.4s, v31.4s, v11.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
@@ -4159,24 +3443,19 @@ skip3:
 	WORD $0x4e2acfc8 // fmla v8.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe9 // fmla v9.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 	WORD $0x4e2ccfc8 // fmla v8.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe9 // fmla v9.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip6:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -4210,13 +3489,7 @@ sums:
 	WORD $0x4e3ef529 // fmax v9.4s, v9.4s, v30.4s
 	WORD $0x4ebff529 // fmin v9.4s, v9.4s, v31.4s
 	WORD $0xad0024a8 // stp q8, q9, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -4234,16 +3507,11 @@ TEXT ·neon8row316(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -4256,29 +3524,24 @@ start:
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
 	WORD $0x4ea01c0a // mov v10.16b, v0.16b
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad40346c // ldp q12, q13, [x3, #0]
 	WORD $0xad413c6e // ldp q14, q15, [x3, #32]
 	WORD $0xad424470 // ldp q16, q17, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
@@ -4287,8 +3550,7 @@ skip1:
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
@@ -4297,8 +3559,7 @@ skip2:
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
@@ -4307,8 +3568,7 @@ skip3:
 	WORD $0x4e2ccfc8 // fmla v8.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe9 // fmla v9.4s, v31.4s, v13.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
@@ -4317,24 +3577,19 @@ skip4:
 	WORD $0x4e2ccfca // fmla v10.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfeb // fmla v11.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 	WORD $0x4e2ecfca // fmla v10.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfeb // fmla v11.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip7:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -4374,13 +3629,7 @@ sums:
 	WORD $0x4e3ef56b // fmax v11.4s, v11.4s, v30.4s
 	WORD $0x4ebff56b // fmin v11.4s, v11.4s, v31.4s
 	WORD $0xad002caa // stp q10, q11, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -4398,16 +3647,11 @@ TEXT ·neon8row317(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -4422,29 +3666,24 @@ start:
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad403c6e // ldp q14, q15, [x3, #0]
 	WORD $0xad414470 // ldp q16, q17, [x3, #32]
 	WORD $0xad424c72 // ldp q18, q19, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -4453,8 +3692,7 @@ skip1:
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc2 // fmla v2.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe3 // fmla v3.4s, v31.4s, v19.4s
@@ -4463,8 +3701,7 @@ skip2:
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc4 // fmla v4.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe5 // fmla v5.4s, v31.4s, v19.4s
@@ -4473,8 +3710,7 @@ skip3:
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc6 // fmla v6.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe7 // fmla v7.4s, v31.4s, v19.4s
@@ -4483,8 +3719,7 @@ skip4:
 	WORD $0x4e2ecfca // fmla v10.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfeb // fmla v11.4s, v31.4s, v15.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc8 // fmla v8.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe9 // fmla v9.4s, v31.4s, v19.4s
@@ -4493,24 +3728,19 @@ skip5:
 	WORD $0x4e2ecfcc // fmla v12.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfed // fmla v13.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfca // fmla v10.4s, v30.4s, v18.4s
 	WORD $0x4e33cfeb // fmla v11.4s, v31.4s, v19.4s
 	WORD $0x4e30cfcc // fmla v12.4s, v30.4s, v16.4s
 	WORD $0x4e31cfed // fmla v13.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfcc // fmla v12.4s, v30.4s, v18.4s
 	WORD $0x4e33cfed // fmla v13.4s, v31.4s, v19.4s
 skip8:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -4556,13 +3786,7 @@ sums:
 	WORD $0x4e3ef5ad // fmax v13.4s, v13.4s, v30.4s
 	WORD $0x4ebff5ad // fmin v13.4s, v13.4s, v31.4s
 	WORD $0xad0034ac // stp q12, q13, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -4580,16 +3804,11 @@ TEXT ·neon8row318(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -4606,29 +3825,24 @@ start:
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
 	WORD $0x4ea01c0e // mov v14.16b, v0.16b
 	WORD $0x4ea11c2f // mov v15.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad404470 // ldp q16, q17, [x3, #0]
 	WORD $0xad414c72 // ldp q18, q19, [x3, #32]
 	WORD $0xad425474 // ldp q20, q21, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -4637,8 +3851,7 @@ skip1:
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc2 // fmla v2.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe3 // fmla v3.4s, v31.4s, v21.4s
@@ -4647,8 +3860,7 @@ skip2:
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc4 // fmla v4.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe5 // fmla v5.4s, v31.4s, v21.4s
@@ -4657,8 +3869,7 @@ skip3:
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc6 // fmla v6.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe7 // fmla v7.4s, v31.4s, v21.4s
@@ -4667,8 +3878,7 @@ skip4:
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc8 // fmla v8.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe9 // fmla v9.4s, v31.4s, v21.4s
@@ -4677,8 +3887,7 @@ skip5:
 	WORD $0x4e30cfcc // fmla v12.4s, v30.4s, v16.4s
 	WORD $0x4e31cfed // fmla v13.4s, v31.4s, v17.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfca // fmla v10.4s, v30.4s, v20.4s
 	WORD $0x4e35cfeb // fmla v11.4s, v31.4s, v21.4s
@@ -4687,24 +3896,19 @@ skip6:
 	WORD $0x4e30cfce // fmla v14.4s, v30.4s, v16.4s
 	WORD $0x4e31cfef // fmla v15.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfcc // fmla v12.4s, v30.4s, v20.4s
 	WORD $0x4e35cfed // fmla v13.4s, v31.4s, v21.4s
 	WORD $0x4e32cfce // fmla v14.4s, v30.4s, v18.4s
 	WORD $0x4e33cfef // fmla v15.4s, v31.4s, v19.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfce // fmla v14.4s, v30.4s, v20.4s
 	WORD $0x4e35cfef // fmla v15.4s, v31.4s, v21.4s
 skip9:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -4756,13 +3960,7 @@ sums:
 	WORD $0x4e3ef5ef // fmax v15.4s, v15.4s, v30.4s
 	WORD $0x4ebff5ef // fmin v15.4s, v15.4s, v31.4s
 	WORD $0xad003cae // stp q14, q15, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -4780,47 +3978,34 @@ TEXT ·neon8row321(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0xad411464 // ldp q4, q5, [x3, #32]
 	WORD $0xad421c66 // ldp q6, q7, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 	WORD $0x4e23cfe1 // fmla v1.4s, v31.4s, v3.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe1 // fmla v1.4s, v31.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip2:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -4830,13 +4015,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0xad0004a0 // stp q0, q1, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -4854,63 +4033,48 @@ TEXT ·neon8row322(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad401464 // ldp q4, q5, [x3, #0]
 	WORD $0xad411c66 // ldp q6, q7, [x3, #32]
 	WORD $0xad422468 // ldp q8, q9, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe1 // fmla v1.4s, v31.4s, v5.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe3 // fmla v3.4s, v31.4s, v5.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe3 // fmla v3.4s, v31.4s, v7.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip4:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -4926,13 +4090,7 @@ sums:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 	WORD $0xad000ca2 // stp q2, q3, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -4950,79 +4108,62 @@ TEXT ·neon8row323(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad401c66 // ldp q6, q7, [x3, #0]
 	WORD $0xad412468 // ldp q8, q9, [x3, #32]
 	WORD $0xad422c6a // ldp q10, q11, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe3 // fmla v3.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe5 // fmla v5.4s, v31.4s, v7.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe5 // fmla v5.4s, v31.4s, v9.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip6:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -5044,13 +4185,7 @@ sums:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 	WORD $0xad0014a4 // stp q4, q5, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -5068,16 +4203,11 @@ TEXT ·neon8row324(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -5086,77 +4216,63 @@ start:
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad402468 // ldp q8, q9, [x3, #0]
 	WORD $0xad412c6a // ldp q10, q11, [x3, #32]
 	WORD $0xad42346c // ldp q12, q13, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe5 // fmla v5.4s, v31.4s, v9.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe7 // fmla v7.4s, v31.4s, v9.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe7 // fmla v7.4s, v31.4s, v11.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip8:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -5184,13 +4300,7 @@ sums:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 	WORD $0xad001ca6 // stp q6, q7, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -5208,16 +4318,11 @@ TEXT ·neon8row325(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -5228,91 +4333,75 @@ start:
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
 	WORD $0x4ea01c08 // mov v8.16b, v0.16b
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad402c6a // ldp q10, q11, [x3, #0]
 	WORD $0xad41346c // ldp q12, q13, [x3, #32]
 	WORD $0xad423c6e // ldp q14, q15, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe7 // fmla v7.4s, v31.4s, v11.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 	WORD $0x4e2acfc8 // fmla v8.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe9 // fmla v9.4s, v31.4s, v11.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc8 // fmla v8.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe9 // fmla v9.4s, v31.4s, v13.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip10:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -5346,13 +4435,7 @@ sums:
 	WORD $0x4e3ef529 // fmax v9.4s, v9.4s, v30.4s
 	WORD $0x4ebff529 // fmin v9.4s, v9.4s, v31.4s
 	WORD $0xad0024a8 // stp q8, q9, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -5370,16 +4453,11 @@ TEXT ·neon8row326(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -5392,105 +4470,87 @@ start:
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
 	WORD $0x4ea01c0a // mov v10.16b, v0.16b
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad40346c // ldp q12, q13, [x3, #0]
 	WORD $0xad413c6e // ldp q14, q15, [x3, #32]
 	WORD $0xad424470 // ldp q16, q17, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc8 // fmla v8.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe9 // fmla v9.4s, v31.4s, v13.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfca // fmla v10.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfeb // fmla v11.4s, v31.4s, v13.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfca // fmla v10.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfeb // fmla v11.4s, v31.4s, v15.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip12:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -5530,13 +4590,7 @@ sums:
 	WORD $0x4e3ef56b // fmax v11.4s, v11.4s, v30.4s
 	WORD $0x4ebff56b // fmin v11.4s, v11.4s, v31.4s
 	WORD $0xad002caa // stp q10, q11, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -5554,16 +4608,11 @@ TEXT ·neon8row327(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -5578,119 +4627,99 @@ start:
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad403c6e // ldp q14, q15, [x3, #0]
 	WORD $0xad414470 // ldp q16, q17, [x3, #32]
 	WORD $0xad424c72 // ldp q18, q19, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc2 // fmla v2.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe3 // fmla v3.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc4 // fmla v4.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe5 // fmla v5.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc6 // fmla v6.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe7 // fmla v7.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc8 // fmla v8.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe9 // fmla v9.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfca // fmla v10.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfeb // fmla v11.4s, v31.4s, v15.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfca // fmla v10.4s, v30.4s, v18.4s
 	WORD $0x4e33cfeb // fmla v11.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfcc // fmla v12.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfed // fmla v13.4s, v31.4s, v15.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfcc // fmla v12.4s, v30.4s, v16.4s
 	WORD $0x4e31cfed // fmla v13.4s, v31.4s, v17.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfcc // fmla v12.4s, v30.4s, v18.4s
 	WORD $0x4e33cfed // fmla v13.4s, v31.4s, v19.4s
 skip14:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -5736,13 +4765,7 @@ sums:
 	WORD $0x4e3ef5ad // fmax v13.4s, v13.4s, v30.4s
 	WORD $0x4ebff5ad // fmin v13.4s, v13.4s, v31.4s
 	WORD $0xad0034ac // stp q12, q13, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -5760,16 +4783,11 @@ TEXT ·neon8row328(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -5786,133 +4804,111 @@ start:
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
 	WORD $0x4ea01c0e // mov v14.16b, v0.16b
 	WORD $0x4ea11c2f // mov v15.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad404470 // ldp q16, q17, [x3, #0]
 	WORD $0xad414c72 // ldp q18, q19, [x3, #32]
 	WORD $0xad425474 // ldp q20, q21, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc2 // fmla v2.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe3 // fmla v3.4s, v31.4s, v19.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc2 // fmla v2.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe3 // fmla v3.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc4 // fmla v4.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe5 // fmla v5.4s, v31.4s, v19.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc4 // fmla v4.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe5 // fmla v5.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc6 // fmla v6.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe7 // fmla v7.4s, v31.4s, v19.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc6 // fmla v6.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe7 // fmla v7.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc8 // fmla v8.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe9 // fmla v9.4s, v31.4s, v19.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc8 // fmla v8.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe9 // fmla v9.4s, v31.4s, v21.4s
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfca // fmla v10.4s, v30.4s, v18.4s
 	WORD $0x4e33cfeb // fmla v11.4s, v31.4s, v19.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfca // fmla v10.4s, v30.4s, v20.4s
 	WORD $0x4e35cfeb // fmla v11.4s, v31.4s, v21.4s
 	WORD $0x4e30cfcc // fmla v12.4s, v30.4s, v16.4s
 	WORD $0x4e31cfed // fmla v13.4s, v31.4s, v17.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfcc // fmla v12.4s, v30.4s, v18.4s
 	WORD $0x4e33cfed // fmla v13.4s, v31.4s, v19.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfcc // fmla v12.4s, v30.4s, v20.4s
 	WORD $0x4e35cfed // fmla v13.4s, v31.4s, v21.4s
 	WORD $0x4e30cfce // fmla v14.4s, v30.4s, v16.4s
 	WORD $0x4e31cfef // fmla v15.4s, v31.4s, v17.4s
 skip14:
-	ADD R9, R5
-	TBZ $15, R11, skip15
+	ADD R9, R5; TBZ $15, R11, skip15
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfce // fmla v14.4s, v30.4s, v18.4s
 	WORD $0x4e33cfef // fmla v15.4s, v31.4s, v19.4s
 skip15:
-	ADD R9, R5
-	TBZ $16, R11, skip16
+	ADD R9, R5; TBZ $16, R11, skip16
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfce // fmla v14.4s, v30.4s, v20.4s
 	WORD $0x4e35cfef // fmla v15.4s, v31.4s, v21.4s
 skip16:
-	ADD $96, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $96, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -5964,13 +4960,7 @@ sums:
 	WORD $0x4e3ef5ef // fmax v15.4s, v15.4s, v30.4s
 	WORD $0x4ebff5ef // fmin v15.4s, v15.4s, v31.4s
 	WORD $0xad003cae // stp q14, q15, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -5988,61 +4978,46 @@ TEXT ·neon8row511(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0xad411464 // ldp q4, q5, [x3, #32]
 	WORD $0xad421c66 // ldp q6, q7, [x3, #64]
 	WORD $0xad432468 // ldp q8, q9, [x3, #96]
 	WORD $0xad442c6a // ldp q10, q11, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 	WORD $0x4e23cfe1 // fmla v1.4s, v31.4s, v3.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe1 // fmla v1.4s, v31.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip4:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -6052,13 +5027,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0xad0004a0 // stp q0, q1, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -6076,77 +5045,61 @@ TEXT ·neon8row512(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad401464 // ldp q4, q5, [x3, #0]
 	WORD $0xad411c66 // ldp q6, q7, [x3, #32]
 	WORD $0xad422468 // ldp q8, q9, [x3, #64]
 	WORD $0xad432c6a // ldp q10, q11, [x3, #96]
 	WORD $0xad44346c // ldp q12, q13, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe1 // fmla v1.4s, v31.4s, v5.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe3 // fmla v3.4s, v31.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe3 // fmla v3.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip5:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -6162,13 +5115,7 @@ sums:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 	WORD $0xad000ca2 // stp q2, q3, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -6186,47 +5133,37 @@ TEXT ·neon8row513(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad401c66 // ldp q6, q7, [x3, #0]
 	WORD $0xad412468 // ldp q8, q9, [x3, #32]
 	WORD $0xad422c6a // ldp q10, q11, [x3, #64]
 	WORD $0xad43346c // ldp q12, q13, [x3, #96]
 	WORD $0xad443c6e // ldp q14, q15, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe3 // fmla v3.4s, v31.4s, v7.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
@@ -6235,8 +5172,7 @@ skip1:
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe5 // fmla v5.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
@@ -6245,8 +5181,7 @@ skip2:
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe5 // fmla v5.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
@@ -6255,24 +5190,19 @@ skip3:
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip6:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -6294,13 +5224,7 @@ sums:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 	WORD $0xad0014a4 // stp q4, q5, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -6318,16 +5242,11 @@ TEXT ·neon8row514(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -6336,31 +5255,26 @@ start:
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad402468 // ldp q8, q9, [x3, #0]
 	WORD $0xad412c6a // ldp q10, q11, [x3, #32]
 	WORD $0xad42346c // ldp q12, q13, [x3, #64]
 	WORD $0xad433c6e // ldp q14, q15, [x3, #96]
 	WORD $0xad444470 // ldp q16, q17, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
@@ -6369,8 +5283,7 @@ skip1:
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe5 // fmla v5.4s, v31.4s, v9.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
@@ -6381,8 +5294,7 @@ skip2:
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe7 // fmla v7.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
@@ -6393,8 +5305,7 @@ skip3:
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe7 // fmla v7.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
@@ -6403,24 +5314,19 @@ skip4:
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip7:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -6448,13 +5354,7 @@ sums:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 	WORD $0xad001ca6 // stp q6, q7, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -6472,16 +5372,11 @@ TEXT ·neon8row515(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -6492,31 +5387,26 @@ start:
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
 	WORD $0x4ea01c08 // mov v8.16b, v0.16b
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad402c6a // ldp q10, q11, [x3, #0]
 	WORD $0xad41346c // ldp q12, q13, [x3, #32]
 	WORD $0xad423c6e // ldp q14, q15, [x3, #64]
 	WORD $0xad434470 // ldp q16, q17, [x3, #96]
 	WORD $0xad444c72 // ldp q18, q19, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
@@ -6525,8 +5415,7 @@ skip1:
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
@@ -6537,8 +5426,7 @@ skip2:
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe7 // fmla v7.4s, v31.4s, v11.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -6551,8 +5439,7 @@ skip3:
 	WORD $0x4e2acfc8 // fmla v8.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe9 // fmla v9.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc2 // fmla v2.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe3 // fmla v3.4s, v31.4s, v19.4s
@@ -6563,8 +5450,7 @@ skip4:
 	WORD $0x4e2ccfc8 // fmla v8.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe9 // fmla v9.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc4 // fmla v4.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe5 // fmla v5.4s, v31.4s, v19.4s
@@ -6573,24 +5459,19 @@ skip5:
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc6 // fmla v6.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe7 // fmla v7.4s, v31.4s, v19.4s
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc8 // fmla v8.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe9 // fmla v9.4s, v31.4s, v19.4s
 skip8:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -6624,13 +5505,7 @@ sums:
 	WORD $0x4e3ef529 // fmax v9.4s, v9.4s, v30.4s
 	WORD $0x4ebff529 // fmin v9.4s, v9.4s, v31.4s
 	WORD $0xad0024a8 // stp q8, q9, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -6648,16 +5523,11 @@ TEXT ·neon8row516(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -6670,31 +5540,26 @@ start:
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
 	WORD $0x4ea01c0a // mov v10.16b, v0.16b
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad40346c // ldp q12, q13, [x3, #0]
 	WORD $0xad413c6e // ldp q14, q15, [x3, #32]
 	WORD $0xad424470 // ldp q16, q17, [x3, #64]
 	WORD $0xad434c72 // ldp q18, q19, [x3, #96]
 	WORD $0xad445474 // ldp q20, q21, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
@@ -6703,8 +5568,7 @@ skip1:
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -6715,8 +5579,7 @@ skip2:
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -6729,8 +5592,7 @@ skip3:
 	WORD $0x4e2ccfc8 // fmla v8.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe9 // fmla v9.4s, v31.4s, v13.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc2 // fmla v2.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe3 // fmla v3.4s, v31.4s, v21.4s
@@ -6743,8 +5605,7 @@ skip4:
 	WORD $0x4e2ccfca // fmla v10.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfeb // fmla v11.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc4 // fmla v4.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe5 // fmla v5.4s, v31.4s, v21.4s
@@ -6755,8 +5616,7 @@ skip5:
 	WORD $0x4e2ecfca // fmla v10.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfeb // fmla v11.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc6 // fmla v6.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe7 // fmla v7.4s, v31.4s, v21.4s
@@ -6765,24 +5625,19 @@ skip6:
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc8 // fmla v8.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe9 // fmla v9.4s, v31.4s, v21.4s
 	WORD $0x4e32cfca // fmla v10.4s, v30.4s, v18.4s
 	WORD $0x4e33cfeb // fmla v11.4s, v31.4s, v19.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfca // fmla v10.4s, v30.4s, v20.4s
 	WORD $0x4e35cfeb // fmla v11.4s, v31.4s, v21.4s
 skip9:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -6822,13 +5677,7 @@ sums:
 	WORD $0x4e3ef56b // fmax v11.4s, v11.4s, v30.4s
 	WORD $0x4ebff56b // fmin v11.4s, v11.4s, v31.4s
 	WORD $0xad002caa // stp q10, q11, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -6846,16 +5695,11 @@ TEXT ·neon8row517(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -6870,31 +5714,26 @@ start:
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad403c6e // ldp q14, q15, [x3, #0]
 	WORD $0xad414470 // ldp q16, q17, [x3, #32]
 	WORD $0xad424c72 // ldp q18, q19, [x3, #64]
 	WORD $0xad435474 // ldp q20, q21, [x3, #96]
 	WORD $0xad445c76 // ldp q22, q23, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -6903,8 +5742,7 @@ skip1:
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -6915,8 +5753,7 @@ skip2:
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc0 // fmla v0.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe1 // fmla v1.4s, v31.4s, v23.4s
@@ -6929,8 +5766,7 @@ skip3:
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc2 // fmla v2.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe3 // fmla v3.4s, v31.4s, v23.4s
@@ -6943,8 +5779,7 @@ skip4:
 	WORD $0x4e2ecfca // fmla v10.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfeb // fmla v11.4s, v31.4s, v15.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc4 // fmla v4.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe5 // fmla v5.4s, v31.4s, v23.4s
@@ -6957,8 +5792,7 @@ skip5:
 	WORD $0x4e2ecfcc // fmla v12.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfed // fmla v13.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc6 // fmla v6.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe7 // fmla v7.4s, v31.4s, v23.4s
@@ -6969,8 +5803,7 @@ skip6:
 	WORD $0x4e30cfcc // fmla v12.4s, v30.4s, v16.4s
 	WORD $0x4e31cfed // fmla v13.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc8 // fmla v8.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe9 // fmla v9.4s, v31.4s, v23.4s
@@ -6979,24 +5812,19 @@ skip7:
 	WORD $0x4e32cfcc // fmla v12.4s, v30.4s, v18.4s
 	WORD $0x4e33cfed // fmla v13.4s, v31.4s, v19.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfca // fmla v10.4s, v30.4s, v22.4s
 	WORD $0x4e37cfeb // fmla v11.4s, v31.4s, v23.4s
 	WORD $0x4e34cfcc // fmla v12.4s, v30.4s, v20.4s
 	WORD $0x4e35cfed // fmla v13.4s, v31.4s, v21.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfcc // fmla v12.4s, v30.4s, v22.4s
 	WORD $0x4e37cfed // fmla v13.4s, v31.4s, v23.4s
 skip10:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -7042,13 +5870,7 @@ sums:
 	WORD $0x4e3ef5ad // fmax v13.4s, v13.4s, v30.4s
 	WORD $0x4ebff5ad // fmin v13.4s, v13.4s, v31.4s
 	WORD $0xad0034ac // stp q12, q13, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -7066,16 +5888,11 @@ TEXT ·neon8row518(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -7092,31 +5909,26 @@ start:
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
 	WORD $0x4ea01c0e // mov v14.16b, v0.16b
 	WORD $0x4ea11c2f // mov v15.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad404470 // ldp q16, q17, [x3, #0]
 	WORD $0xad414c72 // ldp q18, q19, [x3, #32]
 	WORD $0xad425474 // ldp q20, q21, [x3, #64]
 	WORD $0xad435c76 // ldp q22, q23, [x3, #96]
 	WORD $0xad446478 // ldp q24, q25, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -7125,8 +5937,7 @@ skip1:
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc0 // fmla v0.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe1 // fmla v1.4s, v31.4s, v23.4s
@@ -7137,8 +5948,7 @@ skip2:
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc0 // fmla v0.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe1 // fmla v1.4s, v31.4s, v25.4s
@@ -7151,8 +5961,7 @@ skip3:
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc2 // fmla v2.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe3 // fmla v3.4s, v31.4s, v25.4s
@@ -7165,8 +5974,7 @@ skip4:
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc4 // fmla v4.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe5 // fmla v5.4s, v31.4s, v25.4s
@@ -7179,8 +5987,7 @@ skip5:
 	WORD $0x4e30cfcc // fmla v12.4s, v30.4s, v16.4s
 	WORD $0x4e31cfed // fmla v13.4s, v31.4s, v17.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc6 // fmla v6.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe7 // fmla v7.4s, v31.4s, v25.4s
@@ -7193,8 +6000,7 @@ skip6:
 	WORD $0x4e30cfce // fmla v14.4s, v30.4s, v16.4s
 	WORD $0x4e31cfef // fmla v15.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc8 // fmla v8.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe9 // fmla v9.4s, v31.4s, v25.4s
@@ -7205,8 +6011,7 @@ skip7:
 	WORD $0x4e32cfce // fmla v14.4s, v30.4s, v18.4s
 	WORD $0x4e33cfef // fmla v15.4s, v31.4s, v19.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfca // fmla v10.4s, v30.4s, v24.4s
 	WORD $0x4e39cfeb // fmla v11.4s, v31.4s, v25.4s
@@ -7215,24 +6020,19 @@ skip8:
 	WORD $0x4e34cfce // fmla v14.4s, v30.4s, v20.4s
 	WORD $0x4e35cfef // fmla v15.4s, v31.4s, v21.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfcc // fmla v12.4s, v30.4s, v24.4s
 	WORD $0x4e39cfed // fmla v13.4s, v31.4s, v25.4s
 	WORD $0x4e36cfce // fmla v14.4s, v30.4s, v22.4s
 	WORD $0x4e37cfef // fmla v15.4s, v31.4s, v23.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfce // fmla v14.4s, v30.4s, v24.4s
 	WORD $0x4e39cfef // fmla v15.4s, v31.4s, v25.4s
 skip11:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -7284,13 +6084,7 @@ sums:
 	WORD $0x4e3ef5ef // fmax v15.4s, v15.4s, v30.4s
 	WORD $0x4ebff5ef // fmin v15.4s, v15.4s, v31.4s
 	WORD $0xad003cae // stp q14, q15, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -7308,61 +6102,46 @@ TEXT ·neon8row521(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0xad411464 // ldp q4, q5, [x3, #32]
 	WORD $0xad421c66 // ldp q6, q7, [x3, #64]
 	WORD $0xad432468 // ldp q8, q9, [x3, #96]
 	WORD $0xad442c6a // ldp q10, q11, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 	WORD $0x4e23cfe1 // fmla v1.4s, v31.4s, v3.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe1 // fmla v1.4s, v31.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip4:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -7372,13 +6151,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0xad0004a0 // stp q0, q1, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -7396,81 +6169,64 @@ TEXT ·neon8row522(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad401464 // ldp q4, q5, [x3, #0]
 	WORD $0xad411c66 // ldp q6, q7, [x3, #32]
 	WORD $0xad422468 // ldp q8, q9, [x3, #64]
 	WORD $0xad432c6a // ldp q10, q11, [x3, #96]
 	WORD $0xad44346c // ldp q12, q13, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe1 // fmla v1.4s, v31.4s, v5.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe3 // fmla v3.4s, v31.4s, v5.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe3 // fmla v3.4s, v31.4s, v7.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip6:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -7486,13 +6242,7 @@ sums:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 	WORD $0xad000ca2 // stp q2, q3, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -7510,61 +6260,49 @@ TEXT ·neon8row523(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad401c66 // ldp q6, q7, [x3, #0]
 	WORD $0xad412468 // ldp q8, q9, [x3, #32]
 	WORD $0xad422c6a // ldp q10, q11, [x3, #64]
 	WORD $0xad43346c // ldp q12, q13, [x3, #96]
 	WORD $0xad443c6e // ldp q14, q15, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe3 // fmla v3.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
@@ -7573,38 +6311,31 @@ skip3:
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe5 // fmla v5.4s, v31.4s, v7.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe5 // fmla v5.4s, v31.4s, v9.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip8:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -7626,13 +6357,7 @@ sums:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 	WORD $0xad0014a4 // stp q4, q5, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -7650,16 +6375,11 @@ TEXT ·neon8row524(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -7668,45 +6388,38 @@ start:
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad402468 // ldp q8, q9, [x3, #0]
 	WORD $0xad412c6a // ldp q10, q11, [x3, #32]
 	WORD $0xad42346c // ldp q12, q13, [x3, #64]
 	WORD $0xad433c6e // ldp q14, q15, [x3, #96]
 	WORD $0xad444470 // ldp q16, q17, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
@@ -7715,16 +6428,14 @@ skip3:
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe5 // fmla v5.4s, v31.4s, v9.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
@@ -7733,38 +6444,31 @@ skip5:
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe7 // fmla v7.4s, v31.4s, v9.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe7 // fmla v7.4s, v31.4s, v11.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip10:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -7792,13 +6496,7 @@ sums:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 	WORD $0xad001ca6 // stp q6, q7, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -7816,16 +6514,11 @@ TEXT ·neon8row525(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -7836,45 +6529,38 @@ start:
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
 	WORD $0x4ea01c08 // mov v8.16b, v0.16b
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad402c6a // ldp q10, q11, [x3, #0]
 	WORD $0xad41346c // ldp q12, q13, [x3, #32]
 	WORD $0xad423c6e // ldp q14, q15, [x3, #64]
 	WORD $0xad434470 // ldp q16, q17, [x3, #96]
 	WORD $0xad444c72 // ldp q18, q19, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -7883,16 +6569,14 @@ skip3:
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc2 // fmla v2.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe3 // fmla v3.4s, v31.4s, v19.4s
@@ -7901,16 +6585,14 @@ skip5:
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe7 // fmla v7.4s, v31.4s, v11.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc4 // fmla v4.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe5 // fmla v5.4s, v31.4s, v19.4s
@@ -7919,38 +6601,31 @@ skip7:
 	WORD $0x4e2acfc8 // fmla v8.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe9 // fmla v9.4s, v31.4s, v11.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc8 // fmla v8.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe9 // fmla v9.4s, v31.4s, v13.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc6 // fmla v6.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe7 // fmla v7.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc8 // fmla v8.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe9 // fmla v9.4s, v31.4s, v19.4s
 skip12:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -7984,13 +6659,7 @@ sums:
 	WORD $0x4e3ef529 // fmax v9.4s, v9.4s, v30.4s
 	WORD $0x4ebff529 // fmin v9.4s, v9.4s, v31.4s
 	WORD $0xad0024a8 // stp q8, q9, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -8008,16 +6677,11 @@ TEXT ·neon8row526(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -8030,45 +6694,38 @@ start:
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
 	WORD $0x4ea01c0a // mov v10.16b, v0.16b
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad40346c // ldp q12, q13, [x3, #0]
 	WORD $0xad413c6e // ldp q14, q15, [x3, #32]
 	WORD $0xad424470 // ldp q16, q17, [x3, #64]
 	WORD $0xad434c72 // ldp q18, q19, [x3, #96]
 	WORD $0xad445474 // ldp q20, q21, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -8077,16 +6734,14 @@ skip3:
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc2 // fmla v2.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe3 // fmla v3.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc2 // fmla v2.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe3 // fmla v3.4s, v31.4s, v21.4s
@@ -8095,16 +6750,14 @@ skip5:
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc4 // fmla v4.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe5 // fmla v5.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc4 // fmla v4.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe5 // fmla v5.4s, v31.4s, v21.4s
@@ -8113,16 +6766,14 @@ skip7:
 	WORD $0x4e2ccfc8 // fmla v8.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe9 // fmla v9.4s, v31.4s, v13.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc6 // fmla v6.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe7 // fmla v7.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc6 // fmla v6.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe7 // fmla v7.4s, v31.4s, v21.4s
@@ -8131,38 +6782,31 @@ skip9:
 	WORD $0x4e2ccfca // fmla v10.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfeb // fmla v11.4s, v31.4s, v13.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc8 // fmla v8.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe9 // fmla v9.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfca // fmla v10.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfeb // fmla v11.4s, v31.4s, v15.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc8 // fmla v8.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe9 // fmla v9.4s, v31.4s, v21.4s
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfca // fmla v10.4s, v30.4s, v18.4s
 	WORD $0x4e33cfeb // fmla v11.4s, v31.4s, v19.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfca // fmla v10.4s, v30.4s, v20.4s
 	WORD $0x4e35cfeb // fmla v11.4s, v31.4s, v21.4s
 skip14:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -8202,13 +6846,7 @@ sums:
 	WORD $0x4e3ef56b // fmax v11.4s, v11.4s, v30.4s
 	WORD $0x4ebff56b // fmin v11.4s, v11.4s, v31.4s
 	WORD $0xad002caa // stp q10, q11, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -8226,16 +6864,11 @@ TEXT ·neon8row527(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -8250,45 +6883,38 @@ start:
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad403c6e // ldp q14, q15, [x3, #0]
 	WORD $0xad414470 // ldp q16, q17, [x3, #32]
 	WORD $0xad424c72 // ldp q18, q19, [x3, #64]
 	WORD $0xad435474 // ldp q20, q21, [x3, #96]
 	WORD $0xad445c76 // ldp q22, q23, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc0 // fmla v0.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe1 // fmla v1.4s, v31.4s, v23.4s
@@ -8297,16 +6923,14 @@ skip3:
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc2 // fmla v2.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe3 // fmla v3.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc2 // fmla v2.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe3 // fmla v3.4s, v31.4s, v23.4s
@@ -8315,16 +6939,14 @@ skip5:
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc4 // fmla v4.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe5 // fmla v5.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc4 // fmla v4.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe5 // fmla v5.4s, v31.4s, v23.4s
@@ -8333,16 +6955,14 @@ skip7:
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc6 // fmla v6.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe7 // fmla v7.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc6 // fmla v6.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe7 // fmla v7.4s, v31.4s, v23.4s
@@ -8351,16 +6971,14 @@ skip9:
 	WORD $0x4e2ecfca // fmla v10.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfeb // fmla v11.4s, v31.4s, v15.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc8 // fmla v8.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe9 // fmla v9.4s, v31.4s, v21.4s
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc8 // fmla v8.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe9 // fmla v9.4s, v31.4s, v23.4s
@@ -8369,38 +6987,31 @@ skip11:
 	WORD $0x4e2ecfcc // fmla v12.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfed // fmla v13.4s, v31.4s, v15.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfca // fmla v10.4s, v30.4s, v20.4s
 	WORD $0x4e35cfeb // fmla v11.4s, v31.4s, v21.4s
 	WORD $0x4e30cfcc // fmla v12.4s, v30.4s, v16.4s
 	WORD $0x4e31cfed // fmla v13.4s, v31.4s, v17.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfca // fmla v10.4s, v30.4s, v22.4s
 	WORD $0x4e37cfeb // fmla v11.4s, v31.4s, v23.4s
 	WORD $0x4e32cfcc // fmla v12.4s, v30.4s, v18.4s
 	WORD $0x4e33cfed // fmla v13.4s, v31.4s, v19.4s
 skip14:
-	ADD R9, R5
-	TBZ $15, R11, skip15
+	ADD R9, R5; TBZ $15, R11, skip15
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfcc // fmla v12.4s, v30.4s, v20.4s
 	WORD $0x4e35cfed // fmla v13.4s, v31.4s, v21.4s
 skip15:
-	ADD R9, R5
-	TBZ $16, R11, skip16
+	ADD R9, R5; TBZ $16, R11, skip16
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfcc // fmla v12.4s, v30.4s, v22.4s
 	WORD $0x4e37cfed // fmla v13.4s, v31.4s, v23.4s
 skip16:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -8446,13 +7057,7 @@ sums:
 	WORD $0x4e3ef5ad // fmax v13.4s, v13.4s, v30.4s
 	WORD $0x4ebff5ad // fmin v13.4s, v13.4s, v31.4s
 	WORD $0xad0034ac // stp q12, q13, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -8470,16 +7075,11 @@ TEXT ·neon8row528(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -8496,45 +7096,38 @@ start:
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
 	WORD $0x4ea01c0e // mov v14.16b, v0.16b
 	WORD $0x4ea11c2f // mov v15.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad404470 // ldp q16, q17, [x3, #0]
 	WORD $0xad414c72 // ldp q18, q19, [x3, #32]
 	WORD $0xad425474 // ldp q20, q21, [x3, #64]
 	WORD $0xad435c76 // ldp q22, q23, [x3, #96]
 	WORD $0xad446478 // ldp q24, q25, [x3, #128]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc0 // fmla v0.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe1 // fmla v1.4s, v31.4s, v23.4s
 	WORD $0x4e32cfc2 // fmla v2.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe3 // fmla v3.4s, v31.4s, v19.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc0 // fmla v0.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe1 // fmla v1.4s, v31.4s, v25.4s
@@ -8543,16 +7136,14 @@ skip3:
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc2 // fmla v2.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe3 // fmla v3.4s, v31.4s, v23.4s
 	WORD $0x4e32cfc4 // fmla v4.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe5 // fmla v5.4s, v31.4s, v19.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc2 // fmla v2.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe3 // fmla v3.4s, v31.4s, v25.4s
@@ -8561,16 +7152,14 @@ skip5:
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc4 // fmla v4.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe5 // fmla v5.4s, v31.4s, v23.4s
 	WORD $0x4e32cfc6 // fmla v6.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe7 // fmla v7.4s, v31.4s, v19.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc4 // fmla v4.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe5 // fmla v5.4s, v31.4s, v25.4s
@@ -8579,16 +7168,14 @@ skip7:
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc6 // fmla v6.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe7 // fmla v7.4s, v31.4s, v23.4s
 	WORD $0x4e32cfc8 // fmla v8.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe9 // fmla v9.4s, v31.4s, v19.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc6 // fmla v6.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe7 // fmla v7.4s, v31.4s, v25.4s
@@ -8597,16 +7184,14 @@ skip9:
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc8 // fmla v8.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe9 // fmla v9.4s, v31.4s, v23.4s
 	WORD $0x4e32cfca // fmla v10.4s, v30.4s, v18.4s
 	WORD $0x4e33cfeb // fmla v11.4s, v31.4s, v19.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc8 // fmla v8.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe9 // fmla v9.4s, v31.4s, v25.4s
@@ -8615,16 +7200,14 @@ skip11:
 	WORD $0x4e30cfcc // fmla v12.4s, v30.4s, v16.4s
 	WORD $0x4e31cfed // fmla v13.4s, v31.4s, v17.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfca // fmla v10.4s, v30.4s, v22.4s
 	WORD $0x4e37cfeb // fmla v11.4s, v31.4s, v23.4s
 	WORD $0x4e32cfcc // fmla v12.4s, v30.4s, v18.4s
 	WORD $0x4e33cfed // fmla v13.4s, v31.4s, v19.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfca // fmla v10.4s, v30.4s, v24.4s
 	WORD $0x4e39cfeb // fmla v11.4s, v31.4s, v25.4s
@@ -8633,38 +7216,31 @@ skip13:
 	WORD $0x4e30cfce // fmla v14.4s, v30.4s, v16.4s
 	WORD $0x4e31cfef // fmla v15.4s, v31.4s, v17.4s
 skip14:
-	ADD R9, R5
-	TBZ $15, R11, skip15
+	ADD R9, R5; TBZ $15, R11, skip15
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfcc // fmla v12.4s, v30.4s, v22.4s
 	WORD $0x4e37cfed // fmla v13.4s, v31.4s, v23.4s
 	WORD $0x4e32cfce // fmla v14.4s, v30.4s, v18.4s
 	WORD $0x4e33cfef // fmla v15.4s, v31.4s, v19.4s
 skip15:
-	ADD R9, R5
-	TBZ $16, R11, skip16
+	ADD R9, R5; TBZ $16, R11, skip16
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfcc // fmla v12.4s, v30.4s, v24.4s
 	WORD $0x4e39cfed // fmla v13.4s, v31.4s, v25.4s
 	WORD $0x4e34cfce // fmla v14.4s, v30.4s, v20.4s
 	WORD $0x4e35cfef // fmla v15.4s, v31.4s, v21.4s
 skip16:
-	ADD R9, R5
-	TBZ $17, R11, skip17
+	ADD R9, R5; TBZ $17, R11, skip17
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfce // fmla v14.4s, v30.4s, v22.4s
 	WORD $0x4e37cfef // fmla v15.4s, v31.4s, v23.4s
 skip17:
-	ADD R9, R5
-	TBZ $18, R11, skip18
+	ADD R9, R5; TBZ $18, R11, skip18
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfce // fmla v14.4s, v30.4s, v24.4s
 	WORD $0x4e39cfef // fmla v15.4s, v31.4s, v25.4s
 skip18:
-	ADD $160, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $160, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -8716,13 +7292,7 @@ sums:
 	WORD $0x4e3ef5ef // fmax v15.4s, v15.4s, v30.4s
 	WORD $0x4ebff5ef // fmin v15.4s, v15.4s, v31.4s
 	WORD $0xad003cae // stp q14, q15, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -8740,21 +7310,14 @@ TEXT ·neon8row711(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0xad411464 // ldp q4, q5, [x3, #32]
@@ -8763,52 +7326,42 @@ rows:
 	WORD $0xad442c6a // ldp q10, q11, [x3, #128]
 	WORD $0xad45346c // ldp q12, q13, [x3, #160]
 	WORD $0xad463c6e // ldp q14, q15, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 	WORD $0x4e23cfe1 // fmla v1.4s, v31.4s, v3.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe1 // fmla v1.4s, v31.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 skip6:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -8818,13 +7371,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0xad0004a0 // stp q0, q1, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -8842,23 +7389,16 @@ TEXT ·neon8row712(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad401464 // ldp q4, q5, [x3, #0]
 	WORD $0xad411c66 // ldp q6, q7, [x3, #32]
@@ -8867,70 +7407,59 @@ rows:
 	WORD $0xad44346c // ldp q12, q13, [x3, #128]
 	WORD $0xad453c6e // ldp q14, q15, [x3, #160]
 	WORD $0xad464470 // ldp q16, q17, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe1 // fmla v1.4s, v31.4s, v5.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe3 // fmla v3.4s, v31.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe3 // fmla v3.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 skip7:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -8946,13 +7475,7 @@ sums:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 	WORD $0xad000ca2 // stp q2, q3, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -8970,25 +7493,18 @@ TEXT ·neon8row713(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad401c66 // ldp q6, q7, [x3, #0]
 	WORD $0xad412468 // ldp q8, q9, [x3, #32]
@@ -8997,22 +7513,19 @@ rows:
 	WORD $0xad443c6e // ldp q14, q15, [x3, #128]
 	WORD $0xad454470 // ldp q16, q17, [x3, #160]
 	WORD $0xad464c72 // ldp q18, q19, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe3 // fmla v3.4s, v31.4s, v7.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
@@ -9021,8 +7534,7 @@ skip1:
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe5 // fmla v5.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
@@ -9031,8 +7543,7 @@ skip2:
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe5 // fmla v5.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
@@ -9041,8 +7552,7 @@ skip3:
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
@@ -9051,8 +7561,7 @@ skip4:
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -9061,24 +7570,19 @@ skip5:
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc2 // fmla v2.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe3 // fmla v3.4s, v31.4s, v19.4s
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc4 // fmla v4.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe5 // fmla v5.4s, v31.4s, v19.4s
 skip8:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -9100,13 +7604,7 @@ sums:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 	WORD $0xad0014a4 // stp q4, q5, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -9124,16 +7622,11 @@ TEXT ·neon8row714(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -9142,9 +7635,7 @@ start:
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad402468 // ldp q8, q9, [x3, #0]
 	WORD $0xad412c6a // ldp q10, q11, [x3, #32]
@@ -9153,22 +7644,19 @@ rows:
 	WORD $0xad444470 // ldp q16, q17, [x3, #128]
 	WORD $0xad454c72 // ldp q18, q19, [x3, #160]
 	WORD $0xad465474 // ldp q20, q21, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
@@ -9177,8 +7665,7 @@ skip1:
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe5 // fmla v5.4s, v31.4s, v9.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
@@ -9189,8 +7676,7 @@ skip2:
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe7 // fmla v7.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
@@ -9201,8 +7687,7 @@ skip3:
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe7 // fmla v7.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -9213,8 +7698,7 @@ skip4:
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -9225,8 +7709,7 @@ skip5:
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc2 // fmla v2.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe3 // fmla v3.4s, v31.4s, v21.4s
@@ -9235,24 +7718,19 @@ skip6:
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc4 // fmla v4.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe5 // fmla v5.4s, v31.4s, v21.4s
 	WORD $0x4e32cfc6 // fmla v6.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe7 // fmla v7.4s, v31.4s, v19.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc6 // fmla v6.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe7 // fmla v7.4s, v31.4s, v21.4s
 skip9:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -9280,13 +7758,7 @@ sums:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 	WORD $0xad001ca6 // stp q6, q7, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -9304,16 +7776,11 @@ TEXT ·neon8row715(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -9324,9 +7791,7 @@ start:
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
 	WORD $0x4ea01c08 // mov v8.16b, v0.16b
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad402c6a // ldp q10, q11, [x3, #0]
 	WORD $0xad41346c // ldp q12, q13, [x3, #32]
@@ -9335,22 +7800,19 @@ rows:
 	WORD $0xad444c72 // ldp q18, q19, [x3, #128]
 	WORD $0xad455474 // ldp q20, q21, [x3, #160]
 	WORD $0xad465c76 // ldp q22, q23, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
@@ -9359,8 +7821,7 @@ skip1:
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
@@ -9371,8 +7832,7 @@ skip2:
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe7 // fmla v7.4s, v31.4s, v11.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -9385,8 +7845,7 @@ skip3:
 	WORD $0x4e2acfc8 // fmla v8.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe9 // fmla v9.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -9399,8 +7858,7 @@ skip4:
 	WORD $0x4e2ccfc8 // fmla v8.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe9 // fmla v9.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc0 // fmla v0.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe1 // fmla v1.4s, v31.4s, v23.4s
@@ -9413,8 +7871,7 @@ skip5:
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc2 // fmla v2.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe3 // fmla v3.4s, v31.4s, v23.4s
@@ -9425,8 +7882,7 @@ skip6:
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc4 // fmla v4.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe5 // fmla v5.4s, v31.4s, v23.4s
@@ -9435,24 +7891,19 @@ skip7:
 	WORD $0x4e32cfc8 // fmla v8.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe9 // fmla v9.4s, v31.4s, v19.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc6 // fmla v6.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe7 // fmla v7.4s, v31.4s, v23.4s
 	WORD $0x4e34cfc8 // fmla v8.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe9 // fmla v9.4s, v31.4s, v21.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc8 // fmla v8.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe9 // fmla v9.4s, v31.4s, v23.4s
 skip10:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -9486,13 +7937,7 @@ sums:
 	WORD $0x4e3ef529 // fmax v9.4s, v9.4s, v30.4s
 	WORD $0x4ebff529 // fmin v9.4s, v9.4s, v31.4s
 	WORD $0xad0024a8 // stp q8, q9, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -9510,16 +7955,11 @@ TEXT ·neon8row716(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -9532,9 +7972,7 @@ start:
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
 	WORD $0x4ea01c0a // mov v10.16b, v0.16b
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad40346c // ldp q12, q13, [x3, #0]
 	WORD $0xad413c6e // ldp q14, q15, [x3, #32]
@@ -9543,22 +7981,19 @@ rows:
 	WORD $0xad445474 // ldp q20, q21, [x3, #128]
 	WORD $0xad455c76 // ldp q22, q23, [x3, #160]
 	WORD $0xad466478 // ldp q24, q25, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
@@ -9567,8 +8002,7 @@ skip1:
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -9579,8 +8013,7 @@ skip2:
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -9593,8 +8026,7 @@ skip3:
 	WORD $0x4e2ccfc8 // fmla v8.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe9 // fmla v9.4s, v31.4s, v13.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc0 // fmla v0.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe1 // fmla v1.4s, v31.4s, v23.4s
@@ -9609,8 +8041,7 @@ skip4:
 	WORD $0x4e2ccfca // fmla v10.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfeb // fmla v11.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc0 // fmla v0.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe1 // fmla v1.4s, v31.4s, v25.4s
@@ -9625,8 +8056,7 @@ skip5:
 	WORD $0x4e2ecfca // fmla v10.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfeb // fmla v11.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc2 // fmla v2.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe3 // fmla v3.4s, v31.4s, v25.4s
@@ -9639,8 +8069,7 @@ skip6:
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc4 // fmla v4.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe5 // fmla v5.4s, v31.4s, v25.4s
@@ -9651,8 +8080,7 @@ skip7:
 	WORD $0x4e32cfca // fmla v10.4s, v30.4s, v18.4s
 	WORD $0x4e33cfeb // fmla v11.4s, v31.4s, v19.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc6 // fmla v6.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe7 // fmla v7.4s, v31.4s, v25.4s
@@ -9661,24 +8089,19 @@ skip8:
 	WORD $0x4e34cfca // fmla v10.4s, v30.4s, v20.4s
 	WORD $0x4e35cfeb // fmla v11.4s, v31.4s, v21.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc8 // fmla v8.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe9 // fmla v9.4s, v31.4s, v25.4s
 	WORD $0x4e36cfca // fmla v10.4s, v30.4s, v22.4s
 	WORD $0x4e37cfeb // fmla v11.4s, v31.4s, v23.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfca // fmla v10.4s, v30.4s, v24.4s
 	WORD $0x4e39cfeb // fmla v11.4s, v31.4s, v25.4s
 skip11:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -9718,13 +8141,7 @@ sums:
 	WORD $0x4e3ef56b // fmax v11.4s, v11.4s, v30.4s
 	WORD $0x4ebff56b // fmin v11.4s, v11.4s, v31.4s
 	WORD $0xad002caa // stp q10, q11, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -9742,16 +8159,11 @@ TEXT ·neon8row717(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -9766,9 +8178,7 @@ start:
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad403c6e // ldp q14, q15, [x3, #0]
 	WORD $0xad414470 // ldp q16, q17, [x3, #32]
@@ -9777,22 +8187,19 @@ rows:
 	WORD $0xad445c76 // ldp q22, q23, [x3, #128]
 	WORD $0xad456478 // ldp q24, q25, [x3, #160]
 	WORD $0xad466c7a // ldp q26, q27, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -9801,8 +8208,7 @@ skip1:
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -9813,8 +8219,7 @@ skip2:
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc0 // fmla v0.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe1 // fmla v1.4s, v31.4s, v23.4s
@@ -9827,8 +8232,7 @@ skip3:
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc0 // fmla v0.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe1 // fmla v1.4s, v31.4s, v25.4s
@@ -9843,8 +8247,7 @@ skip4:
 	WORD $0x4e2ecfca // fmla v10.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfeb // fmla v11.4s, v31.4s, v15.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc0 // fmla v0.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe1 // fmla v1.4s, v31.4s, v27.4s
@@ -9861,8 +8264,7 @@ skip5:
 	WORD $0x4e2ecfcc // fmla v12.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfed // fmla v13.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc2 // fmla v2.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe3 // fmla v3.4s, v31.4s, v27.4s
@@ -9877,8 +8279,7 @@ skip6:
 	WORD $0x4e30cfcc // fmla v12.4s, v30.4s, v16.4s
 	WORD $0x4e31cfed // fmla v13.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc4 // fmla v4.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe5 // fmla v5.4s, v31.4s, v27.4s
@@ -9891,8 +8292,7 @@ skip7:
 	WORD $0x4e32cfcc // fmla v12.4s, v30.4s, v18.4s
 	WORD $0x4e33cfed // fmla v13.4s, v31.4s, v19.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc6 // fmla v6.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe7 // fmla v7.4s, v31.4s, v27.4s
@@ -9903,8 +8303,7 @@ skip8:
 	WORD $0x4e34cfcc // fmla v12.4s, v30.4s, v20.4s
 	WORD $0x4e35cfed // fmla v13.4s, v31.4s, v21.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc8 // fmla v8.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe9 // fmla v9.4s, v31.4s, v27.4s
@@ -9913,24 +8312,19 @@ skip9:
 	WORD $0x4e36cfcc // fmla v12.4s, v30.4s, v22.4s
 	WORD $0x4e37cfed // fmla v13.4s, v31.4s, v23.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfca // fmla v10.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfeb // fmla v11.4s, v31.4s, v27.4s
 	WORD $0x4e38cfcc // fmla v12.4s, v30.4s, v24.4s
 	WORD $0x4e39cfed // fmla v13.4s, v31.4s, v25.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfcc // fmla v12.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfed // fmla v13.4s, v31.4s, v27.4s
 skip12:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -9976,13 +8370,7 @@ sums:
 	WORD $0x4e3ef5ad // fmax v13.4s, v13.4s, v30.4s
 	WORD $0x4ebff5ad // fmin v13.4s, v13.4s, v31.4s
 	WORD $0xad0034ac // stp q12, q13, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -10000,16 +8388,11 @@ TEXT ·neon8row718(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -10026,9 +8409,7 @@ start:
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
 	WORD $0x4ea01c0e // mov v14.16b, v0.16b
 	WORD $0x4ea11c2f // mov v15.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad404470 // ldp q16, q17, [x3, #0]
 	WORD $0xad414c72 // ldp q18, q19, [x3, #32]
@@ -10037,22 +8418,19 @@ rows:
 	WORD $0xad446478 // ldp q24, q25, [x3, #128]
 	WORD $0xad456c7a // ldp q26, q27, [x3, #160]
 	WORD $0xad46747c // ldp q28, q29, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -10061,8 +8439,7 @@ skip1:
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc0 // fmla v0.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe1 // fmla v1.4s, v31.4s, v23.4s
@@ -10073,8 +8450,7 @@ skip2:
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc0 // fmla v0.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe1 // fmla v1.4s, v31.4s, v25.4s
@@ -10087,8 +8463,7 @@ skip3:
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc0 // fmla v0.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe1 // fmla v1.4s, v31.4s, v27.4s
@@ -10103,8 +8478,7 @@ skip4:
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfc0 // fmla v0.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfe1 // fmla v1.4s, v31.4s, v29.4s
@@ -10121,8 +8495,7 @@ skip5:
 	WORD $0x4e30cfcc // fmla v12.4s, v30.4s, v16.4s
 	WORD $0x4e31cfed // fmla v13.4s, v31.4s, v17.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfc2 // fmla v2.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfe3 // fmla v3.4s, v31.4s, v29.4s
@@ -10139,8 +8512,7 @@ skip6:
 	WORD $0x4e30cfce // fmla v14.4s, v30.4s, v16.4s
 	WORD $0x4e31cfef // fmla v15.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfc4 // fmla v4.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfe5 // fmla v5.4s, v31.4s, v29.4s
@@ -10155,8 +8527,7 @@ skip7:
 	WORD $0x4e32cfce // fmla v14.4s, v30.4s, v18.4s
 	WORD $0x4e33cfef // fmla v15.4s, v31.4s, v19.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfc6 // fmla v6.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfe7 // fmla v7.4s, v31.4s, v29.4s
@@ -10169,8 +8540,7 @@ skip8:
 	WORD $0x4e34cfce // fmla v14.4s, v30.4s, v20.4s
 	WORD $0x4e35cfef // fmla v15.4s, v31.4s, v21.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfc8 // fmla v8.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfe9 // fmla v9.4s, v31.4s, v29.4s
@@ -10181,8 +8551,7 @@ skip9:
 	WORD $0x4e36cfce // fmla v14.4s, v30.4s, v22.4s
 	WORD $0x4e37cfef // fmla v15.4s, v31.4s, v23.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfca // fmla v10.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfeb // fmla v11.4s, v31.4s, v29.4s
@@ -10191,24 +8560,19 @@ skip10:
 	WORD $0x4e38cfce // fmla v14.4s, v30.4s, v24.4s
 	WORD $0x4e39cfef // fmla v15.4s, v31.4s, v25.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfcc // fmla v12.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfed // fmla v13.4s, v31.4s, v29.4s
 	WORD $0x4e3acfce // fmla v14.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfef // fmla v15.4s, v31.4s, v27.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfce // fmla v14.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfef // fmla v15.4s, v31.4s, v29.4s
 skip13:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -10260,13 +8624,7 @@ sums:
 	WORD $0x4e3ef5ef // fmax v15.4s, v15.4s, v30.4s
 	WORD $0x4ebff5ef // fmin v15.4s, v15.4s, v31.4s
 	WORD $0xad003cae // stp q14, q15, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -10284,21 +8642,14 @@ TEXT ·neon8row721(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0xad411464 // ldp q4, q5, [x3, #32]
@@ -10307,52 +8658,42 @@ rows:
 	WORD $0xad442c6a // ldp q10, q11, [x3, #128]
 	WORD $0xad45346c // ldp q12, q13, [x3, #160]
 	WORD $0xad463c6e // ldp q14, q15, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 	WORD $0x4e23cfe1 // fmla v1.4s, v31.4s, v3.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe1 // fmla v1.4s, v31.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 skip6:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -10362,13 +8703,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0xad0004a0 // stp q0, q1, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -10386,23 +8721,16 @@ TEXT ·neon8row722(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad401464 // ldp q4, q5, [x3, #0]
 	WORD $0xad411c66 // ldp q6, q7, [x3, #32]
@@ -10411,74 +8739,62 @@ rows:
 	WORD $0xad44346c // ldp q12, q13, [x3, #128]
 	WORD $0xad453c6e // ldp q14, q15, [x3, #160]
 	WORD $0xad464470 // ldp q16, q17, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe1 // fmla v1.4s, v31.4s, v5.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 	WORD $0x4e25cfe3 // fmla v3.4s, v31.4s, v5.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe3 // fmla v3.4s, v31.4s, v7.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 skip8:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -10494,13 +8810,7 @@ sums:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 	WORD $0xad000ca2 // stp q2, q3, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -10518,25 +8828,18 @@ TEXT ·neon8row723(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea11c23 // mov v3.16b, v1.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad401c66 // ldp q6, q7, [x3, #0]
 	WORD $0xad412468 // ldp q8, q9, [x3, #32]
@@ -10545,36 +8848,31 @@ rows:
 	WORD $0xad443c6e // ldp q14, q15, [x3, #128]
 	WORD $0xad454470 // ldp q16, q17, [x3, #160]
 	WORD $0xad464c72 // ldp q18, q19, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe1 // fmla v1.4s, v31.4s, v7.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe3 // fmla v3.4s, v31.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
@@ -10583,8 +8881,7 @@ skip3:
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 	WORD $0x4e27cfe5 // fmla v5.4s, v31.4s, v7.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
@@ -10593,8 +8890,7 @@ skip4:
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe5 // fmla v5.4s, v31.4s, v9.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -10603,38 +8899,31 @@ skip5:
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc2 // fmla v2.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe3 // fmla v3.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc4 // fmla v4.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe5 // fmla v5.4s, v31.4s, v19.4s
 skip10:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -10656,13 +8945,7 @@ sums:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 	WORD $0xad0014a4 // stp q4, q5, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -10680,16 +8963,11 @@ TEXT ·neon8row724(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -10698,9 +8976,7 @@ start:
 	WORD $0x4ea11c25 // mov v5.16b, v1.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad402468 // ldp q8, q9, [x3, #0]
 	WORD $0xad412c6a // ldp q10, q11, [x3, #32]
@@ -10709,36 +8985,31 @@ rows:
 	WORD $0xad444470 // ldp q16, q17, [x3, #128]
 	WORD $0xad454c72 // ldp q18, q19, [x3, #160]
 	WORD $0xad465474 // ldp q20, q21, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe1 // fmla v1.4s, v31.4s, v9.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe3 // fmla v3.4s, v31.4s, v9.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
@@ -10747,8 +9018,7 @@ skip3:
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe5 // fmla v5.4s, v31.4s, v9.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -10757,8 +9027,7 @@ skip4:
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -10769,8 +9038,7 @@ skip5:
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 	WORD $0x4e29cfe7 // fmla v7.4s, v31.4s, v9.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc2 // fmla v2.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe3 // fmla v3.4s, v31.4s, v19.4s
@@ -10779,8 +9047,7 @@ skip6:
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe7 // fmla v7.4s, v31.4s, v11.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc2 // fmla v2.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe3 // fmla v3.4s, v31.4s, v21.4s
@@ -10789,38 +9056,31 @@ skip7:
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc4 // fmla v4.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe5 // fmla v5.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc4 // fmla v4.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe5 // fmla v5.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc6 // fmla v6.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe7 // fmla v7.4s, v31.4s, v19.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc6 // fmla v6.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe7 // fmla v7.4s, v31.4s, v21.4s
 skip12:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -10848,13 +9108,7 @@ sums:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 	WORD $0xad001ca6 // stp q6, q7, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -10872,16 +9126,11 @@ TEXT ·neon8row725(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -10892,9 +9141,7 @@ start:
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
 	WORD $0x4ea01c08 // mov v8.16b, v0.16b
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad402c6a // ldp q10, q11, [x3, #0]
 	WORD $0xad41346c // ldp q12, q13, [x3, #32]
@@ -10903,36 +9150,31 @@ rows:
 	WORD $0xad444c72 // ldp q18, q19, [x3, #128]
 	WORD $0xad455474 // ldp q20, q21, [x3, #160]
 	WORD $0xad465c76 // ldp q22, q23, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe1 // fmla v1.4s, v31.4s, v11.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe3 // fmla v3.4s, v31.4s, v11.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
@@ -10941,8 +9183,7 @@ skip3:
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe5 // fmla v5.4s, v31.4s, v11.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -10951,8 +9192,7 @@ skip4:
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc0 // fmla v0.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe1 // fmla v1.4s, v31.4s, v23.4s
@@ -10963,8 +9203,7 @@ skip5:
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe7 // fmla v7.4s, v31.4s, v11.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc2 // fmla v2.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe3 // fmla v3.4s, v31.4s, v21.4s
@@ -10973,8 +9212,7 @@ skip6:
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc2 // fmla v2.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe3 // fmla v3.4s, v31.4s, v23.4s
@@ -10985,8 +9223,7 @@ skip7:
 	WORD $0x4e2acfc8 // fmla v8.4s, v30.4s, v10.4s
 	WORD $0x4e2bcfe9 // fmla v9.4s, v31.4s, v11.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc4 // fmla v4.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe5 // fmla v5.4s, v31.4s, v21.4s
@@ -10995,8 +9232,7 @@ skip8:
 	WORD $0x4e2ccfc8 // fmla v8.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe9 // fmla v9.4s, v31.4s, v13.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc4 // fmla v4.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe5 // fmla v5.4s, v31.4s, v23.4s
@@ -11005,38 +9241,31 @@ skip9:
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc6 // fmla v6.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe7 // fmla v7.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc6 // fmla v6.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe7 // fmla v7.4s, v31.4s, v23.4s
 	WORD $0x4e32cfc8 // fmla v8.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe9 // fmla v9.4s, v31.4s, v19.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc8 // fmla v8.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe9 // fmla v9.4s, v31.4s, v21.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc8 // fmla v8.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe9 // fmla v9.4s, v31.4s, v23.4s
 skip14:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -11070,13 +9299,7 @@ sums:
 	WORD $0x4e3ef529 // fmax v9.4s, v9.4s, v30.4s
 	WORD $0x4ebff529 // fmin v9.4s, v9.4s, v31.4s
 	WORD $0xad0024a8 // stp q8, q9, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -11094,16 +9317,11 @@ TEXT ·neon8row726(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -11116,9 +9334,7 @@ start:
 	WORD $0x4ea11c29 // mov v9.16b, v1.16b
 	WORD $0x4ea01c0a // mov v10.16b, v0.16b
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad40346c // ldp q12, q13, [x3, #0]
 	WORD $0xad413c6e // ldp q14, q15, [x3, #32]
@@ -11127,36 +9343,31 @@ rows:
 	WORD $0xad445474 // ldp q20, q21, [x3, #128]
 	WORD $0xad455c76 // ldp q22, q23, [x3, #160]
 	WORD $0xad466478 // ldp q24, q25, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe3 // fmla v3.4s, v31.4s, v13.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
@@ -11165,8 +9376,7 @@ skip3:
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe5 // fmla v5.4s, v31.4s, v13.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc0 // fmla v0.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe1 // fmla v1.4s, v31.4s, v23.4s
@@ -11175,8 +9385,7 @@ skip4:
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc0 // fmla v0.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe1 // fmla v1.4s, v31.4s, v25.4s
@@ -11187,8 +9396,7 @@ skip5:
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe7 // fmla v7.4s, v31.4s, v13.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc2 // fmla v2.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe3 // fmla v3.4s, v31.4s, v23.4s
@@ -11197,8 +9405,7 @@ skip6:
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc2 // fmla v2.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe3 // fmla v3.4s, v31.4s, v25.4s
@@ -11209,8 +9416,7 @@ skip7:
 	WORD $0x4e2ccfc8 // fmla v8.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfe9 // fmla v9.4s, v31.4s, v13.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc4 // fmla v4.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe5 // fmla v5.4s, v31.4s, v23.4s
@@ -11219,8 +9425,7 @@ skip8:
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc4 // fmla v4.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe5 // fmla v5.4s, v31.4s, v25.4s
@@ -11231,8 +9436,7 @@ skip9:
 	WORD $0x4e2ccfca // fmla v10.4s, v30.4s, v12.4s
 	WORD $0x4e2dcfeb // fmla v11.4s, v31.4s, v13.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc6 // fmla v6.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe7 // fmla v7.4s, v31.4s, v23.4s
@@ -11241,8 +9445,7 @@ skip10:
 	WORD $0x4e2ecfca // fmla v10.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfeb // fmla v11.4s, v31.4s, v15.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc6 // fmla v6.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe7 // fmla v7.4s, v31.4s, v25.4s
@@ -11251,38 +9454,31 @@ skip11:
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc8 // fmla v8.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe9 // fmla v9.4s, v31.4s, v23.4s
 	WORD $0x4e32cfca // fmla v10.4s, v30.4s, v18.4s
 	WORD $0x4e33cfeb // fmla v11.4s, v31.4s, v19.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc8 // fmla v8.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe9 // fmla v9.4s, v31.4s, v25.4s
 	WORD $0x4e34cfca // fmla v10.4s, v30.4s, v20.4s
 	WORD $0x4e35cfeb // fmla v11.4s, v31.4s, v21.4s
 skip14:
-	ADD R9, R5
-	TBZ $15, R11, skip15
+	ADD R9, R5; TBZ $15, R11, skip15
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfca // fmla v10.4s, v30.4s, v22.4s
 	WORD $0x4e37cfeb // fmla v11.4s, v31.4s, v23.4s
 skip15:
-	ADD R9, R5
-	TBZ $16, R11, skip16
+	ADD R9, R5; TBZ $16, R11, skip16
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfca // fmla v10.4s, v30.4s, v24.4s
 	WORD $0x4e39cfeb // fmla v11.4s, v31.4s, v25.4s
 skip16:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -11322,13 +9518,7 @@ sums:
 	WORD $0x4e3ef56b // fmax v11.4s, v11.4s, v30.4s
 	WORD $0x4ebff56b // fmin v11.4s, v11.4s, v31.4s
 	WORD $0xad002caa // stp q10, q11, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -11346,16 +9536,11 @@ TEXT ·neon8row727(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -11370,9 +9555,7 @@ start:
 	WORD $0x4ea11c2b // mov v11.16b, v1.16b
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad403c6e // ldp q14, q15, [x3, #0]
 	WORD $0xad414470 // ldp q16, q17, [x3, #32]
@@ -11381,36 +9564,31 @@ rows:
 	WORD $0xad445c76 // ldp q22, q23, [x3, #128]
 	WORD $0xad456478 // ldp q24, q25, [x3, #160]
 	WORD $0xad466c7a // ldp q26, q27, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe1 // fmla v1.4s, v31.4s, v15.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc0 // fmla v0.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe1 // fmla v1.4s, v31.4s, v23.4s
@@ -11419,8 +9597,7 @@ skip3:
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe5 // fmla v5.4s, v31.4s, v15.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc0 // fmla v0.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe1 // fmla v1.4s, v31.4s, v25.4s
@@ -11429,8 +9606,7 @@ skip4:
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc0 // fmla v0.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe1 // fmla v1.4s, v31.4s, v27.4s
@@ -11441,8 +9617,7 @@ skip5:
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe7 // fmla v7.4s, v31.4s, v15.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc2 // fmla v2.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe3 // fmla v3.4s, v31.4s, v25.4s
@@ -11451,8 +9626,7 @@ skip6:
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc2 // fmla v2.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe3 // fmla v3.4s, v31.4s, v27.4s
@@ -11463,8 +9637,7 @@ skip7:
 	WORD $0x4e2ecfc8 // fmla v8.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfe9 // fmla v9.4s, v31.4s, v15.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc4 // fmla v4.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe5 // fmla v5.4s, v31.4s, v25.4s
@@ -11473,8 +9646,7 @@ skip8:
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc4 // fmla v4.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe5 // fmla v5.4s, v31.4s, v27.4s
@@ -11485,8 +9657,7 @@ skip9:
 	WORD $0x4e2ecfca // fmla v10.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfeb // fmla v11.4s, v31.4s, v15.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc6 // fmla v6.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe7 // fmla v7.4s, v31.4s, v25.4s
@@ -11495,8 +9666,7 @@ skip10:
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc6 // fmla v6.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe7 // fmla v7.4s, v31.4s, v27.4s
@@ -11507,8 +9677,7 @@ skip11:
 	WORD $0x4e2ecfcc // fmla v12.4s, v30.4s, v14.4s
 	WORD $0x4e2fcfed // fmla v13.4s, v31.4s, v15.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc8 // fmla v8.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe9 // fmla v9.4s, v31.4s, v25.4s
@@ -11517,8 +9686,7 @@ skip12:
 	WORD $0x4e30cfcc // fmla v12.4s, v30.4s, v16.4s
 	WORD $0x4e31cfed // fmla v13.4s, v31.4s, v17.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc8 // fmla v8.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe9 // fmla v9.4s, v31.4s, v27.4s
@@ -11527,38 +9695,31 @@ skip13:
 	WORD $0x4e32cfcc // fmla v12.4s, v30.4s, v18.4s
 	WORD $0x4e33cfed // fmla v13.4s, v31.4s, v19.4s
 skip14:
-	ADD R9, R5
-	TBZ $15, R11, skip15
+	ADD R9, R5; TBZ $15, R11, skip15
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfca // fmla v10.4s, v30.4s, v24.4s
 	WORD $0x4e39cfeb // fmla v11.4s, v31.4s, v25.4s
 	WORD $0x4e34cfcc // fmla v12.4s, v30.4s, v20.4s
 	WORD $0x4e35cfed // fmla v13.4s, v31.4s, v21.4s
 skip15:
-	ADD R9, R5
-	TBZ $16, R11, skip16
+	ADD R9, R5; TBZ $16, R11, skip16
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfca // fmla v10.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfeb // fmla v11.4s, v31.4s, v27.4s
 	WORD $0x4e36cfcc // fmla v12.4s, v30.4s, v22.4s
 	WORD $0x4e37cfed // fmla v13.4s, v31.4s, v23.4s
 skip16:
-	ADD R9, R5
-	TBZ $17, R11, skip17
+	ADD R9, R5; TBZ $17, R11, skip17
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfcc // fmla v12.4s, v30.4s, v24.4s
 	WORD $0x4e39cfed // fmla v13.4s, v31.4s, v25.4s
 skip17:
-	ADD R9, R5
-	TBZ $18, R11, skip18
+	ADD R9, R5; TBZ $18, R11, skip18
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfcc // fmla v12.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfed // fmla v13.4s, v31.4s, v27.4s
 skip18:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -11604,13 +9765,7 @@ sums:
 	WORD $0x4e3ef5ad // fmax v13.4s, v13.4s, v30.4s
 	WORD $0x4ebff5ad // fmin v13.4s, v13.4s, v31.4s
 	WORD $0xad0034ac // stp q12, q13, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -11628,16 +9783,11 @@ TEXT ·neon8row728(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $32, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $32, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
@@ -11654,9 +9804,7 @@ start:
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
 	WORD $0x4ea01c0e // mov v14.16b, v0.16b
 	WORD $0x4ea11c2f // mov v15.16b, v1.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0xad404470 // ldp q16, q17, [x3, #0]
 	WORD $0xad414c72 // ldp q18, q19, [x3, #32]
@@ -11665,36 +9813,31 @@ rows:
 	WORD $0xad446478 // ldp q24, q25, [x3, #128]
 	WORD $0xad456c7a // ldp q26, q27, [x3, #160]
 	WORD $0xad46747c // ldp q28, q29, [x3, #192]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e30cfc0 // fmla v0.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe1 // fmla v1.4s, v31.4s, v17.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e32cfc0 // fmla v0.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe1 // fmla v1.4s, v31.4s, v19.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e34cfc0 // fmla v0.4s, v30.4s, v20.4s
 	WORD $0x4e35cfe1 // fmla v1.4s, v31.4s, v21.4s
 	WORD $0x4e30cfc2 // fmla v2.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe3 // fmla v3.4s, v31.4s, v17.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e36cfc0 // fmla v0.4s, v30.4s, v22.4s
 	WORD $0x4e37cfe1 // fmla v1.4s, v31.4s, v23.4s
 	WORD $0x4e32cfc2 // fmla v2.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe3 // fmla v3.4s, v31.4s, v19.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e38cfc0 // fmla v0.4s, v30.4s, v24.4s
 	WORD $0x4e39cfe1 // fmla v1.4s, v31.4s, v25.4s
@@ -11703,8 +9846,7 @@ skip3:
 	WORD $0x4e30cfc4 // fmla v4.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe5 // fmla v5.4s, v31.4s, v17.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc0 // fmla v0.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe1 // fmla v1.4s, v31.4s, v27.4s
@@ -11713,8 +9855,7 @@ skip4:
 	WORD $0x4e32cfc4 // fmla v4.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe5 // fmla v5.4s, v31.4s, v19.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfc0 // fmla v0.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfe1 // fmla v1.4s, v31.4s, v29.4s
@@ -11725,8 +9866,7 @@ skip5:
 	WORD $0x4e30cfc6 // fmla v6.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe7 // fmla v7.4s, v31.4s, v17.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc2 // fmla v2.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe3 // fmla v3.4s, v31.4s, v27.4s
@@ -11735,8 +9875,7 @@ skip6:
 	WORD $0x4e32cfc6 // fmla v6.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe7 // fmla v7.4s, v31.4s, v19.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfc2 // fmla v2.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfe3 // fmla v3.4s, v31.4s, v29.4s
@@ -11747,8 +9886,7 @@ skip7:
 	WORD $0x4e30cfc8 // fmla v8.4s, v30.4s, v16.4s
 	WORD $0x4e31cfe9 // fmla v9.4s, v31.4s, v17.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc4 // fmla v4.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe5 // fmla v5.4s, v31.4s, v27.4s
@@ -11757,8 +9895,7 @@ skip8:
 	WORD $0x4e32cfc8 // fmla v8.4s, v30.4s, v18.4s
 	WORD $0x4e33cfe9 // fmla v9.4s, v31.4s, v19.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfc4 // fmla v4.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfe5 // fmla v5.4s, v31.4s, v29.4s
@@ -11769,8 +9906,7 @@ skip9:
 	WORD $0x4e30cfca // fmla v10.4s, v30.4s, v16.4s
 	WORD $0x4e31cfeb // fmla v11.4s, v31.4s, v17.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc6 // fmla v6.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe7 // fmla v7.4s, v31.4s, v27.4s
@@ -11779,8 +9915,7 @@ skip10:
 	WORD $0x4e32cfca // fmla v10.4s, v30.4s, v18.4s
 	WORD $0x4e33cfeb // fmla v11.4s, v31.4s, v19.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfc6 // fmla v6.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfe7 // fmla v7.4s, v31.4s, v29.4s
@@ -11791,8 +9926,7 @@ skip11:
 	WORD $0x4e30cfcc // fmla v12.4s, v30.4s, v16.4s
 	WORD $0x4e31cfed // fmla v13.4s, v31.4s, v17.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfc8 // fmla v8.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfe9 // fmla v9.4s, v31.4s, v27.4s
@@ -11801,8 +9935,7 @@ skip12:
 	WORD $0x4e32cfcc // fmla v12.4s, v30.4s, v18.4s
 	WORD $0x4e33cfed // fmla v13.4s, v31.4s, v19.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfc8 // fmla v8.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfe9 // fmla v9.4s, v31.4s, v29.4s
@@ -11813,8 +9946,7 @@ skip13:
 	WORD $0x4e30cfce // fmla v14.4s, v30.4s, v16.4s
 	WORD $0x4e31cfef // fmla v15.4s, v31.4s, v17.4s
 skip14:
-	ADD R9, R5
-	TBZ $15, R11, skip15
+	ADD R9, R5; TBZ $15, R11, skip15
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfca // fmla v10.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfeb // fmla v11.4s, v31.4s, v27.4s
@@ -11823,8 +9955,7 @@ skip14:
 	WORD $0x4e32cfce // fmla v14.4s, v30.4s, v18.4s
 	WORD $0x4e33cfef // fmla v15.4s, v31.4s, v19.4s
 skip15:
-	ADD R9, R5
-	TBZ $16, R11, skip16
+	ADD R9, R5; TBZ $16, R11, skip16
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfca // fmla v10.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfeb // fmla v11.4s, v31.4s, v29.4s
@@ -11833,38 +9964,31 @@ skip15:
 	WORD $0x4e34cfce // fmla v14.4s, v30.4s, v20.4s
 	WORD $0x4e35cfef // fmla v15.4s, v31.4s, v21.4s
 skip16:
-	ADD R9, R5
-	TBZ $17, R11, skip17
+	ADD R9, R5; TBZ $17, R11, skip17
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfcc // fmla v12.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfed // fmla v13.4s, v31.4s, v27.4s
 	WORD $0x4e36cfce // fmla v14.4s, v30.4s, v22.4s
 	WORD $0x4e37cfef // fmla v15.4s, v31.4s, v23.4s
 skip17:
-	ADD R9, R5
-	TBZ $18, R11, skip18
+	ADD R9, R5; TBZ $18, R11, skip18
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfcc // fmla v12.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfed // fmla v13.4s, v31.4s, v29.4s
 	WORD $0x4e38cfce // fmla v14.4s, v30.4s, v24.4s
 	WORD $0x4e39cfef // fmla v15.4s, v31.4s, v25.4s
 skip18:
-	ADD R9, R5
-	TBZ $19, R11, skip19
+	ADD R9, R5; TBZ $19, R11, skip19
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3acfce // fmla v14.4s, v30.4s, v26.4s
 	WORD $0x4e3bcfef // fmla v15.4s, v31.4s, v27.4s
 skip19:
-	ADD R9, R5
-	TBZ $20, R11, skip20
+	ADD R9, R5; TBZ $20, R11, skip20
 	WORD $0xad407cbe // ldp q30, q31, [x5, #0]
 	WORD $0x4e3ccfce // fmla v14.4s, v30.4s, v28.4s
 	WORD $0x4e3dcfef // fmla v15.4s, v31.4s, v29.4s
 skip20:
-	ADD $224, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $224, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -11916,13 +10040,7 @@ sums:
 	WORD $0x4e3ef5ef // fmax v15.4s, v15.4s, v30.4s
 	WORD $0x4ebff5ef // fmin v15.4s, v15.4s, v31.4s
 	WORD $0xad003cae // stp q14, q15, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -11934,8 +10052,7 @@ TEXT ·neon8taps(SB), NOSPLIT, $0-56
 	MOVD w+32(FP), R3
 	MOVD bias+40(FP), R13
 	MOVD lim+48(FP), R15
-	LSL $2, R7
-	SUB $32, R7
+	LSL $2, R7; SUB $32, R7
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	ADD $4, R15
 	WORD $0x4d40c9ff // ld1r {v31.4s}, [x15]
@@ -11945,35 +10062,24 @@ block:
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0xad400480 // ldp q0, q1, [x4, #0]
 start:
-	MOVD R0, R9
-	SUBS $2, R8, R6
-	BLT last
+	MOVD R0, R9; SUBS $2, R8, R6; BLT last
 two:
-	MOVD 0(R9), R5
-	ADD R2, R5
+	MOVD 0(R9), R5; ADD R2, R5
 	WORD $0xad4024a8 // ldp q8, q9, [x5, #0]
 	WORD $0xad402c6a // ldp q10, q11, [x3, #0]
 	WORD $0x4e2acd00 // fmla v0.4s, v8.4s, v10.4s
 	WORD $0x4e2bcd21 // fmla v1.4s, v9.4s, v11.4s
-	MOVD 8(R9), R5
-	ADD R2, R5
+	MOVD 8(R9), R5; ADD R2, R5
 	WORD $0xad4024a8 // ldp q8, q9, [x5, #0]
 	WORD $0xad412c6a // ldp q10, q11, [x3, #32]
 	WORD $0x4e2acd02 // fmla v2.4s, v8.4s, v10.4s
 	WORD $0x4e2bcd23 // fmla v3.4s, v9.4s, v11.4s
-	ADD $16, R9
-	ADD $64, R3
-	SUBS $2, R6
-	BGE two
+	ADD $16, R9; ADD $64, R3; SUBS $2, R6; BGE two
 last:
-	ADDS $2, R6
-	BEQ sums
-	MOVD 0(R9), R5
-	ADD R2, R5
+	ADDS $2, R6; BEQ sums; MOVD 0(R9), R5; ADD R2, R5
 	WORD $0xad4024a8 // ldp q8, q9, [x5, #0]
 	WORD $0xad402c6a // ldp q10, q11, [x3, #0]
 	WORD $0x4e2acd00 // fmla v0.4s, v8.4s, v10.4s
@@ -11989,12 +10095,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0x3d8004a1 // str q1, [x5, #16]
-	CMP R7, R2
-	BGE done
-	ADD $32, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	B block
+	CMP R7, R2; BGE done; ADD $32, R2; CMP R7, R2; CSEL LT, R2, R7, R2; B block
 done:
 	RET
 
@@ -12012,43 +10113,30 @@ TEXT ·neon4row311(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00061 // ldr q1, [x3, #0]
 	WORD $0x3dc00462 // ldr q2, [x3, #16]
 	WORD $0x3dc00863 // ldr q3, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e21cfc0 // fmla v0.4s, v30.4s, v1.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip2:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -12056,13 +10144,7 @@ sums:
 	WORD $0x4e3ef400 // fmax v0.4s, v0.4s, v30.4s
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 	WORD $0x3d8000a0 // str q0, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -12080,51 +10162,37 @@ TEXT ·neon4row312(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00062 // ldr q2, [x3, #0]
 	WORD $0x3dc00463 // ldr q3, [x3, #16]
 	WORD $0x3dc00864 // ldr q4, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 	WORD $0x4e22cfc1 // fmla v1.4s, v30.4s, v2.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e23cfc1 // fmla v1.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip3:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -12136,13 +10204,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0x3d8000a1 // str q1, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -12160,59 +10222,44 @@ TEXT ·neon4row313(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00063 // ldr q3, [x3, #0]
 	WORD $0x3dc00464 // ldr q4, [x3, #16]
 	WORD $0x3dc00865 // ldr q5, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e23cfc1 // fmla v1.4s, v30.4s, v3.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 	WORD $0x4e23cfc2 // fmla v2.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip4:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -12228,13 +10275,7 @@ sums:
 	WORD $0x4e3ef442 // fmax v2.4s, v2.4s, v30.4s
 	WORD $0x4ebff442 // fmin v2.4s, v2.4s, v31.4s
 	WORD $0x3d8000a2 // str q2, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -12252,67 +10293,51 @@ TEXT ·neon4row314(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00064 // ldr q4, [x3, #0]
 	WORD $0x3dc00465 // ldr q5, [x3, #16]
 	WORD $0x3dc00866 // ldr q6, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc3 // fmla v3.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc3 // fmla v3.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip5:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -12332,13 +10357,7 @@ sums:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 	WORD $0x3d8000a3 // str q3, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -12356,75 +10375,58 @@ TEXT ·neon4row315(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00065 // ldr q5, [x3, #0]
 	WORD $0x3dc00466 // ldr q6, [x3, #16]
 	WORD $0x3dc00867 // ldr q7, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc3 // fmla v3.4s, v30.4s, v5.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc4 // fmla v4.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip6:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -12448,13 +10450,7 @@ sums:
 	WORD $0x4e3ef484 // fmax v4.4s, v4.4s, v30.4s
 	WORD $0x4ebff484 // fmin v4.4s, v4.4s, v31.4s
 	WORD $0x3d8000a4 // str q4, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -12472,15 +10468,10 @@ TEXT ·neon4row316(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -12488,67 +10479,54 @@ start:
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00066 // ldr q6, [x3, #0]
 	WORD $0x3dc00467 // ldr q7, [x3, #16]
 	WORD $0x3dc00868 // ldr q8, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc5 // fmla v5.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc5 // fmla v5.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip7:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -12576,13 +10554,7 @@ sums:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 	WORD $0x3d8000a5 // str q5, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -12600,15 +10572,10 @@ TEXT ·neon4row317(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -12617,74 +10584,60 @@ start:
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00067 // ldr q7, [x3, #0]
 	WORD $0x3dc00468 // ldr q8, [x3, #16]
 	WORD $0x3dc00869 // ldr q9, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc5 // fmla v5.4s, v30.4s, v7.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc6 // fmla v6.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc6 // fmla v6.4s, v30.4s, v9.4s
 skip8:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -12716,13 +10669,7 @@ sums:
 	WORD $0x4e3ef4c6 // fmax v6.4s, v6.4s, v30.4s
 	WORD $0x4ebff4c6 // fmin v6.4s, v6.4s, v31.4s
 	WORD $0x3d8000a6 // str q6, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -12740,15 +10687,10 @@ TEXT ·neon4row318(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -12758,81 +10700,66 @@ start:
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea01c07 // mov v7.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00068 // ldr q8, [x3, #0]
 	WORD $0x3dc00469 // ldr q9, [x3, #16]
 	WORD $0x3dc0086a // ldr q10, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc5 // fmla v5.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc6 // fmla v6.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc7 // fmla v7.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc7 // fmla v7.4s, v30.4s, v9.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc7 // fmla v7.4s, v30.4s, v10.4s
 skip9:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -12868,13 +10795,7 @@ sums:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 	WORD $0x3d8000a7 // str q7, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -12892,43 +10813,30 @@ TEXT ·neon4row321(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00061 // ldr q1, [x3, #0]
 	WORD $0x3dc00462 // ldr q2, [x3, #16]
 	WORD $0x3dc00863 // ldr q3, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e21cfc0 // fmla v0.4s, v30.4s, v1.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip2:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -12936,13 +10844,7 @@ sums:
 	WORD $0x4e3ef400 // fmax v0.4s, v0.4s, v30.4s
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 	WORD $0x3d8000a0 // str q0, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -12960,55 +10862,40 @@ TEXT ·neon4row322(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00062 // ldr q2, [x3, #0]
 	WORD $0x3dc00463 // ldr q3, [x3, #16]
 	WORD $0x3dc00864 // ldr q4, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e22cfc1 // fmla v1.4s, v30.4s, v2.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc1 // fmla v1.4s, v30.4s, v3.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip4:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -13020,13 +10907,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0x3d8000a1 // str q1, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -13044,67 +10925,50 @@ TEXT ·neon4row323(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00063 // ldr q3, [x3, #0]
 	WORD $0x3dc00464 // ldr q4, [x3, #16]
 	WORD $0x3dc00865 // ldr q5, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e23cfc1 // fmla v1.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 	WORD $0x4e23cfc2 // fmla v2.4s, v30.4s, v3.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip6:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -13120,13 +10984,7 @@ sums:
 	WORD $0x4e3ef442 // fmax v2.4s, v2.4s, v30.4s
 	WORD $0x4ebff442 // fmin v2.4s, v2.4s, v31.4s
 	WORD $0x3d8000a2 // str q2, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -13144,79 +11002,60 @@ TEXT ·neon4row324(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00064 // ldr q4, [x3, #0]
 	WORD $0x3dc00465 // ldr q5, [x3, #16]
 	WORD $0x3dc00866 // ldr q6, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc3 // fmla v3.4s, v30.4s, v4.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc3 // fmla v3.4s, v30.4s, v5.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip8:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -13236,13 +11075,7 @@ sums:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 	WORD $0x3d8000a3 // str q3, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -13260,91 +11093,70 @@ TEXT ·neon4row325(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00065 // ldr q5, [x3, #0]
 	WORD $0x3dc00466 // ldr q6, [x3, #16]
 	WORD $0x3dc00867 // ldr q7, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc3 // fmla v3.4s, v30.4s, v5.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc4 // fmla v4.4s, v30.4s, v5.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip10:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -13368,13 +11180,7 @@ sums:
 	WORD $0x4e3ef484 // fmax v4.4s, v4.4s, v30.4s
 	WORD $0x4ebff484 // fmin v4.4s, v4.4s, v31.4s
 	WORD $0x3d8000a4 // str q4, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -13392,15 +11198,10 @@ TEXT ·neon4row326(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -13408,87 +11209,69 @@ start:
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00066 // ldr q6, [x3, #0]
 	WORD $0x3dc00467 // ldr q7, [x3, #16]
 	WORD $0x3dc00868 // ldr q8, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc5 // fmla v5.4s, v30.4s, v6.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc5 // fmla v5.4s, v30.4s, v7.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip12:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -13516,13 +11299,7 @@ sums:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 	WORD $0x3d8000a5 // str q5, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -13540,15 +11317,10 @@ TEXT ·neon4row327(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -13557,98 +11329,78 @@ start:
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00067 // ldr q7, [x3, #0]
 	WORD $0x3dc00468 // ldr q8, [x3, #16]
 	WORD $0x3dc00869 // ldr q9, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc5 // fmla v5.4s, v30.4s, v7.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc6 // fmla v6.4s, v30.4s, v7.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc6 // fmla v6.4s, v30.4s, v9.4s
 skip14:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -13680,13 +11432,7 @@ sums:
 	WORD $0x4e3ef4c6 // fmax v6.4s, v6.4s, v30.4s
 	WORD $0x4ebff4c6 // fmin v6.4s, v6.4s, v31.4s
 	WORD $0x3d8000a6 // str q6, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -13704,15 +11450,10 @@ TEXT ·neon4row328(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -13722,109 +11463,87 @@ start:
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea01c07 // mov v7.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00068 // ldr q8, [x3, #0]
 	WORD $0x3dc00469 // ldr q9, [x3, #16]
 	WORD $0x3dc0086a // ldr q10, [x3, #32]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc5 // fmla v5.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc6 // fmla v6.4s, v30.4s, v9.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc7 // fmla v7.4s, v30.4s, v8.4s
 skip14:
-	ADD R9, R5
-	TBZ $15, R11, skip15
+	ADD R9, R5; TBZ $15, R11, skip15
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc7 // fmla v7.4s, v30.4s, v9.4s
 skip15:
-	ADD R9, R5
-	TBZ $16, R11, skip16
+	ADD R9, R5; TBZ $16, R11, skip16
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc7 // fmla v7.4s, v30.4s, v10.4s
 skip16:
-	ADD $48, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $48, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -13860,13 +11579,7 @@ sums:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 	WORD $0x3d8000a7 // str q7, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -13884,55 +11597,40 @@ TEXT ·neon4row511(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00061 // ldr q1, [x3, #0]
 	WORD $0x3dc00462 // ldr q2, [x3, #16]
 	WORD $0x3dc00863 // ldr q3, [x3, #32]
 	WORD $0x3dc00c64 // ldr q4, [x3, #48]
 	WORD $0x3dc01065 // ldr q5, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e21cfc0 // fmla v0.4s, v30.4s, v1.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip4:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -13940,13 +11638,7 @@ sums:
 	WORD $0x4e3ef400 // fmax v0.4s, v0.4s, v30.4s
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 	WORD $0x3d8000a0 // str q0, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -13964,65 +11656,49 @@ TEXT ·neon4row512(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00062 // ldr q2, [x3, #0]
 	WORD $0x3dc00463 // ldr q3, [x3, #16]
 	WORD $0x3dc00864 // ldr q4, [x3, #32]
 	WORD $0x3dc00c65 // ldr q5, [x3, #48]
 	WORD $0x3dc01066 // ldr q6, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 	WORD $0x4e22cfc1 // fmla v1.4s, v30.4s, v2.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e23cfc1 // fmla v1.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip5:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -14034,13 +11710,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0x3d8000a1 // str q1, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -14058,75 +11728,58 @@ TEXT ·neon4row513(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00063 // ldr q3, [x3, #0]
 	WORD $0x3dc00464 // ldr q4, [x3, #16]
 	WORD $0x3dc00865 // ldr q5, [x3, #32]
 	WORD $0x3dc00c66 // ldr q6, [x3, #48]
 	WORD $0x3dc01067 // ldr q7, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e23cfc1 // fmla v1.4s, v30.4s, v3.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 	WORD $0x4e23cfc2 // fmla v2.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip6:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -14142,13 +11795,7 @@ sums:
 	WORD $0x4e3ef442 // fmax v2.4s, v2.4s, v30.4s
 	WORD $0x4ebff442 // fmin v2.4s, v2.4s, v31.4s
 	WORD $0x3d8000a2 // str q2, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -14166,85 +11813,67 @@ TEXT ·neon4row514(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00064 // ldr q4, [x3, #0]
 	WORD $0x3dc00465 // ldr q5, [x3, #16]
 	WORD $0x3dc00866 // ldr q6, [x3, #32]
 	WORD $0x3dc00c67 // ldr q7, [x3, #48]
 	WORD $0x3dc01068 // ldr q8, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc3 // fmla v3.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc3 // fmla v3.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip7:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -14264,13 +11893,7 @@ sums:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 	WORD $0x3d8000a3 // str q3, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -14288,58 +11911,46 @@ TEXT ·neon4row515(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00065 // ldr q5, [x3, #0]
 	WORD $0x3dc00466 // ldr q6, [x3, #16]
 	WORD $0x3dc00867 // ldr q7, [x3, #32]
 	WORD $0x3dc00c68 // ldr q8, [x3, #48]
 	WORD $0x3dc01069 // ldr q9, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc3 // fmla v3.4s, v30.4s, v5.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
@@ -14347,36 +11958,29 @@ skip3:
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc4 // fmla v4.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 skip8:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -14400,13 +12004,7 @@ sums:
 	WORD $0x4e3ef484 // fmax v4.4s, v4.4s, v30.4s
 	WORD $0x4ebff484 // fmin v4.4s, v4.4s, v31.4s
 	WORD $0x3d8000a4 // str q4, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -14424,15 +12022,10 @@ TEXT ·neon4row516(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -14440,43 +12033,36 @@ start:
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00066 // ldr q6, [x3, #0]
 	WORD $0x3dc00467 // ldr q7, [x3, #16]
 	WORD $0x3dc00868 // ldr q8, [x3, #32]
 	WORD $0x3dc00c69 // ldr q9, [x3, #48]
 	WORD $0x3dc0106a // ldr q10, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
@@ -14484,8 +12070,7 @@ skip3:
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
@@ -14493,36 +12078,29 @@ skip4:
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc5 // fmla v5.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc5 // fmla v5.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc5 // fmla v5.4s, v30.4s, v10.4s
 skip9:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -14550,13 +12128,7 @@ sums:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 	WORD $0x3d8000a5 // str q5, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -14574,15 +12146,10 @@ TEXT ·neon4row517(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -14591,43 +12158,36 @@ start:
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00067 // ldr q7, [x3, #0]
 	WORD $0x3dc00468 // ldr q8, [x3, #16]
 	WORD $0x3dc00869 // ldr q9, [x3, #32]
 	WORD $0x3dc00c6a // ldr q10, [x3, #48]
 	WORD $0x3dc0106b // ldr q11, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc0 // fmla v0.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
@@ -14635,8 +12195,7 @@ skip3:
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc1 // fmla v1.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
@@ -14644,8 +12203,7 @@ skip4:
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc5 // fmla v5.4s, v30.4s, v7.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc2 // fmla v2.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
@@ -14653,36 +12211,29 @@ skip5:
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc6 // fmla v6.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc3 // fmla v3.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc4 // fmla v4.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc5 // fmla v5.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc6 // fmla v6.4s, v30.4s, v9.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc5 // fmla v5.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc6 // fmla v6.4s, v30.4s, v11.4s
 skip10:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -14714,13 +12265,7 @@ sums:
 	WORD $0x4e3ef4c6 // fmax v6.4s, v6.4s, v30.4s
 	WORD $0x4ebff4c6 // fmin v6.4s, v6.4s, v31.4s
 	WORD $0x3d8000a6 // str q6, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -14738,15 +12283,10 @@ TEXT ·neon4row518(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -14756,43 +12296,36 @@ start:
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea01c07 // mov v7.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00068 // ldr q8, [x3, #0]
 	WORD $0x3dc00469 // ldr q9, [x3, #16]
 	WORD $0x3dc0086a // ldr q10, [x3, #32]
 	WORD $0x3dc00c6b // ldr q11, [x3, #48]
 	WORD $0x3dc0106c // ldr q12, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc0 // fmla v0.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc1 // fmla v1.4s, v30.4s, v11.4s
@@ -14800,8 +12333,7 @@ skip3:
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc1 // fmla v1.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc2 // fmla v2.4s, v30.4s, v11.4s
@@ -14809,8 +12341,7 @@ skip4:
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc3 // fmla v3.4s, v30.4s, v11.4s
@@ -14818,8 +12349,7 @@ skip5:
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc3 // fmla v3.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc4 // fmla v4.4s, v30.4s, v11.4s
@@ -14827,36 +12357,29 @@ skip6:
 	WORD $0x4e29cfc6 // fmla v6.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc7 // fmla v7.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc5 // fmla v5.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc7 // fmla v7.4s, v30.4s, v9.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc5 // fmla v5.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc6 // fmla v6.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc7 // fmla v7.4s, v30.4s, v10.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc7 // fmla v7.4s, v30.4s, v11.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc7 // fmla v7.4s, v30.4s, v12.4s
 skip11:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -14892,13 +12415,7 @@ sums:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 	WORD $0x3d8000a7 // str q7, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -14916,55 +12433,40 @@ TEXT ·neon4row521(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00061 // ldr q1, [x3, #0]
 	WORD $0x3dc00462 // ldr q2, [x3, #16]
 	WORD $0x3dc00863 // ldr q3, [x3, #32]
 	WORD $0x3dc00c64 // ldr q4, [x3, #48]
 	WORD $0x3dc01065 // ldr q5, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e21cfc0 // fmla v0.4s, v30.4s, v1.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip4:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -14972,13 +12474,7 @@ sums:
 	WORD $0x4e3ef400 // fmax v0.4s, v0.4s, v30.4s
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 	WORD $0x3d8000a0 // str q0, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -14996,69 +12492,52 @@ TEXT ·neon4row522(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00062 // ldr q2, [x3, #0]
 	WORD $0x3dc00463 // ldr q3, [x3, #16]
 	WORD $0x3dc00864 // ldr q4, [x3, #32]
 	WORD $0x3dc00c65 // ldr q5, [x3, #48]
 	WORD $0x3dc01066 // ldr q6, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e22cfc1 // fmla v1.4s, v30.4s, v2.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e23cfc1 // fmla v1.4s, v30.4s, v3.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip6:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -15070,13 +12549,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0x3d8000a1 // str q1, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -15094,83 +12567,64 @@ TEXT ·neon4row523(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00063 // ldr q3, [x3, #0]
 	WORD $0x3dc00464 // ldr q4, [x3, #16]
 	WORD $0x3dc00865 // ldr q5, [x3, #32]
 	WORD $0x3dc00c66 // ldr q6, [x3, #48]
 	WORD $0x3dc01067 // ldr q7, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e23cfc1 // fmla v1.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 	WORD $0x4e23cfc2 // fmla v2.4s, v30.4s, v3.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip8:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -15186,13 +12640,7 @@ sums:
 	WORD $0x4e3ef442 // fmax v2.4s, v2.4s, v30.4s
 	WORD $0x4ebff442 // fmin v2.4s, v2.4s, v31.4s
 	WORD $0x3d8000a2 // str q2, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -15210,97 +12658,76 @@ TEXT ·neon4row524(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00064 // ldr q4, [x3, #0]
 	WORD $0x3dc00465 // ldr q5, [x3, #16]
 	WORD $0x3dc00866 // ldr q6, [x3, #32]
 	WORD $0x3dc00c67 // ldr q7, [x3, #48]
 	WORD $0x3dc01068 // ldr q8, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc3 // fmla v3.4s, v30.4s, v4.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc3 // fmla v3.4s, v30.4s, v5.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip10:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -15320,13 +12747,7 @@ sums:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 	WORD $0x3d8000a3 // str q3, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -15344,111 +12765,88 @@ TEXT ·neon4row525(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00065 // ldr q5, [x3, #0]
 	WORD $0x3dc00466 // ldr q6, [x3, #16]
 	WORD $0x3dc00867 // ldr q7, [x3, #32]
 	WORD $0x3dc00c68 // ldr q8, [x3, #48]
 	WORD $0x3dc01069 // ldr q9, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc3 // fmla v3.4s, v30.4s, v5.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc4 // fmla v4.4s, v30.4s, v5.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 skip12:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -15472,13 +12870,7 @@ sums:
 	WORD $0x4e3ef484 // fmax v4.4s, v4.4s, v30.4s
 	WORD $0x4ebff484 // fmin v4.4s, v4.4s, v31.4s
 	WORD $0x3d8000a4 // str q4, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -15496,15 +12888,10 @@ TEXT ·neon4row526(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -15512,109 +12899,89 @@ start:
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00066 // ldr q6, [x3, #0]
 	WORD $0x3dc00467 // ldr q7, [x3, #16]
 	WORD $0x3dc00868 // ldr q8, [x3, #32]
 	WORD $0x3dc00c69 // ldr q9, [x3, #48]
 	WORD $0x3dc0106a // ldr q10, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc5 // fmla v5.4s, v30.4s, v6.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc5 // fmla v5.4s, v30.4s, v7.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc5 // fmla v5.4s, v30.4s, v10.4s
 skip14:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -15642,13 +13009,7 @@ sums:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 	WORD $0x3d8000a5 // str q5, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -15666,15 +13027,10 @@ TEXT ·neon4row527(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -15683,122 +13039,100 @@ start:
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00067 // ldr q7, [x3, #0]
 	WORD $0x3dc00468 // ldr q8, [x3, #16]
 	WORD $0x3dc00869 // ldr q9, [x3, #32]
 	WORD $0x3dc00c6a // ldr q10, [x3, #48]
 	WORD $0x3dc0106b // ldr q11, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc0 // fmla v0.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc1 // fmla v1.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc2 // fmla v2.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc3 // fmla v3.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc5 // fmla v5.4s, v30.4s, v7.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc4 // fmla v4.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc6 // fmla v6.4s, v30.4s, v7.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc5 // fmla v5.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc5 // fmla v5.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc6 // fmla v6.4s, v30.4s, v9.4s
 skip14:
-	ADD R9, R5
-	TBZ $15, R11, skip15
+	ADD R9, R5; TBZ $15, R11, skip15
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 skip15:
-	ADD R9, R5
-	TBZ $16, R11, skip16
+	ADD R9, R5; TBZ $16, R11, skip16
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc6 // fmla v6.4s, v30.4s, v11.4s
 skip16:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -15830,13 +13164,7 @@ sums:
 	WORD $0x4e3ef4c6 // fmax v6.4s, v6.4s, v30.4s
 	WORD $0x4ebff4c6 // fmin v6.4s, v6.4s, v31.4s
 	WORD $0x3d8000a6 // str q6, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -15854,15 +13182,10 @@ TEXT ·neon4row528(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -15872,135 +13195,111 @@ start:
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea01c07 // mov v7.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00068 // ldr q8, [x3, #0]
 	WORD $0x3dc00469 // ldr q9, [x3, #16]
 	WORD $0x3dc0086a // ldr q10, [x3, #32]
 	WORD $0x3dc00c6b // ldr q11, [x3, #48]
 	WORD $0x3dc0106c // ldr q12, [x3, #64]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc0 // fmla v0.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc1 // fmla v1.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc1 // fmla v1.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc2 // fmla v2.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc3 // fmla v3.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc3 // fmla v3.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc4 // fmla v4.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc5 // fmla v5.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc5 // fmla v5.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc6 // fmla v6.4s, v30.4s, v9.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc5 // fmla v5.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc7 // fmla v7.4s, v30.4s, v8.4s
 skip14:
-	ADD R9, R5
-	TBZ $15, R11, skip15
+	ADD R9, R5; TBZ $15, R11, skip15
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc6 // fmla v6.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc7 // fmla v7.4s, v30.4s, v9.4s
 skip15:
-	ADD R9, R5
-	TBZ $16, R11, skip16
+	ADD R9, R5; TBZ $16, R11, skip16
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc7 // fmla v7.4s, v30.4s, v10.4s
 skip16:
-	ADD R9, R5
-	TBZ $17, R11, skip17
+	ADD R9, R5; TBZ $17, R11, skip17
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc7 // fmla v7.4s, v30.4s, v11.4s
 skip17:
-	ADD R9, R5
-	TBZ $18, R11, skip18
+	ADD R9, R5; TBZ $18, R11, skip18
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc7 // fmla v7.4s, v30.4s, v12.4s
 skip18:
-	ADD $80, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $80, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -16036,13 +13335,7 @@ sums:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 	WORD $0x3d8000a7 // str q7, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -16060,20 +13353,13 @@ TEXT ·neon4row711(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00061 // ldr q1, [x3, #0]
 	WORD $0x3dc00462 // ldr q2, [x3, #16]
@@ -16082,45 +13368,35 @@ rows:
 	WORD $0x3dc01065 // ldr q5, [x3, #64]
 	WORD $0x3dc01466 // ldr q6, [x3, #80]
 	WORD $0x3dc01867 // ldr q7, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e21cfc0 // fmla v0.4s, v30.4s, v1.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 skip6:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -16128,13 +13404,7 @@ sums:
 	WORD $0x4e3ef400 // fmax v0.4s, v0.4s, v30.4s
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 	WORD $0x3d8000a0 // str q0, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -16152,21 +13422,14 @@ TEXT ·neon4row712(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00062 // ldr q2, [x3, #0]
 	WORD $0x3dc00463 // ldr q3, [x3, #16]
@@ -16175,56 +13438,45 @@ rows:
 	WORD $0x3dc01066 // ldr q6, [x3, #64]
 	WORD $0x3dc01467 // ldr q7, [x3, #80]
 	WORD $0x3dc01868 // ldr q8, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 	WORD $0x4e22cfc1 // fmla v1.4s, v30.4s, v2.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e23cfc1 // fmla v1.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 skip7:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -16236,13 +13488,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0x3d8000a1 // str q1, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -16260,22 +13506,15 @@ TEXT ·neon4row713(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00063 // ldr q3, [x3, #0]
 	WORD $0x3dc00464 // ldr q4, [x3, #16]
@@ -16284,67 +13523,55 @@ rows:
 	WORD $0x3dc01067 // ldr q7, [x3, #64]
 	WORD $0x3dc01468 // ldr q8, [x3, #80]
 	WORD $0x3dc01869 // ldr q9, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e23cfc1 // fmla v1.4s, v30.4s, v3.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 	WORD $0x4e23cfc2 // fmla v2.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 skip8:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -16360,13 +13587,7 @@ sums:
 	WORD $0x4e3ef442 // fmax v2.4s, v2.4s, v30.4s
 	WORD $0x4ebff442 // fmin v2.4s, v2.4s, v31.4s
 	WORD $0x3d8000a2 // str q2, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -16384,23 +13605,16 @@ TEXT ·neon4row714(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00064 // ldr q4, [x3, #0]
 	WORD $0x3dc00465 // ldr q5, [x3, #16]
@@ -16409,78 +13623,65 @@ rows:
 	WORD $0x3dc01068 // ldr q8, [x3, #64]
 	WORD $0x3dc01469 // ldr q9, [x3, #80]
 	WORD $0x3dc0186a // ldr q10, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 	WORD $0x4e24cfc3 // fmla v3.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc3 // fmla v3.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 skip9:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -16500,13 +13701,7 @@ sums:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 	WORD $0x3d8000a3 // str q3, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -16524,24 +13719,17 @@ TEXT ·neon4row715(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00065 // ldr q5, [x3, #0]
 	WORD $0x3dc00466 // ldr q6, [x3, #16]
@@ -16550,34 +13738,29 @@ rows:
 	WORD $0x3dc01069 // ldr q9, [x3, #64]
 	WORD $0x3dc0146a // ldr q10, [x3, #80]
 	WORD $0x3dc0186b // ldr q11, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc3 // fmla v3.4s, v30.4s, v5.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
@@ -16585,8 +13768,7 @@ skip3:
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 	WORD $0x4e25cfc4 // fmla v4.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
@@ -16594,8 +13776,7 @@ skip4:
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc0 // fmla v0.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
@@ -16603,36 +13784,29 @@ skip5:
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc1 // fmla v1.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc2 // fmla v2.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc3 // fmla v3.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc4 // fmla v4.4s, v30.4s, v11.4s
 skip10:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -16656,13 +13830,7 @@ sums:
 	WORD $0x4e3ef484 // fmax v4.4s, v4.4s, v30.4s
 	WORD $0x4ebff484 // fmin v4.4s, v4.4s, v31.4s
 	WORD $0x3d8000a4 // str q4, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -16680,15 +13848,10 @@ TEXT ·neon4row716(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -16696,9 +13859,7 @@ start:
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00066 // ldr q6, [x3, #0]
 	WORD $0x3dc00467 // ldr q7, [x3, #16]
@@ -16707,34 +13868,29 @@ rows:
 	WORD $0x3dc0106a // ldr q10, [x3, #64]
 	WORD $0x3dc0146b // ldr q11, [x3, #80]
 	WORD $0x3dc0186c // ldr q12, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
@@ -16742,8 +13898,7 @@ skip3:
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc0 // fmla v0.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
@@ -16752,8 +13907,7 @@ skip4:
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 	WORD $0x4e26cfc5 // fmla v5.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc1 // fmla v1.4s, v30.4s, v11.4s
@@ -16762,8 +13916,7 @@ skip5:
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc5 // fmla v5.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc1 // fmla v1.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc2 // fmla v2.4s, v30.4s, v11.4s
@@ -16771,36 +13924,29 @@ skip6:
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc3 // fmla v3.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc3 // fmla v3.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc4 // fmla v4.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc5 // fmla v5.4s, v30.4s, v10.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc5 // fmla v5.4s, v30.4s, v11.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc5 // fmla v5.4s, v30.4s, v12.4s
 skip11:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -16828,13 +13974,7 @@ sums:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 	WORD $0x3d8000a5 // str q5, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -16852,15 +13992,10 @@ TEXT ·neon4row717(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -16869,9 +14004,7 @@ start:
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00067 // ldr q7, [x3, #0]
 	WORD $0x3dc00468 // ldr q8, [x3, #16]
@@ -16880,34 +14013,29 @@ rows:
 	WORD $0x3dc0106b // ldr q11, [x3, #64]
 	WORD $0x3dc0146c // ldr q12, [x3, #80]
 	WORD $0x3dc0186d // ldr q13, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc0 // fmla v0.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
@@ -16915,8 +14043,7 @@ skip3:
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc1 // fmla v1.4s, v30.4s, v11.4s
@@ -16925,8 +14052,7 @@ skip4:
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc5 // fmla v5.4s, v30.4s, v7.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc0 // fmla v0.4s, v30.4s, v13.4s
 	WORD $0x4e2ccfc1 // fmla v1.4s, v30.4s, v12.4s
@@ -16936,8 +14062,7 @@ skip5:
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 	WORD $0x4e27cfc6 // fmla v6.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc1 // fmla v1.4s, v30.4s, v13.4s
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
@@ -16946,8 +14071,7 @@ skip6:
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc2 // fmla v2.4s, v30.4s, v13.4s
 	WORD $0x4e2ccfc3 // fmla v3.4s, v30.4s, v12.4s
@@ -16955,36 +14079,29 @@ skip7:
 	WORD $0x4e2acfc5 // fmla v5.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc6 // fmla v6.4s, v30.4s, v9.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc3 // fmla v3.4s, v30.4s, v13.4s
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc5 // fmla v5.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc4 // fmla v4.4s, v30.4s, v13.4s
 	WORD $0x4e2ccfc5 // fmla v5.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc6 // fmla v6.4s, v30.4s, v11.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc5 // fmla v5.4s, v30.4s, v13.4s
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc6 // fmla v6.4s, v30.4s, v13.4s
 skip12:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -17016,13 +14133,7 @@ sums:
 	WORD $0x4e3ef4c6 // fmax v6.4s, v6.4s, v30.4s
 	WORD $0x4ebff4c6 // fmin v6.4s, v6.4s, v31.4s
 	WORD $0x3d8000a6 // str q6, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -17040,15 +14151,10 @@ TEXT ·neon4row718(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -17058,9 +14164,7 @@ start:
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea01c07 // mov v7.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00068 // ldr q8, [x3, #0]
 	WORD $0x3dc00469 // ldr q9, [x3, #16]
@@ -17069,34 +14173,29 @@ rows:
 	WORD $0x3dc0106c // ldr q12, [x3, #64]
 	WORD $0x3dc0146d // ldr q13, [x3, #80]
 	WORD $0x3dc0186e // ldr q14, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc0 // fmla v0.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc1 // fmla v1.4s, v30.4s, v11.4s
@@ -17104,8 +14203,7 @@ skip3:
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc0 // fmla v0.4s, v30.4s, v13.4s
 	WORD $0x4e2ccfc1 // fmla v1.4s, v30.4s, v12.4s
@@ -17114,8 +14212,7 @@ skip4:
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2dcfc1 // fmla v1.4s, v30.4s, v13.4s
@@ -17125,8 +14222,7 @@ skip5:
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc1 // fmla v1.4s, v30.4s, v14.4s
 	WORD $0x4e2dcfc2 // fmla v2.4s, v30.4s, v13.4s
@@ -17136,8 +14232,7 @@ skip6:
 	WORD $0x4e29cfc6 // fmla v6.4s, v30.4s, v9.4s
 	WORD $0x4e28cfc7 // fmla v7.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2dcfc3 // fmla v3.4s, v30.4s, v13.4s
@@ -17146,8 +14241,7 @@ skip7:
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e29cfc7 // fmla v7.4s, v30.4s, v9.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc3 // fmla v3.4s, v30.4s, v14.4s
 	WORD $0x4e2dcfc4 // fmla v4.4s, v30.4s, v13.4s
@@ -17155,36 +14249,29 @@ skip8:
 	WORD $0x4e2bcfc6 // fmla v6.4s, v30.4s, v11.4s
 	WORD $0x4e2acfc7 // fmla v7.4s, v30.4s, v10.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2dcfc5 // fmla v5.4s, v30.4s, v13.4s
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2bcfc7 // fmla v7.4s, v30.4s, v11.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc5 // fmla v5.4s, v30.4s, v14.4s
 	WORD $0x4e2dcfc6 // fmla v6.4s, v30.4s, v13.4s
 	WORD $0x4e2ccfc7 // fmla v7.4s, v30.4s, v12.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2dcfc7 // fmla v7.4s, v30.4s, v13.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc7 // fmla v7.4s, v30.4s, v14.4s
 skip13:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -17220,13 +14307,7 @@ sums:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 	WORD $0x3d8000a7 // str q7, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -17244,20 +14325,13 @@ TEXT ·neon4row721(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00061 // ldr q1, [x3, #0]
 	WORD $0x3dc00462 // ldr q2, [x3, #16]
@@ -17266,45 +14340,35 @@ rows:
 	WORD $0x3dc01065 // ldr q5, [x3, #64]
 	WORD $0x3dc01466 // ldr q6, [x3, #80]
 	WORD $0x3dc01867 // ldr q7, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e21cfc0 // fmla v0.4s, v30.4s, v1.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 skip6:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -17312,13 +14376,7 @@ sums:
 	WORD $0x4e3ef400 // fmax v0.4s, v0.4s, v30.4s
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 	WORD $0x3d8000a0 // str q0, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -17336,21 +14394,14 @@ TEXT ·neon4row722(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00062 // ldr q2, [x3, #0]
 	WORD $0x3dc00463 // ldr q3, [x3, #16]
@@ -17359,60 +14410,48 @@ rows:
 	WORD $0x3dc01066 // ldr q6, [x3, #64]
 	WORD $0x3dc01467 // ldr q7, [x3, #80]
 	WORD $0x3dc01868 // ldr q8, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e22cfc0 // fmla v0.4s, v30.4s, v2.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 	WORD $0x4e22cfc1 // fmla v1.4s, v30.4s, v2.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e23cfc1 // fmla v1.4s, v30.4s, v3.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 skip8:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -17424,13 +14463,7 @@ sums:
 	WORD $0x4e3ef421 // fmax v1.4s, v1.4s, v30.4s
 	WORD $0x4ebff421 // fmin v1.4s, v1.4s, v31.4s
 	WORD $0x3d8000a1 // str q1, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -17448,22 +14481,15 @@ TEXT ·neon4row723(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00063 // ldr q3, [x3, #0]
 	WORD $0x3dc00464 // ldr q4, [x3, #16]
@@ -17472,75 +14498,61 @@ rows:
 	WORD $0x3dc01067 // ldr q7, [x3, #64]
 	WORD $0x3dc01468 // ldr q8, [x3, #80]
 	WORD $0x3dc01869 // ldr q9, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e23cfc0 // fmla v0.4s, v30.4s, v3.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 	WORD $0x4e23cfc1 // fmla v1.4s, v30.4s, v3.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 	WORD $0x4e23cfc2 // fmla v2.4s, v30.4s, v3.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 skip10:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -17556,13 +14568,7 @@ sums:
 	WORD $0x4e3ef442 // fmax v2.4s, v2.4s, v30.4s
 	WORD $0x4ebff442 // fmin v2.4s, v2.4s, v31.4s
 	WORD $0x3d8000a2 // str q2, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -17580,23 +14586,16 @@ TEXT ·neon4row724(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00064 // ldr q4, [x3, #0]
 	WORD $0x3dc00465 // ldr q5, [x3, #16]
@@ -17605,90 +14604,74 @@ rows:
 	WORD $0x3dc01068 // ldr q8, [x3, #64]
 	WORD $0x3dc01469 // ldr q9, [x3, #80]
 	WORD $0x3dc0186a // ldr q10, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e24cfc0 // fmla v0.4s, v30.4s, v4.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc1 // fmla v1.4s, v30.4s, v4.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc2 // fmla v2.4s, v30.4s, v4.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 	WORD $0x4e24cfc3 // fmla v3.4s, v30.4s, v4.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc3 // fmla v3.4s, v30.4s, v5.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 skip12:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -17708,13 +14691,7 @@ sums:
 	WORD $0x4e3ef463 // fmax v3.4s, v3.4s, v30.4s
 	WORD $0x4ebff463 // fmin v3.4s, v3.4s, v31.4s
 	WORD $0x3d8000a3 // str q3, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -17732,24 +14709,17 @@ TEXT ·neon4row725(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00065 // ldr q5, [x3, #0]
 	WORD $0x3dc00466 // ldr q6, [x3, #16]
@@ -17758,105 +14728,87 @@ rows:
 	WORD $0x3dc01069 // ldr q9, [x3, #64]
 	WORD $0x3dc0146a // ldr q10, [x3, #80]
 	WORD $0x3dc0186b // ldr q11, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e25cfc0 // fmla v0.4s, v30.4s, v5.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc1 // fmla v1.4s, v30.4s, v5.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc2 // fmla v2.4s, v30.4s, v5.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc0 // fmla v0.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc3 // fmla v3.4s, v30.4s, v5.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc1 // fmla v1.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 	WORD $0x4e25cfc4 // fmla v4.4s, v30.4s, v5.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc2 // fmla v2.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc3 // fmla v3.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc4 // fmla v4.4s, v30.4s, v11.4s
 skip14:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -17880,13 +14832,7 @@ sums:
 	WORD $0x4e3ef484 // fmax v4.4s, v4.4s, v30.4s
 	WORD $0x4ebff484 // fmin v4.4s, v4.4s, v31.4s
 	WORD $0x3d8000a4 // str q4, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -17904,15 +14850,10 @@ TEXT ·neon4row726(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -17920,9 +14861,7 @@ start:
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00066 // ldr q6, [x3, #0]
 	WORD $0x3dc00467 // ldr q7, [x3, #16]
@@ -17931,120 +14870,100 @@ rows:
 	WORD $0x3dc0106a // ldr q10, [x3, #64]
 	WORD $0x3dc0146b // ldr q11, [x3, #80]
 	WORD $0x3dc0186c // ldr q12, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e26cfc0 // fmla v0.4s, v30.4s, v6.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc1 // fmla v1.4s, v30.4s, v6.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc2 // fmla v2.4s, v30.4s, v6.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc0 // fmla v0.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc3 // fmla v3.4s, v30.4s, v6.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc1 // fmla v1.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc1 // fmla v1.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc4 // fmla v4.4s, v30.4s, v6.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc2 // fmla v2.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 	WORD $0x4e26cfc5 // fmla v5.4s, v30.4s, v6.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc3 // fmla v3.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc5 // fmla v5.4s, v30.4s, v7.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc3 // fmla v3.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc4 // fmla v4.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc5 // fmla v5.4s, v30.4s, v10.4s
 skip14:
-	ADD R9, R5
-	TBZ $15, R11, skip15
+	ADD R9, R5; TBZ $15, R11, skip15
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc5 // fmla v5.4s, v30.4s, v11.4s
 skip15:
-	ADD R9, R5
-	TBZ $16, R11, skip16
+	ADD R9, R5; TBZ $16, R11, skip16
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc5 // fmla v5.4s, v30.4s, v12.4s
 skip16:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -18072,13 +14991,7 @@ sums:
 	WORD $0x4e3ef4a5 // fmax v5.4s, v5.4s, v30.4s
 	WORD $0x4ebff4a5 // fmin v5.4s, v5.4s, v31.4s
 	WORD $0x3d8000a5 // str q5, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -18096,15 +15009,10 @@ TEXT ·neon4row727(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -18113,9 +15021,7 @@ start:
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00067 // ldr q7, [x3, #0]
 	WORD $0x3dc00468 // ldr q8, [x3, #16]
@@ -18124,135 +15030,113 @@ rows:
 	WORD $0x3dc0106b // ldr q11, [x3, #64]
 	WORD $0x3dc0146c // ldr q12, [x3, #80]
 	WORD $0x3dc0186d // ldr q13, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e27cfc0 // fmla v0.4s, v30.4s, v7.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc1 // fmla v1.4s, v30.4s, v7.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc0 // fmla v0.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc2 // fmla v2.4s, v30.4s, v7.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc0 // fmla v0.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc1 // fmla v1.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc3 // fmla v3.4s, v30.4s, v7.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc1 // fmla v1.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc1 // fmla v1.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc2 // fmla v2.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc4 // fmla v4.4s, v30.4s, v7.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc2 // fmla v2.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc3 // fmla v3.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc5 // fmla v5.4s, v30.4s, v7.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc3 // fmla v3.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc3 // fmla v3.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc4 // fmla v4.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 	WORD $0x4e27cfc6 // fmla v6.4s, v30.4s, v7.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc5 // fmla v5.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc4 // fmla v4.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc5 // fmla v5.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc6 // fmla v6.4s, v30.4s, v9.4s
 skip14:
-	ADD R9, R5
-	TBZ $15, R11, skip15
+	ADD R9, R5; TBZ $15, R11, skip15
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc5 // fmla v5.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 skip15:
-	ADD R9, R5
-	TBZ $16, R11, skip16
+	ADD R9, R5; TBZ $16, R11, skip16
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc5 // fmla v5.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc6 // fmla v6.4s, v30.4s, v11.4s
 skip16:
-	ADD R9, R5
-	TBZ $17, R11, skip17
+	ADD R9, R5; TBZ $17, R11, skip17
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 skip17:
-	ADD R9, R5
-	TBZ $18, R11, skip18
+	ADD R9, R5; TBZ $18, R11, skip18
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc6 // fmla v6.4s, v30.4s, v13.4s
 skip18:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -18284,13 +15168,7 @@ sums:
 	WORD $0x4e3ef4c6 // fmax v6.4s, v6.4s, v30.4s
 	WORD $0x4ebff4c6 // fmin v6.4s, v6.4s, v31.4s
 	WORD $0x3d8000a6 // str q6, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -18308,15 +15186,10 @@ TEXT ·neon4row728(SB), NOSPLIT, $0-104
 	MOVD bias+88(FP), R13
 	MOVD lim+96(FP), R15
 	MOVD c+0(FP), R7
-	ADD R4, R0
-	LSL $2, R7
-	SUB $16, R7
-	ADD $4, R15, R16
-	MOVD $0, R2
+	ADD R4, R0; LSL $2, R7; SUB $16, R7; ADD $4, R15, R16; MOVD $0, R2
 block:
 	WORD $0x4f000400 // movi v0.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -18326,9 +15199,7 @@ start:
 	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea01c07 // mov v7.16b, v0.16b
-	ADD R0, R2, R4
-	MOVD R10, R6
-	CBZ R6, sums
+	ADD R0, R2, R4; MOVD R10, R6; CBZ R6, sums
 rows:
 	WORD $0x3dc00068 // ldr q8, [x3, #0]
 	WORD $0x3dc00469 // ldr q9, [x3, #16]
@@ -18337,150 +15208,126 @@ rows:
 	WORD $0x3dc0106c // ldr q12, [x3, #64]
 	WORD $0x3dc0146d // ldr q13, [x3, #80]
 	WORD $0x3dc0186e // ldr q14, [x3, #96]
-	MOVD R4, R5
-	TBZ $0, R11, skip0
+	MOVD R4, R5; TBZ $0, R11, skip0
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e28cfc0 // fmla v0.4s, v30.4s, v8.4s
 skip0:
-	ADD R9, R5
-	TBZ $1, R11, skip1
+	ADD R9, R5; TBZ $1, R11, skip1
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e29cfc0 // fmla v0.4s, v30.4s, v9.4s
 skip1:
-	ADD R9, R5
-	TBZ $2, R11, skip2
+	ADD R9, R5; TBZ $2, R11, skip2
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2acfc0 // fmla v0.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc1 // fmla v1.4s, v30.4s, v8.4s
 skip2:
-	ADD R9, R5
-	TBZ $3, R11, skip3
+	ADD R9, R5; TBZ $3, R11, skip3
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2bcfc0 // fmla v0.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc1 // fmla v1.4s, v30.4s, v9.4s
 skip3:
-	ADD R9, R5
-	TBZ $4, R11, skip4
+	ADD R9, R5; TBZ $4, R11, skip4
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ccfc0 // fmla v0.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc1 // fmla v1.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc2 // fmla v2.4s, v30.4s, v8.4s
 skip4:
-	ADD R9, R5
-	TBZ $5, R11, skip5
+	ADD R9, R5; TBZ $5, R11, skip5
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc0 // fmla v0.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc1 // fmla v1.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc2 // fmla v2.4s, v30.4s, v9.4s
 skip5:
-	ADD R9, R5
-	TBZ $6, R11, skip6
+	ADD R9, R5; TBZ $6, R11, skip6
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc0 // fmla v0.4s, v30.4s, v14.4s
 	WORD $0x4e2ccfc1 // fmla v1.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc2 // fmla v2.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc3 // fmla v3.4s, v30.4s, v8.4s
 skip6:
-	ADD R9, R5
-	TBZ $7, R11, skip7
+	ADD R9, R5; TBZ $7, R11, skip7
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc1 // fmla v1.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc2 // fmla v2.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc3 // fmla v3.4s, v30.4s, v9.4s
 skip7:
-	ADD R9, R5
-	TBZ $8, R11, skip8
+	ADD R9, R5; TBZ $8, R11, skip8
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc1 // fmla v1.4s, v30.4s, v14.4s
 	WORD $0x4e2ccfc2 // fmla v2.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc3 // fmla v3.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc4 // fmla v4.4s, v30.4s, v8.4s
 skip8:
-	ADD R9, R5
-	TBZ $9, R11, skip9
+	ADD R9, R5; TBZ $9, R11, skip9
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc2 // fmla v2.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc3 // fmla v3.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc4 // fmla v4.4s, v30.4s, v9.4s
 skip9:
-	ADD R9, R5
-	TBZ $10, R11, skip10
+	ADD R9, R5; TBZ $10, R11, skip10
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc2 // fmla v2.4s, v30.4s, v14.4s
 	WORD $0x4e2ccfc3 // fmla v3.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc4 // fmla v4.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc5 // fmla v5.4s, v30.4s, v8.4s
 skip10:
-	ADD R9, R5
-	TBZ $11, R11, skip11
+	ADD R9, R5; TBZ $11, R11, skip11
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc3 // fmla v3.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc4 // fmla v4.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc5 // fmla v5.4s, v30.4s, v9.4s
 skip11:
-	ADD R9, R5
-	TBZ $12, R11, skip12
+	ADD R9, R5; TBZ $12, R11, skip12
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc3 // fmla v3.4s, v30.4s, v14.4s
 	WORD $0x4e2ccfc4 // fmla v4.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc5 // fmla v5.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc6 // fmla v6.4s, v30.4s, v8.4s
 skip12:
-	ADD R9, R5
-	TBZ $13, R11, skip13
+	ADD R9, R5; TBZ $13, R11, skip13
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc4 // fmla v4.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc5 // fmla v5.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc6 // fmla v6.4s, v30.4s, v9.4s
 skip13:
-	ADD R9, R5
-	TBZ $14, R11, skip14
+	ADD R9, R5; TBZ $14, R11, skip14
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc4 // fmla v4.4s, v30.4s, v14.4s
 	WORD $0x4e2ccfc5 // fmla v5.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc6 // fmla v6.4s, v30.4s, v10.4s
 	WORD $0x4e28cfc7 // fmla v7.4s, v30.4s, v8.4s
 skip14:
-	ADD R9, R5
-	TBZ $15, R11, skip15
+	ADD R9, R5; TBZ $15, R11, skip15
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc5 // fmla v5.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc6 // fmla v6.4s, v30.4s, v11.4s
 	WORD $0x4e29cfc7 // fmla v7.4s, v30.4s, v9.4s
 skip15:
-	ADD R9, R5
-	TBZ $16, R11, skip16
+	ADD R9, R5; TBZ $16, R11, skip16
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc5 // fmla v5.4s, v30.4s, v14.4s
 	WORD $0x4e2ccfc6 // fmla v6.4s, v30.4s, v12.4s
 	WORD $0x4e2acfc7 // fmla v7.4s, v30.4s, v10.4s
 skip16:
-	ADD R9, R5
-	TBZ $17, R11, skip17
+	ADD R9, R5; TBZ $17, R11, skip17
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc6 // fmla v6.4s, v30.4s, v13.4s
 	WORD $0x4e2bcfc7 // fmla v7.4s, v30.4s, v11.4s
 skip17:
-	ADD R9, R5
-	TBZ $18, R11, skip18
+	ADD R9, R5; TBZ $18, R11, skip18
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc6 // fmla v6.4s, v30.4s, v14.4s
 	WORD $0x4e2ccfc7 // fmla v7.4s, v30.4s, v12.4s
 skip18:
-	ADD R9, R5
-	TBZ $19, R11, skip19
+	ADD R9, R5; TBZ $19, R11, skip19
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2dcfc7 // fmla v7.4s, v30.4s, v13.4s
 skip19:
-	ADD R9, R5
-	TBZ $20, R11, skip20
+	ADD R9, R5; TBZ $20, R11, skip20
 	WORD $0x3dc000be // ldr q30, [x5, #0]
 	WORD $0x4e2ecfc7 // fmla v7.4s, v30.4s, v14.4s
 skip20:
-	ADD $112, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE rows
+	ADD $112, R3; ADD R8, R4; SUBS $1, R6; BNE rows
 sums:
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	WORD $0x4d40ca1f // ld1r {v31.4s}, [x16]
@@ -18516,13 +15363,7 @@ sums:
 	WORD $0x4e3ef4e7 // fmax v7.4s, v7.4s, v30.4s
 	WORD $0x4ebff4e7 // fmin v7.4s, v7.4s, v31.4s
 	WORD $0x3d8000a7 // str q7, [x5]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	ADD R14, R3
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; ADD R14, R3; B block
 done:
 	RET
 
@@ -18534,8 +15375,7 @@ TEXT ·neon4taps(SB), NOSPLIT, $0-56
 	MOVD w+32(FP), R3
 	MOVD bias+40(FP), R13
 	MOVD lim+48(FP), R15
-	LSL $2, R7
-	SUB $16, R7
+	LSL $2, R7; SUB $16, R7
 	WORD $0x4d40c9fe // ld1r {v30.4s}, [x15]
 	ADD $4, R15
 	WORD $0x4d40c9ff // ld1r {v31.4s}, [x15]
@@ -18545,33 +15385,22 @@ block:
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	CBZ R13, start
-	ADD R13, R2, R4
+	CBZ R13, start; ADD R13, R2, R4
 	WORD $0x3dc00080 // ldr q0, [x4, #0]
 start:
-	MOVD R0, R9
-	SUBS $2, R8, R6
-	BLT last
+	MOVD R0, R9; SUBS $2, R8, R6; BLT last
 two:
-	MOVD 0(R9), R5
-	ADD R2, R5
+	MOVD 0(R9), R5; ADD R2, R5
 	WORD $0x3dc000a8 // ldr q8, [x5, #0]
 	WORD $0x3dc0006a // ldr q10, [x3, #0]
 	WORD $0x4e2acd00 // fmla v0.4s, v8.4s, v10.4s
-	MOVD 8(R9), R5
-	ADD R2, R5
+	MOVD 8(R9), R5; ADD R2, R5
 	WORD $0x3dc000a8 // ldr q8, [x5, #0]
 	WORD $0x3dc0046a // ldr q10, [x3, #16]
 	WORD $0x4e2acd02 // fmla v2.4s, v8.4s, v10.4s
-	ADD $16, R9
-	ADD $32, R3
-	SUBS $2, R6
-	BGE two
+	ADD $16, R9; ADD $32, R3; SUBS $2, R6; BGE two
 last:
-	ADDS $2, R6
-	BEQ sums
-	MOVD 0(R9), R5
-	ADD R2, R5
+	ADDS $2, R6; BEQ sums; MOVD 0(R9), R5; ADD R2, R5
 	WORD $0x3dc000a8 // ldr q8, [x5, #0]
 	WORD $0x3dc0006a // ldr q10, [x3, #0]
 	WORD $0x4e2acd00 // fmla v0.4s, v8.4s, v10.4s
@@ -18582,12 +15411,7 @@ sums:
 	WORD $0x4e3ef400 // fmax v0.4s, v0.4s, v30.4s
 	WORD $0x4ebff400 // fmin v0.4s, v0.4s, v31.4s
 	WORD $0x3d8000a0 // str q0, [x5, #0]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; B block
 done:
 	RET
 
@@ -18596,69 +15420,41 @@ TEXT ·neonMax(SB), NOSPLIT, $0-32
 	MOVD out+8(FP), R1
 	MOVD list+16(FP), R0
 	MOVD pixels+24(FP), R8
-	SUB $16, R7
-	MOVD $0, R2
+	SUB $16, R7; MOVD $0, R2
 block4:
-	SUB $48, R7, R9
-	CMP R9, R2
-	BGT block1
-	MOVD (R0), R5
-	ADD R2, R5
+	SUB $48, R7, R9; CMP R9, R2; BGT block1; MOVD (R0), R5; ADD R2, R5
 	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
 	WORD $0xad410ca2 // ldp q2, q3, [x5, #32]
-	ADD $8, R0, R4
-	SUBS $1, R8, R6
-	BEQ last4
+	ADD $8, R0, R4; SUBS $1, R8, R6; BEQ last4
 each4:
-	MOVD.P 8(R4), R5
-	ADD R2, R5
+	MOVD.P 8(R4), R5; ADD R2, R5
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
 	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
 	WORD $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
-	SUBS $1, R6
-	BNE each4
+	SUBS $1, R6; BNE each4
 last4:
 	ADD R1, R2, R5
 	WORD $0x3d8000a0 // str q0, [x5, #0]
 	WORD $0x3d8004a1 // str q1, [x5, #16]
 	WORD $0x3d8008a2 // str q2, [x5, #32]
 	WORD $0x3d800ca3 // str q3, [x5, #48]
-	ADD $64, R2
-	CMP R9, R2
-	BLE block4
-	SUB $16, R2
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	B block1
+	ADD $64, R2; CMP R9, R2; BLE block4; SUB $16, R2; CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; B block1
 block1:
-	MOVD (R0), R5
-	ADD R2, R5
+	MOVD (R0), R5; ADD R2, R5
 	WORD $0x3dc000a0 // ldr q0, [x5]
-	ADD $8, R0, R4
-	SUBS $1, R8, R6
-	BEQ last1
+	ADD $8, R0, R4; SUBS $1, R8, R6; BEQ last1
 each1:
-	MOVD.P 8(R4), R5
-	ADD R2, R5
+	MOVD.P 8(R4), R5; ADD R2, R5
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
-	SUBS $1, R6
-	BNE each1
+	SUBS $1, R6; BNE each1
 last1:
 	ADD R1, R2, R5
 	WORD $0x3d8000a0 // str q0, [x5, #0]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	B block1
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; B block1
 done:
 	RET
 
@@ -18667,69 +15463,41 @@ TEXT ·neonMaxS(SB), NOSPLIT, $0-32
 	MOVD out+8(FP), R1
 	MOVD list+16(FP), R0
 	MOVD pixels+24(FP), R8
-	SUB $16, R7
-	MOVD $0, R2
+	SUB $16, R7; MOVD $0, R2
 block4:
-	SUB $48, R7, R9
-	CMP R9, R2
-	BGT block1
-	MOVD (R0), R5
-	ADD R2, R5
+	SUB $48, R7, R9; CMP R9, R2; BGT block1; MOVD (R0), R5; ADD R2, R5
 	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
 	WORD $0xad410ca2 // ldp q2, q3, [x5, #32]
-	ADD $8, R0, R4
-	SUBS $1, R8, R6
-	BEQ last4
+	ADD $8, R0, R4; SUBS $1, R8, R6; BEQ last4
 each4:
-	MOVD.P 8(R4), R5
-	ADD R2, R5
+	MOVD.P 8(R4), R5; ADD R2, R5
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
 	WORD $0x4e246400 // smax v0.16b, v0.16b, v4.16b
 	WORD $0x4e256421 // smax v1.16b, v1.16b, v5.16b
 	WORD $0x4e266442 // smax v2.16b, v2.16b, v6.16b
 	WORD $0x4e276463 // smax v3.16b, v3.16b, v7.16b
-	SUBS $1, R6
-	BNE each4
+	SUBS $1, R6; BNE each4
 last4:
 	ADD R1, R2, R5
 	WORD $0x3d8000a0 // str q0, [x5, #0]
 	WORD $0x3d8004a1 // str q1, [x5, #16]
 	WORD $0x3d8008a2 // str q2, [x5, #32]
 	WORD $0x3d800ca3 // str q3, [x5, #48]
-	ADD $64, R2
-	CMP R9, R2
-	BLE block4
-	SUB $16, R2
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	B block1
+	ADD $64, R2; CMP R9, R2; BLE block4; SUB $16, R2; CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; B block1
 block1:
-	MOVD (R0), R5
-	ADD R2, R5
+	MOVD (R0), R5; ADD R2, R5
 	WORD $0x3dc000a0 // ldr q0, [x5]
-	ADD $8, R0, R4
-	SUBS $1, R8, R6
-	BEQ last1
+	ADD $8, R0, R4; SUBS $1, R8, R6; BEQ last1
 each1:
-	MOVD.P 8(R4), R5
-	ADD R2, R5
+	MOVD.P 8(R4), R5; ADD R2, R5
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4e246400 // smax v0.16b, v0.16b, v4.16b
-	SUBS $1, R6
-	BNE each1
+	SUBS $1, R6; BNE each1
 last1:
 	ADD R1, R2, R5
 	WORD $0x3d8000a0 // str q0, [x5, #0]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	B block1
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; B block1
 done:
 	RET
 
@@ -18738,69 +15506,41 @@ TEXT ·neonMaxU(SB), NOSPLIT, $0-32
 	MOVD out+8(FP), R1
 	MOVD list+16(FP), R0
 	MOVD pixels+24(FP), R8
-	SUB $16, R7
-	MOVD $0, R2
+	SUB $16, R7; MOVD $0, R2
 block4:
-	SUB $48, R7, R9
-	CMP R9, R2
-	BGT block1
-	MOVD (R0), R5
-	ADD R2, R5
+	SUB $48, R7, R9; CMP R9, R2; BGT block1; MOVD (R0), R5; ADD R2, R5
 	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
 	WORD $0xad410ca2 // ldp q2, q3, [x5, #32]
-	ADD $8, R0, R4
-	SUBS $1, R8, R6
-	BEQ last4
+	ADD $8, R0, R4; SUBS $1, R8, R6; BEQ last4
 each4:
-	MOVD.P 8(R4), R5
-	ADD R2, R5
+	MOVD.P 8(R4), R5; ADD R2, R5
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
 	WORD $0x6e246400 // umax v0.16b, v0.16b, v4.16b
 	WORD $0x6e256421 // umax v1.16b, v1.16b, v5.16b
 	WORD $0x6e266442 // umax v2.16b, v2.16b, v6.16b
 	WORD $0x6e276463 // umax v3.16b, v3.16b, v7.16b
-	SUBS $1, R6
-	BNE each4
+	SUBS $1, R6; BNE each4
 last4:
 	ADD R1, R2, R5
 	WORD $0x3d8000a0 // str q0, [x5, #0]
 	WORD $0x3d8004a1 // str q1, [x5, #16]
 	WORD $0x3d8008a2 // str q2, [x5, #32]
 	WORD $0x3d800ca3 // str q3, [x5, #48]
-	ADD $64, R2
-	CMP R9, R2
-	BLE block4
-	SUB $16, R2
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	B block1
+	ADD $64, R2; CMP R9, R2; BLE block4; SUB $16, R2; CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; B block1
 block1:
-	MOVD (R0), R5
-	ADD R2, R5
+	MOVD (R0), R5; ADD R2, R5
 	WORD $0x3dc000a0 // ldr q0, [x5]
-	ADD $8, R0, R4
-	SUBS $1, R8, R6
-	BEQ last1
+	ADD $8, R0, R4; SUBS $1, R8, R6; BEQ last1
 each1:
-	MOVD.P 8(R4), R5
-	ADD R2, R5
+	MOVD.P 8(R4), R5; ADD R2, R5
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x6e246400 // umax v0.16b, v0.16b, v4.16b
-	SUBS $1, R6
-	BNE each1
+	SUBS $1, R6; BNE each1
 last1:
 	ADD R1, R2, R5
 	WORD $0x3d8000a0 // str q0, [x5, #0]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	B block1
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; B block1
 done:
 	RET
 
@@ -18810,30 +15550,21 @@ TEXT ·neonMean(SB), NOSPLIT, $0-36
 	MOVD list+16(FP), R0
 	MOVD pixels+24(FP), R8
 	FMOVS scale+32(FP), F16
-	SUB $16, R7
-	MOVD $0, R2
+	SUB $16, R7; MOVD $0, R2
 block4:
-	SUB $48, R7, R9
-	CMP R9, R2
-	BGT block1
-	MOVD (R0), R5
-	ADD R2, R5
+	SUB $48, R7, R9; CMP R9, R2; BGT block1; MOVD (R0), R5; ADD R2, R5
 	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
 	WORD $0xad410ca2 // ldp q2, q3, [x5, #32]
-	ADD $8, R0, R4
-	SUBS $1, R8, R6
-	BEQ last4
+	ADD $8, R0, R4; SUBS $1, R8, R6; BEQ last4
 each4:
-	MOVD.P 8(R4), R5
-	ADD R2, R5
+	MOVD.P 8(R4), R5; ADD R2, R5
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
-	SUBS $1, R6
-	BNE each4
+	SUBS $1, R6; BNE each4
 last4:
 	ADD R1, R2, R5
 	WORD $0x4f909000 // fmul v0.4s, v0.4s, v16.s[0]
@@ -18844,40 +15575,21 @@ last4:
 	WORD $0x3d8008a2 // str q2, [x5, #32]
 	WORD $0x4f909063 // fmul v3.4s, v3.4s, v16.s[0]
 	WORD $0x3d800ca3 // str q3, [x5, #48]
-	ADD $64, R2
-	CMP R9, R2
-	BLE block4
-	SUB $16, R2
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	B block1
+	ADD $64, R2; CMP R9, R2; BLE block4; SUB $16, R2; CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; B block1
 block1:
-	MOVD (R0), R5
-	ADD R2, R5
+	MOVD (R0), R5; ADD R2, R5
 	WORD $0x3dc000a0 // ldr q0, [x5]
-	ADD $8, R0, R4
-	SUBS $1, R8, R6
-	BEQ last1
+	ADD $8, R0, R4; SUBS $1, R8, R6; BEQ last1
 each1:
-	MOVD.P 8(R4), R5
-	ADD R2, R5
+	MOVD.P 8(R4), R5; ADD R2, R5
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	SUBS $1, R6
-	BNE each1
+	SUBS $1, R6; BNE each1
 last1:
 	ADD R1, R2, R5
 	WORD $0x4f909000 // fmul v0.4s, v0.4s, v16.s[0]
 	WORD $0x3d8000a0 // str q0, [x5, #0]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	B block1
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; B block1
 done:
 	RET
 
@@ -18887,8 +15599,7 @@ TEXT ·neonWinIn(SB), NOSPLIT, $0-48
 	MOVD v+16(FP), R1
 	MOVD vStep+24(FP), R8
 	MOVD tmp+32(FP), R3
-	LSL $2, R7
-	SUB $16, R7
+	LSL $2, R7; SUB $16, R7
 	MOVD consts+40(FP), R15
 	WORD $0x3dc001f8 // ldr q24, [x15, #0]
 	WORD $0x3dc011f9 // ldr q25, [x15, #64]
@@ -19336,13 +16047,7 @@ block:
 	WORD $0x3d8000aa // str q10, [x5]
 	ADD R8, R5
 	WORD $0x3d8000ab // str q11, [x5]
-	ADD R8, R5
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	B block
+	ADD R8, R5; CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; B block
 done:
 	RET
 
@@ -19355,8 +16060,7 @@ TEXT ·neonWinOut(SB), NOSPLIT, $0-72
 	MOVD bias+40(FP), R13
 	MOVD lim+48(FP), R10
 	MOVD tmp+56(FP), R3
-	LSL $2, R7
-	SUB $16, R7
+	LSL $2, R7; SUB $16, R7
 	MOVD consts+64(FP), R15
 	WORD $0x3dc001f8 // ldr q24, [x15, #0]
 	WORD $0x3dc011f9 // ldr q25, [x15, #64]
@@ -19367,12 +16071,9 @@ TEXT ·neonWinOut(SB), NOSPLIT, $0-72
 	WORD $0x4d40c956 // ld1r {v22.4s}, [x10]
 	ADD $4, R10
 	WORD $0x4d40c957 // ld1r {v23.4s}, [x10]
-	ADD R8<<2, R8, R11
-	ADD R8, R11
-	MOVD $0, R2
+	ADD R8<<2, R8, R11; ADD R8, R11; MOVD $0, R2
 block:
-	ADD R0, R2, R12
-	MOVD R12, R5
+	ADD R0, R2, R12; MOVD R12, R5
 	WORD $0x3dc000a0 // ldr q0, [x5]
 	ADD R11, R5
 	WORD $0x3dc000a1 // ldr q1, [x5]
@@ -19575,8 +16276,7 @@ block:
 	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
 	WORD $0x4e20d529 // fadd v9.4s, v9.4s, v0.4s
 unbiased0:
-	CBZ R9, alone0
-	MOVD 0(R9), R5
+	CBZ R9, alone0; MOVD 0(R9), R5
 	WORD $0x3ce268a0 // ldr q0, [x5, x2]
 	WORD $0x4e20d4c6 // fadd v6.4s, v6.4s, v0.4s
 	MOVD 8(R9), R5
@@ -19628,8 +16328,7 @@ alone0:
 	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
 	WORD $0x4e20d529 // fadd v9.4s, v9.4s, v0.4s
 unbiased1:
-	CBZ R9, alone1
-	MOVD 32(R9), R5
+	CBZ R9, alone1; MOVD 32(R9), R5
 	WORD $0x3ce268a0 // ldr q0, [x5, x2]
 	WORD $0x4e20d4c6 // fadd v6.4s, v6.4s, v0.4s
 	MOVD 40(R9), R5
@@ -19681,8 +16380,7 @@ alone1:
 	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
 	WORD $0x4e20d529 // fadd v9.4s, v9.4s, v0.4s
 unbiased2:
-	CBZ R9, alone2
-	MOVD 64(R9), R5
+	CBZ R9, alone2; MOVD 64(R9), R5
 	WORD $0x3ce268a0 // ldr q0, [x5, x2]
 	WORD $0x4e20d4c6 // fadd v6.4s, v6.4s, v0.4s
 	MOVD 72(R9), R5
@@ -19734,8 +16432,7 @@ alone2:
 	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
 	WORD $0x4e20d529 // fadd v9.4s, v9.4s, v0.4s
 unbiased3:
-	CBZ R9, alone3
-	MOVD 96(R9), R5
+	CBZ R9, alone3; MOVD 96(R9), R5
 	WORD $0x3ce268a0 // ldr q0, [x5, x2]
 	WORD $0x4e20d4c6 // fadd v6.4s, v6.4s, v0.4s
 	MOVD 104(R9), R5
@@ -19764,12 +16461,7 @@ alone3:
 	WORD $0x4eb7f529 // fmin v9.4s, v9.4s, v23.4s
 	MOVD 120(R1), R5
 	WORD $0x3ca268a9 // str q9, [x5, x2]
-	CMP R7, R2
-	BGE done
-	ADD $16, R2
-	CMP R7, R2
-	CSEL LT, R2, R7, R2
-	B block
+	CMP R7, R2; BGE done; ADD $16, R2; CMP R7, R2; CSEL LT, R2, R7, R2; B block
 done:
 	RET
 
@@ -20013,9 +16705,5 @@ block:
 	WORD $0x3d8000aa // str q10, [x5]
 	ADD R8, R5
 	WORD $0x3d8000ab // str q11, [x5]
-	ADD R8, R5
-	ADD $16, R0
-	ADD $16, R1
-	SUBS $1, R6
-	BNE block
+	ADD R8, R5; ADD $16, R0; ADD $16, R1; SUBS $1, R6; BNE block
 	RET

@@ -62,8 +62,7 @@ loop:
 	WORD $0x4e3fcfd5 // fmla v21.4s, v30.4s, v31.4s
 	WORD $0x4e3fcfd6 // fmla v22.4s, v30.4s, v31.4s
 	WORD $0x4e3fcfd7 // fmla v23.4s, v30.4s, v31.4s
-	SUBS $1, R4
-	BNE loop
+	SUBS $1, R4; BNE loop
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
@@ -150,8 +149,7 @@ loop:
 	WORD $0x4e9f97d5 // sdot v21.4s, v30.16b, v31.16b
 	WORD $0x4e9f97d6 // sdot v22.4s, v30.16b, v31.16b
 	WORD $0x4e9f97d7 // sdot v23.4s, v30.16b, v31.16b
-	SUBS $1, R4
-	BNE loop
+	SUBS $1, R4; BNE loop
 	WORD $0x4ea18400 // add v0.4s, v0.4s, v1.4s
 	WORD $0x4ea28400 // add v0.4s, v0.4s, v2.4s
 	WORD $0x4ea38400 // add v0.4s, v0.4s, v3.4s
@@ -177,8 +175,7 @@ loop:
 	WORD $0x4eb78400 // add v0.4s, v0.4s, v23.4s
 	WORD $0x4e202be1 // saddlp v1.8h, v31.16b
 	WORD $0x4e602821 // saddlp v1.4s, v1.8h
-	MOVD $3072, R5
-	MUL R0, R5
+	MOVD $3072, R5; MUL R0, R5
 	WORD $0x4e040ca2 // dup v2.4s, w5
 	WORD $0x4ea29420 // mla v0.4s, v1.4s, v2.4s
 	WORD $0x3d800060 // str q0, [x3]
@@ -244,8 +241,7 @@ loop:
 	WORD $0x4e3fc3d7 // smull2 v23.8h, v30.16b, v31.16b
 	WORD $0x4e606ace // sadalp v14.4s, v22.8h
 	WORD $0x4e606aef // sadalp v15.4s, v23.8h
-	SUBS $1, R4
-	BNE loop
+	SUBS $1, R4; BNE loop
 	WORD $0x4ea18400 // add v0.4s, v0.4s, v1.4s
 	WORD $0x4ea28400 // add v0.4s, v0.4s, v2.4s
 	WORD $0x4ea38400 // add v0.4s, v0.4s, v3.4s
@@ -263,8 +259,7 @@ loop:
 	WORD $0x4eaf8400 // add v0.4s, v0.4s, v15.4s
 	WORD $0x4e202be1 // saddlp v1.8h, v31.16b
 	WORD $0x4e602821 // saddlp v1.4s, v1.8h
-	MOVD $1024, R5
-	MUL R0, R5
+	MOVD $1024, R5; MUL R0, R5
 	WORD $0x4e040ca2 // dup v2.4s, w5
 	WORD $0x4ea29420 // mla v0.4s, v1.4s, v2.4s
 	WORD $0x3d800060 // str q0, [x3]
@@ -315,9 +310,7 @@ loop:
 	WORD $0x4efd85ad // add v13.2d, v13.2d, v29.2d
 	WORD $0x4efe85ce // add v14.2d, v14.2d, v30.2d
 	WORD $0x4eff85ef // add v15.2d, v15.2d, v31.2d
-	ADD $256, R1
-	SUBS $1, R0
-	BNE loop
+	ADD $256, R1; SUBS $1, R0; BNE loop
 	WORD $0x4ee18400 // add v0.2d, v0.2d, v1.2d
 	WORD $0x4ee28400 // add v0.2d, v0.2d, v2.2d
 	WORD $0x4ee38400 // add v0.2d, v0.2d, v3.2d

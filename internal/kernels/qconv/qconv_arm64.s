@@ -21,8 +21,7 @@ TEXT ·neonDepth(SB), NOSPLIT, $0-80
 	WORD $0x4ddfc93f // ld1r {v31.4s}, [x9], #4
 	MOVD $0, R12
 four:
-	SUBS $4, R0
-	BLT rest
+	SUBS $4, R0; BLT rest
 	WORD $0xad4004e0 // ldp q0, q1, [x7]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0xad4014e4 // ldp q4, q5, [x7]
@@ -31,12 +30,9 @@ four:
 	WORD $0xad412cea // ldp q10, q11, [x7, #32]
 	WORD $0xad4034ec // ldp q12, q13, [x7]
 	WORD $0xad413cee // ldp q14, q15, [x7, #32]
-	MOVD R1, R10
-	MOVD R2, R11
-	MOVD R3, R13
+	MOVD R1, R10; MOVD R2, R11; MOVD R3, R13
 tap4:
-	MOVD.P 8(R11), R14
-	ADD R12, R14
+	MOVD.P 8(R11), R14; ADD R12, R14
 	WORD $0xacc145b0 // ldp q16, q17, [x13], #32
 	WORD $0x3dc001d2 // ldr q18, [x14]
 	ADD R5, R14
@@ -69,8 +65,7 @@ tap4:
 	WORD $0x4e70826d // smlal2 v13.4s, v19.8h, v16.8h
 	WORD $0x0e71828e // smlal v14.4s, v20.4h, v17.4h
 	WORD $0x4e71828f // smlal2 v15.4s, v20.8h, v17.8h
-	SUBS $1, R10
-	BNE tap4
+	SUBS $1, R10; BNE tap4
 	WORD $0xad404510 // ldp q16, q17, [x8]
 	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
@@ -99,8 +94,7 @@ tap4:
 	WORD $0x6e212a95 // sqxtun2 v21.16b, v20.8h
 	WORD $0x6e3f1eb5 // eor v21.16b, v21.16b, v31.16b
 	WORD $0x3d800095 // str q21, [x4]
-	ADD R6, R4
-	ADD R5, R12
+	ADD R6, R4; ADD R5, R12
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
 	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
 	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
@@ -127,8 +121,7 @@ tap4:
 	WORD $0x6e212a95 // sqxtun2 v21.16b, v20.8h
 	WORD $0x6e3f1eb5 // eor v21.16b, v21.16b, v31.16b
 	WORD $0x3d800095 // str q21, [x4]
-	ADD R6, R4
-	ADD R5, R12
+	ADD R6, R4; ADD R5, R12
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
 	WORD $0x4e21a908 // fcvtns v8.4s, v8.4s
@@ -155,8 +148,7 @@ tap4:
 	WORD $0x6e212a95 // sqxtun2 v21.16b, v20.8h
 	WORD $0x6e3f1eb5 // eor v21.16b, v21.16b, v31.16b
 	WORD $0x3d800095 // str q21, [x4]
-	ADD R6, R4
-	ADD R5, R12
+	ADD R6, R4; ADD R5, R12
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
 	WORD $0x4e21a98c // fcvtns v12.4s, v12.4s
@@ -183,21 +175,15 @@ tap4:
 	WORD $0x6e212a95 // sqxtun2 v21.16b, v20.8h
 	WORD $0x6e3f1eb5 // eor v21.16b, v21.16b, v31.16b
 	WORD $0x3d800095 // str q21, [x4]
-	ADD R6, R4
-	ADD R5, R12
-	B four
+	ADD R6, R4; ADD R5, R12; B four
 rest:
-	ADDS $4, R0
-	BEQ done
+	ADDS $4, R0; BEQ done
 one:
 	WORD $0xad4004e0 // ldp q0, q1, [x7]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
-	MOVD R1, R10
-	MOVD R2, R11
-	MOVD R3, R13
+	MOVD R1, R10; MOVD R2, R11; MOVD R3, R13
 tap1:
-	MOVD.P 8(R11), R14
-	ADD R12, R14
+	MOVD.P 8(R11), R14; ADD R12, R14
 	WORD $0xacc145b0 // ldp q16, q17, [x13], #32
 	WORD $0x3dc001d2 // ldr q18, [x14]
 	WORD $0x2f08a653 // ushll v19.8h, v18.8b, #0
@@ -206,8 +192,7 @@ tap1:
 	WORD $0x4e708261 // smlal2 v1.4s, v19.8h, v16.8h
 	WORD $0x0e718282 // smlal v2.4s, v20.4h, v17.4h
 	WORD $0x4e718283 // smlal2 v3.4s, v20.8h, v17.8h
-	SUBS $1, R10
-	BNE tap1
+	SUBS $1, R10; BNE tap1
 	WORD $0xad404510 // ldp q16, q17, [x8]
 	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
@@ -236,10 +221,7 @@ tap1:
 	WORD $0x6e212a95 // sqxtun2 v21.16b, v20.8h
 	WORD $0x6e3f1eb5 // eor v21.16b, v21.16b, v31.16b
 	WORD $0x3d800095 // str q21, [x4]
-	ADD R6, R4
-	ADD R5, R12
-	SUBS $1, R0
-	BNE one
+	ADD R6, R4; ADD R5, R12; SUBS $1, R0; BNE one
 done:
 	RET
 
@@ -258,8 +240,7 @@ TEXT ·neonDepthFloats(SB), NOSPLIT, $0-80
 	WORD $0xad417d3e // ldp q30, q31, [x9, #32]
 	MOVD $0, R12
 four:
-	SUBS $4, R0
-	BLT rest
+	SUBS $4, R0; BLT rest
 	WORD $0xad4004e0 // ldp q0, q1, [x7]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0xad4014e4 // ldp q4, q5, [x7]
@@ -268,12 +249,9 @@ four:
 	WORD $0xad412cea // ldp q10, q11, [x7, #32]
 	WORD $0xad4034ec // ldp q12, q13, [x7]
 	WORD $0xad413cee // ldp q14, q15, [x7, #32]
-	MOVD R1, R10
-	MOVD R2, R11
-	MOVD R3, R13
+	MOVD R1, R10; MOVD R2, R11; MOVD R3, R13
 tap4:
-	MOVD.P 8(R11), R14
-	ADD R12, R14
+	MOVD.P 8(R11), R14; ADD R12, R14
 	WORD $0xacc145b0 // ldp q16, q17, [x13], #32
 	WORD $0x3dc001d2 // ldr q18, [x14]
 	ADD R5, R14
@@ -306,8 +284,7 @@ tap4:
 	WORD $0x4e70826d // smlal2 v13.4s, v19.8h, v16.8h
 	WORD $0x0e71828e // smlal v14.4s, v20.4h, v17.4h
 	WORD $0x4e71828f // smlal2 v15.4s, v20.8h, v17.8h
-	SUBS $1, R10
-	BNE tap4
+	SUBS $1, R10; BNE tap4
 	WORD $0xad404510 // ldp q16, q17, [x8]
 	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
@@ -326,8 +303,7 @@ tap4:
 	WORD $0x6e33dc63 // fmul v3.4s, v3.4s, v19.4s
 	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
 	WORD $0x3d800c83 // str q3, [x4, #48]
-	ADD R6, R4
-	ADD R5, R12
+	ADD R6, R4; ADD R5, R12
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
 	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
 	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
@@ -344,8 +320,7 @@ tap4:
 	WORD $0x6e33dce7 // fmul v7.4s, v7.4s, v19.4s
 	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
 	WORD $0x3d800c87 // str q7, [x4, #48]
-	ADD R6, R4
-	ADD R5, R12
+	ADD R6, R4; ADD R5, R12
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
 	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
@@ -362,8 +337,7 @@ tap4:
 	WORD $0x6e33dd6b // fmul v11.4s, v11.4s, v19.4s
 	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
 	WORD $0x3d800c8b // str q11, [x4, #48]
-	ADD R6, R4
-	ADD R5, R12
+	ADD R6, R4; ADD R5, R12
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
 	WORD $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
@@ -380,21 +354,15 @@ tap4:
 	WORD $0x6e33ddef // fmul v15.4s, v15.4s, v19.4s
 	WORD $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
 	WORD $0x3d800c8f // str q15, [x4, #48]
-	ADD R6, R4
-	ADD R5, R12
-	B four
+	ADD R6, R4; ADD R5, R12; B four
 rest:
-	ADDS $4, R0
-	BEQ done
+	ADDS $4, R0; BEQ done
 one:
 	WORD $0xad4004e0 // ldp q0, q1, [x7]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
-	MOVD R1, R10
-	MOVD R2, R11
-	MOVD R3, R13
+	MOVD R1, R10; MOVD R2, R11; MOVD R3, R13
 tap1:
-	MOVD.P 8(R11), R14
-	ADD R12, R14
+	MOVD.P 8(R11), R14; ADD R12, R14
 	WORD $0xacc145b0 // ldp q16, q17, [x13], #32
 	WORD $0x3dc001d2 // ldr q18, [x14]
 	WORD $0x2f08a653 // ushll v19.8h, v18.8b, #0
@@ -403,8 +371,7 @@ tap1:
 	WORD $0x4e708261 // smlal2 v1.4s, v19.8h, v16.8h
 	WORD $0x0e718282 // smlal v2.4s, v20.4h, v17.4h
 	WORD $0x4e718283 // smlal2 v3.4s, v20.8h, v17.8h
-	SUBS $1, R10
-	BNE tap1
+	SUBS $1, R10; BNE tap1
 	WORD $0xad404510 // ldp q16, q17, [x8]
 	WORD $0xad414d12 // ldp q18, q19, [x8, #32]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
@@ -423,10 +390,7 @@ tap1:
 	WORD $0x6e33dc63 // fmul v3.4s, v3.4s, v19.4s
 	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
 	WORD $0x3d800c83 // str q3, [x4, #48]
-	ADD R6, R4
-	ADD R5, R12
-	SUBS $1, R0
-	BNE one
+	ADD R6, R4; ADD R5, R12; SUBS $1, R0; BNE one
 done:
 	RET
 
@@ -442,21 +406,15 @@ TEXT ·neonMaxU(SB), NOSPLIT, $0-56
 position:
 	MOVD (R2), R14
 	WORD $0x3cec69c0 // ldr q0, [x14, x12]
-	ADD $8, R2, R11
-	SUBS $1, R1, R10
-	BEQ store
+	ADD $8, R2, R11; SUBS $1, R1, R10; BEQ store
 tap:
 	MOVD.P 8(R11), R14
 	WORD $0x3cec69c1 // ldr q1, [x14, x12]
 	WORD $0x6e216400 // umax v0.16b, v0.16b, v1.16b
-	SUBS $1, R10
-	BNE tap
+	SUBS $1, R10; BNE tap
 store:
 	WORD $0x3d800080 // str q0, [x4]
-	ADD R6, R4
-	ADD R5, R12
-	SUBS $1, R0
-	BNE position
+	ADD R6, R4; ADD R5, R12; SUBS $1, R0; BNE position
 	RET
 
 TEXT ·neonMaxS(SB), NOSPLIT, $0-56
@@ -471,19 +429,13 @@ TEXT ·neonMaxS(SB), NOSPLIT, $0-56
 position:
 	MOVD (R2), R14
 	WORD $0x3cec69c0 // ldr q0, [x14, x12]
-	ADD $8, R2, R11
-	SUBS $1, R1, R10
-	BEQ store
+	ADD $8, R2, R11; SUBS $1, R1, R10; BEQ store
 tap:
 	MOVD.P 8(R11), R14
 	WORD $0x3cec69c1 // ldr q1, [x14, x12]
 	WORD $0x4e216400 // smax v0.16b, v0.16b, v1.16b
-	SUBS $1, R10
-	BNE tap
+	SUBS $1, R10; BNE tap
 store:
 	WORD $0x3d800080 // str q0, [x4]
-	ADD R6, R4
-	ADD R5, R12
-	SUBS $1, R0
-	BNE position
+	ADD R6, R4; ADD R5, R12; SUBS $1, R0; BNE position
 	RET

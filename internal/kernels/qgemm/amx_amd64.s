@@ -7,38 +7,19 @@
 
 TEXT ·amxSums(SB), NOSPLIT, $0-8
 	MOVQ x+0(FP), BX
-	MOVQ tileArgs_a(BX), AX
-	MOVQ AX, tileArgs_aAt(BX)
-	MOVQ tileArgs_from(BX), AX
-	MOVQ AX, tileArgs_fromAt(BX)
-	MOVQ tileArgs_sums(BX), AX
-	MOVQ AX, tileArgs_sumsAt(BX)
-	MOVQ tileArgs_config(BX), AX
+	MOVQ tileArgs_a(BX), AX; MOVQ AX, tileArgs_aAt(BX); MOVQ tileArgs_from(BX), AX; MOVQ AX, tileArgs_fromAt(BX); MOVQ tileArgs_sums(BX), AX
+	MOVQ AX, tileArgs_sumsAt(BX); MOVQ tileArgs_config(BX), AX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG (AX)
-	MOVQ tileArgs_lda(BX), R8
-	MOVQ $128, R9
-	MOVQ $64, R14
-	MOVQ tileArgs_tailMask(BX), AX
-	KMOVW AX, K3
+	MOVQ tileArgs_lda(BX), R8; MOVQ $128, R9; MOVQ $64, R14; MOVQ tileArgs_tailMask(BX), AX; KMOVW AX, K3
 block:
-	MOVQ tileArgs_fromAt(BX), DX
-	MOVQ tileArgs_fromStride(BX), R11
-	MOVQ R11, AX
-	SHLQ $4, AX
-	ADDQ DX, AX
+	MOVQ tileArgs_fromAt(BX), DX; MOVQ tileArgs_fromStride(BX), R11; MOVQ R11, AX; SHLQ $4, AX; ADDQ DX, AX
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R11*1), TMM0
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1a; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DX)(R11*1), TMM1
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x18; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R11*1), TMM2
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x18; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R11*1), TMM3
-	MOVQ tileArgs_aAt(BX), SI
-	MOVQ SI, R10
-	ADDQ tileArgs_a1(BX), R10
-	MOVQ tileArgs_b(BX), DI
-	MOVQ tileArgs_segments(BX), R13
+	MOVQ tileArgs_aAt(BX), SI; MOVQ SI, R10; ADDQ tileArgs_a1(BX), R10; MOVQ tileArgs_b(BX), DI; MOVQ tileArgs_segments(BX), R13
 segment:
-	MOVQ tileArgs_steps(BX), CX
-	TESTQ CX, CX
-	JZ tail
+	MOVQ tileArgs_steps(BX), CX; TESTQ CX, CX; JZ tail
 	PCALIGN $32
 loop:
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x0f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(R9*1), TMM6
@@ -49,38 +30,14 @@ loop:
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x02; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(R8*1), TMM5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xd5 // TDPBUSD TMM6, TMM5, TMM2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xdd // TDPBUSD TMM7, TMM5, TMM3
-	ADDQ $2048, DI
-	ADDQ $64, SI
-	ADDQ $64, R10
-	DECQ CX
-	JNZ loop
+	ADDQ $2048, DI; ADDQ $64, SI; ADDQ $64, R10; DECQ CX; JNZ loop
 tail:
-	MOVQ tileArgs_tail(BX), DX
-	TESTQ DX, DX
-	JZ next
-	MOVQ tileArgs_rows0(BX), CX
-	MOVQ tileArgs_spare(BX), R15
-	MOVQ SI, AX
+	MOVQ tileArgs_tail(BX), DX; TESTQ DX, DX; JZ next; MOVQ tileArgs_rows0(BX), CX; MOVQ tileArgs_spare(BX), R15; MOVQ SI, AX
 copy0:
-	VMOVDQU32.Z (AX), K3, Z0
-	VMOVDQU32 Z0, (R15)
-	ADDQ R8, AX
-	ADDQ $64, R15
-	DECQ CX
-	JNZ copy0
-	MOVQ tileArgs_rows1(BX), CX
-	MOVQ tileArgs_spare(BX), R15
-	TESTQ CX, CX
-	JZ dots
-	ADDQ $1024, R15
-	MOVQ R10, AX
+	VMOVDQU32.Z (AX), K3, Z0; VMOVDQU32 Z0, (R15); ADDQ R8, AX; ADDQ $64, R15; DECQ CX; JNZ copy0; MOVQ tileArgs_rows1(BX), CX
+	MOVQ tileArgs_spare(BX), R15; TESTQ CX, CX; JZ dots; ADDQ $1024, R15; MOVQ R10, AX
 copy1:
-	VMOVDQU32.Z (AX), K3, Z0
-	VMOVDQU32 Z0, (R15)
-	ADDQ R8, AX
-	ADDQ $64, R15
-	DECQ CX
-	JNZ copy1
+	VMOVDQU32.Z (AX), K3, Z0; VMOVDQU32 Z0, (R15); ADDQ R8, AX; ADDQ $64, R15; DECQ CX; JNZ copy1
 dots:
 	MOVQ tileArgs_spare(BX), R15
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x37; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R14*1), TMM4
@@ -92,84 +49,39 @@ dots:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xcc // TDPBUSD TMM7, TMM4, TMM1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xd5 // TDPBUSD TMM6, TMM5, TMM2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xdd // TDPBUSD TMM7, TMM5, TMM3
-	LEAQ (SI)(DX*4), SI
-	LEAQ (R10)(DX*4), R10
-	SHLQ $7, DX
-	ADDQ DX, DI
+	LEAQ (SI)(DX*4), SI; LEAQ (R10)(DX*4), R10; SHLQ $7, DX; ADDQ DX, DI
 next:
-	DECQ R13
-	JZ sums
-	ADDQ tileArgs_step(BX), SI
-	ADDQ tileArgs_step(BX), R10
-	JMP segment
+	DECQ R13; JZ sums; ADDQ tileArgs_step(BX), SI; ADDQ tileArgs_step(BX), R10; JMP segment
 sums:
 	MOVQ tileArgs_sumsAt(BX), R12
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0c; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED TMM0, 0(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0c; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED TMM1, 64(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0c; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED TMM2, 2048(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0c; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED TMM3, 2112(R12)(R9*1)
-	MOVQ R8, AX
-	SHLQ $5, AX
-	ADDQ AX, tileArgs_aAt(BX)
-	MOVQ tileArgs_fromNext(BX), AX
-	ADDQ AX, tileArgs_fromAt(BX)
-	MOVQ tileArgs_sumsNext(BX), AX
-	ADDQ AX, tileArgs_sumsAt(BX)
-	DECQ tileArgs_blocks(BX)
-	JNZ block
+	MOVQ R8, AX; SHLQ $5, AX; ADDQ AX, tileArgs_aAt(BX); MOVQ tileArgs_fromNext(BX), AX; ADDQ AX, tileArgs_fromAt(BX)
+	MOVQ tileArgs_sumsNext(BX), AX; ADDQ AX, tileArgs_sumsAt(BX); DECQ tileArgs_blocks(BX); JNZ block
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 TEXT ·amxBytes(SB), NOSPLIT, $0-8
 	MOVQ x+0(FP), BX
-	MOVQ tileArgs_a(BX), AX
-	MOVQ AX, tileArgs_aAt(BX)
-	MOVQ tileArgs_from(BX), AX
-	MOVQ AX, tileArgs_fromAt(BX)
-	MOVQ tileArgs_sums(BX), AX
-	MOVQ AX, tileArgs_sumsAt(BX)
-	MOVQ tileArgs_dst(BX), AX
-	MOVQ AX, tileArgs_dstAt(BX)
-	MOVQ tileArgs_rowSums(BX), AX
-	MOVQ AX, tileArgs_rowSumsAt(BX)
-	MOVQ tileArgs_config(BX), AX
+	MOVQ tileArgs_a(BX), AX; MOVQ AX, tileArgs_aAt(BX); MOVQ tileArgs_from(BX), AX; MOVQ AX, tileArgs_fromAt(BX); MOVQ tileArgs_sums(BX), AX
+	MOVQ AX, tileArgs_sumsAt(BX); MOVQ tileArgs_dst(BX), AX; MOVQ AX, tileArgs_dstAt(BX); MOVQ tileArgs_rowSums(BX), AX
+	MOVQ AX, tileArgs_rowSumsAt(BX); MOVQ tileArgs_config(BX), AX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG (AX)
-	MOVQ tileArgs_lda(BX), R8
-	MOVQ $128, R9
-	MOVQ $64, R14
-	MOVQ tileArgs_tailMask(BX), AX
-	KMOVW AX, K3
-	MOVQ tileArgs_mask(BX), AX
-	KMOVD AX, K1
-	MOVQ tileArgs_scale(BX), AX
-	VMOVUPS (AX), Z24
-	VMOVUPS 64(AX), Z25
-	MOVQ tileArgs_more(BX), AX
-	VPBROADCASTD (AX), Z28
-	VPBROADCASTB 4(AX), Z29
-	VPBROADCASTB 8(AX), Z30
-	VPBROADCASTD 16(AX), Z27
-	VMOVDQU32 ·packed(SB), Z31
+	MOVQ tileArgs_lda(BX), R8; MOVQ $128, R9; MOVQ $64, R14; MOVQ tileArgs_tailMask(BX), AX; KMOVW AX, K3; MOVQ tileArgs_mask(BX), AX
+	KMOVD AX, K1; MOVQ tileArgs_scale(BX), AX; VMOVUPS (AX), Z24; VMOVUPS 64(AX), Z25; MOVQ tileArgs_more(BX), AX; VPBROADCASTD (AX), Z28
+	VPBROADCASTB 4(AX), Z29; VPBROADCASTB 8(AX), Z30; VPBROADCASTD 16(AX), Z27; VMOVDQU32 ·packed(SB), Z31
 block:
-	MOVQ tileArgs_fromAt(BX), DX
-	MOVQ tileArgs_fromStride(BX), R11
-	MOVQ R11, AX
-	SHLQ $4, AX
-	ADDQ DX, AX
+	MOVQ tileArgs_fromAt(BX), DX; MOVQ tileArgs_fromStride(BX), R11; MOVQ R11, AX; SHLQ $4, AX; ADDQ DX, AX
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R11*1), TMM0
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1a; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DX)(R11*1), TMM1
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x18; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R11*1), TMM2
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x18; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R11*1), TMM3
-	MOVQ tileArgs_aAt(BX), SI
-	MOVQ SI, R10
-	ADDQ tileArgs_a1(BX), R10
-	MOVQ tileArgs_b(BX), DI
-	MOVQ tileArgs_segments(BX), R13
+	MOVQ tileArgs_aAt(BX), SI; MOVQ SI, R10; ADDQ tileArgs_a1(BX), R10; MOVQ tileArgs_b(BX), DI; MOVQ tileArgs_segments(BX), R13
 segment:
-	MOVQ tileArgs_steps(BX), CX
-	TESTQ CX, CX
-	JZ tail
+	MOVQ tileArgs_steps(BX), CX; TESTQ CX, CX; JZ tail
 	PCALIGN $32
 loop:
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x0f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(R9*1), TMM6
@@ -180,38 +92,14 @@ loop:
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x02; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(R8*1), TMM5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xd5 // TDPBUSD TMM6, TMM5, TMM2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xdd // TDPBUSD TMM7, TMM5, TMM3
-	ADDQ $2048, DI
-	ADDQ $64, SI
-	ADDQ $64, R10
-	DECQ CX
-	JNZ loop
+	ADDQ $2048, DI; ADDQ $64, SI; ADDQ $64, R10; DECQ CX; JNZ loop
 tail:
-	MOVQ tileArgs_tail(BX), DX
-	TESTQ DX, DX
-	JZ next
-	MOVQ tileArgs_rows0(BX), CX
-	MOVQ tileArgs_spare(BX), R15
-	MOVQ SI, AX
+	MOVQ tileArgs_tail(BX), DX; TESTQ DX, DX; JZ next; MOVQ tileArgs_rows0(BX), CX; MOVQ tileArgs_spare(BX), R15; MOVQ SI, AX
 copy0:
-	VMOVDQU32.Z (AX), K3, Z0
-	VMOVDQU32 Z0, (R15)
-	ADDQ R8, AX
-	ADDQ $64, R15
-	DECQ CX
-	JNZ copy0
-	MOVQ tileArgs_rows1(BX), CX
-	MOVQ tileArgs_spare(BX), R15
-	TESTQ CX, CX
-	JZ dots
-	ADDQ $1024, R15
-	MOVQ R10, AX
+	VMOVDQU32.Z (AX), K3, Z0; VMOVDQU32 Z0, (R15); ADDQ R8, AX; ADDQ $64, R15; DECQ CX; JNZ copy0; MOVQ tileArgs_rows1(BX), CX
+	MOVQ tileArgs_spare(BX), R15; TESTQ CX, CX; JZ dots; ADDQ $1024, R15; MOVQ R10, AX
 copy1:
-	VMOVDQU32.Z (AX), K3, Z0
-	VMOVDQU32 Z0, (R15)
-	ADDQ R8, AX
-	ADDQ $64, R15
-	DECQ CX
-	JNZ copy1
+	VMOVDQU32.Z (AX), K3, Z0; VMOVDQU32 Z0, (R15); ADDQ R8, AX; ADDQ $64, R15; DECQ CX; JNZ copy1
 dots:
 	MOVQ tileArgs_spare(BX), R15
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x37; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R14*1), TMM4
@@ -223,165 +111,58 @@ dots:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xcc // TDPBUSD TMM7, TMM4, TMM1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xd5 // TDPBUSD TMM6, TMM5, TMM2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xdd // TDPBUSD TMM7, TMM5, TMM3
-	LEAQ (SI)(DX*4), SI
-	LEAQ (R10)(DX*4), R10
-	SHLQ $7, DX
-	ADDQ DX, DI
+	LEAQ (SI)(DX*4), SI; LEAQ (R10)(DX*4), R10; SHLQ $7, DX; ADDQ DX, DI
 next:
-	DECQ R13
-	JZ sums
-	ADDQ tileArgs_step(BX), SI
-	ADDQ tileArgs_step(BX), R10
-	JMP segment
+	DECQ R13; JZ sums; ADDQ tileArgs_step(BX), SI; ADDQ tileArgs_step(BX), R10; JMP segment
 sums:
 	MOVQ tileArgs_sumsAt(BX), R12
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0c; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED TMM0, 0(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0c; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED TMM1, 64(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0c; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED TMM2, 2048(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0c; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED TMM3, 2112(R12)(R9*1)
-	MOVQ tileArgs_dstAt(BX), DX
-	MOVQ tileArgs_ldd(BX), R13
-	MOVQ tileArgs_rowSumsAt(BX), AX
-	TESTQ AX, AX
-	JZ finish
-	MOVQ tileArgs_rows(BX), CX
-	MOVQ tileArgs_zeros(BX), R15
-	VMOVDQU32 (R15), Z2
-	VMOVDQU32 64(R15), Z3
+	MOVQ tileArgs_dstAt(BX), DX; MOVQ tileArgs_ldd(BX), R13; MOVQ tileArgs_rowSumsAt(BX), AX; TESTQ AX, AX; JZ finish
+	MOVQ tileArgs_rows(BX), CX; MOVQ tileArgs_zeros(BX), R15; VMOVDQU32 (R15), Z2; VMOVDQU32 64(R15), Z3
 zero:
-	VPMULLD.BCST (AX), Z2, Z1
-	VMOVDQU32 0(R12), Z0
-	VPSUBD Z1, Z0, Z0
-	VMOVDQU32 Z0, 0(R12)
-	VPMULLD.BCST (AX), Z3, Z1
-	VMOVDQU32 64(R12), Z0
-	VPSUBD Z1, Z0, Z0
-	VMOVDQU32 Z0, 64(R12)
-	ADDQ $4, AX
-	ADDQ $128, R12
-	DECQ CX
-	JNZ zero
-	MOVQ AX, tileArgs_rowSumsAt(BX)
+	VPMULLD.BCST (AX), Z2, Z1; VMOVDQU32 0(R12), Z0; VPSUBD Z1, Z0, Z0; VMOVDQU32 Z0, 0(R12); VPMULLD.BCST (AX), Z3, Z1; VMOVDQU32 64(R12), Z0
+	VPSUBD Z1, Z0, Z0; VMOVDQU32 Z0, 64(R12); ADDQ $4, AX; ADDQ $128, R12; DECQ CX; JNZ zero; MOVQ AX, tileArgs_rowSumsAt(BX)
 	MOVQ tileArgs_sumsAt(BX), R12
 finish:
-	MOVQ tileArgs_rows(BX), CX
-	SHRQ $1, CX
-	JZ single
+	MOVQ tileArgs_rows(BX), CX; SHRQ $1, CX; JZ single
 pair:
-	VCVTDQ2PS 0(R12), Z0
-	VCVTDQ2PS 64(R12), Z1
-	VCVTDQ2PS 128(R12), Z2
-	VCVTDQ2PS 192(R12), Z3
-	VMULPS Z24, Z0, Z0
-	VMULPS Z25, Z1, Z1
-	VMULPS Z24, Z2, Z2
-	VMULPS Z25, Z3, Z3
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW Z28, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW Z28, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPERMD Z0, Z31, Z0
-	VPMAXUB Z29, Z0, Z0
-	VPMINUB Z30, Z0, Z0
-	VPXORD Z27, Z0, Z0
-	VMOVDQU8 Y0, K1, (DX)
-	VEXTRACTI64X4 $1, Z0, Y0
-	VMOVDQU8 Y0, K1, (DX)(R13*1)
-	LEAQ (DX)(R13*2), DX
-	ADDQ $256, R12
-	DECQ CX
-	JNZ pair
+	VCVTDQ2PS 0(R12), Z0; VCVTDQ2PS 64(R12), Z1; VCVTDQ2PS 128(R12), Z2; VCVTDQ2PS 192(R12), Z3; VMULPS Z24, Z0, Z0; VMULPS Z25, Z1, Z1
+	VMULPS Z24, Z2, Z2; VMULPS Z25, Z3, Z3; VCVTPS2DQ Z0, Z0; VCVTPS2DQ Z1, Z1; VCVTPS2DQ Z2, Z2; VCVTPS2DQ Z3, Z3; VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z28, Z0, Z0; VPACKSSDW Z3, Z2, Z2; VPADDSW Z28, Z2, Z2; VPACKUSWB Z2, Z0, Z0; VPERMD Z0, Z31, Z0; VPMAXUB Z29, Z0, Z0
+	VPMINUB Z30, Z0, Z0; VPXORD Z27, Z0, Z0; VMOVDQU8 Y0, K1, (DX); VEXTRACTI64X4 $1, Z0, Y0; VMOVDQU8 Y0, K1, (DX)(R13*1); LEAQ (DX)(R13*2), DX
+	ADDQ $256, R12; DECQ CX; JNZ pair
 single:
-	MOVQ tileArgs_rows(BX), CX
-	TESTQ $1, CX
-	JZ done
-	VCVTDQ2PS 0(R12), Z0
-	VCVTDQ2PS 64(R12), Z1
-	VMULPS Z24, Z0, Z0
-	VMULPS Z25, Z1, Z1
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW Z28, Z0, Z0
-	VPACKUSWB Z0, Z0, Z0
-	VPERMD Z0, Z31, Z0
-	VPMAXUB Z29, Z0, Z0
-	VPMINUB Z30, Z0, Z0
-	VPXORD Z27, Z0, Z0
-	VMOVDQU8 Y0, K1, (DX)
-	ADDQ R13, DX
+	MOVQ tileArgs_rows(BX), CX; TESTQ $1, CX; JZ done; VCVTDQ2PS 0(R12), Z0; VCVTDQ2PS 64(R12), Z1; VMULPS Z24, Z0, Z0; VMULPS Z25, Z1, Z1
+	VCVTPS2DQ Z0, Z0; VCVTPS2DQ Z1, Z1; VPACKSSDW Z1, Z0, Z0; VPADDSW Z28, Z0, Z0; VPACKUSWB Z0, Z0, Z0; VPERMD Z0, Z31, Z0; VPMAXUB Z29, Z0, Z0
+	VPMINUB Z30, Z0, Z0; VPXORD Z27, Z0, Z0; VMOVDQU8 Y0, K1, (DX); ADDQ R13, DX
 done:
-	MOVQ DX, tileArgs_dstAt(BX)
-	MOVQ R8, AX
-	SHLQ $5, AX
-	ADDQ AX, tileArgs_aAt(BX)
-	MOVQ tileArgs_fromNext(BX), AX
-	ADDQ AX, tileArgs_fromAt(BX)
-	MOVQ tileArgs_sumsNext(BX), AX
-	ADDQ AX, tileArgs_sumsAt(BX)
-	DECQ tileArgs_blocks(BX)
-	JNZ block
+	MOVQ DX, tileArgs_dstAt(BX); MOVQ R8, AX; SHLQ $5, AX; ADDQ AX, tileArgs_aAt(BX); MOVQ tileArgs_fromNext(BX), AX
+	ADDQ AX, tileArgs_fromAt(BX); MOVQ tileArgs_sumsNext(BX), AX; ADDQ AX, tileArgs_sumsAt(BX); DECQ tileArgs_blocks(BX); JNZ block
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 TEXT ·amxFloats(SB), NOSPLIT, $0-8
 	MOVQ x+0(FP), BX
-	MOVQ tileArgs_a(BX), AX
-	MOVQ AX, tileArgs_aAt(BX)
-	MOVQ tileArgs_from(BX), AX
-	MOVQ AX, tileArgs_fromAt(BX)
-	MOVQ tileArgs_sums(BX), AX
-	MOVQ AX, tileArgs_sumsAt(BX)
-	MOVQ tileArgs_dst(BX), AX
-	MOVQ AX, tileArgs_dstAt(BX)
-	MOVQ tileArgs_rowSums(BX), AX
-	MOVQ AX, tileArgs_rowSumsAt(BX)
-	MOVQ tileArgs_config(BX), AX
+	MOVQ tileArgs_a(BX), AX; MOVQ AX, tileArgs_aAt(BX); MOVQ tileArgs_from(BX), AX; MOVQ AX, tileArgs_fromAt(BX); MOVQ tileArgs_sums(BX), AX
+	MOVQ AX, tileArgs_sumsAt(BX); MOVQ tileArgs_dst(BX), AX; MOVQ AX, tileArgs_dstAt(BX); MOVQ tileArgs_rowSums(BX), AX
+	MOVQ AX, tileArgs_rowSumsAt(BX); MOVQ tileArgs_config(BX), AX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG (AX)
-	MOVQ tileArgs_lda(BX), R8
-	MOVQ $128, R9
-	MOVQ $64, R14
-	MOVQ tileArgs_tailMask(BX), AX
-	KMOVW AX, K3
-	MOVQ tileArgs_mask(BX), AX
-	KMOVD AX, K1
-	SHRQ $16, AX
-	KMOVW AX, K2
-	MOVQ tileArgs_scale(BX), AX
-	VMOVUPS (AX), Z24
-	VMOVUPS 64(AX), Z25
-	VPXORD Z26, Z26, Z26
-	VPXORD Z27, Z27, Z27
-	MOVQ tileArgs_more(BX), AX
-	TESTQ AX, AX
-	JZ block
-	VMOVUPS (AX), Z26
-	VMOVUPS 64(AX), Z27
+	MOVQ tileArgs_lda(BX), R8; MOVQ $128, R9; MOVQ $64, R14; MOVQ tileArgs_tailMask(BX), AX; KMOVW AX, K3; MOVQ tileArgs_mask(BX), AX
+	KMOVD AX, K1; SHRQ $16, AX; KMOVW AX, K2; MOVQ tileArgs_scale(BX), AX; VMOVUPS (AX), Z24; VMOVUPS 64(AX), Z25; VPXORD Z26, Z26, Z26
+	VPXORD Z27, Z27, Z27; MOVQ tileArgs_more(BX), AX; TESTQ AX, AX; JZ block; VMOVUPS (AX), Z26; VMOVUPS 64(AX), Z27
 block:
-	MOVQ tileArgs_fromAt(BX), DX
-	MOVQ tileArgs_fromStride(BX), R11
-	MOVQ R11, AX
-	SHLQ $4, AX
-	ADDQ DX, AX
+	MOVQ tileArgs_fromAt(BX), DX; MOVQ tileArgs_fromStride(BX), R11; MOVQ R11, AX; SHLQ $4, AX; ADDQ DX, AX
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R11*1), TMM0
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1a; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DX)(R11*1), TMM1
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x18; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R11*1), TMM2
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x18; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R11*1), TMM3
-	MOVQ tileArgs_aAt(BX), SI
-	MOVQ SI, R10
-	ADDQ tileArgs_a1(BX), R10
-	MOVQ tileArgs_b(BX), DI
-	MOVQ tileArgs_segments(BX), R13
+	MOVQ tileArgs_aAt(BX), SI; MOVQ SI, R10; ADDQ tileArgs_a1(BX), R10; MOVQ tileArgs_b(BX), DI; MOVQ tileArgs_segments(BX), R13
 segment:
-	MOVQ tileArgs_steps(BX), CX
-	TESTQ CX, CX
-	JZ tail
+	MOVQ tileArgs_steps(BX), CX; TESTQ CX, CX; JZ tail
 	PCALIGN $32
 loop:
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x0f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(R9*1), TMM6
@@ -392,38 +173,14 @@ loop:
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x02; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(R8*1), TMM5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xd5 // TDPBUSD TMM6, TMM5, TMM2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xdd // TDPBUSD TMM7, TMM5, TMM3
-	ADDQ $2048, DI
-	ADDQ $64, SI
-	ADDQ $64, R10
-	DECQ CX
-	JNZ loop
+	ADDQ $2048, DI; ADDQ $64, SI; ADDQ $64, R10; DECQ CX; JNZ loop
 tail:
-	MOVQ tileArgs_tail(BX), DX
-	TESTQ DX, DX
-	JZ next
-	MOVQ tileArgs_rows0(BX), CX
-	MOVQ tileArgs_spare(BX), R15
-	MOVQ SI, AX
+	MOVQ tileArgs_tail(BX), DX; TESTQ DX, DX; JZ next; MOVQ tileArgs_rows0(BX), CX; MOVQ tileArgs_spare(BX), R15; MOVQ SI, AX
 copy0:
-	VMOVDQU32.Z (AX), K3, Z0
-	VMOVDQU32 Z0, (R15)
-	ADDQ R8, AX
-	ADDQ $64, R15
-	DECQ CX
-	JNZ copy0
-	MOVQ tileArgs_rows1(BX), CX
-	MOVQ tileArgs_spare(BX), R15
-	TESTQ CX, CX
-	JZ dots
-	ADDQ $1024, R15
-	MOVQ R10, AX
+	VMOVDQU32.Z (AX), K3, Z0; VMOVDQU32 Z0, (R15); ADDQ R8, AX; ADDQ $64, R15; DECQ CX; JNZ copy0; MOVQ tileArgs_rows1(BX), CX
+	MOVQ tileArgs_spare(BX), R15; TESTQ CX, CX; JZ dots; ADDQ $1024, R15; MOVQ R10, AX
 copy1:
-	VMOVDQU32.Z (AX), K3, Z0
-	VMOVDQU32 Z0, (R15)
-	ADDQ R8, AX
-	ADDQ $64, R15
-	DECQ CX
-	JNZ copy1
+	VMOVDQU32.Z (AX), K3, Z0; VMOVDQU32 Z0, (R15); ADDQ R8, AX; ADDQ $64, R15; DECQ CX; JNZ copy1
 dots:
 	MOVQ tileArgs_spare(BX), R15
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x37; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R14*1), TMM4
@@ -435,117 +192,49 @@ dots:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xcc // TDPBUSD TMM7, TMM4, TMM1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xd5 // TDPBUSD TMM6, TMM5, TMM2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xdd // TDPBUSD TMM7, TMM5, TMM3
-	LEAQ (SI)(DX*4), SI
-	LEAQ (R10)(DX*4), R10
-	SHLQ $7, DX
-	ADDQ DX, DI
+	LEAQ (SI)(DX*4), SI; LEAQ (R10)(DX*4), R10; SHLQ $7, DX; ADDQ DX, DI
 next:
-	DECQ R13
-	JZ sums
-	ADDQ tileArgs_step(BX), SI
-	ADDQ tileArgs_step(BX), R10
-	JMP segment
+	DECQ R13; JZ sums; ADDQ tileArgs_step(BX), SI; ADDQ tileArgs_step(BX), R10; JMP segment
 sums:
 	MOVQ tileArgs_sumsAt(BX), R12
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0c; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED TMM0, 0(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0c; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED TMM1, 64(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0c; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED TMM2, 2048(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0c; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED TMM3, 2112(R12)(R9*1)
-	MOVQ tileArgs_dstAt(BX), DX
-	MOVQ tileArgs_ldd(BX), R13
-	MOVQ tileArgs_rowSumsAt(BX), AX
-	TESTQ AX, AX
-	JZ finish
-	MOVQ tileArgs_rows(BX), CX
-	MOVQ tileArgs_zeros(BX), R15
-	VMOVDQU32 (R15), Z2
-	VMOVDQU32 64(R15), Z3
+	MOVQ tileArgs_dstAt(BX), DX; MOVQ tileArgs_ldd(BX), R13; MOVQ tileArgs_rowSumsAt(BX), AX; TESTQ AX, AX; JZ finish
+	MOVQ tileArgs_rows(BX), CX; MOVQ tileArgs_zeros(BX), R15; VMOVDQU32 (R15), Z2; VMOVDQU32 64(R15), Z3
 zero:
-	VPMULLD.BCST (AX), Z2, Z1
-	VMOVDQU32 0(R12), Z0
-	VPSUBD Z1, Z0, Z0
-	VMOVDQU32 Z0, 0(R12)
-	VPMULLD.BCST (AX), Z3, Z1
-	VMOVDQU32 64(R12), Z0
-	VPSUBD Z1, Z0, Z0
-	VMOVDQU32 Z0, 64(R12)
-	ADDQ $4, AX
-	ADDQ $128, R12
-	DECQ CX
-	JNZ zero
-	MOVQ AX, tileArgs_rowSumsAt(BX)
+	VPMULLD.BCST (AX), Z2, Z1; VMOVDQU32 0(R12), Z0; VPSUBD Z1, Z0, Z0; VMOVDQU32 Z0, 0(R12); VPMULLD.BCST (AX), Z3, Z1; VMOVDQU32 64(R12), Z0
+	VPSUBD Z1, Z0, Z0; VMOVDQU32 Z0, 64(R12); ADDQ $4, AX; ADDQ $128, R12; DECQ CX; JNZ zero; MOVQ AX, tileArgs_rowSumsAt(BX)
 	MOVQ tileArgs_sumsAt(BX), R12
 finish:
 	MOVQ tileArgs_rows(BX), CX
 row:
-	VCVTDQ2PS 0(R12), Z0
-	VMULPS Z24, Z0, Z0
-	VADDPS Z26, Z0, Z0
-	VMOVUPS Z0, K1, 0(DX)
-	VCVTDQ2PS 64(R12), Z1
-	VMULPS Z25, Z1, Z1
-	VADDPS Z27, Z1, Z1
-	VMOVUPS Z1, K2, 64(DX)
-	ADDQ $128, R12
-	ADDQ R13, DX
-	DECQ CX
-	JNZ row
-	MOVQ DX, tileArgs_dstAt(BX)
-	MOVQ R8, AX
-	SHLQ $5, AX
-	ADDQ AX, tileArgs_aAt(BX)
-	MOVQ tileArgs_fromNext(BX), AX
-	ADDQ AX, tileArgs_fromAt(BX)
-	MOVQ tileArgs_sumsNext(BX), AX
-	ADDQ AX, tileArgs_sumsAt(BX)
-	DECQ tileArgs_blocks(BX)
-	JNZ block
+	VCVTDQ2PS 0(R12), Z0; VMULPS Z24, Z0, Z0; VADDPS Z26, Z0, Z0; VMOVUPS Z0, K1, 0(DX); VCVTDQ2PS 64(R12), Z1; VMULPS Z25, Z1, Z1
+	VADDPS Z27, Z1, Z1; VMOVUPS Z1, K2, 64(DX); ADDQ $128, R12; ADDQ R13, DX; DECQ CX; JNZ row; MOVQ DX, tileArgs_dstAt(BX); MOVQ R8, AX
+	SHLQ $5, AX; ADDQ AX, tileArgs_aAt(BX); MOVQ tileArgs_fromNext(BX), AX; ADDQ AX, tileArgs_fromAt(BX); MOVQ tileArgs_sumsNext(BX), AX
+	ADDQ AX, tileArgs_sumsAt(BX); DECQ tileArgs_blocks(BX); JNZ block
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 TEXT ·amxInts(SB), NOSPLIT, $0-8
 	MOVQ x+0(FP), BX
-	MOVQ tileArgs_a(BX), AX
-	MOVQ AX, tileArgs_aAt(BX)
-	MOVQ tileArgs_from(BX), AX
-	MOVQ AX, tileArgs_fromAt(BX)
-	MOVQ tileArgs_sums(BX), AX
-	MOVQ AX, tileArgs_sumsAt(BX)
-	MOVQ tileArgs_dst(BX), AX
-	MOVQ AX, tileArgs_dstAt(BX)
-	MOVQ tileArgs_rowSums(BX), AX
-	MOVQ AX, tileArgs_rowSumsAt(BX)
-	MOVQ tileArgs_config(BX), AX
+	MOVQ tileArgs_a(BX), AX; MOVQ AX, tileArgs_aAt(BX); MOVQ tileArgs_from(BX), AX; MOVQ AX, tileArgs_fromAt(BX); MOVQ tileArgs_sums(BX), AX
+	MOVQ AX, tileArgs_sumsAt(BX); MOVQ tileArgs_dst(BX), AX; MOVQ AX, tileArgs_dstAt(BX); MOVQ tileArgs_rowSums(BX), AX
+	MOVQ AX, tileArgs_rowSumsAt(BX); MOVQ tileArgs_config(BX), AX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG (AX)
-	MOVQ tileArgs_lda(BX), R8
-	MOVQ $128, R9
-	MOVQ $64, R14
-	MOVQ tileArgs_tailMask(BX), AX
-	KMOVW AX, K3
-	MOVQ tileArgs_mask(BX), AX
-	KMOVD AX, K1
-	SHRQ $16, AX
-	KMOVW AX, K2
+	MOVQ tileArgs_lda(BX), R8; MOVQ $128, R9; MOVQ $64, R14; MOVQ tileArgs_tailMask(BX), AX; KMOVW AX, K3; MOVQ tileArgs_mask(BX), AX
+	KMOVD AX, K1; SHRQ $16, AX; KMOVW AX, K2
 block:
-	MOVQ tileArgs_fromAt(BX), DX
-	MOVQ tileArgs_fromStride(BX), R11
-	MOVQ R11, AX
-	SHLQ $4, AX
-	ADDQ DX, AX
+	MOVQ tileArgs_fromAt(BX), DX; MOVQ tileArgs_fromStride(BX), R11; MOVQ R11, AX; SHLQ $4, AX; ADDQ DX, AX
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R11*1), TMM0
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1a; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DX)(R11*1), TMM1
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x18; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R11*1), TMM2
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x18; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R11*1), TMM3
-	MOVQ tileArgs_aAt(BX), SI
-	MOVQ SI, R10
-	ADDQ tileArgs_a1(BX), R10
-	MOVQ tileArgs_b(BX), DI
-	MOVQ tileArgs_segments(BX), R13
+	MOVQ tileArgs_aAt(BX), SI; MOVQ SI, R10; ADDQ tileArgs_a1(BX), R10; MOVQ tileArgs_b(BX), DI; MOVQ tileArgs_segments(BX), R13
 segment:
-	MOVQ tileArgs_steps(BX), CX
-	TESTQ CX, CX
-	JZ tail
+	MOVQ tileArgs_steps(BX), CX; TESTQ CX, CX; JZ tail
 	PCALIGN $32
 loop:
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x0f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(R9*1), TMM6
@@ -556,38 +245,14 @@ loop:
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x02; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(R8*1), TMM5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xd5 // TDPBUSD TMM6, TMM5, TMM2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xdd // TDPBUSD TMM7, TMM5, TMM3
-	ADDQ $2048, DI
-	ADDQ $64, SI
-	ADDQ $64, R10
-	DECQ CX
-	JNZ loop
+	ADDQ $2048, DI; ADDQ $64, SI; ADDQ $64, R10; DECQ CX; JNZ loop
 tail:
-	MOVQ tileArgs_tail(BX), DX
-	TESTQ DX, DX
-	JZ next
-	MOVQ tileArgs_rows0(BX), CX
-	MOVQ tileArgs_spare(BX), R15
-	MOVQ SI, AX
+	MOVQ tileArgs_tail(BX), DX; TESTQ DX, DX; JZ next; MOVQ tileArgs_rows0(BX), CX; MOVQ tileArgs_spare(BX), R15; MOVQ SI, AX
 copy0:
-	VMOVDQU32.Z (AX), K3, Z0
-	VMOVDQU32 Z0, (R15)
-	ADDQ R8, AX
-	ADDQ $64, R15
-	DECQ CX
-	JNZ copy0
-	MOVQ tileArgs_rows1(BX), CX
-	MOVQ tileArgs_spare(BX), R15
-	TESTQ CX, CX
-	JZ dots
-	ADDQ $1024, R15
-	MOVQ R10, AX
+	VMOVDQU32.Z (AX), K3, Z0; VMOVDQU32 Z0, (R15); ADDQ R8, AX; ADDQ $64, R15; DECQ CX; JNZ copy0; MOVQ tileArgs_rows1(BX), CX
+	MOVQ tileArgs_spare(BX), R15; TESTQ CX, CX; JZ dots; ADDQ $1024, R15; MOVQ R10, AX
 copy1:
-	VMOVDQU32.Z (AX), K3, Z0
-	VMOVDQU32 Z0, (R15)
-	ADDQ R8, AX
-	ADDQ $64, R15
-	DECQ CX
-	JNZ copy1
+	VMOVDQU32.Z (AX), K3, Z0; VMOVDQU32 Z0, (R15); ADDQ R8, AX; ADDQ $64, R15; DECQ CX; JNZ copy1
 dots:
 	MOVQ tileArgs_spare(BX), R15
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x37; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R14*1), TMM4
@@ -599,113 +264,48 @@ dots:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xcc // TDPBUSD TMM7, TMM4, TMM1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xd5 // TDPBUSD TMM6, TMM5, TMM2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xdd // TDPBUSD TMM7, TMM5, TMM3
-	LEAQ (SI)(DX*4), SI
-	LEAQ (R10)(DX*4), R10
-	SHLQ $7, DX
-	ADDQ DX, DI
+	LEAQ (SI)(DX*4), SI; LEAQ (R10)(DX*4), R10; SHLQ $7, DX; ADDQ DX, DI
 next:
-	DECQ R13
-	JZ sums
-	ADDQ tileArgs_step(BX), SI
-	ADDQ tileArgs_step(BX), R10
-	JMP segment
+	DECQ R13; JZ sums; ADDQ tileArgs_step(BX), SI; ADDQ tileArgs_step(BX), R10; JMP segment
 sums:
 	MOVQ tileArgs_sumsAt(BX), R12
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0c; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED TMM0, 0(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0c; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED TMM1, 64(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0c; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED TMM2, 2048(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0c; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED TMM3, 2112(R12)(R9*1)
-	MOVQ tileArgs_dstAt(BX), DX
-	MOVQ tileArgs_ldd(BX), R13
-	MOVQ tileArgs_rowSumsAt(BX), AX
-	TESTQ AX, AX
-	JZ finish
-	MOVQ tileArgs_rows(BX), CX
-	MOVQ tileArgs_zeros(BX), R15
-	VMOVDQU32 (R15), Z2
-	VMOVDQU32 64(R15), Z3
+	MOVQ tileArgs_dstAt(BX), DX; MOVQ tileArgs_ldd(BX), R13; MOVQ tileArgs_rowSumsAt(BX), AX; TESTQ AX, AX; JZ finish
+	MOVQ tileArgs_rows(BX), CX; MOVQ tileArgs_zeros(BX), R15; VMOVDQU32 (R15), Z2; VMOVDQU32 64(R15), Z3
 zero:
-	VPMULLD.BCST (AX), Z2, Z1
-	VMOVDQU32 0(R12), Z0
-	VPSUBD Z1, Z0, Z0
-	VMOVDQU32 Z0, 0(R12)
-	VPMULLD.BCST (AX), Z3, Z1
-	VMOVDQU32 64(R12), Z0
-	VPSUBD Z1, Z0, Z0
-	VMOVDQU32 Z0, 64(R12)
-	ADDQ $4, AX
-	ADDQ $128, R12
-	DECQ CX
-	JNZ zero
-	MOVQ AX, tileArgs_rowSumsAt(BX)
+	VPMULLD.BCST (AX), Z2, Z1; VMOVDQU32 0(R12), Z0; VPSUBD Z1, Z0, Z0; VMOVDQU32 Z0, 0(R12); VPMULLD.BCST (AX), Z3, Z1; VMOVDQU32 64(R12), Z0
+	VPSUBD Z1, Z0, Z0; VMOVDQU32 Z0, 64(R12); ADDQ $4, AX; ADDQ $128, R12; DECQ CX; JNZ zero; MOVQ AX, tileArgs_rowSumsAt(BX)
 	MOVQ tileArgs_sumsAt(BX), R12
 finish:
 	MOVQ tileArgs_rows(BX), CX
 row:
-	VMOVDQU32 0(R12), Z0
-	VMOVDQU32 Z0, K1, 0(DX)
-	VMOVDQU32 64(R12), Z1
-	VMOVDQU32 Z1, K2, 64(DX)
-	ADDQ $128, R12
-	ADDQ R13, DX
-	DECQ CX
-	JNZ row
-	MOVQ DX, tileArgs_dstAt(BX)
-	MOVQ R8, AX
-	SHLQ $5, AX
-	ADDQ AX, tileArgs_aAt(BX)
-	MOVQ tileArgs_fromNext(BX), AX
-	ADDQ AX, tileArgs_fromAt(BX)
-	MOVQ tileArgs_sumsNext(BX), AX
-	ADDQ AX, tileArgs_sumsAt(BX)
-	DECQ tileArgs_blocks(BX)
-	JNZ block
+	VMOVDQU32 0(R12), Z0; VMOVDQU32 Z0, K1, 0(DX); VMOVDQU32 64(R12), Z1; VMOVDQU32 Z1, K2, 64(DX); ADDQ $128, R12; ADDQ R13, DX; DECQ CX
+	JNZ row; MOVQ DX, tileArgs_dstAt(BX); MOVQ R8, AX; SHLQ $5, AX; ADDQ AX, tileArgs_aAt(BX); MOVQ tileArgs_fromNext(BX), AX
+	ADDQ AX, tileArgs_fromAt(BX); MOVQ tileArgs_sumsNext(BX), AX; ADDQ AX, tileArgs_sumsAt(BX); DECQ tileArgs_blocks(BX); JNZ block
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 TEXT ·amxAdd(SB), NOSPLIT, $0-8
 	MOVQ x+0(FP), BX
-	MOVQ tileArgs_a(BX), AX
-	MOVQ AX, tileArgs_aAt(BX)
-	MOVQ tileArgs_from(BX), AX
-	MOVQ AX, tileArgs_fromAt(BX)
-	MOVQ tileArgs_sums(BX), AX
-	MOVQ AX, tileArgs_sumsAt(BX)
-	MOVQ tileArgs_dst(BX), AX
-	MOVQ AX, tileArgs_dstAt(BX)
-	MOVQ tileArgs_rowSums(BX), AX
-	MOVQ AX, tileArgs_rowSumsAt(BX)
-	MOVQ tileArgs_config(BX), AX
+	MOVQ tileArgs_a(BX), AX; MOVQ AX, tileArgs_aAt(BX); MOVQ tileArgs_from(BX), AX; MOVQ AX, tileArgs_fromAt(BX); MOVQ tileArgs_sums(BX), AX
+	MOVQ AX, tileArgs_sumsAt(BX); MOVQ tileArgs_dst(BX), AX; MOVQ AX, tileArgs_dstAt(BX); MOVQ tileArgs_rowSums(BX), AX
+	MOVQ AX, tileArgs_rowSumsAt(BX); MOVQ tileArgs_config(BX), AX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00 // LDTILECFG (AX)
-	MOVQ tileArgs_lda(BX), R8
-	MOVQ $128, R9
-	MOVQ $64, R14
-	MOVQ tileArgs_tailMask(BX), AX
-	KMOVW AX, K3
-	MOVQ tileArgs_mask(BX), AX
-	KMOVD AX, K1
-	SHRQ $16, AX
-	KMOVW AX, K2
+	MOVQ tileArgs_lda(BX), R8; MOVQ $128, R9; MOVQ $64, R14; MOVQ tileArgs_tailMask(BX), AX; KMOVW AX, K3; MOVQ tileArgs_mask(BX), AX
+	KMOVD AX, K1; SHRQ $16, AX; KMOVW AX, K2
 block:
-	MOVQ tileArgs_fromAt(BX), DX
-	MOVQ tileArgs_fromStride(BX), R11
-	MOVQ R11, AX
-	SHLQ $4, AX
-	ADDQ DX, AX
+	MOVQ tileArgs_fromAt(BX), DX; MOVQ tileArgs_fromStride(BX), R11; MOVQ R11, AX; SHLQ $4, AX; ADDQ DX, AX
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1a; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R11*1), TMM0
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1a; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DX)(R11*1), TMM1
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x18; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R11*1), TMM2
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x18; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R11*1), TMM3
-	MOVQ tileArgs_aAt(BX), SI
-	MOVQ SI, R10
-	ADDQ tileArgs_a1(BX), R10
-	MOVQ tileArgs_b(BX), DI
-	MOVQ tileArgs_segments(BX), R13
+	MOVQ tileArgs_aAt(BX), SI; MOVQ SI, R10; ADDQ tileArgs_a1(BX), R10; MOVQ tileArgs_b(BX), DI; MOVQ tileArgs_segments(BX), R13
 segment:
-	MOVQ tileArgs_steps(BX), CX
-	TESTQ CX, CX
-	JZ tail
+	MOVQ tileArgs_steps(BX), CX; TESTQ CX, CX; JZ tail
 	PCALIGN $32
 loop:
 	BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0xb4; BYTE $0x0f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(R9*1), TMM6
@@ -716,38 +316,14 @@ loop:
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xac; BYTE $0x02; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(R8*1), TMM5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xd5 // TDPBUSD TMM6, TMM5, TMM2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xdd // TDPBUSD TMM7, TMM5, TMM3
-	ADDQ $2048, DI
-	ADDQ $64, SI
-	ADDQ $64, R10
-	DECQ CX
-	JNZ loop
+	ADDQ $2048, DI; ADDQ $64, SI; ADDQ $64, R10; DECQ CX; JNZ loop
 tail:
-	MOVQ tileArgs_tail(BX), DX
-	TESTQ DX, DX
-	JZ next
-	MOVQ tileArgs_rows0(BX), CX
-	MOVQ tileArgs_spare(BX), R15
-	MOVQ SI, AX
+	MOVQ tileArgs_tail(BX), DX; TESTQ DX, DX; JZ next; MOVQ tileArgs_rows0(BX), CX; MOVQ tileArgs_spare(BX), R15; MOVQ SI, AX
 copy0:
-	VMOVDQU32.Z (AX), K3, Z0
-	VMOVDQU32 Z0, (R15)
-	ADDQ R8, AX
-	ADDQ $64, R15
-	DECQ CX
-	JNZ copy0
-	MOVQ tileArgs_rows1(BX), CX
-	MOVQ tileArgs_spare(BX), R15
-	TESTQ CX, CX
-	JZ dots
-	ADDQ $1024, R15
-	MOVQ R10, AX
+	VMOVDQU32.Z (AX), K3, Z0; VMOVDQU32 Z0, (R15); ADDQ R8, AX; ADDQ $64, R15; DECQ CX; JNZ copy0; MOVQ tileArgs_rows1(BX), CX
+	MOVQ tileArgs_spare(BX), R15; TESTQ CX, CX; JZ dots; ADDQ $1024, R15; MOVQ R10, AX
 copy1:
-	VMOVDQU32.Z (AX), K3, Z0
-	VMOVDQU32 Z0, (R15)
-	ADDQ R8, AX
-	ADDQ $64, R15
-	DECQ CX
-	JNZ copy1
+	VMOVDQU32.Z (AX), K3, Z0; VMOVDQU32 Z0, (R15); ADDQ R8, AX; ADDQ $64, R15; DECQ CX; JNZ copy1
 dots:
 	MOVQ tileArgs_spare(BX), R15
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0xa4; BYTE $0x37; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R14*1), TMM4
@@ -759,46 +335,21 @@ dots:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xcc // TDPBUSD TMM7, TMM4, TMM1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x49; BYTE $0x5e; BYTE $0xd5 // TDPBUSD TMM6, TMM5, TMM2
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x41; BYTE $0x5e; BYTE $0xdd // TDPBUSD TMM7, TMM5, TMM3
-	LEAQ (SI)(DX*4), SI
-	LEAQ (R10)(DX*4), R10
-	SHLQ $7, DX
-	ADDQ DX, DI
+	LEAQ (SI)(DX*4), SI; LEAQ (R10)(DX*4), R10; SHLQ $7, DX; ADDQ DX, DI
 next:
-	DECQ R13
-	JZ sums
-	ADDQ tileArgs_step(BX), SI
-	ADDQ tileArgs_step(BX), R10
-	JMP segment
+	DECQ R13; JZ sums; ADDQ tileArgs_step(BX), SI; ADDQ tileArgs_step(BX), R10; JMP segment
 sums:
 	MOVQ tileArgs_sumsAt(BX), R12
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x84; BYTE $0x0c; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED TMM0, 0(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x8c; BYTE $0x0c; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED TMM1, 64(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x94; BYTE $0x0c; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED TMM2, 2048(R12)(R9*1)
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7a; BYTE $0x4b; BYTE $0x9c; BYTE $0x0c; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED TMM3, 2112(R12)(R9*1)
-	MOVQ tileArgs_dstAt(BX), DX
-	MOVQ tileArgs_ldd(BX), R13
-	MOVQ tileArgs_rows(BX), CX
+	MOVQ tileArgs_dstAt(BX), DX; MOVQ tileArgs_ldd(BX), R13; MOVQ tileArgs_rows(BX), CX
 row:
-	VMOVDQU32 0(R12), Z0
-	VPADDD 0(DX), Z0, K1, Z0
-	VMOVDQU32 Z0, K1, 0(DX)
-	VMOVDQU32 64(R12), Z1
-	VPADDD 64(DX), Z1, K2, Z1
-	VMOVDQU32 Z1, K2, 64(DX)
-	ADDQ $128, R12
-	ADDQ R13, DX
-	DECQ CX
-	JNZ row
-	MOVQ DX, tileArgs_dstAt(BX)
-	MOVQ R8, AX
-	SHLQ $5, AX
-	ADDQ AX, tileArgs_aAt(BX)
-	MOVQ tileArgs_fromNext(BX), AX
-	ADDQ AX, tileArgs_fromAt(BX)
-	MOVQ tileArgs_sumsNext(BX), AX
-	ADDQ AX, tileArgs_sumsAt(BX)
-	DECQ tileArgs_blocks(BX)
-	JNZ block
+	VMOVDQU32 0(R12), Z0; VPADDD 0(DX), Z0, K1, Z0; VMOVDQU32 Z0, K1, 0(DX); VMOVDQU32 64(R12), Z1; VPADDD 64(DX), Z1, K2, Z1
+	VMOVDQU32 Z1, K2, 64(DX); ADDQ $128, R12; ADDQ R13, DX; DECQ CX; JNZ row; MOVQ DX, tileArgs_dstAt(BX); MOVQ R8, AX; SHLQ $5, AX
+	ADDQ AX, tileArgs_aAt(BX); MOVQ tileArgs_fromNext(BX), AX; ADDQ AX, tileArgs_fromAt(BX); MOVQ tileArgs_sumsNext(BX), AX
+	ADDQ AX, tileArgs_sumsAt(BX); DECQ tileArgs_blocks(BX); JNZ block
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET

@@ -14,8 +14,7 @@ TEXT ·dotV2x1(SB), NOSPLIT, $40-56
 	MOVD w+48(FP), R11
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -37,12 +36,9 @@ loop:
 	WORD $0x4fb8ebc0 // sdot v0.4s, v30.16b, v24.4b[3]
 	WORD $0x3dc064ff // ldr q31, [x7, #400]
 	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0x4f04e41e // movi v30.16b, #128
@@ -51,12 +47,9 @@ one:
 	WORD $0x4f98e3c0 // sdot v0.4s, v30.16b, v24.4b[0]
 	WORD $0x3dc004ff // ldr q31, [x7, #16]
 	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
-	CMP $8, R11
-	BNE edge
+	CMP $8, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea187ff // add v31.4s, v31.4s, v1.4s
@@ -68,20 +61,9 @@ edge:
 	WORD $0xad000440 // stp q0, q1, [x2, #0]
 	MOVD $1, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotV2x2(SB), NOSPLIT, $72-56
@@ -97,8 +79,7 @@ TEXT ·dotV2x2(SB), NOSPLIT, $72-56
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -130,12 +111,9 @@ loop:
 	WORD $0x3dc064ff // ldr q31, [x7, #400]
 	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
 	WORD $0x4fb9ebe3 // sdot v3.4s, v31.16b, v25.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -148,12 +126,9 @@ one:
 	WORD $0x3dc004ff // ldr q31, [x7, #16]
 	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
 	WORD $0x4f99e3e3 // sdot v3.4s, v31.16b, v25.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
-	CMP $8, R11
-	BNE edge
+	CMP $8, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea187ff // add v31.4s, v31.4s, v1.4s
@@ -171,20 +146,9 @@ edge:
 	WORD $0xad010c42 // stp q2, q3, [x2, #32]
 	MOVD $2, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotV2x3(SB), NOSPLIT, $104-56
@@ -195,16 +159,14 @@ TEXT ·dotV2x3(SB), NOSPLIT, $104-56
 	MOVD c+32(FP), R9
 	MOVD ldc+40(FP), R10
 	MOVD w+48(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
+	ADD R12, R1, R2; ADD R12, R2, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
 	WORD $0x4f000404 // movi v4.4s, #0
 	WORD $0x4f000405 // movi v5.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -246,12 +208,9 @@ loop:
 	WORD $0x4fb8ebe1 // sdot v1.4s, v31.16b, v24.4b[3]
 	WORD $0x4fb9ebe3 // sdot v3.4s, v31.16b, v25.4b[3]
 	WORD $0x4fbaebe5 // sdot v5.4s, v31.16b, v26.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -268,12 +227,9 @@ one:
 	WORD $0x4f98e3e1 // sdot v1.4s, v31.16b, v24.4b[0]
 	WORD $0x4f99e3e3 // sdot v3.4s, v31.16b, v25.4b[0]
 	WORD $0x4f9ae3e5 // sdot v5.4s, v31.16b, v26.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
-	CMP $8, R11
-	BNE edge
+	CMP $8, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea187ff // add v31.4s, v31.4s, v1.4s
@@ -297,20 +253,9 @@ edge:
 	WORD $0xad021444 // stp q4, q5, [x2, #64]
 	MOVD $3, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotV2x4(SB), NOSPLIT, $136-56
@@ -321,9 +266,7 @@ TEXT ·dotV2x4(SB), NOSPLIT, $136-56
 	MOVD c+32(FP), R9
 	MOVD ldc+40(FP), R10
 	MOVD w+48(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -332,8 +275,7 @@ TEXT ·dotV2x4(SB), NOSPLIT, $136-56
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -385,12 +327,9 @@ loop:
 	WORD $0x4fb9ebe3 // sdot v3.4s, v31.16b, v25.4b[3]
 	WORD $0x4fbaebe5 // sdot v5.4s, v31.16b, v26.4b[3]
 	WORD $0x4fbbebe7 // sdot v7.4s, v31.16b, v27.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -411,12 +350,9 @@ one:
 	WORD $0x4f99e3e3 // sdot v3.4s, v31.16b, v25.4b[0]
 	WORD $0x4f9ae3e5 // sdot v5.4s, v31.16b, v26.4b[0]
 	WORD $0x4f9be3e7 // sdot v7.4s, v31.16b, v27.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
-	CMP $8, R11
-	BNE edge
+	CMP $8, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea187ff // add v31.4s, v31.4s, v1.4s
@@ -446,20 +382,9 @@ edge:
 	WORD $0xad031c46 // stp q6, q7, [x2, #96]
 	MOVD $4, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotV2x5(SB), NOSPLIT, $168-56
@@ -470,10 +395,7 @@ TEXT ·dotV2x5(SB), NOSPLIT, $168-56
 	MOVD c+32(FP), R9
 	MOVD ldc+40(FP), R10
 	MOVD w+48(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -484,8 +406,7 @@ TEXT ·dotV2x5(SB), NOSPLIT, $168-56
 	WORD $0x4f000407 // movi v7.4s, #0
 	WORD $0x4f000408 // movi v8.4s, #0
 	WORD $0x4f000409 // movi v9.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -547,12 +468,9 @@ loop:
 	WORD $0x4fbaebe5 // sdot v5.4s, v31.16b, v26.4b[3]
 	WORD $0x4fbbebe7 // sdot v7.4s, v31.16b, v27.4b[3]
 	WORD $0x4fbcebe9 // sdot v9.4s, v31.16b, v28.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -577,12 +495,9 @@ one:
 	WORD $0x4f9ae3e5 // sdot v5.4s, v31.16b, v26.4b[0]
 	WORD $0x4f9be3e7 // sdot v7.4s, v31.16b, v27.4b[0]
 	WORD $0x4f9ce3e9 // sdot v9.4s, v31.16b, v28.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
-	CMP $8, R11
-	BNE edge
+	CMP $8, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea187ff // add v31.4s, v31.4s, v1.4s
@@ -618,20 +533,9 @@ edge:
 	WORD $0xad042448 // stp q8, q9, [x2, #128]
 	MOVD $5, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotV2x6(SB), NOSPLIT, $200-56
@@ -642,11 +546,7 @@ TEXT ·dotV2x6(SB), NOSPLIT, $200-56
 	MOVD c+32(FP), R9
 	MOVD ldc+40(FP), R10
 	MOVD w+48(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
-	ADD R12, R5, R6
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5; ADD R12, R5, R6
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -659,8 +559,7 @@ TEXT ·dotV2x6(SB), NOSPLIT, $200-56
 	WORD $0x4f000409 // movi v9.4s, #0
 	WORD $0x4f00040a // movi v10.4s, #0
 	WORD $0x4f00040b // movi v11.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -732,12 +631,9 @@ loop:
 	WORD $0x4fbbebe7 // sdot v7.4s, v31.16b, v27.4b[3]
 	WORD $0x4fbcebe9 // sdot v9.4s, v31.16b, v28.4b[3]
 	WORD $0x4fbdebeb // sdot v11.4s, v31.16b, v29.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -766,12 +662,9 @@ one:
 	WORD $0x4f9be3e7 // sdot v7.4s, v31.16b, v27.4b[0]
 	WORD $0x4f9ce3e9 // sdot v9.4s, v31.16b, v28.4b[0]
 	WORD $0x4f9de3eb // sdot v11.4s, v31.16b, v29.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
-	CMP $8, R11
-	BNE edge
+	CMP $8, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea187ff // add v31.4s, v31.4s, v1.4s
@@ -813,20 +706,9 @@ edge:
 	WORD $0xad052c4a // stp q10, q11, [x2, #160]
 	MOVD $6, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotV4x1(SB), NOSPLIT, $72-56
@@ -841,8 +723,7 @@ TEXT ·dotV4x1(SB), NOSPLIT, $72-56
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -880,12 +761,9 @@ loop:
 	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
 	WORD $0x3dc06cff // ldr q31, [x7, #432]
 	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0x4f04e41e // movi v30.16b, #128
@@ -898,12 +776,9 @@ one:
 	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea187ff // add v31.4s, v31.4s, v1.4s
@@ -920,20 +795,9 @@ edge:
 	WORD $0xad010c42 // stp q2, q3, [x2, #32]
 	MOVD $1, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotV4x2(SB), NOSPLIT, $136-56
@@ -953,8 +817,7 @@ TEXT ·dotV4x2(SB), NOSPLIT, $136-56
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1010,12 +873,9 @@ loop:
 	WORD $0x3dc06cff // ldr q31, [x7, #432]
 	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
 	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -1034,12 +894,9 @@ one:
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
 	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea187ff // add v31.4s, v31.4s, v1.4s
@@ -1067,20 +924,9 @@ edge:
 	WORD $0xad031c46 // stp q6, q7, [x2, #96]
 	MOVD $2, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotV4x3(SB), NOSPLIT, $200-56
@@ -1091,8 +937,7 @@ TEXT ·dotV4x3(SB), NOSPLIT, $200-56
 	MOVD c+32(FP), R9
 	MOVD ldc+40(FP), R10
 	MOVD w+48(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
+	ADD R12, R1, R2; ADD R12, R2, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -1105,8 +950,7 @@ TEXT ·dotV4x3(SB), NOSPLIT, $200-56
 	WORD $0x4f000409 // movi v9.4s, #0
 	WORD $0x4f00040a // movi v10.4s, #0
 	WORD $0x4f00040b // movi v11.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1180,12 +1024,9 @@ loop:
 	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
 	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
 	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -1210,12 +1051,9 @@ one:
 	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
 	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
 	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea187ff // add v31.4s, v31.4s, v1.4s
@@ -1254,20 +1092,9 @@ edge:
 	WORD $0xad052c4a // stp q10, q11, [x2, #160]
 	MOVD $3, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotV4x4(SB), NOSPLIT, $264-56
@@ -1278,9 +1105,7 @@ TEXT ·dotV4x4(SB), NOSPLIT, $264-56
 	MOVD c+32(FP), R9
 	MOVD ldc+40(FP), R10
 	MOVD w+48(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -1297,8 +1122,7 @@ TEXT ·dotV4x4(SB), NOSPLIT, $264-56
 	WORD $0x4f00040d // movi v13.4s, #0
 	WORD $0x4f00040e // movi v14.4s, #0
 	WORD $0x4f00040f // movi v15.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1390,12 +1214,9 @@ loop:
 	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
 	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
 	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -1426,12 +1247,9 @@ one:
 	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
 	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
 	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea187ff // add v31.4s, v31.4s, v1.4s
@@ -1481,20 +1299,9 @@ edge:
 	WORD $0xad073c4e // stp q14, q15, [x2, #224]
 	MOVD $4, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotV4x5(SB), NOSPLIT, $328-56
@@ -1505,10 +1312,7 @@ TEXT ·dotV4x5(SB), NOSPLIT, $328-56
 	MOVD c+32(FP), R9
 	MOVD ldc+40(FP), R10
 	MOVD w+48(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -1529,8 +1333,7 @@ TEXT ·dotV4x5(SB), NOSPLIT, $328-56
 	WORD $0x4f000411 // movi v17.4s, #0
 	WORD $0x4f000412 // movi v18.4s, #0
 	WORD $0x4f000413 // movi v19.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1640,12 +1443,9 @@ loop:
 	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
 	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
 	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -1682,12 +1482,9 @@ one:
 	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
 	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
 	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea187ff // add v31.4s, v31.4s, v1.4s
@@ -1748,20 +1545,9 @@ edge:
 	WORD $0xad094c52 // stp q18, q19, [x2, #288]
 	MOVD $5, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotV4x6(SB), NOSPLIT, $392-56
@@ -1772,11 +1558,7 @@ TEXT ·dotV4x6(SB), NOSPLIT, $392-56
 	MOVD c+32(FP), R9
 	MOVD ldc+40(FP), R10
 	MOVD w+48(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
-	ADD R12, R5, R6
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5; ADD R12, R5, R6
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -1801,8 +1583,7 @@ TEXT ·dotV4x6(SB), NOSPLIT, $392-56
 	WORD $0x4f000415 // movi v21.4s, #0
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
-	SUBS $4, R0
-	BLT tail
+	SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -1930,12 +1711,9 @@ loop:
 	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
 	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
 	WORD $0x4fbdebf7 // sdot v23.4s, v31.16b, v29.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ end
+	ADDS $4, R0; BEQ end
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -1978,12 +1756,9 @@ one:
 	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
 	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
 	WORD $0x4f9de3f7 // sdot v23.4s, v31.16b, v29.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 end:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea187ff // add v31.4s, v31.4s, v1.4s
@@ -2055,20 +1830,9 @@ edge:
 	WORD $0xad0b5c56 // stp q22, q23, [x2, #352]
 	MOVD $6, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonx1(SB), NOSPLIT, $40-56
@@ -2098,13 +1862,11 @@ loop:
 	WORD $0x4e3ac33c // smull2 v28.8h, v25.16b, v26.16b
 	WORD $0x4e606b62 // sadalp v2.4s, v27.8h
 	WORD $0x4e606b83 // sadalp v3.4s, v28.8h
-	SUBS $1, R0
-	BNE loop
+	SUBS $1, R0; BNE loop
 end:
 	WORD $0x4ea1bc00 // addp v0.4s, v0.4s, v1.4s
 	WORD $0x4ea3bc42 // addp v2.4s, v2.4s, v3.4s
-	CMP $8, R11
-	BNE edge
+	CMP $8, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
@@ -2116,20 +1878,9 @@ edge:
 	WORD $0xad000840 // stp q0, q2, [x2, #0]
 	MOVD $1, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonx2(SB), NOSPLIT, $72-56
@@ -2174,15 +1925,13 @@ loop:
 	WORD $0x4e3ac33c // smull2 v28.8h, v25.16b, v26.16b
 	WORD $0x4e606b66 // sadalp v6.4s, v27.8h
 	WORD $0x4e606b87 // sadalp v7.4s, v28.8h
-	SUBS $1, R0
-	BNE loop
+	SUBS $1, R0; BNE loop
 end:
 	WORD $0x4ea1bc00 // addp v0.4s, v0.4s, v1.4s
 	WORD $0x4ea3bc42 // addp v2.4s, v2.4s, v3.4s
 	WORD $0x4ea5bc84 // addp v4.4s, v4.4s, v5.4s
 	WORD $0x4ea7bcc6 // addp v6.4s, v6.4s, v7.4s
-	CMP $8, R11
-	BNE edge
+	CMP $8, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
@@ -2200,20 +1949,9 @@ edge:
 	WORD $0xad011844 // stp q4, q6, [x2, #32]
 	MOVD $2, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonx3(SB), NOSPLIT, $104-56
@@ -2224,8 +1962,7 @@ TEXT ·neonx3(SB), NOSPLIT, $104-56
 	MOVD c+32(FP), R9
 	MOVD ldc+40(FP), R10
 	MOVD w+48(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
+	ADD R12, R1, R2; ADD R12, R2, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -2273,8 +2010,7 @@ loop:
 	WORD $0x4e3ac33c // smull2 v28.8h, v25.16b, v26.16b
 	WORD $0x4e606b6a // sadalp v10.4s, v27.8h
 	WORD $0x4e606b8b // sadalp v11.4s, v28.8h
-	SUBS $1, R0
-	BNE loop
+	SUBS $1, R0; BNE loop
 end:
 	WORD $0x4ea1bc00 // addp v0.4s, v0.4s, v1.4s
 	WORD $0x4ea3bc42 // addp v2.4s, v2.4s, v3.4s
@@ -2282,8 +2018,7 @@ end:
 	WORD $0x4ea7bcc6 // addp v6.4s, v6.4s, v7.4s
 	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
 	WORD $0x4eabbd4a // addp v10.4s, v10.4s, v11.4s
-	CMP $8, R11
-	BNE edge
+	CMP $8, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
@@ -2307,20 +2042,9 @@ edge:
 	WORD $0xad022848 // stp q8, q10, [x2, #64]
 	MOVD $3, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonx4(SB), NOSPLIT, $136-56
@@ -2331,9 +2055,7 @@ TEXT ·neonx4(SB), NOSPLIT, $136-56
 	MOVD c+32(FP), R9
 	MOVD ldc+40(FP), R10
 	MOVD w+48(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -2395,8 +2117,7 @@ loop:
 	WORD $0x4e3ac33c // smull2 v28.8h, v25.16b, v26.16b
 	WORD $0x4e606b6e // sadalp v14.4s, v27.8h
 	WORD $0x4e606b8f // sadalp v15.4s, v28.8h
-	SUBS $1, R0
-	BNE loop
+	SUBS $1, R0; BNE loop
 end:
 	WORD $0x4ea1bc00 // addp v0.4s, v0.4s, v1.4s
 	WORD $0x4ea3bc42 // addp v2.4s, v2.4s, v3.4s
@@ -2406,8 +2127,7 @@ end:
 	WORD $0x4eabbd4a // addp v10.4s, v10.4s, v11.4s
 	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
 	WORD $0x4eafbdce // addp v14.4s, v14.4s, v15.4s
-	CMP $8, R11
-	BNE edge
+	CMP $8, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
@@ -2437,20 +2157,9 @@ edge:
 	WORD $0xad03384c // stp q12, q14, [x2, #96]
 	MOVD $4, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonx5(SB), NOSPLIT, $168-56
@@ -2461,10 +2170,7 @@ TEXT ·neonx5(SB), NOSPLIT, $168-56
 	MOVD c+32(FP), R9
 	MOVD ldc+40(FP), R10
 	MOVD w+48(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -2540,8 +2246,7 @@ loop:
 	WORD $0x4e3ac33c // smull2 v28.8h, v25.16b, v26.16b
 	WORD $0x4e606b72 // sadalp v18.4s, v27.8h
 	WORD $0x4e606b93 // sadalp v19.4s, v28.8h
-	SUBS $1, R0
-	BNE loop
+	SUBS $1, R0; BNE loop
 end:
 	WORD $0x4ea1bc00 // addp v0.4s, v0.4s, v1.4s
 	WORD $0x4ea3bc42 // addp v2.4s, v2.4s, v3.4s
@@ -2553,8 +2258,7 @@ end:
 	WORD $0x4eafbdce // addp v14.4s, v14.4s, v15.4s
 	WORD $0x4eb1be10 // addp v16.4s, v16.4s, v17.4s
 	WORD $0x4eb3be52 // addp v18.4s, v18.4s, v19.4s
-	CMP $8, R11
-	BNE edge
+	CMP $8, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
@@ -2590,20 +2294,9 @@ edge:
 	WORD $0xad044850 // stp q16, q18, [x2, #128]
 	MOVD $5, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonx6(SB), NOSPLIT, $200-56
@@ -2614,11 +2307,7 @@ TEXT ·neonx6(SB), NOSPLIT, $200-56
 	MOVD c+32(FP), R9
 	MOVD ldc+40(FP), R10
 	MOVD w+48(FP), R11
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
-	ADD R12, R5, R6
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5; ADD R12, R5, R6
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -2708,8 +2397,7 @@ loop:
 	WORD $0x4e3ac33c // smull2 v28.8h, v25.16b, v26.16b
 	WORD $0x4e606b76 // sadalp v22.4s, v27.8h
 	WORD $0x4e606b97 // sadalp v23.4s, v28.8h
-	SUBS $1, R0
-	BNE loop
+	SUBS $1, R0; BNE loop
 end:
 	WORD $0x4ea1bc00 // addp v0.4s, v0.4s, v1.4s
 	WORD $0x4ea3bc42 // addp v2.4s, v2.4s, v3.4s
@@ -2723,8 +2411,7 @@ end:
 	WORD $0x4eb3be52 // addp v18.4s, v18.4s, v19.4s
 	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
 	WORD $0x4eb7bed6 // addp v22.4s, v22.4s, v23.4s
-	CMP $8, R11
-	BNE edge
+	CMP $8, R11; BNE edge
 	WORD $0xad407d3e // ldp q30, q31, [x9, #0]
 	WORD $0x4ea087de // add v30.4s, v30.4s, v0.4s
 	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
@@ -2766,20 +2453,9 @@ edge:
 	WORD $0xad055854 // stp q20, q22, [x2, #160]
 	MOVD $6, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVWU (R5), R8
-	ADDW R7, R8
-	MOVW.P R8, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $32, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVWU (R5), R8; ADDW R7, R8; MOVW.P R8, 4(R5); SUBS $1, R6; BNE each; ADD $32, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotBytes1(SB), NOSPLIT, $72-112
@@ -2797,9 +2473,7 @@ TEXT ·dotBytes1(SB), NOSPLIT, $72-112
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -2837,12 +2511,9 @@ loop:
 	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
 	WORD $0x3dc06cff // ldr q31, [x7, #432]
 	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0x4f04e41e // movi v30.16b, #128
@@ -2855,13 +2526,9 @@ one:
 	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -2918,8 +2585,7 @@ alone:
 	WORD $0x2e212b00 // sqxtun v0.8b, v24.8h
 	WORD $0x6e212b20 // sqxtun2 v0.16b, v25.8h
 	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0x3d800120 // str q0, [x9]
 	ADD R10, R9
 	RET
@@ -2928,18 +2594,9 @@ edge:
 	WORD $0x3d800040 // str q0, [x2, #0]
 	MOVD $1, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVBU.P 1(R4), R7
-	MOVB.P R7, 1(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $16, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVBU.P 1(R4), R7; MOVB.P R7, 1(R5); SUBS $1, R6; BNE each; ADD $16, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotBytes2(SB), NOSPLIT, $136-112
@@ -2962,9 +2619,7 @@ TEXT ·dotBytes2(SB), NOSPLIT, $136-112
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -3020,12 +2675,9 @@ loop:
 	WORD $0x3dc06cff // ldr q31, [x7, #432]
 	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
 	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -3044,14 +2696,9 @@ one:
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
 	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -3142,8 +2789,7 @@ alone:
 	WORD $0x2e212b01 // sqxtun v1.8b, v24.8h
 	WORD $0x6e212b21 // sqxtun2 v1.16b, v25.8h
 	WORD $0x6e3f1c21 // eor v1.16b, v1.16b, v31.16b
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0x3d800120 // str q0, [x9]
 	ADD R10, R9
 	WORD $0x3d800121 // str q1, [x9]
@@ -3155,18 +2801,9 @@ edge:
 	WORD $0x3d800441 // str q1, [x2, #16]
 	MOVD $2, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVBU.P 1(R4), R7
-	MOVB.P R7, 1(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $16, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVBU.P 1(R4), R7; MOVB.P R7, 1(R5); SUBS $1, R6; BNE each; ADD $16, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotBytes3(SB), NOSPLIT, $200-112
@@ -3179,8 +2816,7 @@ TEXT ·dotBytes3(SB), NOSPLIT, $200-112
 	MOVD w+48(FP), R11
 	MOVD segments+96(FP), R13
 	MOVD step+104(FP), R14
-	ADD R12, R1, R2
-	ADD R12, R2, R3
+	ADD R12, R1, R2; ADD R12, R2, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -3194,9 +2830,7 @@ TEXT ·dotBytes3(SB), NOSPLIT, $200-112
 	WORD $0x4f00040a // movi v10.4s, #0
 	WORD $0x4f00040b // movi v11.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -3270,12 +2904,9 @@ loop:
 	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
 	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
 	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -3300,15 +2931,9 @@ one:
 	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
 	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
 	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	ADD R14, R3
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; ADD R14, R3; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -3433,8 +3058,7 @@ alone:
 	WORD $0x2e212b02 // sqxtun v2.8b, v24.8h
 	WORD $0x6e212b22 // sqxtun2 v2.16b, v25.8h
 	WORD $0x6e3f1c42 // eor v2.16b, v2.16b, v31.16b
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0x3d800120 // str q0, [x9]
 	ADD R10, R9
 	WORD $0x3d800121 // str q1, [x9]
@@ -3449,18 +3073,9 @@ edge:
 	WORD $0x3d800842 // str q2, [x2, #32]
 	MOVD $3, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVBU.P 1(R4), R7
-	MOVB.P R7, 1(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $16, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVBU.P 1(R4), R7; MOVB.P R7, 1(R5); SUBS $1, R6; BNE each; ADD $16, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotBytes4(SB), NOSPLIT, $264-112
@@ -3473,9 +3088,7 @@ TEXT ·dotBytes4(SB), NOSPLIT, $264-112
 	MOVD w+48(FP), R11
 	MOVD segments+96(FP), R13
 	MOVD step+104(FP), R14
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -3493,9 +3106,7 @@ TEXT ·dotBytes4(SB), NOSPLIT, $264-112
 	WORD $0x4f00040e // movi v14.4s, #0
 	WORD $0x4f00040f // movi v15.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -3587,12 +3198,9 @@ loop:
 	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
 	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
 	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -3623,16 +3231,9 @@ one:
 	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
 	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
 	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	ADD R14, R3
-	ADD R14, R4
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; ADD R14, R3; ADD R14, R4; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -3791,8 +3392,7 @@ alone:
 	WORD $0x2e212b03 // sqxtun v3.8b, v24.8h
 	WORD $0x6e212b23 // sqxtun2 v3.16b, v25.8h
 	WORD $0x6e3f1c63 // eor v3.16b, v3.16b, v31.16b
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0x3d800120 // str q0, [x9]
 	ADD R10, R9
 	WORD $0x3d800121 // str q1, [x9]
@@ -3810,18 +3410,9 @@ edge:
 	WORD $0x3d800c43 // str q3, [x2, #48]
 	MOVD $4, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVBU.P 1(R4), R7
-	MOVB.P R7, 1(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $16, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVBU.P 1(R4), R7; MOVB.P R7, 1(R5); SUBS $1, R6; BNE each; ADD $16, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotBytes5(SB), NOSPLIT, $328-112
@@ -3834,10 +3425,7 @@ TEXT ·dotBytes5(SB), NOSPLIT, $328-112
 	MOVD w+48(FP), R11
 	MOVD segments+96(FP), R13
 	MOVD step+104(FP), R14
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -3859,9 +3447,7 @@ TEXT ·dotBytes5(SB), NOSPLIT, $328-112
 	WORD $0x4f000412 // movi v18.4s, #0
 	WORD $0x4f000413 // movi v19.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -3971,12 +3557,9 @@ loop:
 	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
 	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
 	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -4013,17 +3596,9 @@ one:
 	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
 	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
 	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	ADD R14, R3
-	ADD R14, R4
-	ADD R14, R5
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; ADD R14, R3; ADD R14, R4; ADD R14, R5; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -4216,8 +3791,7 @@ alone:
 	WORD $0x2e212b04 // sqxtun v4.8b, v24.8h
 	WORD $0x6e212b24 // sqxtun2 v4.16b, v25.8h
 	WORD $0x6e3f1c84 // eor v4.16b, v4.16b, v31.16b
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0x3d800120 // str q0, [x9]
 	ADD R10, R9
 	WORD $0x3d800121 // str q1, [x9]
@@ -4238,18 +3812,9 @@ edge:
 	WORD $0x3d801044 // str q4, [x2, #64]
 	MOVD $5, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVBU.P 1(R4), R7
-	MOVB.P R7, 1(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $16, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVBU.P 1(R4), R7; MOVB.P R7, 1(R5); SUBS $1, R6; BNE each; ADD $16, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotBytes6(SB), NOSPLIT, $392-112
@@ -4262,11 +3827,7 @@ TEXT ·dotBytes6(SB), NOSPLIT, $392-112
 	MOVD w+48(FP), R11
 	MOVD segments+96(FP), R13
 	MOVD step+104(FP), R14
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
-	ADD R12, R5, R6
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5; ADD R12, R5, R6
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -4292,9 +3853,7 @@ TEXT ·dotBytes6(SB), NOSPLIT, $392-112
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -4422,12 +3981,9 @@ loop:
 	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
 	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
 	WORD $0x4fbdebf7 // sdot v23.4s, v31.16b, v29.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -4470,18 +4026,9 @@ one:
 	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
 	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
 	WORD $0x4f9de3f7 // sdot v23.4s, v31.16b, v29.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	ADD R14, R3
-	ADD R14, R4
-	ADD R14, R5
-	ADD R14, R6
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; ADD R14, R3; ADD R14, R4; ADD R14, R5; ADD R14, R6; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -4708,8 +4255,7 @@ alone:
 	WORD $0x2e212b05 // sqxtun v5.8b, v24.8h
 	WORD $0x6e212b25 // sqxtun2 v5.16b, v25.8h
 	WORD $0x6e3f1ca5 // eor v5.16b, v5.16b, v31.16b
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0x3d800120 // str q0, [x9]
 	ADD R10, R9
 	WORD $0x3d800121 // str q1, [x9]
@@ -4733,18 +4279,9 @@ edge:
 	WORD $0x3d801445 // str q5, [x2, #80]
 	MOVD $6, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVBU.P 1(R4), R7
-	MOVB.P R7, 1(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $16, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVBU.P 1(R4), R7; MOVB.P R7, 1(R5); SUBS $1, R6; BNE each; ADD $16, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotFloats1(SB), NOSPLIT, $72-112
@@ -4762,9 +4299,7 @@ TEXT ·dotFloats1(SB), NOSPLIT, $72-112
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -4802,12 +4337,9 @@ loop:
 	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
 	WORD $0x3dc06cff // ldr q31, [x7, #432]
 	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0x4f04e41e // movi v30.16b, #128
@@ -4820,13 +4352,9 @@ one:
 	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -4867,8 +4395,7 @@ alone:
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
 out:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad000520 // stp q0, q1, [x9]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD R10, R9
@@ -4881,18 +4408,9 @@ edge:
 	WORD $0x3d800c43 // str q3, [x2, #48]
 	MOVD $1, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVW.P R7, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVW.P R7, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotFloats2(SB), NOSPLIT, $136-112
@@ -4915,9 +4433,7 @@ TEXT ·dotFloats2(SB), NOSPLIT, $136-112
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -4973,12 +4489,9 @@ loop:
 	WORD $0x3dc06cff // ldr q31, [x7, #432]
 	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
 	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -4997,14 +4510,9 @@ one:
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
 	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -5066,8 +4574,7 @@ alone:
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
 out:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad000520 // stp q0, q1, [x9]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD R10, R9
@@ -5087,18 +4594,9 @@ edge:
 	WORD $0x3d801c47 // str q7, [x2, #112]
 	MOVD $2, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVW.P R7, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVW.P R7, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotFloats3(SB), NOSPLIT, $200-112
@@ -5111,8 +4609,7 @@ TEXT ·dotFloats3(SB), NOSPLIT, $200-112
 	MOVD w+48(FP), R11
 	MOVD segments+96(FP), R13
 	MOVD step+104(FP), R14
-	ADD R12, R1, R2
-	ADD R12, R2, R3
+	ADD R12, R1, R2; ADD R12, R2, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5126,9 +4623,7 @@ TEXT ·dotFloats3(SB), NOSPLIT, $200-112
 	WORD $0x4f00040a // movi v10.4s, #0
 	WORD $0x4f00040b // movi v11.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -5202,12 +4697,9 @@ loop:
 	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
 	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
 	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -5232,15 +4724,9 @@ one:
 	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
 	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
 	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	ADD R14, R3
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; ADD R14, R3; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -5323,8 +4809,7 @@ alone:
 	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
 	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
 out:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad000520 // stp q0, q1, [x9]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD R10, R9
@@ -5351,18 +4836,9 @@ edge:
 	WORD $0x3d802c4b // str q11, [x2, #176]
 	MOVD $3, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVW.P R7, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVW.P R7, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotFloats4(SB), NOSPLIT, $264-112
@@ -5375,9 +4851,7 @@ TEXT ·dotFloats4(SB), NOSPLIT, $264-112
 	MOVD w+48(FP), R11
 	MOVD segments+96(FP), R13
 	MOVD step+104(FP), R14
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5395,9 +4869,7 @@ TEXT ·dotFloats4(SB), NOSPLIT, $264-112
 	WORD $0x4f00040e // movi v14.4s, #0
 	WORD $0x4f00040f // movi v15.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -5489,12 +4961,9 @@ loop:
 	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
 	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
 	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -5525,16 +4994,9 @@ one:
 	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
 	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
 	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	ADD R14, R3
-	ADD R14, R4
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; ADD R14, R3; ADD R14, R4; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -5638,8 +5100,7 @@ alone:
 	WORD $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
 	WORD $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
 out:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad000520 // stp q0, q1, [x9]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD R10, R9
@@ -5673,18 +5134,9 @@ edge:
 	WORD $0x3d803c4f // str q15, [x2, #240]
 	MOVD $4, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVW.P R7, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVW.P R7, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotFloats5(SB), NOSPLIT, $328-112
@@ -5697,10 +5149,7 @@ TEXT ·dotFloats5(SB), NOSPLIT, $328-112
 	MOVD w+48(FP), R11
 	MOVD segments+96(FP), R13
 	MOVD step+104(FP), R14
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -5722,9 +5171,7 @@ TEXT ·dotFloats5(SB), NOSPLIT, $328-112
 	WORD $0x4f000412 // movi v18.4s, #0
 	WORD $0x4f000413 // movi v19.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -5834,12 +5281,9 @@ loop:
 	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
 	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
 	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -5876,17 +5320,9 @@ one:
 	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
 	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
 	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	ADD R14, R3
-	ADD R14, R4
-	ADD R14, R5
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; ADD R14, R3; ADD R14, R4; ADD R14, R5; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -6011,8 +5447,7 @@ alone:
 	WORD $0x4e3ed652 // fadd v18.4s, v18.4s, v30.4s
 	WORD $0x4e3fd673 // fadd v19.4s, v19.4s, v31.4s
 out:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad000520 // stp q0, q1, [x9]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD R10, R9
@@ -6053,18 +5488,9 @@ edge:
 	WORD $0x3d804c53 // str q19, [x2, #304]
 	MOVD $5, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVW.P R7, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVW.P R7, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotFloats6(SB), NOSPLIT, $392-112
@@ -6077,11 +5503,7 @@ TEXT ·dotFloats6(SB), NOSPLIT, $392-112
 	MOVD w+48(FP), R11
 	MOVD segments+96(FP), R13
 	MOVD step+104(FP), R14
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
-	ADD R12, R5, R6
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5; ADD R12, R5, R6
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6107,9 +5529,7 @@ TEXT ·dotFloats6(SB), NOSPLIT, $392-112
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -6237,12 +5657,9 @@ loop:
 	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
 	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
 	WORD $0x4fbdebf7 // sdot v23.4s, v31.16b, v29.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -6285,18 +5702,9 @@ one:
 	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
 	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
 	WORD $0x4f9de3f7 // sdot v23.4s, v31.16b, v29.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	ADD R14, R3
-	ADD R14, R4
-	ADD R14, R5
-	ADD R14, R6
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; ADD R14, R3; ADD R14, R4; ADD R14, R5; ADD R14, R6; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -6442,8 +5850,7 @@ alone:
 	WORD $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
 	WORD $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
 out:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad000520 // stp q0, q1, [x9]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD R10, R9
@@ -6491,18 +5898,9 @@ edge:
 	WORD $0x3d805c57 // str q23, [x2, #368]
 	MOVD $6, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVW.P R7, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVW.P R7, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotInts1(SB), NOSPLIT, $72-112
@@ -6520,9 +5918,7 @@ TEXT ·dotInts1(SB), NOSPLIT, $72-112
 	WORD $0x4f000402 // movi v2.4s, #0
 	WORD $0x4f000403 // movi v3.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -6560,12 +5956,9 @@ loop:
 	WORD $0x4fb8ebc2 // sdot v2.4s, v30.16b, v24.4b[3]
 	WORD $0x3dc06cff // ldr q31, [x7, #432]
 	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0x4f04e41e // movi v30.16b, #128
@@ -6578,13 +5971,9 @@ one:
 	WORD $0x4f98e3c2 // sdot v2.4s, v30.16b, v24.4b[0]
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -6604,8 +5993,7 @@ next:
 	WORD $0x6eb897c2 // mls v2.4s, v30.4s, v24.4s
 	WORD $0x6eb897e3 // mls v3.4s, v31.4s, v24.4s
 alone:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad000520 // stp q0, q1, [x9]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD R10, R9
@@ -6618,18 +6006,9 @@ edge:
 	WORD $0x3d800c43 // str q3, [x2, #48]
 	MOVD $1, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVW.P R7, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVW.P R7, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotInts2(SB), NOSPLIT, $136-112
@@ -6652,9 +6031,7 @@ TEXT ·dotInts2(SB), NOSPLIT, $136-112
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -6710,12 +6087,9 @@ loop:
 	WORD $0x3dc06cff // ldr q31, [x7, #432]
 	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
 	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -6734,14 +6108,9 @@ one:
 	WORD $0x3dc00cff // ldr q31, [x7, #48]
 	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
 	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -6770,8 +6139,7 @@ next:
 	WORD $0x6eb897c6 // mls v6.4s, v30.4s, v24.4s
 	WORD $0x6eb897e7 // mls v7.4s, v31.4s, v24.4s
 alone:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad000520 // stp q0, q1, [x9]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD R10, R9
@@ -6791,18 +6159,9 @@ edge:
 	WORD $0x3d801c47 // str q7, [x2, #112]
 	MOVD $2, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVW.P R7, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVW.P R7, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotInts3(SB), NOSPLIT, $200-112
@@ -6815,8 +6174,7 @@ TEXT ·dotInts3(SB), NOSPLIT, $200-112
 	MOVD w+48(FP), R11
 	MOVD segments+96(FP), R13
 	MOVD step+104(FP), R14
-	ADD R12, R1, R2
-	ADD R12, R2, R3
+	ADD R12, R1, R2; ADD R12, R2, R3
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -6830,9 +6188,7 @@ TEXT ·dotInts3(SB), NOSPLIT, $200-112
 	WORD $0x4f00040a // movi v10.4s, #0
 	WORD $0x4f00040b // movi v11.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -6906,12 +6262,9 @@ loop:
 	WORD $0x4fb8ebe3 // sdot v3.4s, v31.16b, v24.4b[3]
 	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
 	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -6936,15 +6289,9 @@ one:
 	WORD $0x4f98e3e3 // sdot v3.4s, v31.16b, v24.4b[0]
 	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
 	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	ADD R14, R3
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; ADD R14, R3; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -6982,8 +6329,7 @@ next:
 	WORD $0x6eb897ca // mls v10.4s, v30.4s, v24.4s
 	WORD $0x6eb897eb // mls v11.4s, v31.4s, v24.4s
 alone:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad000520 // stp q0, q1, [x9]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD R10, R9
@@ -7010,18 +6356,9 @@ edge:
 	WORD $0x3d802c4b // str q11, [x2, #176]
 	MOVD $3, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVW.P R7, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVW.P R7, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotInts4(SB), NOSPLIT, $264-112
@@ -7034,9 +6371,7 @@ TEXT ·dotInts4(SB), NOSPLIT, $264-112
 	MOVD w+48(FP), R11
 	MOVD segments+96(FP), R13
 	MOVD step+104(FP), R14
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -7054,9 +6389,7 @@ TEXT ·dotInts4(SB), NOSPLIT, $264-112
 	WORD $0x4f00040e // movi v14.4s, #0
 	WORD $0x4f00040f // movi v15.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -7148,12 +6481,9 @@ loop:
 	WORD $0x4fb9ebe7 // sdot v7.4s, v31.16b, v25.4b[3]
 	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
 	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -7184,16 +6514,9 @@ one:
 	WORD $0x4f99e3e7 // sdot v7.4s, v31.16b, v25.4b[0]
 	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
 	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	ADD R14, R3
-	ADD R14, R4
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; ADD R14, R3; ADD R14, R4; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -7240,8 +6563,7 @@ next:
 	WORD $0x6eb897ce // mls v14.4s, v30.4s, v24.4s
 	WORD $0x6eb897ef // mls v15.4s, v31.4s, v24.4s
 alone:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad000520 // stp q0, q1, [x9]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD R10, R9
@@ -7275,18 +6597,9 @@ edge:
 	WORD $0x3d803c4f // str q15, [x2, #240]
 	MOVD $4, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVW.P R7, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVW.P R7, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotInts5(SB), NOSPLIT, $328-112
@@ -7299,10 +6612,7 @@ TEXT ·dotInts5(SB), NOSPLIT, $328-112
 	MOVD w+48(FP), R11
 	MOVD segments+96(FP), R13
 	MOVD step+104(FP), R14
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -7324,9 +6634,7 @@ TEXT ·dotInts5(SB), NOSPLIT, $328-112
 	WORD $0x4f000412 // movi v18.4s, #0
 	WORD $0x4f000413 // movi v19.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -7436,12 +6744,9 @@ loop:
 	WORD $0x4fbaebeb // sdot v11.4s, v31.16b, v26.4b[3]
 	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
 	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -7478,17 +6783,9 @@ one:
 	WORD $0x4f9ae3eb // sdot v11.4s, v31.16b, v26.4b[0]
 	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
 	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	ADD R14, R3
-	ADD R14, R4
-	ADD R14, R5
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; ADD R14, R3; ADD R14, R4; ADD R14, R5; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -7544,8 +6841,7 @@ next:
 	WORD $0x6eb897d2 // mls v18.4s, v30.4s, v24.4s
 	WORD $0x6eb897f3 // mls v19.4s, v31.4s, v24.4s
 alone:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad000520 // stp q0, q1, [x9]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD R10, R9
@@ -7586,18 +6882,9 @@ edge:
 	WORD $0x3d804c53 // str q19, [x2, #304]
 	MOVD $5, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVW.P R7, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVW.P R7, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·dotInts6(SB), NOSPLIT, $392-112
@@ -7610,11 +6897,7 @@ TEXT ·dotInts6(SB), NOSPLIT, $392-112
 	MOVD w+48(FP), R11
 	MOVD segments+96(FP), R13
 	MOVD step+104(FP), R14
-	ADD R12, R1, R2
-	ADD R12, R2, R3
-	ADD R12, R3, R4
-	ADD R12, R4, R5
-	ADD R12, R5, R6
+	ADD R12, R1, R2; ADD R12, R2, R3; ADD R12, R3, R4; ADD R12, R4, R5; ADD R12, R5, R6
 	WORD $0x4f000400 // movi v0.4s, #0
 	WORD $0x4f000401 // movi v1.4s, #0
 	WORD $0x4f000402 // movi v2.4s, #0
@@ -7640,9 +6923,7 @@ TEXT ·dotInts6(SB), NOSPLIT, $392-112
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
 segment:
-	MOVD R15, R0
-	SUBS $4, R0
-	BLT tail
+	MOVD R15, R0; SUBS $4, R0; BLT tail
 	PCALIGN $16
 loop:
 	WORD $0x3cc10438 // ldr q24, [x1], #16
@@ -7770,12 +7051,9 @@ loop:
 	WORD $0x4fbbebef // sdot v15.4s, v31.16b, v27.4b[3]
 	WORD $0x4fbcebf3 // sdot v19.4s, v31.16b, v28.4b[3]
 	WORD $0x4fbdebf7 // sdot v23.4s, v31.16b, v29.4b[3]
-	ADD $512, R7
-	SUBS $4, R0
-	BGE loop
+	ADD $512, R7; SUBS $4, R0; BGE loop
 tail:
-	ADDS $4, R0
-	BEQ next
+	ADDS $4, R0; BEQ next
 one:
 	WORD $0xbc404438 // ldr s24, [x1], #4
 	WORD $0xbc404459 // ldr s25, [x2], #4
@@ -7818,18 +7096,9 @@ one:
 	WORD $0x4f9be3ef // sdot v15.4s, v31.16b, v27.4b[0]
 	WORD $0x4f9ce3f3 // sdot v19.4s, v31.16b, v28.4b[0]
 	WORD $0x4f9de3f7 // sdot v23.4s, v31.16b, v29.4b[0]
-	ADD $128, R7
-	SUBS $1, R0
-	BNE one
+	ADD $128, R7; SUBS $1, R0; BNE one
 next:
-	ADD R14, R1
-	ADD R14, R2
-	ADD R14, R3
-	ADD R14, R4
-	ADD R14, R5
-	ADD R14, R6
-	SUBS $1, R13
-	BNE segment
+	ADD R14, R1; ADD R14, R2; ADD R14, R3; ADD R14, R4; ADD R14, R5; ADD R14, R6; SUBS $1, R13; BNE segment
 	MOVD bias+56(FP), R0
 	WORD $0xad406418 // ldp q24, q25, [x0]
 	WORD $0xad416c1a // ldp q26, q27, [x0, #32]
@@ -7894,8 +7163,7 @@ next:
 	WORD $0x6eb897d6 // mls v22.4s, v30.4s, v24.4s
 	WORD $0x6eb897f7 // mls v23.4s, v31.4s, v24.4s
 alone:
-	CMP $16, R11
-	BNE edge
+	CMP $16, R11; BNE edge
 	WORD $0xad000520 // stp q0, q1, [x9]
 	WORD $0xad010d22 // stp q2, q3, [x9, #32]
 	ADD R10, R9
@@ -7943,18 +7211,9 @@ edge:
 	WORD $0x3d805c57 // str q23, [x2, #368]
 	MOVD $6, R3
 row:
-	MOVD R2, R4
-	MOVD R9, R5
-	MOVD R11, R6
+	MOVD R2, R4; MOVD R9, R5; MOVD R11, R6
 each:
-	MOVWU.P 4(R4), R7
-	MOVW.P R7, 4(R5)
-	SUBS $1, R6
-	BNE each
-	ADD $64, R2
-	ADD R10, R9
-	SUBS $1, R3
-	BNE row
+	MOVWU.P 4(R4), R7; MOVW.P R7, 4(R5); SUBS $1, R6; BNE each; ADD $64, R2; ADD R10, R9; SUBS $1, R3; BNE row
 	RET
 
 TEXT ·neonPack(SB), NOSPLIT, $0-48
@@ -8026,8 +7285,7 @@ loop:
 	WORD $0x4e202b7d // saddlp v29.8h, v27.16b
 	WORD $0x4e606ba7 // sadalp v7.4s, v29.8h
 	WORD $0xac816c7a // stp q26, q27, [x3], #32
-	SUBS $1, R0
-	BNE loop
+	SUBS $1, R0; BNE loop
 	WORD $0xad404490 // ldp q16, q17, [x4]
 	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
 	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s

@@ -16,8 +16,7 @@ TEXT ·neonquantize(SB), NOSPLIT, $0-40
 	WORD $0x4e040d5e // dup v30.4s, w10
 	MOVWU zero+36(FP), R10
 	WORD $0x4e040d5f // dup v31.4s, w10
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
@@ -46,8 +45,7 @@ loop:
 	WORD $0x4e431842 // uzp1 v2.8h, v2.8h, v3.8h
 	WORD $0x4e021800 // uzp1 v0.16b, v0.16b, v2.16b
 	WORD $0x3c810400 // str q0, [x0], #16
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -63,8 +61,7 @@ TEXT ·neonrequantize(SB), NOSPLIT, $0-40
 	WORD $0x4e040d5e // dup v30.4s, w10
 	MOVWU zero+36(FP), R10
 	WORD $0x4e040d5f // dup v31.4s, w10
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
@@ -97,8 +94,7 @@ loop:
 	WORD $0x4e431842 // uzp1 v2.8h, v2.8h, v3.8h
 	WORD $0x4e021800 // uzp1 v0.16b, v0.16b, v2.16b
 	WORD $0x3c810400 // str q0, [x0], #16
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -113,8 +109,7 @@ TEXT ·neonrequantizeEach(SB), NOSPLIT, $0-44
 	WORD $0x4e040d5e // dup v30.4s, w10
 	MOVWU zero+40(FP), R10
 	WORD $0x4e040d5f // dup v31.4s, w10
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
@@ -149,8 +144,7 @@ loop:
 	WORD $0x4e431842 // uzp1 v2.8h, v2.8h, v3.8h
 	WORD $0x4e021800 // uzp1 v0.16b, v0.16b, v2.16b
 	WORD $0x3c810400 // str q0, [x0], #16
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -160,8 +154,7 @@ TEXT ·neonscaled(SB), NOSPLIT, $0-40
 	MOVD n+16(FP), R2
 	MOVD scale+24(FP), R3
 	MOVD shift+32(FP), R4
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
@@ -184,8 +177,7 @@ loop:
 	WORD $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
 	WORD $0xac810400 // stp q0, q1, [x0], #32
 	WORD $0xac810c02 // stp q2, q3, [x0], #32
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -197,8 +189,7 @@ TEXT ·neondequantU8(SB), NOSPLIT, $0-32
 	WORD $0x4e040d5e // dup v30.4s, w10
 	MOVWU zero+28(FP), R10
 	WORD $0x4e040d5f // dup v31.4s, w10
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0x3cc10428 // ldr q8, [x1], #16
@@ -222,8 +213,7 @@ loop:
 	WORD $0x6e3edc63 // fmul v3.4s, v3.4s, v30.4s
 	WORD $0xac810400 // stp q0, q1, [x0], #32
 	WORD $0xac810c02 // stp q2, q3, [x0], #32
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -235,8 +225,7 @@ TEXT ·neondequantS8(SB), NOSPLIT, $0-32
 	WORD $0x4e040d5e // dup v30.4s, w10
 	MOVWU zero+28(FP), R10
 	WORD $0x4e040d5f // dup v31.4s, w10
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0x3cc10428 // ldr q8, [x1], #16
@@ -260,8 +249,7 @@ loop:
 	WORD $0x6e3edc63 // fmul v3.4s, v3.4s, v30.4s
 	WORD $0xac810400 // stp q0, q1, [x0], #32
 	WORD $0xac810c02 // stp q2, q3, [x0], #32
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -276,8 +264,7 @@ TEXT ·neonbounds(SB), NOSPLIT, $0-24
 	WORD $0x4f000415 // movi v21.4s, #0
 	WORD $0x4f000416 // movi v22.4s, #0
 	WORD $0x4f000417 // movi v23.4s, #0
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
@@ -298,8 +285,7 @@ loop:
 	WORD $0x6ea91c35 // bit v21.16b, v1.16b, v9.16b
 	WORD $0x6eaa1c56 // bit v22.16b, v2.16b, v10.16b
 	WORD $0x6eab1c77 // bit v23.16b, v3.16b, v11.16b
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	WORD $0x4eb1f610 // fmin v16.4s, v16.4s, v17.4s
 	WORD $0x4eb3f652 // fmin v18.4s, v18.4s, v19.4s
@@ -317,8 +303,7 @@ TEXT ·neonfloats(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0xacc10420 // ldp q0, q1, [x1], #32
@@ -329,8 +314,7 @@ loop:
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
 	WORD $0xac810400 // stp q0, q1, [x0], #32
 	WORD $0xac810c02 // stp q2, q3, [x0], #32
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -338,8 +322,7 @@ TEXT ·neonsum(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0x3cc10428 // ldr q8, [x1], #16
@@ -353,8 +336,7 @@ loop:
 	WORD $0x6e6a1063 // uaddw2 v3.4s, v3.4s, v10.8h
 	WORD $0xac810400 // stp q0, q1, [x0], #32
 	WORD $0xac810c02 // stp q2, q3, [x0], #32
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -372,8 +354,7 @@ TEXT ·neonlookup(SB), NOSPLIT, $0-32
 	WORD $0xacc1747c // ldp q28, q29, [x3], #32
 	WORD $0xacc17c7e // ldp q30, q31, [x3], #32
 	WORD $0x4f02e403 // movi v3.16b, #64
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #16
@@ -385,8 +366,7 @@ loop:
 	WORD $0x6e238400 // sub v0.16b, v0.16b, v3.16b
 	WORD $0x4e007381 // tbx v1.16b, {v28.16b, v29.16b, v30.16b, v31.16b}, v0.16b
 	WORD $0x3c810401 // str q1, [x0], #16
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -415,8 +395,7 @@ TEXT ·neonsumU8(SB), NOSPLIT, $0-64
 	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
 	WORD $0x6ebf87de // sub v30.4s, v30.4s, v31.4s
 	WORD $0x4e21dbde // scvtf v30.4s, v30.4s
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0x3cc10430 // ldr q16, [x1], #16
@@ -477,8 +456,7 @@ loop:
 	WORD $0x4e431842 // uzp1 v2.8h, v2.8h, v3.8h
 	WORD $0x4e021800 // uzp1 v0.16b, v0.16b, v2.16b
 	WORD $0x3c810400 // str q0, [x0], #16
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -507,8 +485,7 @@ TEXT ·neonsumS8(SB), NOSPLIT, $0-64
 	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
 	WORD $0x6ebf87de // sub v30.4s, v30.4s, v31.4s
 	WORD $0x4e21dbde // scvtf v30.4s, v30.4s
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0x3cc10430 // ldr q16, [x1], #16
@@ -569,8 +546,7 @@ loop:
 	WORD $0x4e431842 // uzp1 v2.8h, v2.8h, v3.8h
 	WORD $0x4e021800 // uzp1 v0.16b, v0.16b, v2.16b
 	WORD $0x3c810400 // str q0, [x0], #16
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -599,8 +575,7 @@ TEXT ·neonproductU8(SB), NOSPLIT, $0-64
 	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
 	WORD $0x6ebf87de // sub v30.4s, v30.4s, v31.4s
 	WORD $0x4e21dbde // scvtf v30.4s, v30.4s
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0x3cc10430 // ldr q16, [x1], #16
@@ -661,8 +636,7 @@ loop:
 	WORD $0x4e431842 // uzp1 v2.8h, v2.8h, v3.8h
 	WORD $0x4e021800 // uzp1 v0.16b, v0.16b, v2.16b
 	WORD $0x3c810400 // str q0, [x0], #16
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET
 
@@ -691,8 +665,7 @@ TEXT ·neonproductS8(SB), NOSPLIT, $0-64
 	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
 	WORD $0x6ebf87de // sub v30.4s, v30.4s, v31.4s
 	WORD $0x4e21dbde // scvtf v30.4s, v30.4s
-	LSR $4, R2
-	CBZ R2, end
+	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
 loop:
 	WORD $0x3cc10430 // ldr q16, [x1], #16
@@ -753,7 +726,6 @@ loop:
 	WORD $0x4e431842 // uzp1 v2.8h, v2.8h, v3.8h
 	WORD $0x4e021800 // uzp1 v0.16b, v0.16b, v2.16b
 	WORD $0x3c810400 // str q0, [x0], #16
-	SUBS $1, R2
-	BNE loop
+	SUBS $1, R2; BNE loop
 end:
 	RET

@@ -11,8 +11,7 @@ TEXT ·expNEON(SB), NOSPLIT, $0-24
 	MOVD $·consts(SB), R9
 	WORD $0x3dc00138 // ldr q24, [x9, #0]
 	WORD $0x3dc00539 // ldr q25, [x9, #16]
-	SUBS $16, R2
-	BLT one2
+	SUBS $16, R2; BLT one2
 	PCALIGN $16
 many1:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -146,15 +145,11 @@ many1:
 	WORD $0x4eab1d63 // mov v3.16b, v11.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many1
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many1
 one2:
 	ADD $16, R2
 each3:
-	SUBS $4, R2
-	BLT part4
+	SUBS $4, R2; BLT part4
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4ea0f720 // fmin v0.4s, v25.4s, v0.4s
 	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
@@ -197,17 +192,13 @@ each3:
 	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
 	WORD $0x4ea81d00 // mov v0.16b, v8.16b
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each3
+	ADD $16, R0; ADD $16, R1; B each3
 part4:
-	ADDS $4, R2
-	BEQ done5
+	ADDS $4, R2; BEQ done5
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one6
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded7
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded7; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded7
 one6:
@@ -256,8 +247,7 @@ loaded7:
 	WORD $0x4ea81d00 // mov v0.16b, v8.16b
 	TBZ $1, R2, one8
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored9
-	ADD $8, R0, R25
+	TBZ $0, R2, stored9; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored9
 one8:
@@ -274,8 +264,7 @@ TEXT ·sigmoidNEON(SB), NOSPLIT, $0-24
 	MOVD $·consts(SB), R9
 	WORD $0x3dc02d38 // ldr q24, [x9, #176]
 	WORD $0x3dc02939 // ldr q25, [x9, #160]
-	SUBS $16, R2
-	BLT one11
+	SUBS $16, R2; BLT one11
 	PCALIGN $16
 many10:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -415,15 +404,11 @@ many10:
 	WORD $0x4e271c63 // and v3.16b, v3.16b, v7.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many10
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many10
 one11:
 	ADD $16, R2
 each12:
-	SUBS $4, R2
-	BLT part13
+	SUBS $4, R2; BLT part13
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -466,17 +451,13 @@ each12:
 	WORD $0x6e205884 // mvn v4.16b, v4.16b
 	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each12
+	ADD $16, R0; ADD $16, R1; B each12
 part13:
-	ADDS $4, R2
-	BEQ done14
+	ADDS $4, R2; BEQ done14
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one15
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded16
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded16; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded16
 one15:
@@ -525,8 +506,7 @@ loaded16:
 	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
 	TBZ $1, R2, one17
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored18
-	ADD $8, R0, R25
+	TBZ $0, R2, stored18; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored18
 one17:
@@ -545,8 +525,7 @@ TEXT ·tanhNEON(SB), NOSPLIT, $0-24
 	WORD $0x3dc03939 // ldr q25, [x9, #224]
 	WORD $0x3dc0293a // ldr q26, [x9, #160]
 	WORD $0x3dc03d3b // ldr q27, [x9, #240]
-	SUBS $16, R2
-	BLT one20
+	SUBS $16, R2; BLT one20
 	PCALIGN $16
 many19:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -655,15 +634,11 @@ many19:
 	WORD $0x4e23f763 // fmax v3.4s, v27.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many19
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many19
 one20:
 	ADD $16, R2
 each21:
-	SUBS $4, R2
-	BLT part22
+	SUBS $4, R2; BLT part22
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
@@ -699,17 +674,13 @@ each21:
 	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each21
+	ADD $16, R0; ADD $16, R1; B each21
 part22:
-	ADDS $4, R2
-	BEQ done23
+	ADDS $4, R2; BEQ done23
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one24
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded25
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded25; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded25
 one24:
@@ -751,8 +722,7 @@ loaded25:
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	TBZ $1, R2, one26
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored27
-	ADD $8, R0, R25
+	TBZ $0, R2, stored27; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored27
 one26:
@@ -771,8 +741,7 @@ TEXT ·erfNEON(SB), NOSPLIT, $0-24
 	WORD $0x3dc06539 // ldr q25, [x9, #400]
 	WORD $0x3dc0293a // ldr q26, [x9, #160]
 	WORD $0x3dc03d3b // ldr q27, [x9, #240]
-	SUBS $16, R2
-	BLT one29
+	SUBS $16, R2; BLT one29
 	PCALIGN $16
 many28:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -899,15 +868,11 @@ many28:
 	WORD $0x4e23f763 // fmax v3.4s, v27.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many28
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many28
 one29:
 	ADD $16, R2
 each30:
-	SUBS $4, R2
-	BLT part31
+	SUBS $4, R2; BLT part31
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
@@ -949,17 +914,13 @@ each30:
 	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each30
+	ADD $16, R0; ADD $16, R1; B each30
 part31:
-	ADDS $4, R2
-	BEQ done32
+	ADDS $4, R2; BEQ done32
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one33
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded34
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded34; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded34
 one33:
@@ -1007,8 +968,7 @@ loaded34:
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	TBZ $1, R2, one35
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored36
-	ADD $8, R0, R25
+	TBZ $0, R2, stored36; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored36
 one35:
@@ -1027,8 +987,7 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-24
 	WORD $0x3dc06539 // ldr q25, [x9, #400]
 	WORD $0x3dc0293a // ldr q26, [x9, #160]
 	WORD $0x3dc03d3b // ldr q27, [x9, #240]
-	SUBS $16, R2
-	BLT one38
+	SUBS $16, R2; BLT one38
 	PCALIGN $16
 many37:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -1186,15 +1145,11 @@ many37:
 	WORD $0x4eb71ee3 // mov v3.16b, v23.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many37
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many37
 one38:
 	ADD $16, R2
 each39:
-	SUBS $4, R2
-	BLT part40
+	SUBS $4, R2; BLT part40
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc0953f // ldr q31, [x9, #592]
 	WORD $0x6e3fdc10 // fmul v16.4s, v0.4s, v31.4s
@@ -1246,17 +1201,13 @@ each39:
 	WORD $0x4e20ce14 // fmla v20.4s, v16.4s, v0.4s
 	WORD $0x4eb41e80 // mov v0.16b, v20.16b
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each39
+	ADD $16, R0; ADD $16, R1; B each39
 part40:
-	ADDS $4, R2
-	BEQ done41
+	ADDS $4, R2; BEQ done41
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one42
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded43
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded43; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded43
 one42:
@@ -1314,8 +1265,7 @@ loaded43:
 	WORD $0x4eb41e80 // mov v0.16b, v20.16b
 	TBZ $1, R2, one44
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored45
-	ADD $8, R0, R25
+	TBZ $0, R2, stored45; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored45
 one44:
@@ -1335,8 +1285,7 @@ TEXT ·swishNEON(SB), NOSPLIT, $0-28
 	WORD $0x3dc00139 // ldr q25, [x9, #0]
 	WORD $0x3dc0053a // ldr q26, [x9, #16]
 	WORD $0x3dc0a13b // ldr q27, [x9, #640]
-	SUBS $16, R2
-	BLT one47
+	SUBS $16, R2; BLT one47
 	PCALIGN $16
 many46:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -1492,15 +1441,11 @@ many46:
 	WORD $0x6e23fde3 // fdiv v3.4s, v15.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many46
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many46
 one47:
 	ADD $16, R2
 each48:
-	SUBS $4, R2
-	BLT part49
+	SUBS $4, R2; BLT part49
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e20f76c // fmax v12.4s, v27.4s, v0.4s
 	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
@@ -1550,17 +1495,13 @@ each48:
 	WORD $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 	WORD $0x6e20fd80 // fdiv v0.4s, v12.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each48
+	ADD $16, R0; ADD $16, R1; B each48
 part49:
-	ADDS $4, R2
-	BEQ done50
+	ADDS $4, R2; BEQ done50
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one51
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded52
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded52; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded52
 one51:
@@ -1616,8 +1557,7 @@ loaded52:
 	WORD $0x6e20fd80 // fdiv v0.4s, v12.4s, v0.4s
 	TBZ $1, R2, one53
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored54
-	ADD $8, R0, R25
+	TBZ $0, R2, stored54; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored54
 one53:
@@ -1635,8 +1575,7 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-24
 	WORD $0x3dc00138 // ldr q24, [x9, #0]
 	WORD $0x3dc00539 // ldr q25, [x9, #16]
 	WORD $0x3dc0a13a // ldr q26, [x9, #640]
-	SUBS $16, R2
-	BLT one56
+	SUBS $16, R2; BLT one56
 	PCALIGN $16
 many55:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -1809,15 +1748,11 @@ many55:
 	WORD $0x6e23fde3 // fdiv v3.4s, v15.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many55
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many55
 one56:
 	ADD $16, R2
 each57:
-	SUBS $4, R2
-	BLT part58
+	SUBS $4, R2; BLT part58
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e20f74c // fmax v12.4s, v26.4s, v0.4s
 	WORD $0x6e20dc04 // fmul v4.4s, v0.4s, v0.4s
@@ -1872,17 +1807,13 @@ each57:
 	WORD $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 	WORD $0x6e20fd80 // fdiv v0.4s, v12.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each57
+	ADD $16, R0; ADD $16, R1; B each57
 part58:
-	ADDS $4, R2
-	BEQ done59
+	ADDS $4, R2; BEQ done59
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one60
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded61
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded61; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded61
 one60:
@@ -1943,8 +1874,7 @@ loaded61:
 	WORD $0x6e20fd80 // fdiv v0.4s, v12.4s, v0.4s
 	TBZ $1, R2, one62
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored63
-	ADD $8, R0, R25
+	TBZ $0, R2, stored63; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored63
 one62:
@@ -1961,8 +1891,7 @@ TEXT ·softplusNEON(SB), NOSPLIT, $0-24
 	MOVD $·consts(SB), R9
 	WORD $0x3dc02d38 // ldr q24, [x9, #176]
 	WORD $0x3dc0ad39 // ldr q25, [x9, #688]
-	SUBS $16, R2
-	BLT one65
+	SUBS $16, R2; BLT one65
 	PCALIGN $16
 many64:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -2158,15 +2087,11 @@ many64:
 	WORD $0x4e271c63 // and v3.16b, v3.16b, v7.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many64
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many64
 one65:
 	ADD $16, R2
 each66:
-	SUBS $4, R2
-	BLT part67
+	SUBS $4, R2; BLT part67
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e20f730 // fmax v16.4s, v25.4s, v0.4s
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
@@ -2229,17 +2154,13 @@ each66:
 	WORD $0x6e205884 // mvn v4.16b, v4.16b
 	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each66
+	ADD $16, R0; ADD $16, R1; B each66
 part67:
-	ADDS $4, R2
-	BEQ done68
+	ADDS $4, R2; BEQ done68
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one69
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded70
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded70; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded70
 one69:
@@ -2308,8 +2229,7 @@ loaded70:
 	WORD $0x4e241c00 // and v0.16b, v0.16b, v4.16b
 	TBZ $1, R2, one71
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored72
-	ADD $8, R0, R25
+	TBZ $0, R2, stored72; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored72
 one71:
@@ -2327,8 +2247,7 @@ TEXT ·mishNEON(SB), NOSPLIT, $0-24
 	WORD $0x3dc02d38 // ldr q24, [x9, #176]
 	WORD $0x3dc0c939 // ldr q25, [x9, #800]
 	WORD $0x3dc0a13a // ldr q26, [x9, #640]
-	SUBS $16, R2
-	BLT one74
+	SUBS $16, R2; BLT one74
 	PCALIGN $16
 many73:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -2470,15 +2389,11 @@ many73:
 	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many73
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many73
 one74:
 	ADD $16, R2
 each75:
-	SUBS $4, R2
-	BLT part76
+	SUBS $4, R2; BLT part76
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e20f74c // fmax v12.4s, v26.4s, v0.4s
 	WORD $0x4ea0f720 // fmin v0.4s, v25.4s, v0.4s
@@ -2523,17 +2438,13 @@ each75:
 	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
 	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each75
+	ADD $16, R0; ADD $16, R1; B each75
 part76:
-	ADDS $4, R2
-	BEQ done77
+	ADDS $4, R2; BEQ done77
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one78
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded79
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded79; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded79
 one78:
@@ -2584,8 +2495,7 @@ loaded79:
 	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
 	TBZ $1, R2, one80
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored81
-	ADD $8, R0, R25
+	TBZ $0, R2, stored81; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored81
 one80:
@@ -2604,8 +2514,7 @@ TEXT ·eluNEON(SB), NOSPLIT, $0-28
 	WORD $0x4e040d58 // dup v24.4s, w10
 	WORD $0x3dc02d39 // ldr q25, [x9, #176]
 	WORD $0x3dc0ad3a // ldr q26, [x9, #688]
-	SUBS $16, R2
-	BLT one83
+	SUBS $16, R2; BLT one83
 	PCALIGN $16
 many82:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -2745,15 +2654,11 @@ many82:
 	WORD $0x4eb31e63 // mov v3.16b, v19.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many82
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many82
 one83:
 	ADD $16, R2
 each84:
-	SUBS $4, R2
-	BLT part85
+	SUBS $4, R2; BLT part85
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4ea01c10 // mov v16.16b, v0.16b
 	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
@@ -2796,17 +2701,13 @@ each84:
 	WORD $0x6eb41d10 // bit v16.16b, v8.16b, v20.16b
 	WORD $0x4eb01e00 // mov v0.16b, v16.16b
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each84
+	ADD $16, R0; ADD $16, R1; B each84
 part85:
-	ADDS $4, R2
-	BEQ done86
+	ADDS $4, R2; BEQ done86
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one87
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded88
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded88; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded88
 one87:
@@ -2855,8 +2756,7 @@ loaded88:
 	WORD $0x4eb01e00 // mov v0.16b, v16.16b
 	TBZ $1, R2, one89
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored90
-	ADD $8, R0, R25
+	TBZ $0, R2, stored90; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored90
 one89:
@@ -2874,8 +2774,7 @@ TEXT ·logNEON(SB), NOSPLIT, $0-24
 	WORD $0x3dc02938 // ldr q24, [x9, #160]
 	WORD $0x3dc0ad39 // ldr q25, [x9, #688]
 	WORD $0x3dc0cd3a // ldr q26, [x9, #816]
-	SUBS $16, R2
-	BLT one92
+	SUBS $16, R2; BLT one92
 	PCALIGN $16
 many91:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3029,15 +2928,11 @@ many91:
 	WORD $0x4ea71ce3 // mov v3.16b, v7.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many91
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many91
 one92:
 	ADD $16, R2
 each93:
-	SUBS $4, R2
-	BLT part94
+	SUBS $4, R2; BLT part94
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc0d13f // ldr q31, [x9, #832]
 	WORD $0x6e3fdc08 // fmul v8.4s, v0.4s, v31.4s
@@ -3085,17 +2980,13 @@ each93:
 	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
 	WORD $0x4ea41c80 // mov v0.16b, v4.16b
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each93
+	ADD $16, R0; ADD $16, R1; B each93
 part94:
-	ADDS $4, R2
-	BEQ done95
+	ADDS $4, R2; BEQ done95
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one96
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded97
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded97; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded97
 one96:
@@ -3149,8 +3040,7 @@ loaded97:
 	WORD $0x4ea41c80 // mov v0.16b, v4.16b
 	TBZ $1, R2, one98
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored99
-	ADD $8, R0, R25
+	TBZ $0, R2, stored99; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored99
 one98:
@@ -3164,9 +3054,7 @@ TEXT ·sqrtNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	SUBS $16, R2
-	BLT one101
+	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one101
 	PCALIGN $16
 many100:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3177,29 +3065,21 @@ many100:
 	WORD $0x6ea1f863 // fsqrt v3.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many100
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many100
 one101:
 	ADD $16, R2
 each102:
-	SUBS $4, R2
-	BLT part103
+	SUBS $4, R2; BLT part103
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6ea1f800 // fsqrt v0.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each102
+	ADD $16, R0; ADD $16, R1; B each102
 part103:
-	ADDS $4, R2
-	BEQ done104
+	ADDS $4, R2; BEQ done104
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one105
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded106
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded106; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded106
 one105:
@@ -3209,8 +3089,7 @@ loaded106:
 	WORD $0x6ea1f800 // fsqrt v0.4s, v0.4s
 	TBZ $1, R2, one107
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored108
-	ADD $8, R0, R25
+	TBZ $0, R2, stored108; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored108
 one107:
@@ -3224,9 +3103,7 @@ TEXT ·absNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	SUBS $16, R2
-	BLT one110
+	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one110
 	PCALIGN $16
 many109:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3238,30 +3115,22 @@ many109:
 	WORD $0x4e3f1c63 // and v3.16b, v3.16b, v31.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many109
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many109
 one110:
 	ADD $16, R2
 each111:
-	SUBS $4, R2
-	BLT part112
+	SUBS $4, R2; BLT part112
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc0f53f // ldr q31, [x9, #976]
 	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each111
+	ADD $16, R0; ADD $16, R1; B each111
 part112:
-	ADDS $4, R2
-	BEQ done113
+	ADDS $4, R2; BEQ done113
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one114
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded115
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded115; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded115
 one114:
@@ -3272,8 +3141,7 @@ loaded115:
 	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
 	TBZ $1, R2, one116
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored117
-	ADD $8, R0, R25
+	TBZ $0, R2, stored117; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored117
 one116:
@@ -3287,9 +3155,7 @@ TEXT ·negNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	SUBS $16, R2
-	BLT one119
+	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one119
 	PCALIGN $16
 many118:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3301,30 +3167,22 @@ many118:
 	WORD $0x6e3f1c63 // eor v3.16b, v3.16b, v31.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many118
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many118
 one119:
 	ADD $16, R2
 each120:
-	SUBS $4, R2
-	BLT part121
+	SUBS $4, R2; BLT part121
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
 	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each120
+	ADD $16, R0; ADD $16, R1; B each120
 part121:
-	ADDS $4, R2
-	BEQ done122
+	ADDS $4, R2; BEQ done122
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one123
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded124
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded124; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded124
 one123:
@@ -3335,8 +3193,7 @@ loaded124:
 	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
 	TBZ $1, R2, one125
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored126
-	ADD $8, R0, R25
+	TBZ $0, R2, stored126; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored126
 one125:
@@ -3350,9 +3207,7 @@ TEXT ·squareNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	SUBS $16, R2
-	BLT one128
+	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one128
 	PCALIGN $16
 many127:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3363,29 +3218,21 @@ many127:
 	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many127
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many127
 one128:
 	ADD $16, R2
 each129:
-	SUBS $4, R2
-	BLT part130
+	SUBS $4, R2; BLT part130
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each129
+	ADD $16, R0; ADD $16, R1; B each129
 part130:
-	ADDS $4, R2
-	BEQ done131
+	ADDS $4, R2; BEQ done131
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one132
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded133
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded133; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded133
 one132:
@@ -3395,8 +3242,7 @@ loaded133:
 	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
 	TBZ $1, R2, one134
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored135
-	ADD $8, R0, R25
+	TBZ $0, R2, stored135; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored135
 one134:
@@ -3412,8 +3258,7 @@ TEXT ·reciprocalNEON(SB), NOSPLIT, $0-24
 	MOVD n+16(FP), R2
 	MOVD $·consts(SB), R9
 	WORD $0x3dc02938 // ldr q24, [x9, #160]
-	SUBS $16, R2
-	BLT one137
+	SUBS $16, R2; BLT one137
 	PCALIGN $16
 many136:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3424,29 +3269,21 @@ many136:
 	WORD $0x6e23ff03 // fdiv v3.4s, v24.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many136
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many136
 one137:
 	ADD $16, R2
 each138:
-	SUBS $4, R2
-	BLT part139
+	SUBS $4, R2; BLT part139
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each138
+	ADD $16, R0; ADD $16, R1; B each138
 part139:
-	ADDS $4, R2
-	BEQ done140
+	ADDS $4, R2; BEQ done140
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one141
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded142
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded142; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded142
 one141:
@@ -3456,8 +3293,7 @@ loaded142:
 	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
 	TBZ $1, R2, one143
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored144
-	ADD $8, R0, R25
+	TBZ $0, R2, stored144; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored144
 one143:
@@ -3471,9 +3307,7 @@ TEXT ·roundNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	SUBS $16, R2
-	BLT one146
+	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one146
 	PCALIGN $16
 many145:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3484,29 +3318,21 @@ many145:
 	WORD $0x4e218863 // frintn v3.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many145
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many145
 one146:
 	ADD $16, R2
 each147:
-	SUBS $4, R2
-	BLT part148
+	SUBS $4, R2; BLT part148
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e218800 // frintn v0.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each147
+	ADD $16, R0; ADD $16, R1; B each147
 part148:
-	ADDS $4, R2
-	BEQ done149
+	ADDS $4, R2; BEQ done149
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one150
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded151
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded151; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded151
 one150:
@@ -3516,8 +3342,7 @@ loaded151:
 	WORD $0x4e218800 // frintn v0.4s, v0.4s
 	TBZ $1, R2, one152
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored153
-	ADD $8, R0, R25
+	TBZ $0, R2, stored153; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored153
 one152:
@@ -3531,9 +3356,7 @@ TEXT ·floorNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	SUBS $16, R2
-	BLT one155
+	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one155
 	PCALIGN $16
 many154:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3544,29 +3367,21 @@ many154:
 	WORD $0x4e219863 // frintm v3.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many154
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many154
 one155:
 	ADD $16, R2
 each156:
-	SUBS $4, R2
-	BLT part157
+	SUBS $4, R2; BLT part157
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e219800 // frintm v0.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each156
+	ADD $16, R0; ADD $16, R1; B each156
 part157:
-	ADDS $4, R2
-	BEQ done158
+	ADDS $4, R2; BEQ done158
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one159
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded160
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded160; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded160
 one159:
@@ -3576,8 +3391,7 @@ loaded160:
 	WORD $0x4e219800 // frintm v0.4s, v0.4s
 	TBZ $1, R2, one161
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored162
-	ADD $8, R0, R25
+	TBZ $0, R2, stored162; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored162
 one161:
@@ -3591,9 +3405,7 @@ TEXT ·ceilNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	SUBS $16, R2
-	BLT one164
+	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one164
 	PCALIGN $16
 many163:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3604,29 +3416,21 @@ many163:
 	WORD $0x4ea18863 // frintp v3.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many163
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many163
 one164:
 	ADD $16, R2
 each165:
-	SUBS $4, R2
-	BLT part166
+	SUBS $4, R2; BLT part166
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4ea18800 // frintp v0.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each165
+	ADD $16, R0; ADD $16, R1; B each165
 part166:
-	ADDS $4, R2
-	BEQ done167
+	ADDS $4, R2; BEQ done167
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one168
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded169
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded169; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded169
 one168:
@@ -3636,8 +3440,7 @@ loaded169:
 	WORD $0x4ea18800 // frintp v0.4s, v0.4s
 	TBZ $1, R2, one170
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored171
-	ADD $8, R0, R25
+	TBZ $0, R2, stored171; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored171
 one170:
@@ -3651,9 +3454,7 @@ TEXT ·truncNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	SUBS $16, R2
-	BLT one173
+	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one173
 	PCALIGN $16
 many172:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3664,29 +3465,21 @@ many172:
 	WORD $0x4ea19863 // frintz v3.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many172
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many172
 one173:
 	ADD $16, R2
 each174:
-	SUBS $4, R2
-	BLT part175
+	SUBS $4, R2; BLT part175
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4ea19800 // frintz v0.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each174
+	ADD $16, R0; ADD $16, R1; B each174
 part175:
-	ADDS $4, R2
-	BEQ done176
+	ADDS $4, R2; BEQ done176
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one177
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded178
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded178; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded178
 one177:
@@ -3696,8 +3489,7 @@ loaded178:
 	WORD $0x4ea19800 // frintz v0.4s, v0.4s
 	TBZ $1, R2, one179
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored180
-	ADD $8, R0, R25
+	TBZ $0, R2, stored180; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored180
 one179:
@@ -3716,8 +3508,7 @@ TEXT ·clipNEON(SB), NOSPLIT, $0-32
 	WORD $0x4e040d58 // dup v24.4s, w10
 	MOVWU p1+28(FP), R10
 	WORD $0x4e040d59 // dup v25.4s, w10
-	SUBS $16, R2
-	BLT one182
+	SUBS $16, R2; BLT one182
 	PCALIGN $16
 many181:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3732,30 +3523,22 @@ many181:
 	WORD $0x4ea3f723 // fmin v3.4s, v25.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many181
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many181
 one182:
 	ADD $16, R2
 each183:
-	SUBS $4, R2
-	BLT part184
+	SUBS $4, R2; BLT part184
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
 	WORD $0x4ea0f720 // fmin v0.4s, v25.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each183
+	ADD $16, R0; ADD $16, R1; B each183
 part184:
-	ADDS $4, R2
-	BEQ done185
+	ADDS $4, R2; BEQ done185
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one186
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded187
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded187; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded187
 one186:
@@ -3766,8 +3549,7 @@ loaded187:
 	WORD $0x4ea0f720 // fmin v0.4s, v25.4s, v0.4s
 	TBZ $1, R2, one188
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored189
-	ADD $8, R0, R25
+	TBZ $0, R2, stored189; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored189
 one188:
@@ -3788,8 +3570,7 @@ TEXT ·hardSigmoidNEON(SB), NOSPLIT, $0-32
 	WORD $0x4e040d59 // dup v25.4s, w10
 	WORD $0x3dc0ad3a // ldr q26, [x9, #688]
 	WORD $0x3dc0293b // ldr q27, [x9, #160]
-	SUBS $16, R2
-	BLT one191
+	SUBS $16, R2; BLT one191
 	PCALIGN $16
 many190:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3816,15 +3597,11 @@ many190:
 	WORD $0x4e23f743 // fmax v3.4s, v26.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many190
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many190
 one191:
 	ADD $16, R2
 each192:
-	SUBS $4, R2
-	BLT part193
+	SUBS $4, R2; BLT part193
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
 	WORD $0x4e20cf14 // fmla v20.4s, v24.4s, v0.4s
@@ -3832,17 +3609,13 @@ each192:
 	WORD $0x4ea0f760 // fmin v0.4s, v27.4s, v0.4s
 	WORD $0x4e20f740 // fmax v0.4s, v26.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each192
+	ADD $16, R0; ADD $16, R1; B each192
 part193:
-	ADDS $4, R2
-	BEQ done194
+	ADDS $4, R2; BEQ done194
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one195
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded196
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded196; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded196
 one195:
@@ -3856,8 +3629,7 @@ loaded196:
 	WORD $0x4e20f740 // fmax v0.4s, v26.4s, v0.4s
 	TBZ $1, R2, one197
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored198
-	ADD $8, R0, R25
+	TBZ $0, R2, stored198; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored198
 one197:
@@ -3876,8 +3648,7 @@ TEXT ·hardSwishNEON(SB), NOSPLIT, $0-24
 	WORD $0x3dc09539 // ldr q25, [x9, #592]
 	WORD $0x3dc0ad3a // ldr q26, [x9, #688]
 	WORD $0x3dc0293b // ldr q27, [x9, #160]
-	SUBS $16, R2
-	BLT one200
+	SUBS $16, R2; BLT one200
 	PCALIGN $16
 many199:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -3921,15 +3692,11 @@ many199:
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many199
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many199
 one200:
 	ADD $16, R2
 each201:
-	SUBS $4, R2
-	BLT part202
+	SUBS $4, R2; BLT part202
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
@@ -3942,17 +3709,13 @@ each201:
 	WORD $0x4e20f500 // fmax v0.4s, v8.4s, v0.4s
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each201
+	ADD $16, R0; ADD $16, R1; B each201
 part202:
-	ADDS $4, R2
-	BEQ done203
+	ADDS $4, R2; BEQ done203
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one204
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded205
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded205; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded205
 one204:
@@ -3971,8 +3734,7 @@ loaded205:
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	TBZ $1, R2, one206
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored207
-	ADD $8, R0, R25
+	TBZ $0, R2, stored207; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored207
 one206:
@@ -3990,8 +3752,7 @@ TEXT ·leakyReluNEON(SB), NOSPLIT, $0-28
 	MOVWU p0+24(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
 	WORD $0x3dc0ad39 // ldr q25, [x9, #688]
-	SUBS $16, R2
-	BLT one209
+	SUBS $16, R2; BLT one209
 	PCALIGN $16
 many208:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -4010,31 +3771,23 @@ many208:
 	WORD $0x6eb71ce3 // bit v3.16b, v7.16b, v23.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many208
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many208
 one209:
 	ADD $16, R2
 each210:
-	SUBS $4, R2
-	BLT part211
+	SUBS $4, R2; BLT part211
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e38dc04 // fmul v4.4s, v0.4s, v24.4s
 	WORD $0x6ea0e734 // fcmgt v20.4s, v25.4s, v0.4s
 	WORD $0x6eb41c80 // bit v0.16b, v4.16b, v20.16b
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each210
+	ADD $16, R0; ADD $16, R1; B each210
 part211:
-	ADDS $4, R2
-	BEQ done212
+	ADDS $4, R2; BEQ done212
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one213
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded214
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded214; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded214
 one213:
@@ -4046,8 +3799,7 @@ loaded214:
 	WORD $0x6eb41c80 // bit v0.16b, v4.16b, v20.16b
 	TBZ $1, R2, one215
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored216
-	ADD $8, R0, R25
+	TBZ $0, R2, stored216; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored216
 one215:
@@ -4064,8 +3816,7 @@ TEXT ·addScalarNEON(SB), NOSPLIT, $0-28
 	MOVD $·consts(SB), R9
 	MOVWU p0+24(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
-	SUBS $16, R2
-	BLT one218
+	SUBS $16, R2; BLT one218
 	PCALIGN $16
 many217:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -4076,29 +3827,21 @@ many217:
 	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many217
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many217
 one218:
 	ADD $16, R2
 each219:
-	SUBS $4, R2
-	BLT part220
+	SUBS $4, R2; BLT part220
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each219
+	ADD $16, R0; ADD $16, R1; B each219
 part220:
-	ADDS $4, R2
-	BEQ done221
+	ADDS $4, R2; BEQ done221
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one222
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded223
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded223; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded223
 one222:
@@ -4108,8 +3851,7 @@ loaded223:
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one224
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored225
-	ADD $8, R0, R25
+	TBZ $0, R2, stored225; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored225
 one224:
@@ -4126,8 +3868,7 @@ TEXT ·mulScalarNEON(SB), NOSPLIT, $0-28
 	MOVD $·consts(SB), R9
 	MOVWU p0+24(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
-	SUBS $16, R2
-	BLT one227
+	SUBS $16, R2; BLT one227
 	PCALIGN $16
 many226:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -4138,29 +3879,21 @@ many226:
 	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many226
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many226
 one227:
 	ADD $16, R2
 each228:
-	SUBS $4, R2
-	BLT part229
+	SUBS $4, R2; BLT part229
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each228
+	ADD $16, R0; ADD $16, R1; B each228
 part229:
-	ADDS $4, R2
-	BEQ done230
+	ADDS $4, R2; BEQ done230
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one231
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded232
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded232; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded232
 one231:
@@ -4170,8 +3903,7 @@ loaded232:
 	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one233
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored234
-	ADD $8, R0, R25
+	TBZ $0, R2, stored234; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored234
 one233:
@@ -4188,8 +3920,7 @@ TEXT ·divScalarNEON(SB), NOSPLIT, $0-28
 	MOVD $·consts(SB), R9
 	MOVWU p0+24(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
-	SUBS $16, R2
-	BLT one236
+	SUBS $16, R2; BLT one236
 	PCALIGN $16
 many235:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -4200,29 +3931,21 @@ many235:
 	WORD $0x6e38fc63 // fdiv v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many235
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many235
 one236:
 	ADD $16, R2
 each237:
-	SUBS $4, R2
-	BLT part238
+	SUBS $4, R2; BLT part238
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each237
+	ADD $16, R0; ADD $16, R1; B each237
 part238:
-	ADDS $4, R2
-	BEQ done239
+	ADDS $4, R2; BEQ done239
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one240
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded241
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded241; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded241
 one240:
@@ -4232,8 +3955,7 @@ loaded241:
 	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one242
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored243
-	ADD $8, R0, R25
+	TBZ $0, R2, stored243; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored243
 one242:
@@ -4250,8 +3972,7 @@ TEXT ·subFromNEON(SB), NOSPLIT, $0-28
 	MOVD $·consts(SB), R9
 	MOVWU p0+24(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
-	SUBS $16, R2
-	BLT one245
+	SUBS $16, R2; BLT one245
 	PCALIGN $16
 many244:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -4262,29 +3983,21 @@ many244:
 	WORD $0x4ea3d703 // fsub v3.4s, v24.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many244
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many244
 one245:
 	ADD $16, R2
 each246:
-	SUBS $4, R2
-	BLT part247
+	SUBS $4, R2; BLT part247
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4ea0d700 // fsub v0.4s, v24.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each246
+	ADD $16, R0; ADD $16, R1; B each246
 part247:
-	ADDS $4, R2
-	BEQ done248
+	ADDS $4, R2; BEQ done248
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one249
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded250
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded250; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded250
 one249:
@@ -4294,8 +4007,7 @@ loaded250:
 	WORD $0x4ea0d700 // fsub v0.4s, v24.4s, v0.4s
 	TBZ $1, R2, one251
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored252
-	ADD $8, R0, R25
+	TBZ $0, R2, stored252; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored252
 one251:
@@ -4312,8 +4024,7 @@ TEXT ·divIntoNEON(SB), NOSPLIT, $0-28
 	MOVD $·consts(SB), R9
 	MOVWU p0+24(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
-	SUBS $16, R2
-	BLT one254
+	SUBS $16, R2; BLT one254
 	PCALIGN $16
 many253:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -4324,29 +4035,21 @@ many253:
 	WORD $0x6e23ff03 // fdiv v3.4s, v24.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many253
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many253
 one254:
 	ADD $16, R2
 each255:
-	SUBS $4, R2
-	BLT part256
+	SUBS $4, R2; BLT part256
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each255
+	ADD $16, R0; ADD $16, R1; B each255
 part256:
-	ADDS $4, R2
-	BEQ done257
+	ADDS $4, R2; BEQ done257
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one258
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded259
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded259; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded259
 one258:
@@ -4356,8 +4059,7 @@ loaded259:
 	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
 	TBZ $1, R2, one260
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored261
-	ADD $8, R0, R25
+	TBZ $0, R2, stored261; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored261
 one260:
@@ -4374,8 +4076,7 @@ TEXT ·maxScalarNEON(SB), NOSPLIT, $0-28
 	MOVD $·consts(SB), R9
 	MOVWU p0+24(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
-	SUBS $16, R2
-	BLT one263
+	SUBS $16, R2; BLT one263
 	PCALIGN $16
 many262:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -4386,29 +4087,21 @@ many262:
 	WORD $0x4e23f703 // fmax v3.4s, v24.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many262
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many262
 one263:
 	ADD $16, R2
 each264:
-	SUBS $4, R2
-	BLT part265
+	SUBS $4, R2; BLT part265
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each264
+	ADD $16, R0; ADD $16, R1; B each264
 part265:
-	ADDS $4, R2
-	BEQ done266
+	ADDS $4, R2; BEQ done266
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one267
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded268
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded268; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded268
 one267:
@@ -4418,8 +4111,7 @@ loaded268:
 	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
 	TBZ $1, R2, one269
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored270
-	ADD $8, R0, R25
+	TBZ $0, R2, stored270; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored270
 one269:
@@ -4436,8 +4128,7 @@ TEXT ·minScalarNEON(SB), NOSPLIT, $0-28
 	MOVD $·consts(SB), R9
 	MOVWU p0+24(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
-	SUBS $16, R2
-	BLT one272
+	SUBS $16, R2; BLT one272
 	PCALIGN $16
 many271:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -4448,29 +4139,21 @@ many271:
 	WORD $0x4ea3f703 // fmin v3.4s, v24.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many271
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many271
 one272:
 	ADD $16, R2
 each273:
-	SUBS $4, R2
-	BLT part274
+	SUBS $4, R2; BLT part274
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each273
+	ADD $16, R0; ADD $16, R1; B each273
 part274:
-	ADDS $4, R2
-	BEQ done275
+	ADDS $4, R2; BEQ done275
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one276
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded277
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded277; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded277
 one276:
@@ -4480,8 +4163,7 @@ loaded277:
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	TBZ $1, R2, one278
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored279
-	ADD $8, R0, R25
+	TBZ $0, R2, stored279; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored279
 one278:
@@ -4500,8 +4182,7 @@ TEXT ·affineNEON(SB), NOSPLIT, $0-32
 	WORD $0x4e040d58 // dup v24.4s, w10
 	MOVWU p1+28(FP), R10
 	WORD $0x4e040d59 // dup v25.4s, w10
-	SUBS $16, R2
-	BLT one281
+	SUBS $16, R2; BLT one281
 	PCALIGN $16
 many280:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -4520,31 +4201,23 @@ many280:
 	WORD $0x4eb71ee3 // mov v3.16b, v23.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many280
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many280
 one281:
 	ADD $16, R2
 each282:
-	SUBS $4, R2
-	BLT part283
+	SUBS $4, R2; BLT part283
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
 	WORD $0x4e20cf14 // fmla v20.4s, v24.4s, v0.4s
 	WORD $0x4eb41e80 // mov v0.16b, v20.16b
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each282
+	ADD $16, R0; ADD $16, R1; B each282
 part283:
-	ADDS $4, R2
-	BEQ done284
+	ADDS $4, R2; BEQ done284
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one285
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded286
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded286; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded286
 one285:
@@ -4556,8 +4229,7 @@ loaded286:
 	WORD $0x4eb41e80 // mov v0.16b, v20.16b
 	TBZ $1, R2, one287
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored288
-	ADD $8, R0, R25
+	TBZ $0, R2, stored288; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored288
 one287:
@@ -4583,9 +4255,7 @@ TEXT ·lstmNEON(SB), NOSPLIT, $0-48
 	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
-	ADD R6<<1, R6, R7
-	SUBS $8, R2
-	BLT one290
+	ADD R6<<1, R6, R7; SUBS $8, R2; BLT one290
 	PCALIGN $16
 many289:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -4941,17 +4611,11 @@ many289:
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	ADD $32, R0
-	ADD $32, R5
-	ADD $32, R1
-	ADD $32, R3
-	SUBS $8, R2
-	BGE many289
+	ADD $32, R0; ADD $32, R5; ADD $32, R1; ADD $32, R3; SUBS $8, R2; BGE many289
 one290:
 	ADD $8, R2
 each291:
-	SUBS $4, R2
-	BLT part292
+	SUBS $4, R2; BLT part292
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -5162,19 +4826,13 @@ each291:
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R5
-	ADD $16, R1
-	ADD $16, R3
-	B each291
+	ADD $16, R0; ADD $16, R5; ADD $16, R1; ADD $16, R3; B each291
 part292:
-	ADDS $4, R2
-	BEQ done293
+	ADDS $4, R2; BEQ done293
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one294
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded295
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded295; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded295
 one294:
@@ -5184,8 +4842,7 @@ loaded295:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one296
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded297
-	ADD $8, R3, R25
+	TBZ $0, R2, loaded297; ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded297
 one296:
@@ -5237,8 +4894,7 @@ loaded297:
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one298
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded299
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded299; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded299
 one298:
@@ -5249,8 +4905,7 @@ loaded299:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one300
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded301
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded301; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded301
 one300:
@@ -5296,8 +4951,7 @@ loaded301:
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one302
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded303
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded303; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded303
 one302:
@@ -5308,8 +4962,7 @@ loaded303:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one304
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded305
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded305; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded305
 one304:
@@ -5359,8 +5012,7 @@ loaded305:
 	WORD $0x4f00040a // movi v10.4s, #0
 	TBZ $1, R2, one306
 	WORD $0xfd4000aa // ldr d10, [x5]
-	TBZ $0, R2, loaded307
-	ADD $8, R5, R25
+	TBZ $0, R2, loaded307; ADD $8, R5, R25
 	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
 	B loaded307
 one306:
@@ -5370,8 +5022,7 @@ loaded307:
 	WORD $0x4e2acc0c // fmla v12.4s, v0.4s, v10.4s
 	TBZ $1, R2, one308
 	WORD $0xfd0000ac // str d12, [x5]
-	TBZ $0, R2, stored309
-	ADD $8, R5, R25
+	TBZ $0, R2, stored309; ADD $8, R5, R25
 	WORD $0x4d00832c // st1 {v12.s}[2], [x25]
 	B stored309
 one308:
@@ -5382,8 +5033,7 @@ stored309:
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one310
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded311
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded311; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded311
 one310:
@@ -5394,8 +5044,7 @@ loaded311:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one312
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded313
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded313; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded313
 one312:
@@ -5480,8 +5129,7 @@ loaded313:
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	TBZ $1, R2, one314
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored315
-	ADD $8, R0, R25
+	TBZ $0, R2, stored315; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored315
 one314:
@@ -5508,9 +5156,7 @@ TEXT ·lstmKeepNEON(SB), NOSPLIT, $0-56
 	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
-	ADD R6<<1, R6, R7
-	SUBS $8, R2
-	BLT one317
+	ADD R6<<1, R6, R7; SUBS $8, R2; BLT one317
 	PCALIGN $16
 many316:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -5874,18 +5520,11 @@ many316:
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	ADD $32, R0
-	ADD $32, R5
-	ADD $32, R1
-	ADD $32, R3
-	ADD $32, R4
-	SUBS $8, R2
-	BGE many316
+	ADD $32, R0; ADD $32, R5; ADD $32, R1; ADD $32, R3; ADD $32, R4; SUBS $8, R2; BGE many316
 one317:
 	ADD $8, R2
 each318:
-	SUBS $4, R2
-	BLT part319
+	SUBS $4, R2; BLT part319
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -6104,20 +5743,13 @@ each318:
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R5
-	ADD $16, R1
-	ADD $16, R3
-	ADD $16, R4
-	B each318
+	ADD $16, R0; ADD $16, R5; ADD $16, R1; ADD $16, R3; ADD $16, R4; B each318
 part319:
-	ADDS $4, R2
-	BEQ done320
+	ADDS $4, R2; BEQ done320
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one321
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded322
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded322; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded322
 one321:
@@ -6127,8 +5759,7 @@ loaded322:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one323
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded324
-	ADD $8, R3, R25
+	TBZ $0, R2, loaded324; ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded324
 one323:
@@ -6177,8 +5808,7 @@ loaded324:
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
 	TBZ $1, R2, one325
 	WORD $0xfd000020 // str d0, [x1]
-	TBZ $0, R2, stored326
-	ADD $8, R1, R25
+	TBZ $0, R2, stored326; ADD $8, R1, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored326
 one325:
@@ -6190,8 +5820,7 @@ stored326:
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one327
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded328
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded328; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded328
 one327:
@@ -6202,8 +5831,7 @@ loaded328:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one329
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded330
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded330; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded330
 one329:
@@ -6244,11 +5872,9 @@ loaded330:
 	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
 	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
-	ADD R7<<0, R1, R13
-	TBZ $1, R2, one331
+	ADD R7<<0, R1, R13; TBZ $1, R2, one331
 	WORD $0xfd0001a0 // str d0, [x13]
-	TBZ $0, R2, stored332
-	ADD $8, R13, R25
+	TBZ $0, R2, stored332; ADD $8, R13, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored332
 one331:
@@ -6260,8 +5886,7 @@ stored332:
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one333
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded334
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded334; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded334
 one333:
@@ -6272,8 +5897,7 @@ loaded334:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one335
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded336
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded336; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded336
 one335:
@@ -6320,11 +5944,9 @@ loaded336:
 	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
 	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
-	ADD R6<<1, R1, R13
-	TBZ $1, R2, one337
+	ADD R6<<1, R1, R13; TBZ $1, R2, one337
 	WORD $0xfd0001a0 // str d0, [x13]
-	TBZ $0, R2, stored338
-	ADD $8, R13, R25
+	TBZ $0, R2, stored338; ADD $8, R13, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored338
 one337:
@@ -6334,8 +5956,7 @@ stored338:
 	WORD $0x4f00040a // movi v10.4s, #0
 	TBZ $1, R2, one339
 	WORD $0xfd4000aa // ldr d10, [x5]
-	TBZ $0, R2, loaded340
-	ADD $8, R5, R25
+	TBZ $0, R2, loaded340; ADD $8, R5, R25
 	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
 	B loaded340
 one339:
@@ -6345,8 +5966,7 @@ loaded340:
 	WORD $0x4e2acc0c // fmla v12.4s, v0.4s, v10.4s
 	TBZ $1, R2, one341
 	WORD $0xfd0000ac // str d12, [x5]
-	TBZ $0, R2, stored342
-	ADD $8, R5, R25
+	TBZ $0, R2, stored342; ADD $8, R5, R25
 	WORD $0x4d00832c // st1 {v12.s}[2], [x25]
 	B stored342
 one341:
@@ -6355,8 +5975,7 @@ one341:
 stored342:
 	TBZ $1, R2, one343
 	WORD $0xfd00008c // str d12, [x4]
-	TBZ $0, R2, stored344
-	ADD $8, R4, R25
+	TBZ $0, R2, stored344; ADD $8, R4, R25
 	WORD $0x4d00832c // st1 {v12.s}[2], [x25]
 	B stored344
 one343:
@@ -6367,8 +5986,7 @@ stored344:
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one345
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded346
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded346; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded346
 one345:
@@ -6379,8 +5997,7 @@ loaded346:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one347
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded348
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded348; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded348
 one347:
@@ -6427,11 +6044,9 @@ loaded348:
 	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
 	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
-	ADD R6<<0, R1, R13
-	TBZ $1, R2, one349
+	ADD R6<<0, R1, R13; TBZ $1, R2, one349
 	WORD $0xfd0001a0 // str d0, [x13]
-	TBZ $0, R2, stored350
-	ADD $8, R13, R25
+	TBZ $0, R2, stored350; ADD $8, R13, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored350
 one349:
@@ -6476,8 +6091,7 @@ stored350:
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	TBZ $1, R2, one351
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored352
-	ADD $8, R0, R25
+	TBZ $0, R2, stored352; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored352
 one351:
@@ -6506,9 +6120,7 @@ TEXT ·lstmBackNEON(SB), NOSPLIT, $0-72
 	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
-	ADD R6<<1, R6, R7
-	SUBS $8, R2
-	BLT one354
+	ADD R6<<1, R6, R7; SUBS $8, R2; BLT one354
 	PCALIGN $16
 many353:
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
@@ -6631,20 +6243,11 @@ many353:
 	ADD R7<<0, R11, R13
 	WORD $0xad000da2 // stp q2, q3, [x13, #0]
 	WORD $0xad0034ac // stp q12, q13, [x5, #0]
-	ADD $32, R3
-	ADD $32, R11
-	ADD $32, R5
-	ADD $32, R4
-	ADD $32, R0
-	ADD $32, R8
-	ADD $32, R1
-	SUBS $8, R2
-	BGE many353
+	ADD $32, R3; ADD $32, R11; ADD $32, R5; ADD $32, R4; ADD $32, R0; ADD $32, R8; ADD $32, R1; SUBS $8, R2; BGE many353
 one354:
 	ADD $8, R2
 each355:
-	SUBS $4, R2
-	BLT part356
+	SUBS $4, R2; BLT part356
 	WORD $0x3dc00000 // ldr q0, [x0]
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
@@ -6723,22 +6326,13 @@ each355:
 	ADD R7<<0, R11, R13
 	WORD $0x3d8001a2 // str q2, [x13]
 	WORD $0x3d8000ac // str q12, [x5]
-	ADD $16, R3
-	ADD $16, R11
-	ADD $16, R5
-	ADD $16, R4
-	ADD $16, R0
-	ADD $16, R8
-	ADD $16, R1
-	B each355
+	ADD $16, R3; ADD $16, R11; ADD $16, R5; ADD $16, R4; ADD $16, R0; ADD $16, R8; ADD $16, R1; B each355
 part356:
-	ADDS $4, R2
-	BEQ done357
+	ADDS $4, R2; BEQ done357
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one358
 	WORD $0xfd400000 // ldr d0, [x0]
-	TBZ $0, R2, loaded359
-	ADD $8, R0, R25
+	TBZ $0, R2, loaded359; ADD $8, R0, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded359
 one358:
@@ -6781,8 +6375,7 @@ loaded359:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one360
 	WORD $0xfd400082 // ldr d2, [x4]
-	TBZ $0, R2, loaded361
-	ADD $8, R4, R25
+	TBZ $0, R2, loaded361; ADD $8, R4, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded361
 one360:
@@ -6793,8 +6386,7 @@ loaded361:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one362
 	WORD $0xfd4001a4 // ldr d4, [x13]
-	TBZ $0, R2, loaded363
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded363; ADD $8, R13, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded363
 one362:
@@ -6805,22 +6397,18 @@ loaded363:
 	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
 	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
 	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	ADD R6<<0, R3, R13
-	TBZ $1, R2, one364
+	ADD R6<<0, R3, R13; TBZ $1, R2, one364
 	WORD $0xfd0001a6 // str d6, [x13]
-	TBZ $0, R2, stored365
-	ADD $8, R13, R25
+	TBZ $0, R2, stored365; ADD $8, R13, R25
 	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
 	B stored365
 one364:
 	TBZ $0, R2, stored365
 	WORD $0xbd0001a6 // str s6, [x13]
 stored365:
-	ADD R6<<0, R11, R13
-	TBZ $1, R2, one366
+	ADD R6<<0, R11, R13; TBZ $1, R2, one366
 	WORD $0xfd0001a6 // str d6, [x13]
-	TBZ $0, R2, stored367
-	ADD $8, R13, R25
+	TBZ $0, R2, stored367; ADD $8, R13, R25
 	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
 	B stored367
 one366:
@@ -6833,8 +6421,7 @@ stored367:
 	WORD $0x4f00040a // movi v10.4s, #0
 	TBZ $1, R2, one368
 	WORD $0xfd4000aa // ldr d10, [x5]
-	TBZ $0, R2, loaded369
-	ADD $8, R5, R25
+	TBZ $0, R2, loaded369; ADD $8, R5, R25
 	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
 	B loaded369
 one368:
@@ -6846,8 +6433,7 @@ loaded369:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one370
 	WORD $0xfd4001a4 // ldr d4, [x13]
-	TBZ $0, R2, loaded371
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded371; ADD $8, R13, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded371
 one370:
@@ -6858,8 +6444,7 @@ loaded371:
 	WORD $0x4f000406 // movi v6.4s, #0
 	TBZ $1, R2, one372
 	WORD $0xfd400106 // ldr d6, [x8]
-	TBZ $0, R2, loaded373
-	ADD $8, R8, R25
+	TBZ $0, R2, loaded373; ADD $8, R8, R25
 	WORD $0x4d408326 // ld1 {v6.s}[2], [x25]
 	B loaded373
 one372:
@@ -6869,22 +6454,18 @@ loaded373:
 	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
 	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
 	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	ADD R6<<1, R3, R13
-	TBZ $1, R2, one374
+	ADD R6<<1, R3, R13; TBZ $1, R2, one374
 	WORD $0xfd0001a6 // str d6, [x13]
-	TBZ $0, R2, stored375
-	ADD $8, R13, R25
+	TBZ $0, R2, stored375; ADD $8, R13, R25
 	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
 	B stored375
 one374:
 	TBZ $0, R2, stored375
 	WORD $0xbd0001a6 // str s6, [x13]
 stored375:
-	ADD R6<<1, R11, R13
-	TBZ $1, R2, one376
+	ADD R6<<1, R11, R13; TBZ $1, R2, one376
 	WORD $0xfd0001a6 // str d6, [x13]
-	TBZ $0, R2, stored377
-	ADD $8, R13, R25
+	TBZ $0, R2, stored377; ADD $8, R13, R25
 	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
 	B stored377
 one376:
@@ -6894,8 +6475,7 @@ stored377:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one378
 	WORD $0xfd400024 // ldr d4, [x1]
-	TBZ $0, R2, loaded379
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded379; ADD $8, R1, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded379
 one378:
@@ -6906,8 +6486,7 @@ loaded379:
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one380
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded381
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded381; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded381
 one380:
@@ -6923,8 +6502,7 @@ loaded381:
 	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	TBZ $1, R2, one382
 	WORD $0xfd000066 // str d6, [x3]
-	TBZ $0, R2, stored383
-	ADD $8, R3, R25
+	TBZ $0, R2, stored383; ADD $8, R3, R25
 	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
 	B stored383
 one382:
@@ -6933,30 +6511,25 @@ one382:
 stored383:
 	TBZ $1, R2, one384
 	WORD $0xfd000166 // str d6, [x11]
-	TBZ $0, R2, stored385
-	ADD $8, R11, R25
+	TBZ $0, R2, stored385; ADD $8, R11, R25
 	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
 	B stored385
 one384:
 	TBZ $0, R2, stored385
 	WORD $0xbd000166 // str s6, [x11]
 stored385:
-	ADD R7<<0, R3, R13
-	TBZ $1, R2, one386
+	ADD R7<<0, R3, R13; TBZ $1, R2, one386
 	WORD $0xfd0001a2 // str d2, [x13]
-	TBZ $0, R2, stored387
-	ADD $8, R13, R25
+	TBZ $0, R2, stored387; ADD $8, R13, R25
 	WORD $0x4d008322 // st1 {v2.s}[2], [x25]
 	B stored387
 one386:
 	TBZ $0, R2, stored387
 	WORD $0xbd0001a2 // str s2, [x13]
 stored387:
-	ADD R7<<0, R11, R13
-	TBZ $1, R2, one388
+	ADD R7<<0, R11, R13; TBZ $1, R2, one388
 	WORD $0xfd0001a2 // str d2, [x13]
-	TBZ $0, R2, stored389
-	ADD $8, R13, R25
+	TBZ $0, R2, stored389; ADD $8, R13, R25
 	WORD $0x4d008322 // st1 {v2.s}[2], [x25]
 	B stored389
 one388:
@@ -6965,8 +6538,7 @@ one388:
 stored389:
 	TBZ $1, R2, one390
 	WORD $0xfd0000ac // str d12, [x5]
-	TBZ $0, R2, stored391
-	ADD $8, R5, R25
+	TBZ $0, R2, stored391; ADD $8, R5, R25
 	WORD $0x4d00832c // st1 {v12.s}[2], [x25]
 	B stored391
 one390:
@@ -6993,8 +6565,7 @@ TEXT ·gruNEON(SB), NOSPLIT, $0-56
 	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
-	SUBS $8, R2
-	BLT one393
+	SUBS $8, R2; BLT one393
 	PCALIGN $16
 many392:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -7220,18 +6791,11 @@ many392:
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
 	WORD $0x4e2bcda1 // fmla v1.4s, v13.4s, v11.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	ADD $32, R0
-	ADD $32, R4
-	ADD $32, R1
-	ADD $32, R3
-	ADD $32, R5
-	SUBS $8, R2
-	BGE many392
+	ADD $32, R0; ADD $32, R4; ADD $32, R1; ADD $32, R3; ADD $32, R5; SUBS $8, R2; BGE many392
 one393:
 	ADD $8, R2
 each394:
-	SUBS $4, R2
-	BLT part395
+	SUBS $4, R2; BLT part395
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -7365,20 +6929,13 @@ each394:
 	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R4
-	ADD $16, R1
-	ADD $16, R3
-	ADD $16, R5
-	B each394
+	ADD $16, R0; ADD $16, R4; ADD $16, R1; ADD $16, R3; ADD $16, R5; B each394
 part395:
-	ADDS $4, R2
-	BEQ done396
+	ADDS $4, R2; BEQ done396
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one397
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded398
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded398; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded398
 one397:
@@ -7388,8 +6945,7 @@ loaded398:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one399
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded400
-	ADD $8, R3, R25
+	TBZ $0, R2, loaded400; ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded400
 one399:
@@ -7441,8 +6997,7 @@ loaded400:
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one401
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded402
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded402; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded402
 one401:
@@ -7453,8 +7008,7 @@ loaded402:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one403
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded404
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded404; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded404
 one403:
@@ -7505,8 +7059,7 @@ loaded404:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one405
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded406
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded406; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded406
 one405:
@@ -7516,8 +7069,7 @@ loaded406:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one407
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded408
-	ADD $8, R5, R25
+	TBZ $0, R2, loaded408; ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded408
 one407:
@@ -7529,8 +7081,7 @@ loaded408:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one409
 	WORD $0xfd4001a4 // ldr d4, [x13]
-	TBZ $0, R2, loaded410
-	ADD $8, R13, R25
+	TBZ $0, R2, loaded410; ADD $8, R13, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded410
 one409:
@@ -7576,8 +7127,7 @@ loaded410:
 	WORD $0x4f00040a // movi v10.4s, #0
 	TBZ $1, R2, one411
 	WORD $0xfd40008a // ldr d10, [x4]
-	TBZ $0, R2, loaded412
-	ADD $8, R4, R25
+	TBZ $0, R2, loaded412; ADD $8, R4, R25
 	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
 	B loaded412
 one411:
@@ -7588,8 +7138,7 @@ loaded412:
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
 	TBZ $1, R2, one413
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored414
-	ADD $8, R0, R25
+	TBZ $0, R2, stored414; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored414
 one413:
@@ -7614,8 +7163,7 @@ TEXT ·gruResetNEON(SB), NOSPLIT, $0-40
 	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
-	SUBS $8, R2
-	BLT one416
+	SUBS $8, R2; BLT one416
 	PCALIGN $16
 many415:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -7694,17 +7242,11 @@ many415:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	ADD $32, R0
-	ADD $32, R4
-	ADD $32, R1
-	ADD $32, R3
-	SUBS $8, R2
-	BGE many415
+	ADD $32, R0; ADD $32, R4; ADD $32, R1; ADD $32, R3; SUBS $8, R2; BGE many415
 one416:
 	ADD $8, R2
 each417:
-	SUBS $4, R2
-	BLT part418
+	SUBS $4, R2; BLT part418
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -7750,19 +7292,13 @@ each417:
 	WORD $0x3dc00082 // ldr q2, [x4]
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R4
-	ADD $16, R1
-	ADD $16, R3
-	B each417
+	ADD $16, R0; ADD $16, R4; ADD $16, R1; ADD $16, R3; B each417
 part418:
-	ADDS $4, R2
-	BEQ done419
+	ADDS $4, R2; BEQ done419
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one420
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded421
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded421; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded421
 one420:
@@ -7772,8 +7308,7 @@ loaded421:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one422
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded423
-	ADD $8, R3, R25
+	TBZ $0, R2, loaded423; ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded423
 one422:
@@ -7823,8 +7358,7 @@ loaded423:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one424
 	WORD $0xfd400082 // ldr d2, [x4]
-	TBZ $0, R2, loaded425
-	ADD $8, R4, R25
+	TBZ $0, R2, loaded425; ADD $8, R4, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded425
 one424:
@@ -7834,8 +7368,7 @@ loaded425:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	TBZ $1, R2, one426
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored427
-	ADD $8, R0, R25
+	TBZ $0, R2, stored427; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored427
 one426:
@@ -7862,8 +7395,7 @@ TEXT ·gruBlendNEON(SB), NOSPLIT, $0-56
 	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
-	SUBS $8, R2
-	BLT one429
+	SUBS $8, R2; BLT one429
 	PCALIGN $16
 many428:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -8006,19 +7538,11 @@ many428:
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
 	WORD $0x4e2bcda1 // fmla v1.4s, v13.4s, v11.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	ADD $32, R0
-	ADD $32, R4
-	ADD $32, R1
-	ADD $32, R3
-	ADD $32, R5
-	ADD $32, R6
-	SUBS $8, R2
-	BGE many428
+	ADD $32, R0; ADD $32, R4; ADD $32, R1; ADD $32, R3; ADD $32, R5; ADD $32, R6; SUBS $8, R2; BGE many428
 one429:
 	ADD $8, R2
 each430:
-	SUBS $4, R2
-	BLT part431
+	SUBS $4, R2; BLT part431
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -8102,21 +7626,13 @@ each430:
 	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R4
-	ADD $16, R1
-	ADD $16, R3
-	ADD $16, R5
-	ADD $16, R6
-	B each430
+	ADD $16, R0; ADD $16, R4; ADD $16, R1; ADD $16, R3; ADD $16, R5; ADD $16, R6; B each430
 part431:
-	ADDS $4, R2
-	BEQ done432
+	ADDS $4, R2; BEQ done432
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one433
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded434
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded434; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded434
 one433:
@@ -8126,8 +7642,7 @@ loaded434:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one435
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded436
-	ADD $8, R3, R25
+	TBZ $0, R2, loaded436; ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded436
 one435:
@@ -8178,8 +7693,7 @@ loaded436:
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one437
 	WORD $0xfd4000a0 // ldr d0, [x5]
-	TBZ $0, R2, loaded438
-	ADD $8, R5, R25
+	TBZ $0, R2, loaded438; ADD $8, R5, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded438
 one437:
@@ -8189,8 +7703,7 @@ loaded438:
 	WORD $0x4f000402 // movi v2.4s, #0
 	TBZ $1, R2, one439
 	WORD $0xfd4000c2 // ldr d2, [x6]
-	TBZ $0, R2, loaded440
-	ADD $8, R6, R25
+	TBZ $0, R2, loaded440; ADD $8, R6, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
 	B loaded440
 one439:
@@ -8234,8 +7747,7 @@ loaded440:
 	WORD $0x4f00040a // movi v10.4s, #0
 	TBZ $1, R2, one441
 	WORD $0xfd40008a // ldr d10, [x4]
-	TBZ $0, R2, loaded442
-	ADD $8, R4, R25
+	TBZ $0, R2, loaded442; ADD $8, R4, R25
 	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
 	B loaded442
 one441:
@@ -8246,8 +7758,7 @@ loaded442:
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
 	TBZ $1, R2, one443
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored444
-	ADD $8, R0, R25
+	TBZ $0, R2, stored444; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored444
 one443:
@@ -8266,12 +7777,7 @@ TEXT ·addVVNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row445:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one447
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one447
 	PCALIGN $16
 many446:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -8284,32 +7790,22 @@ many446:
 	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many446
+	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many446
 one447:
 	ADD $16, R2
 each448:
-	SUBS $4, R2
-	BLT part449
+	SUBS $4, R2; BLT part449
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	ADD $16, R10
-	B each448
+	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each448
 part449:
-	ADDS $4, R2
-	BEQ done450
+	ADDS $4, R2; BEQ done450
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one451
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded452
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded452; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded452
 one451:
@@ -8319,8 +7815,7 @@ loaded452:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one453
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded454
-	ADD $8, R10, R25
+	TBZ $0, R2, loaded454; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded454
 one453:
@@ -8330,8 +7825,7 @@ loaded454:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	TBZ $1, R2, one455
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored456
-	ADD $8, R0, R25
+	TBZ $0, R2, stored456; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored456
 one455:
@@ -8339,11 +7833,7 @@ one455:
 	WORD $0xbd000000 // str s0, [x0]
 stored456:
 done450:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row445
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row445
 	RET
 
 TEXT ·addVSNEON(SB), NOSPLIT, $0-56
@@ -8355,12 +7845,9 @@ TEXT ·addVSNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row457:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2
-	BLT one459
+	SUBS $16, R2; BLT one459
 	PCALIGN $16
 many458:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -8371,29 +7858,21 @@ many458:
 	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many458
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many458
 one459:
 	ADD $16, R2
 each460:
-	SUBS $4, R2
-	BLT part461
+	SUBS $4, R2; BLT part461
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each460
+	ADD $16, R0; ADD $16, R1; B each460
 part461:
-	ADDS $4, R2
-	BEQ done462
+	ADDS $4, R2; BEQ done462
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one463
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded464
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded464; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded464
 one463:
@@ -8403,8 +7882,7 @@ loaded464:
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one465
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored466
-	ADD $8, R0, R25
+	TBZ $0, R2, stored466; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored466
 one465:
@@ -8412,11 +7890,7 @@ one465:
 	WORD $0xbd000000 // str s0, [x0]
 stored466:
 done462:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row457
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row457
 	RET
 
 TEXT ·subVVNEON(SB), NOSPLIT, $0-56
@@ -8428,12 +7902,7 @@ TEXT ·subVVNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row467:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one469
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one469
 	PCALIGN $16
 many468:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -8446,32 +7915,22 @@ many468:
 	WORD $0x4ea7d463 // fsub v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many468
+	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many468
 one469:
 	ADD $16, R2
 each470:
-	SUBS $4, R2
-	BLT part471
+	SUBS $4, R2; BLT part471
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	ADD $16, R10
-	B each470
+	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each470
 part471:
-	ADDS $4, R2
-	BEQ done472
+	ADDS $4, R2; BEQ done472
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one473
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded474
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded474; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded474
 one473:
@@ -8481,8 +7940,7 @@ loaded474:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one475
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded476
-	ADD $8, R10, R25
+	TBZ $0, R2, loaded476; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded476
 one475:
@@ -8492,8 +7950,7 @@ loaded476:
 	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
 	TBZ $1, R2, one477
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored478
-	ADD $8, R0, R25
+	TBZ $0, R2, stored478; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored478
 one477:
@@ -8501,11 +7958,7 @@ one477:
 	WORD $0xbd000000 // str s0, [x0]
 stored478:
 done472:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row467
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row467
 	RET
 
 TEXT ·subVSNEON(SB), NOSPLIT, $0-56
@@ -8517,12 +7970,9 @@ TEXT ·subVSNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row479:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2
-	BLT one481
+	SUBS $16, R2; BLT one481
 	PCALIGN $16
 many480:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -8533,29 +7983,21 @@ many480:
 	WORD $0x4eb8d463 // fsub v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many480
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many480
 one481:
 	ADD $16, R2
 each482:
-	SUBS $4, R2
-	BLT part483
+	SUBS $4, R2; BLT part483
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each482
+	ADD $16, R0; ADD $16, R1; B each482
 part483:
-	ADDS $4, R2
-	BEQ done484
+	ADDS $4, R2; BEQ done484
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one485
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded486
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded486; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded486
 one485:
@@ -8565,8 +8007,7 @@ loaded486:
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one487
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored488
-	ADD $8, R0, R25
+	TBZ $0, R2, stored488; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored488
 one487:
@@ -8574,11 +8015,7 @@ one487:
 	WORD $0xbd000000 // str s0, [x0]
 stored488:
 done484:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row479
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row479
 	RET
 
 TEXT ·subSVNEON(SB), NOSPLIT, $0-56
@@ -8590,12 +8027,9 @@ TEXT ·subSVNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row489:
-	MOVD R5, R2
-	MOVD R11, R0
+	MOVD R5, R2; MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one491
+	MOVD R4, R10; SUBS $16, R2; BLT one491
 	PCALIGN $16
 many490:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -8606,29 +8040,21 @@ many490:
 	WORD $0x4ea7d703 // fsub v3.4s, v24.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many490
+	ADD $64, R0; ADD $64, R10; SUBS $16, R2; BGE many490
 one491:
 	ADD $16, R2
 each492:
-	SUBS $4, R2
-	BLT part493
+	SUBS $4, R2; BLT part493
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R10
-	B each492
+	ADD $16, R0; ADD $16, R10; B each492
 part493:
-	ADDS $4, R2
-	BEQ done494
+	ADDS $4, R2; BEQ done494
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one495
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded496
-	ADD $8, R10, R25
+	TBZ $0, R2, loaded496; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded496
 one495:
@@ -8638,8 +8064,7 @@ loaded496:
 	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
 	TBZ $1, R2, one497
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored498
-	ADD $8, R0, R25
+	TBZ $0, R2, stored498; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored498
 one497:
@@ -8647,11 +8072,7 @@ one497:
 	WORD $0xbd000000 // str s0, [x0]
 stored498:
 done494:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row489
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row489
 	RET
 
 TEXT ·mulVVNEON(SB), NOSPLIT, $0-56
@@ -8663,12 +8084,7 @@ TEXT ·mulVVNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row499:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one501
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one501
 	PCALIGN $16
 many500:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -8681,32 +8097,22 @@ many500:
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many500
+	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many500
 one501:
 	ADD $16, R2
 each502:
-	SUBS $4, R2
-	BLT part503
+	SUBS $4, R2; BLT part503
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	ADD $16, R10
-	B each502
+	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each502
 part503:
-	ADDS $4, R2
-	BEQ done504
+	ADDS $4, R2; BEQ done504
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one505
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded506
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded506; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded506
 one505:
@@ -8716,8 +8122,7 @@ loaded506:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one507
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded508
-	ADD $8, R10, R25
+	TBZ $0, R2, loaded508; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded508
 one507:
@@ -8727,8 +8132,7 @@ loaded508:
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	TBZ $1, R2, one509
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored510
-	ADD $8, R0, R25
+	TBZ $0, R2, stored510; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored510
 one509:
@@ -8736,11 +8140,7 @@ one509:
 	WORD $0xbd000000 // str s0, [x0]
 stored510:
 done504:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row499
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row499
 	RET
 
 TEXT ·mulVSNEON(SB), NOSPLIT, $0-56
@@ -8752,12 +8152,9 @@ TEXT ·mulVSNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row511:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2
-	BLT one513
+	SUBS $16, R2; BLT one513
 	PCALIGN $16
 many512:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -8768,29 +8165,21 @@ many512:
 	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many512
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many512
 one513:
 	ADD $16, R2
 each514:
-	SUBS $4, R2
-	BLT part515
+	SUBS $4, R2; BLT part515
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each514
+	ADD $16, R0; ADD $16, R1; B each514
 part515:
-	ADDS $4, R2
-	BEQ done516
+	ADDS $4, R2; BEQ done516
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one517
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded518
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded518; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded518
 one517:
@@ -8800,8 +8189,7 @@ loaded518:
 	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one519
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored520
-	ADD $8, R0, R25
+	TBZ $0, R2, stored520; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored520
 one519:
@@ -8809,11 +8197,7 @@ one519:
 	WORD $0xbd000000 // str s0, [x0]
 stored520:
 done516:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row511
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row511
 	RET
 
 TEXT ·divVVNEON(SB), NOSPLIT, $0-56
@@ -8825,12 +8209,7 @@ TEXT ·divVVNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row521:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one523
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one523
 	PCALIGN $16
 many522:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -8843,32 +8222,22 @@ many522:
 	WORD $0x6e27fc63 // fdiv v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many522
+	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many522
 one523:
 	ADD $16, R2
 each524:
-	SUBS $4, R2
-	BLT part525
+	SUBS $4, R2; BLT part525
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	ADD $16, R10
-	B each524
+	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each524
 part525:
-	ADDS $4, R2
-	BEQ done526
+	ADDS $4, R2; BEQ done526
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one527
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded528
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded528; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded528
 one527:
@@ -8878,8 +8247,7 @@ loaded528:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one529
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded530
-	ADD $8, R10, R25
+	TBZ $0, R2, loaded530; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded530
 one529:
@@ -8889,8 +8257,7 @@ loaded530:
 	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
 	TBZ $1, R2, one531
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored532
-	ADD $8, R0, R25
+	TBZ $0, R2, stored532; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored532
 one531:
@@ -8898,11 +8265,7 @@ one531:
 	WORD $0xbd000000 // str s0, [x0]
 stored532:
 done526:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row521
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row521
 	RET
 
 TEXT ·divVSNEON(SB), NOSPLIT, $0-56
@@ -8914,12 +8277,9 @@ TEXT ·divVSNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row533:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2
-	BLT one535
+	SUBS $16, R2; BLT one535
 	PCALIGN $16
 many534:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -8930,29 +8290,21 @@ many534:
 	WORD $0x6e38fc63 // fdiv v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many534
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many534
 one535:
 	ADD $16, R2
 each536:
-	SUBS $4, R2
-	BLT part537
+	SUBS $4, R2; BLT part537
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each536
+	ADD $16, R0; ADD $16, R1; B each536
 part537:
-	ADDS $4, R2
-	BEQ done538
+	ADDS $4, R2; BEQ done538
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one539
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded540
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded540; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded540
 one539:
@@ -8962,8 +8314,7 @@ loaded540:
 	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one541
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored542
-	ADD $8, R0, R25
+	TBZ $0, R2, stored542; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored542
 one541:
@@ -8971,11 +8322,7 @@ one541:
 	WORD $0xbd000000 // str s0, [x0]
 stored542:
 done538:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row533
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row533
 	RET
 
 TEXT ·divSVNEON(SB), NOSPLIT, $0-56
@@ -8987,12 +8334,9 @@ TEXT ·divSVNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row543:
-	MOVD R5, R2
-	MOVD R11, R0
+	MOVD R5, R2; MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one545
+	MOVD R4, R10; SUBS $16, R2; BLT one545
 	PCALIGN $16
 many544:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -9003,29 +8347,21 @@ many544:
 	WORD $0x6e27ff03 // fdiv v3.4s, v24.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many544
+	ADD $64, R0; ADD $64, R10; SUBS $16, R2; BGE many544
 one545:
 	ADD $16, R2
 each546:
-	SUBS $4, R2
-	BLT part547
+	SUBS $4, R2; BLT part547
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R10
-	B each546
+	ADD $16, R0; ADD $16, R10; B each546
 part547:
-	ADDS $4, R2
-	BEQ done548
+	ADDS $4, R2; BEQ done548
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one549
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded550
-	ADD $8, R10, R25
+	TBZ $0, R2, loaded550; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded550
 one549:
@@ -9035,8 +8371,7 @@ loaded550:
 	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
 	TBZ $1, R2, one551
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored552
-	ADD $8, R0, R25
+	TBZ $0, R2, stored552; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored552
 one551:
@@ -9044,11 +8379,7 @@ one551:
 	WORD $0xbd000000 // str s0, [x0]
 stored552:
 done548:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row543
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row543
 	RET
 
 TEXT ·maxVVNEON(SB), NOSPLIT, $0-56
@@ -9060,12 +8391,7 @@ TEXT ·maxVVNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row553:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one555
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one555
 	PCALIGN $16
 many554:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -9078,32 +8404,22 @@ many554:
 	WORD $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many554
+	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many554
 one555:
 	ADD $16, R2
 each556:
-	SUBS $4, R2
-	BLT part557
+	SUBS $4, R2; BLT part557
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	ADD $16, R10
-	B each556
+	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each556
 part557:
-	ADDS $4, R2
-	BEQ done558
+	ADDS $4, R2; BEQ done558
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one559
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded560
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded560; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded560
 one559:
@@ -9113,8 +8429,7 @@ loaded560:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one561
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded562
-	ADD $8, R10, R25
+	TBZ $0, R2, loaded562; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded562
 one561:
@@ -9124,8 +8439,7 @@ loaded562:
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	TBZ $1, R2, one563
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored564
-	ADD $8, R0, R25
+	TBZ $0, R2, stored564; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored564
 one563:
@@ -9133,11 +8447,7 @@ one563:
 	WORD $0xbd000000 // str s0, [x0]
 stored564:
 done558:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row553
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row553
 	RET
 
 TEXT ·maxVSNEON(SB), NOSPLIT, $0-56
@@ -9149,12 +8459,9 @@ TEXT ·maxVSNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row565:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2
-	BLT one567
+	SUBS $16, R2; BLT one567
 	PCALIGN $16
 many566:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -9165,29 +8472,21 @@ many566:
 	WORD $0x4e38f463 // fmax v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many566
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many566
 one567:
 	ADD $16, R2
 each568:
-	SUBS $4, R2
-	BLT part569
+	SUBS $4, R2; BLT part569
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each568
+	ADD $16, R0; ADD $16, R1; B each568
 part569:
-	ADDS $4, R2
-	BEQ done570
+	ADDS $4, R2; BEQ done570
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one571
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded572
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded572; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded572
 one571:
@@ -9197,8 +8496,7 @@ loaded572:
 	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one573
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored574
-	ADD $8, R0, R25
+	TBZ $0, R2, stored574; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored574
 one573:
@@ -9206,11 +8504,7 @@ one573:
 	WORD $0xbd000000 // str s0, [x0]
 stored574:
 done570:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row565
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row565
 	RET
 
 TEXT ·maxSVNEON(SB), NOSPLIT, $0-56
@@ -9222,12 +8516,9 @@ TEXT ·maxSVNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row575:
-	MOVD R5, R2
-	MOVD R11, R0
+	MOVD R5, R2; MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one577
+	MOVD R4, R10; SUBS $16, R2; BLT one577
 	PCALIGN $16
 many576:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -9238,29 +8529,21 @@ many576:
 	WORD $0x4e27f703 // fmax v3.4s, v24.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many576
+	ADD $64, R0; ADD $64, R10; SUBS $16, R2; BGE many576
 one577:
 	ADD $16, R2
 each578:
-	SUBS $4, R2
-	BLT part579
+	SUBS $4, R2; BLT part579
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R10
-	B each578
+	ADD $16, R0; ADD $16, R10; B each578
 part579:
-	ADDS $4, R2
-	BEQ done580
+	ADDS $4, R2; BEQ done580
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one581
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded582
-	ADD $8, R10, R25
+	TBZ $0, R2, loaded582; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded582
 one581:
@@ -9270,8 +8553,7 @@ loaded582:
 	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
 	TBZ $1, R2, one583
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored584
-	ADD $8, R0, R25
+	TBZ $0, R2, stored584; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored584
 one583:
@@ -9279,11 +8561,7 @@ one583:
 	WORD $0xbd000000 // str s0, [x0]
 stored584:
 done580:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row575
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row575
 	RET
 
 TEXT ·minVVNEON(SB), NOSPLIT, $0-56
@@ -9295,12 +8573,7 @@ TEXT ·minVVNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row585:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one587
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one587
 	PCALIGN $16
 many586:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -9313,32 +8586,22 @@ many586:
 	WORD $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many586
+	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many586
 one587:
 	ADD $16, R2
 each588:
-	SUBS $4, R2
-	BLT part589
+	SUBS $4, R2; BLT part589
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	ADD $16, R10
-	B each588
+	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each588
 part589:
-	ADDS $4, R2
-	BEQ done590
+	ADDS $4, R2; BEQ done590
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one591
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded592
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded592; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded592
 one591:
@@ -9348,8 +8611,7 @@ loaded592:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one593
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded594
-	ADD $8, R10, R25
+	TBZ $0, R2, loaded594; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded594
 one593:
@@ -9359,8 +8621,7 @@ loaded594:
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
 	TBZ $1, R2, one595
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored596
-	ADD $8, R0, R25
+	TBZ $0, R2, stored596; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored596
 one595:
@@ -9368,11 +8629,7 @@ one595:
 	WORD $0xbd000000 // str s0, [x0]
 stored596:
 done590:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row585
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row585
 	RET
 
 TEXT ·minVSNEON(SB), NOSPLIT, $0-56
@@ -9384,12 +8641,9 @@ TEXT ·minVSNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row597:
-	MOVD R5, R2
-	MOVD R11, R0
-	MOVD R3, R1
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2
-	BLT one599
+	SUBS $16, R2; BLT one599
 	PCALIGN $16
 many598:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -9400,29 +8654,21 @@ many598:
 	WORD $0x4eb8f463 // fmin v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many598
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many598
 one599:
 	ADD $16, R2
 each600:
-	SUBS $4, R2
-	BLT part601
+	SUBS $4, R2; BLT part601
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each600
+	ADD $16, R0; ADD $16, R1; B each600
 part601:
-	ADDS $4, R2
-	BEQ done602
+	ADDS $4, R2; BEQ done602
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one603
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded604
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded604; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded604
 one603:
@@ -9432,8 +8678,7 @@ loaded604:
 	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one605
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored606
-	ADD $8, R0, R25
+	TBZ $0, R2, stored606; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored606
 one605:
@@ -9441,11 +8686,7 @@ one605:
 	WORD $0xbd000000 // str s0, [x0]
 stored606:
 done602:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row597
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row597
 	RET
 
 TEXT ·minSVNEON(SB), NOSPLIT, $0-56
@@ -9457,12 +8698,9 @@ TEXT ·minSVNEON(SB), NOSPLIT, $0-56
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
 row607:
-	MOVD R5, R2
-	MOVD R11, R0
+	MOVD R5, R2; MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
-	MOVD R4, R10
-	SUBS $16, R2
-	BLT one609
+	MOVD R4, R10; SUBS $16, R2; BLT one609
 	PCALIGN $16
 many608:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -9473,29 +8711,21 @@ many608:
 	WORD $0x4ea7f703 // fmin v3.4s, v24.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R10
-	SUBS $16, R2
-	BGE many608
+	ADD $64, R0; ADD $64, R10; SUBS $16, R2; BGE many608
 one609:
 	ADD $16, R2
 each610:
-	SUBS $4, R2
-	BLT part611
+	SUBS $4, R2; BLT part611
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4f700 // fmin v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R10
-	B each610
+	ADD $16, R0; ADD $16, R10; B each610
 part611:
-	ADDS $4, R2
-	BEQ done612
+	ADDS $4, R2; BEQ done612
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one613
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded614
-	ADD $8, R10, R25
+	TBZ $0, R2, loaded614; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded614
 one613:
@@ -9505,8 +8735,7 @@ loaded614:
 	WORD $0x4ea4f700 // fmin v0.4s, v24.4s, v4.4s
 	TBZ $1, R2, one615
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored616
-	ADD $8, R0, R25
+	TBZ $0, R2, stored616; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored616
 one615:
@@ -9514,11 +8743,7 @@ one615:
 	WORD $0xbd000000 // str s0, [x0]
 stored616:
 done612:
-	ADD R5<<2, R11
-	ADD R7, R3
-	ADD R8, R4
-	SUBS $1, R6
-	BNE row607
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row607
 	RET
 
 TEXT ·sumNEON(SB), NOSPLIT, $0-20
@@ -9533,8 +8758,7 @@ TEXT ·sumNEON(SB), NOSPLIT, $0-20
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	SUBS $32, R2
-	BLT one618
+	SUBS $32, R2; BLT one618
 	PCALIGN $16
 many617:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
@@ -9549,30 +8773,23 @@ many617:
 	WORD $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
 	WORD $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
 	WORD $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
-	ADD $128, R1
-	SUBS $32, R2
-	BGE many617
+	ADD $128, R1; SUBS $32, R2; BGE many617
 one618:
 	ADD $32, R2
 each619:
-	SUBS $4, R2
-	BLT part620
+	SUBS $4, R2; BLT part620
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
-	ADD $16, R1
-	B each619
+	ADD $16, R1; B each619
 part620:
-	ADDS $4, R2
-	BEQ done621
-	MOVD $·numbers(SB), R10
+	ADDS $4, R2; BEQ done621; MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
 	TBZ $1, R2, one622
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded623
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded623; ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
 	B loaded623
 one622:
@@ -9605,8 +8822,7 @@ TEXT ·sumAbsNEON(SB), NOSPLIT, $0-20
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	SUBS $32, R2
-	BLT one625
+	SUBS $32, R2; BLT one625
 	PCALIGN $16
 many624:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
@@ -9629,31 +8845,24 @@ many624:
 	WORD $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
 	WORD $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
 	WORD $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
-	ADD $128, R1
-	SUBS $32, R2
-	BGE many624
+	ADD $128, R1; SUBS $32, R2; BGE many624
 one625:
 	ADD $32, R2
 each626:
-	SUBS $4, R2
-	BLT part627
+	SUBS $4, R2; BLT part627
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
-	ADD $16, R1
-	B each626
+	ADD $16, R1; B each626
 part627:
-	ADDS $4, R2
-	BEQ done628
-	MOVD $·numbers(SB), R10
+	ADDS $4, R2; BEQ done628; MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
 	TBZ $1, R2, one629
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded630
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded630; ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
 	B loaded630
 one629:
@@ -9689,8 +8898,7 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT, $0-28
 	WORD $0x4f000407 // movi v7.4s, #0
 	MOVWU m+16(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
-	SUBS $32, R2
-	BLT one632
+	SUBS $32, R2; BLT one632
 	PCALIGN $16
 many631:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
@@ -9713,31 +8921,24 @@ many631:
 	WORD $0x4e2dcda5 // fmla v5.4s, v13.4s, v13.4s
 	WORD $0x4e2ecdc6 // fmla v6.4s, v14.4s, v14.4s
 	WORD $0x4e2fcde7 // fmla v7.4s, v15.4s, v15.4s
-	ADD $128, R1
-	SUBS $32, R2
-	BGE many631
+	ADD $128, R1; SUBS $32, R2; BGE many631
 one632:
 	ADD $32, R2
 each633:
-	SUBS $4, R2
-	BLT part634
+	SUBS $4, R2; BLT part634
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4eb8d508 // fsub v8.4s, v8.4s, v24.4s
 	WORD $0x4e28cd00 // fmla v0.4s, v8.4s, v8.4s
-	ADD $16, R1
-	B each633
+	ADD $16, R1; B each633
 part634:
-	ADDS $4, R2
-	BEQ done635
-	MOVD $·numbers(SB), R10
+	ADDS $4, R2; BEQ done635; MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
 	TBZ $1, R2, one636
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded637
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded637; ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
 	B loaded637
 one636:
@@ -9773,8 +8974,7 @@ TEXT ·largestNEON(SB), NOSPLIT, $0-20
 	WORD $0x3dc0f126 // ldr q6, [x9, #960]
 	WORD $0x3dc0f127 // ldr q7, [x9, #960]
 	WORD $0x3dc0f138 // ldr q24, [x9, #960]
-	SUBS $32, R2
-	BLT one639
+	SUBS $32, R2; BLT one639
 	PCALIGN $16
 many638:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
@@ -9789,30 +8989,23 @@ many638:
 	WORD $0x4e2df4a5 // fmax v5.4s, v5.4s, v13.4s
 	WORD $0x4e2ef4c6 // fmax v6.4s, v6.4s, v14.4s
 	WORD $0x4e2ff4e7 // fmax v7.4s, v7.4s, v15.4s
-	ADD $128, R1
-	SUBS $32, R2
-	BGE many638
+	ADD $128, R1; SUBS $32, R2; BGE many638
 one639:
 	ADD $32, R2
 each640:
-	SUBS $4, R2
-	BLT part641
+	SUBS $4, R2; BLT part641
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
-	ADD $16, R1
-	B each640
+	ADD $16, R1; B each640
 part641:
-	ADDS $4, R2
-	BEQ done642
-	MOVD $·numbers(SB), R10
+	ADDS $4, R2; BEQ done642; MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
 	TBZ $1, R2, one643
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded644
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded644; ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
 	B loaded644
 one643:
@@ -9846,8 +9039,7 @@ TEXT ·smallestNEON(SB), NOSPLIT, $0-20
 	WORD $0x3dc0cd26 // ldr q6, [x9, #816]
 	WORD $0x3dc0cd27 // ldr q7, [x9, #816]
 	WORD $0x3dc0cd38 // ldr q24, [x9, #816]
-	SUBS $32, R2
-	BLT one646
+	SUBS $32, R2; BLT one646
 	PCALIGN $16
 many645:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
@@ -9862,30 +9054,23 @@ many645:
 	WORD $0x4eadf4a5 // fmin v5.4s, v5.4s, v13.4s
 	WORD $0x4eaef4c6 // fmin v6.4s, v6.4s, v14.4s
 	WORD $0x4eaff4e7 // fmin v7.4s, v7.4s, v15.4s
-	ADD $128, R1
-	SUBS $32, R2
-	BGE many645
+	ADD $128, R1; SUBS $32, R2; BGE many645
 one646:
 	ADD $32, R2
 each647:
-	SUBS $4, R2
-	BLT part648
+	SUBS $4, R2; BLT part648
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4ea8f400 // fmin v0.4s, v0.4s, v8.4s
-	ADD $16, R1
-	B each647
+	ADD $16, R1; B each647
 part648:
-	ADDS $4, R2
-	BEQ done649
-	MOVD $·numbers(SB), R10
+	ADDS $4, R2; BEQ done649; MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
 	TBZ $1, R2, one650
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded651
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded651; ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
 	B loaded651
 one650:
@@ -9920,8 +9105,7 @@ TEXT ·expSumNEON(SB), NOSPLIT, $0-36
 	MOVWU shift+28(FP), R10
 	WORD $0x4e040d59 // dup v25.4s, w10
 	WORD $0x3dc02d3a // ldr q26, [x9, #176]
-	SUBS $16, R2
-	BLT one653
+	SUBS $16, R2; BLT one653
 	PCALIGN $16
 many652:
 	WORD $0xad401424 // ldp q4, q5, [x1, #0]
@@ -10053,15 +9237,11 @@ many652:
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many652
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many652
 one653:
 	ADD $16, R2
 each654:
-	SUBS $4, R2
-	BLT part655
+	SUBS $4, R2; BLT part655
 	WORD $0x3dc00024 // ldr q4, [x1]
 	WORD $0x6ea0fb34 // fneg v20.4s, v25.4s
 	WORD $0x4e24cf14 // fmla v20.4s, v24.4s, v4.4s
@@ -10102,21 +9282,16 @@ each654:
 	WORD $0x4e281c84 // and v4.16b, v4.16b, v8.16b
 	WORD $0x3d800004 // str q4, [x0]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	ADD $16, R0
-	ADD $16, R1
-	B each654
+	ADD $16, R0; ADD $16, R1; B each654
 part655:
-	ADDS $4, R2
-	BEQ done656
-	MOVD $·numbers(SB), R10
+	ADDS $4, R2; BEQ done656; MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one657
 	WORD $0xfd400024 // ldr d4, [x1]
-	TBZ $0, R2, loaded658
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded658; ADD $8, R1, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded658
 one657:
@@ -10162,8 +9337,7 @@ loaded658:
 	WORD $0x4e281c84 // and v4.16b, v4.16b, v8.16b
 	TBZ $1, R2, one659
 	WORD $0xfd000004 // str d4, [x0]
-	TBZ $0, R2, stored660
-	ADD $8, R0, R25
+	TBZ $0, R2, stored660; ADD $8, R0, R25
 	WORD $0x4d008324 // st1 {v4.s}[2], [x25]
 	B stored660
 one659:
@@ -10189,8 +9363,7 @@ TEXT ·normNEON(SB), NOSPLIT, $0-32
 	WORD $0x4e040d58 // dup v24.4s, w10
 	MOVWU inv+28(FP), R10
 	WORD $0x4e040d59 // dup v25.4s, w10
-	SUBS $16, R2
-	BLT one662
+	SUBS $16, R2; BLT one662
 	PCALIGN $16
 many661:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -10205,30 +9378,22 @@ many661:
 	WORD $0x6e39dc63 // fmul v3.4s, v3.4s, v25.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many661
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many661
 one662:
 	ADD $16, R2
 each663:
-	SUBS $4, R2
-	BLT part664
+	SUBS $4, R2; BLT part664
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each663
+	ADD $16, R0; ADD $16, R1; B each663
 part664:
-	ADDS $4, R2
-	BEQ done665
+	ADDS $4, R2; BEQ done665
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one666
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded667
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded667; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded667
 one666:
@@ -10239,8 +9404,7 @@ loaded667:
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	TBZ $1, R2, one668
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored669
-	ADD $8, R0, R25
+	TBZ $0, R2, stored669; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored669
 one668:
@@ -10259,8 +9423,7 @@ TEXT ·normScaleNEON(SB), NOSPLIT, $0-40
 	MOVWU inv+28(FP), R10
 	WORD $0x4e040d59 // dup v25.4s, w10
 	MOVD scale+32(FP), R3
-	SUBS $16, R2
-	BLT one671
+	SUBS $16, R2; BLT one671
 	PCALIGN $16
 many670:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -10281,34 +9444,24 @@ many670:
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	ADD $64, R3
-	SUBS $16, R2
-	BGE many670
+	ADD $64, R0; ADD $64, R1; ADD $64, R3; SUBS $16, R2; BGE many670
 one671:
 	ADD $16, R2
 each672:
-	SUBS $4, R2
-	BLT part673
+	SUBS $4, R2; BLT part673
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	WORD $0x3dc00064 // ldr q4, [x3]
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	ADD $16, R3
-	B each672
+	ADD $16, R0; ADD $16, R1; ADD $16, R3; B each672
 part673:
-	ADDS $4, R2
-	BEQ done674
+	ADDS $4, R2; BEQ done674
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one675
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded676
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded676; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded676
 one675:
@@ -10320,8 +9473,7 @@ loaded676:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one677
 	WORD $0xfd400064 // ldr d4, [x3]
-	TBZ $0, R2, loaded678
-	ADD $8, R3, R25
+	TBZ $0, R2, loaded678; ADD $8, R3, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded678
 one677:
@@ -10331,8 +9483,7 @@ loaded678:
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	TBZ $1, R2, one679
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored680
-	ADD $8, R0, R25
+	TBZ $0, R2, stored680; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored680
 one679:
@@ -10352,8 +9503,7 @@ TEXT ·normScaleBiasNEON(SB), NOSPLIT, $0-48
 	WORD $0x4e040d59 // dup v25.4s, w10
 	MOVD scale+32(FP), R3
 	MOVD bias+40(FP), R4
-	SUBS $16, R2
-	BLT one682
+	SUBS $16, R2; BLT one682
 	PCALIGN $16
 many681:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
@@ -10376,17 +9526,11 @@ many681:
 	WORD $0x4e27cc6b // fmla v11.4s, v3.4s, v7.4s
 	WORD $0xad002408 // stp q8, q9, [x0, #0]
 	WORD $0xad012c0a // stp q10, q11, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	ADD $64, R3
-	ADD $64, R4
-	SUBS $16, R2
-	BGE many681
+	ADD $64, R0; ADD $64, R1; ADD $64, R3; ADD $64, R4; SUBS $16, R2; BGE many681
 one682:
 	ADD $16, R2
 each683:
-	SUBS $4, R2
-	BLT part684
+	SUBS $4, R2; BLT part684
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
@@ -10394,19 +9538,13 @@ each683:
 	WORD $0x3dc00088 // ldr q8, [x4]
 	WORD $0x4e24cc08 // fmla v8.4s, v0.4s, v4.4s
 	WORD $0x3d800008 // str q8, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	ADD $16, R3
-	ADD $16, R4
-	B each683
+	ADD $16, R0; ADD $16, R1; ADD $16, R3; ADD $16, R4; B each683
 part684:
-	ADDS $4, R2
-	BEQ done685
+	ADDS $4, R2; BEQ done685
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one686
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded687
-	ADD $8, R1, R25
+	TBZ $0, R2, loaded687; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded687
 one686:
@@ -10418,8 +9556,7 @@ loaded687:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one688
 	WORD $0xfd400064 // ldr d4, [x3]
-	TBZ $0, R2, loaded689
-	ADD $8, R3, R25
+	TBZ $0, R2, loaded689; ADD $8, R3, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded689
 one688:
@@ -10429,8 +9566,7 @@ loaded689:
 	WORD $0x4f000408 // movi v8.4s, #0
 	TBZ $1, R2, one690
 	WORD $0xfd400088 // ldr d8, [x4]
-	TBZ $0, R2, loaded691
-	ADD $8, R4, R25
+	TBZ $0, R2, loaded691; ADD $8, R4, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
 	B loaded691
 one690:
@@ -10440,8 +9576,7 @@ loaded691:
 	WORD $0x4e24cc08 // fmla v8.4s, v0.4s, v4.4s
 	TBZ $1, R2, one692
 	WORD $0xfd000008 // str d8, [x0]
-	TBZ $0, R2, stored693
-	ADD $8, R0, R25
+	TBZ $0, R2, stored693; ADD $8, R0, R25
 	WORD $0x4d008328 // st1 {v8.s}[2], [x25]
 	B stored693
 one692:
@@ -10457,14 +9592,12 @@ TEXT ·addRowsNEON(SB), NOSPLIT, $0-40
 	MOVD n+16(FP), R2
 	MOVD rows+24(FP), R3
 	MOVD stride+32(FP), R4
-	SUBS $16, R2
-	BLT one695
+	SUBS $16, R2; BLT one695
 	PCALIGN $16
 many694:
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
 	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
-	MOVD R1, R5
-	MOVD R3, R6
+	MOVD R1, R5; MOVD R3, R6
 row699:
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
@@ -10472,55 +9605,40 @@ row699:
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
-	ADD R4, R5
-	SUBS $1, R6
-	BNE row699
+	ADD R4, R5; SUBS $1, R6; BNE row699
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many694
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many694
 one695:
 	ADD $16, R2
 each696:
-	SUBS $4, R2
-	BLT part697
+	SUBS $4, R2; BLT part697
 	WORD $0x3dc00000 // ldr q0, [x0]
-	MOVD R1, R5
-	MOVD R3, R6
+	MOVD R1, R5; MOVD R3, R6
 row700:
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	ADD R4, R5
-	SUBS $1, R6
-	BNE row700
+	ADD R4, R5; SUBS $1, R6; BNE row700
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each696
+	ADD $16, R0; ADD $16, R1; B each696
 part697:
-	ADDS $4, R2
-	BEQ done698
+	ADDS $4, R2; BEQ done698
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one702
 	WORD $0xfd400000 // ldr d0, [x0]
-	TBZ $0, R2, loaded703
-	ADD $8, R0, R25
+	TBZ $0, R2, loaded703; ADD $8, R0, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded703
 one702:
 	TBZ $0, R2, loaded703
 	WORD $0xbd400000 // ldr s0, [x0]
 loaded703:
-	MOVD R1, R5
-	MOVD R3, R6
+	MOVD R1, R5; MOVD R3, R6
 row701:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one704
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded705
-	ADD $8, R5, R25
+	TBZ $0, R2, loaded705; ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded705
 one704:
@@ -10528,13 +9646,9 @@ one704:
 	WORD $0xbd4000a4 // ldr s4, [x5]
 loaded705:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	ADD R4, R5
-	SUBS $1, R6
-	BNE row701
-	TBZ $1, R2, one706
+	ADD R4, R5; SUBS $1, R6; BNE row701; TBZ $1, R2, one706
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored707
-	ADD $8, R0, R25
+	TBZ $0, R2, stored707; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored707
 one706:
@@ -10550,14 +9664,12 @@ TEXT ·maxRowsNEON(SB), NOSPLIT, $0-40
 	MOVD n+16(FP), R2
 	MOVD rows+24(FP), R3
 	MOVD stride+32(FP), R4
-	SUBS $16, R2
-	BLT one709
+	SUBS $16, R2; BLT one709
 	PCALIGN $16
 many708:
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
 	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
-	MOVD R1, R5
-	MOVD R3, R6
+	MOVD R1, R5; MOVD R3, R6
 row713:
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
@@ -10565,55 +9677,40 @@ row713:
 	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
 	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
 	WORD $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
-	ADD R4, R5
-	SUBS $1, R6
-	BNE row713
+	ADD R4, R5; SUBS $1, R6; BNE row713
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many708
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many708
 one709:
 	ADD $16, R2
 each710:
-	SUBS $4, R2
-	BLT part711
+	SUBS $4, R2; BLT part711
 	WORD $0x3dc00000 // ldr q0, [x0]
-	MOVD R1, R5
-	MOVD R3, R6
+	MOVD R1, R5; MOVD R3, R6
 row714:
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
-	ADD R4, R5
-	SUBS $1, R6
-	BNE row714
+	ADD R4, R5; SUBS $1, R6; BNE row714
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each710
+	ADD $16, R0; ADD $16, R1; B each710
 part711:
-	ADDS $4, R2
-	BEQ done712
+	ADDS $4, R2; BEQ done712
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one716
 	WORD $0xfd400000 // ldr d0, [x0]
-	TBZ $0, R2, loaded717
-	ADD $8, R0, R25
+	TBZ $0, R2, loaded717; ADD $8, R0, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded717
 one716:
 	TBZ $0, R2, loaded717
 	WORD $0xbd400000 // ldr s0, [x0]
 loaded717:
-	MOVD R1, R5
-	MOVD R3, R6
+	MOVD R1, R5; MOVD R3, R6
 row715:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one718
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded719
-	ADD $8, R5, R25
+	TBZ $0, R2, loaded719; ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded719
 one718:
@@ -10621,13 +9718,9 @@ one718:
 	WORD $0xbd4000a4 // ldr s4, [x5]
 loaded719:
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
-	ADD R4, R5
-	SUBS $1, R6
-	BNE row715
-	TBZ $1, R2, one720
+	ADD R4, R5; SUBS $1, R6; BNE row715; TBZ $1, R2, one720
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored721
-	ADD $8, R0, R25
+	TBZ $0, R2, stored721; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored721
 one720:
@@ -10643,14 +9736,12 @@ TEXT ·minRowsNEON(SB), NOSPLIT, $0-40
 	MOVD n+16(FP), R2
 	MOVD rows+24(FP), R3
 	MOVD stride+32(FP), R4
-	SUBS $16, R2
-	BLT one723
+	SUBS $16, R2; BLT one723
 	PCALIGN $16
 many722:
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
 	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
-	MOVD R1, R5
-	MOVD R3, R6
+	MOVD R1, R5; MOVD R3, R6
 row727:
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
@@ -10658,55 +9749,40 @@ row727:
 	WORD $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
 	WORD $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
 	WORD $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
-	ADD R4, R5
-	SUBS $1, R6
-	BNE row727
+	ADD R4, R5; SUBS $1, R6; BNE row727
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many722
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many722
 one723:
 	ADD $16, R2
 each724:
-	SUBS $4, R2
-	BLT part725
+	SUBS $4, R2; BLT part725
 	WORD $0x3dc00000 // ldr q0, [x0]
-	MOVD R1, R5
-	MOVD R3, R6
+	MOVD R1, R5; MOVD R3, R6
 row728:
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
-	ADD R4, R5
-	SUBS $1, R6
-	BNE row728
+	ADD R4, R5; SUBS $1, R6; BNE row728
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each724
+	ADD $16, R0; ADD $16, R1; B each724
 part725:
-	ADDS $4, R2
-	BEQ done726
+	ADDS $4, R2; BEQ done726
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one730
 	WORD $0xfd400000 // ldr d0, [x0]
-	TBZ $0, R2, loaded731
-	ADD $8, R0, R25
+	TBZ $0, R2, loaded731; ADD $8, R0, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded731
 one730:
 	TBZ $0, R2, loaded731
 	WORD $0xbd400000 // ldr s0, [x0]
 loaded731:
-	MOVD R1, R5
-	MOVD R3, R6
+	MOVD R1, R5; MOVD R3, R6
 row729:
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one732
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded733
-	ADD $8, R5, R25
+	TBZ $0, R2, loaded733; ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded733
 one732:
@@ -10714,13 +9790,9 @@ one732:
 	WORD $0xbd4000a4 // ldr s4, [x5]
 loaded733:
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
-	ADD R4, R5
-	SUBS $1, R6
-	BNE row729
-	TBZ $1, R2, one734
+	ADD R4, R5; SUBS $1, R6; BNE row729; TBZ $1, R2, one734
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored735
-	ADD $8, R0, R25
+	TBZ $0, R2, stored735; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored735
 one734:
@@ -10737,15 +9809,12 @@ TEXT ·addSquaresNEON(SB), NOSPLIT, $0-48
 	MOVD n+24(FP), R2
 	MOVD rows+32(FP), R3
 	MOVD stride+40(FP), R4
-	SUBS $16, R2
-	BLT one737
+	SUBS $16, R2; BLT one737
 	PCALIGN $16
 many736:
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
 	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
-	MOVD R1, R5
-	MOVD R3, R6
-	MOVD R7, R8
+	MOVD R1, R5; MOVD R3, R6; MOVD R7, R8
 row741:
 	WORD $0x4d40c918 // ld1r {v24.4s}, [x8]
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
@@ -10758,62 +9827,43 @@ row741:
 	WORD $0x4e25cca1 // fmla v1.4s, v5.4s, v5.4s
 	WORD $0x4e26ccc2 // fmla v2.4s, v6.4s, v6.4s
 	WORD $0x4e27cce3 // fmla v3.4s, v7.4s, v7.4s
-	ADD R4, R5
-	ADD $4, R8
-	SUBS $1, R6
-	BNE row741
+	ADD R4, R5; ADD $4, R8; SUBS $1, R6; BNE row741
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0
-	ADD $64, R1
-	SUBS $16, R2
-	BGE many736
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many736
 one737:
 	ADD $16, R2
 each738:
-	SUBS $4, R2
-	BLT part739
+	SUBS $4, R2; BLT part739
 	WORD $0x3dc00000 // ldr q0, [x0]
-	MOVD R1, R5
-	MOVD R3, R6
-	MOVD R7, R8
+	MOVD R1, R5; MOVD R3, R6; MOVD R7, R8
 row742:
 	WORD $0x4d40c918 // ld1r {v24.4s}, [x8]
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4eb8d484 // fsub v4.4s, v4.4s, v24.4s
 	WORD $0x4e24cc80 // fmla v0.4s, v4.4s, v4.4s
-	ADD R4, R5
-	ADD $4, R8
-	SUBS $1, R6
-	BNE row742
+	ADD R4, R5; ADD $4, R8; SUBS $1, R6; BNE row742
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0
-	ADD $16, R1
-	B each738
+	ADD $16, R0; ADD $16, R1; B each738
 part739:
-	ADDS $4, R2
-	BEQ done740
+	ADDS $4, R2; BEQ done740
 	WORD $0x4f000400 // movi v0.4s, #0
 	TBZ $1, R2, one744
 	WORD $0xfd400000 // ldr d0, [x0]
-	TBZ $0, R2, loaded745
-	ADD $8, R0, R25
+	TBZ $0, R2, loaded745; ADD $8, R0, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
 	B loaded745
 one744:
 	TBZ $0, R2, loaded745
 	WORD $0xbd400000 // ldr s0, [x0]
 loaded745:
-	MOVD R1, R5
-	MOVD R3, R6
-	MOVD R7, R8
+	MOVD R1, R5; MOVD R3, R6; MOVD R7, R8
 row743:
 	WORD $0x4d40c918 // ld1r {v24.4s}, [x8]
 	WORD $0x4f000404 // movi v4.4s, #0
 	TBZ $1, R2, one746
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded747
-	ADD $8, R5, R25
+	TBZ $0, R2, loaded747; ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
 	B loaded747
 one746:
@@ -10822,14 +9872,9 @@ one746:
 loaded747:
 	WORD $0x4eb8d484 // fsub v4.4s, v4.4s, v24.4s
 	WORD $0x4e24cc80 // fmla v0.4s, v4.4s, v4.4s
-	ADD R4, R5
-	ADD $4, R8
-	SUBS $1, R6
-	BNE row743
-	TBZ $1, R2, one748
+	ADD R4, R5; ADD $4, R8; SUBS $1, R6; BNE row743; TBZ $1, R2, one748
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored749
-	ADD $8, R0, R25
+	TBZ $0, R2, stored749; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
 	B stored749
 one748:

@@ -9,7 +9,13 @@ import (
 )
 
 // File is one assembly file.
-type File struct{ b, data strings.Builder }
+type File struct {
+	b, data strings.Builder
+	column  int // of the line that further instructions may join
+}
+
+// wide is how long lines get: programs carry a few bytes for each line.
+const wide = 140
 
 // New returns a file that is compiled under the build constraint and has the headers.
 func New(constraint string, headers ...string) *File {
@@ -23,19 +29,47 @@ func New(constraint string, headers ...string) *File {
 
 // Func begins a function with the given argument bytes and no frame.
 func (f *File) Func(name string, args int) {
+	f.end()
 	fmt.Fprintf(&f.b, "\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", name, args)
 }
 
 // Frame begins a function that has frame bytes of its own.
 func (f *File) Frame(name string, frame, args int) {
+	f.end()
 	fmt.Fprintf(&f.b, "\nTEXT ·%s(SB), NOSPLIT, $%d-%d\n", name, frame, args)
 }
 
-// P writes one instruction.
-func (f *File) P(format string, v ...any) { fmt.Fprintf(&f.b, "\t"+format+"\n", v...) }
+// P writes one instruction. What go vet checks has a line of its own.
+func (f *File) P(format string, v ...any) {
+	p := fmt.Sprintf(format, v...)
+	alone := strings.Contains(p, "(FP)") || p == "RET" || strings.HasPrefix(p, "PCALIGN") || strings.Contains(p, "//")
+	if alone || f.column+len(p) > wide {
+		f.end()
+	}
+	if f.column > 0 {
+		f.b.WriteString("; ")
+	} else {
+		f.b.WriteString("\t")
+	}
+	f.b.WriteString(p)
+	if f.column += len(p) + 2; alone {
+		f.end()
+	}
+}
+
+// end ends the line.
+func (f *File) end() {
+	if f.column > 0 {
+		f.b.WriteString("\n")
+	}
+	f.column = 0
+}
 
 // L writes a label.
-func (f *File) L(name string) { f.b.WriteString(name + ":\n") }
+func (f *File) L(name string) {
+	f.end()
+	f.b.WriteString(name + ":\n")
+}
 
 // Double writes a read-only float64 once and returns its symbol.
 func (f *File) Double(v float64) string {
@@ -48,6 +82,7 @@ func (f *File) Double(v float64) string {
 
 // Write writes the file.
 func (f *File) Write(path string) {
+	f.end()
 	if err := os.WriteFile(path, []byte(f.b.String()+f.data.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
