@@ -57,3 +57,12 @@ func ObserveInfer(v *Version, n *onnx.Node, env InferEnv) (r Reads, err error) {
 	r.done(&c.attrs)
 	return r, err
 }
+
+// MinStd returns the n-th number of the generator of Sampling.
+func MinStd(seed int32, n int) (x uint64) {
+	m := newMinStd(seed)
+	for range n {
+		x = m.next()
+	}
+	return x
+}

@@ -147,11 +147,30 @@ var plausible = map[string]any{
 	"GroupQueryAttention.v_quant_type": "NONE",
 }
 
+// ports has what operators want graphs to look like: names of inputs, their type and the number of outputs.
+var ports = map[string]struct {
+	in     string
+	states onnx.Type
+	out    int
+}{
+	"BeamSearch.decoder":        {"input_ids position_ids attention_mask past_0", gptState, 2},
+	"BeamSearch.init_decoder":   {"input_ids position_ids attention_mask past_0", gptState, 2},
+	"GreedySearch.decoder":      {"input_ids position_ids attention_mask past_0", gptState, 2},
+	"GreedySearch.init_decoder": {"input_ids position_ids attention_mask past_0", gptState, 2},
+	"Sampling.decoder":          {"input_ids position_ids attention_mask past_0", gptState, 2},
+	"Sampling.init_decoder":     {"input_ids position_ids attention_mask past_0", gptState, 2},
+	"WhisperBeamSearch.decoder": {"input_ids k v ck cv", onnx.UnrankedType(tensor.Float32), 3},
+	"WhisperBeamSearch.encoder": {"encoder_input_ids decoder_input_ids", onnx.UnrankedType(tensor.Float32), 6},
+}
+
+var gptState = onnx.TensorType(tensor.Float32, onnx.Sizes(2, 1, 1, 0, 1)...)
+
 // together lists attributes of which an operator wants some, though each is
 // optional.
 var together = map[string][][]string{
 	"LabelEncoder":      {{"keys_floats", "values_floats"}, {"keys_int64s", "values_int64s"}, {"keys_strings", "values_strings"}, {"keys_tensor", "values_tensor"}},
 	"RandomNormalLike":  {{"dtype"}},
+	"WhisperBeamSearch": {{"encoder"}},
 	"RandomUniformLike": {{"dtype"}},
 	"EyeLike":           {{"dtype"}},
 	"SVMClassifier":     {{"classlabels_ints", "coefficients", "rho", "support_vectors", "vectors_per_class"}},
@@ -220,6 +239,15 @@ func attributeValue(g *onnx.Graph, s *schema.Op, name string, inputs int) any {
 		return onnx.TensorType(tensor.Float32)
 	case "GRAPH":
 		b := g.NewBody("body")
+		if ports, ok := ports[s.Name+"."+name]; ok {
+			for _, p := range strings.Fields(ports.in) {
+				b.AddInput(p, ports.states)
+			}
+			for range ports.out {
+				b.Outputs = append(b.Outputs, b.Inputs[0])
+			}
+			return b
+		}
 		if s.Name == "Loop" {
 			b.AddInput("", onnx.TensorType(tensor.Int64))
 			b.Outputs = append(b.Outputs, b.AddInput("", onnx.TensorType(tensor.Bool)))

@@ -59,7 +59,7 @@ type arena struct {
 // sizeClass rounds n up so that at most an eighth is wasted.
 func sizeClass(n int) int {
 	if n <= 512 {
-		return (n + 63) &^ 63
+		return (max(n, 1) + 63) &^ 63 // 0 would be no class
 	}
 	step := 1 << (bits.Len(uint(n-1)) - 4)
 	return (n + step - 1) &^ (step - 1)
