@@ -132,7 +132,8 @@ func emptySession(o Options, set *ops.Set, m *onnx.Model) *Session {
 type ValueInfo struct {
 	Name string
 	Type onnx.Type // element type and symbolic shape
-	// Optional says that the input has a default and may be left out.
+	// Optional says that the input has a default and may be left out. The model is compiled with
+	// that as a constant, and once more when a run first gives another value.
 	Optional bool
 	Doc      string
 	Metadata []onnx.Prop
