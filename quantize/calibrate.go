@@ -127,7 +127,9 @@ func (c CalibrateConfig) withDefaults() (CalibrateConfig, error) {
 // optimised model (optimize.Portable) and list what will be quantised.
 //
 // A NaN or infinite value is an error that names node, value and sample; so is
-// a source without samples.
+// a source without samples. Infinite elements that come from a constant of the model, as masks of
+// attention have them, are no mistake: the range of such a value is infinite, and Static leaves
+// alone what would need it, with that reason.
 func Calibrate(ctx context.Context, m *onnx.Model, src data.Source, c CalibrateConfig) (Ranges, error) {
 	if ctx == nil {
 		ctx = context.Background()
@@ -238,6 +240,7 @@ func instrument(m *onnx.Model, c *CalibrateConfig) (*onnx.Model, []*observer, er
 	}
 	w.Graph.Walk(func(g *onnx.Graph) { g.Opsets[domain] = 1 })
 	w.Opsets[domain] = 1
+	endless := endlessValues(w.Graph)
 	var obs []*observer
 	index := map[string]int{} // branches may have values of the same name
 	var outs []*onnx.Value
@@ -251,6 +254,7 @@ func instrument(m *onnx.Model, c *CalibrateConfig) (*onnx.Model, []*observer, er
 			index[v.Name] = i
 			obs = append(obs, newObserver(v, c.Method))
 		}
+		obs[i].endless = obs[i].endless || endless[v]
 		attr := onnx.NewAttrs("index", i)
 		if g := in[v]; g == w.Graph {
 			n := g.NewNodeIn(domain, observeOp, attr, []*onnx.Value{v}, 1)

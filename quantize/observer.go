@@ -17,6 +17,8 @@ import (
 type observer struct {
 	name string // of the value
 	node string // that makes it, for messages
+	// endless says that an infinite constant reaches the value, so that infinite elements are no mistake.
+	endless bool
 
 	mu     sync.Mutex
 	seen   bool       // there was an element
@@ -53,7 +55,8 @@ type observeArgs struct {
 	table *vec.Table
 }
 
-// observe takes in the elements of one tensor. A NaN or infinite one is an error.
+// observe takes in the elements of one tensor. A NaN is an error, and so is an infinite one
+// that no constant brings.
 func (o *observer) observe(p par.P, t *tensor.Tensor) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -99,14 +102,15 @@ func (o *observer) floats(p par.P, x []float32, t *tensor.Tensor, at int) error 
 	for i := range pieces {
 		lo, hi = min(lo, a.e.lo[i]), max(hi, a.e.hi[i]) // NaN if one is
 	}
-	if !finite(lo) || !finite(hi) {
+	whole := finite(lo) && finite(hi)
+	if !whole {
 		for i, v := range x {
-			if !finite(v) {
+			if v != v || !finite(v) && !o.endless {
 				return &badValue{o: o, v: v, at: at + i, shape: t.String(), rows: rows(t), row: (at + i) / max(t.Len()/max(rows(t), 1), 1)}
 			}
 		}
 	}
-	if o.hist != nil {
+	if o.hist != nil && whole {
 		o.hist.fit(max(-lo, hi))
 		o.hist.add(p, x)
 		if p.Ctx != nil && p.Ctx.Err() != nil {
@@ -231,6 +235,9 @@ func observeOps(obs []*observer) []*ops.Op {
 func (o *observer) result(c *CalibrateConfig) (Range, bool) {
 	if !o.seen {
 		return Range{}, false
+	}
+	if !finite(o.lo) || !finite(o.hi) {
+		return Range{Lo: min(o.lo, 0), Hi: max(o.hi, 0)}, true
 	}
 	least, most := float64(o.lo), float64(o.hi)
 	lo, hi := least, most

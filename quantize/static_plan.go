@@ -180,6 +180,9 @@ func (p *plan) examine(n *onnx.Node, d *decision) string {
 	}
 	op := d.op
 	if op == nil {
+		if n.Bodies() != nil {
+			return "what is inside of graphs has no ranges: dynamic and weight-only quantise it"
+		}
 		return "there is no rule to quantise this operator"
 	}
 	d.role = p.roleOf(n, op)

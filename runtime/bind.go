@@ -117,7 +117,7 @@ func (s *Session) bindAny(f *frame, in map[string]tensor.Value) error {
 	}
 	if given < len(in) {
 		for name := range in {
-			if !slices.ContainsFunc(p.inputs, func(p port) bool { return p.name == name }) {
+			if !s.optional[name] && !slices.ContainsFunc(p.inputs, func(p port) bool { return p.name == name }) {
 				return fmt.Errorf("runtime: %sthere is no input %q; the model takes %s", s.prefix(), name, portNames(p.inputs))
 			}
 		}

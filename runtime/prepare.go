@@ -41,6 +41,10 @@ func (s *Session) compile(m *onnx.Model) error {
 	if err != nil {
 		return fail(err)
 	}
+	if len(defaults) > 0 && !s.overridden {
+		s.takes, s.optional = fix(m.Graph, defaults)
+		defaults = nil
+	}
 	p := par.P{Threads: s.opt.Threads}
 	if err := optimize.Inline(m, s.set); err != nil {
 		return fail(err)
@@ -132,6 +136,59 @@ func prepare(m *onnx.Model) (map[string]tensor.Value, error) {
 	return defaults, err
 }
 
+// fix makes constants of the inputs that have defaults, which few callers give, and returns
+// all inputs, and of those that were fixed the names.
+func fix(g *onnx.Graph, defaults map[string]tensor.Value) (all []ValueInfo, fixed map[string]bool) {
+	fixed = map[string]bool{}
+	g.Inputs = slices.DeleteFunc(g.Inputs, func(v *onnx.Value) bool {
+		t, ok := defaults[v.Name].(*tensor.Tensor)
+		all = append(all, ValueInfo{Name: v.Name, Type: v.Type, Optional: ok, Doc: v.Doc, Metadata: v.Metadata})
+		if !ok {
+			return false
+		}
+		fixed[v.Name] = true
+		v.Const = t
+		g.Consts = append(g.Consts, v)
+		return true
+	})
+	return all, fixed
+}
+
+// gives reports whether in has a value for an input that was fixed.
+func (s *Session) gives(in map[string]tensor.Value) bool {
+	if len(s.optional) > 0 {
+		for name, v := range in {
+			if v != nil && s.optional[name] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// overriding returns a session over the same model in which defaults can be overridden.
+func (s *Session) overriding() (*Session, error) {
+	s.variantMu.Lock()
+	defer s.variantMu.Unlock()
+	var err error
+	if s.open == nil {
+		s.open, err = s.again(s.model.Clone(), true)
+	}
+	return s.open, err
+}
+
+// again returns a session with other outputs or inputs.
+func (s *Session) again(m *onnx.Model, overridden bool) (*Session, error) {
+	o := s.opt
+	o.PackFile = "" // which is that of the whole model
+	v := emptySession(o, s.set, s.model)
+	v.overridden = overridden
+	if err := v.compile(m); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
 // variant returns a session over the same model whose outputs are the named
 // values: the optimiser must know of them, or it may remove them.
 func (s *Session) variant(names []string) (*Session, error) {
@@ -164,10 +221,8 @@ func (s *Session) variant(names []string) (*Session, error) {
 		}
 		m.Graph.Outputs = append(m.Graph.Outputs, v)
 	}
-	o := s.opt
-	o.PackFile = "" // which is that of the whole model
-	v := emptySession(o, s.set, s.model)
-	if err := v.compile(m); err != nil {
+	v, err := s.again(m, s.overridden)
+	if err != nil {
 		return nil, err
 	}
 	if s.variants == nil || len(s.variants) >= maxVariants {

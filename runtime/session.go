@@ -41,6 +41,11 @@ type Session struct {
 
 	variantMu sync.Mutex
 	variants  map[string]*Session
+	open      *Session // in which defaults can be overridden
+
+	overridden bool            // inputs that have defaults are inputs; else they are constants
+	takes      []ValueInfo     // all inputs, where some were made constants
+	optional   map[string]bool // these
 }
 
 // Open reads and compiles the model file at path. External data is read from
@@ -127,14 +132,20 @@ func emptySession(o Options, set *ops.Set, m *onnx.Model) *Session {
 type ValueInfo struct {
 	Name string
 	Type onnx.Type // element type and symbolic shape
-	// Optional says that the input has a default and may be left out.
+	// Optional says that the input has a default and may be left out. The model is compiled with
+	// that as a constant, and once more when a run first gives another value.
 	Optional bool
 	Doc      string
 	Metadata []onnx.Prop
 }
 
 // Inputs returns what Run takes, in the model's order.
-func (s *Session) Inputs() []ValueInfo { return infos(s.prog.inputs) }
+func (s *Session) Inputs() []ValueInfo {
+	if s.takes != nil {
+		return slices.Clone(s.takes)
+	}
+	return infos(s.prog.inputs)
+}
 
 // Outputs returns what Run gives, in the model's order.
 func (s *Session) Outputs() []ValueInfo { return infos(s.prog.outputs) }
@@ -164,7 +175,7 @@ func (s *Session) Close() error {
 	}
 	s.closed = true
 	s.variantMu.Lock()
-	s.variants = nil
+	s.variants, s.open = nil, nil
 	s.variantMu.Unlock()
 	s.reuse.end()
 	s.states.Clear()
@@ -228,6 +239,13 @@ func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request
 	defer s.mu.RUnlock()
 	if s.closed {
 		return nil, ErrClosed
+	}
+	if s.gives(in) {
+		v, err := s.overriding()
+		if err != nil {
+			return nil, err
+		}
+		return v.run(ctx, in, q)
 	}
 	var want []port
 	missing := false

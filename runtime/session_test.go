@@ -387,3 +387,64 @@ func TestMemoryReturns(t *testing.T) {
 	runs(50)
 	require.Less(t, heap(), before+1<<20)
 }
+
+// TestDefaultsAreConstants: inputs that have defaults are constants until a run gives them.
+func TestDefaultsAreConstants(t *testing.T) {
+	m, g, b := model()
+	w := g.AddInput("w", onnx.TensorType(tensor.Float32, onnx.Size(2)))
+	w.Const = f32([]int{2}, 1, 2)
+	g.Consts = append(g.Consts, w)
+	x := g.AddInput("x", onnx.TensorType(tensor.Float32, onnx.Name("N"), onnx.Size(2)))
+	v := g.AddInput("v", onnx.TensorType(tensor.Float32))
+	v.Const = tensor.Scalar(float32(3))
+	g.Consts = append(g.Consts, v)
+	k := b.Op("Exp", nil, w)
+	k.Name = "k"
+	y := b.Op("Add", nil, b.Op("Mul", nil, x, k), v)
+	require.NoError(t, b.Err())
+	b.Insert(nil)
+	y.Name = "y"
+	g.Outputs = []*onnx.Value{y}
+	s := open(t, m, runtime.Options{Threads: 1})
+
+	var names []string
+	for _, i := range s.Inputs() {
+		names = append(names, i.Name)
+		require.Equal(t, i.Name != "x", i.Optional)
+	}
+	require.Equal(t, []string{"w", "x", "v"}, names)
+	in := map[string]tensor.Value{"x": f32([]int{1, 2}, 1, 1)}
+	p, err := s.Profile(bg, in)
+	require.NoError(t, err)
+	for _, n := range p.Nodes {
+		require.NotEqual(t, "Exp", n.Op, "the default was not folded")
+	}
+	check := func(in map[string]tensor.Value, want ...float32) {
+		t.Helper()
+		out, err := s.Run(bg, in)
+		require.NoError(t, err)
+		require.InDeltaSlice(t, want, tensor.Data[float32](out["y"].(*tensor.Tensor)), 1e-5)
+	}
+	check(in, 5.718282, 10.389056)
+	in["w"], in["v"] = nil, nil
+	check(in, 5.718282, 10.389056)
+	in["w"] = f32([]int{2}, 0, 0)
+	check(in, 4, 4)
+	in["v"] = tensor.Scalar(float32(0))
+	check(in, 1, 1)
+	out, err := s.Run(bg, in, "k")
+	require.NoError(t, err)
+	require.Equal(t, []float32{1, 1}, tensor.Data[float32](out["k"].(*tensor.Tensor)))
+	delete(in, "w")
+	delete(in, "v")
+	check(in, 5.718282, 10.389056)
+	out, err = s.Run(bg, in, "k")
+	require.NoError(t, err)
+	require.InDeltaSlice(t, []float32{2.7182817, 7.389056}, tensor.Data[float32](out["k"].(*tensor.Tensor)), 1e-6)
+	in["u"] = tensor.Scalar(float32(0))
+	_, err = s.Run(bg, in)
+	require.ErrorContains(t, err, `there is no input "u"`)
+	in = map[string]tensor.Value{"x": in["x"], "w": f32([]int{3}, 0, 0, 0)}
+	_, err = s.Run(bg, in)
+	require.ErrorContains(t, err, `input "w"`)
+}

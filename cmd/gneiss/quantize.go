@@ -207,6 +207,7 @@ type quantizeJob struct {
 	equalized *quantize.Equalized
 	corrected []quantize.CorrectedBias
 	ranges    map[rangesKey]quantize.Ranges
+	stored    int64 // bytes of weights of 16 bits, which are made float32 first
 	result    *quantizeResult
 }
 
@@ -236,6 +237,18 @@ func (f *quantizeFlags) run(cmd *cobra.Command, path string) error {
 	}
 	err = j.work(cmd.Context())
 	return named(path, err)
+}
+
+// constantBytes is the size of all initializers of g and the graphs nested in it.
+func constantBytes(g *onnx.Graph) (n int64) {
+	g.Walk(func(h *onnx.Graph) {
+		for _, v := range h.Consts {
+			if v.Const != nil {
+				n += int64(len(v.Const.Bytes()))
+			}
+		}
+	})
+	return n
 }
 
 // named says which file an error is about, unless it does.
@@ -271,6 +284,15 @@ func (j *quantizeJob) work(ctx context.Context) error {
 // open reads samples, rewrites the model and runs it on them.
 func (j *quantizeJob) open(ctx context.Context) error {
 	j.ready = j.model.Clone()
+	if j.mode != "weight-only" { // which has blocks of float16, too
+		wide, err := quantize.Widen(j.ready)
+		if err != nil {
+			return err
+		}
+		if wide {
+			j.stored = constantBytes(j.model.Graph)
+		}
+	}
 	if j.mode == "static" {
 		j.ready = withNorms(withGelu(j.ready))
 	}
@@ -507,6 +529,9 @@ func (j *quantizeJob) write(m *onnx.Model, s *quantize.Summary) error {
 		r.Warnings = []string{fmt.Sprintf("%s was quantised in part already: %d of its nodes quantise; what could be of the rest was quantised now", j.path, n)}
 	}
 	r.Changes, r.Before.WeightBytes, r.After.WeightBytes = s.Changes, s.Before, s.After
+	if j.stored > 0 {
+		r.Before.WeightBytes = j.stored
+	}
 	r.Equalized, r.Corrected = j.equalized, j.corrected
 	return nil
 }

@@ -197,6 +197,43 @@ func TestQuantizeReshaped(t *testing.T) {
 	assert.Contains(t, v["warnings"].([]any)[0], "another shape")
 }
 
+// A model of float16 is quantised as one of float32, and keeps the types of what it takes and gives.
+func TestQuantizeFloat16(t *testing.T) {
+	in, samples := floatModel(t, func(b *ops.Builder, x *onnx.Value, weights func() *onnx.Value) *onnx.Value {
+		product := func(x *onnx.Value, rows, columns int) *onnx.Value {
+			w := tensor.New(tensor.Float16, rows, columns)
+			for i := range 8 {
+				for k, v := range tensor.Data[float32](weights().Const) {
+					tensor.Data[tensor.F16](w)[64*i+k] = tensor.F16Of(v)
+				}
+			}
+			return b.Op("MatMul", nil, x, b.Const(w))
+		}
+		h := product(b.Op("Cast", onnx.NewAttrs("to", tensor.Float16), x), 8, 64)
+		return product(b.Op("Relu", nil, h), 64, 8)
+	})
+	for _, mode := range []string{"dynamic", "static"} {
+		args := []string{"quantize", in, "-o", filepath.Join(t.TempDir(), "out.onnx"), "--mode", mode, "--no-bench", "--json"}
+		if mode == "static" {
+			args = append(args, "--calibrate", samples)
+		}
+		v := ok(t, args...).object(t)
+		done := 0
+		for _, c := range v["layers"].([]any) {
+			if c := c.(map[string]any); c["op"] == "MatMul" && c["format"] != nil {
+				done++
+			}
+		}
+		assert.Equal(t, 2, done, mode)
+		m, err := onnx.Open(args[3], onnx.DecodeOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, tensor.Float16, m.Graph.Outputs[0].Type.DType)
+		before, after := v["before"].(map[string]any)["weight_bytes"].(float64), v["after"].(map[string]any)["weight_bytes"].(float64)
+		assert.Less(t, after, 0.8*before, "compared with what float16 takes")
+		require.NoError(t, m.Close())
+	}
+}
+
 // A model whose outputs are integers is quantised, though there is nothing to compare.
 func TestQuantizeClasses(t *testing.T) {
 	samples, labels := mnistSamples(t)

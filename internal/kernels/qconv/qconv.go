@@ -260,6 +260,9 @@ func Run(p par.P, a *Args, scratch func(n int) []byte) {
 		*r = runner{}
 		runners.Put(r)
 	}()
+	if w.depth == nil {
+		r.fold()
+	}
 	if w.depth == nil && r.direct() {
 		r.lines(p, scratch)
 		return
@@ -274,6 +277,10 @@ func Run(p par.P, a *Args, scratch func(n int) []byte) {
 	}
 	if w.Group > 1 && w.CG%4 == 0 && w.Taps > 1 {
 		r.grouped(p, scratch)
+		return
+	}
+	if r.gathers() {
+		r.gathered(p)
 		return
 	}
 	r.blocks(p, scratch)
@@ -295,6 +302,7 @@ type runner struct {
 	Args
 	rows, out, run int
 	whole          Weights // what W may be
+	sizes          [2][4]int
 }
 
 var runners = sync.Pool{New: func() any { return new(runner) }}
@@ -526,6 +534,29 @@ func (r *runner) act(i0, i1, g, q0, q1 int) {
 	}
 	for i := i0; i < i1; i++ {
 		r.Act(r.F[i*r.W.M+g*mg+c0 : i*r.W.M+g*mg+c1])
+	}
+}
+
+// fold leaves two of more dimensions where the kernel has size 1 in the others, as those of video
+// have that go along either time or space: what is in front is more images, and what is
+// behind, a longer line.
+func (r *runner) fold() {
+	alone := func(i int) bool {
+		return r.Kernel[i] == 1 && r.Strides[i] == 1 && r.Before[i] == 0 && r.In[i] == r.Out[i]
+	}
+	for len(r.In) > 2 && alone(0) {
+		r.N *= r.In[0]
+		r.out /= r.Out[0]
+		r.In, r.Kernel, r.Out, r.Strides, r.Dilations, r.Before = r.In[1:], r.Kernel[1:], r.Out[1:], r.Strides[1:], r.Dilations[1:], r.Before[1:]
+	}
+	for last := len(r.In) - 1; last > 1 && last < len(r.sizes[0]) && alone(last) && alone(last-1); last-- {
+		in, out := r.sizes[0][:last], r.sizes[1][:last]
+		copy(in, r.In)
+		copy(out, r.Out)
+		in[last-1] *= r.In[last]
+		out[last-1] *= r.Out[last]
+		r.In, r.Out = in, out
+		r.Kernel, r.Strides, r.Dilations, r.Before = r.Kernel[:last], r.Strides[:last], r.Dilations[:last], r.Before[:last]
 	}
 }
 
