@@ -384,6 +384,14 @@ func (c cells[T]) mapped(p par.P, dst, src *tensor.Tensor, maps [][]int) {
 	last := maps[len(maps)-1]
 	maps = maps[:len(maps)-1]
 	n := len(last)
+	from, to := 0, 0 // the longest run that is copied as it is
+	for i, k := 0, 0; i < n; i = k {
+		for k = i + 1; k < n && last[k] == last[k-1]+1; k++ {
+		}
+		if k-i > to-from {
+			from, to = i, k
+		}
+	}
 	p.For(len(d)/n, max(1, moveGrain/n), func(lo, hi int) {
 		idx := make([]int, len(maps))
 		for i, k := lo, len(maps)-1; k >= 0; k-- {
@@ -396,8 +404,12 @@ func (c cells[T]) mapped(p par.P, dst, src *tensor.Tensor, maps [][]int) {
 				base += maps[k][i]
 			}
 			row := d[r*n:][:n]
-			for j, x := range last {
+			for j, x := range last[:from] {
 				row[j] = s[base+x]
+			}
+			copy(row[from:to], s[base+last[from]:])
+			for j, x := range last[to:] {
+				row[to+j] = s[base+x]
 			}
 			for k := len(idx) - 1; k >= 0; k-- {
 				if idx[k]++; idx[k] < len(maps[k]) {
