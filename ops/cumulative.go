@@ -103,11 +103,7 @@ func cumulativeProducts(b *BuildContext) (Kernel, error) {
 	return b.dispatch(0, byType{
 		tensor.Float32: f32, tensor.Float64: cumulative(b, 1, func(acc, v float64) float64 { return acc * v }),
 		tensor.Float16: half, tensor.BFloat16: half,
-		tensor.Int32: cumulativeProduct[int32](b), tensor.Int64: cumulativeProduct[int64](b),
-		tensor.Uint32: cumulativeProduct[uint32](b), tensor.Uint64: cumulativeProduct[uint64](b),
+		tensor.Int32: cumulative(b, 1, func(acc, v int32) int32 { return acc * v }), tensor.Int64: cumulative(b, 1, func(acc, v int64) int64 { return acc * v }),
+		tensor.Uint32: cumulative(b, 1, func(acc, v uint32) uint32 { return acc * v }), tensor.Uint64: cumulative(b, 1, func(acc, v uint64) uint64 { return acc * v }),
 	})
-}
-
-func cumulativeProduct[T int32 | int64 | uint32 | uint64](b *BuildContext) Kernel {
-	return cumulative(b, T(1), func(acc, v T) T { return acc * v })
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
-	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -60,15 +59,15 @@ func inferMaxPool(c *InferContext, p maxPoolParams) error {
 }
 
 func buildMaxPool(b *BuildContext, p maxPoolParams) (Kernel, error) {
-	f32 := maxPoolKernel(p, float32(math.Inf(-1)), vec.Best().Arith[vec.Max].VV)
+	f32 := maxPoolKernel(p, float32(math.Inf(-1)), maxPlanesKernel(float32(math.Inf(-1)), vec.Best().Arith[vec.Max].VV))
 	half := throughFloat32(f32, 0)
 	return b.dispatch(0, byType{
-		tensor.Float32: f32, tensor.Float64: maxPoolKernel(p, math.Inf(-1), maxPair[float64]().vv), tensor.Float16: half, tensor.BFloat16: half,
-		tensor.Int8: maxPoolKernel(p, int8(math.MinInt8), maxPair[int8]().vv), tensor.Uint8: maxPoolKernel(p, uint8(0), maxPair[uint8]().vv),
+		tensor.Float32: f32, tensor.Float64: maxPoolKernel(p, math.Inf(-1), nil), tensor.Float16: half, tensor.BFloat16: half,
+		tensor.Int8: maxPoolKernel(p, int8(math.MinInt8), maxPlanesKernel(0x80, largerInt8)), tensor.Uint8: maxPoolKernel(p, uint8(0), maxPlanesKernel(0, largerUint8)),
 	})
 }
 
-func maxPoolKernel[T conv.Pooled](p maxPoolParams, least T, larger func(dst, a, b []T)) Kernel {
+func maxPoolKernel[T conv.Pooled](p maxPoolParams, least T, planes func(c *Call, w *conv.Window, x, y *tensor.Tensor)) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
 		if x.Rank() < 3 {
@@ -80,9 +79,8 @@ func maxPoolKernel[T conv.Pooled](p maxPoolParams, least T, larger func(dst, a, 
 		}
 		shape := append(append(c.Dims(x.Rank())[:0], x.Shape()[:2]...), w.Out...)
 		y := c.Output(0, x.DType(), shape...)
-		if in := sizeOf(w.In); !c.Wants(1) && y.Len() > 0 && in > 0 && separates(&w.Window) {
-			planes, out := x.Dim(0)*x.Dim(1), sizeOf(w.Out)
-			par.Run(c.P, planes, max(1, (1<<16)/(in+out)), maxPlanes[T]{&w.Window, tensor.Data[T](x), tensor.Data[T](y), in, out, least, larger})
+		if planes != nil && !c.Wants(1) && y.Len() > 0 && x.Len() > 0 && separates(&w.Window) {
+			planes(c, &w.Window, x, y)
 			return nil
 		}
 		var index []int64

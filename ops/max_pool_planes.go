@@ -2,13 +2,16 @@ package ops
 
 import (
 	"slices"
+	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // maxPlanes takes the largest element of each window of some images, one dimension after the
 // other: the largest of a box is the largest of its columns' largest ones, and whole rows are compared at once.
-type maxPlanes[T conv.Pooled] struct {
+type maxPlanes[T float32 | uint8] struct {
 	w       *conv.Window
 	x, y    []T
 	in, out int // elements of an image
@@ -16,8 +19,25 @@ type maxPlanes[T conv.Pooled] struct {
 	larger  func(dst, a, b []T)
 }
 
+// maxPlanesKernel pools by maxPlanes. Signed bytes come as unsigned ones with a function that knows.
+func maxPlanesKernel[T float32 | uint8](least T, larger func(dst, a, b []T)) func(c *Call, w *conv.Window, x, y *tensor.Tensor) {
+	return func(c *Call, w *conv.Window, x, y *tensor.Tensor) {
+		in, out, from, to := sizeOf(w.In), sizeOf(w.Out), vectorOf(x), vectorOf(y)
+		xs, ys := unsafe.Slice((*T)(from.p), from.n), unsafe.Slice((*T)(to.p), to.n)
+		par.Run(c.P, len(xs)/in, max(1, (1<<16)/(in+out)), maxPlanes[T]{w, xs, ys, in, out, least, larger})
+	}
+}
+
+func largerUint8(dst, a, b []uint8) {
+	zipVV(dst, a, b, func(x, y uint8) uint8 { return uint8(max(int(x), int(y))) })
+}
+
+func largerInt8(dst, a, b []uint8) {
+	zipVV(dst, a, b, func(x, y uint8) uint8 { return uint8(max(int(int8(x)), int(int8(y)))) })
+}
+
 // maxBuffers is the working memory of maxPlanes.
-type maxBuffers[T conv.Pooled] struct {
+type maxBuffers[T float32 | uint8] struct {
 	image [2][]T // what the dimensions so far have left
 	line  []T    // rows between their padding
 	wide  []T    // the largest of windows one element apart
@@ -54,7 +74,7 @@ func (m *maxPlanes[T]) Chunk(lo, hi int) {
 	}
 }
 
-func lengthened[T any](s *[]T, n int) []T {
+func lengthened[T float32 | uint8](s *[]T, n int) []T {
 	*s = slices.Grow((*s)[:0], n)[:n]
 	return *s
 }

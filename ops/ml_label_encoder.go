@@ -106,6 +106,20 @@ func buildLabelEncoder(b *BuildContext, tensors bool) (Kernel, error) {
 			return nil, fmt.Errorf("default_tensor is %v, want one %v", t, values.DType())
 		}
 	}
+	if keys.DType() == tensor.Int64 && def.tensor == nil {
+		var k Kernel
+		switch ints := tensor.Data[int64](keys); values.DType() {
+		case tensor.Int64:
+			k = denseLabels(ints, tensor.Data[int64](values), def.integer)
+		case tensor.Float32:
+			k = denseLabels(ints, tensor.Data[float32](values), def.float)
+		case tensor.String:
+			k = denseLabels(ints, tensor.Data[string](values), def.str)
+		}
+		if k != nil {
+			return b.dispatch(0, byType{tensor.Int64: k})
+		}
+	}
 	var k Kernel
 	switch keys.DType() {
 	case tensor.String:
@@ -173,11 +187,6 @@ func encodeTo[K, V labelKey](keys []K, values []V, def V, d *labelDefaults) Kern
 			m[k] = values[i]
 		}
 	}
-	if ints, ok := any(keys).([]int64); ok {
-		if t := denseLabels(ints, values, def); t != nil {
-			return t.run
-		}
-	}
 	return func(c *Call) error {
 		x := c.T(0)
 		y := tensor.Data[V](c.Output(0, tensor.DTypeOf[V](), x.Shape()...))
@@ -202,8 +211,8 @@ type labelTable[V labelKey] struct {
 	def    V
 }
 
-// denseLabels returns the table of keys that lie near each other, or nil.
-func denseLabels[V labelKey](keys []int64, values []V, def V) *labelTable[V] {
+// denseLabels returns the kernel of the table of keys that lie near each other, or nil.
+func denseLabels[V labelKey](keys []int64, values []V, def V) Kernel {
 	if len(keys) == 0 {
 		return nil
 	}
@@ -219,7 +228,7 @@ func denseLabels[V labelKey](keys []int64, values []V, def V) *labelTable[V] {
 	for i := len(keys) - 1; i >= 0; i-- { // the first of equal keys counts
 		t.values[uint64(keys[i])-uint64(least)] = values[i]
 	}
-	return t
+	return t.run
 }
 
 func (t *labelTable[V]) run(c *Call) error {

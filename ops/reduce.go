@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -486,12 +485,8 @@ func (a reduceLSE) log() float64 {
 	return a.max + math.Log(a.sum)
 }
 
-// lseBuffers is the working memory of reduceExp.
-type lseBuffers struct{ most, sum, e [reduceCols]float64 }
-
 // reduceExp adds exponentials.
 func reduceExp[T reduceReal](done func(reduceLSE, int) T) reducer[T, reduceLSE] {
-	exp := vec.Best().Exp64
 	one := func(v T) reduceLSE {
 		f := float64(v)
 		if math.IsInf(f, -1) {
@@ -504,67 +499,27 @@ func reduceExp[T reduceReal](done func(reduceLSE, int) T) reducer[T, reduceLSE] 
 			if len(x) == 0 {
 				return a
 			}
-			most := x[0]
-			for _, v := range x[1:] {
-				most = max(most, v)
+			m := float64(x[0])
+			for _, v := range x {
+				if f := float64(v); f > m || f != f {
+					m = f
+				}
 			}
-			m := float64(most)
 			if m != m || math.IsInf(m, 0) {
 				if math.IsInf(m, -1) {
 					return a
 				}
 				return a.add(reduceLSE{m, 1})
 			}
-			buf, pool := borrow[lseBuffers]()
-			defer pool.Put(buf)
 			s := 0.0
-			for len(x) > 0 {
-				e := buf.e[:min(len(x), len(buf.e))]
-				for i, v := range x[:len(e)] {
-					e[i] = float64(v) - m
-				}
-				exp(e, e)
-				for _, v := range e {
-					s += v
-				}
-				x = x[len(e):]
+			for _, v := range x {
+				s += math.Exp(float64(v) - m)
 			}
 			return a.add(reduceLSE{m, s})
 		},
 		cols: func(a []reduceLSE, x []T) {
 			for i, v := range x[:len(a)] {
 				a[i] = a[i].add(one(v))
-			}
-		},
-		panel: func(a []reduceLSE, x []T, rows, stride int) {
-			buf, pool := borrow[lseBuffers]()
-			defer pool.Put(buf)
-			n := len(a)
-			most, sum, e := buf.most[:n], buf.sum[:n], buf.e[:n]
-			for j, v := range x[:n] {
-				most[j], sum[j] = float64(v), 0
-			}
-			for k := 1; k < rows; k++ {
-				for j, v := range x[k*stride:][:n] {
-					most[j] = max(most[j], float64(v))
-				}
-			}
-			for k := range rows {
-				for j, v := range x[k*stride:][:n] {
-					e[j] = float64(v) - most[j]
-				}
-				exp(e, e)
-				for j, v := range e {
-					sum[j] += v
-				}
-			}
-			for j, m := range most {
-				switch {
-				case m-m == 0:
-					a[j] = a[j].add(reduceLSE{m, sum[j]})
-				case !math.IsInf(m, -1): // infinity or NaN
-					a[j] = a[j].add(reduceLSE{m, 1})
-				}
 			}
 		},
 		merge: reduceLSE.add, done: done,

@@ -1,47 +1,44 @@
 package ops
 
 import (
-	"cmp"
 	"regexp/syntax"
 	"slices"
-	"sort"
 	"unicode/utf8"
 )
 
-// runeSet is a set of characters: those in ranges, or with outside all others.
+// runeSet is a set of characters: those in classes, or with outside all others.
 type runeSet struct {
-	ranges  []runeRange // in order, apart from each other
+	classes [][]rune // of each the ranges in order, pairs of a first and a last one
 	outside bool
-	ascii   [utf8.RuneSelf]bool // whether these are in ranges
+	ascii   [utf8.RuneSelf]bool // whether these are in classes
 }
 
-type runeRange struct{ first, last rune }
-
-// add puts more ranges into s, pairs of a first and a last one.
-func (s *runeSet) add(pairs []rune) {
-	for i := 0; i < len(pairs); i += 2 {
-		s.ranges = append(s.ranges, runeRange{pairs[i], pairs[i+1]})
-		for r := pairs[i]; r <= pairs[i+1] && r < utf8.RuneSelf; r++ {
+// add puts another class into s.
+func (s *runeSet) add(class []rune) {
+	s.classes = append(s.classes, class)
+	for i := 0; i < len(class); i += 2 {
+		for r := class[i]; r <= class[i+1] && r < utf8.RuneSelf; r++ {
 			s.ascii[r] = true
 		}
 	}
-	slices.SortFunc(s.ranges, func(a, b runeRange) int { return cmp.Compare(a.first, b.first) })
-	n := 0
-	for _, r := range s.ranges {
-		if n > 0 && r.first <= s.ranges[n-1].last {
-			s.ranges[n-1].last = max(s.ranges[n-1].last, r.last)
-			continue
-		}
-		s.ranges[n] = r
-		n++
-	}
-	s.ranges = s.ranges[:n]
 }
 
 // has reports whether r is in the set.
 func (s *runeSet) has(r rune) bool {
-	i := sort.Search(len(s.ranges), func(i int) bool { return s.ranges[i].last >= r })
-	return (i < len(s.ranges) && s.ranges[i].first <= r) != s.outside
+	for _, c := range s.classes {
+		lo, hi := 0, len(c)/2 // ranges before lo end before r, those from hi on do not
+		for lo < hi {
+			if m := (lo + hi) / 2; c[2*m+1] < r {
+				lo = m + 1
+			} else {
+				hi = m
+			}
+		}
+		if 2*lo < len(c) && c[2*lo] <= r {
+			return !s.outside
+		}
+	}
+	return s.outside
 }
 
 // runs appends where text has its longest runs of characters of the set, those of least characters or more.
