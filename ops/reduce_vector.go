@@ -42,6 +42,14 @@ func vectorSum64(done func(float64, int) float64) reducer[float64, float64] {
 	return r
 }
 
+// vectorExtreme64 is reduceLargest or reduceSmallest for float64, with columns by vectors.
+func vectorExtreme64(r reducer[float64, float64], op vec.Op) reducer[float64, float64] {
+	if pick := vec.Best().Float64[op].VV; pick != nil {
+		r.cols = func(a, x []float64) { pick(startOf(a), startOf(a), startOf(x[:len(a)]), len(a), 1, 0, 0) }
+	}
+	return r
+}
+
 // sumPanel adds rows of x to a by vectors.
 func sumPanel(t *vec.Table, a []float64, x []float32, rows, stride int) {
 	buf, pool := borrow[[reduceCols]float32]()

@@ -199,12 +199,13 @@ func (g *ngrams) tokens(c *Call, t *tensor.Tensor) ([]int64, error) {
 	switch {
 	case g.words != nil && t.DType() == tensor.String:
 		out := Scratch[int64](c, t.Len())
-		for i, w := range tensor.Data[string](t) {
+		words := tensor.Data[string](t)
+		for i, w := range words {
 			if len(w) == 1 {
 				out[i] = g.chars[w[0]]
 				continue
 			}
-			if i > 0 && w == tensor.Data[string](t)[i-1] { // what rows are filled up with
+			if i > 0 && w == words[i-1] { // what rows are filled up with
 				out[i] = out[i-1]
 				continue
 			}
