@@ -19,8 +19,8 @@ func init() {
 		Versions: []Version{
 			// 13 and 20 only widen the types.
 			{Since: 9, In: N(1), Out: N(1), Infer: inferBool, Build: buildTable(byType{
-				tensor.Float32:        unaryKernel(isNaNLoop32),
-				tensor.Float64:        unaryKernel(isNaNLoop64),
+				tensor.Float32:        unaryKernel(isNaNLoop[float32]),
+				tensor.Float64:        unaryKernel(isNaNLoop[float64]),
 				tensor.Float16:        unaryKernel(func(d []bool, x []tensor.F16) { zip(d, x, func(v tensor.F16) bool { return v&0x7fff > 0x7c00 }) }),
 				tensor.BFloat16:       unaryKernel(func(d []bool, x []tensor.BF16) { zip(d, x, func(v tensor.BF16) bool { return v&0x7fff > 0x7f80 }) }),
 				tensor.Float8E4M3FN:   bitTest(func(v tensor.F8E4M3FN) bool { return v&0x7f == 0x7f }),
@@ -32,11 +32,7 @@ func init() {
 	})
 }
 
-func isNaNLoop32(d []bool, x []float32) {
-	zip(d, float32Words(x), func(v uint32) bool { return v<<1 > 0xff000000 })
-}
-
-func isNaNLoop64(d []bool, x []float64) { zip(d, x, func(v float64) bool { return v != v }) }
+func isNaNLoop[T float](d []bool, x []T) { zip(d, x, func(v T) bool { return v != v }) }
 
 // bitTest is the kernel of a test of each element.
 func bitTest[T tensor.Element](f func(T) bool) Kernel { return unaryKernel(mapLoop(f)) }

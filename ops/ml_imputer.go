@@ -97,7 +97,9 @@ func (r *imputeRun[T]) Chunk(lo, hi int) {
 func imputeNaN(y, x, imputed []uint32) {
 	x, imputed = x[:len(y)], imputed[:len(y)]
 	for k, v := range x {
-		mask := uint32(int32(0x7f800000-v&^(1<<31)) >> 31) // of NaN
-		y[k] = v ^ (v^imputed[k])&mask
+		if v&^(1<<31) > 0x7f800000 {
+			v = imputed[k]
+		}
+		y[k] = v
 	}
 }

@@ -192,7 +192,6 @@ type nearestTables struct {
 	block   int          // elements of those, which are moved together
 	rows    int          // of changed axes but the last
 	from    [][]int      // of changed: the index for each position, -1: outside
-	twice   bool         // the last axis has each element two times, one by one
 }
 
 // of computes the tables, if they are for other axes.
@@ -227,11 +226,6 @@ func (t *nearestTables) of(r *resampler, axes []resizeAxis) {
 		if i < d-1 {
 			t.rows *= a.out
 		}
-	}
-	last := t.from[d-1]
-	t.twice = t.block == 1 && len(last)%2 == 0
-	for j, at := range last {
-		t.twice = t.twice && at == j/2
 	}
 }
 
@@ -276,15 +270,9 @@ func (t *nearestRows[T]) Chunk(lo, hi int) {
 			base += o
 		}
 		dst := t.y[row*t.n : (row+1)*t.n]
-		switch {
-		case base == before:
+		if base == before {
 			copy(dst, t.y[(row-1)*t.n:])
-		case t.twice && base >= 0:
-			for j, v := range t.x[base:][:len(dst)/2] {
-				pair := dst[2*j:][:2:2]
-				pair[0], pair[1] = v, v
-			}
-		default:
+		} else {
 			nearestRow(dst, t.x, t.from[last], base, t.block, t.extra)
 		}
 		before = base
