@@ -22,7 +22,7 @@ func init() {
 			return merge(
 				floatKernels(t.Abs, t.Abs64),
 				byType{tensor.Int8: unaryKernel(absLoop[int8]), tensor.Int16: unaryKernel(absLoop[int16]), tensor.Int32: unaryKernel(absLoop[int32]), tensor.Int64: unaryKernel(absLoop[int64])},
-				byType{tensor.Uint8: unaryKernel(absLoop[uint8]), tensor.Uint16: unaryKernel(absLoop[uint16]), tensor.Uint32: unaryKernel(absLoop[uint32]), tensor.Uint64: unaryKernel(absLoop[uint64])},
+				byType{tensor.Uint8: unaryKernel(sameLoop[uint8]), tensor.Uint16: unaryKernel(sameLoop[uint16]), tensor.Uint32: unaryKernel(sameLoop[uint32]), tensor.Uint64: unaryKernel(sameLoop[uint64])},
 			)
 		})),
 	})

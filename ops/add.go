@@ -26,7 +26,7 @@ func init() {
 }
 
 func addTable(t *vec.Table) byType {
-	return merge(floatPairs(addFloat32(t), withRows(addPair[float64](), &t.Float64[vec.Add])), wrappingKernels(addPair[uint8]().erase(nil), addPair[uint16]().erase(nil), addPair[uint32]().erase(nil), addPair[uint64]().erase(nil)))
+	return merge(floatPairs(addFloat32(t), withRows(addPair[float64](), &t.Float64[vec.Add])), wrappingKernels(addPair[uint8]().erase(nil), addPair[uint16]().erase(nil), withRows(addPair[uint32](), &t.Int32[vec.Add]).erase(nil), withRows(addPair[uint64](), &t.Int64[vec.Add]).erase(nil)))
 }
 
 func gradAdd(c *GradContext) []*onnx.Value {

@@ -3,7 +3,9 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // Celu: Y = max(0, X) + min(0, alpha * (e^(X/alpha) - 1)), element-wise.
@@ -28,10 +30,17 @@ func gradCelu(c *GradContext) []*onnx.Value {
 
 func buildCelu(b *BuildContext) (Kernel, error) {
 	alpha := float64(b.Float("alpha", 1))
-	return b.need(0, mathKernels(func(x float64) float64 {
+	m := mathKernels(func(x float64) float64 {
 		if x < 0 {
 			return alpha * math.Expm1(x/alpha)
 		}
 		return x
-	}))
+	})
+	if alpha == 1 {
+		t := vec.Best()
+		elu := func(d, x []float32) { t.Elu(d, x, 1) }
+		m[tensor.Float32] = unaryKernel(elu)
+		m[tensor.Float16], m[tensor.BFloat16] = unaryKernel(widenLoop[tensor.F16](elu)), unaryKernel(widenLoop[tensor.BF16](elu))
+	}
+	return b.need(0, m)
 }

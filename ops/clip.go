@@ -124,15 +124,19 @@ func clipLoop[T number](d, x []T, lo, hi T) {
 		vec.Best().Clip(f, any(x).([]float32), any(lo).(float32), any(hi).(float32))
 		return
 	}
-	zip(d, x, func(v T) T {
-		if v < lo {
-			v = lo
-		}
-		if v > hi {
-			v = hi
-		}
-		return v
-	})
+	if lo != lo || hi != hi { // a bound that is NaN bounds nothing
+		zip(d, x, func(v T) T {
+			if v < lo {
+				v = lo
+			}
+			if v > hi {
+				v = hi
+			}
+			return v
+		})
+		return
+	}
+	zip(d, x, func(v T) T { return min(max(v, lo), hi) })
 }
 
 // gradClip: what is inside passes, as in PyTorch's clamp, whose bounds belong to the

@@ -24,5 +24,5 @@ func gradCumProd(c *GradContext) []*onnx.Value {
 }
 
 func buildCumProd(b *BuildContext) (Kernel, error) {
-	return cumulativeTypes(b, 1, func(acc, v float64) float64 { return acc * v })
+	return cumulativeProducts(b)
 }

@@ -19,7 +19,7 @@ func init() {
 }
 
 func buildCumSum(b *BuildContext) (Kernel, error) {
-	return cumulativeTypes(b, 0, func(acc, v float64) float64 { return acc + v })
+	return cumulativeSums(b)
 }
 
 // gradCumSum: the sum from the other end.

@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"fmt"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -38,4 +39,52 @@ func TestCumSumGradient(t *testing.T) {
 		{Op: "CumSum", Attrs: onnx.NewAttrs("exclusive", 1), In: Vals(Normal(1, 3, 4), I64([]int{}, 0))},
 		{Op: "CumSum", Attrs: onnx.NewAttrs("reverse", 1), In: Vals(Normal(1, 3, 4), I64([]int{}, 1))},
 	})
+}
+
+// TestCumSumLines sums up lines and columns of all lengths, some at a time and the rest.
+func TestCumSumLines(t *testing.T) {
+	for _, shape := range [][]int{{1, 7}, {4, 3}, {7, 5}, {9, 1}, {5, 70}, {2, 3, 65}} {
+		n := 1
+		for _, d := range shape {
+			n *= d
+		}
+		x := make([]int, n)
+		for i := range x {
+			x[i] = i*i%23 - 9
+		}
+		for axis, steps := len(shape)-1, 1; axis >= 0; axis-- {
+			length := shape[axis]
+			for _, exclusive := range []int{0, 1} {
+				for _, reverse := range []int{0, 1} {
+					want := make([]int, n)
+					for i := range x {
+						at := i / steps % length
+						for k := range length {
+							if k == at && exclusive == 0 || k < at && reverse == 0 || k > at && reverse == 1 {
+								want[i] += x[i+(k-at)*steps]
+							}
+						}
+					}
+					a := onnx.NewAttrs("exclusive", exclusive, "reverse", reverse)
+					name := fmt.Sprint(shape, axis, exclusive, reverse)
+					ax := tensor.Scalar(int64(axis))
+					Run(t, []Case{
+						{Name: name, Op: "CumSum", Attrs: a, In: Vals(numbersOf[float32](shape, x), ax), Want: Vals(numbersOf[float32](shape, want))},
+						{Name: name, Op: "CumSum", Attrs: a, In: Vals(numbersOf[float64](shape, x), ax), Want: Vals(numbersOf[float64](shape, want))},
+						{Name: name, Op: "CumSum", Attrs: a, In: Vals(numbersOf[int32](shape, x), ax), Want: Vals(numbersOf[int32](shape, want))},
+						{Name: name, Op: "CumSum", Attrs: a, In: Vals(numbersOf[int64](shape, x), ax), Want: Vals(numbersOf[int64](shape, want))},
+					})
+				}
+			}
+			steps *= length
+		}
+	}
+}
+
+func numbersOf[T float32 | float64 | int32 | int64](shape, v []int) *tensor.Tensor {
+	out := make([]T, len(v))
+	for i, x := range v {
+		out[i] = T(x)
+	}
+	return Of(shape, out...)
 }

@@ -8,8 +8,11 @@ import (
 // cumulative makes the kernel of CumSum and CumProd. T is the element type, A
 // the type that accumulates.
 func cumulative[T, A scatterCell](b *BuildContext, start A, step func(acc A, v T) A) Kernel {
+	return cumulativeKernel(b, func(a *cumulativeLoop, lo, hi int) { cumulativeChunk(a, lo, hi, start, step) })
+}
+
+func cumulativeKernel(b *BuildContext, chunk func(a *cumulativeLoop, lo, hi int)) Kernel {
 	exclusive, reverse := b.Bool("exclusive", false), b.Bool("reverse", false)
-	chunk := func(a *cumulativeLoop, lo, hi int) { cumulativeChunk(a, lo, hi, start, step) }
 	return func(c *Call) error {
 		x := c.T(0)
 		s := x.Shape()
@@ -93,22 +96,14 @@ func cumulativeLine[T, A scatterCell](a *cumulativeLoop, y, x []T, acc A, step f
 	}
 }
 
-// cumulativeTypes dispatches over the element types of CumSum and CumProd.
-func cumulativeTypes(b *BuildContext, start float64, wide func(acc float64, v float64) float64) (Kernel, error) {
-	f32 := cumulative(b, start, func(acc float64, v float32) float64 { return wide(acc, float64(v)) })
+// cumulativeProducts dispatches over the element types of CumProd.
+func cumulativeProducts(b *BuildContext) (Kernel, error) {
+	f32 := cumulative(b, 1, func(acc float64, v float32) float64 { return acc * float64(v) })
 	half := throughFloat32(f32, 0)
-	product := start == 1
 	return b.dispatch(0, byType{
-		tensor.Float32: f32, tensor.Float64: cumulative(b, start, wide),
+		tensor.Float32: f32, tensor.Float64: cumulative(b, 1, func(acc, v float64) float64 { return acc * v }),
 		tensor.Float16: half, tensor.BFloat16: half,
-		tensor.Int32: cumulativeInt[int32](b, product), tensor.Int64: cumulativeInt[int64](b, product),
-		tensor.Uint32: cumulativeInt[uint32](b, product), tensor.Uint64: cumulativeInt[uint64](b, product),
+		tensor.Int32: cumulative(b, 1, func(acc, v int32) int32 { return acc * v }), tensor.Int64: cumulative(b, 1, func(acc, v int64) int64 { return acc * v }),
+		tensor.Uint32: cumulative(b, 1, func(acc, v uint32) uint32 { return acc * v }), tensor.Uint64: cumulative(b, 1, func(acc, v uint64) uint64 { return acc * v }),
 	})
-}
-
-func cumulativeInt[T int32 | int64 | uint32 | uint64](b *BuildContext, product bool) Kernel {
-	if product {
-		return cumulative(b, T(1), func(acc, v T) T { return acc * v })
-	}
-	return cumulative(b, T(0), func(acc, v T) T { return acc + v })
 }

@@ -50,6 +50,8 @@ func zip[T, R any](dst []R, x []T, f func(T) R) {
 }
 
 // unaryKernel computes output 0 from input 0, element by element.
+//
+//go:noinline
 func unaryKernel[T, R tensor.Element](f loop[T, R]) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)

@@ -174,16 +174,10 @@ func throughFloat64(f func(x, y float64) float64) pair[float32, float32, float32
 
 // larger returns the larger of x and y, NaN if one of them is.
 func larger[T number](x, y T) T {
-	if x > y || x != x {
-		return x
-	}
-	return y
+	return max(x, y)
 }
 
 // smaller returns the smaller of x and y, NaN if one of them is.
 func smaller[T number](x, y T) T {
-	if x < y || x != x {
-		return x
-	}
-	return y
+	return min(x, y)
 }

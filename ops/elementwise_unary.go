@@ -2,20 +2,16 @@ package ops
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 )
 
 // The loops of the simple unary operators.
 
-func absLoop[T number](d, x []T) {
-	zip(d, x, func(v T) T {
-		if v <= 0 { // also makes -0 a 0
-			return 0 - v
-		}
-		return v
-	})
-}
+func absLoop[T signedInt](d, x []T) { zip(d, x, func(v T) T { return max(v, -v) }) }
+
+func sameLoop[T unsignedInt](d, x []T) { copy(d, x) }
 
 // The loops of float64 have an instruction for each element.
 
@@ -35,16 +31,39 @@ func sigmoidLoop64(t *vec.Table) loop[float64, float64] {
 
 func negLoop[T signedInt](d, x []T) { zip(d, x, func(v T) T { return -v }) }
 
-func signLoop[T number](d, x []T) {
+// The loops of Sign have no branches: signs have no pattern.
+
+func signLoop[T integer](d, x []T) {
 	zip(d, x, func(v T) T {
-		switch {
-		case v > 0:
-			return 1
-		case v < 0:
-			v = 0
-			return v - 1
+		more, less := 0, 0
+		if v > 0 {
+			more = 1
 		}
-		return v
+		if v < 0 {
+			less = 1
+		}
+		return T(more - less)
+	})
+}
+
+func signLoop32(d, x []float32) {
+	zip(float32Words(d), float32Words(x), func(v uint32) uint32 {
+		one := v&(1<<31) | 0x3f800000
+		if v<<1-1 >= 0xff000000 { // 0 and NaN
+			one = v
+		}
+		return one
+	})
+}
+
+func signLoop64(d, x []float64) {
+	words := func(s []float64) []uint64 { return unsafe.Slice((*uint64)(startOf(s)), len(s)) }
+	zip(words(d), words(x), func(v uint64) uint64 {
+		one := v&(1<<63) | 0x3ff<<52
+		if v<<1-1 >= 0xffe<<52 {
+			one = v
+		}
+		return one
 	})
 }
 
@@ -106,13 +125,23 @@ func elu64(alpha float64) func(float64) float64 {
 	}
 }
 
-func softsignLoop[T float](d, x []T) {
-	zip(d, x, func(v T) T {
-		if v < 0 {
-			return v / (1 - v)
+func softsignLoop(d, x []float64) {
+	zip(d, x, func(v float64) float64 { return v / (1 + math.Abs(v)) })
+}
+
+// softsignLoop32 is softsignLoop by vectors.
+func softsignLoop32(t *vec.Table) loop[float32, float32] {
+	return func(d, x []float32) {
+		w := bufferPool.Get().(*buffers)
+		defer bufferPool.Put(w)
+		for lo := 0; lo < len(d); lo += block {
+			v := x[lo:min(lo+block, len(d))]
+			b := w.b[:len(v)]
+			t.Abs(b, v)
+			t.AddScalar(b, b, 1)
+			t.Div(d[lo:lo+len(v)], v, b)
 		}
-		return v / (1 + v)
-	})
+	}
 }
 
 func hardSwishLoop[T float](d, x []T) {

@@ -19,6 +19,8 @@ func variadicKernel[T tensor.Element](f pair[T, T, T], finish func(dst []T, n in
 }
 
 // fold is the kernel of variadicKernel, for numbers.
+//
+//go:noinline
 func (l pairLoops) fold(finish func(dst vector, n int)) Kernel {
 	return func(c *Call) error {
 		shape := c.list()

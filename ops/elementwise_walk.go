@@ -57,6 +57,8 @@ func vectorOf(t *tensor.Tensor) vector {
 }
 
 // kernel is the kernel of l over inputs 0 and 1 with broadcasting.
+//
+//go:noinline
 func (l pairLoops) kernel() Kernel {
 	return func(c *Call) error {
 		x, y, err := operands(c, l.da, l.db)

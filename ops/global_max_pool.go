@@ -1,7 +1,7 @@
 package ops
 
 import (
-	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/onnx"
 )
 
@@ -19,20 +19,15 @@ func init() {
 		Versions: []Version{
 			// 22 added bfloat16.
 			{Since: 1, In: N(1), Out: N(1), Infer: inferGlobalPool, Build: func(b *BuildContext) (Kernel, error) {
-				return buildGlobalPool(b, largest[float32], largest[float64])
+				return buildGlobalPool(b, vec.Best().Largest, largest64())
 			}},
 		},
 	})
 }
 
-func largest[T conv.Float](x []T) T {
-	m := x[0]
-	for _, v := range x {
-		if v > m || v != v {
-			m = v
-		}
-	}
-	return m
+func largest64() func(x []float64) float64 {
+	row := reduceLargest(0.0).row
+	return func(x []float64) float64 { return row(x[0], x[1:]) }
 }
 
 // gradGlobalMaxPool: the elements of a plane that equal the largest share dY.

@@ -136,6 +136,8 @@ func inferBroadcastTo(c *InferContext, d tensor.DType) error {
 func throughFloat32(k Kernel, in int) Kernel { return throughFloat32But(k, in, -1) }
 
 // throughFloat32But is throughFloat32 for a kernel that does not read input skip, which it has packed.
+//
+//go:noinline
 func throughFloat32But(k Kernel, in, skip int) Kernel {
 	return func(c *Call) error {
 		half := c.T(in).DType()

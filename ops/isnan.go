@@ -21,8 +21,8 @@ func init() {
 			{Since: 9, In: N(1), Out: N(1), Infer: inferBool, Build: buildTable(byType{
 				tensor.Float32:        unaryKernel(isNaNLoop[float32]),
 				tensor.Float64:        unaryKernel(isNaNLoop[float64]),
-				tensor.Float16:        bitTest(func(v tensor.F16) bool { return v&0x7fff > 0x7c00 }),
-				tensor.BFloat16:       bitTest(func(v tensor.BF16) bool { return v&0x7fff > 0x7f80 }),
+				tensor.Float16:        unaryKernel(func(d []bool, x []tensor.F16) { zip(d, x, func(v tensor.F16) bool { return v&0x7fff > 0x7c00 }) }),
+				tensor.BFloat16:       unaryKernel(func(d []bool, x []tensor.BF16) { zip(d, x, func(v tensor.BF16) bool { return v&0x7fff > 0x7f80 }) }),
 				tensor.Float8E4M3FN:   bitTest(func(v tensor.F8E4M3FN) bool { return v&0x7f == 0x7f }),
 				tensor.Float8E4M3FNUZ: bitTest(func(v tensor.F8E4M3FNUZ) bool { return v == 0x80 }),
 				tensor.Float8E5M2:     bitTest(func(v tensor.F8E5M2) bool { return v&0x7f > 0x7c }),

@@ -30,21 +30,33 @@ func logSoftmaxLines(t *vec.Table) lines {
 		for i := 0; i < len(src); i += block {
 			n := min(block, len(src)-i)
 			t.ExpSum(w.a[:n], src[i:i+n], 1, m)
-			for _, v := range w.a[:n] { // in float64: what is added to the 1 of m decides the logarithm
-				sum += float64(v)
-			}
+			sum += exactSum(w.a[:n]) // in float64: what is added to the 1 of m decides the logarithm
 		}
 		bufferPool.Put(w)
-		shift, l := float64(m), math.Log(sum)
-		for i, v := range src {
-			dst[i] = float32(float64(v) - shift - l)
-		}
+		// Both differences are of numbers of one sign or near each other: what they round is small beside the result.
+		t.AddScalar(dst, src, -m)
+		t.AddScalar(dst, dst, -float32(math.Log(sum)))
 	}
 	return func(p par.P, y, x []float32, outer, n, inner int) {
 		if !softmaxTurned(p, t, y, x, outer, n, inner, true) {
 			alongAxis(p, y, x, outer, n, inner, row)
 		}
 	}
+}
+
+// exactSum adds in float64.
+func exactSum(x []float32) float64 {
+	var s0, s1, s2, s3 float64
+	for ; len(x) >= 4; x = x[4:] {
+		s0 += float64(x[0])
+		s1 += float64(x[1])
+		s2 += float64(x[2])
+		s3 += float64(x[3])
+	}
+	for _, v := range x {
+		s0 += float64(v)
+	}
+	return (s0 + s1) + (s2 + s3)
 }
 
 // logSoftmaxRow computes one line; dst may be src.

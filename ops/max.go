@@ -25,10 +25,10 @@ func init() {
 func maxTable(t *vec.Table) byType {
 	return merge(integerPairs(
 		variadicKernel(maxPair[int8](), nil), variadicKernel(maxPair[int16](), nil),
-		variadicKernel(maxPair[int32](), nil), variadicKernel(maxPair[int64](), nil),
+		variadicKernel(withRows(maxPair[int32](), &t.Int32[vec.Max]), nil), variadicKernel(maxPair[int64](), nil),
 		variadicKernel(maxPair[uint8](), nil), variadicKernel(maxPair[uint16](), nil),
 		variadicKernel(maxPair[uint32](), nil), variadicKernel(maxPair[uint64](), nil)), halfThrough(byType{
 		tensor.Float32: variadicKernel(vectorPair(t, vec.Max), nil),
-		tensor.Float64: variadicKernel(maxPair[float64](), nil),
+		tensor.Float64: variadicKernel(withRows(maxPair[float64](), &t.Float64[vec.Max]), nil),
 	}))
 }

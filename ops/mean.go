@@ -21,16 +21,16 @@ func init() {
 		// 8 brought broadcasting; other versions only widen the types.
 		Versions: variadicVersions(vecTable(func(t *vec.Table) byType {
 			return halfThrough(byType{
-				tensor.Float32: variadicKernel(addFloat32(t), divideBy[float32]),
-				tensor.Float64: variadicKernel(addPair[float64](), divideBy[float64]),
+				tensor.Float32: variadicKernel(addFloat32(t), func(x []float32, n int) { t.Arith[vec.Div].VS(x, x, float32(n)) }),
+				tensor.Float64: variadicKernel(withRows(addPair[float64](), &t.Float64[vec.Add]), divideBy),
 			})
 		})),
 	})
 }
 
-func divideBy[T float](x []T, n int) {
+func divideBy(x []float64, n int) {
 	for i := range x {
-		x[i] /= T(n)
+		x[i] /= float64(n)
 	}
 }
 

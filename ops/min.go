@@ -25,10 +25,10 @@ func init() {
 func minTable(t *vec.Table) byType {
 	return merge(integerPairs(
 		variadicKernel(minPair[int8](), nil), variadicKernel(minPair[int16](), nil),
-		variadicKernel(minPair[int32](), nil), variadicKernel(minPair[int64](), nil),
+		variadicKernel(withRows(minPair[int32](), &t.Int32[vec.Min]), nil), variadicKernel(minPair[int64](), nil),
 		variadicKernel(minPair[uint8](), nil), variadicKernel(minPair[uint16](), nil),
 		variadicKernel(minPair[uint32](), nil), variadicKernel(minPair[uint64](), nil)), halfThrough(byType{
 		tensor.Float32: variadicKernel(vectorPair(t, vec.Min), nil),
-		tensor.Float64: variadicKernel(minPair[float64](), nil),
+		tensor.Float64: variadicKernel(withRows(minPair[float64](), &t.Float64[vec.Min]), nil),
 	}))
 }

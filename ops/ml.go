@@ -29,6 +29,10 @@ func mlNumbers[T floating](c *Call, t *tensor.Tensor) ([]T, error) {
 			out[i] = T(float32(v))
 		}
 		return out, nil
+	case tensor.Float64:
+		if dtypeOf[T]() == tensor.Float32 {
+			return convertInto(Scratch[T](c, t.Len()), tensor.Data[float64](t)), nil
+		}
 	case tensor.String, tensor.Bool:
 		return nil, unsupportedType(0, t.DType())
 	}

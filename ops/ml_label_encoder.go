@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -105,6 +106,20 @@ func buildLabelEncoder(b *BuildContext, tensors bool) (Kernel, error) {
 			return nil, fmt.Errorf("default_tensor is %v, want one %v", t, values.DType())
 		}
 	}
+	if keys.DType() == tensor.Int64 && def.tensor == nil {
+		var k Kernel
+		switch ints := tensor.Data[int64](keys); values.DType() {
+		case tensor.Int64:
+			k = denseLabels(ints, tensor.Data[int64](values), def.integer)
+		case tensor.Float32:
+			k = denseLabels(ints, tensor.Data[float32](values), def.float)
+		case tensor.String:
+			k = denseLabels(ints, tensor.Data[string](values), def.str)
+		}
+		if k != nil {
+			return b.dispatch(0, byType{tensor.Int64: k})
+		}
+	}
 	var k Kernel
 	switch keys.DType() {
 	case tensor.String:
@@ -187,4 +202,44 @@ func encodeTo[K, V labelKey](keys []K, values []V, def V, d *labelDefaults) Kern
 		}
 		return nil
 	}
+}
+
+// labelTable has the values of all integers from least on, as far as there are keys.
+type labelTable[V labelKey] struct {
+	least  int64
+	values []V
+	def    V
+}
+
+// denseLabels returns the kernel of the table of keys that lie near each other, or nil.
+func denseLabels[V labelKey](keys []int64, values []V, def V) Kernel {
+	if len(keys) == 0 {
+		return nil
+	}
+	least, most := slices.Min(keys), slices.Max(keys)
+	span := uint64(most) - uint64(least)
+	if span >= uint64(8*len(keys)+256) {
+		return nil
+	}
+	t := &labelTable[V]{least, make([]V, span+1), def}
+	for i := range t.values {
+		t.values[i] = def
+	}
+	for i := len(keys) - 1; i >= 0; i-- { // the first of equal keys counts
+		t.values[uint64(keys[i])-uint64(least)] = values[i]
+	}
+	return t.run
+}
+
+func (t *labelTable[V]) run(c *Call) error {
+	x := c.T(0)
+	y := tensor.Data[V](c.Output(0, tensor.DTypeOf[V](), x.Shape()...))
+	for i, k := range tensor.Data[int64](x) {
+		v := t.def
+		if at := uint64(k) - uint64(t.least); at < uint64(len(t.values)) {
+			v = t.values[at]
+		}
+		y[i] = v
+	}
+	return nil
 }

@@ -384,6 +384,7 @@ func (c cells[T]) mapped(p par.P, dst, src *tensor.Tensor, maps [][]int) {
 	last := maps[len(maps)-1]
 	maps = maps[:len(maps)-1]
 	n := len(last)
+	from, to := longestRun(last)
 	p.For(len(d)/n, max(1, moveGrain/n), func(lo, hi int) {
 		idx := make([]int, len(maps))
 		for i, k := lo, len(maps)-1; k >= 0; k-- {
@@ -396,8 +397,12 @@ func (c cells[T]) mapped(p par.P, dst, src *tensor.Tensor, maps [][]int) {
 				base += maps[k][i]
 			}
 			row := d[r*n:][:n]
-			for j, x := range last {
+			for j, x := range last[:from] {
 				row[j] = s[base+x]
+			}
+			copy(row[from:to], s[base+last[from]:])
+			for j, x := range last[to:] {
+				row[to+j] = s[base+x]
 			}
 			for k := len(idx) - 1; k >= 0; k-- {
 				if idx[k]++; idx[k] < len(maps[k]) {
@@ -407,6 +412,18 @@ func (c cells[T]) mapped(p par.P, dst, src *tensor.Tensor, maps [][]int) {
 			}
 		}
 	})
+}
+
+// longestRun returns where the longest run of consecutive numbers begins and ends.
+func longestRun(s []int) (from, to int) {
+	for i, k := 0, 0; i < len(s); i = k {
+		for k = i + 1; k < len(s) && s[k] == s[k-1]+1; k++ {
+		}
+		if k-i > to-from {
+			from, to = i, k
+		}
+	}
+	return from, to
 }
 
 // zero clears the storage of t.
@@ -429,6 +446,8 @@ func sizeOf(dims []int) int {
 // bytewise lets k, which moves whole elements, work on packed types: such
 // inputs are unpacked to one byte per element, and output out (as uint8) is
 // packed again.
+//
+//go:noinline
 func bytewise(k Kernel, outs ...int) Kernel {
 	return func(c *Call) error {
 		packed := tensor.Undefined

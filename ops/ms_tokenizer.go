@@ -37,35 +37,56 @@ func inferTokenizer(c *InferContext) error {
 }
 
 type tokenizer struct {
+	set        *runeSet         // tokens are the longest runs of these, or nil
 	token      *regexp.Regexp   // or nil
-	separators []*regexp.Regexp // nil: characters
-	least      int
+	separators []*regexp.Regexp // where all are nil: characters
+	least      int              // characters of a token
 }
 
-// tokens appends the tokens of s.
-func (t *tokenizer) tokens(to []string, s string) []string {
-	var parts []string
+// characters reports whether each character is a token.
+func (t *tokenizer) characters() bool {
+	return t.set == nil && t.token == nil && t.separators == nil
+}
+
+// span is where a token is in its string.
+type span struct{ from, to int }
+
+// spans appends where the tokens of s are.
+func (t *tokenizer) spans(to []span, s string) []span {
 	switch {
+	case t.set != nil:
+		return t.set.runs(to, s, t.least)
 	case t.token != nil:
-		parts = t.token.FindAllString(s, -1)
-	case t.separators == nil:
-		for _, r := range s {
-			parts = append(parts, string(r))
+		for _, m := range t.token.FindAllStringIndex(s, -1) {
+			to = t.keep(to, s, span{m[0], m[1]})
 		}
-	default:
-		parts = []string{s}
-		for _, e := range t.separators {
-			var finer []string
-			for _, p := range parts {
-				finer = append(finer, e.Split(p, -1)...)
+		return to
+	}
+	parts := []span{{0, len(s)}}
+	for _, e := range t.separators {
+		var finer []span
+		for _, p := range parts {
+			from := p.from
+			for _, m := range e.FindAllStringIndex(s[p.from:p.to], -1) {
+				if m[1] > 0 {
+					finer = append(finer, span{from, p.from + m[0]})
+				}
+				from = p.from + m[1]
 			}
-			parts = finer
+			finer = append(finer, span{from, p.to})
 		}
+		parts = finer
 	}
 	for _, p := range parts {
-		if utf8.RuneCountInString(p) >= t.least {
-			to = append(to, p)
-		}
+		to = t.keep(to, s, p)
+	}
+	return to
+}
+
+// keep appends p if it is long enough.
+func (t *tokenizer) keep(to []span, s string, p span) []span {
+	if utf8.RuneCountInString(s[p.from:p.to]) >= t.least {
+		to = append(to, p)
 	}
 	return to
 }
@@ -79,14 +100,20 @@ func readTokenizer(b *BuildContext) (*tokenizer, error) {
 	if (exp == "") == (len(separators) == 0) {
 		return nil, fmt.Errorf("want one of the attributes \"tokenexp\" and \"separators\"")
 	}
-	if exp != "" && exp != "." {
-		var err error
-		t.token, err = longest(exp)
-		return t, err
-	}
 	if exp == "." || len(separators) == 1 && separators[0] == "" {
 		return t, nil
 	}
+	if exp != "" {
+		var err error
+		if t.token, err = longest(exp); err != nil {
+			return nil, err
+		}
+		if set, n := runsOf(exp); n > 0 {
+			t.set, t.least = set, max(n, t.least)
+		}
+		return t, nil
+	}
+	set := &runeSet{outside: true}
 	for _, s := range separators {
 		if s == "" {
 			return nil, fmt.Errorf("attribute \"separators\" has an empty string beside others")
@@ -96,7 +123,13 @@ func readTokenizer(b *BuildContext) (*tokenizer, error) {
 			return nil, err
 		}
 		t.separators = append(t.separators, e)
+		if class := separatorOf(s); class != nil && set != nil {
+			set.add(class)
+		} else {
+			set = nil
+		}
 	}
+	t.set = set // tokens are what is between runs of separators: empty ones do not count
 	return t, nil
 }
 
@@ -124,27 +157,69 @@ func buildTokenizer(b *BuildContext) (Kernel, error) {
 		if len(shape) != 1 && len(shape) != 2 {
 			return fmt.Errorf("X has shape %v, want 1 or 2 dimensions", shape)
 		}
-		rows, most := make([][]string, len(x)), 0
+		marks := 0
+		if mark {
+			marks = 2
+		}
+		w := State[tokenSpans](c)
+		w.tokens, w.ends = w.tokens[:0], w.ends[:0]
+		most := 0
 		for i, s := range x {
 			if !utf8.ValidString(s) {
 				return fmt.Errorf("X[%d] is not UTF-8", i)
 			}
-			if mark {
-				rows[i] = append(rows[i], "\x02")
+			n := 0
+			if !t.characters() {
+				from := len(w.tokens)
+				w.tokens = t.spans(w.tokens, s)
+				w.ends = append(w.ends, len(w.tokens))
+				n = len(w.tokens) - from
+			} else if t.least == 1 {
+				n = utf8.RuneCountInString(s)
 			}
-			rows[i] = t.tokens(rows[i], s)
-			if mark {
-				rows[i] = append(rows[i], "\x03")
-			}
-			most = max(most, len(rows[i]))
+			most = max(most, n+marks)
 		}
-		y := tensor.Data[string](c.Output(0, tensor.String, append(append([]int{}, shape...), most)...))
-		for i, row := range rows {
+		dims := append(append(c.Dims(3)[:0], shape...), most)
+		y := tensor.Data[string](c.Output(0, tensor.String, dims...))
+		from := 0
+		for i, s := range x {
 			to := y[i*most:][:most]
-			for j := copy(to, row); j < most; j++ {
+			j := 0
+			if mark {
+				to[0] = "\x02"
+				j = 1
+			}
+			switch {
+			case !t.characters():
+				for _, p := range w.tokens[from:w.ends[i]] {
+					to[j] = s[p.from:p.to]
+					j++
+				}
+				from = w.ends[i]
+			case t.least == 1:
+				for k := 0; k < len(s); j++ {
+					n := 1
+					if s[k] >= utf8.RuneSelf {
+						_, n = utf8.DecodeRuneInString(s[k:])
+					}
+					to[j] = s[k : k+n]
+					k += n
+				}
+			}
+			if mark {
+				to[j] = "\x03"
+				j++
+			}
+			for ; j < most; j++ {
 				to[j] = pad
 			}
 		}
 		return nil
 	}, nil
+}
+
+// tokenSpans are where the tokens of all strings are, and where those of each end.
+type tokenSpans struct {
+	tokens []span
+	ends   []int
 }

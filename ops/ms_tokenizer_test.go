@@ -1,7 +1,10 @@
 package ops_test
 
 import (
+	"regexp"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
 	"github.com/gneiss-run/gneiss/onnx"
@@ -26,4 +29,58 @@ func TestTokenizer(t *testing.T) {
 		{Op: "Tokenizer", Domain: ms, Attrs: with("separators", []string{" "}, "tokenexp", "a"), In: Vals(Of([]int{1}, "a")), Want: Vals(nil), Err: "want one of"},
 		{Op: "Tokenizer", Domain: ms, Attrs: with("tokenexp", "("), In: Vals(Of([]int{1}, "a")), Want: Vals(nil), Err: "missing closing"},
 	})
+}
+
+// TestTokenizerRuns holds expressions that are looked for as runs of a class against package regexp.
+func TestTokenizerRuns(t *testing.T) {
+	texts := []string{"", "a", "Ab_9 é,ß--ab  c\n", "日本 語x", "  aaa b aa", "K\u212ak", "é\u2028 z", "a.b.c", strings.Repeat("ab ", 50) + "é"}
+	rows := func(tokens func(s string) []string, least int) Case {
+		all, most := [][]string{}, 0
+		for _, s := range texts {
+			var row []string
+			for _, w := range tokens(s) {
+				if utf8.RuneCountInString(w) >= least {
+					row = append(row, w)
+				}
+			}
+			all, most = append(all, row), max(most, len(row))
+		}
+		var flat []string
+		for _, row := range all {
+			for len(row) < most {
+				row = append(row, "#")
+			}
+			flat = append(flat, row...)
+		}
+		return Case{Op: "Tokenizer", Domain: "com.microsoft", In: Vals(Of([]int{len(texts)}, texts...)), Want: Vals(Of([]int{len(texts), most}, flat...))}
+	}
+	compile := func(exp string) *regexp.Regexp {
+		e := regexp.MustCompile(exp)
+		e.Longest()
+		return e
+	}
+	for _, least := range []int{1, 2} {
+		for _, exp := range []string{`[a-zA-Z0-9_]+`, `\w+`, `\w\w+`, `[a-z]{2,}`, `\S+`, `[^ ,]+?`, `a+`, `aa+`, `.+`, `\pL+`, `(?i)[a-k]+`, `(?i)k+`, `[a-z]`, `[a-z]+\d`, `[a-z]b+`, `\w*`, `(a|b)+`, `\b\w+\b`} {
+			c := rows(func(s string) []string { return compile(exp).FindAllString(s, -1) }, least)
+			c.Name = exp
+			c.Attrs = onnx.NewAttrs("mark", 0, "mincharnum", least, "pad_value", "#", "tokenexp", exp)
+			Run(t, []Case{c})
+		}
+		for _, exps := range [][]string{{" "}, {`\s+`}, {" ", ","}, {`[ ,]`, `\.`, "é"}, {`[a-f]+`, `[d-k]`}, {"--", " "}, {"a*"}, {`[^a-z]`}, {`b|c`, "a"}} {
+			c := rows(func(s string) []string {
+				parts := []string{s}
+				for _, e := range exps {
+					var finer []string
+					for _, p := range parts {
+						finer = append(finer, compile(e).Split(p, -1)...)
+					}
+					parts = finer
+				}
+				return parts
+			}, least)
+			c.Name = strings.Join(exps, " ")
+			c.Attrs = onnx.NewAttrs("mark", 0, "mincharnum", least, "pad_value", "#", "separators", exps)
+			Run(t, []Case{c})
+		}
+	}
 }

@@ -32,5 +32,5 @@ func gradMul(c *GradContext) []*onnx.Value {
 }
 
 func mulTable(t *vec.Table) byType {
-	return merge(floatPairs(mulFloat32(t), withRows(mulPair[float64](), &t.Float64[vec.Mul])), wrappingKernels(mulPair[uint8]().erase(nil), mulPair[uint16]().erase(nil), mulPair[uint32]().erase(nil), mulPair[uint64]().erase(nil)))
+	return merge(floatPairs(mulFloat32(t), withRows(mulPair[float64](), &t.Float64[vec.Mul])), wrappingKernels(mulPair[uint8]().erase(nil), mulPair[uint16]().erase(nil), withRows(mulPair[uint32](), &t.Int32[vec.Mul]).erase(nil), withRows(mulPair[uint64](), &t.Int64[vec.Mul]).erase(nil)))
 }

@@ -329,25 +329,26 @@ func reduceSquares[T, A reduceReal](done func(A, int) T) reducer[T, A] {
 	}
 }
 
-func reduceMagnitude[A reduceReal](v A) A {
-	if v < 0 {
-		return -v
-	}
-	return v
-}
-
-// reduceAbs adds magnitudes of elements in A.
-func reduceAbs[T, A reduceReal](done func(A, int) T) reducer[T, A] {
+// reduceAbs adds magnitudes of elements in A. Signs have no pattern: branches would take longer.
+func reduceAbs[T reduceReal, A int64 | float64](done func(A, int) T) reducer[T, A] {
 	return reducer[T, A]{
 		row: func(a A, x []T) A {
-			for _, v := range x {
-				a += reduceMagnitude(A(v))
+			var s0, s1, s2, s3 A
+			for ; len(x) >= 4; x = x[4:] {
+				v0, v1, v2, v3 := A(x[0]), A(x[1]), A(x[2]), A(x[3])
+				s0 += max(v0, -v0)
+				s1 += max(v1, -v1)
+				s2 += max(v2, -v2)
+				s3 += max(v3, -v3)
 			}
-			return a
+			for _, v := range x {
+				s0 += max(A(v), -A(v))
+			}
+			return a + ((s0 + s1) + (s2 + s3))
 		},
 		cols: func(a []A, x []T) {
 			for i, v := range x[:len(a)] {
-				a[i] += reduceMagnitude(A(v))
+				a[i] += max(A(v), -A(v))
 			}
 		},
 		merge: reduceAdd[A], done: done,
@@ -359,10 +360,17 @@ func reduceProduct[T, A reduceReal](done func(A, int) T) reducer[T, A] {
 	return reducer[T, A]{
 		zero: 1,
 		row: func(a A, x []T) A {
-			for _, v := range x {
-				a *= A(v)
+			p0, p1, p2, p3 := A(1), A(1), A(1), A(1)
+			for ; len(x) >= 4; x = x[4:] {
+				p0 *= A(x[0])
+				p1 *= A(x[1])
+				p2 *= A(x[2])
+				p3 *= A(x[3])
 			}
-			return a
+			for _, v := range x {
+				p0 *= A(v)
+			}
+			return a * ((p0 * p1) * (p2 * p3))
 		},
 		cols: func(a []A, x []T) {
 			for i, v := range x[:len(a)] {
@@ -377,23 +385,23 @@ func reduceProduct[T, A reduceReal](done func(A, int) T) reducer[T, A] {
 // A NaN among the elements is the result.
 func reduceLargest[T reduceReal](least T) reducer[T, T] {
 	row := func(a T, x []T) T {
-		for _, v := range x {
-			if v > a || v != v {
-				a = v
-			}
+		b, c, d := a, a, a
+		for ; len(x) >= 4; x = x[4:] {
+			a, b, c, d = max(a, x[0]), max(b, x[1]), max(c, x[2]), max(d, x[3])
 		}
-		return a
+		for _, v := range x {
+			a = max(a, v)
+		}
+		return max(a, b, c, d)
 	}
 	return reducer[T, T]{
 		zero: least, row: row,
 		cols: func(a, x []T) {
 			for i, v := range x[:len(a)] {
-				if v > a[i] || v != v {
-					a[i] = v
-				}
+				a[i] = max(a[i], v)
 			}
 		},
-		merge: func(a, b T) T { return row(a, []T{b}) },
+		merge: func(a, b T) T { return max(a, b) },
 		done:  func(a T, _ int) T { return a },
 	}
 }
@@ -401,23 +409,23 @@ func reduceLargest[T reduceReal](least T) reducer[T, T] {
 // reduceSmallest is reduceLargest for the smallest element.
 func reduceSmallest[T reduceReal](most T) reducer[T, T] {
 	row := func(a T, x []T) T {
-		for _, v := range x {
-			if v < a || v != v {
-				a = v
-			}
+		b, c, d := a, a, a
+		for ; len(x) >= 4; x = x[4:] {
+			a, b, c, d = min(a, x[0]), min(b, x[1]), min(c, x[2]), min(d, x[3])
 		}
-		return a
+		for _, v := range x {
+			a = min(a, v)
+		}
+		return min(a, b, c, d)
 	}
 	return reducer[T, T]{
 		zero: most, row: row,
 		cols: func(a, x []T) {
 			for i, v := range x[:len(a)] {
-				if v < a[i] || v != v {
-					a[i] = v
-				}
+				a[i] = min(a[i], v)
 			}
 		},
-		merge: func(a, b T) T { return row(a, []T{b}) },
+		merge: func(a, b T) T { return min(a, b) },
 		done:  func(a T, _ int) T { return a },
 	}
 }

@@ -25,8 +25,8 @@ func buildReduceL1(b *BuildContext, p reduceParams) (Kernel, error) {
 	).
 		with(tensor.Int32, reduceKernel(p, reduceAbs(reduceDone[int64, int32]))).
 		with(tensor.Int64, reduceKernel(p, reduceAbs(reduceDone[int64, int64]))).
-		with(tensor.Uint32, reduceKernel(p, reduceAbs(reduceDone[uint64, uint32]))).
-		with(tensor.Uint64, reduceKernel(p, reduceAbs(reduceDone[uint64, uint64]))))
+		with(tensor.Uint32, reduceKernel(p, reduceSum(reduceDone[uint64, uint32]))).
+		with(tensor.Uint64, reduceKernel(p, reduceSum(reduceDone[uint64, uint64]))))
 }
 
 // gradReduceL1: dX = sign(X)·dY.

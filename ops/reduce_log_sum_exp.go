@@ -36,9 +36,69 @@ func buildReduceLogSumExp(b *BuildContext, p reduceParams) (Kernel, error) {
 
 func reduceLogOf[T reduceReal](a reduceLSE, _ int) T { return T(a.log()) }
 
-// withLogSumExpLines adds a loop that makes the exponentials of many short lines at once.
+// withLogSumExpLines adds loops that make exponentials by vectors: of many short lines at once, of long ones and of columns.
 func withLogSumExpLines[T float](r reducer[T, reduceLSE]) reducer[T, reduceLSE] {
 	exp := vec.Best().Exp64
+	row := r.row
+	r.row = func(a reduceLSE, x []T) reduceLSE {
+		if len(x) == 0 {
+			return a
+		}
+		most := x[0]
+		for _, v := range x[1:] {
+			most = max(most, v)
+		}
+		m := float64(most)
+		if m-m != 0 {
+			return row(a, x)
+		}
+		buf, pool := borrow[lseBuffers]()
+		defer pool.Put(buf)
+		s := 0.0
+		for len(x) > 0 {
+			e := buf.e[:min(len(x), len(buf.e))]
+			for i, v := range x[:len(e)] {
+				e[i] = float64(v) - m
+			}
+			exp(e, e)
+			for _, v := range e {
+				s += v
+			}
+			x = x[len(e):]
+		}
+		return a.add(reduceLSE{m, s})
+	}
+	r.panel = func(a []reduceLSE, x []T, rows, stride int) {
+		buf, pool := borrow[lseBuffers]()
+		defer pool.Put(buf)
+		n := len(a)
+		most, sum, e := buf.most[:n], buf.sum[:n], buf.e[:n]
+		for j, v := range x[:n] {
+			most[j], sum[j] = float64(v), 0
+		}
+		for k := 1; k < rows; k++ {
+			for j, v := range x[k*stride:][:n] {
+				most[j] = max(most[j], float64(v))
+			}
+		}
+		for k := range rows {
+			for j, v := range x[k*stride:][:n] {
+				e[j] = float64(v) - most[j]
+			}
+			exp(e, e)
+			for j, v := range e {
+				sum[j] += v
+			}
+		}
+		for j, m := range most {
+			switch {
+			case m-m == 0:
+				a[j] = a[j].add(reduceLSE{m, sum[j]})
+			case !math.IsInf(m, -1): // infinity or NaN
+				a[j] = a[j].add(reduceLSE{m, 1})
+			}
+		}
+	}
 	r.lines = func(y, x []T, n int) {
 		buf, pool := borrow[[block]float64]()
 		defer pool.Put(buf)
@@ -74,6 +134,9 @@ func withLogSumExpLines[T float](r reducer[T, reduceLSE]) reducer[T, reduceLSE] 
 	}
 	return r
 }
+
+// lseBuffers is the working memory of withLogSumExpLines.
+type lseBuffers struct{ most, sum, e [reduceCols]float64 }
 
 // gradReduceLogSumExp: dX = dY·e^(X - Y).
 func gradReduceLogSumExp(c *GradContext) []*onnx.Value {

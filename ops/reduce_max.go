@@ -25,7 +25,7 @@ func init() {
 func buildReduceMax(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
 		reduceKernel(p, vectorExtreme(reduceLargest(float32(math.Inf(-1))), vec.Max)),
-		reduceKernel(p, reduceLargest(math.Inf(-1))),
+		reduceKernel(p, vectorExtreme64(reduceLargest(math.Inf(-1)), vec.Max)),
 	).
 		with(tensor.Int8, reduceKernel(p, reduceLargest[int8](math.MinInt8))).
 		with(tensor.Uint8, reduceKernel(p, reduceLargest[uint8](0))).

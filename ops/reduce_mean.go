@@ -24,7 +24,7 @@ func init() {
 func buildReduceMean(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
 		reduceKernel(p, vectorSum(reduceAverage[float64, float32])),
-		reduceKernel(p, reduceSum(reduceAverage[float64, float64])),
+		reduceKernel(p, vectorSum64(reduceAverage[float64, float64])),
 	).
 		with(tensor.Int32, reduceMeanInts(p, reduceSum(reduceAverage[int64, int32]))).
 		with(tensor.Int64, reduceMeanInts(p, reduceSum(reduceAverage[int64, int64]))).

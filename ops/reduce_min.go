@@ -25,7 +25,7 @@ func init() {
 func buildReduceMin(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
 		reduceKernel(p, vectorExtreme(reduceSmallest(float32(math.Inf(1))), vec.Min)),
-		reduceKernel(p, reduceSmallest(math.Inf(1))),
+		reduceKernel(p, vectorExtreme64(reduceSmallest(math.Inf(1)), vec.Min)),
 	).
 		with(tensor.Int8, reduceKernel(p, reduceSmallest[int8](math.MaxInt8))).
 		with(tensor.Uint8, reduceKernel(p, reduceSmallest[uint8](math.MaxUint8))).

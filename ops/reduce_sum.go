@@ -21,7 +21,7 @@ func init() {
 func buildReduceSum(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
 		reduceKernel(p, vectorSum(reduceDone[float64, float32])),
-		reduceKernel(p, reduceSum(reduceDone[float64, float64])),
+		reduceKernel(p, vectorSum64(reduceDone[float64, float64])),
 	).
 		with(tensor.Int32, reduceKernel(p, reduceSum(reduceDone[int64, int32]))).
 		with(tensor.Int64, reduceKernel(p, reduceSum(reduceDone[int64, int64]))).

@@ -33,6 +33,23 @@ func vectorSum(done func(float64, int) float32) reducer[float32, float64] {
 	return r
 }
 
+// vectorSum64 is reduceSum for float64.
+func vectorSum64(done func(float64, int) float64) reducer[float64, float64] {
+	r := reduceSum(done)
+	if add := vec.Best().Float64[vec.Add].VV; add != nil {
+		r.cols = func(a, x []float64) { add(startOf(a), startOf(a), startOf(x[:len(a)]), len(a), 1, 0, 0) }
+	}
+	return r
+}
+
+// vectorExtreme64 is reduceLargest or reduceSmallest for float64, with columns by vectors.
+func vectorExtreme64(r reducer[float64, float64], op vec.Op) reducer[float64, float64] {
+	if pick := vec.Best().Float64[op].VV; pick != nil {
+		r.cols = func(a, x []float64) { pick(startOf(a), startOf(a), startOf(x[:len(a)]), len(a), 1, 0, 0) }
+	}
+	return r
+}
+
 // sumPanel adds rows of x to a by vectors.
 func sumPanel(t *vec.Table, a []float64, x []float32, rows, stride int) {
 	buf, pool := borrow[[reduceCols]float32]()
@@ -76,6 +93,22 @@ func vectorAbs(done func(float64, int) float32) reducer[float32, float64] {
 	t := vec.Best()
 	r := reduceAbs(done)
 	r.row = func(a float64, x []float32) float64 { return a + t.SumAbs(x) }
+	r.panel = func(a []float64, x []float32, rows, stride int) {
+		buf, pool := borrow[[2 * reduceCols]float32]()
+		defer pool.Put(buf)
+		n := len(a)
+		part, abs := buf[:n], buf[reduceCols:][:n]
+		for i := 0; i < rows; i += panelRows {
+			clear(part)
+			for k := i; k < min(i+panelRows, rows); k++ {
+				t.Abs(abs, x[k*stride:][:n])
+				t.Add(part, part, abs)
+			}
+			for j, v := range part {
+				a[j] += float64(v)
+			}
+		}
+	}
 	return r
 }
 

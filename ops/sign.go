@@ -17,7 +17,7 @@ func init() {
 		Numerics: Exact,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(9, buildTable(merge(
-			floatKernels(signLoop[float32], signLoop[float64]),
+			floatKernels(signLoop32, signLoop64),
 			byType{tensor.Int8: unaryKernel(signLoop[int8]), tensor.Int16: unaryKernel(signLoop[int16]), tensor.Int32: unaryKernel(signLoop[int32]), tensor.Int64: unaryKernel(signLoop[int64])},
 			byType{tensor.Uint8: unaryKernel(signLoop[uint8]), tensor.Uint16: unaryKernel(signLoop[uint16]), tensor.Uint32: unaryKernel(signLoop[uint32]), tensor.Uint64: unaryKernel(signLoop[uint64])},
 		))),

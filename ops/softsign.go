@@ -1,6 +1,9 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/onnx"
+import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // Softsign: output = input / (1 + |input|), element-wise.
 //
@@ -14,7 +17,7 @@ func init() {
 		Name:     "Softsign",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: plainVersions(1, buildTable(floatKernels(softsignLoop[float32], softsignLoop[float64]))),
+		Versions: plainVersions(1, vecTable(func(t *vec.Table) byType { return floatKernels(softsignLoop32(t), softsignLoop) })),
 	})
 }
 

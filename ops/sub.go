@@ -25,7 +25,7 @@ func init() {
 }
 
 func subTable(t *vec.Table) byType {
-	return merge(floatPairs(subFloat32(t), withRows(subPair[float64](), &t.Float64[vec.Sub])), wrappingKernels(subPair[uint8]().erase(nil), subPair[uint16]().erase(nil), subPair[uint32]().erase(nil), subPair[uint64]().erase(nil)))
+	return merge(floatPairs(subFloat32(t), withRows(subPair[float64](), &t.Float64[vec.Sub])), wrappingKernels(subPair[uint8]().erase(nil), subPair[uint16]().erase(nil), withRows(subPair[uint32](), &t.Int32[vec.Sub]).erase(nil), withRows(subPair[uint64](), &t.Int64[vec.Sub]).erase(nil)))
 }
 
 func gradSub(c *GradContext) []*onnx.Value {

@@ -27,7 +27,9 @@ func init() {
 // ngrams is a pool of n-grams as a tree: a path of tokens leads to a node.
 type ngrams struct {
 	next                         gramTable
-	leaf                         [][]int // by node: the n-grams of the pool that end there
+	first                        []int32 // of words: where the edge of each leads from the root
+	leaf                         []int32 // the n-grams of the pool by the node that they end in
+	from                         []int32 // by node: where its n-grams are in leaf, and after the last node the end
 	words                        map[string]int64
 	chars                        *[256]int64 // of words, those of one byte
 	minLength, maxLength, skips  int
@@ -107,7 +109,6 @@ func inferTfIdf(c *InferContext) error {
 func buildTfIdf(b *BuildContext) (Kernel, error) {
 	mode := b.OneOf("mode", "TF", "IDF", "TFIDF")
 	g := &ngrams{
-		leaf:      [][]int{nil},
 		minLength: b.Int("min_gram_length", 1), maxLength: b.Int("max_gram_length", 1), skips: b.Int("max_skip_count", 0),
 		indexes: b.Ints("ngram_indexes", nil), weights: b.Floats("weights", nil), size: gramSize(&b.attrs),
 		countsFrequency: mode != "IDF", usesWeights: mode != "TF",
@@ -150,7 +151,7 @@ func buildTfIdf(b *BuildContext) (Kernel, error) {
 // fill builds the tree. counts are where the n-grams of each length begin.
 func (g *ngrams) fill(pool, counts []int) error {
 	id := 0
-	next := map[gramEdge]int32{}
+	next, leaf := map[gramEdge]int32{}, [][]int32{nil}
 	for i, from := range counts {
 		to := len(pool)
 		if i+1 < len(counts) {
@@ -165,15 +166,15 @@ func (g *ngrams) fill(pool, counts []int) error {
 			for _, t := range pool[from : from+n] {
 				e := gramEdge{node, int64(t)}
 				if next[e] == 0 {
-					next[e] = int32(len(g.leaf))
-					g.leaf = append(g.leaf, nil)
+					next[e] = int32(len(leaf))
+					leaf = append(leaf, nil)
 				}
 				node = next[e]
 			}
 			if id >= len(g.indexes) {
 				return fmt.Errorf("ngram_indexes has %d elements, the pool more n-grams", len(g.indexes))
 			}
-			g.leaf[node] = append(g.leaf[node], id)
+			leaf[node] = append(leaf[node], int32(id))
 			id++
 		}
 	}
@@ -181,17 +182,31 @@ func (g *ngrams) fill(pool, counts []int) error {
 		return fmt.Errorf("ngram_indexes has %d elements, the pool %d n-grams", len(g.indexes), id)
 	}
 	g.next = gramTableOf(next)
+	for _, l := range leaf {
+		g.from = append(g.from, int32(len(g.leaf)))
+		g.leaf = append(g.leaf, l...)
+	}
+	g.from = append(g.from, int32(len(g.leaf)))
+	g.first = make([]int32, len(g.words))
+	for token := range g.first {
+		g.first[token] = next[gramEdge{0, int64(token)}]
+	}
 	return nil
 }
 
 // tokens returns X as tokens of the pool; words that are not in it are -1.
-func (g *ngrams) tokens(t *tensor.Tensor) ([]int64, error) {
+func (g *ngrams) tokens(c *Call, t *tensor.Tensor) ([]int64, error) {
 	switch {
 	case g.words != nil && t.DType() == tensor.String:
-		out := make([]int64, t.Len())
-		for i, w := range tensor.Data[string](t) {
+		out := Scratch[int64](c, t.Len())
+		words := tensor.Data[string](t)
+		for i, w := range words {
 			if len(w) == 1 {
 				out[i] = g.chars[w[0]]
+				continue
+			}
+			if i > 0 && w == words[i-1] { // what rows are filled up with
+				out[i] = out[i-1]
 				continue
 			}
 			id, ok := g.words[w]
@@ -204,7 +219,7 @@ func (g *ngrams) tokens(t *tensor.Tensor) ([]int64, error) {
 	case g.words == nil && t.DType() == tensor.Int64:
 		return tensor.Data[int64](t), nil
 	case g.words == nil && t.DType() == tensor.Int32:
-		out := make([]int64, t.Len())
+		out := Scratch[int64](c, t.Len())
 		for i, v := range tensor.Data[int32](t) {
 			out[i] = int64(v)
 		}
@@ -219,7 +234,7 @@ func (g *ngrams) run(c *Call) error {
 	if len(s) < 1 || len(s) > 2 {
 		return fmt.Errorf("X has shape %v, want [C] or [N, C]", s)
 	}
-	tokens, err := g.tokens(x)
+	tokens, err := g.tokens(c, x)
 	if err != nil {
 		return err
 	}
@@ -248,13 +263,21 @@ func (g *ngrams) row(y []float32, tokens []int64) {
 				if at >= len(tokens) {
 					break
 				}
-				if node = g.next.slot(gramEdge{node, tokens[at]}).node; node == 0 {
+				if token := tokens[at]; n == 1 && g.words != nil {
+					node = 0
+					if uint64(token) < uint64(len(g.first)) { // -1 is no word
+						node = g.first[token]
+					}
+				} else {
+					node = g.next.slot(gramEdge{node, token}).node
+				}
+				if node == 0 {
 					break
 				}
 				if n < g.minLength || n == 1 && step > 1 { // one element has no gaps
 					continue
 				}
-				for _, id := range g.leaf[node] {
+				for _, id := range g.leaf[g.from[node]:g.from[node+1]] {
 					w := float32(1)
 					if g.usesWeights && g.weights != nil {
 						w = g.weights[id]

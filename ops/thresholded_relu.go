@@ -1,6 +1,10 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/onnx"
+import (
+	"math"
+
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // ThresholdedRelu: Y = X where X > alpha, else 0, element-wise.
 //
@@ -24,16 +28,22 @@ func gradThresholdedRelu(c *GradContext) []*onnx.Value {
 
 func buildThresholdedRelu(b *BuildContext) (Kernel, error) {
 	alpha := b.Float("alpha", 1)
-	return b.need(0, floatKernels(thresholdedReluLoop(alpha), thresholdedReluLoop(float64(alpha))))
-}
-
-func thresholdedReluLoop[T float](alpha T) loop[T, T] {
-	return func(d, x []T) {
-		zip(d, x, func(v T) T {
-			if v > alpha { // not so for NaN
-				return v
+	return b.need(0, floatKernels(func(d, x []float32) {
+		zip(d, x, func(v float32) float32 {
+			bits := math.Float32bits(v)
+			if !(v > alpha) { // so for NaN
+				bits = 0
 			}
-			return 0
+			return math.Float32frombits(bits)
 		})
-	}
+	}, func(d, x []float64) {
+		alpha := float64(alpha)
+		zip(d, x, func(v float64) float64 {
+			bits := math.Float64bits(v)
+			if !(v > alpha) {
+				bits = 0
+			}
+			return math.Float64frombits(bits)
+		})
+	}))
 }

@@ -63,6 +63,15 @@ func compareCheck[T float32 | float64 | int32 | int64](t *testing.T, name string
 	rowsCheck(t, name+" equal", equal, values, 99, of(func(a, b T) bool { return a == b }))
 }
 
+func integersCheck[T int32 | int64](t *testing.T, name string, table [vec.NumOps]vec.Rows, values []T) {
+	for op, f := range map[vec.Op]func(a, b T) T{
+		vec.Add: func(a, b T) T { return a + b }, vec.Sub: func(a, b T) T { return a - b }, vec.Mul: func(a, b T) T { return a * b },
+		vec.Max: func(a, b T) T { return max(a, b) }, vec.Min: func(a, b T) T { return min(a, b) },
+	} {
+		rowsCheck(t, fmt.Sprint(name, " op ", op), table[op], values, 99, f)
+	}
+}
+
 func TestTyped(t *testing.T) {
 	inf, nan, zero := math.Inf(1), math.NaN(), math.Copysign(0, -1)
 	floats := []float64{0, zero, 1, -1, inf, -inf, nan, 2.5, 1e-300, -3e20, 7}
@@ -74,9 +83,12 @@ func TestTyped(t *testing.T) {
 		for op, f := range map[vec.Op]func(a, b float64) float64{
 			vec.Add: func(a, b float64) float64 { return a + b }, vec.Sub: func(a, b float64) float64 { return a - b },
 			vec.Mul: func(a, b float64) float64 { return a * b }, vec.Div: func(a, b float64) float64 { return a / b },
+			vec.Max: func(a, b float64) float64 { return max(a, b) }, vec.Min: func(a, b float64) float64 { return min(a, b) },
 		} {
 			rowsCheck(t, fmt.Sprint(table.Name, " op ", op), table.Float64[op], floats, 99, f)
 		}
+		integersCheck(t, table.Name+" int32", table.Int32, []int32{0, 1, -1, math.MaxInt32, math.MinInt32, 7, 8, -9})
+		integersCheck(t, table.Name+" int64", table.Int64, []int64{0, 1, -1, math.MaxInt64, math.MinInt64, 1 << 32, -1 << 32, 1<<32 + 1})
 		l, o, e := &table.Less, &table.LessOrEqual, &table.Equal
 		compareCheck(t, table.Name+" float32", l.Float32, o.Float32, e.Float32, single)
 		compareCheck(t, table.Name+" float64", l.Float64, o.Float64, e.Float64, floats)

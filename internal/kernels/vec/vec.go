@@ -27,8 +27,8 @@ type Table struct {
 	AddScalar, MulScalar func(dst, a []float32, s float32)
 	// Arith are all forms of the operators of two operands, by Op.
 	Arith [NumOps]Arith
-	// Float64 are Add to Div of float64.
-	Float64 [Div + 1]Rows
+	// Float64 are the operators of float64, Int32 and Int64 those of integers, which wrap around.
+	Float64, Int32, Int64 [NumOps]Rows
 	// Exp64, Tanh64 and Log64 are functions of float64, within 3 units in the last place.
 	Exp64, Tanh64, Log64 func(dst, x []float64)
 	// Functions of float64 that are exact to the last place.

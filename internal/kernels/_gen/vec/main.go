@@ -14,6 +14,7 @@ func main() {
 		g.functions()
 		g.arithmetic()
 		g.doubles()
+		g.integers()
 		g.comparisons()
 		g.exponentials()
 		g.logarithms()

@@ -85,22 +85,7 @@ func (g *gen) arithmetic() {
 	simple := func(op string) func(a, b any) {
 		return func(a, b any) { g.I(op, b, a, S(0)) }
 	}
-	// The larger or smaller; a NaN in either is the result.
-	pick := func(op string) func(a, b any) {
-		return func(a, b any) {
-			g.I(op, b, a, S(2))
-			// What b decides is right unless a is NaN.
-			for c := range g.chains {
-				if g.wide {
-					g.emit("VCMPPS", c, "$3", a, a, kmask(c))
-					g.emit("VBLENDMPS", c, a, S(2), kmask(c), S(0))
-				} else {
-					g.emit("VCMPPS", c, "$3", a, a, R(1))
-					g.emit("VBLENDVPS", c, R(1), a, S(2), S(0))
-				}
-			}
-		}
-	}
+	pick := func(op string) func(a, b any) { return g.pick(op, "PS") }
 	for _, o := range []struct {
 		name    string
 		op      func(a, b any)
@@ -127,6 +112,47 @@ func (g *gen) doubles() {
 		op := func(a, b any) { g.I("V"+strings.ToUpper(name)+"PD", b, a, S(0)) }
 		for _, scalar := range []string{"", "b", "a"} {
 			g.binary(name+"64", scalar, 8, op)
+		}
+	}
+	for _, name := range []string{"max", "min"} {
+		for _, scalar := range []string{"", "b", "a"} {
+			g.binary(name+"64", scalar, 8, g.pick("V"+strings.ToUpper(name)+"PD", "PD"))
+		}
+	}
+}
+
+// pick is the larger or smaller, of PS or PD; a NaN in either is the result.
+func (g *gen) pick(op, kind string) func(a, b any) {
+	return func(a, b any) {
+		g.I(op, b, a, S(2))
+		// What b decides is right unless a is NaN.
+		for c := range g.chains {
+			if g.wide {
+				g.emit("VCMP"+kind, c, "$3", a, a, kmask(c))
+				g.emit("VBLENDM"+kind, c, a, S(2), kmask(c), S(0))
+			} else {
+				g.emit("VCMP"+kind, c, "$3", a, a, R(1))
+				g.emit("VBLENDV"+kind, c, R(1), a, S(2), S(0))
+			}
+		}
+	}
+}
+
+// integers writes the functions of two integers, whose bits wrap around.
+func (g *gen) integers() {
+	for _, o := range []struct {
+		name, op string
+		size     int
+		commute  bool
+	}{
+		{"addI32", "VPADDD", 4, true}, {"subI32", "VPSUBD", 4, false}, {"mulI32", "VPMULLD", 4, true}, {"maxI32", "VPMAXSD", 4, true}, {"minI32", "VPMINSD", 4, true},
+		{"addI64", "VPADDQ", 8, true}, {"subI64", "VPSUBQ", 8, false},
+	} {
+		op := func(a, b any) { g.I(o.op, b, a, S(0)) }
+		g.binary(o.name, "", o.size, op)
+		g.binary(o.name, "b", o.size, op)
+		if !o.commute {
+			g.binary(o.name, "a", o.size, op)
 		}
 	}
 }
