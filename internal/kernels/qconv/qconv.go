@@ -308,14 +308,22 @@ type runner struct {
 var runners = sync.Pool{New: func() any { return new(runner) }}
 
 const (
-	tile  = 14      // rows of the largest tile
-	work  = 1 << 20 // products that are worth a task
-	tasks = 16      // that there should be
+	tile = 14      // rows of the largest tile
+	work = 1 << 20 // products that are worth a task
 )
+
+// tasks returns how many there should be. Sums are exact, so that it may depend on the
+// number of threads: each task prepares its rows.
+func tasks(p par.P) int {
+	if p.Threads < 2 {
+		return 1
+	}
+	return 4 * p.Threads
+}
 
 // split returns how many panels a task takes if there are rows blocks of rows,
 // each of k·high products for a column.
-func (r *runner) split(blocks, high, k, panels int) (wide int) {
+func (r *runner) split(tasks, blocks, high, k, panels int) (wide int) {
 	wide = panels
 	for blocks*((panels+wide-1)/wide) < tasks && wide > 1 && high*k*(wide/2)*qgemm.Width >= work {
 		wide = (wide + 1) / 2
@@ -336,7 +344,7 @@ func (r *runner) blocks(p par.P, scratch func(n int) []byte) {
 	blocks := (r.rows + high - 1) / high
 	high = (r.rows + blocks - 1) / blocks
 	blocks = (r.rows + high - 1) / high
-	wide := r.split(blocks*r.W.Group, high, k, panels)
+	wide := r.split(tasks(p), blocks*r.W.Group, high, k, panels)
 	parts := (panels + wide - 1) / wide
 	grain := max(1, work/max(1, high*k*wide*qgemm.Width))
 	t := blockTasks{r: r, stride: stride, high: high, blocks: blocks, wide: wide, parts: parts, panels: panels, inPlace: r.inPlace()}
@@ -431,7 +439,7 @@ func (r *runner) grouped(p par.P, scratch func(n int) []byte) {
 	t.high = (r.rows + blocks - 1) / blocks
 	blocks = (r.rows + t.high - 1) / t.high
 	grain := max(1, work/max(1, t.high*r.W.groups[0].K*t.panels*qgemm.Width))
-	if blocks < tasks { // several tasks share rows, which are laid out first
+	if blocks < tasks(p) { // several tasks share rows, which are laid out first
 		t.rows = scratch(r.rows * stride)
 		par.Each(p, r.rows, max(1, (1<<16)/stride), t, (*groupTasks).layOut)
 		par.Each(p, blocks*r.W.Group, grain, t, (*groupTasks).laidOut)
@@ -589,11 +597,11 @@ func (r *runner) lines(p par.P, scratch func(n int) []byte) {
 	right := r.W.groups[0]
 	panels, total := right.Panels(), r.N*oh
 	high := max(1, 56/ow) // lines that use a panel together
-	if n := (total + high - 1) / high; n < tasks {
-		high = max(1, total/tasks)
+	if n := (total + high - 1) / high; n < tasks(p) {
+		high = max(1, total/tasks(p))
 	}
 	blocks := (total + high - 1) / high
-	wide := r.split(blocks, high*ow, right.K, panels)
+	wide := r.split(tasks(p), blocks, high*ow, right.K, panels)
 	parts := (panels + wide - 1) / wide
 	par.Each(p, blocks*parts, max(1, work/max(1, high*ow*right.K*wide*qgemm.Width)), lineTasks{
 		r: r, x: x, pw: pw, ph: ph, sh: sh, ow: ow, oh: oh, high: high, blocks: blocks, wide: wide,
