@@ -31,8 +31,11 @@ func avx2Widen(dst, src unsafe.Pointer, rows, stride, segments, step, kg int)
 //go:noescape
 func avx2Words(dst, src unsafe.Pointer, kg int)
 
-// avx2Turn, avx2Fix and avx2Start are those of Thin.
+// avx2Mark, avx2Turn, avx2Fix and avx2Start are those of Thin.
 //
+//go:noescape
+func avx2Mark(marks, panels unsafe.Pointer, n int)
+
 //go:noescape
 func avx2Turn(dst unsafe.Pointer, rows *[turnRows]unsafe.Pointer, at, blocks int)
 
@@ -47,7 +50,7 @@ func archTables() []*Table {
 	if cpu.Found.AVX2 {
 		l = append(l, &Table{Name: cpu.AVX2, MR: 5, Tile: tile2, Pack: avx2Pack,
 			Many: &Many{MR: len(manyBytes) - 1, Widen: avx2Widen, Words: avx2Words, Bytes: manyBytesAVX2, Floats: manyFloatsAVX2, Ints: manyIntsAVX2},
-			Thin: &Thin{MR: len(thinBytes) - 1, Bytes: thinBytesAVX2, Floats: thinFloatsAVX2, Ints: thinIntsAVX2, Turn: avx2Turn, Fix: avx2Fix, Start: avx2Start}})
+			Thin: &Thin{MR: len(thinBytes) - 1, Bytes: thinBytesAVX2, Floats: thinFloatsAVX2, Ints: thinIntsAVX2, Mark: avx2Mark, Turn: avx2Turn, Fix: avx2Fix, Start: avx2Start}})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
 		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI, Ints: intsVNNI, Pack: avx2Pack})

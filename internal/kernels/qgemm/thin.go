@@ -1,7 +1,7 @@
 package qgemm
 
 import (
-	"encoding/binary"
+	"math/bits"
 	"unsafe"
 )
 
@@ -18,6 +18,9 @@ type Thin struct {
 	MR                  int
 	Bytes, Floats, Ints fusedTile
 
+	// Mark sets for each markBytes bytes of panels the bits of those that are of a pair
+	// that is beyond.
+	Mark func(marks, panels unsafe.Pointer, n int)
 	// Turn writes blocks of 16 bytes of each of turnRows rows as turnRows bytes of each
 	// column of them.
 	Turn func(dst unsafe.Pointer, rows *[turnRows]unsafe.Pointer, at, blocks int)
@@ -27,6 +30,9 @@ type Thin struct {
 	// Start sets turnRows rows of Width int32 to bias and what Fix wrote.
 	Start func(dst, added, bias unsafe.Pointer)
 }
+
+// markBytes is how many bytes have a bit each in a mark.
+const markBytes = 32
 
 // turnRows is how many rows fixes take at a time.
 const turnRows = 16
@@ -50,116 +56,95 @@ const (
 )
 
 // short is what byte p of column j of a panel is short of.
-type short struct{ p, j, by int }
+type short struct {
+	p, by int32
+	j     uint8
+}
 
 // Narrow makes r narrow if the processor gains by it and not too many bytes have to be
 // changed for it: what these lose is added to each product. Data then is not the
 // matrix any more; Sums stay. It returns r, and is for matrices that serve many
 // calls: what changes from call to call would be looked through for nothing.
 func (r *Right) Narrow() *Right {
-	size := PanelSize(r.K)
-	if Best().Thin == nil || size == 0 {
+	t, size := Best().Thin, PanelSize(r.K)
+	if t == nil || size == 0 || r.N == 0 {
 		return r
 	}
-	left := 0
+	most := 0
 	if r.K >= leastFixed {
-		left = r.Panels() * size / 2 / pairsPerFix
+		most = r.Panels() * size / 2 / pairsPerFix
 	}
-	for q := range r.Panels() {
-		if left -= crowded(r.Data[q*size : (q+1)*size]); left < 0 {
-			return r
-		}
+	marks := make([]uint32, r.Panels()*size/markBytes)
+	t.Mark(unsafe.Pointer(&marks[0]), unsafe.Pointer(&r.Data[0]), len(marks))
+	n := 0
+	for _, m := range marks {
+		n += bits.OnesCount32(m)
+	}
+	if n /= 2; n > most {
+		return r
 	}
 	r.narrow = true
-	for q := range r.Panels() {
-		if l := lighten(r.Data[q*size : (q+1)*size]); len(l) > 0 {
-			if r.fixes == nil {
-				r.fixes = make([]fixes, r.Panels())
-			}
-			r.fixes[q] = fixesOf(l)
-		}
+	if n == 0 {
+		return r
+	}
+	r.fixes = make([]fixes, r.Panels())
+	var l []short
+	for q := range r.fixes {
+		l = lighten(l[:0], r.Data[q*size:(q+1)*size], marks[q*size/markBytes:(q+1)*size/markBytes])
+		r.fixes[q] = fixesOf(l)
 	}
 	return r
 }
 
-// excess returns by how much two bytes are beyond what Thin takes.
-func excess(a, b int8) int {
-	x, y := int(a), int(b)
-	if x > 0 && y > 0 {
-		return max(x+y-128, 0)
-	} else if x < 0 && y < 0 {
-		return min(x+y+128, 0)
-	}
-	return 0
-}
-
-// large calls do with where there are pairs of bytes of which one is beyond [-64, 63],
-// by eight.
-func large(panel []byte, do func(at int)) {
-	for at := 0; at < len(panel); at += 8 {
-		if x := binary.LittleEndian.Uint64(panel[at:]); (x^x<<1)&0x8080808080808080 != 0 {
-			do(at)
-		}
-	}
-}
-
-// crowded returns how many pairs of a panel are beyond what Thin takes.
-func crowded(panel []byte) (n int) {
-	large(panel, func(at int) {
-		for i := at; i < at+8; i += 2 {
-			if excess(int8(panel[i]), int8(panel[i+1])) != 0 {
-				n++
+// lighten appends to l what is too much in the marked pairs of a panel, which it takes from
+// the larger byte of each.
+func lighten(l []short, panel []byte, marks []uint32) []short {
+	for k, m := range marks {
+		for ; m != 0; m &= m - 1 {
+			i := k*markBytes + bits.TrailingZeros32(m)
+			m &= m - 1 // the other byte of the pair
+			a, b := int32(int8(panel[i])), int32(int8(panel[i+1]))
+			by, e := a+b-128, i
+			if a < 0 {
+				by = a + b + 128
 			}
-		}
-	})
-	return n
-}
-
-// lighten takes from the larger byte of each pair what is too much and returns it.
-func lighten(panel []byte) (l []short) {
-	large(panel, func(at int) {
-		for i := at; i < at+8; i += 2 {
-			by := excess(int8(panel[i]), int8(panel[i+1]))
-			if by == 0 {
-				continue
-			}
-			e := i
-			if abs(int8(panel[i+1])) > abs(int8(panel[i])) {
+			if b*b > a*a {
 				e = i + 1
 			}
 			panel[e] -= byte(by)
-			l = append(l, short{p: e/(4*Width)*4 + e%4, j: e / 4 % Width, by: by})
+			l = append(l, short{p: int32(e/(4*Width)*4 + e%4), by: by, j: uint8(e / 4 % Width)})
 		}
-	})
+	}
 	return l
 }
 
-func abs(x int8) int { return max(int(x), -int(x)) }
-
-// fixesOf puts what a panel is short of in the order of columns.
+// fixesOf puts what a panel is short of in the order of columns. Products of two bytes and
+// their factors have to fit 16 bits, which takes two factors for some.
 func fixesOf(l []short) (f fixes) {
-	var columns [Width][]short
-	n := 0
+	var at [Width]int // of each column, in halves of elements of the list
 	for _, s := range l {
-		for s.by != 0 { // products of two bytes and their factors have to fit 16 bits
-			part := s
-			part.by = min(max(s.by, -64), 64)
-			columns[s.j] = append(columns[s.j], part)
-			s.by -= part.by
+		at[s.j]++
+		if s.by > 64 || s.by < -64 {
+			at[s.j]++
 		}
 	}
-	for j, c := range columns {
-		f.counts[j] = uint32(len(c)+1) / 2
-		n += int(f.counts[j])
+	n := 0
+	for j, k := range at {
+		f.counts[j] = uint32(k+1) / 2
+		at[j] = 2 * n
+		n += (k + 1) / 2
 	}
-	f.list = make([]fix, 0, n)
-	for _, c := range columns {
-		if len(c)%2 == 1 {
-			c = append(c, short{})
-		}
-		for i := 0; i < len(c); i += 2 {
-			by := uint32(uint8(c[i].by)) | uint32(uint8(c[i+1].by))<<8
-			f.list = append(f.list, fix{uint32(c[i].p) * turnRows, uint32(c[i+1].p) * turnRows, by | by<<16})
+	f.list = make([]fix, n)
+	for _, s := range l {
+		for left := s.by; left != 0; at[s.j]++ {
+			by := min(max(left, -64), 64)
+			left -= by
+			to, code := &f.list[at[s.j]/2], uint32(uint8(by))*0x00010001
+			if at[s.j]%2 == 0 {
+				to.p0, to.by = uint32(s.p)*turnRows, code
+			} else {
+				to.p1, to.by = uint32(s.p)*turnRows, to.by|code<<8
+			}
 		}
 	}
 	return f

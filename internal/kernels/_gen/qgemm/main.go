@@ -69,6 +69,7 @@ func main() {
 		table(name, thinRows, thinSig)
 	}
 	widen(a)
+	mark(a)
 	turn(a)
 	fix(a)
 	first(a)

@@ -2,6 +2,31 @@ package main
 
 import "github.com/gneiss-run/gneiss/internal/kernels/_gen/asm"
 
+// mark sets the bits of the pairs of bytes whose sum, times 255, leaves 16 bits.
+func mark(a *asm.File) {
+	a.Func("avx2Mark", 24)
+	a.P("MOVQ marks+0(FP), DI")
+	a.P("MOVQ panels+8(FP), SI")
+	a.P("MOVQ n+16(FP), CX")
+	a.P("VPCMPEQB Y4, Y4, Y4") // bytes of 255
+	a.P("VPSRLW $1, Y4, Y5")   // the greatest word
+	a.P("VPSLLW $15, Y4, Y6")  // the least
+	a.P("PCALIGN $32")
+	a.L("loop")
+	a.P("VPMADDUBSW (SI), Y4, Y0")
+	a.P("VPCMPEQW Y5, Y0, Y1")
+	a.P("VPCMPEQW Y6, Y0, Y0")
+	a.P("VPOR Y1, Y0, Y0")
+	a.P("VPMOVMSKB Y0, AX")
+	a.P("MOVL AX, (DI)")
+	a.P("ADDQ $32, SI")
+	a.P("ADDQ $4, DI")
+	a.P("DECQ CX")
+	a.P("JNZ loop")
+	a.P("VZEROUPPER")
+	a.P("RET")
+}
+
 // turn writes blocks of 16 bytes, at bytes behind where each of 16 rows begins, as 16
 // bytes of each column.
 func turn(a *asm.File) {
