@@ -102,3 +102,15 @@ func TestScansDoNotAllocate(t *testing.T) {
 	}
 	require.Zero(t, testing.AllocsPerRun(100, func() { _ = s.RunInto(bg, in, out) }))
 }
+
+// TestSearchesDoNotAllocate is TestBodiesDoNotAllocate for the steps and beams of a search.
+func TestSearchesDoNotAllocate(t *testing.T) {
+	for _, level := range []optimize.Level{optimize.None, optimize.Best} {
+		s := open(t, beams(t), runtime.Options{Level: level, Threads: 1})
+		in, out := beamInput(), beamOutput()
+		for range 6 {
+			require.NoError(t, s.RunInto(bg, in, out))
+		}
+		require.Zero(t, testing.AllocsPerRun(100, func() { _ = s.RunInto(bg, in, out) }), level)
+	}
+}
