@@ -15,7 +15,7 @@ import "math"
 // Spec: https://onnx.ai/onnx/operators/onnx_aionnxpreviewtraining_Adagrad.html
 func init() {
 	register(&Op{
-		Domain: "ai.onnx.preview.training", Name: "Adagrad", Numerics: Rounding,
+		Domain: "ai.onnx.preview.training", Name: "Adagrad", Numerics: Rounding, Flush: true,
 		Versions: []Version{
 			{Since: 1, In: Arity{3, Many}, Out: Arity{1, Many}, Infer: inferTrainingStep(2), Build: buildAdagrad},
 		},

@@ -18,7 +18,7 @@ import "math"
 // Spec: https://onnx.ai/onnx/operators/onnx_aionnxpreviewtraining_Adam.html
 func init() {
 	register(&Op{
-		Domain: "ai.onnx.preview.training", Name: "Adam", Numerics: Rounding,
+		Domain: "ai.onnx.preview.training", Name: "Adam", Numerics: Rounding, Flush: true,
 		Versions: []Version{
 			{Since: 1, In: Arity{3, Many}, Out: Arity{1, Many}, Infer: inferTrainingStep(3), Build: buildAdam},
 		},

@@ -33,7 +33,7 @@ func init() {
 	v24, v25 := v, v
 	v24.Since, v24.In.Max = 24, 7
 	v25.Since, v25.In.Max = 25, 7
-	register(&Op{Name: "Attention", Numerics: Rounding, Versions: []Version{v, v24, v25}})
+	register(&Op{Name: "Attention", Numerics: Rounding, Flush: true, Versions: []Version{v, v24, v25}})
 }
 
 func inferAttention(c *InferContext) error {

@@ -120,7 +120,7 @@ func Build(n *onnx.Node, env BuildEnv) (Kernel, *Version, error) {
 	if env.Set == nil {
 		env.Set = Standard()
 	}
-	_, v, err := env.Set.Lookup(n.Domain, n.Op, n.Opset)
+	o, v, err := env.Set.Lookup(n.Domain, n.Op, n.Opset)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -140,6 +140,9 @@ func Build(n *onnx.Node, env BuildEnv) (Kernel, *Version, error) {
 	}
 	if left := b.unread(); len(left) > 0 {
 		return nil, nil, fmt.Errorf("%w: attribute %s", ErrUnsupported, strings.Join(left, ", "))
+	}
+	if o.Flush {
+		k = k.flushing()
 	}
 	return k, v, nil
 }

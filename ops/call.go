@@ -334,6 +334,15 @@ func EvalWithin(p par.P, n *onnx.Node, in []tensor.Value, env BuildEnv, limit in
 	return c.Out, nil
 }
 
+// flushing returns k with subnormal numbers counting as zero.
+func (k Kernel) flushing() Kernel {
+	return func(c *Call) error {
+		defer par.FlushSubnormals().Restore()
+		c.P.Flush = true
+		return k(c)
+	}
+}
+
 // Safely calls k and turns a panic into an error.
 func (k Kernel) Safely(c *Call) (err error) {
 	defer func() {

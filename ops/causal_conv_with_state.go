@@ -20,7 +20,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__CausalConvWithState.html (27)
 func init() {
-	register(&Op{Name: "CausalConvWithState", Numerics: Rounding, Versions: []Version{
+	register(&Op{Name: "CausalConvWithState", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 27, In: Arity{2, 4}, Out: N(2), Infer: inferCausalConv, Build: buildCausalConv, Expand: expandCausalConv},
 	}})
 }

@@ -27,6 +27,7 @@ func init() {
 	register(&Op{
 		Name:     "ConvTranspose",
 		Numerics: Rounding,
+		Flush:    true,
 		Versions: []Version{
 			// 11 says what the defaults are, 22 added bfloat16.
 			{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: inferConvTranspose, Build: buildConvTranspose},

@@ -23,6 +23,7 @@ func init() {
 	register(&Op{
 		Name:     "DeformConv",
 		Numerics: Rounding,
+		Flush:    true,
 		Versions: []Version{
 			// 22 added bfloat16.
 			{Since: 19, In: Arity{3, 5}, Out: N(1), Infer: inferDeformConv, Build: buildDeformConv},

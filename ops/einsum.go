@@ -27,6 +27,7 @@ func init() {
 	register(&Op{
 		Name:     "Einsum",
 		Numerics: Rounding,
+		Flush:    true,
 		Versions: []Version{
 			// 28 added bfloat16.
 			{Since: 12, In: Arity{1, Many}, Out: N(1), Infer: inferEinsum, Build: buildEinsum},

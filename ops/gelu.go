@@ -16,6 +16,7 @@ func init() {
 	register(&Op{
 		Name:     "Gelu",
 		Numerics: Rounding,
+		Flush:    true,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(20, buildGelu),
 	})

@@ -23,6 +23,7 @@ func init() {
 	register(&Op{
 		Name:     "Gemm",
 		Numerics: Rounding,
+		Flush:    true,
 		Versions: []Version{
 			// 6 is 1 with other words about C.
 			{Since: 1, In: N(3), Out: N(1), Infer: inferGemm, Build: func(b *BuildContext) (Kernel, error) {

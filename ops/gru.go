@@ -24,7 +24,7 @@ import (
 func init() {
 	v := Version{Since: 1, In: Arity{3, 6}, Out: Arity{0, 2}, Infer: inferRecurrent, Build: buildGRU}
 	// 3 added linear_before_reset, 7 dropped output_sequence, 14 added layout, 22 bfloat16.
-	register(&Op{Name: "GRU", Numerics: Rounding, Versions: []Version{v}})
+	register(&Op{Name: "GRU", Numerics: Rounding, Flush: true, Versions: []Version{v}})
 }
 
 func gradGRU(c *GradContext) []*onnx.Value {

@@ -28,7 +28,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LinearAttention.html (27)
 func init() {
-	register(&Op{Name: "LinearAttention", Numerics: Rounding, Versions: []Version{
+	register(&Op{Name: "LinearAttention", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 27, In: Arity{3, 6}, Out: N(2), Infer: inferLinearAttention, Build: buildLinearAttention},
 	}})
 }

@@ -28,7 +28,7 @@ import (
 func init() {
 	v := Version{Since: 1, In: Arity{3, 8}, Out: Arity{0, 3}, Infer: inferRecurrent, Build: buildLSTM}
 	// 7 dropped output_sequence, 14 added layout, 22 bfloat16.
-	register(&Op{Name: "LSTM", Numerics: Rounding, Versions: []Version{v}})
+	register(&Op{Name: "LSTM", Numerics: Rounding, Flush: true, Versions: []Version{v}})
 }
 
 func gradLSTM(c *GradContext) []*onnx.Value {

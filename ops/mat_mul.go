@@ -20,6 +20,7 @@ func init() {
 	register(&Op{
 		Name:     "MatMul",
 		Numerics: Rounding,
+		Flush:    true,
 		Versions: []Version{
 			// 9 added the integers, 13 bfloat16.
 			{Since: 1, In: N(2), Out: N(1), Infer: inferMatMul, Build: buildMatMul},

@@ -16,6 +16,7 @@ func init() {
 	register(&Op{
 		Name:     "Mish",
 		Numerics: Rounding,
+		Flush:    true,
 		// Versions that only widen the types have no entry.
 		Versions: unaryVersions(18, vecTable(func(t *vec.Table) byType { return floatKernels(t.Mish, mapLoop(mish64)) })),
 	})

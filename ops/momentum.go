@@ -16,7 +16,7 @@ import "fmt"
 // Spec: https://onnx.ai/onnx/operators/onnx_aionnxpreviewtraining_Momentum.html
 func init() {
 	register(&Op{
-		Domain: "ai.onnx.preview.training", Name: "Momentum", Numerics: Rounding,
+		Domain: "ai.onnx.preview.training", Name: "Momentum", Numerics: Rounding, Flush: true,
 		Versions: []Version{
 			{Since: 1, In: Arity{3, Many}, Out: Arity{1, Many}, Infer: inferTrainingStep(2), Build: buildMomentum},
 		},

@@ -19,7 +19,7 @@ import (
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.Attention
 func init() {
-	register(&Op{Domain: "com.microsoft", Name: "Attention", Numerics: Rounding, Versions: []Version{
+	register(&Op{Domain: "com.microsoft", Name: "Attention", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 1, In: Arity{2, 7}, Out: Arity{1, 2}, Expand: expandAttentionMS},
 	}})
 }

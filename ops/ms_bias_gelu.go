@@ -11,7 +11,7 @@ import "github.com/gneiss-run/gneiss/onnx"
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.BiasGelu
 func init() {
 	register(&Op{
-		Domain: "com.microsoft", Name: "BiasGelu", Numerics: Rounding,
+		Domain: "com.microsoft", Name: "BiasGelu", Numerics: Rounding, Flush: true,
 		Versions: []Version{
 			{Since: 1, In: N(2), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildBiasGelu},
 		},

@@ -13,7 +13,7 @@ import (
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.CausalConvWithState
 func init() {
-	register(&Op{Domain: "com.microsoft", Name: "CausalConvWithState", Numerics: Rounding, Versions: []Version{
+	register(&Op{Domain: "com.microsoft", Name: "CausalConvWithState", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 1, In: Arity{2, 4}, Out: Arity{2, 3}, Infer: inferMSCausalConv, Build: buildMSCausalConv},
 	}})
 }

@@ -24,7 +24,7 @@ import (
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.DynamicQuantizeLSTM
 func init() {
 	register(&Op{
-		Domain: "com.microsoft", Name: "DynamicQuantizeLSTM", Numerics: Rounding,
+		Domain: "com.microsoft", Name: "DynamicQuantizeLSTM", Numerics: Rounding, Flush: true,
 		Versions: []Version{
 			{Since: 1, In: N(12), Absent: []int{3, 4, 5, 6, 7}, Out: Arity{0, 3}, Infer: inferDynamicQuantizeLSTM, Build: buildDynamicQuantizeLSTM},
 		},

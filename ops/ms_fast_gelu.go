@@ -12,7 +12,7 @@ import "github.com/gneiss-run/gneiss/onnx"
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.FastGelu
 func init() {
 	register(&Op{
-		Domain: "com.microsoft", Name: "FastGelu", Numerics: Rounding,
+		Domain: "com.microsoft", Name: "FastGelu", Numerics: Rounding, Flush: true,
 		Versions: []Version{
 			{Since: 1, In: Arity{1, 2}, Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildFastGelu},
 		},

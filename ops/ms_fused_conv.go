@@ -13,6 +13,7 @@ func init() {
 		Domain:   "com.microsoft",
 		Name:     "FusedConv",
 		Numerics: Rounding,
+		Flush:    true,
 		Versions: []Version{{Since: 1, In: Arity{2, 4}, Out: N(1), Infer: inferConv, Build: buildFusedConv, Expand: expandFusedConv}},
 	})
 }

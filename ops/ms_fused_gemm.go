@@ -13,6 +13,7 @@ func init() {
 		Domain:   "com.microsoft",
 		Name:     "FusedGemm",
 		Numerics: Rounding,
+		Flush:    true,
 		Versions: []Version{{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: inferGemm, Build: buildFusedGemm, Expand: expandFusedGemm}},
 	})
 }

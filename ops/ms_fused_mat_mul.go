@@ -18,6 +18,7 @@ func init() {
 		Domain:   "com.microsoft",
 		Name:     "FusedMatMul",
 		Numerics: Rounding,
+		Flush:    true,
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1),
 			Infer:  func(c *InferContext) error { return inferMat(c, readFusedMatMul(&c.attrs)) },
 			Build:  func(b *BuildContext) (Kernel, error) { return buildMat(b, readFusedMatMul(&b.attrs)) },

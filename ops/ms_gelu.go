@@ -14,7 +14,7 @@ import (
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.Gelu
 func init() {
 	register(&Op{
-		Domain: "com.microsoft", Name: "Gelu", Numerics: Rounding,
+		Domain: "com.microsoft", Name: "Gelu", Numerics: Rounding, Flush: true,
 		Versions: []Version{
 			{Since: 1, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: vecTable(func(t *vec.Table) byType { return floatKernels(t.Gelu, mapLoop(gelu64)) })},
 		},

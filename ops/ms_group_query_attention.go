@@ -34,7 +34,7 @@ import (
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
-	register(&Op{Domain: "com.microsoft", Name: "GroupQueryAttention", Numerics: Rounding, Versions: []Version{
+	register(&Op{Domain: "com.microsoft", Name: "GroupQueryAttention", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 1, In: Arity{7, 17}, Absent: []int{1, 2, 3, 4}, Out: Arity{1, 4}, Infer: inferGroupQueryAttention, Build: buildGroupQueryAttention, Expand: expandGroupQueryAttention},
 	}})
 }

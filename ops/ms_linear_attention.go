@@ -11,7 +11,7 @@ import "fmt"
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.LinearAttention
 func init() {
-	register(&Op{Domain: "com.microsoft", Name: "LinearAttention", Numerics: Rounding, Versions: []Version{
+	register(&Op{Domain: "com.microsoft", Name: "LinearAttention", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 1, In: Arity{3, 6}, Out: N(2), Infer: inferLinearAttention, Build: buildMSLinearAttention},
 	}})
 }

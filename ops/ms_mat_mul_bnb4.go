@@ -22,7 +22,7 @@ import (
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulBnb4
 func init() {
 	register(&Op{
-		Domain: "com.microsoft", Name: "MatMulBnb4", Numerics: Rounding,
+		Domain: "com.microsoft", Name: "MatMulBnb4", Numerics: Rounding, Flush: true,
 		Versions: []Version{{Since: 1, In: N(3), Out: N(1), Infer: inferMatMulBnb4, Build: buildMatMulBnb4}},
 	})
 }

@@ -35,7 +35,7 @@ import (
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits
 func init() {
 	register(&Op{
-		Domain: "com.microsoft", Name: "MatMulNBits", Numerics: Rounding,
+		Domain: "com.microsoft", Name: "MatMulNBits", Numerics: Rounding, Flush: true,
 		Versions: []Version{
 			{Since: 1, In: Arity{3, 6}, Out: N(1), Infer: inferMatMulNBits, Build: buildMatMulNBits},
 		},

@@ -28,7 +28,7 @@ import (
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MoE
 func init() {
-	register(&Op{Domain: "com.microsoft", Name: "MoE", Numerics: Rounding, Versions: []Version{
+	register(&Op{Domain: "com.microsoft", Name: "MoE", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 1, In: Arity{5, 8}, Absent: []int{3}, Out: N(1), Infer: inferSame, Build: buildMoE},
 	}})
 }

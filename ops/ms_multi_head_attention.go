@@ -24,7 +24,7 @@ import (
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 func init() {
-	register(&Op{Domain: "com.microsoft", Name: "MultiHeadAttention", Numerics: Rounding, Versions: []Version{
+	register(&Op{Domain: "com.microsoft", Name: "MultiHeadAttention", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 1, In: Arity{1, 10}, Out: Arity{1, 4}, Infer: inferMultiHeadAttention, Build: buildMultiHeadAttention, Expand: expandMultiHeadAttention},
 	}})
 }

@@ -24,7 +24,7 @@ import (
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.QMoE
 func init() {
-	register(&Op{Domain: "com.microsoft", Name: "QMoE", Numerics: Rounding, Versions: []Version{
+	register(&Op{Domain: "com.microsoft", Name: "QMoE", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 1, In: Arity{6, 21}, Absent: []int{3, 4}, Out: N(1), Infer: inferSame, Build: buildQMoE},
 	}})
 }

@@ -11,7 +11,7 @@ import "github.com/gneiss-run/gneiss/onnx"
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.QuickGelu
 func init() {
 	register(&Op{
-		Domain: "com.microsoft", Name: "QuickGelu", Numerics: Rounding,
+		Domain: "com.microsoft", Name: "QuickGelu", Numerics: Rounding, Flush: true,
 		Versions: []Version{
 			{Since: 1, In: N(1), Out: N(1), InPlace: []int{0}, Infer: inferSame, Build: buildQuickGelu},
 		},

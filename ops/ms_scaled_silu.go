@@ -11,7 +11,7 @@ import (
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.ScaledSiLU
 func init() {
-	register(&Op{Domain: "com.microsoft", Name: "ScaledSiLU", Numerics: Rounding, Versions: []Version{
+	register(&Op{Domain: "com.microsoft", Name: "ScaledSiLU", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 1, In: Arity{1, 2}, Out: N(1), Expand: expandScaledSiLU},
 	}})
 }

@@ -12,6 +12,7 @@ func init() {
 		Domain:   "com.microsoft",
 		Name:     "TransposeMatMul",
 		Numerics: Rounding,
+		Flush:    true,
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1),
 			Infer:  func(c *InferContext) error { return inferMat(c, readTransposeMatMul(&c.attrs)) },
 			Build:  func(b *BuildContext) (Kernel, error) { return buildMat(b, readTransposeMatMul(&b.attrs)) },

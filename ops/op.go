@@ -20,6 +20,10 @@ type Op struct {
 	// of input 0, so it may get it transposed.
 	AnyOrder bool
 	Numerics Numerics
+	// Flush: subnormal numbers count as zero, because an instruction that meets one
+	// takes some processors as long as a hundred others. It is for sums of products and
+	// functions of which nobody takes the logarithm or the root: there 1e-40 and 0 differ.
+	Flush    bool
 	Versions []Version
 	// Grad builds the gradients of the inputs from those of the outputs, for nodes
 	// of the newest version; nil for an input means none. Nil: the operator is not

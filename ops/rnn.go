@@ -14,7 +14,7 @@ import "github.com/gneiss-run/gneiss/onnx"
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__RNN.html
 func init() {
-	register(&Op{Name: "RNN", Numerics: Rounding, Versions: []Version{
+	register(&Op{Name: "RNN", Numerics: Rounding, Flush: true, Versions: []Version{
 		// 7 dropped output_sequence, 14 added layout, 22 bfloat16.
 		{Since: 1, In: Arity{3, 6}, Out: Arity{0, 2}, Infer: inferRecurrent, Build: buildRNN},
 	}})

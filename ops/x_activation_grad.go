@@ -26,7 +26,7 @@ import (
 // Spec: https://onnx.ai/onnx/operators/onnx__Gelu.html and those of the other functions
 func activationGradOp() *Op {
 	return &Op{
-		Domain: Private, Name: "ActivationGrad", Numerics: Rounding,
+		Domain: Private, Name: "ActivationGrad", Numerics: Rounding, Flush: true,
 		Versions: []Version{{Since: 1, In: N(2), Out: N(1), InPlace: []int{0, 1}, Infer: inferSame, Build: buildActivationGrad}},
 	}
 }

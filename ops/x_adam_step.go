@@ -21,7 +21,7 @@ import (
 // optimization, 2015, algorithm 1) and https://arxiv.org/abs/1711.05101 (Loshchilov and
 // Hutter, Decoupled weight decay regularization, 2019, algorithm 2).
 func adamStepOp() *Op {
-	return &Op{Domain: Private, Name: "AdamStep", Numerics: Rounding, Versions: stepVersions(2, buildAdamStep)}
+	return &Op{Domain: Private, Name: "AdamStep", Numerics: Rounding, Flush: true, Versions: stepVersions(2, buildAdamStep)}
 }
 
 type adamParams struct {

@@ -32,7 +32,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Attention.html
 func attentionGradOp() *Op {
-	return &Op{Domain: Private, Name: "AttentionGrad", Numerics: Rounding, Versions: []Version{
+	return &Op{Domain: Private, Name: "AttentionGrad", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 1, In: Arity{8, 9}, Out: Arity{1, 4}, Infer: inferAttentionGrad, Build: buildAttentionGrad},
 	}}
 }

@@ -28,6 +28,7 @@ func init() {
 		Domain:   "x",
 		Name:     "Conv",
 		Numerics: Rounding,
+		Flush:    true,
 		Versions: []Version{{Since: 1, In: Arity{2, 4}, Out: N(1), InPlace: []int{3}, Infer: inferLast(inferConv), Build: buildLastConv}},
 	})
 }

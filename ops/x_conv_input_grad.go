@@ -26,7 +26,7 @@ import (
 // arithmetic for deep learning, 2016, chapter 4).
 func convInputGradOp() *Op {
 	return &Op{
-		Domain: Private, Name: "ConvInputGrad", Numerics: Rounding,
+		Domain: Private, Name: "ConvInputGrad", Numerics: Rounding, Flush: true,
 		Versions: []Version{{Since: 1, In: N(3), Out: N(1), Infer: inferConvGrad, Build: func(b *BuildContext) (Kernel, error) {
 			p := readConvGrad(&b.attrs)
 			f32 := convInputGradKernel[float32](p)

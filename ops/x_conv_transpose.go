@@ -23,6 +23,7 @@ func init() {
 		Domain:   "x",
 		Name:     "ConvTranspose",
 		Numerics: Rounding,
+		Flush:    true,
 		Versions: []Version{{Since: 1, In: Arity{2, 3}, Out: N(1), Infer: inferLast(inferConvTranspose), Build: buildLastConvTranspose}},
 	})
 }

@@ -20,7 +20,7 @@ import (
 // arithmetic for deep learning, 2016, chapter 4).
 func convWeightGradOp() *Op {
 	return &Op{
-		Domain: Private, Name: "ConvWeightGrad", Numerics: Rounding,
+		Domain: Private, Name: "ConvWeightGrad", Numerics: Rounding, Flush: true,
 		Versions: []Version{{Since: 1, In: N(3), Out: N(1), Infer: inferConvGrad, Build: func(b *BuildContext) (Kernel, error) {
 			p := readConvGrad(&b.attrs)
 			f32 := convWeightGradKernel[float32](p)

@@ -23,7 +23,7 @@ import (
 // Pattern Recognition and Machine Learning, 2006, equation 4.109.
 func crossEntropyGradOp() *Op {
 	return &Op{
-		Domain: Private, Name: "CrossEntropyGrad", Numerics: Rounding,
+		Domain: Private, Name: "CrossEntropyGrad", Numerics: Rounding, Flush: true,
 		Versions: []Version{{Since: 1, In: N(4), Out: N(1), InPlace: []int{0}, Infer: inferFirst, Build: buildCrossEntropyGrad}},
 	}
 }

@@ -19,7 +19,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__GRU.html
 func gruGradOp() *Op {
-	return &Op{Domain: Private, Name: "GRUGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildGRUGrad)}
+	return &Op{Domain: Private, Name: "GRUGrad", Numerics: Rounding, Flush: true, Versions: recurrentGradVersions(buildGRUGrad)}
 }
 
 func buildGRUGrad(b *BuildContext) (Kernel, error) {

@@ -10,6 +10,6 @@ package ops
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__GRU.html
 func gruTrainOp() *Op {
-	return &Op{Domain: Private, Name: "GRUTrain", Numerics: Rounding,
+	return &Op{Domain: Private, Name: "GRUTrain", Numerics: Rounding, Flush: true,
 		Versions: recurrentTrainVersions(6, func(b *BuildContext) (Kernel, error) { return buildGRUAs(b, true) })}
 }

@@ -27,7 +27,7 @@ import (
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LinearAttention.html
 func linearAttentionGradOp() *Op {
-	return &Op{Domain: Private, Name: "LinearAttentionGrad", Numerics: Rounding, Versions: []Version{
+	return &Op{Domain: Private, Name: "LinearAttentionGrad", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 1, In: Arity{7, 8}, Out: Arity{1, 6}, Infer: func(c *InferContext) error {
 			for i := range c.Out {
 				if c.Has(i) {

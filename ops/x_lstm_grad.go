@@ -14,7 +14,7 @@ package ops
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LSTM.html
 func lstmGradOp() *Op {
-	return &Op{Domain: Private, Name: "LSTMGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildLSTMGrad)}
+	return &Op{Domain: Private, Name: "LSTMGrad", Numerics: Rounding, Flush: true, Versions: recurrentGradVersions(buildLSTMGrad)}
 }
 
 func buildLSTMGrad(b *BuildContext) (Kernel, error) {

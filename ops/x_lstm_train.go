@@ -10,6 +10,6 @@ package ops
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__LSTM.html
 func lstmTrainOp() *Op {
-	return &Op{Domain: Private, Name: "LSTMTrain", Numerics: Rounding,
+	return &Op{Domain: Private, Name: "LSTMTrain", Numerics: Rounding, Flush: true,
 		Versions: recurrentTrainVersions(8, func(b *BuildContext) (Kernel, error) { return buildLSTMAs(b, true) })}
 }

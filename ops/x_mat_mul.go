@@ -21,6 +21,7 @@ func init() {
 		Domain:   "x",
 		Name:     "MatMul",
 		Numerics: Rounding,
+		Flush:    true,
 		Versions: []Version{{Since: 1, In: Arity{2, 4}, Out: N(1),
 			Infer: func(c *InferContext) error { return inferMat(c, readXMatMul(&c.attrs)) },
 			Build: buildXMatMul,

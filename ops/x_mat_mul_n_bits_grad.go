@@ -20,7 +20,7 @@ import (
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits
 func matMulNBitsGradOp() *Op {
-	return &Op{Domain: Private, Name: "MatMulNBitsGrad", Numerics: Rounding, Versions: []Version{
+	return &Op{Domain: Private, Name: "MatMulNBitsGrad", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 1, In: Arity{3, 5}, Out: N(1), Infer: inferMatMulNBitsGrad, Build: buildMatMulNBitsGrad},
 	}}
 }

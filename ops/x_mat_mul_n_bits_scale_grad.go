@@ -25,7 +25,7 @@ import (
 //
 // Spec: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits
 func matMulNBitsScaleGradOp() *Op {
-	return &Op{Domain: Private, Name: "MatMulNBitsScaleGrad", Numerics: Rounding, Versions: []Version{
+	return &Op{Domain: Private, Name: "MatMulNBitsScaleGrad", Numerics: Rounding, Flush: true, Versions: []Version{
 		{Since: 1, In: Arity{4, 6}, Out: Arity{1, 2}, Infer: func(c *InferContext) error {
 			c.Out[0] = c.In(3)
 			if len(c.Out) > 1 && c.Has(4) {

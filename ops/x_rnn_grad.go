@@ -7,7 +7,7 @@ package ops
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__RNN.html
 func rnnGradOp() *Op {
-	return &Op{Domain: Private, Name: "RNNGrad", Numerics: Rounding, Versions: recurrentGradVersions(buildRNNGrad)}
+	return &Op{Domain: Private, Name: "RNNGrad", Numerics: Rounding, Flush: true, Versions: recurrentGradVersions(buildRNNGrad)}
 }
 
 func buildRNNGrad(b *BuildContext) (Kernel, error) {

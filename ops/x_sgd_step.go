@@ -13,7 +13,7 @@ package ops
 // Spec: https://pytorch.org/docs/stable/generated/torch.optim.SGD.html, after Sutskever
 // et al., On the importance of initialization and momentum in deep learning, 2013.
 func sgdStepOp() *Op {
-	return &Op{Domain: Private, Name: "SGDStep", Numerics: Rounding, Versions: stepVersions(1, buildSGDStep)}
+	return &Op{Domain: Private, Name: "SGDStep", Numerics: Rounding, Flush: true, Versions: stepVersions(1, buildSGDStep)}
 }
 
 type sgdParams struct {

@@ -4,9 +4,12 @@ import "math"
 
 // Float32 returns the value of h, exactly. A signaling NaN stays a NaN.
 func (h F16) Float32() float32 {
-	// Shifted into place, the bits are the value scaled by 2^-112, subnormals
-	// included; one multiplication puts that right.
+	// Shifted into place, the bits are the value scaled by 2^-112; one multiplication
+	// puts that right, but where subnormal numbers count as zero.
 	f := math.Float32frombits(uint32(h&0x7fff)<<13) * 0x1p112
+	if h&0x7c00 == 0 {
+		f = float32(h&0x3ff) * 0x1p-24
+	}
 	b := math.Float32bits(f) | uint32(h&0x8000)<<16
 	if h&0x7c00 == 0x7c00 {
 		b |= 0x7f800000

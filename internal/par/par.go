@@ -17,6 +17,7 @@ import (
 type P struct {
 	Ctx     context.Context // nil: cannot be cancelled
 	Threads int             // the caller included; below 2: the caller alone
+	Flush   bool            // the caller has called FlushSubnormals, which is for all threads that help it
 }
 
 // maxClaims bounds the number of claims of a loop: of a long loop with a small
@@ -61,7 +62,7 @@ func (p P) For(n, grain int, f func(lo, hi int)) {
 		}
 		return
 	}
-	j.f, j.n, j.grain, j.per, j.claims, j.cancel = f, n, grain, per, int32(claims), done
+	j.f, j.n, j.grain, j.per, j.claims, j.cancel, j.flush = f, n, grain, per, int32(claims), done, p.Flush
 	if r := pool.run(j, min(p.Threads, claims)-1); r != nil {
 		panic(r.value)
 	}
@@ -90,6 +91,7 @@ type job struct {
 	per    int // chunks of a claim
 	claims int32
 	cancel <-chan struct{}
+	flush  bool
 
 	busy     atomic.Bool  // a caller has it
 	stopped  atomic.Bool  // by a panic: claimed chunks are not run any more
@@ -108,6 +110,14 @@ type job struct {
 }
 
 type raised struct{ value any }
+
+// help is work on a thread of the pool.
+func (j *job) help() {
+	if j.flush {
+		defer FlushSubnormals().Restore()
+	}
+	j.work()
+}
 
 // work claims and runs chunks until all are claimed.
 func (j *job) work() {

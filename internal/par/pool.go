@@ -212,7 +212,7 @@ func (p *workers) help() (found bool) {
 		if p.open.Load()>>i&1 != 0 && j.next.Load() < j.claims {
 			if h := j.helpers.Add(-1); h >= 0 {
 				p.wakeUp(min(int(h), 2))
-				j.work()
+				j.help()
 				found = true
 			}
 		}

@@ -139,6 +139,8 @@ func block[T Number](g *Args[T], kern kernel, a []T, ars int, b *bSource[T], str
 	ahead := g.Table.Ahead32
 	if b.packed == nil || !is32[T]() {
 		ahead = nil
+	} else if tiles == 1 && g.Table.Stream32 != nil {
+		kern.tile = g.Table.Stream32
 	}
 	every := max(tiles/max(g.Table.Ahead, 1), 1) // tiles that fetch are spread over all
 	for j := j0; j < j1; j++ {

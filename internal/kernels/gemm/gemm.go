@@ -44,6 +44,8 @@ type Table struct {
 	// calls that ask for little are better. Nil: Tile32 does it.
 	Ahead32 func(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w, pf int, acc bool)
 	Ahead   int
+	// Stream32 is Tile32 of packed B that one tile alone reads. Nil: Tile32 does it.
+	Stream32 Tile
 	// TilePairs is Tile32 of pairs of bfloat16, MR32 rows of them at most: elements of A and of B are two factors,
 	// the first in the low half, whose products are added to a sum of float32. Subnormal numbers may count as
 	// 0. Nil: the processor has no such instruction.

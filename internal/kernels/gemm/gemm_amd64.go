@@ -36,6 +36,7 @@ func archTables() []*Table {
 			Axpy32: axpyOf(avx512axpy1, avx512axpy8), Dots32: dotsOf(avx512dots2, avx512dots3, avx512dots4),
 			Ahead32:   ahead512,
 			Ahead:     2,
+			Stream32:  stream512,
 			Few32:     fewOf(nil, avx512few1, avx512few2, avx512few3, avx512few4, avx512few5, avx512few6),
 			One32:     fewOf(nil, avx512one1, avx512one2, avx512one3, avx512one4, avx512one5, avx512one6),
 			FewPanels: [8]int{0, 4, 4, 4, 2, 2, 2}, Finish32: avx512finish, AddCol32: avx2addcol,
@@ -75,6 +76,14 @@ func ahead512(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int
 		return
 	}
 	avx512f32x[rows](kc, a, lda*4, b, ldb*4, c, ldc*4, 1<<w-1, pf, acc)
+}
+
+func stream512(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {
+	if w <= 16 || avx512f32s[rows] == nil {
+		tile512f32(rows, kc, a, lda, b, ldb, c, ldc, w, acc)
+		return
+	}
+	avx512f32s[rows](kc, a, lda*4, b, ldb*4, c, ldc*4, 1<<w-1, 0, acc)
 }
 
 func tile512b16(rows, kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc, w int, acc bool) {

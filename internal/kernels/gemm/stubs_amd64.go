@@ -67,6 +67,41 @@ var avx512f32x = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, 
 }
 
 //go:noescape
+func avx512f32s7(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32s8(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32s9(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32s10(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32s11(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32s12(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32s13(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+//go:noescape
+func avx512f32s14(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
+
+var avx512f32s = [...]func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool){
+	7:  avx512f32s7,
+	8:  avx512f32s8,
+	9:  avx512f32s9,
+	10: avx512f32s10,
+	11: avx512f32s11,
+	12: avx512f32s12,
+	13: avx512f32s13,
+	14: avx512f32s14,
+}
+
+//go:noescape
 func avx512f32h1(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, mask uint64, pf int, acc bool)
 
 //go:noescape

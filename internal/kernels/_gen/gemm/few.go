@@ -9,8 +9,9 @@ import (
 const fewSig = "kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldp int, c unsafe.Pointer, ldc int, acc bool"
 
 // few writes the product of mr rows and several panels of packed B that lie ldp
-// bytes apart and are read side by side. Memory is what limits it: streams that
-// the processor follows by itself give more than prefetches do.
+// bytes apart and are read side by side. Memory is what limits it: many streams,
+// which the processor follows by itself, give the most. With more rows there are fewer
+// streams, and prefetches pay.
 func few(a *asm.File, name, reg string, mr, panels, unroll int) {
 	stub(name, fewSig)
 	a.Func(name, 57)
@@ -55,6 +56,9 @@ func few(a *asm.File, name, reg string, mr, panels, unroll int) {
 				}
 				b := bc(mr)
 				a.P("VMOVUPS %s, %s%d", at, reg, b)
+				if mr > 2 && reg == "Z" && panels > 1 {
+					a.P("PREFETCHT2 %d(%s)", streamAhead+u*128+v*bytes, s)
+				}
 				for i := range mr {
 					a.P("VFMADD231PS %s%d, %s%d, %s%d", reg, b, reg, bc(i), reg, acc(u%unroll, i, p, v))
 				}

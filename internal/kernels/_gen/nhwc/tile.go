@@ -136,9 +136,12 @@ func tile(a *asm.File, v isa, name string, mr, nv int, half, pair bool) {
 	a.P("CMPQ BX, kc+8(FP)")
 	a.P("JGT tail")
 	a.P("PCALIGN $32")
-	step := func(set, aoff, boff int) {
+	step := func(set, aoff, boff int, fetch bool) {
 		for x := range nv {
 			a.P("VMOVUPS %d(DI), %s", boff+x*v.bytes, bvec(x))
+			if fetch { // for the first tile that reads these weights
+				a.P("PREFETCHT2 %d(DI)", boff+x*v.bytes+4096)
+			}
 		}
 		for i := range mr {
 			if wide && nv == 1 { // no second use of what is loaded
@@ -157,7 +160,7 @@ func tile(a *asm.File, v isa, name string, mr, nv int, half, pair bool) {
 		a.P("ADDQ $64, R13")
 	}
 	for u := range 4 {
-		step(u%sets, u*4, u*128)
+		step(u%sets, u*4, u*128, wide)
 	}
 	a.P("ADDQ $512, DI")
 	a.P("ADDQ $16, BX")
@@ -168,7 +171,7 @@ func tile(a *asm.File, v isa, name string, mr, nv int, half, pair bool) {
 	a.L("tail1")
 	a.P("CMPQ BX, kc+8(FP)")
 	a.P("JGE seg")
-	step(0, 16, 0)
+	step(0, 16, 0, false)
 	a.P("ADDQ $128, DI")
 	a.P("ADDQ $4, BX")
 	a.P("JMP tail1")

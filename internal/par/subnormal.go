@@ -1,0 +1,34 @@
+package par
+
+import "runtime"
+
+// FlushSubnormals makes subnormal numbers count as zero, as operands and as
+// results, in all arithmetic of the calling goroutine until Restore. Processors
+// take a hundred cycles and more for an instruction that meets one of them.
+//
+// The mode is the thread's, so the goroutine stays on its thread meanwhile: the
+// runtime starts no thread from one that is locked, which would inherit the mode,
+// and runs no other goroutine on it. Calls may nest. On processors without such a
+// mode, or that need none, nothing happens.
+func FlushSubnormals() FlushMode {
+	if !flushes {
+		return 0
+	}
+	runtime.LockOSThread()
+	m := control()
+	if m&flushBits != flushBits {
+		setControl(m | flushBits)
+	}
+	return FlushMode(m)
+}
+
+// FlushMode is how a thread was before FlushSubnormals.
+type FlushMode uint32
+
+// Restore undoes FlushSubnormals. It must be called on the same goroutine.
+func (m FlushMode) Restore() {
+	if flushes {
+		setControl(uint32(m))
+		runtime.UnlockOSThread()
+	}
+}
