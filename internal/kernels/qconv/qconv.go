@@ -142,20 +142,47 @@ func packFours(p par.P, w []byte, m, cg, taps int, signed bool) *qgemm.Right {
 	r.Sums = make([]int32, r.Panels()*qgemm.Width)
 	flip := uint32(r.Flip()) * 0x01010101
 	p.For(r.Panels(), 1, func(lo, hi int) {
-		for i := lo * qgemm.Width; i < min(hi*qgemm.Width, m); i++ {
-			column := r.Data[i/qgemm.Width*qgemm.PanelSize(k)+i%qgemm.Width*4:]
-			for c := 0; c < cg; c += 4 {
-				src := w[(i*cg+c)*taps:][:4*taps]
-				s0, s1, s2, s3 := src[:taps], src[taps:2*taps], src[2*taps:3*taps], src[3*taps:]
-				for t := range s0 {
-					v := uint32(s0[t]) | uint32(s1[t])<<8 | uint32(s2[t])<<16 | uint32(s3[t])<<24
-					binary.LittleEndian.PutUint32(column[(t*cg+c)*qgemm.Width:], v^flip)
+		for q := lo; q < hi; q++ {
+			panel := r.Data[q*qgemm.PanelSize(k) : (q+1)*qgemm.PanelSize(k)]
+			for c := 0; c < cg; c += 4 { // whole lines of the panel
+				for i := range min(qgemm.Width, m-q*qgemm.Width) {
+					src := w[((q*qgemm.Width+i)*cg+c)*taps:][:4*taps]
+					s0, s1, s2, s3 := src[:taps], src[taps:2*taps], src[2*taps:3*taps], src[3*taps:]
+					t := 0
+					for ; t+8 <= taps; t += 8 {
+						v0, v1, v2, v3 := fours(s0[t:], s1[t:], s2[t:], s3[t:])
+						step := cg * qgemm.Width
+						to := panel[(t*cg+c)*qgemm.Width+i*4:][:7*step+4]
+						binary.LittleEndian.PutUint32(to, uint32(v0)^flip)
+						binary.LittleEndian.PutUint32(to[step:], uint32(v1)^flip)
+						binary.LittleEndian.PutUint32(to[2*step:], uint32(v2)^flip)
+						binary.LittleEndian.PutUint32(to[3*step:], uint32(v3)^flip)
+						binary.LittleEndian.PutUint32(to[4*step:], uint32(v0>>32)^flip)
+						binary.LittleEndian.PutUint32(to[5*step:], uint32(v1>>32)^flip)
+						binary.LittleEndian.PutUint32(to[6*step:], uint32(v2>>32)^flip)
+						binary.LittleEndian.PutUint32(to[7*step:], uint32(v3>>32)^flip)
+					}
+					for ; t < taps; t++ {
+						v := uint32(s0[t]) | uint32(s1[t])<<8 | uint32(s2[t])<<16 | uint32(s3[t])<<24
+						binary.LittleEndian.PutUint32(panel[(t*cg+c)*qgemm.Width+i*4:], v^flip)
+					}
 				}
 			}
 		}
 		r.SumPanels(lo, hi)
 	})
 	return r
+}
+
+// fours joins the first eight bytes of four lists: result e has those at e and, in its
+// high half, at e+4.
+func fours(s0, s1, s2, s3 []byte) (v0, v1, v2, v3 uint64) {
+	const bytes, words = 0x00ff00ff00ff00ff, 0x0000ffff0000ffff
+	a, b := binary.LittleEndian.Uint64(s0), binary.LittleEndian.Uint64(s1)
+	c, d := binary.LittleEndian.Uint64(s2), binary.LittleEndian.Uint64(s3)
+	ab0, ab1 := a&bytes|b&bytes<<8, a>>8&bytes|b&^bytes // at 0, 2, 4, 6 and at 1, 3, 5, 7
+	cd0, cd1 := c&bytes|d&bytes<<8, c>>8&bytes|d&^bytes
+	return ab0&words | cd0&words<<16, ab1&words | cd1&words<<16, ab0>>16&words | cd0&^words, ab1>>16&words | cd1&^words
 }
 
 // Narrow does what qgemm.Right.Narrow does, for weights that serve many calls, and

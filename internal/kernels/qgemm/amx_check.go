@@ -36,7 +36,7 @@ func sameAsGo(t *Table) bool {
 		}
 		b := &Right{K: d.k, N: d.n, Signed: true, Data: random(PanelBytes(d.k, d.n))}
 		b.Sums = make([]int32, b.Panels()*Width)
-		b.SumPanels(0, b.Panels())
+		b.sumPanels(Tables[0], 0, b.Panels())
 		f := &Finish{Zero: 3, Hi: 250}
 		f.SetScale([]float32{0.001}, d.n, 1)
 		f.SetZeros(b, d.k, 7, []int32{5}, nil)

@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/cpu"
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
@@ -221,9 +222,8 @@ func (r *filling) run(lo, hi int) {
 		src := r.b[q*Width*colStride:]
 		done := 0
 		switch {
-		case rowStride == 1 && w == Width:
-			done = r.K &^ 63
-			fillLines(dst, src, done, colStride, flip)
+		case rowStride == 1 && w == Width && colStride%4 == 0:
+			done = fillWords(dst, src, r.K&^3, colStride, flip)
 		case colStride == 1 && w == Width && pack != nil && r.K >= 4:
 			done = r.K &^ 3
 			_ = src[(done-1)*rowStride+Width-1]
@@ -256,21 +256,26 @@ func (r *filling) run(lo, hi int) {
 	}
 }
 
-// fillLines writes k rows, a multiple of 64, of Width columns whose bytes lie
-// one after the other: a cache line of each at a time.
-func fillLines(dst, src []byte, k, colStride int, flip byte) {
-	all := uint64(flip) * 0x0101010101010101
-	for p := 0; p < k; p += 64 {
-		for j := range Width {
-			line := src[j*colStride+p:][:64]
-			to := dst[p*Width+j*4:]
-			for g := 0; g < 64; g += 8 {
-				v := binary.LittleEndian.Uint64(line[g:]) ^ all
-				binary.LittleEndian.PutUint32(to[g*Width:], uint32(v))
-				binary.LittleEndian.PutUint32(to[(g+4)*Width:], uint32(v>>32))
-			}
+// fillWords writes k rows, or fewer, a multiple of 4, of Width columns whose bytes lie
+// one after the other: groups of four are the words of a transpose. It returns how many.
+func fillWords(dst, src []byte, k, colStride int, flip byte) (done int) {
+	if k == 0 {
+		return 0
+	}
+	_ = src[(Width-1)*colStride+k-1]
+	from := unsafe.Slice((*uint32)(unsafe.Pointer(&src[0])), ((Width-1)*colStride+k)/4)
+	to := unsafe.Slice((*uint32)(unsafe.Pointer(&dst[0])), k/4*Width)
+	rows, groups := gemm.Transposed(to, Width, from, Width, k/4, colStride/4)
+	if rows < Width {
+		return 0
+	}
+	if flip != 0 {
+		all := uint32(flip) * 0x01010101
+		for i := range to[:groups*Width] {
+			to[i] ^= all
 		}
 	}
+	return groups * 4
 }
 
 // fillGroup writes four k of w columns.
@@ -297,29 +302,22 @@ func fillGroup(group, src []byte, w, rowStride, colStride int, flip byte) {
 	}
 }
 
-// SumPanels sets Sums for panels [lo, hi) from Data.
-func (r *Right) SumPanels(lo, hi int) {
-	const mask = 0x00ff00ff00ff00ff
+// SumPanels sets Sums for panels [lo, hi) from Data: products with a row of ones.
+func (r *Right) SumPanels(lo, hi int) { r.sumPanels(Best(), lo, hi) }
+
+func (r *Right) sumPanels(t *Table, lo, hi int) {
 	size := PanelSize(r.K)
+	var row [kBlock]byte
+	for i := range row {
+		row[i] = byte(1 + t.Less)
+	}
 	for q := lo; q < hi; q++ {
 		sums := r.Sums[q*Width : q*Width+Width]
-		// As unsigned bytes, each 128 too much.
-		for j := range sums {
-			sums[j] = int32(-128 * (size / Width))
-		}
+		clear(sums)
 		for data := r.Data[q*size : (q+1)*size]; len(data) > 0; {
-			// A 16-bit lane takes two bytes from each of up to 128 words.
-			part := data[:min(len(data), 128*4*Width)]
-			data = data[len(part):]
-			for j := 0; j < Width; j += 2 {
-				var v uint64
-				for at := j * 4; at+8 <= len(part); at += 4 * Width {
-					x := binary.LittleEndian.Uint64(part[at:]) ^ 0x8080808080808080
-					v += x&mask + x>>8&mask
-				}
-				sums[j] += int32(v&0xffff) + int32(v>>16&0xffff)
-				sums[j+1] += int32(v>>32&0xffff) + int32(v>>48)
-			}
+			n := min(len(data)/Width, kBlock)
+			t.Tile(1, n/4, unsafe.Pointer(&row), 0, unsafe.Pointer(&data[0]), unsafe.Pointer(&sums[0]), Width, Width)
+			data = data[n*Width:]
 		}
 	}
 }
