@@ -1,6 +1,9 @@
 package par
 
-import "runtime"
+import (
+	"runtime"
+	"sync/atomic"
+)
 
 // FlushSubnormals makes subnormal numbers count as zero, as operands and as
 // results, in all arithmetic of the calling goroutine until Restore. Processors
@@ -9,9 +12,14 @@ import "runtime"
 // The mode is the thread's, so the goroutine stays on its thread meanwhile: the
 // runtime starts no thread from one that is locked, which would inherit the mode,
 // and runs no other goroutine on it. Calls may nest. On processors without such a
-// mode, or that need none, nothing happens.
+// mode, or that need none, nothing happens; nor does it where so many goroutines
+// flush already that the process would have too many threads.
 func FlushSubnormals() FlushMode {
 	if !flushes {
+		return 0
+	}
+	if flushing.Add(1) > mostFlushing {
+		flushing.Add(-1)
 		return 0
 	}
 	runtime.LockOSThread()
@@ -22,13 +30,21 @@ func FlushSubnormals() FlushMode {
 	return FlushMode(m)
 }
 
-// FlushMode is how a thread was before FlushSubnormals.
+// mostFlushing bounds the threads that wait for a processor together with their goroutines:
+// Go ends a program that has 10,000.
+const mostFlushing = 512
+
+var flushing atomic.Int32
+
+// FlushMode is how a thread was before FlushSubnormals; 0: nothing was changed.
 type FlushMode uint32
 
 // Restore undoes FlushSubnormals. It must be called on the same goroutine.
 func (m FlushMode) Restore() {
-	if flushes {
-		setControl(uint32(m))
-		runtime.UnlockOSThread()
+	if m == 0 {
+		return
 	}
+	setControl(uint32(m))
+	runtime.UnlockOSThread()
+	flushing.Add(-1)
 }

@@ -1,6 +1,8 @@
 package par
 
 import (
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -61,5 +63,31 @@ func TestHelpersFlush(t *testing.T) {
 		if zero, _ := loop(false, false); zero != 0 || flushed() {
 			t.Fatalf("%d chunks of a loop that does not flush did", zero)
 		}
+	}
+}
+
+// However many goroutines flush at once, the process has a bounded number of threads for them.
+func TestFlushIsBounded(t *testing.T) {
+	if !flushes {
+		return
+	}
+	var modes []FlushMode
+	for range mostFlushing {
+		modes = append(modes, FlushSubnormals())
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		m := FlushSubnormals()
+		if m != 0 || flushed() {
+			t.Error("one more goroutine flushes")
+		}
+		m.Restore()
+	})
+	wg.Wait()
+	for _, m := range slices.Backward(modes) {
+		m.Restore()
+	}
+	if flushed() || flushing.Load() != 0 {
+		t.Errorf("%d are left", flushing.Load())
 	}
 }
