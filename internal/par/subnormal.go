@@ -32,7 +32,7 @@ func FlushSubnormals() FlushMode {
 
 // mostFlushing bounds the threads that wait for a processor together with their goroutines:
 // Go ends a program that has 10,000.
-const mostFlushing = 512
+const mostFlushing = 256
 
 var flushing atomic.Int32
 
