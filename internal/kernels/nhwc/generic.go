@@ -5,48 +5,75 @@ import (
 	"unsafe"
 )
 
-// tileGo is the Tile of plain Go.
+// tileGo is the Tile of plain Go: two rows and four columns at a time.
 func tileGo[T Float](rows, w, segs, kc int, a unsafe.Pointer, aseg, aoff int, b, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer, next uintptr) {
-	row := func(list unsafe.Pointer, i, off int) unsafe.Pointer {
-		return unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(list, i*ptrSize)), off)
-	}
-	bs := unsafe.Slice((*T)(b), segs*kc*Panel)
-	for i := range rows {
-		out := unsafe.Slice((*T)(row(c, i, coff)), w)
-		var sum [Panel]float64 // products of float32 without rounding, as FMA has them
-		if bias != nil {
-			for j, v := range unsafe.Slice((*T)(bias), w) {
-				sum[j] = float64(v)
-			}
-		}
-		if mode&addC != 0 {
-			for j, v := range out {
-				sum[j] += float64(v)
-			}
-		}
-		for s := range segs {
-			x := unsafe.Slice((*T)(row(unsafe.Add(a, s*aseg), i, aoff)), kc)
-			for k, v := range x {
-				p := (*[Panel]T)(bs[(s*kc+k)*Panel:])
-				for j := range sum[:w] {
-					sum[j] += float64(v) * float64(p[j])
+	size := int(unsafe.Sizeof(*new(T)))
+	for i := 0; i < rows; i += 2 {
+		for j := 0; j < w; j += 4 {
+			s00, s01, s02, s03, s10, s11, s12, s13 := sumsGo[T](segs, kc, a, i, min(i+1, rows-1), aseg, aoff, b, j*size)
+			for r, sum := range [2][4]float64{{s00, s01, s02, s03}, {s10, s11, s12, s13}} {
+				if i+r < rows {
+					finishGo[T](sum[:min(4, w-j)], i+r, c, z, coff+j*size, after(bias, j*size), mode, lim)
 				}
 			}
 		}
-		if mode&addZ != 0 {
-			for j, v := range unsafe.Slice((*T)(row(z, i, coff)), w) {
-				sum[j] += float64(v)
-			}
+	}
+}
+
+// listed returns what is off bytes behind pointer i of a list.
+func listed(list unsafe.Pointer, i, off int) unsafe.Pointer {
+	return unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(list, i*ptrSize)), off)
+}
+
+// sumsGo returns the products of rows i0 and i1 with four columns, boff bytes behind the first.
+// Those of float32 are not rounded, as FMA does not.
+func sumsGo[T Float](segs, kc int, a unsafe.Pointer, i0, i1, aseg, aoff int, b unsafe.Pointer, boff int) (s00, s01, s02, s03, s10, s11, s12, s13 float64) {
+	size := int(unsafe.Sizeof(*new(T)))
+	for s := range segs {
+		x, y := listed(unsafe.Add(a, s*aseg), i0, aoff), listed(unsafe.Add(a, s*aseg), i1, aoff)
+		for k := range kc {
+			u, v := float64(*(*T)(unsafe.Add(x, k*size))), float64(*(*T)(unsafe.Add(y, k*size)))
+			p := (*[4]T)(unsafe.Add(b, boff+(s*kc+k)*Panel*size))
+			p0, p1, p2, p3 := float64(p[0]), float64(p[1]), float64(p[2]), float64(p[3])
+			s00 += u * p0
+			s10 += v * p0
+			s01 += u * p1
+			s11 += v * p1
+			s02 += u * p2
+			s12 += v * p2
+			s03 += u * p3
+			s13 += v * p3
 		}
-		if mode&clamp != 0 {
-			l := (*[2]T)(lim)
-			for j, v := range sum[:w] {
-				sum[j] = min(max(v, float64(l[0])), float64(l[1]))
-			}
+	}
+	return
+}
+
+// finishGo writes up to four sums of row i, with all that mode says.
+func finishGo[T Float](sum []float64, i int, c, z unsafe.Pointer, coff int, bias unsafe.Pointer, mode int, lim unsafe.Pointer) {
+	out := unsafe.Slice((*T)(listed(c, i, coff)), len(sum))
+	var terms [3][]T
+	if bias != nil {
+		terms[0] = unsafe.Slice((*T)(bias), len(sum))
+	}
+	if mode&addC != 0 {
+		terms[1] = out
+	}
+	if mode&addZ != 0 {
+		terms[2] = unsafe.Slice((*T)(listed(z, i, coff)), len(sum))
+	}
+	for _, t := range terms {
+		for j, v := range t {
+			sum[j] += float64(v)
 		}
-		for j := range out {
-			out[j] = T(sum[j])
+	}
+	if mode&clamp != 0 {
+		l := (*[2]T)(lim)
+		for j, v := range sum {
+			sum[j] = min(max(v, float64(l[0])), float64(l[1]))
 		}
+	}
+	for j := range out {
+		out[j] = T(sum[j])
 	}
 }
 
