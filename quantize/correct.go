@@ -91,6 +91,7 @@ func CorrectBias(ctx context.Context, m *onnx.Model, ranges Ranges, c StaticConf
 		}
 	}
 	exact.Graph.Prune()
+	p.defaults.Restore(exact.Graph)
 	m.Graph, m.Opsets, m.IRVersion = exact.Graph, exact.Opsets, exact.IRVersion
 	return out, nil
 }

@@ -168,6 +168,7 @@ func Static(m *onnx.Model, ranges Ranges, c StaticConfig) (*Summary, error) {
 	}
 	dropTraces(k.Graph)
 	s.Changes = p.changes()
+	s.Inputs = p.defaults.Restore(k.Graph)
 	s.After = constBytes(k.Graph)
 	m.Graph, m.Opsets, m.IRVersion = k.Graph, k.Opsets, k.IRVersion
 	return s, nil
@@ -202,7 +203,7 @@ func planStatic(m *onnx.Model, ranges Ranges, c StaticConfig) (*onnx.Model, *pla
 		return nil, nil, fmt.Errorf("quantize: %w", err)
 	}
 	k := m.Clone()
-	plainInputs(k)
+	defaults := FixDefaults(k)
 	if need := c.opset(acts, weights); k.Opsets[""] < need {
 		if err := optimize.ConvertOpset(k, "", need); err != nil {
 			return nil, nil, fmt.Errorf("quantize: the integers asked for need opset %d: %w", need, err)
@@ -214,7 +215,9 @@ func planStatic(m *onnx.Model, ranges Ranges, c StaticConfig) (*onnx.Model, *pla
 	if err := constantsOf(k.Graph); err != nil {
 		return nil, nil, fmt.Errorf("quantize: %w", err)
 	}
+	defaults.recount(k.Graph)
 	p := newPlan(k.Graph, ranges, c, acts, weights)
+	p.defaults = defaults
 	p.decide()
 	return k, p, nil
 }
@@ -228,22 +231,6 @@ func leastIR(opset int) int64 {
 		return 8
 	}
 	return 7
-}
-
-// plainInputs makes the initializers of a model of IR version 3, which are all
-// listed as inputs, constants.
-func plainInputs(m *onnx.Model) {
-	g := m.Graph
-	if m.IRVersion >= 4 {
-		return
-	}
-	g.Inputs = slices.DeleteFunc(g.Inputs, func(v *onnx.Value) bool {
-		if v.Const != nil && !slices.Contains(g.Consts, v) {
-			g.Consts = append(g.Consts, v)
-		}
-		return v.Const != nil
-	})
-	m.IRVersion = 4
 }
 
 // constantsOf makes initializers of the Constant nodes of g.

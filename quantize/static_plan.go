@@ -32,6 +32,7 @@ type plan struct {
 	// tail are the nodes behind the last products, which stay in floating point,
 	// and floats the products that give floats to them.
 	tail, floats map[*onnx.Node]bool
+	defaults     *Defaults // inputs that are constants meanwhile
 }
 
 // constRange is the range of a constant, which has one if it is finite.
