@@ -136,22 +136,33 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //     scale for both would leave these few bits. Selection.Ops switches this and the rule for what
 //     is returned off: the operators that it lists are quantised wherever they can be.
 //
+//   - Graphs in nodes are quantised as the main graph is, but in loops, where errors would add up,
+//     only products with weights and look-ups, as in a transformer.
+//
 // m is changed only if a node was quantised; its graph is then another one, and
 // its opset is raised to what the integers need. Nodes that stay as they were are
 // in the summary with the reason: a value without range, weights that are not
-// finite or not constant, another type than float32, a nested graph. A model in
+// finite or not constant, another type than float32. A model in
 // which nothing is left to quantise is an error that wraps ErrQuantized.
 // It is best to run optimize.Run at level Portable before, which folds what
 // stands between the operators.
 //
 // No other goroutine may use m meanwhile.
 func Static(m *onnx.Model, ranges Ranges, c StaticConfig) (*Summary, error) {
+	return writeStatic(m, ranges, c, true)
+}
+
+// writeStatic is Static, with or without what is in nested graphs.
+func writeStatic(m *onnx.Model, ranges Ranges, c StaticConfig, nested bool) (*Summary, error) {
 	if ranges == nil {
 		ranges = Ranges{}
 	}
 	k, p, err := planStatic(m, ranges, c)
 	if err != nil {
 		return nil, err
+	}
+	if nested {
+		p.nest()
 	}
 	s := &Summary{Before: constBytes(k.Graph)}
 	s.After = s.Before
@@ -162,7 +173,7 @@ func Static(m *onnx.Model, ranges Ranges, c StaticConfig) (*Summary, error) {
 		}
 		return s, nil
 	}
-	newStaticWriter(p).write()
+	p.write()
 	if err := optimize.Infer(k, optimize.InferOptions{}); err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
 	}
@@ -182,10 +193,13 @@ func Activations(m *onnx.Model, c StaticConfig) []string {
 	if err != nil {
 		return nil
 	}
+	p.nest()
 	known := map[string]bool{}
-	for _, v := range produced(m.Graph) {
-		known[v.Name] = true
-	}
+	m.Graph.Walk(func(g *onnx.Graph) {
+		for _, v := range produced(g) {
+			known[v.Name] = true
+		}
+	})
 	return slices.DeleteFunc(p.needed(), func(name string) bool { return !known[name] })
 }
 
@@ -212,7 +226,12 @@ func planStatic(m *onnx.Model, ranges Ranges, c StaticConfig) (*onnx.Model, *pla
 		return nil, nil, fmt.Errorf("quantize: %w", err)
 	}
 	k.IRVersion = max(k.IRVersion, leastIR(k.Opsets[""]))
-	if err := constantsOf(k.Graph); err != nil {
+	k.Graph.Walk(func(g *onnx.Graph) {
+		if err == nil {
+			err = constantsOf(g)
+		}
+	})
+	if err != nil {
 		return nil, nil, fmt.Errorf("quantize: %w", err)
 	}
 	defaults.recount(k.Graph)
@@ -236,7 +255,7 @@ func leastIR(opset int) int64 {
 // constantsOf makes initializers of the Constant nodes of g.
 func constantsOf(g *onnx.Graph) error {
 	for _, n := range slices.Clone(g.Nodes) {
-		if n.Op != "Constant" || ops.NormalDomain(n.Domain) != "" || g.IsOutput(n.Out[0]) {
+		if n.Op != "Constant" || ops.NormalDomain(n.Domain) != "" || g.IsOutput(n.Out[0]) || returned(n.Out[0]) {
 			continue
 		}
 		out, err := ops.Eval(par.P{}, n, nil, ops.BuildEnv{})

@@ -218,8 +218,7 @@ func TestStaticNested(t *testing.T) {
 	for _, c := range []StaticConfig{{}, {Format: QOperator}} {
 		q, s := quantised(t, m, c)
 		require.Equal(t, 1, s.Changed())
-		require.Equal(t, "it is in a nested graph", reasonOf(t, s, "then_out"))
-		require.Equal(t, "what is inside of graphs has no ranges: dynamic and weight-only quantise it", reasonOf(t, s, "y0"))
+		require.Equal(t, "what it reads is computed in floating point", reasonOf(t, s, "then_out"))
 		requireNear(t, m, q, optimize.None, 0.3, 1, 2)
 	}
 }
