@@ -112,21 +112,29 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //   - Operators that only move elements (Reshape, MaxPool, …) have one scale for
 //     what they read and write, with the range of all of it. So has Concat, but for
 //     inputs whose scale would more than double: they keep their own.
+//
 //   - Sums that only a Relu or Clip reads are not rounded before it.
+//
 //   - What stands behind the last products, and only goes to outputs, stays in floating
 //     point with QDQ, and a last Gemm or MatMul gives floats: its results are not rounded
 //     for anybody. So does one that an ArgMax chooses from. Nodes that only move what convolutions give move integers.
+//
 //   - A Softmax, and a Tanh of format QOperator, have the range of all results that there can be.
+//
 //   - A bias is int32 in units of the scales of input and weights. Where it does
 //     not fit, the scale of the channel's weights is made wider.
+//
 //   - The scale of a channel's weights is the one near that of the greatest of them which has the least
 //     squared error, and they are rounded so that their errors cancel (SQuant).
+//
 //   - Recurrent layers (LSTM, GRU, RNN) and com.microsoft.Attention have their weights
 //     stored as integers behind a DequantizeLinear, with a scale for each row of each gate and
 //     direction, and compute in floating point: there are no standard operators of integers for
 //     them, and a runtime dequantises once, when it loads the model.
+//
 //   - What scales and shifts in normalizations stays in floating point, and so does
 //     what masks the input of a Softmax (Add or Sub of two activations, Where).
+//
 //   - In a transformer (a Softmax weighs a computed matrix, and more of the weights
 //     are of matrix products than of convolutions) only products with weights,
 //     look-ups in tables and tables that are added are quantised, and with QDQ what they compute stays in
