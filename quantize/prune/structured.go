@@ -85,10 +85,16 @@ func structured(m *onnx.Model, o Options) (*Report, error) {
 	bad := len(onnx.Check(m))
 	defaults := quantize.FixDefaults(m)
 	promote(m.Graph)
+	was := m.Clone()
+	_, before, err := measure(was)
+	if err != nil {
+		return nil, err
+	}
 	if err := simplify(m); err != nil {
 		return nil, err
 	}
-	layers, before, err := measure(m)
+	u := newUnfolder(m.Graph, was.Graph)
+	layers, _, err := measure(m)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +120,7 @@ func structured(m *onnx.Model, o Options) (*Report, error) {
 		}
 	}
 	m.Graph.Prune()
+	u.unfold()
 	if err := s.agree(m); err != nil {
 		return nil, err
 	}
