@@ -51,7 +51,7 @@ var steps = map[string][]step{
 	"Reshape":            {{5, reshapeUp, inputToInts("shape", 1)}, {14, keep, allowZeroDown}},
 	"Resize":             {{10, keep, resizeToUpsample}, {11, resize11Up, resize11Down}, {13, keep, resize13Down}, {18, keep, resize18Down}, {19, keep, resize19Down}},
 	"RoiAlign":           {{16, setDefault("coordinate_transformation_mode", "output_half_pixel"), roiAlignDown}},
-	"Scan":               {{9, scanUp, scanUp}, axes11},
+	"Scan":               {{9, scanUp, scanDown}, axes11},
 	"Scatter":            {{11, scatterUp, nil}},
 	"ScatterElements":    {{11, keep, scatterDown}, added(16, "reduction", "none"), {18, keep, reductionDown}},
 	"ScatterND":          {added(16, "reduction", "none"), {18, keep, reductionDown}},
@@ -370,10 +370,6 @@ func roiAlignDown(_ *converter, n *onnx.Node) error {
 	}
 	n.Attrs = n.Attrs.Without("coordinate_transformation_mode")
 	return nil
-}
-
-func scanUp(*converter, *onnx.Node) error {
-	return need("Scan before opset 9 has a batch axis and lengths of sequences")
 }
 
 func scatterUp(_ *converter, n *onnx.Node) error {

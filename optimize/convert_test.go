@@ -190,6 +190,9 @@ func TestConvertRefuses(t *testing.T) {
 		{"element type", 13, 12, func(b *ops.Builder) {
 			ret(b, b.Op("Neg", nil, inOf(b, tensor.BFloat16, "x", 2)))
 		}, "X of type bfloat16[2]"},
+		{"lengths of sequences", 8, 9, func(b *ops.Builder) {
+			ret(b, scan8(b, b.Const(tensor.Of([]int64{4, 2, 1})), nil)...)
+		}, "Scan before opset 9 has lengths of sequences"},
 		{"opset out of range", 13, 999, func(b *ops.Builder) { ret(b, b.Op("Neg", nil, in(b, "x", 2))) }, "there is no opset 999"},
 	}
 	for _, c := range cases {

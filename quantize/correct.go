@@ -73,7 +73,7 @@ func CorrectBias(ctx context.Context, m *onnx.Model, ranges Ranges, c StaticConf
 	}
 	exact := k.Clone()
 	nodes := slices.Clone(exact.Graph.Nodes) // as in p.order
-	newStaticWriter(p).write()
+	p.write()
 	if err := optimize.Infer(k, optimize.InferOptions{}); err != nil {
 		return nil, err
 	}
@@ -91,6 +91,7 @@ func CorrectBias(ctx context.Context, m *onnx.Model, ranges Ranges, c StaticConf
 		}
 	}
 	exact.Graph.Prune()
+	p.defaults.Restore(exact.Graph)
 	m.Graph, m.Opsets, m.IRVersion = exact.Graph, exact.Opsets, exact.IRVersion
 	return out, nil
 }

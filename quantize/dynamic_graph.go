@@ -24,6 +24,8 @@ type rewriting struct {
 	home   map[*onnx.Value]*onnx.Graph // of an initializer, the graph that lists it
 	names  map[string]bool             // of nodes, which ONNX Runtime wants unique
 	before int64
+
+	defaults *Defaults // inputs that are constants meanwhile
 }
 
 // rewrite copies m. If it declares an opset below least, the copy is converted to that one.
@@ -42,22 +44,14 @@ func rewrite(m *onnx.Model, least int) (*rewriting, error) {
 			return nil, fmt.Errorf("quantize: opset %d is needed, the model has %d: %w", least, v, err)
 		}
 	}
-	if r.m.IRVersion < 4 { // until then every initializer was listed as an input
-		g := r.m.Graph
-		for _, v := range g.Inputs {
-			if v.Const != nil && !slices.Contains(g.Consts, v) {
-				g.AddConst(v)
-			}
-		}
-		g.Inputs = slices.DeleteFunc(g.Inputs, func(v *onnx.Value) bool { return v.Const != nil })
-		r.m.IRVersion = 4
-	}
+	r.defaults = FixDefaults(r.m)
 	r.m.Graph.Walk(constantsToInitializers)
 	unhide(r.m.Graph)
 	optimize.SlimLoops(r.m)
 	if err := optimize.Infer(r.m, optimize.InferOptions{Trust: true}); err != nil {
 		return nil, err
 	}
+	r.defaults.recount(r.m.Graph)
 	r.m.Graph.Walk(func(g *onnx.Graph) {
 		for _, v := range g.Consts {
 			r.home[v] = g
@@ -111,6 +105,7 @@ func (r *rewriting) finishModel(m *onnx.Model, s *Summary) error {
 	if err := r.m.Graph.Check(); err != nil {
 		return fmt.Errorf("quantize: %w", err)
 	}
+	s.Inputs = r.defaults.Restore(r.m.Graph)
 	s.Before, s.After = r.before, initializerBytes(r.m)
 	m.Graph, m.Opsets, m.IRVersion, m.Functions = r.m.Graph, r.m.Opsets, r.m.IRVersion, r.m.Functions
 	return nil
@@ -140,7 +135,7 @@ func (r *rewriting) tie() {
 	}
 	for _, table := range tables {
 		for _, v := range slices.Clone(g.Consts) {
-			if v == table || r.home[v] != g || slices.Contains(tables, v) || slices.Contains(g.Outputs, v) || !isTranspose(table.Const, v.Const) {
+			if v == table || r.home[v] != g || r.defaults.fixes(v) || slices.Contains(tables, v) || slices.Contains(g.Outputs, v) || !isTranspose(table.Const, v.Const) {
 				continue
 			}
 			n := g.NewNode("Transpose", onnx.NewAttrs("perm", []int{1, 0}), []*onnx.Value{table}, 1)

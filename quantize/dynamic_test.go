@@ -424,15 +424,7 @@ func TestDynamicOldModels(t *testing.T) {
 	require.Len(t, m.Graph.Inputs, 1)
 	require.GreaterOrEqual(t, m.Opsets[""], 13)
 	results(t, m)
-
-	// A default that the caller may replace is no constant.
-	m = builtModel(t, 13, func(b *ops.Builder) []*onnx.Value {
-		return []*onnx.Value{b.Op("MatMul", nil, floatInput(b, "x", 4, 16), normal(b, 1, 16, 16))}
-	})
-	m.Graph.Inputs = append(m.Graph.Inputs, m.Graph.Consts[0])
-	s, err = Dynamic(m, DynamicConfig{})
-	require.NoError(t, err)
-	require.Zero(t, s.Changed())
+	require.Empty(t, s.Inputs)
 }
 
 func TestDynamicFoldsWeights(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 func FakeQuantized(m *onnx.Model, ranges Ranges, c StaticConfig) (*onnx.Model, *Summary, error) {
 	c.Format = QDQ
 	k := m.Clone()
-	s, err := Static(k, ranges, c)
+	s, err := writeStatic(k, ranges, c, false)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -30,6 +30,8 @@ type Change struct {
 // Summary says what a function of this package did to a model.
 type Summary struct {
 	Changes []Change `json:"changes"` // in the order of the graph
+	// Inputs lists inputs that are no more: their defaults were weights of what was changed.
+	Inputs []string `json:"inputs,omitempty"`
 	// Bytes of all initializers, before and after.
 	Before int64 `json:"bytes_before"`
 	After  int64 `json:"bytes_after"`

@@ -112,21 +112,29 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //   - Operators that only move elements (Reshape, MaxPool, …) have one scale for
 //     what they read and write, with the range of all of it. So has Concat, but for
 //     inputs whose scale would more than double: they keep their own.
+//
 //   - Sums that only a Relu or Clip reads are not rounded before it.
+//
 //   - What stands behind the last products, and only goes to outputs, stays in floating
 //     point with QDQ, and a last Gemm or MatMul gives floats: its results are not rounded
 //     for anybody. So does one that an ArgMax chooses from. Nodes that only move what convolutions give move integers.
+//
 //   - A Softmax, and a Tanh of format QOperator, have the range of all results that there can be.
+//
 //   - A bias is int32 in units of the scales of input and weights. Where it does
 //     not fit, the scale of the channel's weights is made wider.
+//
 //   - The scale of a channel's weights is the one near that of the greatest of them which has the least
 //     squared error, and they are rounded so that their errors cancel (SQuant).
+//
 //   - Recurrent layers (LSTM, GRU, RNN) and com.microsoft.Attention have their weights
 //     stored as integers behind a DequantizeLinear, with a scale for each row of each gate and
 //     direction, and compute in floating point: there are no standard operators of integers for
 //     them, and a runtime dequantises once, when it loads the model.
+//
 //   - What scales and shifts in normalizations stays in floating point, and so does
 //     what masks the input of a Softmax (Add or Sub of two activations, Where).
+//
 //   - In a transformer (a Softmax weighs a computed matrix, and more of the weights
 //     are of matrix products than of convolutions) only products with weights,
 //     look-ups in tables and tables that are added are quantised, and with QDQ what they compute stays in
@@ -136,22 +144,33 @@ func (c *StaticConfig) opset(acts, weights grid) int {
 //     scale for both would leave these few bits. Selection.Ops switches this and the rule for what
 //     is returned off: the operators that it lists are quantised wherever they can be.
 //
+//   - Graphs in nodes are quantised as the main graph is, but in loops, where errors would add up,
+//     only products with weights and look-ups, as in a transformer.
+//
 // m is changed only if a node was quantised; its graph is then another one, and
 // its opset is raised to what the integers need. Nodes that stay as they were are
 // in the summary with the reason: a value without range, weights that are not
-// finite or not constant, another type than float32, a nested graph. A model in
+// finite or not constant, another type than float32. A model in
 // which nothing is left to quantise is an error that wraps ErrQuantized.
 // It is best to run optimize.Run at level Portable before, which folds what
 // stands between the operators.
 //
 // No other goroutine may use m meanwhile.
 func Static(m *onnx.Model, ranges Ranges, c StaticConfig) (*Summary, error) {
+	return writeStatic(m, ranges, c, true)
+}
+
+// writeStatic is Static, with or without what is in nested graphs.
+func writeStatic(m *onnx.Model, ranges Ranges, c StaticConfig, nested bool) (*Summary, error) {
 	if ranges == nil {
 		ranges = Ranges{}
 	}
 	k, p, err := planStatic(m, ranges, c)
 	if err != nil {
 		return nil, err
+	}
+	if nested {
+		p.nest()
 	}
 	s := &Summary{Before: constBytes(k.Graph)}
 	s.After = s.Before
@@ -162,12 +181,13 @@ func Static(m *onnx.Model, ranges Ranges, c StaticConfig) (*Summary, error) {
 		}
 		return s, nil
 	}
-	newStaticWriter(p).write()
+	p.write()
 	if err := optimize.Infer(k, optimize.InferOptions{}); err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
 	}
 	dropTraces(k.Graph)
 	s.Changes = p.changes()
+	s.Inputs = p.defaults.Restore(k.Graph)
 	s.After = constBytes(k.Graph)
 	m.Graph, m.Opsets, m.IRVersion = k.Graph, k.Opsets, k.IRVersion
 	return s, nil
@@ -181,10 +201,13 @@ func Activations(m *onnx.Model, c StaticConfig) []string {
 	if err != nil {
 		return nil
 	}
+	p.nest()
 	known := map[string]bool{}
-	for _, v := range produced(m.Graph) {
-		known[v.Name] = true
-	}
+	m.Graph.Walk(func(g *onnx.Graph) {
+		for _, v := range produced(g) {
+			known[v.Name] = true
+		}
+	})
 	return slices.DeleteFunc(p.needed(), func(name string) bool { return !known[name] })
 }
 
@@ -202,7 +225,7 @@ func planStatic(m *onnx.Model, ranges Ranges, c StaticConfig) (*onnx.Model, *pla
 		return nil, nil, fmt.Errorf("quantize: %w", err)
 	}
 	k := m.Clone()
-	plainInputs(k)
+	defaults := FixDefaults(k)
 	if need := c.opset(acts, weights); k.Opsets[""] < need {
 		if err := optimize.ConvertOpset(k, "", need); err != nil {
 			return nil, nil, fmt.Errorf("quantize: the integers asked for need opset %d: %w", need, err)
@@ -211,10 +234,17 @@ func planStatic(m *onnx.Model, ranges Ranges, c StaticConfig) (*onnx.Model, *pla
 		return nil, nil, fmt.Errorf("quantize: %w", err)
 	}
 	k.IRVersion = max(k.IRVersion, leastIR(k.Opsets[""]))
-	if err := constantsOf(k.Graph); err != nil {
+	k.Graph.Walk(func(g *onnx.Graph) {
+		if err == nil {
+			err = constantsOf(g)
+		}
+	})
+	if err != nil {
 		return nil, nil, fmt.Errorf("quantize: %w", err)
 	}
+	defaults.recount(k.Graph)
 	p := newPlan(k.Graph, ranges, c, acts, weights)
+	p.defaults = defaults
 	p.decide()
 	return k, p, nil
 }
@@ -230,26 +260,10 @@ func leastIR(opset int) int64 {
 	return 7
 }
 
-// plainInputs makes the initializers of a model of IR version 3, which are all
-// listed as inputs, constants.
-func plainInputs(m *onnx.Model) {
-	g := m.Graph
-	if m.IRVersion >= 4 {
-		return
-	}
-	g.Inputs = slices.DeleteFunc(g.Inputs, func(v *onnx.Value) bool {
-		if v.Const != nil && !slices.Contains(g.Consts, v) {
-			g.Consts = append(g.Consts, v)
-		}
-		return v.Const != nil
-	})
-	m.IRVersion = 4
-}
-
 // constantsOf makes initializers of the Constant nodes of g.
 func constantsOf(g *onnx.Graph) error {
 	for _, n := range slices.Clone(g.Nodes) {
-		if n.Op != "Constant" || ops.NormalDomain(n.Domain) != "" || g.IsOutput(n.Out[0]) {
+		if n.Op != "Constant" || ops.NormalDomain(n.Domain) != "" || g.IsOutput(n.Out[0]) || returned(n.Out[0]) {
 			continue
 		}
 		out, err := ops.Eval(par.P{}, n, nil, ops.BuildEnv{})

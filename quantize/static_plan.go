@@ -29,9 +29,12 @@ type plan struct {
 	inputs map[*onnx.Value]bool // of the graph, which a caller may give
 	// transformer says that products with weights alone are quantised.
 	transformer bool
+	loop        bool    // g is within the body of a Loop or the like, and counts as a transformer, too
+	nested      []*plan // of the graphs in nodes of g, outer ones first
 	// tail are the nodes behind the last products, which stay in floating point,
 	// and floats the products that give floats to them.
 	tail, floats map[*onnx.Node]bool
+	defaults     *Defaults // inputs that are constants meanwhile
 }
 
 // constRange is the range of a constant, which has one if it is finite.
@@ -54,15 +57,17 @@ func newPlan(g *onnx.Graph, ranges Ranges, c StaticConfig, acts, weights grid) *
 	p := &plan{g: g, ranges: ranges, c: c, acts: acts, weights: weights, order: slices.Clone(g.Nodes), names: map[*onnx.Node]string{}, nodes: map[*onnx.Node]*decision{}, inner: map[*onnx.Value]bool{},
 		isIn: map[*onnx.Value]bool{}, parent: map[*onnx.Value]*onnx.Value{}, consts: map[*onnx.Value]constRange{}, inputs: map[*onnx.Value]bool{},
 		tail: map[*onnx.Node]bool{}, floats: map[*onnx.Node]bool{}}
-	for _, v := range g.Inputs {
-		p.inputs[v] = true
+	for o := g; o != nil; o = o.Outer {
+		for _, v := range o.Inputs {
+			p.inputs[v] = true
+		}
 	}
 	return p
 }
 
 // decide looks at all nodes in order.
 func (p *plan) decide() {
-	p.transformer = len(p.c.Selection.Ops) == 0 && p.isTransformer()
+	p.transformer = len(p.c.Selection.Ops) == 0 && (p.loop || p.isTransformer())
 	p.findTail()
 	for _, n := range p.order {
 		d := &decision{op: opOf(n)}
@@ -181,7 +186,7 @@ func (p *plan) examine(n *onnx.Node, d *decision) string {
 	op := d.op
 	if op == nil {
 		if n.Bodies() != nil {
-			return "what is inside of graphs has no ranges: dynamic and weight-only quantise it"
+			return nestedReason
 		}
 		return "there is no rule to quantise this operator"
 	}
@@ -431,6 +436,13 @@ func (p *plan) needed() []string {
 			continue
 		}
 		names = append(names, v.Name)
+	}
+	for _, q := range p.nested {
+		for _, name := range q.needed() {
+			if !slices.Contains(names, name) { // branches may have values of one name
+				names = append(names, name)
+			}
+		}
 	}
 	return names
 }

@@ -15,6 +15,9 @@ func (p *plan) count() (n int) {
 			n++
 		}
 	}
+	for _, q := range p.nested {
+		n += q.count()
+	}
 	return n
 }
 
@@ -59,7 +62,7 @@ func quantizes(n *onnx.Node) bool {
 }
 
 // changes lists what became of all nodes that compute floating-point numbers or
-// were quantised, those of nested graphs, which stay, behind the node that they are in.
+// were quantised, those of nested graphs behind the node that they are in.
 func (p *plan) changes() []Change {
 	out := []Change{}
 	for _, n := range p.order {
@@ -67,17 +70,15 @@ func (p *plan) changes() []Change {
 		switch {
 		case d.reason == "":
 			out = append(out, Change{Node: p.names[n], Op: n.Op, Format: p.format(n, d)})
-		case floats(n) && n.Op != "QuantizeLinear" && n.Op != "DequantizeLinear":
+		case floats(n) && n.Op != "QuantizeLinear" && n.Op != "DequantizeLinear" && d.reason != nestedReason:
 			out = append(out, Change{Node: p.names[n], Op: n.Op, Reason: d.reason})
 		}
 		for _, b := range n.Bodies() {
-			b.Walk(func(g *onnx.Graph) {
-				for _, m := range g.Nodes {
-					if floats(m) && opOf(m) != nil {
-						out = append(out, Change{Node: NodeName(m), Op: m.Op, Reason: "it is in a nested graph"})
-					}
+			for _, q := range p.nested {
+				if q.g == b {
+					out = append(out, q.changes()...)
 				}
-			})
+			}
 		}
 	}
 	return out

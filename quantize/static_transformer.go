@@ -55,6 +55,9 @@ func (p *plan) spared(n *onnx.Node, op *staticOp) string {
 	if !p.transformer || p.named(n) || p.readsWeights(n, op) || p.inner[n.In[0]] {
 		return ""
 	}
+	if p.loop {
+		return "in a loop only what multiplies or looks up weights is quantised, unless operators are chosen"
+	}
 	return "in a transformer only what multiplies or looks up weights is quantised, unless operators are chosen"
 }
 

@@ -13,15 +13,31 @@ import (
 
 // staticWriter writes a plan into its graph.
 type staticWriter struct {
+	*staticShared
 	p       *plan
 	g       *onnx.Graph
 	params  map[*onnx.Value]affine         // by the value that stands for its group
 	scales  map[*onnx.Value][2]*onnx.Value // the same as initializers
 	values  map[*onnx.Value]*onnx.Value    // what readers of a quantised value read
 	weights map[weightKey]*weightUse
-	zeros   map[zeroKey]*onnx.Value
-	used    map[string]bool
 	after   map[*onnx.Node]*onnx.Node // the node behind each, before anything was written
+}
+
+// staticShared is what the writers of a graph and those nested in it have in common. Its
+// initializers are of the outermost graph, which all can read.
+type staticShared struct {
+	root   *onnx.Graph
+	used   map[string]bool
+	zeros  map[zeroKey]*onnx.Value
+	stored map[weightKey]storedUse
+}
+
+// storedUse is what DequantizeLinear reads of weights, the shape that they have behind it if that is another, and their parameters.
+type storedUse struct {
+	in    []*onnx.Value
+	as    onnx.Attrs
+	shape *onnx.Value
+	ps    []affine
 }
 
 // weightKey is one use of a constant as weights.
@@ -41,10 +57,33 @@ type weightUse struct {
 	ps  []affine
 }
 
-func newStaticWriter(p *plan) *staticWriter {
-	w := &staticWriter{p: p, g: p.g, params: p.parameters(), scales: map[*onnx.Value][2]*onnx.Value{}, values: map[*onnx.Value]*onnx.Value{},
-		weights: map[weightKey]*weightUse{}, zeros: map[zeroKey]*onnx.Value{}, used: map[string]bool{}, after: map[*onnx.Node]*onnx.Node{}}
-	w.g.Walk(func(h *onnx.Graph) {
+// write does what p and the plans nested in it say, inner ones first: they find values around them as they were.
+func (p *plan) write() {
+	s := newStaticShared(p.g)
+	var write func(p *plan)
+	write = func(p *plan) {
+		for _, q := range p.nested {
+			write(q)
+		}
+		if len(p.g.Nodes) > 0 {
+			newStaticWriter(p, s).write()
+		}
+	}
+	write(p)
+}
+
+func newStaticWriter(p *plan, s *staticShared) *staticWriter {
+	w := &staticWriter{staticShared: s, p: p, g: p.g, params: p.parameters(), scales: map[*onnx.Value][2]*onnx.Value{}, values: map[*onnx.Value]*onnx.Value{},
+		weights: map[weightKey]*weightUse{}, after: map[*onnx.Node]*onnx.Node{}}
+	for i, n := range w.g.Nodes[1:] {
+		w.after[w.g.Nodes[i]] = n
+	}
+	return w
+}
+
+func newStaticShared(root *onnx.Graph) *staticShared {
+	w := &staticShared{root: root, used: map[string]bool{}, zeros: map[zeroKey]*onnx.Value{}, stored: map[weightKey]storedUse{}}
+	root.Walk(func(h *onnx.Graph) {
 		for _, vs := range [][]*onnx.Value{h.Inputs, h.Consts} {
 			for _, v := range vs {
 				w.used[v.Name] = true
@@ -59,14 +98,11 @@ func newStaticWriter(p *plan) *staticWriter {
 			}
 		}
 	})
-	for i, n := range w.g.Nodes[1:] {
-		w.after[w.g.Nodes[i]] = n
-	}
 	return w
 }
 
 // name returns the name, or if it is taken, one with a number behind it.
-func (w *staticWriter) name(s string) string {
+func (w *staticShared) name(s string) string {
 	t := s
 	for i := 2; w.used[t]; i++ {
 		t = s + "_" + strconv.Itoa(i)
@@ -80,7 +116,7 @@ func (w *staticWriter) name(s string) string {
 func (w *staticWriter) write() {
 	order := slices.Clone(w.g.Nodes)
 	for _, v := range w.p.values {
-		if v.From == nil && !w.p.constant(v) {
+		if (v.From == nil || v.From.Graph != w.g) && !w.p.constant(v) {
 			w.quantize(v, order[0])
 		}
 	}
@@ -121,7 +157,11 @@ func (w *staticWriter) node(at *onnx.Node, op, name, out string, as onnx.Attrs, 
 
 // constant makes an initializer.
 func (w *staticWriter) constant(name string, t *tensor.Tensor) *onnx.Value {
-	return w.g.NewConst(w.name(name), t)
+	v := w.root.NewConst(w.name(name), t)
+	if w.g != w.root {
+		w.root.AddConst(v)
+	}
+	return v
 }
 
 // scale returns the parameters of v as initializers, which all values of its
@@ -214,7 +254,7 @@ func (w *staticWriter) product(n *onnx.Node, d *decision) {
 	for _, s := range d.weight {
 		v := n.In[s.input]
 		key := weightKey{v, w.p.granularity(n, s)}
-		use := w.weights[key]
+		use := w.use(n, key)
 		if use == nil {
 			split := key.by.parts(v.Const.Shape())
 			rs, _ := split.ranges(tensor.Data[float32](v.Const))
@@ -239,13 +279,13 @@ func (w *staticWriter) product(n *onnx.Node, d *decision) {
 			if q.by.axis >= 0 && q.by.block == 0 && d.op.sums {
 				w.p.weights.balance(par.P{}, tensor.Data[float32](v.Const), q.codes, q.by.axis, func(c int) affine { return use.ps[c] })
 			}
-			if use.out = w.dequantize(n, v.Name, q, d.role == stores); q.codes.Rank() != v.Const.Rank() {
-				shape := ops.NewBuilder(w.g).Ints(v.Const.Shape()...)
-				shape.Name = w.name(v.Name + "_shape")
-				use.out = w.node(n, "Reshape", v.Name+"_Reshape", v.Name+"_Reshape_Output", nil, use.out, shape)
-				use.out.Type = v.Type
+			use.out = w.dequantize(n, v.Name, q, d.role == stores)
+			stored := storedUse{in: slices.Clone(use.out.From.In), as: use.out.From.Attrs, ps: use.ps}
+			if q.codes.Rank() != v.Const.Rank() {
+				stored.shape = w.constant(v.Name+"_shape", ops.NewBuilder(w.g).Ints(v.Const.Shape()...).Const)
+				use.out = w.reshape(n, v, use.out, stored.shape)
 			}
-			w.weights[key] = use
+			w.weights[key], w.stored[key] = use, stored
 		} else {
 			fits = w.p.weights.fitScales(use.ps, make([]Range, len(use.ps)), bias, unit, true)
 		}
@@ -275,6 +315,30 @@ func (w *staticWriter) product(n *onnx.Node, d *decision) {
 		n.Attrs = n.Attrs.Without("beta")
 	}
 	n.SetInput(d.op.bias, w.dequantize(n, n.In[d.op.bias].Name, q, false))
+}
+
+// use returns what has been written of weights for readers in the graph of n, nil if
+// they are not stored yet. What is stored for another graph is dequantised here, too.
+func (w *staticWriter) use(n *onnx.Node, key weightKey) *weightUse {
+	s, ok := w.stored[key]
+	if w.weights[key] != nil || !ok {
+		return w.weights[key]
+	}
+	use := &weightUse{ps: s.ps}
+	use.out = w.node(n, "DequantizeLinear", "", key.v.Name+"_dq", s.as, s.in...)
+	use.out.Type = onnx.TensorType(tensor.Float32, onnx.Sizes(s.in[0].Const.Shape()...)...)
+	if s.shape != nil {
+		use.out = w.reshape(n, key.v, use.out, s.shape)
+	}
+	w.weights[key] = use
+	return use
+}
+
+// reshape gives x, which is made of v, the shape of v.
+func (w *staticWriter) reshape(n *onnx.Node, v, x, shape *onnx.Value) *onnx.Value {
+	y := w.node(n, "Reshape", v.Name+"_Reshape", v.Name+"_Reshape_Output", nil, x, shape)
+	y.Type = v.Type
+	return y
 }
 
 // paramsOf returns the parameters of v, the result of a DequantizeLinear of activations.

@@ -10,6 +10,7 @@ import (
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/ops"
 	"github.com/gneiss-run/gneiss/optimize"
+	"github.com/gneiss-run/gneiss/quantize"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -48,7 +49,7 @@ func convertCommand() *cobra.Command {
 			}
 			defer m.Close()
 			c := m.Clone()
-			var did []string
+			var did, gone []string
 			if opset > 0 {
 				domain = ops.NormalDomain(domain)
 				from, ok := m.Opsets[domain]
@@ -67,15 +68,21 @@ func convertCommand() *cobra.Command {
 				}
 				did = append(did, fmt.Sprintf("%d of %s in %s", sum.Changed(), counted(len(sum.Changes), "node"), to))
 				half.tell(cmd, sum)
+				gone = sum.Inputs
 			} else if to != "" {
+				defaults := quantize.FixDefaults(c)
 				s, err := storeAs(c, types[to])
 				if err != nil {
 					return fmt.Errorf("%s: --to %s: %w", args[0], to, err)
 				}
 				did = append(did, fmt.Sprintf("%s stored as %s", counted(s.changed, "initializer"), to))
+				gone = defaults.Restore(c.Graph)
 				if len(s.kept) > 0 {
 					did = append(did, fmt.Sprintf("%s out of its range stay: %s", counted(len(s.kept), "initializer"), clip(strings.Join(s.kept, ", "), 200)))
 				}
+			}
+			if len(gone) > 0 {
+				did = append(did, inputsGone(gone))
 			}
 			was, err := os.Stat(args[0])
 			if err != nil {

@@ -263,6 +263,9 @@ func (r *pruneResult) print(w io.Writer, all bool) {
 // notes says which groups and layers stayed, and why; those with one cause are
 // told together.
 func (r *pruneResult) notes(w io.Writer, all bool) {
+	if len(r.Inputs) > 0 {
+		fmt.Fprintf(w, "\n%s\n", inputsGone(r.Inputs))
+	}
 	t := table{head: []string{"stays", ">units", "because of", "why"}}
 	stays := func(names []string, units int, by, why string) {
 		text := printable(strings.Join(names, ", "))

@@ -201,8 +201,10 @@ type quantizeJob struct {
 	path  string
 	model *onnx.Model // as it was
 	ready *onnx.Model // what is quantised: rewritten at level portable
-	src   data.Source // nil: no samples
-	base  *quantize.Baseline
+	// Inputs that are constants in ready, since their defaults are weights.
+	defaults *quantize.Defaults
+	src      data.Source // nil: no samples
+	base     *quantize.Baseline
 	// Of the model that was made last.
 	equalized *quantize.Equalized
 	corrected []quantize.CorrectedBias
@@ -284,6 +286,7 @@ func (j *quantizeJob) work(ctx context.Context) error {
 // open reads samples, rewrites the model and runs it on them.
 func (j *quantizeJob) open(ctx context.Context) error {
 	j.ready = j.model.Clone()
+	j.defaults = quantize.FixDefaults(j.ready)
 	if j.mode != "weight-only" { // which has blocks of float16, too
 		wide, err := quantize.Widen(j.ready)
 		if err != nil {
@@ -521,10 +524,11 @@ func (j *quantizeJob) write(m *onnx.Model, s *quantize.Summary) error {
 		}
 		return errors.New(why)
 	}
+	r := j.result
+	r.Inputs = j.defaults.Restore(m.Graph)
 	if err := onnx.Save(m, j.out, onnx.SaveOptions{}); err != nil {
 		return err
 	}
-	r := j.result
 	if n := quantize.QuantizedNodes(j.model); n > 0 {
 		r.Warnings = []string{fmt.Sprintf("%s was quantised in part already: %d of its nodes quantise; what could be of the rest was quantised now", j.path, n)}
 	}

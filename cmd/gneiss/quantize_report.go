@@ -24,6 +24,7 @@ type quantizeResult struct {
 	Metric   *metricFigures  `json:"metric,omitempty"`
 	// Changes has every node that could compute in another format.
 	Changes     []quantize.Change        `json:"layers"`
+	Inputs      []string                 `json:"inputs_gone,omitempty"` // whose defaults were weights of what was changed
 	Equalized   *quantize.Equalized      `json:"equalized,omitempty"`
 	Corrected   []quantize.CorrectedBias `json:"corrected_biases,omitempty"`
 	Sensitivity []quantize.LayerError    `json:"sensitivity,omitempty"`
@@ -90,6 +91,11 @@ type histogramPlot struct {
 	clip       [2]float64
 }
 
+// inputsGone tells of inputs whose defaults were weights.
+func inputsGone(names []string) string {
+	return "no longer inputs, as their defaults are weights: " + printable(clip(strings.Join(names, ", "), 200))
+}
+
 func percent(x float64) string { return fmt.Sprintf("%.2f%%", 100*x) }
 
 // print writes the result as a person reads it.
@@ -133,6 +139,9 @@ func (r *quantizeResult) print(w io.Writer) {
 		reasons[key] = append(reasons[key], c.Node)
 	}
 	fmt.Fprintf(w, "%d of %s quantised\n", changed, counted(len(r.Changes), "node"))
+	if len(r.Inputs) > 0 {
+		fmt.Fprintln(w, inputsGone(r.Inputs))
+	}
 	for _, s := range r.Settings {
 		if s.Name == "equalized" || s.Name == "biases corrected" {
 			fmt.Fprintf(w, "%s: %s\n", s.Name, s.Value)
@@ -249,6 +258,8 @@ func (r *quantizeResult) Ratio(before, after int64) string {
 	return fmt.Sprintf("%.3f", float64(after)/float64(before))
 }
 
+func (r *quantizeResult) Gone() string { return inputsGone(r.Inputs) }
+
 func (r *quantizeResult) Changed() int {
 	return (&quantize.Summary{Changes: r.Changes}).Changed()
 }
@@ -270,6 +281,7 @@ var reportPage = template.Must(template.New("report").Funcs(template.FuncMap{
 <body>
 <h1>{{.Model}}{{if .Output}} → {{.Output}}{{end}}</h1>
 <p>{{.Mode}} quantisation, {{.Changed}} of {{len .Changes}} nodes.{{range .Settings}} {{.Name}}: {{.Value}}.{{end}}</p>
+{{if .Inputs}}<p>{{.Gone}}.</p>{{end}}
 {{range .Warnings}}<p class="warn">{{.}}</p>{{end}}
 <table>
 <tr><th></th><th class="n">before</th><th class="n">after</th><th class="n">ratio</th></tr>

@@ -207,9 +207,17 @@ func (j *quantizeJob) histograms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	computed := map[string]bool{} // by nodes of the main graph
+	for _, n := range j.ready.Graph.Nodes {
+		for _, v := range n.Out {
+			if v != nil {
+				computed[v.Name] = true
+			}
+		}
+	}
 	var names []string
 	for _, name := range quantize.Activations(j.ready, c) {
-		if _, ok := ranges[name]; ok && len(names) < maxHistograms && !slices.ContainsFunc(j.ready.Graph.Inputs, func(v *onnx.Value) bool { return v.Name == name }) {
+		if _, ok := ranges[name]; ok && len(names) < maxHistograms && computed[name] {
 			names = append(names, name)
 		}
 	}

@@ -150,6 +150,41 @@ func floatModel(t *testing.T, build func(b *ops.Builder, x *onnx.Value, weights 
 	return path, samples
 }
 
+// TestQuantizeDefaults: weights that are inputs, too, are quantised, and are told of.
+func TestQuantizeDefaults(t *testing.T) {
+	path, samples := floatModel(t, func(b *ops.Builder, x *onnx.Value, weights func() *onnx.Value) *onnx.Value {
+		for _, name := range []string{"first", "second"} {
+			w := weights()
+			w.Name = name
+			x = b.Op("Relu", nil, b.Op("MatMul", nil, x, w))
+			x.From.In[0].From.Name = name + "/MatMul"
+		}
+		return x
+	})
+	m, err := onnx.Open(path, onnx.DecodeOptions{})
+	require.NoError(t, err)
+	for _, v := range m.Graph.Consts {
+		v.Type = onnx.TypeOf(v.Const)
+		m.Graph.Inputs = append(m.Graph.Inputs, v)
+	}
+	require.NoError(t, onnx.Save(m, path+".listed", onnx.SaveOptions{}))
+	require.NoError(t, m.Close())
+	out := filepath.Join(t.TempDir(), "out.onnx")
+	page := filepath.Join(t.TempDir(), "page.html")
+	r := ok(t, "quantize", path+".listed", "-o", out, "--calibrate", samples, "--exclude", "second/MatMul", "--no-bench", "--report", page)
+	assert.Contains(t, r.out, "no longer inputs, as their defaults are weights: first\n")
+	text, err := os.ReadFile(page)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "no longer inputs, as their defaults are weights: first.")
+	q, err := onnx.Open(out, onnx.DecodeOptions{})
+	require.NoError(t, err)
+	require.Len(t, q.Graph.Inputs, 2)
+	require.Equal(t, "second", q.Graph.Inputs[1].Name)
+	require.NoError(t, q.Close())
+	r = ok(t, "prune", path+".listed", "-o", out, "--structured", "0.5", "--multiple", "1")
+	assert.Contains(t, r.out, "no longer inputs, as their defaults are weights: first, second\n")
+}
+
 // TestQuantizeGelu: a Gelu that is written out with Erf is quantised as one operator, and
 // so is a LayerNormalization, in an opset that has it.
 func TestQuantizeGelu(t *testing.T) {

@@ -86,8 +86,10 @@ type Group struct {
 type Report struct {
 	Layers []Layer `json:"layers"`           // in the order of the graph
 	Groups []Group `json:"groups,omitempty"` // of Structured, in the order of the graph
-	Before Totals  `json:"before"`           // of the whole model
-	After  Totals  `json:"after"`
+	// Inputs lists inputs that are no more: their defaults were weights that have another shape now.
+	Inputs []string `json:"inputs,omitempty"`
+	Before Totals   `json:"before"` // of the whole model
+	After  Totals   `json:"after"`
 }
 
 // fraction returns an error unless x is in [0, 1).

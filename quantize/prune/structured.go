@@ -83,11 +83,18 @@ func structured(m *onnx.Model, o Options) (*Report, error) {
 		return nil, err
 	}
 	bad := len(onnx.Check(m))
+	defaults := quantize.FixDefaults(m)
 	promote(m.Graph)
+	was := m.Clone()
+	_, before, err := measure(was)
+	if err != nil {
+		return nil, err
+	}
 	if err := simplify(m); err != nil {
 		return nil, err
 	}
-	layers, before, err := measure(m)
+	u := newUnfolder(m.Graph, was.Graph)
+	layers, _, err := measure(m)
 	if err != nil {
 		return nil, err
 	}
@@ -113,9 +120,11 @@ func structured(m *onnx.Model, o Options) (*Report, error) {
 		}
 	}
 	m.Graph.Prune()
+	u.unfold()
 	if err := s.agree(m); err != nil {
 		return nil, err
 	}
+	gone := defaults.Restore(m.Graph)
 	if problems := onnx.Check(m); len(problems) > bad {
 		return nil, fmt.Errorf("the pruned model is not valid: %w", problems[0])
 	}
@@ -123,7 +132,7 @@ func structured(m *onnx.Model, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Before: before, After: total}
+	r := &Report{Before: before, After: total, Inputs: gone}
 	now := map[string]Layer{}
 	for _, l := range after {
 		now[l.Weight] = l

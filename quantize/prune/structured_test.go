@@ -320,6 +320,27 @@ func TestStructuredOptions(t *testing.T) {
 	require.ErrorContains(t, err, `did you mean "second"?`)
 }
 
+// Inputs that have the weights as defaults are weights; those that lose nothing stay inputs.
+func TestStructuredDefaults(t *testing.T) {
+	m, plain := chain(t), chain(t)
+	for _, v := range m.Graph.Consts {
+		v.Type = onnx.TypeOf(v.Const)
+		m.Graph.Inputs = append(m.Graph.Inputs, v)
+	}
+	bias := m.Graph.Nodes[len(m.Graph.Nodes)-1].In[2].Name
+	r, err := Structured(m, Options{Fraction: 0.5})
+	require.NoError(t, err)
+	want, err := Structured(plain, Options{Fraction: 0.5})
+	require.NoError(t, err)
+	require.Equal(t, want.After, r.After)
+	require.Len(t, r.Inputs, 5)
+	require.Len(t, m.Graph.Inputs, 2)
+	require.Equal(t, bias, m.Graph.Inputs[1].Name)
+	require.Empty(t, onnx.Check(m))
+	m.Graph.Inputs = m.Graph.Inputs[:1]
+	require.Equal(t, outputs(t, plain), outputs(t, m))
+}
+
 // With global scope the fraction is one of FLOPs, taken where weights matter least.
 func TestStructuredGlobal(t *testing.T) {
 	for _, f := range []float64{0.2, 0.5, 0.8} {

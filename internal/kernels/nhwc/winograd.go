@@ -50,7 +50,8 @@ var (
 // Winograd's method.
 func (t *Table) Winograd(m, c, group int, w *conv.Window) bool {
 	const square = 4
-	if len(w.Kernel) != 2 || group != 1 || c < 32 || m < 32 || c*m > 1<<17 {
+	const least = 16 // that the transforms take
+	if len(w.Kernel) != 2 || group != 1 || c < least || m < least || c*m > 1<<17 {
 		return false
 	}
 	tiles, pixels := 1, 1

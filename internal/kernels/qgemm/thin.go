@@ -34,8 +34,8 @@ type Thin struct {
 // markBytes is how many bytes have a bit each in a mark.
 const markBytes = 32
 
-// turnRows is how many rows fixes take at a time.
-const turnRows = 16
+// turnRows is how many rows fixes take at a time, turnBytes how many bytes of each a block of Turn has.
+const turnRows, turnBytes = 16, 16
 
 // fixes are what the columns of a panel are short of.
 type fixes struct {
@@ -180,27 +180,33 @@ const fixRows = 96
 func (p *product) turn(i0, n int) {
 	wk, a, run := p.wk, p.a, p.kg*4
 	k := p.segments * run
-	wk.turned = sized(wk.turned, (n+turnRows-1)/turnRows*turnRows*k)
+	rows := (n + turnRows - 1) / turnRows * turnRows
+	wk.turned = sized(wk.turned, rows*k+turnBytes*turnRows)
 	for i := 0; i < n; i += turnRows {
 		var at [turnRows]int
+		last := 0
 		for x := range at {
 			at[x] = a.at(i0 + min(i+x, n-1))
+			last = max(last, at[x])
 			wk.rows[x] = unsafe.Pointer(&a.Data[at[x]])
 		}
-		dst := wk.turned[i*k:][:k*turnRows]
+		dst := wk.turned[i*k:]
 		for s := range p.segments {
-			to := dst[s*run*turnRows:][:run*turnRows]
-			if run < 16 {
+			to := dst[s*run*turnRows:]
+			switch {
+			case run >= turnBytes:
+				p.t.Thin.Turn(unsafe.Pointer(&to[0]), &wk.rows, s*a.Step, run/turnBytes)
+				if rest := run - turnBytes; run%turnBytes != 0 {
+					p.t.Thin.Turn(unsafe.Pointer(&to[rest*turnRows]), &wk.rows, s*a.Step+rest, 1)
+				}
+			case last+s*a.Step+turnBytes <= len(a.Data): // what follows is written over it
+				p.t.Thin.Turn(unsafe.Pointer(&to[0]), &wk.rows, s*a.Step, 1)
+			default:
 				for b := range run {
 					for x, o := range at {
 						to[b*turnRows+x] = a.Data[o+s*a.Step+b]
 					}
 				}
-				continue
-			}
-			p.t.Thin.Turn(unsafe.Pointer(&to[0]), &wk.rows, s*a.Step, run/16)
-			if rest := run - 16; run%16 != 0 {
-				p.t.Thin.Turn(unsafe.Pointer(&to[rest*turnRows]), &wk.rows, s*a.Step+rest, 1)
 			}
 		}
 	}
