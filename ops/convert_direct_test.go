@@ -17,7 +17,7 @@ func TestDirectCasts(t *testing.T) {
 		const n = 20_011
 		src := tensor.New(pair[0], n)
 		switch pair[0] {
-		case tensor.Float32, tensor.Float64:
+		case tensor.Float32, tensor.Float64, tensor.Float16, tensor.BFloat16:
 			v := make([]float64, n)
 			for i := range v {
 				v[i] = r.NormFloat64() * math.Exp(40*r.NormFloat64())

@@ -18,7 +18,7 @@ type table struct {
 	quantize, requantize func(dst, x unsafe.Pointer, n int, scale, lo, hi float32, zero int32)
 	dequantU8, dequantS8 func(dst, x unsafe.Pointer, n int, scale float32, zero int32)
 	bounds               func(x unsafe.Pointer, n int) (lo, hi float32)
-	floats               func(dst, x unsafe.Pointer, n int)
+	floats, integers     func(dst, x unsafe.Pointer, n int)
 	requantizeEach       func(dst, x unsafe.Pointer, n int, scale unsafe.Pointer, lo, hi float32, zero int32)
 	scaled               func(dst, x unsafe.Pointer, n int, scale, shift unsafe.Pointer)
 	sum                  func(dst, x unsafe.Pointer, n int)
@@ -217,6 +217,22 @@ func Floats(dst []float32, x []int32) {
 	dst = dst[done:]
 	for i, v := range x[done:] {
 		dst[i] = float32(v)
+	}
+}
+
+// Integers sets dst[i] to x[i] without its fraction, and to the least int32 if x[i] is NaN or out of range.
+func Integers(dst []int32, x []float32) {
+	x = x[:len(dst)]
+	done := 0
+	if t := best(); t.integers != nil {
+		done = pieces(len(dst), func(at, n int) { t.integers(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n) })
+	}
+	dst = dst[done:]
+	for i, v := range x[done:] {
+		dst[i] = math.MinInt32
+		if v >= math.MinInt32 && v < 1<<31 {
+			dst[i] = int32(v)
+		}
 	}
 }
 

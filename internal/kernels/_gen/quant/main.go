@@ -17,7 +17,8 @@ func main() {
 	requantize(a)
 	requantizeEach(a)
 	bounds(a)
-	floats(a)
+	converted(a, "floats", "VCVTDQ2PS")
+	converted(a, "integers", "VCVTTPS2DQ")
 	scaled(a)
 	sum(a)
 	lookup(a)
@@ -226,14 +227,15 @@ func bounds(a *asm.File) {
 	a.P("RET")
 }
 
-func floats(a *asm.File) {
-	a.Func("avx2floats", 24)
+// converted goes between float32 and int32.
+func converted(a *asm.File, name, op string) {
+	a.Func("avx2"+name, 24)
 	a.P("MOVQ dst+0(FP), DI")
 	a.P("MOVQ x+8(FP), SI")
 	a.P("MOVQ n+16(FP), CX")
 	loop(a, func() {
 		for i := range 4 {
-			a.P("VCVTDQ2PS %d(SI), Y%d", i*32, i)
+			a.P("%s %d(SI), Y%d", op, i*32, i)
 			a.P("VMOVUPS Y%d, %d(DI)", i, i*32)
 		}
 		a.P("ADDQ $128, SI")
