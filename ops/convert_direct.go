@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"math"
 	"unsafe"
 
 	f16 "github.com/gneiss-run/gneiss/internal/kernels/half"
@@ -43,6 +44,7 @@ var directCasts = func() map[[2]tensor.DType]castLoop {
 			}
 		}
 	}
+	m[[2]tensor.DType{tensor.Float64, tensor.Float16}] = castNarrowed(tensor.Float16, castOdd, 8)
 	return m
 }()
 
@@ -73,6 +75,22 @@ func castNarrowed(to tensor.DType, f castLoop, size int) castLoop {
 			f(startOf(b), unsafe.Add(src, lo*size), len(b))
 			f16.Narrow(kind, h[lo:lo+len(b)], b)
 		}
+	}
+}
+
+// castOdd cuts float64 off to float32, with the last bit set if that is not exact: rounded once more, to fewer
+// digits, it becomes what the float64 would; float16 has so few.
+func castOdd(dst, src unsafe.Pointer, n int) {
+	const cut, low = 52 - 23, 1023 - 127 // bits, and the difference of the exponents
+	d, s := unsafe.Slice((*uint32)(dst), n), unsafe.Slice((*uint64)(src), n)
+	for i, b := range s {
+		e := b << 1 >> 53
+		if e-low-1 >= 254 { // 0, not finite, or not normal in float32, which is 0 or infinite in float16
+			d[i] = math.Float32bits(float32(math.Float64frombits(b)))
+			continue
+		}
+		v := uint32(b>>63)<<31 | uint32((b&^(1<<63)-low<<52)>>cut)
+		d[i] = v | uint32((b&(1<<cut-1)+(1<<cut-1))>>cut)
 	}
 }
 
