@@ -35,6 +35,9 @@ var directCasts = func() map[[2]tensor.DType]castLoop {
 	}
 	m[[2]tensor.DType{tensor.Float32, tensor.Int8}] = castToBytes
 	m[[2]tensor.DType{tensor.Float32, tensor.Uint8}] = castToBytes
+	for _, same := range [][2]tensor.DType{{tensor.Int8, tensor.Uint8}, {tensor.Uint8, tensor.Int8}, {tensor.Bool, tensor.Int8}, {tensor.Bool, tensor.Uint8}} {
+		m[same] = castSameBytes
+	}
 	for _, h := range []tensor.DType{tensor.Float16, tensor.BFloat16} {
 		for _, d := range []tensor.DType{tensor.Int64, tensor.Int32, tensor.Int8, tensor.Uint8, tensor.Float64, tensor.Bool} {
 			m[[2]tensor.DType{h, d}] = castWidened(h, m[[2]tensor.DType{tensor.Float32, d}], d.Size())
@@ -76,6 +79,10 @@ func castNarrowed(to tensor.DType, f castLoop, size int) castLoop {
 			f16.Narrow(kind, h[lo:lo+len(b)], b)
 		}
 	}
+}
+
+func castSameBytes(dst, src unsafe.Pointer, n int) {
+	copy(unsafe.Slice((*uint8)(dst), n), unsafe.Slice((*uint8)(src), n))
 }
 
 // castOdd cuts float64 off to float32, with the last bit set if that is not exact: rounded once more, to fewer
