@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/onnx"
 )
 
@@ -18,7 +19,7 @@ func init() {
 		Name:     "Atan",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(7, buildTable(mathKernels(math.Atan))),
+		Versions: unaryVersions(7, vecTable(func(t *vec.Table) byType { return floatKernels(t.Atan, mapLoop(math.Atan)) })),
 	})
 }
 

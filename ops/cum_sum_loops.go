@@ -40,7 +40,8 @@ func sumsChunk[T, A float32 | float64 | uint32 | uint64](a *cumulativeLoop, lo, 
 			if a.reverse {
 				k = a.n - 1 - k
 			}
-			sum, src, dst := acc[:w], x[at+k*a.inner:][:w], y[at+k*a.inner:][:w]
+			src := x[at+k*a.inner:][:w]
+			sum, dst := acc[:len(src)], y[at+k*a.inner:][:len(src)] // no bounds are left to check
 			if a.exclusive {
 				for i, v := range src {
 					s := sum[i]

@@ -32,8 +32,8 @@ func cumulativeKernel(b *BuildContext, chunk func(a *cumulativeLoop, lo, hi int)
 	}
 }
 
-// cumulativePanel is the number of columns that are summed side by side, so that memory is read in order.
-const cumulativePanel = 64
+// cumulativePanel is the number of columns that are summed side by side: memory is read in order, and a page for many of them.
+const cumulativePanel = 512
 
 // cumulativeLoop is the work on [outer, n, inner], where inner is cut into panels.
 type cumulativeLoop struct {

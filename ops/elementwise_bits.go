@@ -156,8 +156,23 @@ func floorModPair[T integer]() pair[T, T, T] {
 // truncModPair is the remainder that has the sign of the dividend.
 func truncModPair[T integer]() pair[T, T, T] { return pairOf(func(x, y T) T { return x % y }) }
 
-func floorMod(x, y float64) float64 {
-	m := math.Mod(x, y)
+func floorMod(x, y float64) float64 { return toSignOf(y, math.Mod(x, y)) }
+
+func floorMod32(x, y float64) float64 { return toSignOf(y, mod32(x, y)) }
+
+// mod32 is math.Mod of numbers that float32 holds. Unless the quotient is large, it is so far from
+// whole numbers that it is not, that its whole part is exact, and so is the product.
+func mod32(x, y float64) float64 {
+	if q := x / y; math.Abs(q) < 1<<24 {
+		if m := x - float64(int64(q))*y; m == m { // y is finite
+			return math.Copysign(m, x)
+		}
+	}
+	return math.Mod(x, y)
+}
+
+// toSignOf makes of the remainder m that has the sign of the dividend the one that has the sign of the divisor y.
+func toSignOf(y, m float64) float64 {
 	switch {
 	case m == 0:
 		return math.Copysign(0, y)

@@ -68,7 +68,10 @@ func (c *Call) indices(i, n int) ([]int64, error) {
 		src := tensor.Data[int64](t)
 		ok := true
 		for _, v := range src {
-			ok = ok && v >= 0 && v < int64(n)
+			if uint64(v) >= uint64(n) {
+				ok = false
+				break
+			}
 		}
 		if ok {
 			return src, nil

@@ -24,9 +24,9 @@ func init() {
 
 func maxTable(t *vec.Table) byType {
 	return merge(integerPairs(
-		variadicKernel(maxPair[int8](), nil), variadicKernel(maxPair[int16](), nil),
+		extremes(tensor.Int8, true), extremes(tensor.Int16, true),
 		variadicKernel(withRows(maxPair[int32](), &t.Int32[vec.Max]), nil), variadicKernel(maxPair[int64](), nil),
-		variadicKernel(maxPair[uint8](), nil), variadicKernel(maxPair[uint16](), nil),
+		extremes(tensor.Uint8, true), extremes(tensor.Uint16, true),
 		variadicKernel(maxPair[uint32](), nil), variadicKernel(maxPair[uint64](), nil)), halfThrough(byType{
 		tensor.Float32: variadicKernel(vectorPair(t, vec.Max), nil),
 		tensor.Float64: variadicKernel(withRows(maxPair[float64](), &t.Float64[vec.Max]), nil),

@@ -24,9 +24,9 @@ func init() {
 
 func minTable(t *vec.Table) byType {
 	return merge(integerPairs(
-		variadicKernel(minPair[int8](), nil), variadicKernel(minPair[int16](), nil),
+		extremes(tensor.Int8, false), extremes(tensor.Int16, false),
 		variadicKernel(withRows(minPair[int32](), &t.Int32[vec.Min]), nil), variadicKernel(minPair[int64](), nil),
-		variadicKernel(minPair[uint8](), nil), variadicKernel(minPair[uint16](), nil),
+		extremes(tensor.Uint8, false), extremes(tensor.Uint16, false),
 		variadicKernel(minPair[uint32](), nil), variadicKernel(minPair[uint64](), nil)), halfThrough(byType{
 		tensor.Float32: variadicKernel(vectorPair(t, vec.Min), nil),
 		tensor.Float64: variadicKernel(withRows(minPair[float64](), &t.Float64[vec.Min]), nil),

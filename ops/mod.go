@@ -32,13 +32,13 @@ func init() {
 func buildMod(b *BuildContext) (Kernel, error) {
 	switch fmod := b.Int("fmod", 0); fmod {
 	case 0:
-		return b.need(0, merge(floatPairs(throughFloat64(floorMod), pairOf(floorMod)), integerPairs(
+		return b.need(0, merge(floatPairs(throughFloat64(floorMod32), pairOf(floorMod)), integerPairs(
 			checkedKernel(floorModPair[int8](), noZero[int8]), checkedKernel(floorModPair[int16](), noZero[int16]),
 			checkedKernel(floorModPair[int32](), noZero[int32]), checkedKernel(floorModPair[int64](), noZero[int64]),
 			checkedKernel(floorModPair[uint8](), noZero[uint8]), checkedKernel(floorModPair[uint16](), noZero[uint16]),
 			checkedKernel(floorModPair[uint32](), noZero[uint32]), checkedKernel(floorModPair[uint64](), noZero[uint64]))))
 	case 1:
-		return b.need(0, merge(floatPairs(throughFloat64(math.Mod), pairOf(math.Mod)), integerPairs(
+		return b.need(0, merge(floatPairs(throughFloat64(mod32), pairOf(math.Mod)), integerPairs(
 			checkedKernel(truncModPair[int8](), noZero[int8]), checkedKernel(truncModPair[int16](), noZero[int16]),
 			checkedKernel(truncModPair[int32](), noZero[int32]), checkedKernel(truncModPair[int64](), noZero[int64]),
 			checkedKernel(truncModPair[uint8](), noZero[uint8]), checkedKernel(truncModPair[uint16](), noZero[uint16]),

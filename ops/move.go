@@ -199,7 +199,49 @@ func (c cells[T]) copy(p par.P, dst, src *tensor.Tensor, l strided) {
 	for _, n := range l.shape[:k] {
 		outer *= n
 	}
+	if k > 0 && l.shape[k-1] >= 8 && cols < 8 && rows*cols <= 16 {
+		n := l.shape[k-1]
+		parts := (n + bundle - 1) / bundle
+		par.Run(p, outer/n*parts, max(1, moveGrain/(min(n, bundle)*rows*cols)), bundles[T]{d, s, l, parts})
+		return
+	}
 	par.Run(p, outer*rb*cb, max(1, moveGrain/(rowsPer*colsPer)), tiles[T]{d, s, l, k, rows, cols, rowsPer, colsPer, rb, cb})
+}
+
+// bundle is the number of tiny matrices that are copied together.
+const bundle = 256
+
+// bundles are those of a copy: of matrices too small for a loop of their own, all elements of one place are
+// copied one after the other. parts is how many there are along the last dimension but two.
+type bundles[T cell] struct {
+	d, s  []T
+	l     strided
+	parts int
+}
+
+func (t *bundles[T]) Chunk(lo, hi int) {
+	l, k := &t.l, len(t.l.shape)-3
+	n, dn, sn := l.shape[k], l.ds[k], l.ss[k]
+	o := odometer{shape: l.shape[:k], as: l.ds[:k], bs: l.ss[:k]}
+	o.seek(lo / t.parts)
+	for part := lo % t.parts; lo < hi; lo++ {
+		from := part * bundle
+		count := min(bundle, n-from)
+		do, so := l.do+o.a+from*dn, l.so+o.b+from*sn
+		for r := range l.shape[k+1] {
+			for c := range l.shape[k+2] {
+				a, b := do+r*l.ds[k+1]+c*l.ds[k+2], so+r*l.ss[k+1]+c*l.ss[k+2]
+				for range count {
+					t.d[a] = t.s[b]
+					a, b = a+dn, b+sn
+				}
+			}
+		}
+		if part++; part == t.parts {
+			part = 0
+			o.next()
+		}
+	}
 }
 
 // tiles are those of a copy: rb by cb for each index of the first k dimensions of l.

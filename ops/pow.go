@@ -50,8 +50,8 @@ func buildPow(b *BuildContext) (Kernel, error) {
 		}).kernel(),
 	}
 	byFloat := byType{
-		tensor.Int32:   pairOf(func(x int32, y float64) int32 { return int32(cutOff(math.Pow(float64(x), y))) }).kernel(),
-		tensor.Int64:   pairOf(func(x int64, y float64) int64 { return cutOff(math.Pow(float64(x), y)) }).kernel(),
+		tensor.Int32:   intPowFloat[int32]().kernel(),
+		tensor.Int64:   intPowFloat[int64]().kernel(),
 		tensor.Float32: powBy(f32, func(x float32, y float64) float32 { return float32(math.Pow(float64(x), y)) }).kernel(),
 		tensor.Float64: f64.kernel(),
 		tensor.Float16: pairOf(func(x tensor.F16, y float64) tensor.F16 { return tensor.F16Of64(math.Pow(float64(x.Float32()), y)) }).kernel(),
@@ -304,10 +304,40 @@ func signedPower[T int32 | int64](x T, n int64) T {
 }
 
 func intPow[T int32 | int64]() pair[T, T, T] {
-	return pairOf(func(x, y T) T { return signedPower(x, int64(y)) })
+	return knownPowers(pairOf(func(x, y T) T { return signedPower(x, int64(y)) }))
 }
 
-func intPowWide[T int32 | int64]() pair[T, int64, T] { return pairOf(signedPower[T]) }
+func intPowWide[T int32 | int64]() pair[T, int64, T] { return knownPowers(pairOf(signedPower[T])) }
+
+// knownPowers gives p the squares and cubes.
+func knownPowers[T, Y int32 | int64](p pair[T, Y, T]) pair[T, Y, T] {
+	general := p.vs
+	p.vs = func(d, a []T, b Y) {
+		switch b {
+		case 2:
+			zip(d, a, func(v T) T { return v * v })
+		case 3:
+			zip(d, a, func(v T) T { return v * v * v })
+		default:
+			general(d, a, b)
+		}
+	}
+	return p
+}
+
+// intPowFloat cuts off powers of integers. Small whole exponents math.Pow takes by the same products.
+func intPowFloat[T int32 | int64]() pair[T, float64, T] {
+	p := pairOf(func(x T, y float64) T { return T(cutOff(math.Pow(float64(x), y))) })
+	general := p.vs
+	p.vs = func(d, a []T, b float64) {
+		if b != math.Trunc(b) || b < 1 || b > 64 {
+			general(d, a, b)
+			return
+		}
+		zip(d, a, func(v T) T { return T(cutOff(wholePower(float64(v), uint(b)))) })
+	}
+	return p
+}
 
 func noZeroPower[T int32 | int64](a, b []T) error {
 	negative := false

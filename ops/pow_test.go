@@ -101,3 +101,32 @@ func TestPowTypes(t *testing.T) {
 	cases = append(cases, Case{Op: "Pow", In: Vals(F64([]int{2}, 2, -3), I64([]int{2}, 3, 2)), Want: Vals(F64([]int{2}, 8, 9))})
 	Run(t, cases)
 }
+
+// One whole exponent for all gives the bits that math.Pow gives, or wraps around if it is an integer.
+func TestPowOfIntegers(t *testing.T) {
+	bases := []int64{0, 1, -1, 2, -3, 7, 10, -99, 1234567, -1 << 31, 1<<31 - 1, 3037000500, 1<<53 + 1, math.MaxInt64, math.MinInt64}
+	for _, y := range []int{1, 2, 3, 4, 5, 13, 63, 64, 65} {
+		byFloat, byFloat32, byInt := make([]int64, len(bases)), make([]int32, len(bases)), make([]int64, len(bases))
+		small := make([]int32, len(bases))
+		of := func(b int64) int64 {
+			if p := math.Pow(float64(b), float64(y)); p >= -1<<63 && p < 1<<63 {
+				return int64(p)
+			}
+			return math.MinInt64
+		}
+		for i, b := range bases {
+			small[i] = int32(b)
+			byFloat[i], byFloat32[i], byInt[i] = of(b), int32(of(int64(small[i]))), 1
+			for range y {
+				byInt[i] *= b
+			}
+		}
+		s := []int{len(bases)}
+		Run(t, []Case{
+			{Name: fmt.Sprint(y), Op: "Pow", In: Vals(I64(s, bases...), F32([]int{}, float32(y))), Want: Vals(I64(s, byFloat...))},
+			{Name: fmt.Sprint(y), Op: "Pow", In: Vals(I32(s, small...), F64([]int{1}, float64(y))), Want: Vals(I32(s, byFloat32...))},
+			{Name: fmt.Sprint(y), Op: "Pow", In: Vals(I64(s, bases...), I64([]int{}, int64(y))), Want: Vals(I64(s, byInt...))},
+			{Name: fmt.Sprint(y), Op: "Pow", In: Vals(I64(s, bases...), I32([]int{}, int32(y))), Want: Vals(I64(s, byInt...))},
+		})
+	}
+}

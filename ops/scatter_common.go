@@ -80,9 +80,11 @@ func (a *offsetRows) run(lo, hi int) {
 			o.next()
 			continue
 		}
-		to := a.out[r*a.n:][:a.n]
-		for j, v := range a.idx[r*a.n:][:a.n] {
-			to[j] = int64(o.a + j*a.walk[last] + int(v)*a.stride)
+		idx := a.idx[r*a.n:][:a.n]
+		to, at, step, stride := a.out[r*a.n:][:len(idx)], int64(o.a), int64(a.walk[last]), int64(a.stride)
+		for j, v := range idx {
+			to[j] = at + v*stride
+			at += step
 		}
 		o.next()
 	}

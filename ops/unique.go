@@ -116,19 +116,31 @@ func uniqueOf(c *Call, axis int, given, sorted bool) (*grouping, error) {
 		}
 	}
 	outer, n, inner := sizeOf(s[:a]), s[a], sizeOf(s[a+1:])
-	compare, err := rowOrder(x, outer, n, inner)
-	if err != nil {
-		return nil, err
+	var keys, room []keyed
+	if outer == 1 && inner == 1 {
+		keys, room = uniqueKeys(c, x)
 	}
-	g := groupRows(n, compare, sorted)
+	var g *grouping
+	if keys != nil {
+		g = groupKeys(sortKeys(keys, room))
+	} else {
+		compare, err := rowOrder(x, outer, n, inner)
+		if err != nil {
+			return nil, err
+		}
+		g = groupRows(n, compare)
+	}
+	if !sorted {
+		g.byFirst()
+	}
 	s[a] = len(g.first)
 	y := c.Output(0, x.DType(), s...)
 	moverOf(x.DType()).gather(c.P, y, x, g.first, outer, n, inner)
 	return g, nil
 }
 
-// groupRows groups n rows by an order.
-func groupRows(n int, compare func(i, j int) int, sorted bool) *grouping {
+// groupRows groups n rows by an order, in that order.
+func groupRows(n int, compare func(i, j int) int) *grouping {
 	order := make([]int, n)
 	for i := range order {
 		order[i] = i
@@ -148,24 +160,21 @@ func groupRows(n int, compare func(i, j int) int, sorted bool) *grouping {
 		g.inverse[i] = int64(len(g.first) - 1)
 		g.counts[len(g.first)-1]++
 	}
-	if sorted {
-		return g
-	}
-	byFirst := make([]int, len(g.first))
-	for i := range byFirst {
-		byFirst[i] = i
-	}
-	slices.SortFunc(byFirst, func(i, j int) int { return cmp.Compare(g.first[i], g.first[j]) })
-	to := make([]int64, len(byFirst))
-	first, counts := make([]int64, len(byFirst)), make([]int64, len(byFirst))
-	for k, i := range byFirst {
-		to[i], first[k], counts[k] = int64(k), g.first[i], g.counts[i]
-	}
-	for i, v := range g.inverse {
-		g.inverse[i] = to[v]
+	return g
+}
+
+// byFirst brings the groups into the order in which they appear first.
+func (g *grouping) byFirst() {
+	to := make([]int64, len(g.first))
+	first, counts := make([]int64, 0, len(to)), make([]int64, 0, len(to))
+	for i, group := range g.inverse {
+		if g.first[group] == int64(i) {
+			to[group] = int64(len(first))
+			first, counts = append(first, int64(i)), append(counts, g.counts[group])
+		}
+		g.inverse[i] = to[group]
 	}
 	g.first, g.counts = first, counts
-	return g
 }
 
 // rowOrder returns the lexicographic order of the rows [o, i] of x[o, row, i].

@@ -72,7 +72,10 @@ func Sum(dst []int32, x []byte) {
 	x = x[:len(dst)]
 	done := 0
 	if t := best(); t.sum != nil {
-		done = pieces(len(dst), func(at, n int) { t.sum(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n) })
+		for n := piece(len(dst), 0); n > 0; n = piece(len(dst), done) {
+			t.sum(unsafe.Pointer(&dst[done]), unsafe.Pointer(&x[done]), n)
+			done += n
+		}
 	}
 	dst = dst[done:]
 	for i, v := range x[done:] {

@@ -18,7 +18,7 @@ type table struct {
 	quantize, requantize func(dst, x unsafe.Pointer, n int, scale, lo, hi float32, zero int32)
 	dequantU8, dequantS8 func(dst, x unsafe.Pointer, n int, scale float32, zero int32)
 	bounds               func(x unsafe.Pointer, n int) (lo, hi float32)
-	floats               func(dst, x unsafe.Pointer, n int)
+	floats, integers     func(dst, x unsafe.Pointer, n int)
 	requantizeEach       func(dst, x unsafe.Pointer, n int, scale unsafe.Pointer, lo, hi float32, zero int32)
 	scaled               func(dst, x unsafe.Pointer, n int, scale, shift unsafe.Pointer)
 	sum                  func(dst, x unsafe.Pointer, n int)
@@ -40,16 +40,8 @@ func best() *table {
 	return tables[0]
 }
 
-// pieces calls f for pieces of the first n&^31 elements, each a short call, and
-// returns where the rest begins.
-func pieces(n int, f func(at, n int)) int {
-	const most = 1 << 15
-	n &^= 31
-	for at := 0; at < n; at += most {
-		f(at, min(most, n-at))
-	}
-	return n
-}
+// piece returns how many of n elements a short call takes from the element at on: a multiple of 32.
+func piece(n, at int) int { return min(1<<15, (n-at)&^31) }
 
 // Quantize sets dst[i] to x[i]/scale rounded to the nearest integer, halves to
 // even, plus zero, kept within [lo, hi], which D holds. NaN becomes lo.
@@ -58,9 +50,10 @@ func Quantize[D Byte](dst []D, x []float32, scale float32, zero, lo, hi int32) {
 	l, h := float32(lo-zero), float32(hi-zero)
 	done := 0
 	if t := best(); t.quantize != nil {
-		done = pieces(len(dst), func(at, n int) {
-			t.quantize(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n, scale, l, h, zero)
-		})
+		for n := piece(len(dst), 0); n > 0; n = piece(len(dst), done) {
+			t.quantize(unsafe.Pointer(&dst[done]), unsafe.Pointer(&x[done]), n, scale, l, h, zero)
+			done += n
+		}
 	}
 	dst = dst[done:]
 	for i, v := range x[done:] {
@@ -117,9 +110,10 @@ func Requantize[D Byte](dst []D, x []int32, scale float32, zero, lo, hi int32) {
 	l, h := float32(lo-zero), float32(hi-zero)
 	done := 0
 	if t := best(); t.requantize != nil {
-		done = pieces(len(dst), func(at, n int) {
-			t.requantize(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n, scale, l, h, zero)
-		})
+		for n := piece(len(dst), 0); n > 0; n = piece(len(dst), done) {
+			t.requantize(unsafe.Pointer(&dst[done]), unsafe.Pointer(&x[done]), n, scale, l, h, zero)
+			done += n
+		}
 	}
 	dst = dst[done:]
 	for i, v := range x[done:] {
@@ -133,9 +127,10 @@ func RequantizeEach[D Byte](dst []D, x []int32, scale []float32, zero, lo, hi in
 	l, h := float32(lo-zero), float32(hi-zero)
 	done := 0
 	if t := best(); t.requantizeEach != nil {
-		done = pieces(len(dst), func(at, n int) {
-			t.requantizeEach(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n, unsafe.Pointer(&scale[at]), l, h, zero)
-		})
+		for n := piece(len(dst), 0); n > 0; n = piece(len(dst), done) {
+			t.requantizeEach(unsafe.Pointer(&dst[done]), unsafe.Pointer(&x[done]), n, unsafe.Pointer(&scale[done]), l, h, zero)
+			done += n
+		}
 	}
 	dst, scale = dst[done:], scale[done:]
 	for i, v := range x[done:] {
@@ -148,9 +143,10 @@ func Scaled(dst []float32, x []int32, scale, shift []float32) {
 	x, scale, shift = x[:len(dst)], scale[:len(dst)], shift[:len(dst)]
 	done := 0
 	if t := best(); t.scaled != nil {
-		done = pieces(len(dst), func(at, n int) {
-			t.scaled(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n, unsafe.Pointer(&scale[at]), unsafe.Pointer(&shift[at]))
-		})
+		for n := piece(len(dst), 0); n > 0; n = piece(len(dst), done) {
+			t.scaled(unsafe.Pointer(&dst[done]), unsafe.Pointer(&x[done]), n, unsafe.Pointer(&scale[done]), unsafe.Pointer(&shift[done]))
+			done += n
+		}
 	}
 	dst, scale, shift = dst[done:], scale[done:], shift[done:]
 	for i, v := range x[done:] {
@@ -178,7 +174,10 @@ func Dequantize[S Byte](dst []float32, x []S, scale float32, zero int32) {
 		f = t.dequantS8
 	}
 	if f != nil {
-		done = pieces(len(dst), func(at, n int) { f(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n, scale, zero) })
+		for n := piece(len(dst), 0); n > 0; n = piece(len(dst), done) {
+			f(unsafe.Pointer(&dst[done]), unsafe.Pointer(&x[done]), n, scale, zero)
+			done += n
+		}
 	}
 	dst = dst[done:]
 	for i, v := range x[done:] {
@@ -191,10 +190,11 @@ func Dequantize[S Byte](dst []float32, x []S, scale float32, zero int32) {
 func Bounds(x []float32) (lo, hi float32) {
 	done := 0
 	if t := best(); t.bounds != nil {
-		done = pieces(len(x), func(at, n int) {
-			l, h := t.bounds(unsafe.Pointer(&x[at]), n)
+		for n := piece(len(x), 0); n > 0; n = piece(len(x), done) {
+			l, h := t.bounds(unsafe.Pointer(&x[done]), n)
 			lo, hi = min(lo, l), max(hi, h)
-		})
+			done += n
+		}
 	}
 	for _, v := range x[done:] {
 		if v < lo {
@@ -212,11 +212,33 @@ func Floats(dst []float32, x []int32) {
 	x = x[:len(dst)]
 	done := 0
 	if t := best(); t.floats != nil {
-		done = pieces(len(dst), func(at, n int) { t.floats(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n) })
+		for n := piece(len(dst), 0); n > 0; n = piece(len(dst), done) {
+			t.floats(unsafe.Pointer(&dst[done]), unsafe.Pointer(&x[done]), n)
+			done += n
+		}
 	}
 	dst = dst[done:]
 	for i, v := range x[done:] {
 		dst[i] = float32(v)
+	}
+}
+
+// Integers sets dst[i] to x[i] without its fraction, and to the least int32 if x[i] is NaN or out of range.
+func Integers(dst []int32, x []float32) {
+	x = x[:len(dst)]
+	done := 0
+	if t := best(); t.integers != nil {
+		for n := piece(len(dst), 0); n > 0; n = piece(len(dst), done) {
+			t.integers(unsafe.Pointer(&dst[done]), unsafe.Pointer(&x[done]), n)
+			done += n
+		}
+	}
+	dst = dst[done:]
+	for i, v := range x[done:] {
+		dst[i] = math.MinInt32
+		if v >= math.MinInt32 && v < 1<<31 {
+			dst[i] = int32(v)
+		}
 	}
 }
 
@@ -225,9 +247,10 @@ func Lookup(dst, x []byte, table *[256]byte) {
 	x = x[:len(dst)]
 	done := 0
 	if t := best(); t.lookup != nil {
-		done = pieces(len(dst), func(at, n int) {
-			t.lookup(unsafe.Pointer(&dst[at]), unsafe.Pointer(&x[at]), n, unsafe.Pointer(table))
-		})
+		for n := piece(len(dst), 0); n > 0; n = piece(len(dst), done) {
+			t.lookup(unsafe.Pointer(&dst[done]), unsafe.Pointer(&x[done]), n, unsafe.Pointer(table))
+			done += n
+		}
 	}
 	dst = dst[done:]
 	for i, v := range x[done:] {

@@ -38,6 +38,9 @@ func avx2bounds(x unsafe.Pointer, n int) (lo, hi float32)
 func avx2floats(dst, x unsafe.Pointer, n int)
 
 //go:noescape
+func avx2integers(dst, x unsafe.Pointer, n int)
+
+//go:noescape
 func avx2sum(dst, x unsafe.Pointer, n int)
 
 //go:noescape
@@ -76,7 +79,7 @@ func archTables() []*table {
 	}
 	l := []*table{{
 		name: cpu.AVX2, quantize: avx2quantize, requantize: avx2requantize,
-		dequantU8: avx2dequantU8, dequantS8: avx2dequantS8, bounds: avx2bounds, floats: avx2floats,
+		dequantU8: avx2dequantU8, dequantS8: avx2dequantS8, bounds: avx2bounds, floats: avx2floats, integers: avx2integers,
 		requantizeEach: avx2requantizeEach, scaled: avx2scaled, sum: avx2sum, lookup: avx2lookup,
 		binary: [2][2]binaryFunc{{avx2sumU8, avx2sumS8}, {avx2productU8, avx2productS8}}, step: 32,
 	}}

@@ -130,6 +130,30 @@ func TestBytes(t *testing.T) {
 	})
 }
 
+func TestIntegers(t *testing.T) {
+	eachTable(t, func(t *testing.T) {
+		for _, n := range append(sizes, 97, 129) {
+			x := append(numbers(n), math.MaxInt32, -1<<31, -1<<31-256, 1<<31-128, 0.99, -0.99, float32(math.Copysign(0, -1)))
+			x = x[len(x)-n:]
+			got := make([]int32, n+1)
+			got[n] = 99
+			Integers(got[:n], x)
+			for i, v := range x {
+				want := int32(math.MinInt32)
+				if f := math.Trunc(float64(v)); f >= math.MinInt32 && f <= math.MaxInt32 {
+					want = int32(f)
+				}
+				if got[i] != want {
+					t.Fatalf("%v becomes %d, want %d", v, got[i], want)
+				}
+			}
+			if got[n] != 99 {
+				t.Fatalf("wrote beyond %d elements", n)
+			}
+		}
+	})
+}
+
 func TestBounds(t *testing.T) {
 	eachTable(t, func(t *testing.T) {
 		for _, n := range sizes {

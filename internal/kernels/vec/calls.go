@@ -4,7 +4,8 @@ package vec
 
 import "unsafe"
 
-// What takes slices to the routines of assembly.
+// What takes slices to the routines of assembly. The makers must not be inlined: each use would have a
+// copy of the function literal.
 
 // most is the number of elements of one call of a routine, some microseconds:
 // the garbage collector waits for it.
@@ -12,6 +13,7 @@ const most = 8192
 
 func at(s []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(s)) }
 
+//go:noinline
 func unary(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float32) {
 	return func(dst, x []float32) {
 		x = x[:len(dst)]
@@ -23,6 +25,7 @@ func unary(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float32) {
 	}
 }
 
+//go:noinline
 func unary1(f func(dst, x unsafe.Pointer, n int, p float32)) func(dst, x []float32, p float32) {
 	return func(dst, x []float32, p float32) {
 		x = x[:len(dst)]
@@ -34,6 +37,7 @@ func unary1(f func(dst, x unsafe.Pointer, n int, p float32)) func(dst, x []float
 	}
 }
 
+//go:noinline
 func unary2(f func(dst, x unsafe.Pointer, n int, p, q float32)) func(dst, x []float32, p, q float32) {
 	return func(dst, x []float32, p, q float32) {
 		x = x[:len(dst)]
@@ -45,6 +49,7 @@ func unary2(f func(dst, x unsafe.Pointer, n int, p, q float32)) func(dst, x []fl
 	}
 }
 
+//go:noinline
 func swish(f func(dst, x []float32, alpha float32)) func(dst, x []float32, alpha float32) {
 	return func(dst, x []float32, alpha float32) {
 		if alpha > 0 {
@@ -88,19 +93,24 @@ func byRows(f rowsFunc, dst, a, b []float32, n, rows, sa, sb int, va, vb bool) {
 	}
 }
 
+//go:noinline
 func rowsVV(f rowsFunc) func(dst, a, b []float32, n, rows, sa, sb int) {
 	return func(dst, a, b []float32, n, rows, sa, sb int) { byRows(f, dst, a, b, n, rows, sa, sb, true, true) }
 }
 
+//go:noinline
 func rowsVS(f rowsFunc) func(dst, a, b []float32, n, rows, sa, sb int) {
 	return func(dst, a, b []float32, n, rows, sa, sb int) { byRows(f, dst, a, b, n, rows, sa, sb, true, false) }
 }
 
+//go:noinline
 func rowsSV(f rowsFunc) func(dst, a, b []float32, n, rows, sa, sb int) {
 	return func(dst, a, b []float32, n, rows, sa, sb int) { byRows(f, dst, a, b, n, rows, sa, sb, false, true) }
 }
 
 // flip makes SV of an operator whose operands may change places from VS.
+//
+//go:noinline
 func flip(f rowsFunc) func(dst, a, b []float32, n, rows, sa, sb int) {
 	return func(dst, a, b []float32, n, rows, sa, sb int) { byRows(f, dst, b, a, n, rows, sb, sa, true, false) }
 }
@@ -112,6 +122,7 @@ func flat(t *Table) {
 	t.Relu = func(dst, x []float32) { t.Clip(dst, x, 0, inf) } // -0 stays: it is not below 0
 }
 
+//go:noinline
 func binary(f rowsFunc) func(dst, a, b []float32) {
 	return func(dst, a, b []float32) {
 		a, b = a[:len(dst)], b[:len(dst)]
@@ -123,15 +134,19 @@ func binary(f rowsFunc) func(dst, a, b []float32) {
 	}
 }
 
+//go:noinline
 func swap(f func(dst, x []float32, s float32)) func(dst []float32, s float32, x []float32) {
 	return func(dst []float32, s float32, x []float32) { f(dst, x, s) }
 }
 
+//go:noinline
 func negated(f func(dst, x []float32, s float32)) func(dst, x []float32, s float32) {
 	return func(dst, x []float32, s float32) { f(dst, x, -s) }
 }
 
 // keepNaN makes a NaN of s the result: f drops it.
+//
+//go:noinline
 func keepNaN(f func(dst, x []float32, s float32)) func(dst, x []float32, s float32) {
 	return func(dst, x []float32, s float32) {
 		if s != s {
@@ -145,6 +160,8 @@ func keepNaN(f func(dst, x []float32, s float32)) func(dst, x []float32, s float
 }
 
 // What overflows or vanishes in float32 is summed once more in float64.
+//
+//go:noinline
 func sumOf(f func(x unsafe.Pointer, n int) float32, exact func(x []float32) float64) func(x []float32) float64 {
 	return func(all []float32) float64 {
 		s, x := 0.0, all
@@ -160,6 +177,7 @@ func sumOf(f func(x unsafe.Pointer, n int) float32, exact func(x []float32) floa
 	}
 }
 
+//go:noinline
 func sumSquaresOf(f func(x unsafe.Pointer, n int, m float32) float32) func(x []float32, m float32) float64 {
 	return func(all []float32, m float32) float64 {
 		s, x := 0.0, all
@@ -175,6 +193,7 @@ func sumSquaresOf(f func(x unsafe.Pointer, n int, m float32) float32) func(x []f
 	}
 }
 
+//go:noinline
 func expSumOf(f func(dst, x unsafe.Pointer, n int, scale, shift float32) float32) func(dst, x []float32, scale, shift float32) float64 {
 	return func(dst, x []float32, scale, shift float32) float64 {
 		x = x[:len(dst)]
@@ -187,6 +206,7 @@ func expSumOf(f func(dst, x unsafe.Pointer, n int, scale, shift float32) float32
 	}
 }
 
+//go:noinline
 func extreme(f func(x unsafe.Pointer, n int) float32, none float32) func(x []float32) float32 {
 	return func(x []float32) float32 {
 		m := none
@@ -207,6 +227,7 @@ func extreme(f func(x unsafe.Pointer, n int) float32, none float32) func(x []flo
 	}
 }
 
+//go:noinline
 func normalizeOf(plain func(y, x unsafe.Pointer, n int, mean, inv float32), scaled func(y, x unsafe.Pointer, n int, mean, inv float32, scale unsafe.Pointer),
 	biased func(y, x unsafe.Pointer, n int, mean, inv float32, scale, bias unsafe.Pointer)) func(dst, x []float32, mean, inv float32, scale, bias []float32) {
 	return func(dst, x []float32, mean, inv float32, scale, bias []float32) {
@@ -229,6 +250,7 @@ func normalizeOf(plain func(y, x unsafe.Pointer, n int, mean, inv float32), scal
 	}
 }
 
+//go:noinline
 func columnsOf(f func(acc, x unsafe.Pointer, n, rows, stride int)) func(acc, x []float32, rows, stride int) {
 	return func(acc, x []float32, rows, stride int) {
 		if rows <= 0 || len(acc) == 0 {
@@ -245,6 +267,7 @@ func columnsOf(f func(acc, x unsafe.Pointer, n, rows, stride int)) func(acc, x [
 	}
 }
 
+//go:noinline
 func argColumnsOf(f func(at, best, x unsafe.Pointer, n, rows, stride, first int)) argColumns {
 	return func(to []int32, best, x []float32, rows, stride, first int) {
 		if rows <= 0 || len(best) == 0 {
@@ -261,6 +284,7 @@ func argColumnsOf(f func(at, best, x unsafe.Pointer, n, rows, stride, first int)
 	}
 }
 
+//go:noinline
 func squaresOf(f func(acc, x, v unsafe.Pointer, n, rows, stride int)) func(acc, x, v []float32, stride int) {
 	return func(acc, x, v []float32, stride int) {
 		if len(v) == 0 || len(acc) == 0 {

@@ -7,6 +7,7 @@ import "unsafe"
 // gatesMost is the number of hidden units of one call of a routine.
 const gatesMost = 2048
 
+//go:noinline
 func lstmOf(f func(n int, h, c, pre, rec unsafe.Pointer, stride int)) func(h, c, pre, rec []float32, stride int) {
 	return func(h, c, pre, rec []float32, stride int) {
 		if len(h) == 0 {
@@ -19,6 +20,7 @@ func lstmOf(f func(n int, h, c, pre, rec unsafe.Pointer, stride int)) func(h, c,
 	}
 }
 
+//go:noinline
 func lstmKeepOf(f func(n int, h, c, cells, pre, rec unsafe.Pointer, stride int)) func(h, c, cells, pre, rec []float32, stride int) {
 	return func(h, c, cells, pre, rec []float32, stride int) {
 		n := len(h)
@@ -32,6 +34,7 @@ func lstmKeepOf(f func(n int, h, c, cells, pre, rec unsafe.Pointer, stride int))
 	}
 }
 
+//go:noinline
 func lstmBackOf(f func(n int, out, copied, dc, dh, c, before, gates unsafe.Pointer, stride int)) func(out, copied, dc, dh, c, before, gates []float32, stride int) {
 	return func(out, copied, dc, dh, c, before, gates []float32, stride int) {
 		n := len(dc)
@@ -46,6 +49,7 @@ func lstmBackOf(f func(n int, out, copied, dc, dh, c, before, gates unsafe.Point
 	}
 }
 
+//go:noinline
 func gruOf(f func(n int, dst, h, pre, rec, bias unsafe.Pointer, stride int)) func(dst, h, pre, rec, bias []float32, stride int) {
 	return func(dst, h, pre, rec, bias []float32, stride int) {
 		n := len(dst)
@@ -59,6 +63,7 @@ func gruOf(f func(n int, dst, h, pre, rec, bias unsafe.Pointer, stride int)) fun
 	}
 }
 
+//go:noinline
 func gruResetOf(f func(n int, dst, h, pre, rec unsafe.Pointer)) func(dst, h, pre, rec []float32) {
 	return func(dst, h, pre, rec []float32) {
 		n := len(dst)
@@ -69,6 +74,7 @@ func gruResetOf(f func(n int, dst, h, pre, rec unsafe.Pointer)) func(dst, h, pre
 	}
 }
 
+//go:noinline
 func gruBlendOf(f func(n int, dst, h, pre, rec, preH, recH unsafe.Pointer)) func(dst, h, pre, rec, preH, recH []float32) {
 	return func(dst, h, pre, rec, preH, recH []float32) {
 		n := len(dst)

@@ -24,7 +24,7 @@ var generic = Table{
 	},
 	Exp64: math64(exp64), Tanh64: math64(math.Tanh), Log64: math64(math.Log), Abs64: abs64, Neg64: neg64, Sqrt64: sqrt64,
 	Floor64: floor64, Reciprocal64: reciprocal64,
-	Relu: relu, Clip: clip, Exp: expLoop, Log: logLoop, Tanh: tanhLoop, Sin: sin, Cos: cos, Sigmoid: sigmoidLoop, Erf: erfLoop,
+	Relu: relu, Clip: clip, Exp: expLoop, Log: logLoop, Tanh: tanhLoop, Sin: sin, Cos: cos, Atan: math32(math.Atan), Asin: math32(math.Asin), Acos: math32(math.Acos), Sigmoid: sigmoidLoop, Erf: erfLoop,
 	Softplus: softplusLoop, Gelu: geluLoop, GeluTanh: geluTanhLoop, Swish: swishLoop, Mish: mishLoop, Elu: eluLoop,
 	Sqrt: math32(math.Sqrt), Abs: math32(math.Abs), Neg: each(func(v float32) float32 { return -v }),
 	Square: each(func(v float32) float32 { return v * v }), Reciprocal: each(func(v float32) float32 { return 1 / v }),

@@ -44,6 +44,15 @@ func mish256(dst, x unsafe.Pointer, n int)
 func log256(dst, x unsafe.Pointer, n int)
 
 //go:noescape
+func atan256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func asin256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func acos256(dst, x unsafe.Pointer, n int)
+
+//go:noescape
 func sqrt256(dst, x unsafe.Pointer, n int)
 
 //go:noescape
@@ -216,6 +225,15 @@ func mish512(dst, x unsafe.Pointer, n int)
 
 //go:noescape
 func log512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func atan512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func asin512(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func acos512(dst, x unsafe.Pointer, n int)
 
 //go:noescape
 func sqrt512(dst, x unsafe.Pointer, n int)

@@ -40,6 +40,15 @@ func eluNEON(dst, x unsafe.Pointer, n int, p0 float32)
 func logNEON(dst, x unsafe.Pointer, n int)
 
 //go:noescape
+func atanNEON(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func asinNEON(dst, x unsafe.Pointer, n int)
+
+//go:noescape
+func acosNEON(dst, x unsafe.Pointer, n int)
+
+//go:noescape
 func sqrtNEON(dst, x unsafe.Pointer, n int)
 
 //go:noescape

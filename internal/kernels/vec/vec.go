@@ -42,14 +42,16 @@ type Table struct {
 	Log      func(dst, x []float32)                 // natural logarithm
 	Tanh     func(dst, x []float32)
 	Sin, Cos func(dst, x []float32) // in radians, within one unit in the last place
-	Sigmoid  func(dst, x []float32) // 1 / (1 + e^-x)
-	Erf      func(dst, x []float32)
-	Softplus func(dst, x []float32)                // log(1 + e^x)
-	Gelu     func(dst, x []float32)                // x/2 * (1 + erf(x/sqrt(2)))
-	GeluTanh func(dst, x []float32)                // x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715*x^3)))
-	Swish    func(dst, x []float32, alpha float32) // x / (1 + e^(-alpha*x))
-	Mish     func(dst, x []float32)                // x * tanh(softplus(x))
-	Elu      func(dst, x []float32, alpha float32) // x where x >= 0, else alpha * (e^x - 1)
+	// Atan, Asin and Acos are in radians, within 3 units in the last place.
+	Atan, Asin, Acos func(dst, x []float32)
+	Sigmoid          func(dst, x []float32) // 1 / (1 + e^-x)
+	Erf              func(dst, x []float32)
+	Softplus         func(dst, x []float32)                // log(1 + e^x)
+	Gelu             func(dst, x []float32)                // x/2 * (1 + erf(x/sqrt(2)))
+	GeluTanh         func(dst, x []float32)                // x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715*x^3)))
+	Swish            func(dst, x []float32, alpha float32) // x / (1 + e^(-alpha*x))
+	Mish             func(dst, x []float32)                // x * tanh(softplus(x))
+	Elu              func(dst, x []float32, alpha float32) // x where x >= 0, else alpha * (e^x - 1)
 
 	Sqrt, Abs, Neg, Square, Reciprocal func(dst, x []float32)
 	Round, Floor, Ceil, Trunc          func(dst, x []float32)                // Round: halves to even

@@ -3050,19 +3050,144 @@ stored99:
 done95:
 	RET
 
-TEXT ·sqrtNEON(SB), NOSPLIT, $0-24
+TEXT ·atanNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one101
+	MOVD $·consts(SB), R9
+	WORD $0x3dc02938 // ldr q24, [x9, #160]
+	WORD $0x3dc0f539 // ldr q25, [x9, #976]
+	SUBS $16, R2; BLT one101
 	PCALIGN $16
 many100:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x6ea1f800 // fsqrt v0.4s, v0.4s
-	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
-	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
-	WORD $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD $0x3dc0f93f // ldr q31, [x9, #992]
+	WORD $0x4e3f1c04 // and v4.16b, v0.16b, v31.16b
+	WORD $0x4e3f1c25 // and v5.16b, v1.16b, v31.16b
+	WORD $0x4e3f1c46 // and v6.16b, v2.16b, v31.16b
+	WORD $0x4e3f1c67 // and v7.16b, v3.16b, v31.16b
+	WORD $0x6e201c90 // eor v16.16b, v4.16b, v0.16b
+	WORD $0x6e211cb1 // eor v17.16b, v5.16b, v1.16b
+	WORD $0x6e221cd2 // eor v18.16b, v6.16b, v2.16b
+	WORD $0x6e231cf3 // eor v19.16b, v7.16b, v3.16b
+	WORD $0x6e24ff08 // fdiv v8.4s, v24.4s, v4.4s
+	WORD $0x6e25ff09 // fdiv v9.4s, v24.4s, v5.4s
+	WORD $0x6e26ff0a // fdiv v10.4s, v24.4s, v6.4s
+	WORD $0x6e27ff0b // fdiv v11.4s, v24.4s, v7.4s
+	WORD $0x4ea4f508 // fmin v8.4s, v8.4s, v4.4s
+	WORD $0x4ea5f529 // fmin v9.4s, v9.4s, v5.4s
+	WORD $0x4ea6f54a // fmin v10.4s, v10.4s, v6.4s
+	WORD $0x4ea7f56b // fmin v11.4s, v11.4s, v7.4s
+	WORD $0x6e28dd0c // fmul v12.4s, v8.4s, v8.4s
+	WORD $0x6e29dd2d // fmul v13.4s, v9.4s, v9.4s
+	WORD $0x6e2add4e // fmul v14.4s, v10.4s, v10.4s
+	WORD $0x6e2bdd6f // fmul v15.4s, v11.4s, v11.4s
+	WORD $0x3dc0fd3f // ldr q31, [x9, #1008]
+	WORD $0x3dc1013e // ldr q30, [x9, #1024]
+	WORD $0x4ebe1fc0 // mov v0.16b, v30.16b
+	WORD $0x4e2ccfe0 // fmla v0.4s, v31.4s, v12.4s
+	WORD $0x4ebe1fc1 // mov v1.16b, v30.16b
+	WORD $0x4e2dcfe1 // fmla v1.4s, v31.4s, v13.4s
+	WORD $0x4ebe1fc2 // mov v2.16b, v30.16b
+	WORD $0x4e2ecfe2 // fmla v2.4s, v31.4s, v14.4s
+	WORD $0x4ebe1fc3 // mov v3.16b, v30.16b
+	WORD $0x4e2fcfe3 // fmla v3.4s, v31.4s, v15.4s
+	WORD $0x3dc1053f // ldr q31, [x9, #1040]
+	WORD $0x4ebf1ff4 // mov v20.16b, v31.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x4ebf1ff5 // mov v21.16b, v31.16b
+	WORD $0x4e2dcc35 // fmla v21.4s, v1.4s, v13.4s
+	WORD $0x4ebf1ff6 // mov v22.16b, v31.16b
+	WORD $0x4e2ecc56 // fmla v22.4s, v2.4s, v14.4s
+	WORD $0x4ebf1ff7 // mov v23.16b, v31.16b
+	WORD $0x4e2fcc77 // fmla v23.4s, v3.4s, v15.4s
+	WORD $0x3dc1093e // ldr q30, [x9, #1056]
+	WORD $0x4ebe1fc0 // mov v0.16b, v30.16b
+	WORD $0x4e2cce80 // fmla v0.4s, v20.4s, v12.4s
+	WORD $0x4ebe1fc1 // mov v1.16b, v30.16b
+	WORD $0x4e2dcea1 // fmla v1.4s, v21.4s, v13.4s
+	WORD $0x4ebe1fc2 // mov v2.16b, v30.16b
+	WORD $0x4e2ecec2 // fmla v2.4s, v22.4s, v14.4s
+	WORD $0x4ebe1fc3 // mov v3.16b, v30.16b
+	WORD $0x4e2fcee3 // fmla v3.4s, v23.4s, v15.4s
+	WORD $0x3dc10d3f // ldr q31, [x9, #1072]
+	WORD $0x4ebf1ff4 // mov v20.16b, v31.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x4ebf1ff5 // mov v21.16b, v31.16b
+	WORD $0x4e2dcc35 // fmla v21.4s, v1.4s, v13.4s
+	WORD $0x4ebf1ff6 // mov v22.16b, v31.16b
+	WORD $0x4e2ecc56 // fmla v22.4s, v2.4s, v14.4s
+	WORD $0x4ebf1ff7 // mov v23.16b, v31.16b
+	WORD $0x4e2fcc77 // fmla v23.4s, v3.4s, v15.4s
+	WORD $0x3dc1113e // ldr q30, [x9, #1088]
+	WORD $0x4ebe1fc0 // mov v0.16b, v30.16b
+	WORD $0x4e2cce80 // fmla v0.4s, v20.4s, v12.4s
+	WORD $0x4ebe1fc1 // mov v1.16b, v30.16b
+	WORD $0x4e2dcea1 // fmla v1.4s, v21.4s, v13.4s
+	WORD $0x4ebe1fc2 // mov v2.16b, v30.16b
+	WORD $0x4e2ecec2 // fmla v2.4s, v22.4s, v14.4s
+	WORD $0x4ebe1fc3 // mov v3.16b, v30.16b
+	WORD $0x4e2fcee3 // fmla v3.4s, v23.4s, v15.4s
+	WORD $0x3dc1153f // ldr q31, [x9, #1104]
+	WORD $0x4ebf1ff4 // mov v20.16b, v31.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x4ebf1ff5 // mov v21.16b, v31.16b
+	WORD $0x4e2dcc35 // fmla v21.4s, v1.4s, v13.4s
+	WORD $0x4ebf1ff6 // mov v22.16b, v31.16b
+	WORD $0x4e2ecc56 // fmla v22.4s, v2.4s, v14.4s
+	WORD $0x4ebf1ff7 // mov v23.16b, v31.16b
+	WORD $0x4e2fcc77 // fmla v23.4s, v3.4s, v15.4s
+	WORD $0x3dc1193e // ldr q30, [x9, #1120]
+	WORD $0x4ebe1fc0 // mov v0.16b, v30.16b
+	WORD $0x4e2cce80 // fmla v0.4s, v20.4s, v12.4s
+	WORD $0x4ebe1fc1 // mov v1.16b, v30.16b
+	WORD $0x4e2dcea1 // fmla v1.4s, v21.4s, v13.4s
+	WORD $0x4ebe1fc2 // mov v2.16b, v30.16b
+	WORD $0x4e2ecec2 // fmla v2.4s, v22.4s, v14.4s
+	WORD $0x4ebe1fc3 // mov v3.16b, v30.16b
+	WORD $0x4e2fcee3 // fmla v3.4s, v23.4s, v15.4s
+	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	WORD $0x6e2ddc21 // fmul v1.4s, v1.4s, v13.4s
+	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
+	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4eb41e80 // mov v0.16b, v20.16b
+	WORD $0x4ea91d35 // mov v21.16b, v9.16b
+	WORD $0x4e21cd35 // fmla v21.4s, v9.4s, v1.4s
+	WORD $0x4eb51ea1 // mov v1.16b, v21.16b
+	WORD $0x4eaa1d56 // mov v22.16b, v10.16b
+	WORD $0x4e22cd56 // fmla v22.4s, v10.4s, v2.4s
+	WORD $0x4eb61ec2 // mov v2.16b, v22.16b
+	WORD $0x4eab1d77 // mov v23.16b, v11.16b
+	WORD $0x4e23cd77 // fmla v23.4s, v11.4s, v3.4s
+	WORD $0x4eb71ee3 // mov v3.16b, v23.16b
+	WORD $0x4ea0d728 // fsub v8.4s, v25.4s, v0.4s
+	WORD $0x4ea1d729 // fsub v9.4s, v25.4s, v1.4s
+	WORD $0x4ea2d72a // fsub v10.4s, v25.4s, v2.4s
+	WORD $0x4ea3d72b // fsub v11.4s, v25.4s, v3.4s
+	WORD $0x3dc11d3f // ldr q31, [x9, #1136]
+	WORD $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	WORD $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6e205a94 // mvn v20.16b, v20.16b
+	WORD $0x6eb41d00 // bit v0.16b, v8.16b, v20.16b
+	WORD $0x6ea5e715 // fcmgt v21.4s, v24.4s, v5.4s
+	WORD $0x6e205ab5 // mvn v21.16b, v21.16b
+	WORD $0x6eb51d21 // bit v1.16b, v9.16b, v21.16b
+	WORD $0x6ea6e716 // fcmgt v22.4s, v24.4s, v6.4s
+	WORD $0x6e205ad6 // mvn v22.16b, v22.16b
+	WORD $0x6eb61d42 // bit v2.16b, v10.16b, v22.16b
+	WORD $0x6ea7e717 // fcmgt v23.4s, v24.4s, v7.4s
+	WORD $0x6e205af7 // mvn v23.16b, v23.16b
+	WORD $0x6eb71d63 // bit v3.16b, v11.16b, v23.16b
+	WORD $0x4eb01c00 // orr v0.16b, v0.16b, v16.16b
+	WORD $0x4eb11c21 // orr v1.16b, v1.16b, v17.16b
+	WORD $0x4eb21c42 // orr v2.16b, v2.16b, v18.16b
+	WORD $0x4eb31c63 // orr v3.16b, v3.16b, v19.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many100
@@ -3071,7 +3196,45 @@ one101:
 each102:
 	SUBS $4, R2; BLT part103
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x6ea1f800 // fsqrt v0.4s, v0.4s
+	WORD $0x3dc0f93f // ldr q31, [x9, #992]
+	WORD $0x4e3f1c04 // and v4.16b, v0.16b, v31.16b
+	WORD $0x6e201c90 // eor v16.16b, v4.16b, v0.16b
+	WORD $0x6e24ff08 // fdiv v8.4s, v24.4s, v4.4s
+	WORD $0x4ea4f508 // fmin v8.4s, v8.4s, v4.4s
+	WORD $0x6e28dd0c // fmul v12.4s, v8.4s, v8.4s
+	WORD $0x3dc0fd3f // ldr q31, [x9, #1008]
+	WORD $0x3dc1013e // ldr q30, [x9, #1024]
+	WORD $0x4ebe1fc0 // mov v0.16b, v30.16b
+	WORD $0x4e2ccfe0 // fmla v0.4s, v31.4s, v12.4s
+	WORD $0x3dc1053f // ldr q31, [x9, #1040]
+	WORD $0x4ebf1ff4 // mov v20.16b, v31.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x3dc1093e // ldr q30, [x9, #1056]
+	WORD $0x4ebe1fc0 // mov v0.16b, v30.16b
+	WORD $0x4e2cce80 // fmla v0.4s, v20.4s, v12.4s
+	WORD $0x3dc10d3f // ldr q31, [x9, #1072]
+	WORD $0x4ebf1ff4 // mov v20.16b, v31.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x3dc1113e // ldr q30, [x9, #1088]
+	WORD $0x4ebe1fc0 // mov v0.16b, v30.16b
+	WORD $0x4e2cce80 // fmla v0.4s, v20.4s, v12.4s
+	WORD $0x3dc1153f // ldr q31, [x9, #1104]
+	WORD $0x4ebf1ff4 // mov v20.16b, v31.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x3dc1193e // ldr q30, [x9, #1120]
+	WORD $0x4ebe1fc0 // mov v0.16b, v30.16b
+	WORD $0x4e2cce80 // fmla v0.4s, v20.4s, v12.4s
+	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4eb41e80 // mov v0.16b, v20.16b
+	WORD $0x4ea0d728 // fsub v8.4s, v25.4s, v0.4s
+	WORD $0x3dc11d3f // ldr q31, [x9, #1136]
+	WORD $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6e205a94 // mvn v20.16b, v20.16b
+	WORD $0x6eb41d00 // bit v0.16b, v8.16b, v20.16b
+	WORD $0x4eb01c00 // orr v0.16b, v0.16b, v16.16b
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each102
 part103:
@@ -3086,7 +3249,45 @@ one105:
 	TBZ $0, R2, loaded106
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded106:
-	WORD $0x6ea1f800 // fsqrt v0.4s, v0.4s
+	WORD $0x3dc0f93f // ldr q31, [x9, #992]
+	WORD $0x4e3f1c04 // and v4.16b, v0.16b, v31.16b
+	WORD $0x6e201c90 // eor v16.16b, v4.16b, v0.16b
+	WORD $0x6e24ff08 // fdiv v8.4s, v24.4s, v4.4s
+	WORD $0x4ea4f508 // fmin v8.4s, v8.4s, v4.4s
+	WORD $0x6e28dd0c // fmul v12.4s, v8.4s, v8.4s
+	WORD $0x3dc0fd3f // ldr q31, [x9, #1008]
+	WORD $0x3dc1013e // ldr q30, [x9, #1024]
+	WORD $0x4ebe1fc0 // mov v0.16b, v30.16b
+	WORD $0x4e2ccfe0 // fmla v0.4s, v31.4s, v12.4s
+	WORD $0x3dc1053f // ldr q31, [x9, #1040]
+	WORD $0x4ebf1ff4 // mov v20.16b, v31.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x3dc1093e // ldr q30, [x9, #1056]
+	WORD $0x4ebe1fc0 // mov v0.16b, v30.16b
+	WORD $0x4e2cce80 // fmla v0.4s, v20.4s, v12.4s
+	WORD $0x3dc10d3f // ldr q31, [x9, #1072]
+	WORD $0x4ebf1ff4 // mov v20.16b, v31.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x3dc1113e // ldr q30, [x9, #1088]
+	WORD $0x4ebe1fc0 // mov v0.16b, v30.16b
+	WORD $0x4e2cce80 // fmla v0.4s, v20.4s, v12.4s
+	WORD $0x3dc1153f // ldr q31, [x9, #1104]
+	WORD $0x4ebf1ff4 // mov v20.16b, v31.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x3dc1193e // ldr q30, [x9, #1120]
+	WORD $0x4ebe1fc0 // mov v0.16b, v30.16b
+	WORD $0x4e2cce80 // fmla v0.4s, v20.4s, v12.4s
+	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	WORD $0x4ea81d14 // mov v20.16b, v8.16b
+	WORD $0x4e20cd14 // fmla v20.4s, v8.4s, v0.4s
+	WORD $0x4eb41e80 // mov v0.16b, v20.16b
+	WORD $0x4ea0d728 // fsub v8.4s, v25.4s, v0.4s
+	WORD $0x3dc11d3f // ldr q31, [x9, #1136]
+	WORD $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6e205a94 // mvn v20.16b, v20.16b
+	WORD $0x6eb41d00 // bit v0.16b, v8.16b, v20.16b
+	WORD $0x4eb01c00 // orr v0.16b, v0.16b, v16.16b
 	TBZ $1, R2, one107
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored108; ADD $8, R0, R25
@@ -3099,20 +3300,138 @@ stored108:
 done104:
 	RET
 
-TEXT ·absNEON(SB), NOSPLIT, $0-24
+TEXT ·asinNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one110
+	MOVD $·consts(SB), R9
+	WORD $0x3dc09538 // ldr q24, [x9, #592]
+	WORD $0x3dc0f539 // ldr q25, [x9, #976]
+	SUBS $16, R2; BLT one110
 	PCALIGN $16
 many109:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x3dc0f53f // ldr q31, [x9, #976]
-	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
-	WORD $0x4e3f1c21 // and v1.16b, v1.16b, v31.16b
-	WORD $0x4e3f1c42 // and v2.16b, v2.16b, v31.16b
-	WORD $0x4e3f1c63 // and v3.16b, v3.16b, v31.16b
+	WORD $0x3dc0f93f // ldr q31, [x9, #992]
+	WORD $0x4e3f1c04 // and v4.16b, v0.16b, v31.16b
+	WORD $0x4e3f1c25 // and v5.16b, v1.16b, v31.16b
+	WORD $0x4e3f1c46 // and v6.16b, v2.16b, v31.16b
+	WORD $0x4e3f1c67 // and v7.16b, v3.16b, v31.16b
+	WORD $0x6e201c90 // eor v16.16b, v4.16b, v0.16b
+	WORD $0x6e211cb1 // eor v17.16b, v5.16b, v1.16b
+	WORD $0x6e221cd2 // eor v18.16b, v6.16b, v2.16b
+	WORD $0x6e231cf3 // eor v19.16b, v7.16b, v3.16b
+	WORD $0x4eb81f08 // mov v8.16b, v24.16b
+	WORD $0x4eb81f09 // mov v9.16b, v24.16b
+	WORD $0x4eb81f0a // mov v10.16b, v24.16b
+	WORD $0x4eb81f0b // mov v11.16b, v24.16b
+	WORD $0x4eb8cc88 // fmls v8.4s, v4.4s, v24.4s
+	WORD $0x4eb8cca9 // fmls v9.4s, v5.4s, v24.4s
+	WORD $0x4eb8ccca // fmls v10.4s, v6.4s, v24.4s
+	WORD $0x4eb8cceb // fmls v11.4s, v7.4s, v24.4s
+	WORD $0x6ea1f900 // fsqrt v0.4s, v8.4s
+	WORD $0x6ea1f921 // fsqrt v1.4s, v9.4s
+	WORD $0x6ea1f942 // fsqrt v2.4s, v10.4s
+	WORD $0x6ea1f963 // fsqrt v3.4s, v11.4s
+	WORD $0x6e24dc8c // fmul v12.4s, v4.4s, v4.4s
+	WORD $0x6e25dcad // fmul v13.4s, v5.4s, v5.4s
+	WORD $0x6e26dcce // fmul v14.4s, v6.4s, v6.4s
+	WORD $0x6e27dcef // fmul v15.4s, v7.4s, v7.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41d88 // bit v8.16b, v12.16b, v20.16b
+	WORD $0x6ea5e715 // fcmgt v21.4s, v24.4s, v5.4s
+	WORD $0x6eb51da9 // bit v9.16b, v13.16b, v21.16b
+	WORD $0x6ea6e716 // fcmgt v22.4s, v24.4s, v6.4s
+	WORD $0x6eb61dca // bit v10.16b, v14.16b, v22.16b
+	WORD $0x6ea7e717 // fcmgt v23.4s, v24.4s, v7.4s
+	WORD $0x6eb71deb // bit v11.16b, v15.16b, v23.16b
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41c80 // bit v0.16b, v4.16b, v20.16b
+	WORD $0x6ea5e715 // fcmgt v21.4s, v24.4s, v5.4s
+	WORD $0x6eb51ca1 // bit v1.16b, v5.16b, v21.16b
+	WORD $0x6ea6e716 // fcmgt v22.4s, v24.4s, v6.4s
+	WORD $0x6eb61cc2 // bit v2.16b, v6.16b, v22.16b
+	WORD $0x6ea7e717 // fcmgt v23.4s, v24.4s, v7.4s
+	WORD $0x6eb71ce3 // bit v3.16b, v7.16b, v23.16b
+	WORD $0x3dc1213f // ldr q31, [x9, #1152]
+	WORD $0x3dc1253e // ldr q30, [x9, #1168]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e28cff4 // fmla v20.4s, v31.4s, v8.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e29cff5 // fmla v21.4s, v31.4s, v9.4s
+	WORD $0x4ebe1fd6 // mov v22.16b, v30.16b
+	WORD $0x4e2acff6 // fmla v22.4s, v31.4s, v10.4s
+	WORD $0x4ebe1fd7 // mov v23.16b, v30.16b
+	WORD $0x4e2bcff7 // fmla v23.4s, v31.4s, v11.4s
+	WORD $0x3dc1293f // ldr q31, [x9, #1184]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4e28ce8c // fmla v12.4s, v20.4s, v8.4s
+	WORD $0x4ebf1fed // mov v13.16b, v31.16b
+	WORD $0x4e29cead // fmla v13.4s, v21.4s, v9.4s
+	WORD $0x4ebf1fee // mov v14.16b, v31.16b
+	WORD $0x4e2acece // fmla v14.4s, v22.4s, v10.4s
+	WORD $0x4ebf1fef // mov v15.16b, v31.16b
+	WORD $0x4e2bceef // fmla v15.4s, v23.4s, v11.4s
+	WORD $0x3dc12d3e // ldr q30, [x9, #1200]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e28cd94 // fmla v20.4s, v12.4s, v8.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e29cdb5 // fmla v21.4s, v13.4s, v9.4s
+	WORD $0x4ebe1fd6 // mov v22.16b, v30.16b
+	WORD $0x4e2acdd6 // fmla v22.4s, v14.4s, v10.4s
+	WORD $0x4ebe1fd7 // mov v23.16b, v30.16b
+	WORD $0x4e2bcdf7 // fmla v23.4s, v15.4s, v11.4s
+	WORD $0x3dc1313f // ldr q31, [x9, #1216]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4e28ce8c // fmla v12.4s, v20.4s, v8.4s
+	WORD $0x4ebf1fed // mov v13.16b, v31.16b
+	WORD $0x4e29cead // fmla v13.4s, v21.4s, v9.4s
+	WORD $0x4ebf1fee // mov v14.16b, v31.16b
+	WORD $0x4e2acece // fmla v14.4s, v22.4s, v10.4s
+	WORD $0x4ebf1fef // mov v15.16b, v31.16b
+	WORD $0x4e2bceef // fmla v15.4s, v23.4s, v11.4s
+	WORD $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD $0x6e29ddad // fmul v13.4s, v13.4s, v9.4s
+	WORD $0x6e2addce // fmul v14.4s, v14.4s, v10.4s
+	WORD $0x6e2bddef // fmul v15.4s, v15.4s, v11.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x4eb41e8c // mov v12.16b, v20.16b
+	WORD $0x4ea11c35 // mov v21.16b, v1.16b
+	WORD $0x4e2dcc35 // fmla v21.4s, v1.4s, v13.4s
+	WORD $0x4eb51ead // mov v13.16b, v21.16b
+	WORD $0x4ea21c56 // mov v22.16b, v2.16b
+	WORD $0x4e2ecc56 // fmla v22.4s, v2.4s, v14.4s
+	WORD $0x4eb61ece // mov v14.16b, v22.16b
+	WORD $0x4ea31c77 // mov v23.16b, v3.16b
+	WORD $0x4e2fcc77 // fmla v23.4s, v3.4s, v15.4s
+	WORD $0x4eb71eef // mov v15.16b, v23.16b
+	WORD $0x4eb91f28 // mov v8.16b, v25.16b
+	WORD $0x4eb91f29 // mov v9.16b, v25.16b
+	WORD $0x4eb91f2a // mov v10.16b, v25.16b
+	WORD $0x4eb91f2b // mov v11.16b, v25.16b
+	WORD $0x3dc0b13f // ldr q31, [x9, #704]
+	WORD $0x4ebfcd88 // fmls v8.4s, v12.4s, v31.4s
+	WORD $0x4ebfcda9 // fmls v9.4s, v13.4s, v31.4s
+	WORD $0x4ebfcdca // fmls v10.4s, v14.4s, v31.4s
+	WORD $0x4ebfcdeb // fmls v11.4s, v15.4s, v31.4s
+	WORD $0x3dc11d3f // ldr q31, [x9, #1136]
+	WORD $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	WORD $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41d88 // bit v8.16b, v12.16b, v20.16b
+	WORD $0x6ea5e715 // fcmgt v21.4s, v24.4s, v5.4s
+	WORD $0x6eb51da9 // bit v9.16b, v13.16b, v21.16b
+	WORD $0x6ea6e716 // fcmgt v22.4s, v24.4s, v6.4s
+	WORD $0x6eb61dca // bit v10.16b, v14.16b, v22.16b
+	WORD $0x6ea7e717 // fcmgt v23.4s, v24.4s, v7.4s
+	WORD $0x6eb71deb // bit v11.16b, v15.16b, v23.16b
+	WORD $0x4eb01d00 // orr v0.16b, v8.16b, v16.16b
+	WORD $0x4eb11d21 // orr v1.16b, v9.16b, v17.16b
+	WORD $0x4eb21d42 // orr v2.16b, v10.16b, v18.16b
+	WORD $0x4eb31d63 // orr v3.16b, v11.16b, v19.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many109
@@ -3121,8 +3440,42 @@ one110:
 each111:
 	SUBS $4, R2; BLT part112
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x3dc0f53f // ldr q31, [x9, #976]
-	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
+	WORD $0x3dc0f93f // ldr q31, [x9, #992]
+	WORD $0x4e3f1c04 // and v4.16b, v0.16b, v31.16b
+	WORD $0x6e201c90 // eor v16.16b, v4.16b, v0.16b
+	WORD $0x4eb81f08 // mov v8.16b, v24.16b
+	WORD $0x4eb8cc88 // fmls v8.4s, v4.4s, v24.4s
+	WORD $0x6ea1f900 // fsqrt v0.4s, v8.4s
+	WORD $0x6e24dc8c // fmul v12.4s, v4.4s, v4.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41d88 // bit v8.16b, v12.16b, v20.16b
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41c80 // bit v0.16b, v4.16b, v20.16b
+	WORD $0x3dc1213f // ldr q31, [x9, #1152]
+	WORD $0x3dc1253e // ldr q30, [x9, #1168]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e28cff4 // fmla v20.4s, v31.4s, v8.4s
+	WORD $0x3dc1293f // ldr q31, [x9, #1184]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4e28ce8c // fmla v12.4s, v20.4s, v8.4s
+	WORD $0x3dc12d3e // ldr q30, [x9, #1200]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e28cd94 // fmla v20.4s, v12.4s, v8.4s
+	WORD $0x3dc1313f // ldr q31, [x9, #1216]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4e28ce8c // fmla v12.4s, v20.4s, v8.4s
+	WORD $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x4eb41e8c // mov v12.16b, v20.16b
+	WORD $0x4eb91f28 // mov v8.16b, v25.16b
+	WORD $0x3dc0b13f // ldr q31, [x9, #704]
+	WORD $0x4ebfcd88 // fmls v8.4s, v12.4s, v31.4s
+	WORD $0x3dc11d3f // ldr q31, [x9, #1136]
+	WORD $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41d88 // bit v8.16b, v12.16b, v20.16b
+	WORD $0x4eb01d00 // orr v0.16b, v8.16b, v16.16b
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each111
 part112:
@@ -3137,8 +3490,42 @@ one114:
 	TBZ $0, R2, loaded115
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded115:
-	WORD $0x3dc0f53f // ldr q31, [x9, #976]
-	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
+	WORD $0x3dc0f93f // ldr q31, [x9, #992]
+	WORD $0x4e3f1c04 // and v4.16b, v0.16b, v31.16b
+	WORD $0x6e201c90 // eor v16.16b, v4.16b, v0.16b
+	WORD $0x4eb81f08 // mov v8.16b, v24.16b
+	WORD $0x4eb8cc88 // fmls v8.4s, v4.4s, v24.4s
+	WORD $0x6ea1f900 // fsqrt v0.4s, v8.4s
+	WORD $0x6e24dc8c // fmul v12.4s, v4.4s, v4.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41d88 // bit v8.16b, v12.16b, v20.16b
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41c80 // bit v0.16b, v4.16b, v20.16b
+	WORD $0x3dc1213f // ldr q31, [x9, #1152]
+	WORD $0x3dc1253e // ldr q30, [x9, #1168]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e28cff4 // fmla v20.4s, v31.4s, v8.4s
+	WORD $0x3dc1293f // ldr q31, [x9, #1184]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4e28ce8c // fmla v12.4s, v20.4s, v8.4s
+	WORD $0x3dc12d3e // ldr q30, [x9, #1200]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e28cd94 // fmla v20.4s, v12.4s, v8.4s
+	WORD $0x3dc1313f // ldr q31, [x9, #1216]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4e28ce8c // fmla v12.4s, v20.4s, v8.4s
+	WORD $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x4eb41e8c // mov v12.16b, v20.16b
+	WORD $0x4eb91f28 // mov v8.16b, v25.16b
+	WORD $0x3dc0b13f // ldr q31, [x9, #704]
+	WORD $0x4ebfcd88 // fmls v8.4s, v12.4s, v31.4s
+	WORD $0x3dc11d3f // ldr q31, [x9, #1136]
+	WORD $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41d88 // bit v8.16b, v12.16b, v20.16b
+	WORD $0x4eb01d00 // orr v0.16b, v8.16b, v16.16b
 	TBZ $1, R2, one116
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored117; ADD $8, R0, R25
@@ -3151,20 +3538,163 @@ stored117:
 done113:
 	RET
 
-TEXT ·negNEON(SB), NOSPLIT, $0-24
+TEXT ·acosNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one119
+	MOVD $·consts(SB), R9
+	WORD $0x3dc09538 // ldr q24, [x9, #592]
+	WORD $0x3dc0f539 // ldr q25, [x9, #976]
+	SUBS $16, R2; BLT one119
 	PCALIGN $16
 many118:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x3dc0313f // ldr q31, [x9, #192]
-	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
-	WORD $0x6e3f1c21 // eor v1.16b, v1.16b, v31.16b
-	WORD $0x6e3f1c42 // eor v2.16b, v2.16b, v31.16b
-	WORD $0x6e3f1c63 // eor v3.16b, v3.16b, v31.16b
+	WORD $0x3dc0f93f // ldr q31, [x9, #992]
+	WORD $0x4e3f1c04 // and v4.16b, v0.16b, v31.16b
+	WORD $0x4e3f1c25 // and v5.16b, v1.16b, v31.16b
+	WORD $0x4e3f1c46 // and v6.16b, v2.16b, v31.16b
+	WORD $0x4e3f1c67 // and v7.16b, v3.16b, v31.16b
+	WORD $0x6e201c90 // eor v16.16b, v4.16b, v0.16b
+	WORD $0x6e211cb1 // eor v17.16b, v5.16b, v1.16b
+	WORD $0x6e221cd2 // eor v18.16b, v6.16b, v2.16b
+	WORD $0x6e231cf3 // eor v19.16b, v7.16b, v3.16b
+	WORD $0x4eb81f08 // mov v8.16b, v24.16b
+	WORD $0x4eb81f09 // mov v9.16b, v24.16b
+	WORD $0x4eb81f0a // mov v10.16b, v24.16b
+	WORD $0x4eb81f0b // mov v11.16b, v24.16b
+	WORD $0x4eb8cc88 // fmls v8.4s, v4.4s, v24.4s
+	WORD $0x4eb8cca9 // fmls v9.4s, v5.4s, v24.4s
+	WORD $0x4eb8ccca // fmls v10.4s, v6.4s, v24.4s
+	WORD $0x4eb8cceb // fmls v11.4s, v7.4s, v24.4s
+	WORD $0x6ea1f900 // fsqrt v0.4s, v8.4s
+	WORD $0x6ea1f921 // fsqrt v1.4s, v9.4s
+	WORD $0x6ea1f942 // fsqrt v2.4s, v10.4s
+	WORD $0x6ea1f963 // fsqrt v3.4s, v11.4s
+	WORD $0x6e24dc8c // fmul v12.4s, v4.4s, v4.4s
+	WORD $0x6e25dcad // fmul v13.4s, v5.4s, v5.4s
+	WORD $0x6e26dcce // fmul v14.4s, v6.4s, v6.4s
+	WORD $0x6e27dcef // fmul v15.4s, v7.4s, v7.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41d88 // bit v8.16b, v12.16b, v20.16b
+	WORD $0x6ea5e715 // fcmgt v21.4s, v24.4s, v5.4s
+	WORD $0x6eb51da9 // bit v9.16b, v13.16b, v21.16b
+	WORD $0x6ea6e716 // fcmgt v22.4s, v24.4s, v6.4s
+	WORD $0x6eb61dca // bit v10.16b, v14.16b, v22.16b
+	WORD $0x6ea7e717 // fcmgt v23.4s, v24.4s, v7.4s
+	WORD $0x6eb71deb // bit v11.16b, v15.16b, v23.16b
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41c80 // bit v0.16b, v4.16b, v20.16b
+	WORD $0x6ea5e715 // fcmgt v21.4s, v24.4s, v5.4s
+	WORD $0x6eb51ca1 // bit v1.16b, v5.16b, v21.16b
+	WORD $0x6ea6e716 // fcmgt v22.4s, v24.4s, v6.4s
+	WORD $0x6eb61cc2 // bit v2.16b, v6.16b, v22.16b
+	WORD $0x6ea7e717 // fcmgt v23.4s, v24.4s, v7.4s
+	WORD $0x6eb71ce3 // bit v3.16b, v7.16b, v23.16b
+	WORD $0x3dc1213f // ldr q31, [x9, #1152]
+	WORD $0x3dc1253e // ldr q30, [x9, #1168]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e28cff4 // fmla v20.4s, v31.4s, v8.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e29cff5 // fmla v21.4s, v31.4s, v9.4s
+	WORD $0x4ebe1fd6 // mov v22.16b, v30.16b
+	WORD $0x4e2acff6 // fmla v22.4s, v31.4s, v10.4s
+	WORD $0x4ebe1fd7 // mov v23.16b, v30.16b
+	WORD $0x4e2bcff7 // fmla v23.4s, v31.4s, v11.4s
+	WORD $0x3dc1293f // ldr q31, [x9, #1184]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4e28ce8c // fmla v12.4s, v20.4s, v8.4s
+	WORD $0x4ebf1fed // mov v13.16b, v31.16b
+	WORD $0x4e29cead // fmla v13.4s, v21.4s, v9.4s
+	WORD $0x4ebf1fee // mov v14.16b, v31.16b
+	WORD $0x4e2acece // fmla v14.4s, v22.4s, v10.4s
+	WORD $0x4ebf1fef // mov v15.16b, v31.16b
+	WORD $0x4e2bceef // fmla v15.4s, v23.4s, v11.4s
+	WORD $0x3dc12d3e // ldr q30, [x9, #1200]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e28cd94 // fmla v20.4s, v12.4s, v8.4s
+	WORD $0x4ebe1fd5 // mov v21.16b, v30.16b
+	WORD $0x4e29cdb5 // fmla v21.4s, v13.4s, v9.4s
+	WORD $0x4ebe1fd6 // mov v22.16b, v30.16b
+	WORD $0x4e2acdd6 // fmla v22.4s, v14.4s, v10.4s
+	WORD $0x4ebe1fd7 // mov v23.16b, v30.16b
+	WORD $0x4e2bcdf7 // fmla v23.4s, v15.4s, v11.4s
+	WORD $0x3dc1313f // ldr q31, [x9, #1216]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4e28ce8c // fmla v12.4s, v20.4s, v8.4s
+	WORD $0x4ebf1fed // mov v13.16b, v31.16b
+	WORD $0x4e29cead // fmla v13.4s, v21.4s, v9.4s
+	WORD $0x4ebf1fee // mov v14.16b, v31.16b
+	WORD $0x4e2acece // fmla v14.4s, v22.4s, v10.4s
+	WORD $0x4ebf1fef // mov v15.16b, v31.16b
+	WORD $0x4e2bceef // fmla v15.4s, v23.4s, v11.4s
+	WORD $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD $0x6e29ddad // fmul v13.4s, v13.4s, v9.4s
+	WORD $0x6e2addce // fmul v14.4s, v14.4s, v10.4s
+	WORD $0x6e2bddef // fmul v15.4s, v15.4s, v11.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x4eb41e8c // mov v12.16b, v20.16b
+	WORD $0x4ea11c35 // mov v21.16b, v1.16b
+	WORD $0x4e2dcc35 // fmla v21.4s, v1.4s, v13.4s
+	WORD $0x4eb51ead // mov v13.16b, v21.16b
+	WORD $0x4ea21c56 // mov v22.16b, v2.16b
+	WORD $0x4e2ecc56 // fmla v22.4s, v2.4s, v14.4s
+	WORD $0x4eb61ece // mov v14.16b, v22.16b
+	WORD $0x4ea31c77 // mov v23.16b, v3.16b
+	WORD $0x4e2fcc77 // fmla v23.4s, v3.4s, v15.4s
+	WORD $0x4eb71eef // mov v15.16b, v23.16b
+	WORD $0x6e301d8c // eor v12.16b, v12.16b, v16.16b
+	WORD $0x6e311dad // eor v13.16b, v13.16b, v17.16b
+	WORD $0x6e321dce // eor v14.16b, v14.16b, v18.16b
+	WORD $0x6e331def // eor v15.16b, v15.16b, v19.16b
+	WORD $0x4eacd728 // fsub v8.4s, v25.4s, v12.4s
+	WORD $0x4eadd729 // fsub v9.4s, v25.4s, v13.4s
+	WORD $0x4eaed72a // fsub v10.4s, v25.4s, v14.4s
+	WORD $0x4eafd72b // fsub v11.4s, v25.4s, v15.4s
+	WORD $0x3dc11d3f // ldr q31, [x9, #1136]
+	WORD $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	WORD $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	WORD $0x4f210610 // sshr v16.4s, v16.4s, #31
+	WORD $0x4f210631 // sshr v17.4s, v17.4s, #31
+	WORD $0x4f210652 // sshr v18.4s, v18.4s, #31
+	WORD $0x4f210673 // sshr v19.4s, v19.4s, #31
+	WORD $0x3dc1353f // ldr q31, [x9, #1232]
+	WORD $0x4e3f1e00 // and v0.16b, v16.16b, v31.16b
+	WORD $0x4e3f1e21 // and v1.16b, v17.16b, v31.16b
+	WORD $0x4e3f1e42 // and v2.16b, v18.16b, v31.16b
+	WORD $0x4e3f1e63 // and v3.16b, v19.16b, v31.16b
+	WORD $0x3dc1393f // ldr q31, [x9, #1248]
+	WORD $0x4e3f1e10 // and v16.16b, v16.16b, v31.16b
+	WORD $0x4e3f1e31 // and v17.16b, v17.16b, v31.16b
+	WORD $0x4e3f1e52 // and v18.16b, v18.16b, v31.16b
+	WORD $0x4e3f1e73 // and v19.16b, v19.16b, v31.16b
+	WORD $0x4e2cd58c // fadd v12.4s, v12.4s, v12.4s
+	WORD $0x4e2dd5ad // fadd v13.4s, v13.4s, v13.4s
+	WORD $0x4e2ed5ce // fadd v14.4s, v14.4s, v14.4s
+	WORD $0x4e2fd5ef // fadd v15.4s, v15.4s, v15.4s
+	WORD $0x4e30d58c // fadd v12.4s, v12.4s, v16.4s
+	WORD $0x4e31d5ad // fadd v13.4s, v13.4s, v17.4s
+	WORD $0x4e32d5ce // fadd v14.4s, v14.4s, v18.4s
+	WORD $0x4e33d5ef // fadd v15.4s, v15.4s, v19.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD $0x4e22d5ce // fadd v14.4s, v14.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41d0c // bit v12.16b, v8.16b, v20.16b
+	WORD $0x6ea5e715 // fcmgt v21.4s, v24.4s, v5.4s
+	WORD $0x6eb51d2d // bit v13.16b, v9.16b, v21.16b
+	WORD $0x6ea6e716 // fcmgt v22.4s, v24.4s, v6.4s
+	WORD $0x6eb61d4e // bit v14.16b, v10.16b, v22.16b
+	WORD $0x6ea7e717 // fcmgt v23.4s, v24.4s, v7.4s
+	WORD $0x6eb71d6f // bit v15.16b, v11.16b, v23.16b
+	WORD $0x4eac1d80 // mov v0.16b, v12.16b
+	WORD $0x4ead1da1 // mov v1.16b, v13.16b
+	WORD $0x4eae1dc2 // mov v2.16b, v14.16b
+	WORD $0x4eaf1de3 // mov v3.16b, v15.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many118
@@ -3173,8 +3703,49 @@ one119:
 each120:
 	SUBS $4, R2; BLT part121
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x3dc0313f // ldr q31, [x9, #192]
-	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	WORD $0x3dc0f93f // ldr q31, [x9, #992]
+	WORD $0x4e3f1c04 // and v4.16b, v0.16b, v31.16b
+	WORD $0x6e201c90 // eor v16.16b, v4.16b, v0.16b
+	WORD $0x4eb81f08 // mov v8.16b, v24.16b
+	WORD $0x4eb8cc88 // fmls v8.4s, v4.4s, v24.4s
+	WORD $0x6ea1f900 // fsqrt v0.4s, v8.4s
+	WORD $0x6e24dc8c // fmul v12.4s, v4.4s, v4.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41d88 // bit v8.16b, v12.16b, v20.16b
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41c80 // bit v0.16b, v4.16b, v20.16b
+	WORD $0x3dc1213f // ldr q31, [x9, #1152]
+	WORD $0x3dc1253e // ldr q30, [x9, #1168]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e28cff4 // fmla v20.4s, v31.4s, v8.4s
+	WORD $0x3dc1293f // ldr q31, [x9, #1184]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4e28ce8c // fmla v12.4s, v20.4s, v8.4s
+	WORD $0x3dc12d3e // ldr q30, [x9, #1200]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e28cd94 // fmla v20.4s, v12.4s, v8.4s
+	WORD $0x3dc1313f // ldr q31, [x9, #1216]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4e28ce8c // fmla v12.4s, v20.4s, v8.4s
+	WORD $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x4eb41e8c // mov v12.16b, v20.16b
+	WORD $0x6e301d8c // eor v12.16b, v12.16b, v16.16b
+	WORD $0x4eacd728 // fsub v8.4s, v25.4s, v12.4s
+	WORD $0x3dc11d3f // ldr q31, [x9, #1136]
+	WORD $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD $0x4f210610 // sshr v16.4s, v16.4s, #31
+	WORD $0x3dc1353f // ldr q31, [x9, #1232]
+	WORD $0x4e3f1e00 // and v0.16b, v16.16b, v31.16b
+	WORD $0x3dc1393f // ldr q31, [x9, #1248]
+	WORD $0x4e3f1e10 // and v16.16b, v16.16b, v31.16b
+	WORD $0x4e2cd58c // fadd v12.4s, v12.4s, v12.4s
+	WORD $0x4e30d58c // fadd v12.4s, v12.4s, v16.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41d0c // bit v12.16b, v8.16b, v20.16b
+	WORD $0x4eac1d80 // mov v0.16b, v12.16b
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each120
 part121:
@@ -3189,8 +3760,49 @@ one123:
 	TBZ $0, R2, loaded124
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded124:
-	WORD $0x3dc0313f // ldr q31, [x9, #192]
-	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	WORD $0x3dc0f93f // ldr q31, [x9, #992]
+	WORD $0x4e3f1c04 // and v4.16b, v0.16b, v31.16b
+	WORD $0x6e201c90 // eor v16.16b, v4.16b, v0.16b
+	WORD $0x4eb81f08 // mov v8.16b, v24.16b
+	WORD $0x4eb8cc88 // fmls v8.4s, v4.4s, v24.4s
+	WORD $0x6ea1f900 // fsqrt v0.4s, v8.4s
+	WORD $0x6e24dc8c // fmul v12.4s, v4.4s, v4.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41d88 // bit v8.16b, v12.16b, v20.16b
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41c80 // bit v0.16b, v4.16b, v20.16b
+	WORD $0x3dc1213f // ldr q31, [x9, #1152]
+	WORD $0x3dc1253e // ldr q30, [x9, #1168]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e28cff4 // fmla v20.4s, v31.4s, v8.4s
+	WORD $0x3dc1293f // ldr q31, [x9, #1184]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4e28ce8c // fmla v12.4s, v20.4s, v8.4s
+	WORD $0x3dc12d3e // ldr q30, [x9, #1200]
+	WORD $0x4ebe1fd4 // mov v20.16b, v30.16b
+	WORD $0x4e28cd94 // fmla v20.4s, v12.4s, v8.4s
+	WORD $0x3dc1313f // ldr q31, [x9, #1216]
+	WORD $0x4ebf1fec // mov v12.16b, v31.16b
+	WORD $0x4e28ce8c // fmla v12.4s, v20.4s, v8.4s
+	WORD $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD $0x4ea01c14 // mov v20.16b, v0.16b
+	WORD $0x4e2ccc14 // fmla v20.4s, v0.4s, v12.4s
+	WORD $0x4eb41e8c // mov v12.16b, v20.16b
+	WORD $0x6e301d8c // eor v12.16b, v12.16b, v16.16b
+	WORD $0x4eacd728 // fsub v8.4s, v25.4s, v12.4s
+	WORD $0x3dc11d3f // ldr q31, [x9, #1136]
+	WORD $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD $0x4f210610 // sshr v16.4s, v16.4s, #31
+	WORD $0x3dc1353f // ldr q31, [x9, #1232]
+	WORD $0x4e3f1e00 // and v0.16b, v16.16b, v31.16b
+	WORD $0x3dc1393f // ldr q31, [x9, #1248]
+	WORD $0x4e3f1e10 // and v16.16b, v16.16b, v31.16b
+	WORD $0x4e2cd58c // fadd v12.4s, v12.4s, v12.4s
+	WORD $0x4e30d58c // fadd v12.4s, v12.4s, v16.4s
+	WORD $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD $0x6ea4e714 // fcmgt v20.4s, v24.4s, v4.4s
+	WORD $0x6eb41d0c // bit v12.16b, v8.16b, v20.16b
+	WORD $0x4eac1d80 // mov v0.16b, v12.16b
 	TBZ $1, R2, one125
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored126; ADD $8, R0, R25
@@ -3203,7 +3815,7 @@ stored126:
 done122:
 	RET
 
-TEXT ·squareNEON(SB), NOSPLIT, $0-24
+TEXT ·sqrtNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
@@ -3212,10 +3824,10 @@ TEXT ·squareNEON(SB), NOSPLIT, $0-24
 many127:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
-	WORD $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
+	WORD $0x6ea1f800 // fsqrt v0.4s, v0.4s
+	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
+	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
+	WORD $0x6ea1f863 // fsqrt v3.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many127
@@ -3224,7 +3836,7 @@ one128:
 each129:
 	SUBS $4, R2; BLT part130
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
+	WORD $0x6ea1f800 // fsqrt v0.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each129
 part130:
@@ -3239,7 +3851,7 @@ one132:
 	TBZ $0, R2, loaded133
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded133:
-	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
+	WORD $0x6ea1f800 // fsqrt v0.4s, v0.4s
 	TBZ $1, R2, one134
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored135; ADD $8, R0, R25
@@ -3252,21 +3864,20 @@ stored135:
 done131:
 	RET
 
-TEXT ·reciprocalNEON(SB), NOSPLIT, $0-24
+TEXT ·absNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	WORD $0x3dc02938 // ldr q24, [x9, #160]
-	SUBS $16, R2; BLT one137
+	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one137
 	PCALIGN $16
 many136:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
-	WORD $0x6e21ff01 // fdiv v1.4s, v24.4s, v1.4s
-	WORD $0x6e22ff02 // fdiv v2.4s, v24.4s, v2.4s
-	WORD $0x6e23ff03 // fdiv v3.4s, v24.4s, v3.4s
+	WORD $0x3dc0f93f // ldr q31, [x9, #992]
+	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
+	WORD $0x4e3f1c21 // and v1.16b, v1.16b, v31.16b
+	WORD $0x4e3f1c42 // and v2.16b, v2.16b, v31.16b
+	WORD $0x4e3f1c63 // and v3.16b, v3.16b, v31.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many136
@@ -3275,7 +3886,8 @@ one137:
 each138:
 	SUBS $4, R2; BLT part139
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
+	WORD $0x3dc0f93f // ldr q31, [x9, #992]
+	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each138
 part139:
@@ -3290,7 +3902,8 @@ one141:
 	TBZ $0, R2, loaded142
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded142:
-	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
+	WORD $0x3dc0f93f // ldr q31, [x9, #992]
+	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
 	TBZ $1, R2, one143
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored144; ADD $8, R0, R25
@@ -3303,7 +3916,7 @@ stored144:
 done140:
 	RET
 
-TEXT ·roundNEON(SB), NOSPLIT, $0-24
+TEXT ·negNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
@@ -3312,10 +3925,11 @@ TEXT ·roundNEON(SB), NOSPLIT, $0-24
 many145:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4e218800 // frintn v0.4s, v0.4s
-	WORD $0x4e218821 // frintn v1.4s, v1.4s
-	WORD $0x4e218842 // frintn v2.4s, v2.4s
-	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
+	WORD $0x6e3f1c21 // eor v1.16b, v1.16b, v31.16b
+	WORD $0x6e3f1c42 // eor v2.16b, v2.16b, v31.16b
+	WORD $0x6e3f1c63 // eor v3.16b, v3.16b, v31.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many145
@@ -3324,7 +3938,8 @@ one146:
 each147:
 	SUBS $4, R2; BLT part148
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4e218800 // frintn v0.4s, v0.4s
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each147
 part148:
@@ -3339,7 +3954,8 @@ one150:
 	TBZ $0, R2, loaded151
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded151:
-	WORD $0x4e218800 // frintn v0.4s, v0.4s
+	WORD $0x3dc0313f // ldr q31, [x9, #192]
+	WORD $0x6e3f1c00 // eor v0.16b, v0.16b, v31.16b
 	TBZ $1, R2, one152
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored153; ADD $8, R0, R25
@@ -3352,7 +3968,7 @@ stored153:
 done149:
 	RET
 
-TEXT ·floorNEON(SB), NOSPLIT, $0-24
+TEXT ·squareNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
@@ -3361,10 +3977,10 @@ TEXT ·floorNEON(SB), NOSPLIT, $0-24
 many154:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4e219800 // frintm v0.4s, v0.4s
-	WORD $0x4e219821 // frintm v1.4s, v1.4s
-	WORD $0x4e219842 // frintm v2.4s, v2.4s
-	WORD $0x4e219863 // frintm v3.4s, v3.4s
+	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
+	WORD $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
+	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
+	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many154
@@ -3373,7 +3989,7 @@ one155:
 each156:
 	SUBS $4, R2; BLT part157
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4e219800 // frintm v0.4s, v0.4s
+	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each156
 part157:
@@ -3388,7 +4004,7 @@ one159:
 	TBZ $0, R2, loaded160
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded160:
-	WORD $0x4e219800 // frintm v0.4s, v0.4s
+	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
 	TBZ $1, R2, one161
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored162; ADD $8, R0, R25
@@ -3401,19 +4017,21 @@ stored162:
 done158:
 	RET
 
-TEXT ·ceilNEON(SB), NOSPLIT, $0-24
+TEXT ·reciprocalNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one164
+	MOVD $·consts(SB), R9
+	WORD $0x3dc02938 // ldr q24, [x9, #160]
+	SUBS $16, R2; BLT one164
 	PCALIGN $16
 many163:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4ea18800 // frintp v0.4s, v0.4s
-	WORD $0x4ea18821 // frintp v1.4s, v1.4s
-	WORD $0x4ea18842 // frintp v2.4s, v2.4s
-	WORD $0x4ea18863 // frintp v3.4s, v3.4s
+	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
+	WORD $0x6e21ff01 // fdiv v1.4s, v24.4s, v1.4s
+	WORD $0x6e22ff02 // fdiv v2.4s, v24.4s, v2.4s
+	WORD $0x6e23ff03 // fdiv v3.4s, v24.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many163
@@ -3422,7 +4040,7 @@ one164:
 each165:
 	SUBS $4, R2; BLT part166
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4ea18800 // frintp v0.4s, v0.4s
+	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each165
 part166:
@@ -3437,7 +4055,7 @@ one168:
 	TBZ $0, R2, loaded169
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded169:
-	WORD $0x4ea18800 // frintp v0.4s, v0.4s
+	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
 	TBZ $1, R2, one170
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored171; ADD $8, R0, R25
@@ -3450,7 +4068,7 @@ stored171:
 done167:
 	RET
 
-TEXT ·truncNEON(SB), NOSPLIT, $0-24
+TEXT ·roundNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
@@ -3459,10 +4077,10 @@ TEXT ·truncNEON(SB), NOSPLIT, $0-24
 many172:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4ea19800 // frintz v0.4s, v0.4s
-	WORD $0x4ea19821 // frintz v1.4s, v1.4s
-	WORD $0x4ea19842 // frintz v2.4s, v2.4s
-	WORD $0x4ea19863 // frintz v3.4s, v3.4s
+	WORD $0x4e218800 // frintn v0.4s, v0.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many172
@@ -3471,7 +4089,7 @@ one173:
 each174:
 	SUBS $4, R2; BLT part175
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4ea19800 // frintz v0.4s, v0.4s
+	WORD $0x4e218800 // frintn v0.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each174
 part175:
@@ -3486,7 +4104,7 @@ one177:
 	TBZ $0, R2, loaded178
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded178:
-	WORD $0x4ea19800 // frintz v0.4s, v0.4s
+	WORD $0x4e218800 // frintn v0.4s, v0.4s
 	TBZ $1, R2, one179
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored180; ADD $8, R0, R25
@@ -3499,28 +4117,19 @@ stored180:
 done176:
 	RET
 
-TEXT ·clipNEON(SB), NOSPLIT, $0-32
+TEXT ·floorNEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	MOVWU p0+24(FP), R10
-	WORD $0x4e040d58 // dup v24.4s, w10
-	MOVWU p1+28(FP), R10
-	WORD $0x4e040d59 // dup v25.4s, w10
-	SUBS $16, R2; BLT one182
+	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one182
 	PCALIGN $16
 many181:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
-	WORD $0x4e21f701 // fmax v1.4s, v24.4s, v1.4s
-	WORD $0x4e22f702 // fmax v2.4s, v24.4s, v2.4s
-	WORD $0x4e23f703 // fmax v3.4s, v24.4s, v3.4s
-	WORD $0x4ea0f720 // fmin v0.4s, v25.4s, v0.4s
-	WORD $0x4ea1f721 // fmin v1.4s, v25.4s, v1.4s
-	WORD $0x4ea2f722 // fmin v2.4s, v25.4s, v2.4s
-	WORD $0x4ea3f723 // fmin v3.4s, v25.4s, v3.4s
+	WORD $0x4e219800 // frintm v0.4s, v0.4s
+	WORD $0x4e219821 // frintm v1.4s, v1.4s
+	WORD $0x4e219842 // frintm v2.4s, v2.4s
+	WORD $0x4e219863 // frintm v3.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many181
@@ -3529,8 +4138,7 @@ one182:
 each183:
 	SUBS $4, R2; BLT part184
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
-	WORD $0x4ea0f720 // fmin v0.4s, v25.4s, v0.4s
+	WORD $0x4e219800 // frintm v0.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each183
 part184:
@@ -3545,8 +4153,7 @@ one186:
 	TBZ $0, R2, loaded187
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded187:
-	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
-	WORD $0x4ea0f720 // fmin v0.4s, v25.4s, v0.4s
+	WORD $0x4e219800 // frintm v0.4s, v0.4s
 	TBZ $1, R2, one188
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored189; ADD $8, R0, R25
@@ -3557,6 +4164,164 @@ one188:
 	WORD $0xbd000000 // str s0, [x0]
 stored189:
 done185:
+	RET
+
+TEXT ·ceilNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one191
+	PCALIGN $16
+many190:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
+	WORD $0x4ea18800 // frintp v0.4s, v0.4s
+	WORD $0x4ea18821 // frintp v1.4s, v1.4s
+	WORD $0x4ea18842 // frintp v2.4s, v2.4s
+	WORD $0x4ea18863 // frintp v3.4s, v3.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many190
+one191:
+	ADD $16, R2
+each192:
+	SUBS $4, R2; BLT part193
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x4ea18800 // frintp v0.4s, v0.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0; ADD $16, R1; B each192
+part193:
+	ADDS $4, R2; BEQ done194
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one195
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded196; ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded196
+one195:
+	TBZ $0, R2, loaded196
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded196:
+	WORD $0x4ea18800 // frintp v0.4s, v0.4s
+	TBZ $1, R2, one197
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored198; ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored198
+one197:
+	TBZ $0, R2, stored198
+	WORD $0xbd000000 // str s0, [x0]
+stored198:
+done194:
+	RET
+
+TEXT ·truncNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD $·consts(SB), R9; SUBS $16, R2; BLT one200
+	PCALIGN $16
+many199:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
+	WORD $0x4ea19800 // frintz v0.4s, v0.4s
+	WORD $0x4ea19821 // frintz v1.4s, v1.4s
+	WORD $0x4ea19842 // frintz v2.4s, v2.4s
+	WORD $0x4ea19863 // frintz v3.4s, v3.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many199
+one200:
+	ADD $16, R2
+each201:
+	SUBS $4, R2; BLT part202
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x4ea19800 // frintz v0.4s, v0.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0; ADD $16, R1; B each201
+part202:
+	ADDS $4, R2; BEQ done203
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one204
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded205; ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded205
+one204:
+	TBZ $0, R2, loaded205
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded205:
+	WORD $0x4ea19800 // frintz v0.4s, v0.4s
+	TBZ $1, R2, one206
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored207; ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored207
+one206:
+	TBZ $0, R2, stored207
+	WORD $0xbd000000 // str s0, [x0]
+stored207:
+done203:
+	RET
+
+TEXT ·clipNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD $·consts(SB), R9
+	MOVWU p0+24(FP), R10
+	WORD $0x4e040d58 // dup v24.4s, w10
+	MOVWU p1+28(FP), R10
+	WORD $0x4e040d59 // dup v25.4s, w10
+	SUBS $16, R2; BLT one209
+	PCALIGN $16
+many208:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
+	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
+	WORD $0x4e21f701 // fmax v1.4s, v24.4s, v1.4s
+	WORD $0x4e22f702 // fmax v2.4s, v24.4s, v2.4s
+	WORD $0x4e23f703 // fmax v3.4s, v24.4s, v3.4s
+	WORD $0x4ea0f720 // fmin v0.4s, v25.4s, v0.4s
+	WORD $0x4ea1f721 // fmin v1.4s, v25.4s, v1.4s
+	WORD $0x4ea2f722 // fmin v2.4s, v25.4s, v2.4s
+	WORD $0x4ea3f723 // fmin v3.4s, v25.4s, v3.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many208
+one209:
+	ADD $16, R2
+each210:
+	SUBS $4, R2; BLT part211
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
+	WORD $0x4ea0f720 // fmin v0.4s, v25.4s, v0.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0; ADD $16, R1; B each210
+part211:
+	ADDS $4, R2; BEQ done212
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one213
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded214; ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded214
+one213:
+	TBZ $0, R2, loaded214
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded214:
+	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
+	WORD $0x4ea0f720 // fmin v0.4s, v25.4s, v0.4s
+	TBZ $1, R2, one215
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored216; ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored216
+one215:
+	TBZ $0, R2, stored216
+	WORD $0xbd000000 // str s0, [x0]
+stored216:
+done212:
 	RET
 
 TEXT ·hardSigmoidNEON(SB), NOSPLIT, $0-32
@@ -3570,9 +4335,9 @@ TEXT ·hardSigmoidNEON(SB), NOSPLIT, $0-32
 	WORD $0x4e040d59 // dup v25.4s, w10
 	WORD $0x3dc0ad3a // ldr q26, [x9, #688]
 	WORD $0x3dc0293b // ldr q27, [x9, #160]
-	SUBS $16, R2; BLT one191
+	SUBS $16, R2; BLT one218
 	PCALIGN $16
-many190:
+many217:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
@@ -3597,11 +4362,11 @@ many190:
 	WORD $0x4e23f743 // fmax v3.4s, v26.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many190
-one191:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many217
+one218:
 	ADD $16, R2
-each192:
-	SUBS $4, R2; BLT part193
+each219:
+	SUBS $4, R2; BLT part220
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
 	WORD $0x4e20cf14 // fmla v20.4s, v24.4s, v0.4s
@@ -3609,34 +4374,34 @@ each192:
 	WORD $0x4ea0f760 // fmin v0.4s, v27.4s, v0.4s
 	WORD $0x4e20f740 // fmax v0.4s, v26.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each192
-part193:
-	ADDS $4, R2; BEQ done194
+	ADD $16, R0; ADD $16, R1; B each219
+part220:
+	ADDS $4, R2; BEQ done221
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one195
+	TBZ $1, R2, one222
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded196; ADD $8, R1, R25
+	TBZ $0, R2, loaded223; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded196
-one195:
-	TBZ $0, R2, loaded196
+	B loaded223
+one222:
+	TBZ $0, R2, loaded223
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded196:
+loaded223:
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
 	WORD $0x4e20cf14 // fmla v20.4s, v24.4s, v0.4s
 	WORD $0x4eb41e80 // mov v0.16b, v20.16b
 	WORD $0x4ea0f760 // fmin v0.4s, v27.4s, v0.4s
 	WORD $0x4e20f740 // fmax v0.4s, v26.4s, v0.4s
-	TBZ $1, R2, one197
+	TBZ $1, R2, one224
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored198; ADD $8, R0, R25
+	TBZ $0, R2, stored225; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored198
-one197:
-	TBZ $0, R2, stored198
+	B stored225
+one224:
+	TBZ $0, R2, stored225
 	WORD $0xbd000000 // str s0, [x0]
-stored198:
-done194:
+stored225:
+done221:
 	RET
 
 TEXT ·hardSwishNEON(SB), NOSPLIT, $0-24
@@ -3644,13 +4409,13 @@ TEXT ·hardSwishNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	MOVD $·consts(SB), R9
-	WORD $0x3dc0f938 // ldr q24, [x9, #992]
+	WORD $0x3dc13d38 // ldr q24, [x9, #1264]
 	WORD $0x3dc09539 // ldr q25, [x9, #592]
 	WORD $0x3dc0ad3a // ldr q26, [x9, #688]
 	WORD $0x3dc0293b // ldr q27, [x9, #160]
-	SUBS $16, R2; BLT one200
+	SUBS $16, R2; BLT one227
 	PCALIGN $16
-many199:
+many226:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
@@ -3692,11 +4457,11 @@ many199:
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many199
-one200:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many226
+one227:
 	ADD $16, R2
-each201:
-	SUBS $4, R2; BLT part202
+each228:
+	SUBS $4, R2; BLT part229
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
@@ -3709,19 +4474,19 @@ each201:
 	WORD $0x4e20f500 // fmax v0.4s, v8.4s, v0.4s
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each201
-part202:
-	ADDS $4, R2; BEQ done203
+	ADD $16, R0; ADD $16, R1; B each228
+part229:
+	ADDS $4, R2; BEQ done230
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one204
+	TBZ $1, R2, one231
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded205; ADD $8, R1, R25
+	TBZ $0, R2, loaded232; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded205
-one204:
-	TBZ $0, R2, loaded205
+	B loaded232
+one231:
+	TBZ $0, R2, loaded232
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded205:
+loaded232:
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
 	WORD $0x4e24cf14 // fmla v20.4s, v24.4s, v4.4s
@@ -3732,16 +4497,16 @@ loaded205:
 	WORD $0x4ebf1fe8 // mov v8.16b, v31.16b
 	WORD $0x4e20f500 // fmax v0.4s, v8.4s, v0.4s
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one206
+	TBZ $1, R2, one233
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored207; ADD $8, R0, R25
+	TBZ $0, R2, stored234; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored207
-one206:
-	TBZ $0, R2, stored207
+	B stored234
+one233:
+	TBZ $0, R2, stored234
 	WORD $0xbd000000 // str s0, [x0]
-stored207:
-done203:
+stored234:
+done230:
 	RET
 
 TEXT ·leakyReluNEON(SB), NOSPLIT, $0-28
@@ -3752,9 +4517,9 @@ TEXT ·leakyReluNEON(SB), NOSPLIT, $0-28
 	MOVWU p0+24(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
 	WORD $0x3dc0ad39 // ldr q25, [x9, #688]
-	SUBS $16, R2; BLT one209
+	SUBS $16, R2; BLT one236
 	PCALIGN $16
-many208:
+many235:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x6e38dc04 // fmul v4.4s, v0.4s, v24.4s
@@ -3771,173 +4536,15 @@ many208:
 	WORD $0x6eb71ce3 // bit v3.16b, v7.16b, v23.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many208
-one209:
-	ADD $16, R2
-each210:
-	SUBS $4, R2; BLT part211
-	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x6e38dc04 // fmul v4.4s, v0.4s, v24.4s
-	WORD $0x6ea0e734 // fcmgt v20.4s, v25.4s, v0.4s
-	WORD $0x6eb41c80 // bit v0.16b, v4.16b, v20.16b
-	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each210
-part211:
-	ADDS $4, R2; BEQ done212
-	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one213
-	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded214; ADD $8, R1, R25
-	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded214
-one213:
-	TBZ $0, R2, loaded214
-	WORD $0xbd400020 // ldr s0, [x1]
-loaded214:
-	WORD $0x6e38dc04 // fmul v4.4s, v0.4s, v24.4s
-	WORD $0x6ea0e734 // fcmgt v20.4s, v25.4s, v0.4s
-	WORD $0x6eb41c80 // bit v0.16b, v4.16b, v20.16b
-	TBZ $1, R2, one215
-	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored216; ADD $8, R0, R25
-	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored216
-one215:
-	TBZ $0, R2, stored216
-	WORD $0xbd000000 // str s0, [x0]
-stored216:
-done212:
-	RET
-
-TEXT ·addScalarNEON(SB), NOSPLIT, $0-28
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	MOVWU p0+24(FP), R10
-	WORD $0x4e040d58 // dup v24.4s, w10
-	SUBS $16, R2; BLT one218
-	PCALIGN $16
-many217:
-	WORD $0xad400420 // ldp q0, q1, [x1, #0]
-	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
-	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
-	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
-	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
-	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many217
-one218:
-	ADD $16, R2
-each219:
-	SUBS $4, R2; BLT part220
-	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
-	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each219
-part220:
-	ADDS $4, R2; BEQ done221
-	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one222
-	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded223; ADD $8, R1, R25
-	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded223
-one222:
-	TBZ $0, R2, loaded223
-	WORD $0xbd400020 // ldr s0, [x1]
-loaded223:
-	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one224
-	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored225; ADD $8, R0, R25
-	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored225
-one224:
-	TBZ $0, R2, stored225
-	WORD $0xbd000000 // str s0, [x0]
-stored225:
-done221:
-	RET
-
-TEXT ·mulScalarNEON(SB), NOSPLIT, $0-28
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	MOVWU p0+24(FP), R10
-	WORD $0x4e040d58 // dup v24.4s, w10
-	SUBS $16, R2; BLT one227
-	PCALIGN $16
-many226:
-	WORD $0xad400420 // ldp q0, q1, [x1, #0]
-	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
-	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many226
-one227:
-	ADD $16, R2
-each228:
-	SUBS $4, R2; BLT part229
-	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each228
-part229:
-	ADDS $4, R2; BEQ done230
-	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one231
-	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded232; ADD $8, R1, R25
-	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded232
-one231:
-	TBZ $0, R2, loaded232
-	WORD $0xbd400020 // ldr s0, [x1]
-loaded232:
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one233
-	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored234; ADD $8, R0, R25
-	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored234
-one233:
-	TBZ $0, R2, stored234
-	WORD $0xbd000000 // str s0, [x0]
-stored234:
-done230:
-	RET
-
-TEXT ·divScalarNEON(SB), NOSPLIT, $0-28
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD n+16(FP), R2
-	MOVD $·consts(SB), R9
-	MOVWU p0+24(FP), R10
-	WORD $0x4e040d58 // dup v24.4s, w10
-	SUBS $16, R2; BLT one236
-	PCALIGN $16
-many235:
-	WORD $0xad400420 // ldp q0, q1, [x1, #0]
-	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
-	WORD $0x6e38fc21 // fdiv v1.4s, v1.4s, v24.4s
-	WORD $0x6e38fc42 // fdiv v2.4s, v2.4s, v24.4s
-	WORD $0x6e38fc63 // fdiv v3.4s, v3.4s, v24.4s
-	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many235
 one236:
 	ADD $16, R2
 each237:
 	SUBS $4, R2; BLT part238
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
+	WORD $0x6e38dc04 // fmul v4.4s, v0.4s, v24.4s
+	WORD $0x6ea0e734 // fcmgt v20.4s, v25.4s, v0.4s
+	WORD $0x6eb41c80 // bit v0.16b, v4.16b, v20.16b
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each237
 part238:
@@ -3952,7 +4559,9 @@ one240:
 	TBZ $0, R2, loaded241
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded241:
-	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
+	WORD $0x6e38dc04 // fmul v4.4s, v0.4s, v24.4s
+	WORD $0x6ea0e734 // fcmgt v20.4s, v25.4s, v0.4s
+	WORD $0x6eb41c80 // bit v0.16b, v4.16b, v20.16b
 	TBZ $1, R2, one242
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored243; ADD $8, R0, R25
@@ -3965,7 +4574,7 @@ stored243:
 done239:
 	RET
 
-TEXT ·subFromNEON(SB), NOSPLIT, $0-28
+TEXT ·addScalarNEON(SB), NOSPLIT, $0-28
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
@@ -3977,10 +4586,10 @@ TEXT ·subFromNEON(SB), NOSPLIT, $0-28
 many244:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4ea0d700 // fsub v0.4s, v24.4s, v0.4s
-	WORD $0x4ea1d701 // fsub v1.4s, v24.4s, v1.4s
-	WORD $0x4ea2d702 // fsub v2.4s, v24.4s, v2.4s
-	WORD $0x4ea3d703 // fsub v3.4s, v24.4s, v3.4s
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many244
@@ -3989,7 +4598,7 @@ one245:
 each246:
 	SUBS $4, R2; BLT part247
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4ea0d700 // fsub v0.4s, v24.4s, v0.4s
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each246
 part247:
@@ -4004,7 +4613,7 @@ one249:
 	TBZ $0, R2, loaded250
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded250:
-	WORD $0x4ea0d700 // fsub v0.4s, v24.4s, v0.4s
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one251
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored252; ADD $8, R0, R25
@@ -4017,7 +4626,7 @@ stored252:
 done248:
 	RET
 
-TEXT ·divIntoNEON(SB), NOSPLIT, $0-28
+TEXT ·mulScalarNEON(SB), NOSPLIT, $0-28
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
@@ -4029,10 +4638,10 @@ TEXT ·divIntoNEON(SB), NOSPLIT, $0-28
 many253:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
-	WORD $0x6e21ff01 // fdiv v1.4s, v24.4s, v1.4s
-	WORD $0x6e22ff02 // fdiv v2.4s, v24.4s, v2.4s
-	WORD $0x6e23ff03 // fdiv v3.4s, v24.4s, v3.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
+	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
+	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many253
@@ -4041,7 +4650,7 @@ one254:
 each255:
 	SUBS $4, R2; BLT part256
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each255
 part256:
@@ -4056,7 +4665,7 @@ one258:
 	TBZ $0, R2, loaded259
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded259:
-	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one260
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored261; ADD $8, R0, R25
@@ -4069,7 +4678,7 @@ stored261:
 done257:
 	RET
 
-TEXT ·maxScalarNEON(SB), NOSPLIT, $0-28
+TEXT ·divScalarNEON(SB), NOSPLIT, $0-28
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
@@ -4081,10 +4690,10 @@ TEXT ·maxScalarNEON(SB), NOSPLIT, $0-28
 many262:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
-	WORD $0x4e21f701 // fmax v1.4s, v24.4s, v1.4s
-	WORD $0x4e22f702 // fmax v2.4s, v24.4s, v2.4s
-	WORD $0x4e23f703 // fmax v3.4s, v24.4s, v3.4s
+	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
+	WORD $0x6e38fc21 // fdiv v1.4s, v1.4s, v24.4s
+	WORD $0x6e38fc42 // fdiv v2.4s, v2.4s, v24.4s
+	WORD $0x6e38fc63 // fdiv v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many262
@@ -4093,7 +4702,7 @@ one263:
 each264:
 	SUBS $4, R2; BLT part265
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
+	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each264
 part265:
@@ -4108,7 +4717,7 @@ one267:
 	TBZ $0, R2, loaded268
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded268:
-	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
+	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
 	TBZ $1, R2, one269
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored270; ADD $8, R0, R25
@@ -4121,7 +4730,7 @@ stored270:
 done266:
 	RET
 
-TEXT ·minScalarNEON(SB), NOSPLIT, $0-28
+TEXT ·subFromNEON(SB), NOSPLIT, $0-28
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
@@ -4133,10 +4742,10 @@ TEXT ·minScalarNEON(SB), NOSPLIT, $0-28
 many271:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
-	WORD $0x4ea1f701 // fmin v1.4s, v24.4s, v1.4s
-	WORD $0x4ea2f702 // fmin v2.4s, v24.4s, v2.4s
-	WORD $0x4ea3f703 // fmin v3.4s, v24.4s, v3.4s
+	WORD $0x4ea0d700 // fsub v0.4s, v24.4s, v0.4s
+	WORD $0x4ea1d701 // fsub v1.4s, v24.4s, v1.4s
+	WORD $0x4ea2d702 // fsub v2.4s, v24.4s, v2.4s
+	WORD $0x4ea3d703 // fsub v3.4s, v24.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
 	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many271
@@ -4145,7 +4754,7 @@ one272:
 each273:
 	SUBS $4, R2; BLT part274
 	WORD $0x3dc00020 // ldr q0, [x1]
-	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4ea0d700 // fsub v0.4s, v24.4s, v0.4s
 	WORD $0x3d800000 // str q0, [x0]
 	ADD $16, R0; ADD $16, R1; B each273
 part274:
@@ -4160,7 +4769,7 @@ one276:
 	TBZ $0, R2, loaded277
 	WORD $0xbd400020 // ldr s0, [x1]
 loaded277:
-	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4ea0d700 // fsub v0.4s, v24.4s, v0.4s
 	TBZ $1, R2, one278
 	WORD $0xfd000000 // str d0, [x0]
 	TBZ $0, R2, stored279; ADD $8, R0, R25
@@ -4173,6 +4782,162 @@ stored279:
 done275:
 	RET
 
+TEXT ·divIntoNEON(SB), NOSPLIT, $0-28
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD $·consts(SB), R9
+	MOVWU p0+24(FP), R10
+	WORD $0x4e040d58 // dup v24.4s, w10
+	SUBS $16, R2; BLT one281
+	PCALIGN $16
+many280:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
+	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
+	WORD $0x6e21ff01 // fdiv v1.4s, v24.4s, v1.4s
+	WORD $0x6e22ff02 // fdiv v2.4s, v24.4s, v2.4s
+	WORD $0x6e23ff03 // fdiv v3.4s, v24.4s, v3.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many280
+one281:
+	ADD $16, R2
+each282:
+	SUBS $4, R2; BLT part283
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0; ADD $16, R1; B each282
+part283:
+	ADDS $4, R2; BEQ done284
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one285
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded286; ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded286
+one285:
+	TBZ $0, R2, loaded286
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded286:
+	WORD $0x6e20ff00 // fdiv v0.4s, v24.4s, v0.4s
+	TBZ $1, R2, one287
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored288; ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored288
+one287:
+	TBZ $0, R2, stored288
+	WORD $0xbd000000 // str s0, [x0]
+stored288:
+done284:
+	RET
+
+TEXT ·maxScalarNEON(SB), NOSPLIT, $0-28
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD $·consts(SB), R9
+	MOVWU p0+24(FP), R10
+	WORD $0x4e040d58 // dup v24.4s, w10
+	SUBS $16, R2; BLT one290
+	PCALIGN $16
+many289:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
+	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
+	WORD $0x4e21f701 // fmax v1.4s, v24.4s, v1.4s
+	WORD $0x4e22f702 // fmax v2.4s, v24.4s, v2.4s
+	WORD $0x4e23f703 // fmax v3.4s, v24.4s, v3.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many289
+one290:
+	ADD $16, R2
+each291:
+	SUBS $4, R2; BLT part292
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0; ADD $16, R1; B each291
+part292:
+	ADDS $4, R2; BEQ done293
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one294
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded295; ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded295
+one294:
+	TBZ $0, R2, loaded295
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded295:
+	WORD $0x4e20f700 // fmax v0.4s, v24.4s, v0.4s
+	TBZ $1, R2, one296
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored297; ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored297
+one296:
+	TBZ $0, R2, stored297
+	WORD $0xbd000000 // str s0, [x0]
+stored297:
+done293:
+	RET
+
+TEXT ·minScalarNEON(SB), NOSPLIT, $0-28
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD $·consts(SB), R9
+	MOVWU p0+24(FP), R10
+	WORD $0x4e040d58 // dup v24.4s, w10
+	SUBS $16, R2; BLT one299
+	PCALIGN $16
+many298:
+	WORD $0xad400420 // ldp q0, q1, [x1, #0]
+	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x4ea1f701 // fmin v1.4s, v24.4s, v1.4s
+	WORD $0x4ea2f702 // fmin v2.4s, v24.4s, v2.4s
+	WORD $0x4ea3f703 // fmin v3.4s, v24.4s, v3.4s
+	WORD $0xad000400 // stp q0, q1, [x0, #0]
+	WORD $0xad010c02 // stp q2, q3, [x0, #32]
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many298
+one299:
+	ADD $16, R2
+each300:
+	SUBS $4, R2; BLT part301
+	WORD $0x3dc00020 // ldr q0, [x1]
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	WORD $0x3d800000 // str q0, [x0]
+	ADD $16, R0; ADD $16, R1; B each300
+part301:
+	ADDS $4, R2; BEQ done302
+	WORD $0x4f000400 // movi v0.4s, #0
+	TBZ $1, R2, one303
+	WORD $0xfd400020 // ldr d0, [x1]
+	TBZ $0, R2, loaded304; ADD $8, R1, R25
+	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
+	B loaded304
+one303:
+	TBZ $0, R2, loaded304
+	WORD $0xbd400020 // ldr s0, [x1]
+loaded304:
+	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
+	TBZ $1, R2, one305
+	WORD $0xfd000000 // str d0, [x0]
+	TBZ $0, R2, stored306; ADD $8, R0, R25
+	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
+	B stored306
+one305:
+	TBZ $0, R2, stored306
+	WORD $0xbd000000 // str s0, [x0]
+stored306:
+done302:
+	RET
+
 TEXT ·affineNEON(SB), NOSPLIT, $0-32
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
@@ -4182,9 +4947,9 @@ TEXT ·affineNEON(SB), NOSPLIT, $0-32
 	WORD $0x4e040d58 // dup v24.4s, w10
 	MOVWU p1+28(FP), R10
 	WORD $0x4e040d59 // dup v25.4s, w10
-	SUBS $16, R2; BLT one281
+	SUBS $16, R2; BLT one308
 	PCALIGN $16
-many280:
+many307:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
@@ -4201,42 +4966,42 @@ many280:
 	WORD $0x4eb71ee3 // mov v3.16b, v23.16b
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many280
-one281:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many307
+one308:
 	ADD $16, R2
-each282:
-	SUBS $4, R2; BLT part283
+each309:
+	SUBS $4, R2; BLT part310
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
 	WORD $0x4e20cf14 // fmla v20.4s, v24.4s, v0.4s
 	WORD $0x4eb41e80 // mov v0.16b, v20.16b
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each282
-part283:
-	ADDS $4, R2; BEQ done284
+	ADD $16, R0; ADD $16, R1; B each309
+part310:
+	ADDS $4, R2; BEQ done311
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one285
+	TBZ $1, R2, one312
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded286; ADD $8, R1, R25
+	TBZ $0, R2, loaded313; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded286
-one285:
-	TBZ $0, R2, loaded286
+	B loaded313
+one312:
+	TBZ $0, R2, loaded313
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded286:
+loaded313:
 	WORD $0x4eb91f34 // mov v20.16b, v25.16b
 	WORD $0x4e20cf14 // fmla v20.4s, v24.4s, v0.4s
 	WORD $0x4eb41e80 // mov v0.16b, v20.16b
-	TBZ $1, R2, one287
+	TBZ $1, R2, one314
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored288; ADD $8, R0, R25
+	TBZ $0, R2, stored315; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored288
-one287:
-	TBZ $0, R2, stored288
+	B stored315
+one314:
+	TBZ $0, R2, stored315
 	WORD $0xbd000000 // str s0, [x0]
-stored288:
-done284:
+stored315:
+done311:
 	RET
 
 TEXT ·lstmNEON(SB), NOSPLIT, $0-48
@@ -4255,9 +5020,9 @@ TEXT ·lstmNEON(SB), NOSPLIT, $0-48
 	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
-	ADD R6<<1, R6, R7; SUBS $8, R2; BLT one290
+	ADD R6<<1, R6, R7; SUBS $8, R2; BLT one317
 	PCALIGN $16
-many289:
+many316:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -4611,11 +5376,11 @@ many289:
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	ADD $32, R0; ADD $32, R5; ADD $32, R1; ADD $32, R3; SUBS $8, R2; BGE many289
-one290:
+	ADD $32, R0; ADD $32, R5; ADD $32, R1; ADD $32, R3; SUBS $8, R2; BGE many316
+one317:
 	ADD $8, R2
-each291:
-	SUBS $4, R2; BLT part292
+each318:
+	SUBS $4, R2; BLT part319
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -4826,29 +5591,29 @@ each291:
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R5; ADD $16, R1; ADD $16, R3; B each291
-part292:
-	ADDS $4, R2; BEQ done293
+	ADD $16, R0; ADD $16, R5; ADD $16, R1; ADD $16, R3; B each318
+part319:
+	ADDS $4, R2; BEQ done320
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one294
+	TBZ $1, R2, one321
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded295; ADD $8, R1, R25
+	TBZ $0, R2, loaded322; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded295
-one294:
-	TBZ $0, R2, loaded295
+	B loaded322
+one321:
+	TBZ $0, R2, loaded322
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded295:
+loaded322:
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one296
+	TBZ $1, R2, one323
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded297; ADD $8, R3, R25
+	TBZ $0, R2, loaded324; ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded297
-one296:
-	TBZ $0, R2, loaded297
+	B loaded324
+one323:
+	TBZ $0, R2, loaded324
 	WORD $0xbd400062 // ldr s2, [x3]
-loaded297:
+loaded324:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -4892,26 +5657,26 @@ loaded297:
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	ADD R7<<0, R1, R13
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one298
+	TBZ $1, R2, one325
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded299; ADD $8, R13, R25
+	TBZ $0, R2, loaded326; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded299
-one298:
-	TBZ $0, R2, loaded299
+	B loaded326
+one325:
+	TBZ $0, R2, loaded326
 	WORD $0xbd4001a0 // ldr s0, [x13]
-loaded299:
+loaded326:
 	ADD R7<<0, R3, R13
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one300
+	TBZ $1, R2, one327
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded301; ADD $8, R13, R25
+	TBZ $0, R2, loaded328; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded301
-one300:
-	TBZ $0, R2, loaded301
+	B loaded328
+one327:
+	TBZ $0, R2, loaded328
 	WORD $0xbd4001a2 // ldr s2, [x13]
-loaded301:
+loaded328:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
@@ -4949,26 +5714,26 @@ loaded301:
 	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
 	ADD R6<<1, R1, R13
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one302
+	TBZ $1, R2, one329
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded303; ADD $8, R13, R25
+	TBZ $0, R2, loaded330; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded303
-one302:
-	TBZ $0, R2, loaded303
+	B loaded330
+one329:
+	TBZ $0, R2, loaded330
 	WORD $0xbd4001a0 // ldr s0, [x13]
-loaded303:
+loaded330:
 	ADD R6<<1, R3, R13
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one304
+	TBZ $1, R2, one331
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded305; ADD $8, R13, R25
+	TBZ $0, R2, loaded332; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded305
-one304:
-	TBZ $0, R2, loaded305
+	B loaded332
+one331:
+	TBZ $0, R2, loaded332
 	WORD $0xbd4001a2 // ldr s2, [x13]
-loaded305:
+loaded332:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -5010,47 +5775,47 @@ loaded305:
 	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
 	WORD $0x4f00040a // movi v10.4s, #0
-	TBZ $1, R2, one306
+	TBZ $1, R2, one333
 	WORD $0xfd4000aa // ldr d10, [x5]
-	TBZ $0, R2, loaded307; ADD $8, R5, R25
+	TBZ $0, R2, loaded334; ADD $8, R5, R25
 	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
-	B loaded307
-one306:
-	TBZ $0, R2, loaded307
+	B loaded334
+one333:
+	TBZ $0, R2, loaded334
 	WORD $0xbd4000aa // ldr s10, [x5]
-loaded307:
+loaded334:
 	WORD $0x4e2acc0c // fmla v12.4s, v0.4s, v10.4s
-	TBZ $1, R2, one308
+	TBZ $1, R2, one335
 	WORD $0xfd0000ac // str d12, [x5]
-	TBZ $0, R2, stored309; ADD $8, R5, R25
+	TBZ $0, R2, stored336; ADD $8, R5, R25
 	WORD $0x4d00832c // st1 {v12.s}[2], [x25]
-	B stored309
-one308:
-	TBZ $0, R2, stored309
+	B stored336
+one335:
+	TBZ $0, R2, stored336
 	WORD $0xbd0000ac // str s12, [x5]
-stored309:
+stored336:
 	ADD R6<<0, R1, R13
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one310
+	TBZ $1, R2, one337
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded311; ADD $8, R13, R25
+	TBZ $0, R2, loaded338; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded311
-one310:
-	TBZ $0, R2, loaded311
+	B loaded338
+one337:
+	TBZ $0, R2, loaded338
 	WORD $0xbd4001a0 // ldr s0, [x13]
-loaded311:
+loaded338:
 	ADD R6<<0, R3, R13
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one312
+	TBZ $1, R2, one339
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded313; ADD $8, R13, R25
+	TBZ $0, R2, loaded340; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded313
-one312:
-	TBZ $0, R2, loaded313
+	B loaded340
+one339:
+	TBZ $0, R2, loaded340
 	WORD $0xbd4001a2 // ldr s2, [x13]
-loaded313:
+loaded340:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -5127,16 +5892,16 @@ loaded313:
 	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
-	TBZ $1, R2, one314
+	TBZ $1, R2, one341
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored315; ADD $8, R0, R25
+	TBZ $0, R2, stored342; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored315
-one314:
-	TBZ $0, R2, stored315
+	B stored342
+one341:
+	TBZ $0, R2, stored342
 	WORD $0xbd000000 // str s0, [x0]
-stored315:
-done293:
+stored342:
+done320:
 	RET
 
 TEXT ·lstmKeepNEON(SB), NOSPLIT, $0-56
@@ -5156,9 +5921,9 @@ TEXT ·lstmKeepNEON(SB), NOSPLIT, $0-56
 	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
-	ADD R6<<1, R6, R7; SUBS $8, R2; BLT one317
+	ADD R6<<1, R6, R7; SUBS $8, R2; BLT one344
 	PCALIGN $16
-many316:
+many343:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -5520,11 +6285,11 @@ many316:
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	ADD $32, R0; ADD $32, R5; ADD $32, R1; ADD $32, R3; ADD $32, R4; SUBS $8, R2; BGE many316
-one317:
+	ADD $32, R0; ADD $32, R5; ADD $32, R1; ADD $32, R3; ADD $32, R4; SUBS $8, R2; BGE many343
+one344:
 	ADD $8, R2
-each318:
-	SUBS $4, R2; BLT part319
+each345:
+	SUBS $4, R2; BLT part346
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -5743,29 +6508,29 @@ each318:
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R5; ADD $16, R1; ADD $16, R3; ADD $16, R4; B each318
-part319:
-	ADDS $4, R2; BEQ done320
+	ADD $16, R0; ADD $16, R5; ADD $16, R1; ADD $16, R3; ADD $16, R4; B each345
+part346:
+	ADDS $4, R2; BEQ done347
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one321
+	TBZ $1, R2, one348
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded322; ADD $8, R1, R25
+	TBZ $0, R2, loaded349; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded322
-one321:
-	TBZ $0, R2, loaded322
+	B loaded349
+one348:
+	TBZ $0, R2, loaded349
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded322:
+loaded349:
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one323
+	TBZ $1, R2, one350
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded324; ADD $8, R3, R25
+	TBZ $0, R2, loaded351; ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded324
-one323:
-	TBZ $0, R2, loaded324
+	B loaded351
+one350:
+	TBZ $0, R2, loaded351
 	WORD $0xbd400062 // ldr s2, [x3]
-loaded324:
+loaded351:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -5806,38 +6571,38 @@ loaded324:
 	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
 	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
-	TBZ $1, R2, one325
+	TBZ $1, R2, one352
 	WORD $0xfd000020 // str d0, [x1]
-	TBZ $0, R2, stored326; ADD $8, R1, R25
+	TBZ $0, R2, stored353; ADD $8, R1, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored326
-one325:
-	TBZ $0, R2, stored326
+	B stored353
+one352:
+	TBZ $0, R2, stored353
 	WORD $0xbd000020 // str s0, [x1]
-stored326:
+stored353:
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	ADD R7<<0, R1, R13
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one327
+	TBZ $1, R2, one354
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded328; ADD $8, R13, R25
+	TBZ $0, R2, loaded355; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded328
-one327:
-	TBZ $0, R2, loaded328
+	B loaded355
+one354:
+	TBZ $0, R2, loaded355
 	WORD $0xbd4001a0 // ldr s0, [x13]
-loaded328:
+loaded355:
 	ADD R7<<0, R3, R13
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one329
+	TBZ $1, R2, one356
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded330; ADD $8, R13, R25
+	TBZ $0, R2, loaded357; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded330
-one329:
-	TBZ $0, R2, loaded330
+	B loaded357
+one356:
+	TBZ $0, R2, loaded357
 	WORD $0xbd4001a2 // ldr s2, [x13]
-loaded330:
+loaded357:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
@@ -5872,38 +6637,38 @@ loaded330:
 	WORD $0x6e26fc00 // fdiv v0.4s, v0.4s, v6.4s
 	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
-	ADD R7<<0, R1, R13; TBZ $1, R2, one331
+	ADD R7<<0, R1, R13; TBZ $1, R2, one358
 	WORD $0xfd0001a0 // str d0, [x13]
-	TBZ $0, R2, stored332; ADD $8, R13, R25
+	TBZ $0, R2, stored359; ADD $8, R13, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored332
-one331:
-	TBZ $0, R2, stored332
+	B stored359
+one358:
+	TBZ $0, R2, stored359
 	WORD $0xbd0001a0 // str s0, [x13]
-stored332:
+stored359:
 	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
 	ADD R6<<1, R1, R13
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one333
+	TBZ $1, R2, one360
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded334; ADD $8, R13, R25
+	TBZ $0, R2, loaded361; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded334
-one333:
-	TBZ $0, R2, loaded334
+	B loaded361
+one360:
+	TBZ $0, R2, loaded361
 	WORD $0xbd4001a0 // ldr s0, [x13]
-loaded334:
+loaded361:
 	ADD R6<<1, R3, R13
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one335
+	TBZ $1, R2, one362
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded336; ADD $8, R13, R25
+	TBZ $0, R2, loaded363; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded336
-one335:
-	TBZ $0, R2, loaded336
+	B loaded363
+one362:
+	TBZ $0, R2, loaded363
 	WORD $0xbd4001a2 // ldr s2, [x13]
-loaded336:
+loaded363:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -5944,66 +6709,66 @@ loaded336:
 	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
 	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
-	ADD R6<<1, R1, R13; TBZ $1, R2, one337
+	ADD R6<<1, R1, R13; TBZ $1, R2, one364
 	WORD $0xfd0001a0 // str d0, [x13]
-	TBZ $0, R2, stored338; ADD $8, R13, R25
+	TBZ $0, R2, stored365; ADD $8, R13, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored338
-one337:
-	TBZ $0, R2, stored338
+	B stored365
+one364:
+	TBZ $0, R2, stored365
 	WORD $0xbd0001a0 // str s0, [x13]
-stored338:
+stored365:
 	WORD $0x4f00040a // movi v10.4s, #0
-	TBZ $1, R2, one339
+	TBZ $1, R2, one366
 	WORD $0xfd4000aa // ldr d10, [x5]
-	TBZ $0, R2, loaded340; ADD $8, R5, R25
+	TBZ $0, R2, loaded367; ADD $8, R5, R25
 	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
-	B loaded340
-one339:
-	TBZ $0, R2, loaded340
+	B loaded367
+one366:
+	TBZ $0, R2, loaded367
 	WORD $0xbd4000aa // ldr s10, [x5]
-loaded340:
+loaded367:
 	WORD $0x4e2acc0c // fmla v12.4s, v0.4s, v10.4s
-	TBZ $1, R2, one341
+	TBZ $1, R2, one368
 	WORD $0xfd0000ac // str d12, [x5]
-	TBZ $0, R2, stored342; ADD $8, R5, R25
+	TBZ $0, R2, stored369; ADD $8, R5, R25
 	WORD $0x4d00832c // st1 {v12.s}[2], [x25]
-	B stored342
-one341:
-	TBZ $0, R2, stored342
+	B stored369
+one368:
+	TBZ $0, R2, stored369
 	WORD $0xbd0000ac // str s12, [x5]
-stored342:
-	TBZ $1, R2, one343
+stored369:
+	TBZ $1, R2, one370
 	WORD $0xfd00008c // str d12, [x4]
-	TBZ $0, R2, stored344; ADD $8, R4, R25
+	TBZ $0, R2, stored371; ADD $8, R4, R25
 	WORD $0x4d00832c // st1 {v12.s}[2], [x25]
-	B stored344
-one343:
-	TBZ $0, R2, stored344
+	B stored371
+one370:
+	TBZ $0, R2, stored371
 	WORD $0xbd00008c // str s12, [x4]
-stored344:
+stored371:
 	ADD R6<<0, R1, R13
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one345
+	TBZ $1, R2, one372
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded346; ADD $8, R13, R25
+	TBZ $0, R2, loaded373; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded346
-one345:
-	TBZ $0, R2, loaded346
+	B loaded373
+one372:
+	TBZ $0, R2, loaded373
 	WORD $0xbd4001a0 // ldr s0, [x13]
-loaded346:
+loaded373:
 	ADD R6<<0, R3, R13
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one347
+	TBZ $1, R2, one374
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded348; ADD $8, R13, R25
+	TBZ $0, R2, loaded375; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded348
-one347:
-	TBZ $0, R2, loaded348
+	B loaded375
+one374:
+	TBZ $0, R2, loaded375
 	WORD $0xbd4001a2 // ldr s2, [x13]
-loaded348:
+loaded375:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -6044,15 +6809,15 @@ loaded348:
 	WORD $0x4ea0a8d4 // cmlt v20.4s, v6.4s, #0
 	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
-	ADD R6<<0, R1, R13; TBZ $1, R2, one349
+	ADD R6<<0, R1, R13; TBZ $1, R2, one376
 	WORD $0xfd0001a0 // str d0, [x13]
-	TBZ $0, R2, stored350; ADD $8, R13, R25
+	TBZ $0, R2, stored377; ADD $8, R13, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored350
-one349:
-	TBZ $0, R2, stored350
+	B stored377
+one376:
+	TBZ $0, R2, stored377
 	WORD $0xbd0001a0 // str s0, [x13]
-stored350:
+stored377:
 	WORD $0x4ea01c0a // mov v10.16b, v0.16b
 	WORD $0x4eac1d80 // mov v0.16b, v12.16b
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
@@ -6089,16 +6854,16 @@ stored350:
 	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
-	TBZ $1, R2, one351
+	TBZ $1, R2, one378
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored352; ADD $8, R0, R25
+	TBZ $0, R2, stored379; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored352
-one351:
-	TBZ $0, R2, stored352
+	B stored379
+one378:
+	TBZ $0, R2, stored379
 	WORD $0xbd000000 // str s0, [x0]
-stored352:
-done320:
+stored379:
+done347:
 	RET
 
 TEXT ·lstmBackNEON(SB), NOSPLIT, $0-72
@@ -6120,9 +6885,9 @@ TEXT ·lstmBackNEON(SB), NOSPLIT, $0-72
 	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
-	ADD R6<<1, R6, R7; SUBS $8, R2; BLT one354
+	ADD R6<<1, R6, R7; SUBS $8, R2; BLT one381
 	PCALIGN $16
-many353:
+many380:
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD $0x4ea1f701 // fmin v1.4s, v24.4s, v1.4s
@@ -6243,11 +7008,11 @@ many353:
 	ADD R7<<0, R11, R13
 	WORD $0xad000da2 // stp q2, q3, [x13, #0]
 	WORD $0xad0034ac // stp q12, q13, [x5, #0]
-	ADD $32, R3; ADD $32, R11; ADD $32, R5; ADD $32, R4; ADD $32, R0; ADD $32, R8; ADD $32, R1; SUBS $8, R2; BGE many353
-one354:
+	ADD $32, R3; ADD $32, R11; ADD $32, R5; ADD $32, R4; ADD $32, R0; ADD $32, R8; ADD $32, R1; SUBS $8, R2; BGE many380
+one381:
 	ADD $8, R2
-each355:
-	SUBS $4, R2; BLT part356
+each382:
+	SUBS $4, R2; BLT part383
 	WORD $0x3dc00000 // ldr q0, [x0]
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
@@ -6326,19 +7091,19 @@ each355:
 	ADD R7<<0, R11, R13
 	WORD $0x3d8001a2 // str q2, [x13]
 	WORD $0x3d8000ac // str q12, [x5]
-	ADD $16, R3; ADD $16, R11; ADD $16, R5; ADD $16, R4; ADD $16, R0; ADD $16, R8; ADD $16, R1; B each355
-part356:
-	ADDS $4, R2; BEQ done357
+	ADD $16, R3; ADD $16, R11; ADD $16, R5; ADD $16, R4; ADD $16, R0; ADD $16, R8; ADD $16, R1; B each382
+part383:
+	ADDS $4, R2; BEQ done384
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one358
+	TBZ $1, R2, one385
 	WORD $0xfd400000 // ldr d0, [x0]
-	TBZ $0, R2, loaded359; ADD $8, R0, R25
+	TBZ $0, R2, loaded386; ADD $8, R0, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded359
-one358:
-	TBZ $0, R2, loaded359
+	B loaded386
+one385:
+	TBZ $0, R2, loaded386
 	WORD $0xbd400000 // ldr s0, [x0]
-loaded359:
+loaded386:
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
 	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
@@ -6373,126 +7138,126 @@ loaded359:
 	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one360
+	TBZ $1, R2, one387
 	WORD $0xfd400082 // ldr d2, [x4]
-	TBZ $0, R2, loaded361; ADD $8, R4, R25
+	TBZ $0, R2, loaded388; ADD $8, R4, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded361
-one360:
-	TBZ $0, R2, loaded361
+	B loaded388
+one387:
+	TBZ $0, R2, loaded388
 	WORD $0xbd400082 // ldr s2, [x4]
-loaded361:
+loaded388:
 	ADD R6<<0, R1, R13
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one362
+	TBZ $1, R2, one389
 	WORD $0xfd4001a4 // ldr d4, [x13]
-	TBZ $0, R2, loaded363; ADD $8, R13, R25
+	TBZ $0, R2, loaded390; ADD $8, R13, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded363
-one362:
-	TBZ $0, R2, loaded363
+	B loaded390
+one389:
+	TBZ $0, R2, loaded390
 	WORD $0xbd4001a4 // ldr s4, [x13]
-loaded363:
+loaded390:
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
 	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
 	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	ADD R6<<0, R3, R13; TBZ $1, R2, one364
+	ADD R6<<0, R3, R13; TBZ $1, R2, one391
 	WORD $0xfd0001a6 // str d6, [x13]
-	TBZ $0, R2, stored365; ADD $8, R13, R25
+	TBZ $0, R2, stored392; ADD $8, R13, R25
 	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
-	B stored365
-one364:
-	TBZ $0, R2, stored365
+	B stored392
+one391:
+	TBZ $0, R2, stored392
 	WORD $0xbd0001a6 // str s6, [x13]
-stored365:
-	ADD R6<<0, R11, R13; TBZ $1, R2, one366
+stored392:
+	ADD R6<<0, R11, R13; TBZ $1, R2, one393
 	WORD $0xfd0001a6 // str d6, [x13]
-	TBZ $0, R2, stored367; ADD $8, R13, R25
+	TBZ $0, R2, stored394; ADD $8, R13, R25
 	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
-	B stored367
-one366:
-	TBZ $0, R2, stored367
+	B stored394
+one393:
+	TBZ $0, R2, stored394
 	WORD $0xbd0001a6 // str s6, [x13]
-stored367:
+stored394:
 	WORD $0x6e20dc08 // fmul v8.4s, v0.4s, v0.4s
 	WORD $0x4ea8d748 // fsub v8.4s, v26.4s, v8.4s
 	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	WORD $0x4f00040a // movi v10.4s, #0
-	TBZ $1, R2, one368
+	TBZ $1, R2, one395
 	WORD $0xfd4000aa // ldr d10, [x5]
-	TBZ $0, R2, loaded369; ADD $8, R5, R25
+	TBZ $0, R2, loaded396; ADD $8, R5, R25
 	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
-	B loaded369
-one368:
-	TBZ $0, R2, loaded369
+	B loaded396
+one395:
+	TBZ $0, R2, loaded396
 	WORD $0xbd4000aa // ldr s10, [x5]
-loaded369:
+loaded396:
 	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
 	ADD R6<<1, R1, R13
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one370
+	TBZ $1, R2, one397
 	WORD $0xfd4001a4 // ldr d4, [x13]
-	TBZ $0, R2, loaded371; ADD $8, R13, R25
+	TBZ $0, R2, loaded398; ADD $8, R13, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded371
-one370:
-	TBZ $0, R2, loaded371
+	B loaded398
+one397:
+	TBZ $0, R2, loaded398
 	WORD $0xbd4001a4 // ldr s4, [x13]
-loaded371:
+loaded398:
 	WORD $0x6e24dd4c // fmul v12.4s, v10.4s, v4.4s
 	WORD $0x4f000406 // movi v6.4s, #0
-	TBZ $1, R2, one372
+	TBZ $1, R2, one399
 	WORD $0xfd400106 // ldr d6, [x8]
-	TBZ $0, R2, loaded373; ADD $8, R8, R25
+	TBZ $0, R2, loaded400; ADD $8, R8, R25
 	WORD $0x4d408326 // ld1 {v6.s}[2], [x25]
-	B loaded373
-one372:
-	TBZ $0, R2, loaded373
+	B loaded400
+one399:
+	TBZ $0, R2, loaded400
 	WORD $0xbd400106 // ldr s6, [x8]
-loaded373:
+loaded400:
 	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
 	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
 	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	ADD R6<<1, R3, R13; TBZ $1, R2, one374
+	ADD R6<<1, R3, R13; TBZ $1, R2, one401
 	WORD $0xfd0001a6 // str d6, [x13]
-	TBZ $0, R2, stored375; ADD $8, R13, R25
+	TBZ $0, R2, stored402; ADD $8, R13, R25
 	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
-	B stored375
-one374:
-	TBZ $0, R2, stored375
+	B stored402
+one401:
+	TBZ $0, R2, stored402
 	WORD $0xbd0001a6 // str s6, [x13]
-stored375:
-	ADD R6<<1, R11, R13; TBZ $1, R2, one376
+stored402:
+	ADD R6<<1, R11, R13; TBZ $1, R2, one403
 	WORD $0xfd0001a6 // str d6, [x13]
-	TBZ $0, R2, stored377; ADD $8, R13, R25
+	TBZ $0, R2, stored404; ADD $8, R13, R25
 	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
-	B stored377
-one376:
-	TBZ $0, R2, stored377
+	B stored404
+one403:
+	TBZ $0, R2, stored404
 	WORD $0xbd0001a6 // str s6, [x13]
-stored377:
+stored404:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one378
+	TBZ $1, R2, one405
 	WORD $0xfd400024 // ldr d4, [x1]
-	TBZ $0, R2, loaded379; ADD $8, R1, R25
+	TBZ $0, R2, loaded406; ADD $8, R1, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded379
-one378:
-	TBZ $0, R2, loaded379
+	B loaded406
+one405:
+	TBZ $0, R2, loaded406
 	WORD $0xbd400024 // ldr s4, [x1]
-loaded379:
+loaded406:
 	ADD R7<<0, R1, R13
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one380
+	TBZ $1, R2, one407
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded381; ADD $8, R13, R25
+	TBZ $0, R2, loaded408; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded381
-one380:
-	TBZ $0, R2, loaded381
+	B loaded408
+one407:
+	TBZ $0, R2, loaded408
 	WORD $0xbd4001a0 // ldr s0, [x13]
-loaded381:
+loaded408:
 	WORD $0x6e2adc82 // fmul v2.4s, v4.4s, v10.4s
 	WORD $0x6e20dc46 // fmul v6.4s, v2.4s, v0.4s
 	WORD $0x4ea4d748 // fsub v8.4s, v26.4s, v4.4s
@@ -6500,52 +7265,52 @@ loaded381:
 	WORD $0x6e20dc08 // fmul v8.4s, v0.4s, v0.4s
 	WORD $0x4ea8d748 // fsub v8.4s, v26.4s, v8.4s
 	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	TBZ $1, R2, one382
+	TBZ $1, R2, one409
 	WORD $0xfd000066 // str d6, [x3]
-	TBZ $0, R2, stored383; ADD $8, R3, R25
+	TBZ $0, R2, stored410; ADD $8, R3, R25
 	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
-	B stored383
-one382:
-	TBZ $0, R2, stored383
+	B stored410
+one409:
+	TBZ $0, R2, stored410
 	WORD $0xbd000066 // str s6, [x3]
-stored383:
-	TBZ $1, R2, one384
+stored410:
+	TBZ $1, R2, one411
 	WORD $0xfd000166 // str d6, [x11]
-	TBZ $0, R2, stored385; ADD $8, R11, R25
+	TBZ $0, R2, stored412; ADD $8, R11, R25
 	WORD $0x4d008326 // st1 {v6.s}[2], [x25]
-	B stored385
-one384:
-	TBZ $0, R2, stored385
+	B stored412
+one411:
+	TBZ $0, R2, stored412
 	WORD $0xbd000166 // str s6, [x11]
-stored385:
-	ADD R7<<0, R3, R13; TBZ $1, R2, one386
+stored412:
+	ADD R7<<0, R3, R13; TBZ $1, R2, one413
 	WORD $0xfd0001a2 // str d2, [x13]
-	TBZ $0, R2, stored387; ADD $8, R13, R25
+	TBZ $0, R2, stored414; ADD $8, R13, R25
 	WORD $0x4d008322 // st1 {v2.s}[2], [x25]
-	B stored387
-one386:
-	TBZ $0, R2, stored387
+	B stored414
+one413:
+	TBZ $0, R2, stored414
 	WORD $0xbd0001a2 // str s2, [x13]
-stored387:
-	ADD R7<<0, R11, R13; TBZ $1, R2, one388
+stored414:
+	ADD R7<<0, R11, R13; TBZ $1, R2, one415
 	WORD $0xfd0001a2 // str d2, [x13]
-	TBZ $0, R2, stored389; ADD $8, R13, R25
+	TBZ $0, R2, stored416; ADD $8, R13, R25
 	WORD $0x4d008322 // st1 {v2.s}[2], [x25]
-	B stored389
-one388:
-	TBZ $0, R2, stored389
+	B stored416
+one415:
+	TBZ $0, R2, stored416
 	WORD $0xbd0001a2 // str s2, [x13]
-stored389:
-	TBZ $1, R2, one390
+stored416:
+	TBZ $1, R2, one417
 	WORD $0xfd0000ac // str d12, [x5]
-	TBZ $0, R2, stored391; ADD $8, R5, R25
+	TBZ $0, R2, stored418; ADD $8, R5, R25
 	WORD $0x4d00832c // st1 {v12.s}[2], [x25]
-	B stored391
-one390:
-	TBZ $0, R2, stored391
+	B stored418
+one417:
+	TBZ $0, R2, stored418
 	WORD $0xbd0000ac // str s12, [x5]
-stored391:
-done357:
+stored418:
+done384:
 	RET
 
 TEXT ·gruNEON(SB), NOSPLIT, $0-56
@@ -6565,9 +7330,9 @@ TEXT ·gruNEON(SB), NOSPLIT, $0-56
 	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
-	SUBS $8, R2; BLT one393
+	SUBS $8, R2; BLT one420
 	PCALIGN $16
-many392:
+many419:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -6791,11 +7556,11 @@ many392:
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
 	WORD $0x4e2bcda1 // fmla v1.4s, v13.4s, v11.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	ADD $32, R0; ADD $32, R4; ADD $32, R1; ADD $32, R3; ADD $32, R5; SUBS $8, R2; BGE many392
-one393:
+	ADD $32, R0; ADD $32, R4; ADD $32, R1; ADD $32, R3; ADD $32, R5; SUBS $8, R2; BGE many419
+one420:
 	ADD $8, R2
-each394:
-	SUBS $4, R2; BLT part395
+each421:
+	SUBS $4, R2; BLT part422
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -6929,29 +7694,29 @@ each394:
 	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R4; ADD $16, R1; ADD $16, R3; ADD $16, R5; B each394
-part395:
-	ADDS $4, R2; BEQ done396
+	ADD $16, R0; ADD $16, R4; ADD $16, R1; ADD $16, R3; ADD $16, R5; B each421
+part422:
+	ADDS $4, R2; BEQ done423
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one397
+	TBZ $1, R2, one424
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded398; ADD $8, R1, R25
+	TBZ $0, R2, loaded425; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded398
-one397:
-	TBZ $0, R2, loaded398
+	B loaded425
+one424:
+	TBZ $0, R2, loaded425
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded398:
+loaded425:
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one399
+	TBZ $1, R2, one426
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded400; ADD $8, R3, R25
+	TBZ $0, R2, loaded427; ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded400
-one399:
-	TBZ $0, R2, loaded400
+	B loaded427
+one426:
+	TBZ $0, R2, loaded427
 	WORD $0xbd400062 // ldr s2, [x3]
-loaded400:
+loaded427:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -6995,26 +7760,26 @@ loaded400:
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	ADD R6<<0, R1, R13
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one401
+	TBZ $1, R2, one428
 	WORD $0xfd4001a0 // ldr d0, [x13]
-	TBZ $0, R2, loaded402; ADD $8, R13, R25
+	TBZ $0, R2, loaded429; ADD $8, R13, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded402
-one401:
-	TBZ $0, R2, loaded402
+	B loaded429
+one428:
+	TBZ $0, R2, loaded429
 	WORD $0xbd4001a0 // ldr s0, [x13]
-loaded402:
+loaded429:
 	ADD R6<<0, R3, R13
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one403
+	TBZ $1, R2, one430
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded404; ADD $8, R13, R25
+	TBZ $0, R2, loaded431; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded404
-one403:
-	TBZ $0, R2, loaded404
+	B loaded431
+one430:
+	TBZ $0, R2, loaded431
 	WORD $0xbd4001a2 // ldr s2, [x13]
-loaded404:
+loaded431:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -7057,37 +7822,37 @@ loaded404:
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
 	ADD R6<<1, R3, R13
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one405
+	TBZ $1, R2, one432
 	WORD $0xfd4001a2 // ldr d2, [x13]
-	TBZ $0, R2, loaded406; ADD $8, R13, R25
+	TBZ $0, R2, loaded433; ADD $8, R13, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded406
-one405:
-	TBZ $0, R2, loaded406
+	B loaded433
+one432:
+	TBZ $0, R2, loaded433
 	WORD $0xbd4001a2 // ldr s2, [x13]
-loaded406:
+loaded433:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one407
+	TBZ $1, R2, one434
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded408; ADD $8, R5, R25
+	TBZ $0, R2, loaded435; ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded408
-one407:
-	TBZ $0, R2, loaded408
+	B loaded435
+one434:
+	TBZ $0, R2, loaded435
 	WORD $0xbd4000a4 // ldr s4, [x5]
-loaded408:
+loaded435:
 	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
 	ADD R6<<1, R1, R13
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one409
+	TBZ $1, R2, one436
 	WORD $0xfd4001a4 // ldr d4, [x13]
-	TBZ $0, R2, loaded410; ADD $8, R13, R25
+	TBZ $0, R2, loaded437; ADD $8, R13, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded410
-one409:
-	TBZ $0, R2, loaded410
+	B loaded437
+one436:
+	TBZ $0, R2, loaded437
 	WORD $0xbd4001a4 // ldr s4, [x13]
-loaded410:
+loaded437:
 	WORD $0x4ea41c94 // mov v20.16b, v4.16b
 	WORD $0x4e20cc54 // fmla v20.4s, v2.4s, v0.4s
 	WORD $0x4eb41e80 // mov v0.16b, v20.16b
@@ -7125,27 +7890,27 @@ loaded410:
 	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x4f00040a // movi v10.4s, #0
-	TBZ $1, R2, one411
+	TBZ $1, R2, one438
 	WORD $0xfd40008a // ldr d10, [x4]
-	TBZ $0, R2, loaded412; ADD $8, R4, R25
+	TBZ $0, R2, loaded439; ADD $8, R4, R25
 	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
-	B loaded412
-one411:
-	TBZ $0, R2, loaded412
+	B loaded439
+one438:
+	TBZ $0, R2, loaded439
 	WORD $0xbd40008a // ldr s10, [x4]
-loaded412:
+loaded439:
 	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
-	TBZ $1, R2, one413
+	TBZ $1, R2, one440
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored414; ADD $8, R0, R25
+	TBZ $0, R2, stored441; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored414
-one413:
-	TBZ $0, R2, stored414
+	B stored441
+one440:
+	TBZ $0, R2, stored441
 	WORD $0xbd000000 // str s0, [x0]
-stored414:
-done396:
+stored441:
+done423:
 	RET
 
 TEXT ·gruResetNEON(SB), NOSPLIT, $0-40
@@ -7163,9 +7928,9 @@ TEXT ·gruResetNEON(SB), NOSPLIT, $0-40
 	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
-	SUBS $8, R2; BLT one416
+	SUBS $8, R2; BLT one443
 	PCALIGN $16
-many415:
+many442:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -7242,11 +8007,11 @@ many415:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	ADD $32, R0; ADD $32, R4; ADD $32, R1; ADD $32, R3; SUBS $8, R2; BGE many415
-one416:
+	ADD $32, R0; ADD $32, R4; ADD $32, R1; ADD $32, R3; SUBS $8, R2; BGE many442
+one443:
 	ADD $8, R2
-each417:
-	SUBS $4, R2; BLT part418
+each444:
+	SUBS $4, R2; BLT part445
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -7292,29 +8057,29 @@ each417:
 	WORD $0x3dc00082 // ldr q2, [x4]
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R4; ADD $16, R1; ADD $16, R3; B each417
-part418:
-	ADDS $4, R2; BEQ done419
+	ADD $16, R0; ADD $16, R4; ADD $16, R1; ADD $16, R3; B each444
+part445:
+	ADDS $4, R2; BEQ done446
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one420
+	TBZ $1, R2, one447
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded421; ADD $8, R1, R25
+	TBZ $0, R2, loaded448; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded421
-one420:
-	TBZ $0, R2, loaded421
+	B loaded448
+one447:
+	TBZ $0, R2, loaded448
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded421:
+loaded448:
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one422
+	TBZ $1, R2, one449
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded423; ADD $8, R3, R25
+	TBZ $0, R2, loaded450; ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded423
-one422:
-	TBZ $0, R2, loaded423
+	B loaded450
+one449:
+	TBZ $0, R2, loaded450
 	WORD $0xbd400062 // ldr s2, [x3]
-loaded423:
+loaded450:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -7356,26 +8121,26 @@ loaded423:
 	WORD $0x6eb41c04 // bit v4.16b, v0.16b, v20.16b
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one424
+	TBZ $1, R2, one451
 	WORD $0xfd400082 // ldr d2, [x4]
-	TBZ $0, R2, loaded425; ADD $8, R4, R25
+	TBZ $0, R2, loaded452; ADD $8, R4, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded425
-one424:
-	TBZ $0, R2, loaded425
+	B loaded452
+one451:
+	TBZ $0, R2, loaded452
 	WORD $0xbd400082 // ldr s2, [x4]
-loaded425:
+loaded452:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	TBZ $1, R2, one426
+	TBZ $1, R2, one453
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored427; ADD $8, R0, R25
+	TBZ $0, R2, stored454; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored427
-one426:
-	TBZ $0, R2, stored427
+	B stored454
+one453:
+	TBZ $0, R2, stored454
 	WORD $0xbd000000 // str s0, [x0]
-stored427:
-done419:
+stored454:
+done446:
 	RET
 
 TEXT ·gruBlendNEON(SB), NOSPLIT, $0-56
@@ -7395,9 +8160,9 @@ TEXT ·gruBlendNEON(SB), NOSPLIT, $0-56
 	WORD $0x4ebf1ffa // mov v26.16b, v31.16b
 	WORD $0x3dc03d3f // ldr q31, [x9, #240]
 	WORD $0x4ebf1ffb // mov v27.16b, v31.16b
-	SUBS $8, R2; BLT one429
+	SUBS $8, R2; BLT one456
 	PCALIGN $16
-many428:
+many455:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad400c62 // ldp q2, q3, [x3, #0]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -7538,11 +8303,11 @@ many428:
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
 	WORD $0x4e2bcda1 // fmla v1.4s, v13.4s, v11.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
-	ADD $32, R0; ADD $32, R4; ADD $32, R1; ADD $32, R3; ADD $32, R5; ADD $32, R6; SUBS $8, R2; BGE many428
-one429:
+	ADD $32, R0; ADD $32, R4; ADD $32, R1; ADD $32, R3; ADD $32, R5; ADD $32, R6; SUBS $8, R2; BGE many455
+one456:
 	ADD $8, R2
-each430:
-	SUBS $4, R2; BLT part431
+each457:
+	SUBS $4, R2; BLT part458
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00062 // ldr q2, [x3]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -7626,29 +8391,29 @@ each430:
 	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R4; ADD $16, R1; ADD $16, R3; ADD $16, R5; ADD $16, R6; B each430
-part431:
-	ADDS $4, R2; BEQ done432
+	ADD $16, R0; ADD $16, R4; ADD $16, R1; ADD $16, R3; ADD $16, R5; ADD $16, R6; B each457
+part458:
+	ADDS $4, R2; BEQ done459
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one433
+	TBZ $1, R2, one460
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded434; ADD $8, R1, R25
+	TBZ $0, R2, loaded461; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded434
-one433:
-	TBZ $0, R2, loaded434
+	B loaded461
+one460:
+	TBZ $0, R2, loaded461
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded434:
+loaded461:
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one435
+	TBZ $1, R2, one462
 	WORD $0xfd400062 // ldr d2, [x3]
-	TBZ $0, R2, loaded436; ADD $8, R3, R25
+	TBZ $0, R2, loaded463; ADD $8, R3, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded436
-one435:
-	TBZ $0, R2, loaded436
+	B loaded463
+one462:
+	TBZ $0, R2, loaded463
 	WORD $0xbd400062 // ldr s2, [x3]
-loaded436:
+loaded463:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x3dc0313f // ldr q31, [x9, #192]
@@ -7691,25 +8456,25 @@ loaded436:
 	WORD $0x6e22fc80 // fdiv v0.4s, v4.4s, v2.4s
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one437
+	TBZ $1, R2, one464
 	WORD $0xfd4000a0 // ldr d0, [x5]
-	TBZ $0, R2, loaded438; ADD $8, R5, R25
+	TBZ $0, R2, loaded465; ADD $8, R5, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded438
-one437:
-	TBZ $0, R2, loaded438
+	B loaded465
+one464:
+	TBZ $0, R2, loaded465
 	WORD $0xbd4000a0 // ldr s0, [x5]
-loaded438:
+loaded465:
 	WORD $0x4f000402 // movi v2.4s, #0
-	TBZ $1, R2, one439
+	TBZ $1, R2, one466
 	WORD $0xfd4000c2 // ldr d2, [x6]
-	TBZ $0, R2, loaded440; ADD $8, R6, R25
+	TBZ $0, R2, loaded467; ADD $8, R6, R25
 	WORD $0x4d408322 // ld1 {v2.s}[2], [x25]
-	B loaded440
-one439:
-	TBZ $0, R2, loaded440
+	B loaded467
+one466:
+	TBZ $0, R2, loaded467
 	WORD $0xbd4000c2 // ldr s2, [x6]
-loaded440:
+loaded467:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD $0x4e20f720 // fmax v0.4s, v25.4s, v0.4s
@@ -7745,27 +8510,27 @@ loaded440:
 	WORD $0x4ea0f740 // fmin v0.4s, v26.4s, v0.4s
 	WORD $0x4e20f760 // fmax v0.4s, v27.4s, v0.4s
 	WORD $0x4f00040a // movi v10.4s, #0
-	TBZ $1, R2, one441
+	TBZ $1, R2, one468
 	WORD $0xfd40008a // ldr d10, [x4]
-	TBZ $0, R2, loaded442; ADD $8, R4, R25
+	TBZ $0, R2, loaded469; ADD $8, R4, R25
 	WORD $0x4d40832a // ld1 {v10.s}[2], [x25]
-	B loaded442
-one441:
-	TBZ $0, R2, loaded442
+	B loaded469
+one468:
+	TBZ $0, R2, loaded469
 	WORD $0xbd40008a // ldr s10, [x4]
-loaded442:
+loaded469:
 	WORD $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
 	WORD $0x4e2acd80 // fmla v0.4s, v12.4s, v10.4s
-	TBZ $1, R2, one443
+	TBZ $1, R2, one470
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored444; ADD $8, R0, R25
+	TBZ $0, R2, stored471; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored444
-one443:
-	TBZ $0, R2, stored444
+	B stored471
+one470:
+	TBZ $0, R2, stored471
 	WORD $0xbd000000 // str s0, [x0]
-stored444:
-done432:
+stored471:
+done459:
 	RET
 
 TEXT ·addVVNEON(SB), NOSPLIT, $0-56
@@ -7776,10 +8541,10 @@ TEXT ·addVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row445:
-	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one447
+row472:
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one474
 	PCALIGN $16
-many446:
+many473:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -7790,50 +8555,50 @@ many446:
 	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many446
-one447:
+	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many473
+one474:
 	ADD $16, R2
-each448:
-	SUBS $4, R2; BLT part449
+each475:
+	SUBS $4, R2; BLT part476
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each448
-part449:
-	ADDS $4, R2; BEQ done450
+	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each475
+part476:
+	ADDS $4, R2; BEQ done477
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one451
+	TBZ $1, R2, one478
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded452; ADD $8, R1, R25
+	TBZ $0, R2, loaded479; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded452
-one451:
-	TBZ $0, R2, loaded452
+	B loaded479
+one478:
+	TBZ $0, R2, loaded479
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded452:
+loaded479:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one453
+	TBZ $1, R2, one480
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded454; ADD $8, R10, R25
+	TBZ $0, R2, loaded481; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded454
-one453:
-	TBZ $0, R2, loaded454
+	B loaded481
+one480:
+	TBZ $0, R2, loaded481
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded454:
+loaded481:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one455
+	TBZ $1, R2, one482
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored456; ADD $8, R0, R25
+	TBZ $0, R2, stored483; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored456
-one455:
-	TBZ $0, R2, stored456
+	B stored483
+one482:
+	TBZ $0, R2, stored483
 	WORD $0xbd000000 // str s0, [x0]
-stored456:
-done450:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row445
+stored483:
+done477:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row472
 	RET
 
 TEXT ·addVSNEON(SB), NOSPLIT, $0-56
@@ -7844,12 +8609,12 @@ TEXT ·addVSNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row457:
+row484:
 	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2; BLT one459
+	SUBS $16, R2; BLT one486
 	PCALIGN $16
-many458:
+many485:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
@@ -7858,39 +8623,39 @@ many458:
 	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many458
-one459:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many485
+one486:
 	ADD $16, R2
-each460:
-	SUBS $4, R2; BLT part461
+each487:
+	SUBS $4, R2; BLT part488
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each460
-part461:
-	ADDS $4, R2; BEQ done462
+	ADD $16, R0; ADD $16, R1; B each487
+part488:
+	ADDS $4, R2; BEQ done489
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one463
+	TBZ $1, R2, one490
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded464; ADD $8, R1, R25
+	TBZ $0, R2, loaded491; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded464
-one463:
-	TBZ $0, R2, loaded464
+	B loaded491
+one490:
+	TBZ $0, R2, loaded491
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded464:
+loaded491:
 	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one465
+	TBZ $1, R2, one492
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored466; ADD $8, R0, R25
+	TBZ $0, R2, stored493; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored466
-one465:
-	TBZ $0, R2, stored466
+	B stored493
+one492:
+	TBZ $0, R2, stored493
 	WORD $0xbd000000 // str s0, [x0]
-stored466:
-done462:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row457
+stored493:
+done489:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row484
 	RET
 
 TEXT ·subVVNEON(SB), NOSPLIT, $0-56
@@ -7901,10 +8666,10 @@ TEXT ·subVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row467:
-	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one469
+row494:
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one496
 	PCALIGN $16
-many468:
+many495:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -7915,50 +8680,50 @@ many468:
 	WORD $0x4ea7d463 // fsub v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many468
-one469:
+	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many495
+one496:
 	ADD $16, R2
-each470:
-	SUBS $4, R2; BLT part471
+each497:
+	SUBS $4, R2; BLT part498
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each470
-part471:
-	ADDS $4, R2; BEQ done472
+	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each497
+part498:
+	ADDS $4, R2; BEQ done499
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one473
+	TBZ $1, R2, one500
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded474; ADD $8, R1, R25
+	TBZ $0, R2, loaded501; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded474
-one473:
-	TBZ $0, R2, loaded474
+	B loaded501
+one500:
+	TBZ $0, R2, loaded501
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded474:
+loaded501:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one475
+	TBZ $1, R2, one502
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded476; ADD $8, R10, R25
+	TBZ $0, R2, loaded503; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded476
-one475:
-	TBZ $0, R2, loaded476
+	B loaded503
+one502:
+	TBZ $0, R2, loaded503
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded476:
+loaded503:
 	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one477
+	TBZ $1, R2, one504
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored478; ADD $8, R0, R25
+	TBZ $0, R2, stored505; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored478
-one477:
-	TBZ $0, R2, stored478
+	B stored505
+one504:
+	TBZ $0, R2, stored505
 	WORD $0xbd000000 // str s0, [x0]
-stored478:
-done472:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row467
+stored505:
+done499:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row494
 	RET
 
 TEXT ·subVSNEON(SB), NOSPLIT, $0-56
@@ -7969,12 +8734,12 @@ TEXT ·subVSNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row479:
+row506:
 	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2; BLT one481
+	SUBS $16, R2; BLT one508
 	PCALIGN $16
-many480:
+many507:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
@@ -7983,39 +8748,39 @@ many480:
 	WORD $0x4eb8d463 // fsub v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many480
-one481:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many507
+one508:
 	ADD $16, R2
-each482:
-	SUBS $4, R2; BLT part483
+each509:
+	SUBS $4, R2; BLT part510
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each482
-part483:
-	ADDS $4, R2; BEQ done484
+	ADD $16, R0; ADD $16, R1; B each509
+part510:
+	ADDS $4, R2; BEQ done511
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one485
+	TBZ $1, R2, one512
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded486; ADD $8, R1, R25
+	TBZ $0, R2, loaded513; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded486
-one485:
-	TBZ $0, R2, loaded486
+	B loaded513
+one512:
+	TBZ $0, R2, loaded513
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded486:
+loaded513:
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one487
+	TBZ $1, R2, one514
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored488; ADD $8, R0, R25
+	TBZ $0, R2, stored515; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored488
-one487:
-	TBZ $0, R2, stored488
+	B stored515
+one514:
+	TBZ $0, R2, stored515
 	WORD $0xbd000000 // str s0, [x0]
-stored488:
-done484:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row479
+stored515:
+done511:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row506
 	RET
 
 TEXT ·subSVNEON(SB), NOSPLIT, $0-56
@@ -8026,12 +8791,12 @@ TEXT ·subSVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row489:
+row516:
 	MOVD R5, R2; MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
-	MOVD R4, R10; SUBS $16, R2; BLT one491
+	MOVD R4, R10; SUBS $16, R2; BLT one518
 	PCALIGN $16
-many490:
+many517:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
 	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
 	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
@@ -8040,39 +8805,39 @@ many490:
 	WORD $0x4ea7d703 // fsub v3.4s, v24.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R10; SUBS $16, R2; BGE many490
-one491:
+	ADD $64, R0; ADD $64, R10; SUBS $16, R2; BGE many517
+one518:
 	ADD $16, R2
-each492:
-	SUBS $4, R2; BLT part493
+each519:
+	SUBS $4, R2; BLT part520
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R10; B each492
-part493:
-	ADDS $4, R2; BEQ done494
+	ADD $16, R0; ADD $16, R10; B each519
+part520:
+	ADDS $4, R2; BEQ done521
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one495
+	TBZ $1, R2, one522
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded496; ADD $8, R10, R25
+	TBZ $0, R2, loaded523; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded496
-one495:
-	TBZ $0, R2, loaded496
+	B loaded523
+one522:
+	TBZ $0, R2, loaded523
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded496:
+loaded523:
 	WORD $0x4ea4d700 // fsub v0.4s, v24.4s, v4.4s
-	TBZ $1, R2, one497
+	TBZ $1, R2, one524
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored498; ADD $8, R0, R25
+	TBZ $0, R2, stored525; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored498
-one497:
-	TBZ $0, R2, stored498
+	B stored525
+one524:
+	TBZ $0, R2, stored525
 	WORD $0xbd000000 // str s0, [x0]
-stored498:
-done494:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row489
+stored525:
+done521:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row516
 	RET
 
 TEXT ·mulVVNEON(SB), NOSPLIT, $0-56
@@ -8083,10 +8848,10 @@ TEXT ·mulVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row499:
-	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one501
+row526:
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one528
 	PCALIGN $16
-many500:
+many527:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -8097,50 +8862,50 @@ many500:
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many500
-one501:
+	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many527
+one528:
 	ADD $16, R2
-each502:
-	SUBS $4, R2; BLT part503
+each529:
+	SUBS $4, R2; BLT part530
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each502
-part503:
-	ADDS $4, R2; BEQ done504
+	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each529
+part530:
+	ADDS $4, R2; BEQ done531
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one505
+	TBZ $1, R2, one532
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded506; ADD $8, R1, R25
+	TBZ $0, R2, loaded533; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded506
-one505:
-	TBZ $0, R2, loaded506
+	B loaded533
+one532:
+	TBZ $0, R2, loaded533
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded506:
+loaded533:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one507
+	TBZ $1, R2, one534
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded508; ADD $8, R10, R25
+	TBZ $0, R2, loaded535; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded508
-one507:
-	TBZ $0, R2, loaded508
+	B loaded535
+one534:
+	TBZ $0, R2, loaded535
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded508:
+loaded535:
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one509
+	TBZ $1, R2, one536
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored510; ADD $8, R0, R25
+	TBZ $0, R2, stored537; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored510
-one509:
-	TBZ $0, R2, stored510
+	B stored537
+one536:
+	TBZ $0, R2, stored537
 	WORD $0xbd000000 // str s0, [x0]
-stored510:
-done504:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row499
+stored537:
+done531:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row526
 	RET
 
 TEXT ·mulVSNEON(SB), NOSPLIT, $0-56
@@ -8151,12 +8916,12 @@ TEXT ·mulVSNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row511:
+row538:
 	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2; BLT one513
+	SUBS $16, R2; BLT one540
 	PCALIGN $16
-many512:
+many539:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
@@ -8165,39 +8930,39 @@ many512:
 	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many512
-one513:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many539
+one540:
 	ADD $16, R2
-each514:
-	SUBS $4, R2; BLT part515
+each541:
+	SUBS $4, R2; BLT part542
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each514
-part515:
-	ADDS $4, R2; BEQ done516
+	ADD $16, R0; ADD $16, R1; B each541
+part542:
+	ADDS $4, R2; BEQ done543
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one517
+	TBZ $1, R2, one544
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded518; ADD $8, R1, R25
+	TBZ $0, R2, loaded545; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded518
-one517:
-	TBZ $0, R2, loaded518
+	B loaded545
+one544:
+	TBZ $0, R2, loaded545
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded518:
+loaded545:
 	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one519
+	TBZ $1, R2, one546
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored520; ADD $8, R0, R25
+	TBZ $0, R2, stored547; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored520
-one519:
-	TBZ $0, R2, stored520
+	B stored547
+one546:
+	TBZ $0, R2, stored547
 	WORD $0xbd000000 // str s0, [x0]
-stored520:
-done516:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row511
+stored547:
+done543:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row538
 	RET
 
 TEXT ·divVVNEON(SB), NOSPLIT, $0-56
@@ -8208,10 +8973,10 @@ TEXT ·divVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row521:
-	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one523
+row548:
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one550
 	PCALIGN $16
-many522:
+many549:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -8222,50 +8987,50 @@ many522:
 	WORD $0x6e27fc63 // fdiv v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many522
-one523:
+	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many549
+one550:
 	ADD $16, R2
-each524:
-	SUBS $4, R2; BLT part525
+each551:
+	SUBS $4, R2; BLT part552
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each524
-part525:
-	ADDS $4, R2; BEQ done526
+	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each551
+part552:
+	ADDS $4, R2; BEQ done553
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one527
+	TBZ $1, R2, one554
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded528; ADD $8, R1, R25
+	TBZ $0, R2, loaded555; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded528
-one527:
-	TBZ $0, R2, loaded528
+	B loaded555
+one554:
+	TBZ $0, R2, loaded555
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded528:
+loaded555:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one529
+	TBZ $1, R2, one556
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded530; ADD $8, R10, R25
+	TBZ $0, R2, loaded557; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded530
-one529:
-	TBZ $0, R2, loaded530
+	B loaded557
+one556:
+	TBZ $0, R2, loaded557
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded530:
+loaded557:
 	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one531
+	TBZ $1, R2, one558
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored532; ADD $8, R0, R25
+	TBZ $0, R2, stored559; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored532
-one531:
-	TBZ $0, R2, stored532
+	B stored559
+one558:
+	TBZ $0, R2, stored559
 	WORD $0xbd000000 // str s0, [x0]
-stored532:
-done526:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row521
+stored559:
+done553:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row548
 	RET
 
 TEXT ·divVSNEON(SB), NOSPLIT, $0-56
@@ -8276,12 +9041,12 @@ TEXT ·divVSNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row533:
+row560:
 	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2; BLT one535
+	SUBS $16, R2; BLT one562
 	PCALIGN $16
-many534:
+many561:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
@@ -8290,39 +9055,39 @@ many534:
 	WORD $0x6e38fc63 // fdiv v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many534
-one535:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many561
+one562:
 	ADD $16, R2
-each536:
-	SUBS $4, R2; BLT part537
+each563:
+	SUBS $4, R2; BLT part564
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each536
-part537:
-	ADDS $4, R2; BEQ done538
+	ADD $16, R0; ADD $16, R1; B each563
+part564:
+	ADDS $4, R2; BEQ done565
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one539
+	TBZ $1, R2, one566
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded540; ADD $8, R1, R25
+	TBZ $0, R2, loaded567; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded540
-one539:
-	TBZ $0, R2, loaded540
+	B loaded567
+one566:
+	TBZ $0, R2, loaded567
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded540:
+loaded567:
 	WORD $0x6e38fc00 // fdiv v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one541
+	TBZ $1, R2, one568
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored542; ADD $8, R0, R25
+	TBZ $0, R2, stored569; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored542
-one541:
-	TBZ $0, R2, stored542
+	B stored569
+one568:
+	TBZ $0, R2, stored569
 	WORD $0xbd000000 // str s0, [x0]
-stored542:
-done538:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row533
+stored569:
+done565:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row560
 	RET
 
 TEXT ·divSVNEON(SB), NOSPLIT, $0-56
@@ -8333,12 +9098,12 @@ TEXT ·divSVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row543:
+row570:
 	MOVD R5, R2; MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
-	MOVD R4, R10; SUBS $16, R2; BLT one545
+	MOVD R4, R10; SUBS $16, R2; BLT one572
 	PCALIGN $16
-many544:
+many571:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
 	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
 	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
@@ -8347,39 +9112,39 @@ many544:
 	WORD $0x6e27ff03 // fdiv v3.4s, v24.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R10; SUBS $16, R2; BGE many544
-one545:
+	ADD $64, R0; ADD $64, R10; SUBS $16, R2; BGE many571
+one572:
 	ADD $16, R2
-each546:
-	SUBS $4, R2; BLT part547
+each573:
+	SUBS $4, R2; BLT part574
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R10; B each546
-part547:
-	ADDS $4, R2; BEQ done548
+	ADD $16, R0; ADD $16, R10; B each573
+part574:
+	ADDS $4, R2; BEQ done575
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one549
+	TBZ $1, R2, one576
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded550; ADD $8, R10, R25
+	TBZ $0, R2, loaded577; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded550
-one549:
-	TBZ $0, R2, loaded550
+	B loaded577
+one576:
+	TBZ $0, R2, loaded577
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded550:
+loaded577:
 	WORD $0x6e24ff00 // fdiv v0.4s, v24.4s, v4.4s
-	TBZ $1, R2, one551
+	TBZ $1, R2, one578
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored552; ADD $8, R0, R25
+	TBZ $0, R2, stored579; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored552
-one551:
-	TBZ $0, R2, stored552
+	B stored579
+one578:
+	TBZ $0, R2, stored579
 	WORD $0xbd000000 // str s0, [x0]
-stored552:
-done548:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row543
+stored579:
+done575:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row570
 	RET
 
 TEXT ·maxVVNEON(SB), NOSPLIT, $0-56
@@ -8390,10 +9155,10 @@ TEXT ·maxVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row553:
-	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one555
+row580:
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one582
 	PCALIGN $16
-many554:
+many581:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -8404,50 +9169,50 @@ many554:
 	WORD $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many554
-one555:
+	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many581
+one582:
 	ADD $16, R2
-each556:
-	SUBS $4, R2; BLT part557
+each583:
+	SUBS $4, R2; BLT part584
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each556
-part557:
-	ADDS $4, R2; BEQ done558
+	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each583
+part584:
+	ADDS $4, R2; BEQ done585
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one559
+	TBZ $1, R2, one586
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded560; ADD $8, R1, R25
+	TBZ $0, R2, loaded587; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded560
-one559:
-	TBZ $0, R2, loaded560
+	B loaded587
+one586:
+	TBZ $0, R2, loaded587
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded560:
+loaded587:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one561
+	TBZ $1, R2, one588
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded562; ADD $8, R10, R25
+	TBZ $0, R2, loaded589; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded562
-one561:
-	TBZ $0, R2, loaded562
+	B loaded589
+one588:
+	TBZ $0, R2, loaded589
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded562:
+loaded589:
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one563
+	TBZ $1, R2, one590
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored564; ADD $8, R0, R25
+	TBZ $0, R2, stored591; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored564
-one563:
-	TBZ $0, R2, stored564
+	B stored591
+one590:
+	TBZ $0, R2, stored591
 	WORD $0xbd000000 // str s0, [x0]
-stored564:
-done558:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row553
+stored591:
+done585:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row580
 	RET
 
 TEXT ·maxVSNEON(SB), NOSPLIT, $0-56
@@ -8458,12 +9223,12 @@ TEXT ·maxVSNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row565:
+row592:
 	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2; BLT one567
+	SUBS $16, R2; BLT one594
 	PCALIGN $16
-many566:
+many593:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
@@ -8472,39 +9237,39 @@ many566:
 	WORD $0x4e38f463 // fmax v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many566
-one567:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many593
+one594:
 	ADD $16, R2
-each568:
-	SUBS $4, R2; BLT part569
+each595:
+	SUBS $4, R2; BLT part596
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each568
-part569:
-	ADDS $4, R2; BEQ done570
+	ADD $16, R0; ADD $16, R1; B each595
+part596:
+	ADDS $4, R2; BEQ done597
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one571
+	TBZ $1, R2, one598
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded572; ADD $8, R1, R25
+	TBZ $0, R2, loaded599; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded572
-one571:
-	TBZ $0, R2, loaded572
+	B loaded599
+one598:
+	TBZ $0, R2, loaded599
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded572:
+loaded599:
 	WORD $0x4e38f400 // fmax v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one573
+	TBZ $1, R2, one600
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored574; ADD $8, R0, R25
+	TBZ $0, R2, stored601; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored574
-one573:
-	TBZ $0, R2, stored574
+	B stored601
+one600:
+	TBZ $0, R2, stored601
 	WORD $0xbd000000 // str s0, [x0]
-stored574:
-done570:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row565
+stored601:
+done597:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row592
 	RET
 
 TEXT ·maxSVNEON(SB), NOSPLIT, $0-56
@@ -8515,12 +9280,12 @@ TEXT ·maxSVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row575:
+row602:
 	MOVD R5, R2; MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
-	MOVD R4, R10; SUBS $16, R2; BLT one577
+	MOVD R4, R10; SUBS $16, R2; BLT one604
 	PCALIGN $16
-many576:
+many603:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
 	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
 	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
@@ -8529,39 +9294,39 @@ many576:
 	WORD $0x4e27f703 // fmax v3.4s, v24.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R10; SUBS $16, R2; BGE many576
-one577:
+	ADD $64, R0; ADD $64, R10; SUBS $16, R2; BGE many603
+one604:
 	ADD $16, R2
-each578:
-	SUBS $4, R2; BLT part579
+each605:
+	SUBS $4, R2; BLT part606
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R10; B each578
-part579:
-	ADDS $4, R2; BEQ done580
+	ADD $16, R0; ADD $16, R10; B each605
+part606:
+	ADDS $4, R2; BEQ done607
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one581
+	TBZ $1, R2, one608
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded582; ADD $8, R10, R25
+	TBZ $0, R2, loaded609; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded582
-one581:
-	TBZ $0, R2, loaded582
+	B loaded609
+one608:
+	TBZ $0, R2, loaded609
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded582:
+loaded609:
 	WORD $0x4e24f700 // fmax v0.4s, v24.4s, v4.4s
-	TBZ $1, R2, one583
+	TBZ $1, R2, one610
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored584; ADD $8, R0, R25
+	TBZ $0, R2, stored611; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored584
-one583:
-	TBZ $0, R2, stored584
+	B stored611
+one610:
+	TBZ $0, R2, stored611
 	WORD $0xbd000000 // str s0, [x0]
-stored584:
-done580:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row575
+stored611:
+done607:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row602
 	RET
 
 TEXT ·minVVNEON(SB), NOSPLIT, $0-56
@@ -8572,10 +9337,10 @@ TEXT ·minVVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row585:
-	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one587
+row612:
+	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1; MOVD R4, R10; SUBS $16, R2; BLT one614
 	PCALIGN $16
-many586:
+many613:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
@@ -8586,50 +9351,50 @@ many586:
 	WORD $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many586
-one587:
+	ADD $64, R0; ADD $64, R1; ADD $64, R10; SUBS $16, R2; BGE many613
+one614:
 	ADD $16, R2
-each588:
-	SUBS $4, R2; BLT part589
+each615:
+	SUBS $4, R2; BLT part616
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each588
-part589:
-	ADDS $4, R2; BEQ done590
+	ADD $16, R0; ADD $16, R1; ADD $16, R10; B each615
+part616:
+	ADDS $4, R2; BEQ done617
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one591
+	TBZ $1, R2, one618
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded592; ADD $8, R1, R25
+	TBZ $0, R2, loaded619; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded592
-one591:
-	TBZ $0, R2, loaded592
+	B loaded619
+one618:
+	TBZ $0, R2, loaded619
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded592:
+loaded619:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one593
+	TBZ $1, R2, one620
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded594; ADD $8, R10, R25
+	TBZ $0, R2, loaded621; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded594
-one593:
-	TBZ $0, R2, loaded594
+	B loaded621
+one620:
+	TBZ $0, R2, loaded621
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded594:
+loaded621:
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one595
+	TBZ $1, R2, one622
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored596; ADD $8, R0, R25
+	TBZ $0, R2, stored623; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored596
-one595:
-	TBZ $0, R2, stored596
+	B stored623
+one622:
+	TBZ $0, R2, stored623
 	WORD $0xbd000000 // str s0, [x0]
-stored596:
-done590:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row585
+stored623:
+done617:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row612
 	RET
 
 TEXT ·minVSNEON(SB), NOSPLIT, $0-56
@@ -8640,12 +9405,12 @@ TEXT ·minVSNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row597:
+row624:
 	MOVD R5, R2; MOVD R11, R0; MOVD R3, R1
 	WORD $0x4d40c898 // ld1r {v24.4s}, [x4]
-	SUBS $16, R2; BLT one599
+	SUBS $16, R2; BLT one626
 	PCALIGN $16
-many598:
+many625:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
@@ -8654,39 +9419,39 @@ many598:
 	WORD $0x4eb8f463 // fmin v3.4s, v3.4s, v24.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many598
-one599:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many625
+one626:
 	ADD $16, R2
-each600:
-	SUBS $4, R2; BLT part601
+each627:
+	SUBS $4, R2; BLT part628
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each600
-part601:
-	ADDS $4, R2; BEQ done602
+	ADD $16, R0; ADD $16, R1; B each627
+part628:
+	ADDS $4, R2; BEQ done629
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one603
+	TBZ $1, R2, one630
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded604; ADD $8, R1, R25
+	TBZ $0, R2, loaded631; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded604
-one603:
-	TBZ $0, R2, loaded604
+	B loaded631
+one630:
+	TBZ $0, R2, loaded631
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded604:
+loaded631:
 	WORD $0x4eb8f400 // fmin v0.4s, v0.4s, v24.4s
-	TBZ $1, R2, one605
+	TBZ $1, R2, one632
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored606; ADD $8, R0, R25
+	TBZ $0, R2, stored633; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored606
-one605:
-	TBZ $0, R2, stored606
+	B stored633
+one632:
+	TBZ $0, R2, stored633
 	WORD $0xbd000000 // str s0, [x0]
-stored606:
-done602:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row597
+stored633:
+done629:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row624
 	RET
 
 TEXT ·minSVNEON(SB), NOSPLIT, $0-56
@@ -8697,12 +9462,12 @@ TEXT ·minSVNEON(SB), NOSPLIT, $0-56
 	MOVD rows+32(FP), R6
 	MOVD sa+40(FP), R7
 	MOVD sb+48(FP), R8
-row607:
+row634:
 	MOVD R5, R2; MOVD R11, R0
 	WORD $0x4d40c878 // ld1r {v24.4s}, [x3]
-	MOVD R4, R10; SUBS $16, R2; BLT one609
+	MOVD R4, R10; SUBS $16, R2; BLT one636
 	PCALIGN $16
-many608:
+many635:
 	WORD $0xad401544 // ldp q4, q5, [x10, #0]
 	WORD $0xad411d46 // ldp q6, q7, [x10, #32]
 	WORD $0x4ea4f700 // fmin v0.4s, v24.4s, v4.4s
@@ -8711,39 +9476,39 @@ many608:
 	WORD $0x4ea7f703 // fmin v3.4s, v24.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R10; SUBS $16, R2; BGE many608
-one609:
+	ADD $64, R0; ADD $64, R10; SUBS $16, R2; BGE many635
+one636:
 	ADD $16, R2
-each610:
-	SUBS $4, R2; BLT part611
+each637:
+	SUBS $4, R2; BLT part638
 	WORD $0x3dc00144 // ldr q4, [x10]
 	WORD $0x4ea4f700 // fmin v0.4s, v24.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R10; B each610
-part611:
-	ADDS $4, R2; BEQ done612
+	ADD $16, R0; ADD $16, R10; B each637
+part638:
+	ADDS $4, R2; BEQ done639
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one613
+	TBZ $1, R2, one640
 	WORD $0xfd400144 // ldr d4, [x10]
-	TBZ $0, R2, loaded614; ADD $8, R10, R25
+	TBZ $0, R2, loaded641; ADD $8, R10, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded614
-one613:
-	TBZ $0, R2, loaded614
+	B loaded641
+one640:
+	TBZ $0, R2, loaded641
 	WORD $0xbd400144 // ldr s4, [x10]
-loaded614:
+loaded641:
 	WORD $0x4ea4f700 // fmin v0.4s, v24.4s, v4.4s
-	TBZ $1, R2, one615
+	TBZ $1, R2, one642
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored616; ADD $8, R0, R25
+	TBZ $0, R2, stored643; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored616
-one615:
-	TBZ $0, R2, stored616
+	B stored643
+one642:
+	TBZ $0, R2, stored643
 	WORD $0xbd000000 // str s0, [x0]
-stored616:
-done612:
-	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row607
+stored643:
+done639:
+	ADD R5<<2, R11; ADD R7, R3; ADD R8, R4; SUBS $1, R6; BNE row634
 	RET
 
 TEXT ·sumNEON(SB), NOSPLIT, $0-20
@@ -8758,9 +9523,9 @@ TEXT ·sumNEON(SB), NOSPLIT, $0-20
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	SUBS $32, R2; BLT one618
+	SUBS $32, R2; BLT one645
 	PCALIGN $16
-many617:
+many644:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -8773,31 +9538,31 @@ many617:
 	WORD $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
 	WORD $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
 	WORD $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
-	ADD $128, R1; SUBS $32, R2; BGE many617
-one618:
+	ADD $128, R1; SUBS $32, R2; BGE many644
+one645:
 	ADD $32, R2
-each619:
-	SUBS $4, R2; BLT part620
+each646:
+	SUBS $4, R2; BLT part647
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
-	ADD $16, R1; B each619
-part620:
-	ADDS $4, R2; BEQ done621; MOVD $·numbers(SB), R10
+	ADD $16, R1; B each646
+part647:
+	ADDS $4, R2; BEQ done648; MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one622
+	TBZ $1, R2, one649
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded623; ADD $8, R1, R25
+	TBZ $0, R2, loaded650; ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded623
-one622:
-	TBZ $0, R2, loaded623
+	B loaded650
+one649:
+	TBZ $0, R2, loaded650
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded623:
+loaded650:
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
-done621:
+done648:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
@@ -8822,9 +9587,9 @@ TEXT ·sumAbsNEON(SB), NOSPLIT, $0-20
 	WORD $0x4f000405 // movi v5.4s, #0
 	WORD $0x4f000406 // movi v6.4s, #0
 	WORD $0x4f000407 // movi v7.4s, #0
-	SUBS $32, R2; BLT one625
+	SUBS $32, R2; BLT one652
 	PCALIGN $16
-many624:
+many651:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -8845,33 +9610,33 @@ many624:
 	WORD $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
 	WORD $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
 	WORD $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
-	ADD $128, R1; SUBS $32, R2; BGE many624
-one625:
+	ADD $128, R1; SUBS $32, R2; BGE many651
+one652:
 	ADD $32, R2
-each626:
-	SUBS $4, R2; BLT part627
+each653:
+	SUBS $4, R2; BLT part654
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
-	ADD $16, R1; B each626
-part627:
-	ADDS $4, R2; BEQ done628; MOVD $·numbers(SB), R10
+	ADD $16, R1; B each653
+part654:
+	ADDS $4, R2; BEQ done655; MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one629
+	TBZ $1, R2, one656
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded630; ADD $8, R1, R25
+	TBZ $0, R2, loaded657; ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded630
-one629:
-	TBZ $0, R2, loaded630
+	B loaded657
+one656:
+	TBZ $0, R2, loaded657
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded630:
+loaded657:
 	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
 	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
-done628:
+done655:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
@@ -8898,9 +9663,9 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT, $0-28
 	WORD $0x4f000407 // movi v7.4s, #0
 	MOVWU m+16(FP), R10
 	WORD $0x4e040d58 // dup v24.4s, w10
-	SUBS $32, R2; BLT one632
+	SUBS $32, R2; BLT one659
 	PCALIGN $16
-many631:
+many658:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -8921,34 +9686,34 @@ many631:
 	WORD $0x4e2dcda5 // fmla v5.4s, v13.4s, v13.4s
 	WORD $0x4e2ecdc6 // fmla v6.4s, v14.4s, v14.4s
 	WORD $0x4e2fcde7 // fmla v7.4s, v15.4s, v15.4s
-	ADD $128, R1; SUBS $32, R2; BGE many631
-one632:
+	ADD $128, R1; SUBS $32, R2; BGE many658
+one659:
 	ADD $32, R2
-each633:
-	SUBS $4, R2; BLT part634
+each660:
+	SUBS $4, R2; BLT part661
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4eb8d508 // fsub v8.4s, v8.4s, v24.4s
 	WORD $0x4e28cd00 // fmla v0.4s, v8.4s, v8.4s
-	ADD $16, R1; B each633
-part634:
-	ADDS $4, R2; BEQ done635; MOVD $·numbers(SB), R10
+	ADD $16, R1; B each660
+part661:
+	ADDS $4, R2; BEQ done662; MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one636
+	TBZ $1, R2, one663
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded637; ADD $8, R1, R25
+	TBZ $0, R2, loaded664; ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded637
-one636:
-	TBZ $0, R2, loaded637
+	B loaded664
+one663:
+	TBZ $0, R2, loaded664
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded637:
+loaded664:
 	WORD $0x4eb8d508 // fsub v8.4s, v8.4s, v24.4s
 	WORD $0x4e3d1d08 // and v8.16b, v8.16b, v29.16b
 	WORD $0x4e28cd00 // fmla v0.4s, v8.4s, v8.4s
-done635:
+done662:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
@@ -8974,9 +9739,9 @@ TEXT ·largestNEON(SB), NOSPLIT, $0-20
 	WORD $0x3dc0f126 // ldr q6, [x9, #960]
 	WORD $0x3dc0f127 // ldr q7, [x9, #960]
 	WORD $0x3dc0f138 // ldr q24, [x9, #960]
-	SUBS $32, R2; BLT one639
+	SUBS $32, R2; BLT one666
 	PCALIGN $16
-many638:
+many665:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -8989,32 +9754,32 @@ many638:
 	WORD $0x4e2df4a5 // fmax v5.4s, v5.4s, v13.4s
 	WORD $0x4e2ef4c6 // fmax v6.4s, v6.4s, v14.4s
 	WORD $0x4e2ff4e7 // fmax v7.4s, v7.4s, v15.4s
-	ADD $128, R1; SUBS $32, R2; BGE many638
-one639:
+	ADD $128, R1; SUBS $32, R2; BGE many665
+one666:
 	ADD $32, R2
-each640:
-	SUBS $4, R2; BLT part641
+each667:
+	SUBS $4, R2; BLT part668
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
-	ADD $16, R1; B each640
-part641:
-	ADDS $4, R2; BEQ done642; MOVD $·numbers(SB), R10
+	ADD $16, R1; B each667
+part668:
+	ADDS $4, R2; BEQ done669; MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one643
+	TBZ $1, R2, one670
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded644; ADD $8, R1, R25
+	TBZ $0, R2, loaded671; ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded644
-one643:
-	TBZ $0, R2, loaded644
+	B loaded671
+one670:
+	TBZ $0, R2, loaded671
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded644:
+loaded671:
 	WORD $0x6efd1f08 // bif v8.16b, v24.16b, v29.16b
 	WORD $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
-done642:
+done669:
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
 	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
@@ -9039,9 +9804,9 @@ TEXT ·smallestNEON(SB), NOSPLIT, $0-20
 	WORD $0x3dc0cd26 // ldr q6, [x9, #816]
 	WORD $0x3dc0cd27 // ldr q7, [x9, #816]
 	WORD $0x3dc0cd38 // ldr q24, [x9, #816]
-	SUBS $32, R2; BLT one646
+	SUBS $32, R2; BLT one673
 	PCALIGN $16
-many645:
+many672:
 	WORD $0xad402428 // ldp q8, q9, [x1, #0]
 	WORD $0xad412c2a // ldp q10, q11, [x1, #32]
 	WORD $0xad42342c // ldp q12, q13, [x1, #64]
@@ -9054,32 +9819,32 @@ many645:
 	WORD $0x4eadf4a5 // fmin v5.4s, v5.4s, v13.4s
 	WORD $0x4eaef4c6 // fmin v6.4s, v6.4s, v14.4s
 	WORD $0x4eaff4e7 // fmin v7.4s, v7.4s, v15.4s
-	ADD $128, R1; SUBS $32, R2; BGE many645
-one646:
+	ADD $128, R1; SUBS $32, R2; BGE many672
+one673:
 	ADD $32, R2
-each647:
-	SUBS $4, R2; BLT part648
+each674:
+	SUBS $4, R2; BLT part675
 	WORD $0x3dc00028 // ldr q8, [x1]
 	WORD $0x4ea8f400 // fmin v0.4s, v0.4s, v8.4s
-	ADD $16, R1; B each647
-part648:
-	ADDS $4, R2; BEQ done649; MOVD $·numbers(SB), R10
+	ADD $16, R1; B each674
+part675:
+	ADDS $4, R2; BEQ done676; MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one650
+	TBZ $1, R2, one677
 	WORD $0xfd400028 // ldr d8, [x1]
-	TBZ $0, R2, loaded651; ADD $8, R1, R25
+	TBZ $0, R2, loaded678; ADD $8, R1, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded651
-one650:
-	TBZ $0, R2, loaded651
+	B loaded678
+one677:
+	TBZ $0, R2, loaded678
 	WORD $0xbd400028 // ldr s8, [x1]
-loaded651:
+loaded678:
 	WORD $0x6efd1f08 // bif v8.16b, v24.16b, v29.16b
 	WORD $0x4ea8f400 // fmin v0.4s, v0.4s, v8.4s
-done649:
+done676:
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
 	WORD $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
 	WORD $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
@@ -9105,9 +9870,9 @@ TEXT ·expSumNEON(SB), NOSPLIT, $0-36
 	MOVWU shift+28(FP), R10
 	WORD $0x4e040d59 // dup v25.4s, w10
 	WORD $0x3dc02d3a // ldr q26, [x9, #176]
-	SUBS $16, R2; BLT one653
+	SUBS $16, R2; BLT one680
 	PCALIGN $16
-many652:
+many679:
 	WORD $0xad401424 // ldp q4, q5, [x1, #0]
 	WORD $0xad411c26 // ldp q6, q7, [x1, #32]
 	WORD $0x6ea0fb34 // fneg v20.4s, v25.4s
@@ -9237,11 +10002,11 @@ many652:
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many652
-one653:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many679
+one680:
 	ADD $16, R2
-each654:
-	SUBS $4, R2; BLT part655
+each681:
+	SUBS $4, R2; BLT part682
 	WORD $0x3dc00024 // ldr q4, [x1]
 	WORD $0x6ea0fb34 // fneg v20.4s, v25.4s
 	WORD $0x4e24cf14 // fmla v20.4s, v24.4s, v4.4s
@@ -9282,22 +10047,22 @@ each654:
 	WORD $0x4e281c84 // and v4.16b, v4.16b, v8.16b
 	WORD $0x3d800004 // str q4, [x0]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	ADD $16, R0; ADD $16, R1; B each654
-part655:
-	ADDS $4, R2; BEQ done656; MOVD $·numbers(SB), R10
+	ADD $16, R0; ADD $16, R1; B each681
+part682:
+	ADDS $4, R2; BEQ done683; MOVD $·numbers(SB), R10
 	WORD $0x3dc0015e // ldr q30, [x10]
 	WORD $0x4e040c5d // dup v29.4s, w2
 	WORD $0x4ebe37bd // cmgt v29.4s, v29.4s, v30.4s
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one657
+	TBZ $1, R2, one684
 	WORD $0xfd400024 // ldr d4, [x1]
-	TBZ $0, R2, loaded658; ADD $8, R1, R25
+	TBZ $0, R2, loaded685; ADD $8, R1, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded658
-one657:
-	TBZ $0, R2, loaded658
+	B loaded685
+one684:
+	TBZ $0, R2, loaded685
 	WORD $0xbd400024 // ldr s4, [x1]
-loaded658:
+loaded685:
 	WORD $0x6ea0fb34 // fneg v20.4s, v25.4s
 	WORD $0x4e24cf14 // fmla v20.4s, v24.4s, v4.4s
 	WORD $0x4eb41e84 // mov v4.16b, v20.16b
@@ -9335,18 +10100,18 @@ loaded658:
 	WORD $0x6eb0e748 // fcmgt v8.4s, v26.4s, v16.4s
 	WORD $0x6e205908 // mvn v8.16b, v8.16b
 	WORD $0x4e281c84 // and v4.16b, v4.16b, v8.16b
-	TBZ $1, R2, one659
+	TBZ $1, R2, one686
 	WORD $0xfd000004 // str d4, [x0]
-	TBZ $0, R2, stored660; ADD $8, R0, R25
+	TBZ $0, R2, stored687; ADD $8, R0, R25
 	WORD $0x4d008324 // st1 {v4.s}[2], [x25]
-	B stored660
-one659:
-	TBZ $0, R2, stored660
+	B stored687
+one686:
+	TBZ $0, R2, stored687
 	WORD $0xbd000004 // str s4, [x0]
-stored660:
+stored687:
 	WORD $0x4e3d1c84 // and v4.16b, v4.16b, v29.16b
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-done656:
+done683:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
@@ -9363,9 +10128,9 @@ TEXT ·normNEON(SB), NOSPLIT, $0-32
 	WORD $0x4e040d58 // dup v24.4s, w10
 	MOVWU inv+28(FP), R10
 	WORD $0x4e040d59 // dup v25.4s, w10
-	SUBS $16, R2; BLT one662
+	SUBS $16, R2; BLT one689
 	PCALIGN $16
-many661:
+many688:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
@@ -9378,40 +10143,40 @@ many661:
 	WORD $0x6e39dc63 // fmul v3.4s, v3.4s, v25.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many661
-one662:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many688
+one689:
 	ADD $16, R2
-each663:
-	SUBS $4, R2; BLT part664
+each690:
+	SUBS $4, R2; BLT part691
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each663
-part664:
-	ADDS $4, R2; BEQ done665
+	ADD $16, R0; ADD $16, R1; B each690
+part691:
+	ADDS $4, R2; BEQ done692
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one666
+	TBZ $1, R2, one693
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded667; ADD $8, R1, R25
+	TBZ $0, R2, loaded694; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded667
-one666:
-	TBZ $0, R2, loaded667
+	B loaded694
+one693:
+	TBZ $0, R2, loaded694
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded667:
+loaded694:
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
-	TBZ $1, R2, one668
+	TBZ $1, R2, one695
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored669; ADD $8, R0, R25
+	TBZ $0, R2, stored696; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored669
-one668:
-	TBZ $0, R2, stored669
+	B stored696
+one695:
+	TBZ $0, R2, stored696
 	WORD $0xbd000000 // str s0, [x0]
-stored669:
-done665:
+stored696:
+done692:
 	RET
 
 TEXT ·normScaleNEON(SB), NOSPLIT, $0-40
@@ -9423,9 +10188,9 @@ TEXT ·normScaleNEON(SB), NOSPLIT, $0-40
 	MOVWU inv+28(FP), R10
 	WORD $0x4e040d59 // dup v25.4s, w10
 	MOVD scale+32(FP), R3
-	SUBS $16, R2; BLT one671
+	SUBS $16, R2; BLT one698
 	PCALIGN $16
-many670:
+many697:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
@@ -9444,53 +10209,53 @@ many670:
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; ADD $64, R3; SUBS $16, R2; BGE many670
-one671:
+	ADD $64, R0; ADD $64, R1; ADD $64, R3; SUBS $16, R2; BGE many697
+one698:
 	ADD $16, R2
-each672:
-	SUBS $4, R2; BLT part673
+each699:
+	SUBS $4, R2; BLT part700
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	WORD $0x3dc00064 // ldr q4, [x3]
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; ADD $16, R3; B each672
-part673:
-	ADDS $4, R2; BEQ done674
+	ADD $16, R0; ADD $16, R1; ADD $16, R3; B each699
+part700:
+	ADDS $4, R2; BEQ done701
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one675
+	TBZ $1, R2, one702
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded676; ADD $8, R1, R25
+	TBZ $0, R2, loaded703; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded676
-one675:
-	TBZ $0, R2, loaded676
+	B loaded703
+one702:
+	TBZ $0, R2, loaded703
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded676:
+loaded703:
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one677
+	TBZ $1, R2, one704
 	WORD $0xfd400064 // ldr d4, [x3]
-	TBZ $0, R2, loaded678; ADD $8, R3, R25
+	TBZ $0, R2, loaded705; ADD $8, R3, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded678
-one677:
-	TBZ $0, R2, loaded678
+	B loaded705
+one704:
+	TBZ $0, R2, loaded705
 	WORD $0xbd400064 // ldr s4, [x3]
-loaded678:
+loaded705:
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBZ $1, R2, one679
+	TBZ $1, R2, one706
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored680; ADD $8, R0, R25
+	TBZ $0, R2, stored707; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored680
-one679:
-	TBZ $0, R2, stored680
+	B stored707
+one706:
+	TBZ $0, R2, stored707
 	WORD $0xbd000000 // str s0, [x0]
-stored680:
-done674:
+stored707:
+done701:
 	RET
 
 TEXT ·normScaleBiasNEON(SB), NOSPLIT, $0-48
@@ -9503,9 +10268,9 @@ TEXT ·normScaleBiasNEON(SB), NOSPLIT, $0-48
 	WORD $0x4e040d59 // dup v25.4s, w10
 	MOVD scale+32(FP), R3
 	MOVD bias+40(FP), R4
-	SUBS $16, R2; BLT one682
+	SUBS $16, R2; BLT one709
 	PCALIGN $16
-many681:
+many708:
 	WORD $0xad400420 // ldp q0, q1, [x1, #0]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
@@ -9526,11 +10291,11 @@ many681:
 	WORD $0x4e27cc6b // fmla v11.4s, v3.4s, v7.4s
 	WORD $0xad002408 // stp q8, q9, [x0, #0]
 	WORD $0xad012c0a // stp q10, q11, [x0, #32]
-	ADD $64, R0; ADD $64, R1; ADD $64, R3; ADD $64, R4; SUBS $16, R2; BGE many681
-one682:
+	ADD $64, R0; ADD $64, R1; ADD $64, R3; ADD $64, R4; SUBS $16, R2; BGE many708
+one709:
 	ADD $16, R2
-each683:
-	SUBS $4, R2; BLT part684
+each710:
+	SUBS $4, R2; BLT part711
 	WORD $0x3dc00020 // ldr q0, [x1]
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
@@ -9538,52 +10303,52 @@ each683:
 	WORD $0x3dc00088 // ldr q8, [x4]
 	WORD $0x4e24cc08 // fmla v8.4s, v0.4s, v4.4s
 	WORD $0x3d800008 // str q8, [x0]
-	ADD $16, R0; ADD $16, R1; ADD $16, R3; ADD $16, R4; B each683
-part684:
-	ADDS $4, R2; BEQ done685
+	ADD $16, R0; ADD $16, R1; ADD $16, R3; ADD $16, R4; B each710
+part711:
+	ADDS $4, R2; BEQ done712
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one686
+	TBZ $1, R2, one713
 	WORD $0xfd400020 // ldr d0, [x1]
-	TBZ $0, R2, loaded687; ADD $8, R1, R25
+	TBZ $0, R2, loaded714; ADD $8, R1, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded687
-one686:
-	TBZ $0, R2, loaded687
+	B loaded714
+one713:
+	TBZ $0, R2, loaded714
 	WORD $0xbd400020 // ldr s0, [x1]
-loaded687:
+loaded714:
 	WORD $0x4eb8d400 // fsub v0.4s, v0.4s, v24.4s
 	WORD $0x6e39dc00 // fmul v0.4s, v0.4s, v25.4s
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one688
+	TBZ $1, R2, one715
 	WORD $0xfd400064 // ldr d4, [x3]
-	TBZ $0, R2, loaded689; ADD $8, R3, R25
+	TBZ $0, R2, loaded716; ADD $8, R3, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded689
-one688:
-	TBZ $0, R2, loaded689
+	B loaded716
+one715:
+	TBZ $0, R2, loaded716
 	WORD $0xbd400064 // ldr s4, [x3]
-loaded689:
+loaded716:
 	WORD $0x4f000408 // movi v8.4s, #0
-	TBZ $1, R2, one690
+	TBZ $1, R2, one717
 	WORD $0xfd400088 // ldr d8, [x4]
-	TBZ $0, R2, loaded691; ADD $8, R4, R25
+	TBZ $0, R2, loaded718; ADD $8, R4, R25
 	WORD $0x4d408328 // ld1 {v8.s}[2], [x25]
-	B loaded691
-one690:
-	TBZ $0, R2, loaded691
+	B loaded718
+one717:
+	TBZ $0, R2, loaded718
 	WORD $0xbd400088 // ldr s8, [x4]
-loaded691:
+loaded718:
 	WORD $0x4e24cc08 // fmla v8.4s, v0.4s, v4.4s
-	TBZ $1, R2, one692
+	TBZ $1, R2, one719
 	WORD $0xfd000008 // str d8, [x0]
-	TBZ $0, R2, stored693; ADD $8, R0, R25
+	TBZ $0, R2, stored720; ADD $8, R0, R25
 	WORD $0x4d008328 // st1 {v8.s}[2], [x25]
-	B stored693
-one692:
-	TBZ $0, R2, stored693
+	B stored720
+one719:
+	TBZ $0, R2, stored720
 	WORD $0xbd000008 // str s8, [x0]
-stored693:
-done685:
+stored720:
+done712:
 	RET
 
 TEXT ·addRowsNEON(SB), NOSPLIT, $0-40
@@ -9592,70 +10357,70 @@ TEXT ·addRowsNEON(SB), NOSPLIT, $0-40
 	MOVD n+16(FP), R2
 	MOVD rows+24(FP), R3
 	MOVD stride+32(FP), R4
-	SUBS $16, R2; BLT one695
+	SUBS $16, R2; BLT one722
 	PCALIGN $16
-many694:
+many721:
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
 	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
 	MOVD R1, R5; MOVD R3, R6
-row699:
+row726:
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
-	ADD R4, R5; SUBS $1, R6; BNE row699
+	ADD R4, R5; SUBS $1, R6; BNE row726
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many694
-one695:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many721
+one722:
 	ADD $16, R2
-each696:
-	SUBS $4, R2; BLT part697
+each723:
+	SUBS $4, R2; BLT part724
 	WORD $0x3dc00000 // ldr q0, [x0]
 	MOVD R1, R5; MOVD R3, R6
-row700:
+row727:
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	ADD R4, R5; SUBS $1, R6; BNE row700
+	ADD R4, R5; SUBS $1, R6; BNE row727
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each696
-part697:
-	ADDS $4, R2; BEQ done698
+	ADD $16, R0; ADD $16, R1; B each723
+part724:
+	ADDS $4, R2; BEQ done725
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one702
+	TBZ $1, R2, one729
 	WORD $0xfd400000 // ldr d0, [x0]
-	TBZ $0, R2, loaded703; ADD $8, R0, R25
+	TBZ $0, R2, loaded730; ADD $8, R0, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded703
-one702:
-	TBZ $0, R2, loaded703
+	B loaded730
+one729:
+	TBZ $0, R2, loaded730
 	WORD $0xbd400000 // ldr s0, [x0]
-loaded703:
+loaded730:
 	MOVD R1, R5; MOVD R3, R6
-row701:
+row728:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one704
+	TBZ $1, R2, one731
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded705; ADD $8, R5, R25
+	TBZ $0, R2, loaded732; ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded705
-one704:
-	TBZ $0, R2, loaded705
+	B loaded732
+one731:
+	TBZ $0, R2, loaded732
 	WORD $0xbd4000a4 // ldr s4, [x5]
-loaded705:
+loaded732:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	ADD R4, R5; SUBS $1, R6; BNE row701; TBZ $1, R2, one706
+	ADD R4, R5; SUBS $1, R6; BNE row728; TBZ $1, R2, one733
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored707; ADD $8, R0, R25
+	TBZ $0, R2, stored734; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored707
-one706:
-	TBZ $0, R2, stored707
+	B stored734
+one733:
+	TBZ $0, R2, stored734
 	WORD $0xbd000000 // str s0, [x0]
-stored707:
-done698:
+stored734:
+done725:
 	RET
 
 TEXT ·maxRowsNEON(SB), NOSPLIT, $0-40
@@ -9664,70 +10429,70 @@ TEXT ·maxRowsNEON(SB), NOSPLIT, $0-40
 	MOVD n+16(FP), R2
 	MOVD rows+24(FP), R3
 	MOVD stride+32(FP), R4
-	SUBS $16, R2; BLT one709
+	SUBS $16, R2; BLT one736
 	PCALIGN $16
-many708:
+many735:
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
 	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
 	MOVD R1, R5; MOVD R3, R6
-row713:
+row740:
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
 	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
 	WORD $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
-	ADD R4, R5; SUBS $1, R6; BNE row713
+	ADD R4, R5; SUBS $1, R6; BNE row740
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many708
-one709:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many735
+one736:
 	ADD $16, R2
-each710:
-	SUBS $4, R2; BLT part711
+each737:
+	SUBS $4, R2; BLT part738
 	WORD $0x3dc00000 // ldr q0, [x0]
 	MOVD R1, R5; MOVD R3, R6
-row714:
+row741:
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
-	ADD R4, R5; SUBS $1, R6; BNE row714
+	ADD R4, R5; SUBS $1, R6; BNE row741
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each710
-part711:
-	ADDS $4, R2; BEQ done712
+	ADD $16, R0; ADD $16, R1; B each737
+part738:
+	ADDS $4, R2; BEQ done739
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one716
+	TBZ $1, R2, one743
 	WORD $0xfd400000 // ldr d0, [x0]
-	TBZ $0, R2, loaded717; ADD $8, R0, R25
+	TBZ $0, R2, loaded744; ADD $8, R0, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded717
-one716:
-	TBZ $0, R2, loaded717
+	B loaded744
+one743:
+	TBZ $0, R2, loaded744
 	WORD $0xbd400000 // ldr s0, [x0]
-loaded717:
+loaded744:
 	MOVD R1, R5; MOVD R3, R6
-row715:
+row742:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one718
+	TBZ $1, R2, one745
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded719; ADD $8, R5, R25
+	TBZ $0, R2, loaded746; ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded719
-one718:
-	TBZ $0, R2, loaded719
+	B loaded746
+one745:
+	TBZ $0, R2, loaded746
 	WORD $0xbd4000a4 // ldr s4, [x5]
-loaded719:
+loaded746:
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
-	ADD R4, R5; SUBS $1, R6; BNE row715; TBZ $1, R2, one720
+	ADD R4, R5; SUBS $1, R6; BNE row742; TBZ $1, R2, one747
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored721; ADD $8, R0, R25
+	TBZ $0, R2, stored748; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored721
-one720:
-	TBZ $0, R2, stored721
+	B stored748
+one747:
+	TBZ $0, R2, stored748
 	WORD $0xbd000000 // str s0, [x0]
-stored721:
-done712:
+stored748:
+done739:
 	RET
 
 TEXT ·minRowsNEON(SB), NOSPLIT, $0-40
@@ -9736,70 +10501,70 @@ TEXT ·minRowsNEON(SB), NOSPLIT, $0-40
 	MOVD n+16(FP), R2
 	MOVD rows+24(FP), R3
 	MOVD stride+32(FP), R4
-	SUBS $16, R2; BLT one723
+	SUBS $16, R2; BLT one750
 	PCALIGN $16
-many722:
+many749:
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
 	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
 	MOVD R1, R5; MOVD R3, R6
-row727:
+row754:
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
 	WORD $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
 	WORD $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
 	WORD $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
-	ADD R4, R5; SUBS $1, R6; BNE row727
+	ADD R4, R5; SUBS $1, R6; BNE row754
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many722
-one723:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many749
+one750:
 	ADD $16, R2
-each724:
-	SUBS $4, R2; BLT part725
+each751:
+	SUBS $4, R2; BLT part752
 	WORD $0x3dc00000 // ldr q0, [x0]
 	MOVD R1, R5; MOVD R3, R6
-row728:
+row755:
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
-	ADD R4, R5; SUBS $1, R6; BNE row728
+	ADD R4, R5; SUBS $1, R6; BNE row755
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each724
-part725:
-	ADDS $4, R2; BEQ done726
+	ADD $16, R0; ADD $16, R1; B each751
+part752:
+	ADDS $4, R2; BEQ done753
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one730
+	TBZ $1, R2, one757
 	WORD $0xfd400000 // ldr d0, [x0]
-	TBZ $0, R2, loaded731; ADD $8, R0, R25
+	TBZ $0, R2, loaded758; ADD $8, R0, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded731
-one730:
-	TBZ $0, R2, loaded731
+	B loaded758
+one757:
+	TBZ $0, R2, loaded758
 	WORD $0xbd400000 // ldr s0, [x0]
-loaded731:
+loaded758:
 	MOVD R1, R5; MOVD R3, R6
-row729:
+row756:
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one732
+	TBZ $1, R2, one759
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded733; ADD $8, R5, R25
+	TBZ $0, R2, loaded760; ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded733
-one732:
-	TBZ $0, R2, loaded733
+	B loaded760
+one759:
+	TBZ $0, R2, loaded760
 	WORD $0xbd4000a4 // ldr s4, [x5]
-loaded733:
+loaded760:
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
-	ADD R4, R5; SUBS $1, R6; BNE row729; TBZ $1, R2, one734
+	ADD R4, R5; SUBS $1, R6; BNE row756; TBZ $1, R2, one761
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored735; ADD $8, R0, R25
+	TBZ $0, R2, stored762; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored735
-one734:
-	TBZ $0, R2, stored735
+	B stored762
+one761:
+	TBZ $0, R2, stored762
 	WORD $0xbd000000 // str s0, [x0]
-stored735:
-done726:
+stored762:
+done753:
 	RET
 
 TEXT ·addSquaresNEON(SB), NOSPLIT, $0-48
@@ -9809,13 +10574,13 @@ TEXT ·addSquaresNEON(SB), NOSPLIT, $0-48
 	MOVD n+24(FP), R2
 	MOVD rows+32(FP), R3
 	MOVD stride+40(FP), R4
-	SUBS $16, R2; BLT one737
+	SUBS $16, R2; BLT one764
 	PCALIGN $16
-many736:
+many763:
 	WORD $0xad400400 // ldp q0, q1, [x0, #0]
 	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
 	MOVD R1, R5; MOVD R3, R6; MOVD R7, R8
-row741:
+row768:
 	WORD $0x4d40c918 // ld1r {v24.4s}, [x8]
 	WORD $0xad4014a4 // ldp q4, q5, [x5, #0]
 	WORD $0xad411ca6 // ldp q6, q7, [x5, #32]
@@ -9827,61 +10592,61 @@ row741:
 	WORD $0x4e25cca1 // fmla v1.4s, v5.4s, v5.4s
 	WORD $0x4e26ccc2 // fmla v2.4s, v6.4s, v6.4s
 	WORD $0x4e27cce3 // fmla v3.4s, v7.4s, v7.4s
-	ADD R4, R5; ADD $4, R8; SUBS $1, R6; BNE row741
+	ADD R4, R5; ADD $4, R8; SUBS $1, R6; BNE row768
 	WORD $0xad000400 // stp q0, q1, [x0, #0]
 	WORD $0xad010c02 // stp q2, q3, [x0, #32]
-	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many736
-one737:
+	ADD $64, R0; ADD $64, R1; SUBS $16, R2; BGE many763
+one764:
 	ADD $16, R2
-each738:
-	SUBS $4, R2; BLT part739
+each765:
+	SUBS $4, R2; BLT part766
 	WORD $0x3dc00000 // ldr q0, [x0]
 	MOVD R1, R5; MOVD R3, R6; MOVD R7, R8
-row742:
+row769:
 	WORD $0x4d40c918 // ld1r {v24.4s}, [x8]
 	WORD $0x3dc000a4 // ldr q4, [x5]
 	WORD $0x4eb8d484 // fsub v4.4s, v4.4s, v24.4s
 	WORD $0x4e24cc80 // fmla v0.4s, v4.4s, v4.4s
-	ADD R4, R5; ADD $4, R8; SUBS $1, R6; BNE row742
+	ADD R4, R5; ADD $4, R8; SUBS $1, R6; BNE row769
 	WORD $0x3d800000 // str q0, [x0]
-	ADD $16, R0; ADD $16, R1; B each738
-part739:
-	ADDS $4, R2; BEQ done740
+	ADD $16, R0; ADD $16, R1; B each765
+part766:
+	ADDS $4, R2; BEQ done767
 	WORD $0x4f000400 // movi v0.4s, #0
-	TBZ $1, R2, one744
+	TBZ $1, R2, one771
 	WORD $0xfd400000 // ldr d0, [x0]
-	TBZ $0, R2, loaded745; ADD $8, R0, R25
+	TBZ $0, R2, loaded772; ADD $8, R0, R25
 	WORD $0x4d408320 // ld1 {v0.s}[2], [x25]
-	B loaded745
-one744:
-	TBZ $0, R2, loaded745
+	B loaded772
+one771:
+	TBZ $0, R2, loaded772
 	WORD $0xbd400000 // ldr s0, [x0]
-loaded745:
+loaded772:
 	MOVD R1, R5; MOVD R3, R6; MOVD R7, R8
-row743:
+row770:
 	WORD $0x4d40c918 // ld1r {v24.4s}, [x8]
 	WORD $0x4f000404 // movi v4.4s, #0
-	TBZ $1, R2, one746
+	TBZ $1, R2, one773
 	WORD $0xfd4000a4 // ldr d4, [x5]
-	TBZ $0, R2, loaded747; ADD $8, R5, R25
+	TBZ $0, R2, loaded774; ADD $8, R5, R25
 	WORD $0x4d408324 // ld1 {v4.s}[2], [x25]
-	B loaded747
-one746:
-	TBZ $0, R2, loaded747
+	B loaded774
+one773:
+	TBZ $0, R2, loaded774
 	WORD $0xbd4000a4 // ldr s4, [x5]
-loaded747:
+loaded774:
 	WORD $0x4eb8d484 // fsub v4.4s, v4.4s, v24.4s
 	WORD $0x4e24cc80 // fmla v0.4s, v4.4s, v4.4s
-	ADD R4, R5; ADD $4, R8; SUBS $1, R6; BNE row743; TBZ $1, R2, one748
+	ADD R4, R5; ADD $4, R8; SUBS $1, R6; BNE row770; TBZ $1, R2, one775
 	WORD $0xfd000000 // str d0, [x0]
-	TBZ $0, R2, stored749; ADD $8, R0, R25
+	TBZ $0, R2, stored776; ADD $8, R0, R25
 	WORD $0x4d008320 // st1 {v0.s}[2], [x25]
-	B stored749
-one748:
-	TBZ $0, R2, stored749
+	B stored776
+one775:
+	TBZ $0, R2, stored776
 	WORD $0xbd000000 // str s0, [x0]
-stored749:
-done740:
+stored776:
+done767:
 	RET
 
 DATA ·consts+0(SB)/4, $0xc2d00000
@@ -10128,15 +10893,83 @@ DATA ·consts+960(SB)/4, $0xff800000
 DATA ·consts+964(SB)/4, $0xff800000
 DATA ·consts+968(SB)/4, $0xff800000
 DATA ·consts+972(SB)/4, $0xff800000
-DATA ·consts+976(SB)/4, $0x7fffffff
-DATA ·consts+980(SB)/4, $0x7fffffff
-DATA ·consts+984(SB)/4, $0x7fffffff
-DATA ·consts+988(SB)/4, $0x7fffffff
-DATA ·consts+992(SB)/4, $0x3e2aaaab
-DATA ·consts+996(SB)/4, $0x3e2aaaab
-DATA ·consts+1000(SB)/4, $0x3e2aaaab
-DATA ·consts+1004(SB)/4, $0x3e2aaaab
-GLOBL ·consts(SB), RODATA|NOPTR, $1008
+DATA ·consts+976(SB)/4, $0x3fc90fdb
+DATA ·consts+980(SB)/4, $0x3fc90fdb
+DATA ·consts+984(SB)/4, $0x3fc90fdb
+DATA ·consts+988(SB)/4, $0x3fc90fdb
+DATA ·consts+992(SB)/4, $0x7fffffff
+DATA ·consts+996(SB)/4, $0x7fffffff
+DATA ·consts+1000(SB)/4, $0x7fffffff
+DATA ·consts+1004(SB)/4, $0x7fffffff
+DATA ·consts+1008(SB)/4, $0x3b3f682e
+DATA ·consts+1012(SB)/4, $0x3b3f682e
+DATA ·consts+1016(SB)/4, $0x3b3f682e
+DATA ·consts+1020(SB)/4, $0x3b3f682e
+DATA ·consts+1024(SB)/4, $0xbc861596
+DATA ·consts+1028(SB)/4, $0xbc861596
+DATA ·consts+1032(SB)/4, $0xbc861596
+DATA ·consts+1036(SB)/4, $0xbc861596
+DATA ·consts+1040(SB)/4, $0x3d30fe90
+DATA ·consts+1044(SB)/4, $0x3d30fe90
+DATA ·consts+1048(SB)/4, $0x3d30fe90
+DATA ·consts+1052(SB)/4, $0x3d30fe90
+DATA ·consts+1056(SB)/4, $0xbd9aab34
+DATA ·consts+1060(SB)/4, $0xbd9aab34
+DATA ·consts+1064(SB)/4, $0xbd9aab34
+DATA ·consts+1068(SB)/4, $0xbd9aab34
+DATA ·consts+1072(SB)/4, $0x3dda7084
+DATA ·consts+1076(SB)/4, $0x3dda7084
+DATA ·consts+1080(SB)/4, $0x3dda7084
+DATA ·consts+1084(SB)/4, $0x3dda7084
+DATA ·consts+1088(SB)/4, $0xbe11856c
+DATA ·consts+1092(SB)/4, $0xbe11856c
+DATA ·consts+1096(SB)/4, $0xbe11856c
+DATA ·consts+1100(SB)/4, $0xbe11856c
+DATA ·consts+1104(SB)/4, $0x3e4cbc7a
+DATA ·consts+1108(SB)/4, $0x3e4cbc7a
+DATA ·consts+1112(SB)/4, $0x3e4cbc7a
+DATA ·consts+1116(SB)/4, $0x3e4cbc7a
+DATA ·consts+1120(SB)/4, $0xbeaaaa6e
+DATA ·consts+1124(SB)/4, $0xbeaaaa6e
+DATA ·consts+1128(SB)/4, $0xbeaaaa6e
+DATA ·consts+1132(SB)/4, $0xbeaaaa6e
+DATA ·consts+1136(SB)/4, $0xb33bbd2e
+DATA ·consts+1140(SB)/4, $0xb33bbd2e
+DATA ·consts+1144(SB)/4, $0xb33bbd2e
+DATA ·consts+1148(SB)/4, $0xb33bbd2e
+DATA ·consts+1152(SB)/4, $0x3d2cb69c
+DATA ·consts+1156(SB)/4, $0x3d2cb69c
+DATA ·consts+1160(SB)/4, $0x3d2cb69c
+DATA ·consts+1164(SB)/4, $0x3d2cb69c
+DATA ·consts+1168(SB)/4, $0x3cc61416
+DATA ·consts+1172(SB)/4, $0x3cc61416
+DATA ·consts+1176(SB)/4, $0x3cc61416
+DATA ·consts+1180(SB)/4, $0x3cc61416
+DATA ·consts+1184(SB)/4, $0x3d3a3f26
+DATA ·consts+1188(SB)/4, $0x3d3a3f26
+DATA ·consts+1192(SB)/4, $0x3d3a3f26
+DATA ·consts+1196(SB)/4, $0x3d3a3f26
+DATA ·consts+1200(SB)/4, $0x3d9980f2
+DATA ·consts+1204(SB)/4, $0x3d9980f2
+DATA ·consts+1208(SB)/4, $0x3d9980f2
+DATA ·consts+1212(SB)/4, $0x3d9980f2
+DATA ·consts+1216(SB)/4, $0x3e2aaae4
+DATA ·consts+1220(SB)/4, $0x3e2aaae4
+DATA ·consts+1224(SB)/4, $0x3e2aaae4
+DATA ·consts+1228(SB)/4, $0x3e2aaae4
+DATA ·consts+1232(SB)/4, $0x40490fdb
+DATA ·consts+1236(SB)/4, $0x40490fdb
+DATA ·consts+1240(SB)/4, $0x40490fdb
+DATA ·consts+1244(SB)/4, $0x40490fdb
+DATA ·consts+1248(SB)/4, $0xb3bbbd2e
+DATA ·consts+1252(SB)/4, $0xb3bbbd2e
+DATA ·consts+1256(SB)/4, $0xb3bbbd2e
+DATA ·consts+1260(SB)/4, $0xb3bbbd2e
+DATA ·consts+1264(SB)/4, $0x3e2aaaab
+DATA ·consts+1268(SB)/4, $0x3e2aaaab
+DATA ·consts+1272(SB)/4, $0x3e2aaaab
+DATA ·consts+1276(SB)/4, $0x3e2aaaab
+GLOBL ·consts(SB), RODATA|NOPTR, $1280
 DATA ·numbers+0(SB)/4, $0
 DATA ·numbers+4(SB)/4, $1
 DATA ·numbers+8(SB)/4, $2

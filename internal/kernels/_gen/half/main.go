@@ -98,7 +98,7 @@ func narrow(a *asm.File, v isa, bf bool) {
 	if bf {
 		for i, x := range []int{0x7fff, 1, 0x40} {
 			a.P("MOVL $%d, BX", x)
-			a.P("MOVQ BX, X%d", 13+i)
+			a.P("VMOVQ BX, X%d", 13+i)
 			a.P("VPBROADCASTD X%d, %s", 13+i, v.r(13+i))
 		}
 	}

@@ -94,12 +94,12 @@ func constants512(a *asm.File, bits int) {
 func constants2(a *asm.File, bits int) {
 	if bits == 4 {
 		a.P("MOVL $15, BX")
-		a.P("MOVQ BX, X13")
+		a.P("VMOVQ BX, X13")
 		a.P("VPBROADCASTD X13, Y13")
 		return
 	}
 	a.P("MOVL $0x80808080, BX")
-	a.P("MOVQ BX, X7")
+	a.P("VMOVQ BX, X7")
 	a.P("VPBROADCASTD X7, Y7")
 	a.P("VPSRLD $24, Y7, Y14") // 128
 	a.P("VCVTDQ2PS Y14, Y15")

@@ -314,7 +314,7 @@ func tile2(a *asm.File, mr, bits int, zeros kind) {
 	a.P("ADDQ R15, DI")
 	a.P("ADDQ R15, DX")
 	a.P("MOVL $0x0f0f0f0f, BX")
-	a.P("MOVQ BX, X12")
+	a.P("VMOVQ BX, X12")
 	a.P("VPBROADCASTD X12, Y12")
 	a.P("VPCMPEQW Y13, Y13, Y13")
 	a.P("VPSRLW $15, Y13, Y13") // ones

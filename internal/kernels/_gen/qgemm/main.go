@@ -356,7 +356,7 @@ func pack(a *asm.File) {
 	a.P("MOVQ dst+24(FP), DI")
 	a.P("MOVQ sums+32(FP), DX")
 	a.P("MOVQ flip+40(FP), BX")
-	a.P("MOVQ BX, X8")
+	a.P("VMOVQ BX, X8")
 	a.P("VPBROADCASTD X8, Y8")
 	a.P("VPCMPEQW Y9, Y9, Y9")
 	a.P("VPABSB Y9, Y10")     // bytes of 1

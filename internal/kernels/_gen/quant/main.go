@@ -17,7 +17,8 @@ func main() {
 	requantize(a)
 	requantizeEach(a)
 	bounds(a)
-	floats(a)
+	converted(a, "floats", "VCVTDQ2PS")
+	converted(a, "integers", "VCVTTPS2DQ")
 	scaled(a)
 	sum(a)
 	lookup(a)
@@ -80,7 +81,7 @@ func bytesArgs(a *asm.File) {
 	a.P("VBROADCASTSS lo+28(FP), Y9")
 	a.P("VBROADCASTSS hi+32(FP), Y10")
 	a.P("MOVL zero+36(FP), AX")
-	a.P("MOVQ AX, X11")
+	a.P("VMOVQ AX, X11")
 	a.P("VPBROADCASTD X11, Y11")
 	a.P("VPCMPEQD Y12, Y12, Y12")
 	a.P("VPSRLD $24, Y12, Y12")
@@ -127,7 +128,7 @@ func requantizeEach(a *asm.File) {
 	a.P("VBROADCASTSS lo+32(FP), Y9")
 	a.P("VBROADCASTSS hi+36(FP), Y10")
 	a.P("MOVL zero+40(FP), AX")
-	a.P("MOVQ AX, X11")
+	a.P("VMOVQ AX, X11")
 	a.P("VPBROADCASTD X11, Y11")
 	a.P("VPCMPEQD Y12, Y12, Y12")
 	a.P("VPSRLD $24, Y12, Y12")
@@ -175,7 +176,7 @@ func dequantize(a *asm.File, name, widen string) {
 	a.P("MOVQ n+16(FP), CX")
 	a.P("VBROADCASTSS scale+24(FP), Y8")
 	a.P("MOVL zero+28(FP), AX")
-	a.P("MOVQ AX, X11")
+	a.P("VMOVQ AX, X11")
 	a.P("VPBROADCASTD X11, Y11")
 	loop(a, func() {
 		for i := range 4 {
@@ -226,14 +227,15 @@ func bounds(a *asm.File) {
 	a.P("RET")
 }
 
-func floats(a *asm.File) {
-	a.Func("avx2floats", 24)
+// converted goes between float32 and int32.
+func converted(a *asm.File, name, op string) {
+	a.Func("avx2"+name, 24)
 	a.P("MOVQ dst+0(FP), DI")
 	a.P("MOVQ x+8(FP), SI")
 	a.P("MOVQ n+16(FP), CX")
 	loop(a, func() {
 		for i := range 4 {
-			a.P("VCVTDQ2PS %d(SI), Y%d", i*32, i)
+			a.P("%s %d(SI), Y%d", op, i*32, i)
 			a.P("VMOVUPS Y%d, %d(DI)", i, i*32)
 		}
 		a.P("ADDQ $128, SI")
@@ -288,7 +290,7 @@ func binary(a *asm.File, level string, signed, product bool) {
 	// Double words of za and zb, words of the others.
 	for i, v := range []string{"zero+52", "lo+56", "hi+60", "za+44", "zb+48"} {
 		a.P("MOVL %s(FP), AX", v)
-		a.P("MOVQ AX, X%d", 11+i)
+		a.P("VMOVQ AX, X%d", 11+i)
 		a.P("VPBROADCAST%s X%d, %s%d", []string{"W", "D"}[i/3], 11+i, r, 11+i)
 	}
 	if r == "Z" {
@@ -351,10 +353,10 @@ func lookup(a *asm.File) {
 	a.P("MOVQ n+16(FP), CX")
 	a.P("MOVQ table+24(FP), DX")
 	a.P("MOVL $0x70707070, AX")
-	a.P("MOVQ AX, X8")
+	a.P("VMOVQ AX, X8")
 	a.P("VPBROADCASTD X8, Y8")
 	a.P("MOVL $0x10101010, AX")
-	a.P("MOVQ AX, X9")
+	a.P("VMOVQ AX, X9")
 	a.P("VPBROADCASTD X9, Y9")
 	loop(a, func() {
 		a.P("VMOVDQU (SI), Y0")

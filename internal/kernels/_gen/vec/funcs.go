@@ -247,6 +247,7 @@ func (g *gen) functions() {
 		g.I("VMOVAPS", S(4), S(0))
 	})
 	g.log()
+	g.arcs()
 	g.unary("sqrt", 0, nil, func() { g.I("VSQRTPS", S(0), S(0)) })
 	g.unary("abs", 0, nil, func() { g.I("VANDPS", absMask, S(0), S(0)) })
 	g.unary("neg", 0, nil, func() { g.I("VXORPS", signBit, S(0), S(0)) })
