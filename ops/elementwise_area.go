@@ -72,18 +72,3 @@ func byLogs(t *vec.Table, before func(w []float64, x []float32), after func(d []
 		}
 	}
 }
-
-// tanLoop is the ratio of sine and cosine.
-func tanLoop(t *vec.Table) loop[float32, float32] {
-	return func(d, x []float32) {
-		w := bufferPool.Get().(*buffers)
-		defer bufferPool.Put(w)
-		for lo := 0; lo < len(d); lo += block {
-			hi := min(lo+block, len(d))
-			s, c := w.a[:hi-lo], w.b[:hi-lo]
-			t.Sin(s, x[lo:hi])
-			t.Cos(c, x[lo:hi])
-			t.Div(d[lo:hi], s, c)
-		}
-	}
-}

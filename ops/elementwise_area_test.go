@@ -22,7 +22,7 @@ func TestUnitsInTheLastPlace(t *testing.T) {
 		for name, f := range map[string]struct {
 			loop loop[float32, float32]
 			want func(float64) float64
-		}{"asinh": {asinhLoop(table), math.Asinh}, "acosh": {acoshLoop(table), math.Acosh}, "atanh": {atanhLoop(table), math.Atanh}, "tan": {tanLoop(table), math.Tan}} {
+		}{"asinh": {asinhLoop(table), math.Asinh}, "acosh": {acoshLoop(table), math.Acosh}, "atanh": {atanhLoop(table), math.Atanh}} {
 			y := append([]float32{}, x...)
 			f.loop(y, y)
 			for i, v := range y {

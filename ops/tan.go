@@ -3,7 +3,6 @@ package ops
 import (
 	"math"
 
-	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/onnx"
 )
 
@@ -19,7 +18,7 @@ func init() {
 		Name:     "Tan",
 		Numerics: Rounding,
 		// Versions that only widen the types have no entry.
-		Versions: unaryVersions(7, vecTable(func(t *vec.Table) byType { return floatKernels(tanLoop(t), mapLoop(math.Tan)) })),
+		Versions: unaryVersions(7, buildTable(mathKernels(math.Tan))),
 	})
 }
 
