@@ -222,3 +222,14 @@ func (c *planCache) put(key []int, p *plan) {
 		}
 	}
 }
+
+// clear gives up the memory that plans hold for later runs.
+func (c *planCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.list {
+		if e.plan != nil {
+			e.plan.slabs.Clear()
+		}
+	}
+}

@@ -380,10 +380,13 @@ func (s *scratch) take(a *arena, n int) ([]byte, error) {
 			return b[off : off+n : off+n], nil
 		}
 	}
-	if err := a.reserve(size); err != nil {
-		return nil, err
+	b := a.first.take(max(size, scratchBlock))
+	if b == nil {
+		if err := a.reserve(size); err != nil {
+			return nil, err
+		}
+		b = tensor.AlignedBytes(max(size, scratchBlock))
 	}
-	b := tensor.AlignedBytes(max(size, scratchBlock))
 	s.blocks = append(s.blocks, b)
 	s.at.block, s.at.off = len(s.blocks)-1, size
 	return b[:n:n], nil

@@ -30,6 +30,8 @@ const (
 	pooled bufferKind = iota
 	// planned buffers are parts of the plan's slab.
 	planned
+	// regional buffers are parts of the first run's region.
+	regional
 	// donated buffers are inputs that the caller lets a run write over.
 	donated
 	// escaped buffers belong to a value that may outlive its slots (an output,
@@ -38,7 +40,7 @@ const (
 	escaped
 )
 
-// pin is added to the references of a planned buffer that must stay as it is
+// pin is added to the references of a part of the slab or region that must stay as it is
 // until the run ends.
 const pin = 1 << 30
 
@@ -54,6 +56,7 @@ type arena struct {
 	rec   *recording
 	plan  *plan
 	slab  *slab
+	first *region // of a session's first run, else nil
 }
 
 // sizeClass rounds n up so that at most an eighth is wasted.
@@ -70,6 +73,9 @@ func (a *arena) take(n int) (*buffer, error) {
 	class := sizeClass(n)
 	if class < n {
 		return nil, fmt.Errorf("%w: %d bytes", ErrMemory, n)
+	}
+	if data := a.first.take(n); data != nil {
+		return &buffer{data: data, kind: regional, rec: -1}, nil
 	}
 	if c := a.fitting(class); c > 0 {
 		l := a.free[c]
@@ -147,6 +153,9 @@ func (a *arena) release(b *buffer, at int) {
 	case planned:
 		a.slab.used.unset(a.plan.allocs[b.idx].units())
 		return
+	case regional:
+		a.first.give(b.data)
+		return
 	case donated, escaped:
 		return
 	}
@@ -188,7 +197,7 @@ const minCounted = 16 << 10
 // escape gives a pooled buffer to the garbage collector.
 func (a *arena) escape(b *buffer) {
 	switch b.kind {
-	case planned, donated:
+	case planned, regional, donated:
 		b.refs += pin
 	case pooled:
 		b.kind = escaped

@@ -109,9 +109,14 @@ func (p *plan) slab() *slab {
 	if s, ok := p.slabs.Get(); ok {
 		return s
 	}
-	s := &slab{data: tensor.AlignedBytes(p.size), parts: make([]buffer, len(p.allocs)), used: newUnits(p.size / tensor.Alignment)}
-	huge.Advise(unsafe.Pointer(unsafe.SliceData(s.data)), p.size)
-	return s
+	data := tensor.AlignedBytes(p.size)
+	huge.Advise(unsafe.Pointer(unsafe.SliceData(data)), p.size)
+	return p.over(data)
+}
+
+// over returns a slab in data, which nothing else uses.
+func (p *plan) over(data []byte) *slab {
+	return &slab{data: data, parts: make([]buffer, len(p.allocs)), used: newUnits(p.size / tensor.Alignment)}
 }
 
 // place returns the planned buffer for a result if it is large enough and

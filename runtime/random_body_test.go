@@ -136,6 +136,9 @@ func (n *nest) steps(s *scope, depth, count int) {
 // takes new memory for each.
 func TestRandomBodies(t *testing.T) {
 	for seed := range uint64(150) {
+		if seed == 75 {
+			runtime.SmallRegions(t)
+		}
 		n := &nest{Rand: rand.New(rand.NewPCG(seed, 1)), t: t}
 		m, g, b := model()
 		s := &scope{b: b}

@@ -338,7 +338,7 @@ func grow(t *testing.T, seed uint64, n int) (*onnx.Model, map[string]tensor.Valu
 }
 
 // sameAtLevels runs a random model as it is and optimised, with one thread
-// and with two, the latter often enough for a plan of its memory.
+// and with two, the latter with a region, each often enough for a plan of its memory.
 func sameAtLevels(t *testing.T, seed uint64) {
 	m, in := grow(t, seed, 5+int(seed%26))
 	run := func(o runtime.Options) map[string]tensor.Value {
@@ -357,7 +357,9 @@ func sameAtLevels(t *testing.T, seed uint64) {
 		return first
 	}
 	want := run(runtime.Options{Level: optimize.None, Threads: 1})
-	one, two := run(runtime.Options{Threads: 1}), run(runtime.Options{Threads: 2})
+	one := run(runtime.Options{Threads: 1})
+	runtime.SmallRegions(t)
+	two := run(runtime.Options{Threads: 2})
 	for name, v := range want {
 		w, err := tensor.Float64s(v.(*tensor.Tensor))
 		require.NoError(t, err)

@@ -28,6 +28,7 @@ type Session struct {
 	prog   *program
 	report Report
 	plans  planCache
+	began  atomic.Bool // a run has been given a region, if there is one
 	// returned is the size of the largest plan that memory was returned for.
 	returned atomic.Int64
 	states   *idle.List[*frame] // of the main program; apart, as the Go runtime knows what ages and must not hold the session
@@ -179,6 +180,7 @@ func (s *Session) Close() error {
 	s.variantMu.Unlock()
 	s.reuse.end()
 	s.states.Clear()
+	s.plans.clear()
 	s.prog, s.plans = &program{inputs: s.prog.inputs, outputs: s.prog.outputs}, planCache{}
 	err := s.model.Close()
 	if s.packed != nil {
@@ -280,6 +282,10 @@ func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request
 		r.plan, r.slab, r.live = pl, pl.slab(), int64(pl.size)
 	} else if sighted {
 		r.rec = &recording{}
+	} else if s.began.CompareAndSwap(false, true) {
+		if r.first = s.regionFor(f); r.first != nil {
+			r.rec, r.live = &recording{}, int64(len(r.first.data))
+		}
 	}
 	if dest != nil {
 		r.donate = q.donate
@@ -306,7 +312,11 @@ func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request
 		f.forget()
 		clear(f.heads) // and what they are tensors over
 		r.free, r.heads, r.rec, r.scratch.blocks = nil, nil, nil, nil
-		if n := int64(pl.size); n >= minReturned && n >= 2*s.returned.Load() {
+		n := int64(pl.size)
+		if r.first != nil && len(r.first.data) >= pl.size {
+			pl.slabs.Put(pl.over(r.first.data[:pl.size]))
+			s.returned.Store(n)
+		} else if n >= minReturned && n >= 2*s.returned.Load() {
 			s.returned.Store(n)
 			debug.FreeOSMemory() // the slab comes in the place of what the lists held
 		}
@@ -320,7 +330,7 @@ func (s *Session) run(ctx context.Context, in map[string]tensor.Value, q request
 	r.scratch.begin(nil)
 	clear(r.dest)
 	r.dest = r.dest[:0]
-	r.p, r.profile, r.rec, r.plan, r.slab, r.donate = par.P{}, nil, nil, nil, nil, nil
+	r.p, r.profile, r.rec, r.plan, r.slab, r.first, r.donate = par.P{}, nil, nil, nil, nil, nil, nil
 	s.states.Put(f)
 	return res, nil
 }
