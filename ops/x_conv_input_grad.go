@@ -122,7 +122,7 @@ func transposedLast[T conv.Float](c *Call, a *conv.Args[T]) {
 	swapPlanes(c.P, x, a.X, a.N, a.C, out)
 	nhwc.Transposed(c.P, &nhwc.Args[T]{
 		N: a.N, Window: a.Window, X: x, Y: y,
-		W:       lastPacker[T](c).PackTransposed(c.P, a.W, a.M, a.C, a.Group, a.Kernel, a.Strides, a.Dilations),
+		W:       lastPacker[T](c).PackTransposed(c.P, nhwc.Best(), a.W, a.M, a.C, a.Group, a.Kernel, a.Strides, a.Dilations),
 		Scratch: func(n int) []T { return Scratch[T](c, n) },
 	})
 	swapPlanes(c.P, a.Y, y, a.N, in, a.M)

@@ -42,7 +42,7 @@ func buildLastConvTranspose(b *BuildContext) (Kernel, error) {
 		d := w.Rank() - 2
 		strides, dilations := orOnes(p.strides, d), orOnes(p.dilations, d)
 		q, err := b.Pack(1, fmt.Sprintf("nhwc transposed %d %v %v", p.group, strides, dilations), func() (any, error) {
-			return nhwc.PackTransposed(tensor.Data[float32](w), w.Dim(1)*p.group, w.Dim(0), p.group, w.Shape()[2:], strides, dilations), nil
+			return nhwc.PackTransposed(t, tensor.Data[float32](w), w.Dim(1)*p.group, w.Dim(0), p.group, w.Shape()[2:], strides, dilations), nil
 		})
 		if err != nil {
 			return nil, err
@@ -94,7 +94,7 @@ func lastConvTransposeKernel[T nhwc.Float](p convTransposeParams, table *nhwc.Ta
 			return err
 		}
 		if w == nil {
-			w = lastPacker[T](c).PackTransposed(c.P, tensor.Data[T](wt), wt.Dim(1)*p.group, ch, p.group, kernel, a.Strides, a.Dilations)
+			w = lastPacker[T](c).PackTransposed(c.P, table, tensor.Data[T](wt), wt.Dim(1)*p.group, ch, p.group, kernel, a.Strides, a.Dilations)
 		}
 		a.N, a.W, a.X, a.Epilogue, a.Table = n, w, tensor.Data[T](x), end, table
 		if bias != nil {

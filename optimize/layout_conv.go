@@ -76,6 +76,10 @@ func layoutConv(l *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 		positions /= 128
 	}
 	pl.gain = elements(w)*positions/32 + elements(n.Out[0])
+	if c, ok := w.Type.Dims[0].Size(); n.Op == "ConvTranspose" && ok && c > 0 {
+		// What each pixel gives is added element by element.
+		pl.gain += 2 * elements(w) / c * max(1, int(intAttr(n, "group", 1))) * positions
+	}
 	if m, ok := w.Type.Dims[0].Size(); n.Op == "QLinearConv" && ok && m > 0 {
 		// What each output sees is gathered byte by byte, which few output channels do not pay for.
 		pl.gain += 2 * elements(w) / m * max(1, int(intAttr(n, "group", 1))) * positions

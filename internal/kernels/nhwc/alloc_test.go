@@ -39,7 +39,7 @@ func TestAllocations(t *testing.T) {
 		run, x, y := Conv[float32], s.in, out
 		switch {
 		case s.transp:
-			a.W = PackTransposed(w, s.m, s.c, s.group, a.Kernel, a.Strides, a.Dilations)
+			a.W = PackTransposed(Best(), w, s.m, s.c, s.group, a.Kernel, a.Strides, a.Dilations)
 			run, x, y = Transposed[float32], out, s.in
 		case s.winograd:
 			a.W = PackWinograd(Best(), w, s.m, s.c)

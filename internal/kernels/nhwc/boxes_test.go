@@ -42,7 +42,7 @@ func TestBoxes(t *testing.T) {
 
 			b := &Args[float32]{N: a.N, Window: a.Window, Table: tab, Scratch: scratch[float32]}
 			w = random[float32](r, c*m/g*product(a.Kernel))
-			b.W = PackTransposed(w, m, c, g, b.Kernel, b.Strides, b.Dilations)
+			b.W = PackTransposed(Best(), w, m, c, g, b.Kernel, b.Strides, b.Dilations)
 			b.X = random[float32](r, b.N*c*product(b.Out))
 			epilogue(r, b, m, b.N*m*product(b.In))
 			check(t, fmt.Sprint("boxes, transposed, round ", i), b, naiveTransposed(b, w), 1e-3, Transposed[float32])

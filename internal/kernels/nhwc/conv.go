@@ -209,6 +209,17 @@ func Transposed[T Float](p par.P, a *Args[T]) {
 	r := newDense(a)
 	s, v := &r.shape, &r.v
 	r.start(s.out, s.in)
+	if f, ok := any(a).(*Args[float32]); ok && f.W.phases != nil || a.W.taps != nil {
+		switch {
+		case len(a.Y) == 0:
+		case a.W.taps != nil:
+			scattered(p, a, s)
+		default:
+			transposedDepthwise(p, f, s)
+		}
+		r.free()
+		return
+	}
 	if product3(s.stride) > 1 { // positions of a phase are no neighbours: at the end they are
 		r.last, r.Act = r.Act, nil
 	}

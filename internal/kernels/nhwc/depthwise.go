@@ -29,19 +29,28 @@ type Taps func(c int, out, list unsafe.Pointer, taps int, w, bias, lim unsafe.Po
 // mostAtOnce is the largest number of positions of a Row.
 const mostAtOnce = 8
 
-// packDepthwise packs w[c, 1, kernel…] for vectors of the given lanes.
-func packDepthwise(w []float32, c, taps, lanes int) []float32 {
+// packDepthwise packs the listed taps of w[c, 1, kernel…] for vectors of the given lanes.
+func packDepthwise(w []float32, c, taps int, list []int, lanes int) []float32 {
 	blocks := (c + lanes - 1) / lanes
-	out := aligned[float32](blocks * taps * lanes)
+	out := aligned[float32](blocks * len(list) * lanes)
 	for b := range blocks {
 		first := min(b*lanes, c-lanes)
-		for t := range taps {
+		for t, tap := range list {
 			for i := range lanes {
-				out[(b*taps+t)*lanes+i] = w[(first+i)*taps+t]
+				out[(b*len(list)+t)*lanes+i] = w[(first+i)*taps+tap]
 			}
 		}
 	}
 	return out
+}
+
+// counted returns 0, 1, … n-1.
+func counted(n int) []int {
+	l := make([]int, n)
+	for i := range l {
+		l[i] = i
+	}
+	return l
 }
 
 // depthwise is a convolution whose channels have a kernel of their own.
@@ -82,7 +91,24 @@ func convDepthwise(p par.P, a *Args[float32], s *shape) {
 		}
 		r.row = a.Table.Row32(a.W.lanes, s.kernel[2], s.stride[2], r.most)
 	}
-	p.For(a.N*s.out[0]*s.out[1], max(1, 1<<17/max(1, ow*r.c*r.taps)), r.lines)
+	r.run(p, ow*r.c*r.taps)
+}
+
+// transposedDepthwise computes a transposed convolution whose channels have a kernel of their own.
+func transposedDepthwise(p par.P, a *Args[float32], s *shape) {
+	r := depthwisePool.Get().(*depthwise)
+	*r = depthwise{Args: a, shape: *s, c: a.W.C, taps: product3(s.kernel), lim: unlimited, lines: r.lines}
+	if a.Clamp {
+		r.lim = [2]float32{a.Lo, a.Hi}
+	}
+	r.in, r.out = s.out, s.in
+	r.zero = zeros(r.c * 4)
+	r.run(p, r.out[2]*r.c*max(1, r.taps/product3(s.stride)))
+}
+
+// run computes all rows, each of which takes so many products, and ends the use of r.
+func (r *depthwise) run(p par.P, products int) {
+	p.For(r.N*r.out[0]*r.out[1], max(1, 1<<17/max(1, products)), r.lines)
 	runtime.KeepAlive(r)
 	*r = depthwise{lines: r.lines}
 	depthwisePool.Put(r)
@@ -112,9 +138,12 @@ func (r *depthwise) line(i int, l *lists) {
 	if z != nil {
 		lim = &unlimited
 	}
-	if r.row != nil {
+	switch {
+	case r.W.phases != nil:
+		r.byPhases(i, y, lim, l)
+	case r.row != nil:
 		r.byRows(i, y, lim)
-	} else {
+	default:
 		r.byTaps(i, y, lim, l)
 	}
 	if z != nil {
@@ -195,4 +224,54 @@ func (r *depthwise) byTaps(i int, out []float32, lim *[2]float32, l *lists) {
 		}
 		r.Table.Taps32(r.W.lanes)(r.c, unsafe.Pointer(&out[o*r.c]), unsafe.Pointer(&list[0]), r.taps, unsafe.Pointer(&r.W.depthwise[0]), bias, unsafe.Pointer(lim))
 	}
+}
+
+// byPhases computes row i of a transposed convolution: what the taps of its positions see.
+func (r *depthwise) byPhases(i int, out []float32, lim *[2]float32, l *lists) {
+	image, oz, oy := r.at(i)
+	x, bias := uintptr(unsafe.Pointer(unsafe.SliceData(r.X))), unsafe.Pointer(unsafe.SliceData(r.B))
+	classes := &r.W.classes
+	pz, zs := r.class(0, oz)
+	py, ys := r.class(1, oy)
+	for o := range r.out[2] {
+		px, xs := r.class(2, o)
+		list := l.grow(len(zs)*len(ys)*len(xs) + 1)
+		t := 0
+		for _, kz := range zs {
+			z := (oz + r.before[0] - kz*r.dil[0]) / r.stride[0]
+			for _, ky := range ys {
+				y := (oy + r.before[1] - ky*r.dil[1]) / r.stride[1]
+				inside := uint(z) < uint(r.in[0]) && uint(y) < uint(r.in[1])
+				for _, kx := range xs {
+					col := (o + r.before[2] - kx*r.dil[2]) / r.stride[2]
+					list[t] = uintptr(r.zero)
+					if inside && uint(col) < uint(r.in[2]) {
+						list[t] = x + uintptr((((image*r.in[0]+z)*r.in[1]+y)*r.in[2]+col)*r.c*4)
+					}
+					t++
+				}
+			}
+		}
+		to := out[o*r.c : (o+1)*r.c]
+		if t == 0 { // between the taps there is nothing but the bias
+			clear(to)
+			copy(to, r.B)
+			for j, v := range to {
+				to[j] = min(max(v, lim[0]), lim[1])
+			}
+			continue
+		}
+		w := r.W.phases[(pz*len(classes[1])+py)*len(classes[2])+px]
+		r.Table.Taps32(r.W.lanes)(r.c, unsafe.Pointer(&to[0]), unsafe.Pointer(&list[0]), t, unsafe.Pointer(&w[0]), bias, unsafe.Pointer(lim))
+	}
+}
+
+// class returns which taps of dimension d position o of a transposed convolution sees, and the number of their class.
+func (r *depthwise) class(d, o int) (int, []int) {
+	st := r.stride[d]
+	i := ((o+r.before[d])%st + st) % st
+	if i < len(r.W.classes[d]) {
+		return i, r.W.classes[d][i]
+	}
+	return i, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gneiss-run/gneiss/internal/cpu"
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 )
 
 // Float is an element type of convolutions.
@@ -72,7 +73,8 @@ type Table struct {
 	WinOut     func(c int, m unsafe.Pointer, mStep int, out, z, bias, lim, tmp, consts unsafe.Pointer)
 	WinWeights func(src, dst unsafe.Pointer, step int, tmp, consts unsafe.Pointer)
 
-	products *gemm.Table // of the same level
+	products *gemm.Table // of the same level, as is
+	vectors  *vec.Table
 }
 
 // lanes returns the number of channels of a vector for c channels, 0 if they
@@ -115,6 +117,11 @@ func tables() []*Table {
 		for _, g := range gemm.Tables {
 			if g.Name == t.Name {
 				t.products = g
+			}
+		}
+		for _, v := range vec.Tables {
+			if v.Name == t.Name {
+				t.vectors = v
 			}
 		}
 	}

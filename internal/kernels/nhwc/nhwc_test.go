@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/cpu"
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
@@ -180,6 +181,7 @@ func scratch[T Float](n int) []T { return make([]T, n) }
 
 func testConv[T Float](t *testing.T, tab *Table, rounds int, eps float64) {
 	r := rand.New(rand.NewPCG(1, 2))
+	few, phases := 0, 0
 	for i := range rounds {
 		g, cg, mg := 1, 1+r.IntN(40), 1+r.IntN(70)
 		switch i % 4 {
@@ -191,6 +193,10 @@ func testConv[T Float](t *testing.T, tab *Table, rounds int, eps float64) {
 			g, cg, mg = 1+r.IntN(20), 1, 1+r.IntN(3)
 			if i%8 == 3 {
 				g, cg, mg = 1, 1+r.IntN(600), 1+r.IntN(40)
+			}
+		case 0:
+			if i%8 == 0 { // few of the output
+				cg, mg = 16+r.IntN(40), 1+r.IntN(5)
 			}
 		}
 		a := &Args[T]{N: 1 + r.IntN(2), Window: window(r, 1+i%3, []int{70, 14, 5}[i%3]), Table: tab, Scratch: scratch[T]}
@@ -229,10 +235,19 @@ func testConv[T Float](t *testing.T, tab *Table, rounds int, eps float64) {
 
 		b := &Args[T]{N: a.N, Window: a.Window, Table: tab, Scratch: scratch[T]}
 		w = random[T](r, c*mg*product(a.Kernel))
-		b.W = PackTransposed(w, m, c, g, b.Kernel, b.Strides, b.Dilations)
+		b.W = PackTransposed(tab, w, m, c, g, b.Kernel, b.Strides, b.Dilations)
+		if b.W.taps != nil {
+			few++
+		}
+		if b.W.phases != nil {
+			phases++
+		}
 		b.X = random[T](r, b.N*c*product(b.Out))
 		epilogue(r, b, m, b.N*m*product(b.In))
 		check(t, fmt.Sprint("transposed, round ", i), b, naiveTransposed(b, w), eps, Transposed[T])
+	}
+	if single := unsafe.Sizeof(*new(T)) == 4; few < 3 || single && phases < 3 {
+		t.Errorf("%d transposed convolutions to few channels and %d depthwise ones, want some", few, phases)
 	}
 }
 

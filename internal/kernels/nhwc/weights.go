@@ -26,7 +26,11 @@ type Weights[T Float] struct {
 
 	pairs *half.Pairs // of a convolution of single pixels, rounded to bfloat16
 
-	classes [3][][]int // of a transposed convolution, see classes
+	// Of a transposed convolution: see classes; for few channels all taps as rows of one
+	// matrix, see scatter; of a depthwise one the weights of each phase.
+	classes [3][][]int
+	taps    []T
+	phases  [][]float32
 }
 
 // panels returns the number of panels of a group.
@@ -53,7 +57,7 @@ func (k *Packer[T]) Pack(p par.P, t *Table, w []T, m, c, group int, kernel []int
 	taps, cg := product(kernel), c/group
 	if f, ok := any(w).([]float32); ok && group > 1 && cg == 1 && m == c && taps > 0 && t.lanes(c) > 0 {
 		n := t.lanes(c)
-		return &Weights[T]{M: m, C: c, Group: group, Kernel: append([]int(nil), kernel...), depthwise: packDepthwise(f, c, taps, n), lanes: n}
+		return &Weights[T]{M: m, C: c, Group: group, Kernel: append([]int(nil), kernel...), depthwise: packDepthwise(f, c, taps, counted(taps), n), lanes: n}
 	}
 	return k.pack(p, m, c, group, kernel, nil, source[T]{w, func(o int) int { return o * cg * taps }, taps})
 }
@@ -61,14 +65,17 @@ func (k *Packer[T]) Pack(p par.P, t *Table, w []T, m, c, group int, kernel []int
 // PackTransposed packs the weights w[c, m/group, kernel…] of a transposed
 // convolution with the given strides and dilations: taps that the same
 // positions see are neighbours.
-func PackTransposed[T Float](w []T, m, c, group int, kernel, strides, dilations []int) *Weights[T] {
-	return new(Packer[T]).PackTransposed(par.P{}, w, m, c, group, kernel, strides, dilations)
+func PackTransposed[T Float](t *Table, w []T, m, c, group int, kernel, strides, dilations []int) *Weights[T] {
+	return new(Packer[T]).PackTransposed(par.P{}, t, w, m, c, group, kernel, strides, dilations)
 }
 
 // PackTransposed is the function of that name.
-func (k *Packer[T]) PackTransposed(p par.P, w []T, m, c, group int, kernel, strides, dilations []int) *Weights[T] {
+func (k *Packer[T]) PackTransposed(p par.P, t *Table, w []T, m, c, group int, kernel, strides, dilations []int) *Weights[T] {
 	taps, cg, mg := product(kernel), c/group, m/group
 	s := shapeOf(&conv.Window{In: kernel, Kernel: kernel, Out: kernel, Strides: strides, Dilations: dilations, Before: make([]int, len(kernel))})
+	q := &Weights[T]{M: m, C: c, Group: group, Kernel: append([]int(nil), kernel...)}
+	f, single := any(w).([]float32)
+	depthwise := single && group > 1 && cg == 1 && mg == 1 && taps > 0 && t.lanes(c) > 0 && k.Memory == nil
 	order := make([]int, 0, taps)
 	var l [3][][]int
 	for d := range 3 {
@@ -77,6 +84,7 @@ func (k *Packer[T]) PackTransposed(p par.P, w []T, m, c, group int, kernel, stri
 	for _, zs := range l[0] {
 		for _, ys := range l[1] {
 			for _, xs := range l[2] {
+				phase := len(order)
 				for _, z := range zs {
 					for _, y := range ys {
 						for _, x := range xs {
@@ -84,10 +92,20 @@ func (k *Packer[T]) PackTransposed(p par.P, w []T, m, c, group int, kernel, stri
 						}
 					}
 				}
+				if depthwise {
+					q.lanes = t.lanes(c)
+					q.phases = append(q.phases, packDepthwise(f, c, taps, order[phase:], q.lanes))
+				}
 			}
 		}
 	}
-	q := k.pack(p, m, c, group, kernel, order, source[T]{w, func(o int) int { return (o/mg*cg*mg + o%mg) * taps }, mg * taps})
+	switch {
+	case depthwise:
+	case k.Memory == nil && scatters(t, m, c, group, kernel, strides, dilations):
+		q.taps = packTaps(w, m, c, taps)
+	default:
+		q = k.pack(p, m, c, group, kernel, order, source[T]{w, func(o int) int { return (o/mg*cg*mg + o%mg) * taps }, mg * taps})
+	}
 	q.classes = l
 	return q
 }
