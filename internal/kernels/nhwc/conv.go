@@ -209,11 +209,11 @@ func Transposed[T Float](p par.P, a *Args[T]) {
 	r := newDense(a)
 	s, v := &r.shape, &r.v
 	r.start(s.out, s.in)
-	if f, ok := any(a).(*Args[float32]); ok && f.W.phases != nil || a.W.taps != nil {
+	if f, ok := any(a).(*Args[float32]); ok && (f.W.phases != nil || f.W.taps != nil) {
 		switch {
 		case len(a.Y) == 0:
-		case a.W.taps != nil:
-			scattered(p, a, s)
+		case f.W.taps != nil:
+			scattered(p, f, s)
 		default:
 			transposedDepthwise(p, f, s)
 		}

@@ -246,7 +246,7 @@ func testConv[T Float](t *testing.T, tab *Table, rounds int, eps float64) {
 		epilogue(r, b, m, b.N*m*product(b.In))
 		check(t, fmt.Sprint("transposed, round ", i), b, naiveTransposed(b, w), eps, Transposed[T])
 	}
-	if single := unsafe.Sizeof(*new(T)) == 4; few < 3 || single && phases < 3 {
+	if unsafe.Sizeof(*new(T)) == 4 && (few < 3 || phases < 3) {
 		t.Errorf("%d transposed convolutions to few channels and %d depthwise ones, want some", few, phases)
 	}
 }

@@ -2,7 +2,6 @@ package nhwc
 
 import (
 	"sync"
-	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -16,10 +15,10 @@ import (
 // scatters reports whether a transposed convolution is computed that way.
 func scatters(t *Table, m, c, group int, kernel, strides, dilations []int) bool {
 	d := len(kernel) - 1
-	if t.products == nil || group != 1 || m*c == 0 || d > 1 || dilations[d] != 1 {
+	if t.products == nil || t.vectors == nil || group != 1 || m*c == 0 || d > 1 || dilations[d] != 1 {
 		return false
 	}
-	taps, lanes := product(kernel), t.Lanes[len(t.Lanes)-1]
+	taps, lanes := product(kernel), t.Lanes[0]
 	whole := func(n int) int { return (n + lanes - 1) / lanes * lanes }
 	// A product of matrices takes half as long again as the tiles do, and in the time of
 	// some products a sum is added to Y.
@@ -28,8 +27,8 @@ func scatters(t *Table, m, c, group int, kernel, strides, dilations []int) bool 
 }
 
 // packTaps returns w[c, m, taps] as [taps, m, c].
-func packTaps[T Float](w []T, m, c, taps int) []T {
-	b := make([]T, len(w))
+func packTaps(w []float32, m, c, taps int) []float32 {
+	b := make([]float32, len(w))
 	for i := range c {
 		for o := range m {
 			for k, v := range w[(i*m+o)*taps:][:taps] {
@@ -41,89 +40,92 @@ func packTaps[T Float](w []T, m, c, taps int) []T {
 }
 
 // scatter is such a convolution in progress.
-type scatter[T Float] struct {
-	*Args[T]
+type scatter struct {
+	*Args[float32]
 	shape
-	sums   int // of a pixel: taps·m
-	planes int // of a line: stride·m
-	lead   int // elements of a plane before the first that a pixel gives: negative padding
-	length int // of a plane
-	lines  int // lines of Y that are computed together
-	blocks int // of an image
+	sums   int   // of a pixel: taps·m
+	planes int   // of a line: stride·m
+	lead   int   // elements of a plane before the first that a pixel gives: negative padding
+	length int   // of a plane
+	lines  int   // lines of Y that are computed together
+	blocks int   // of an image
+	p      par.P // of products
 	do     func(lo, hi int)
 }
 
 // scatterBlock is what the computation of one block uses.
-type scatterBlock[T Float] struct {
-	mul          gemm.Args[T]
-	sums, planes []T
+type scatterBlock struct {
+	mul          gemm.Args[float32]
+	sums, planes []float32
 }
 
-var scatterPools, scatterBlockPools [2]sync.Pool
+var scatterPool, scatterBlockPool sync.Pool
 
-func scattered[T Float](p par.P, a *Args[T], s *shape) {
-	which := unsafe.Sizeof(*new(T)) / 8
-	r, ok := scatterPools[which].Get().(*scatter[T])
+func scattered(p par.P, a *Args[float32], s *shape) {
+	r, ok := scatterPool.Get().(*scatter)
 	if !ok {
-		r = &scatter[T]{}
+		r = &scatter{}
 		r.do = r.doBlocks
 	}
-	*r = scatter[T]{Args: a, shape: *s, sums: product3(s.kernel) * a.W.M, planes: s.stride[2] * a.W.M, do: r.do}
+	*r = scatter{Args: a, shape: *s, sums: product3(s.kernel) * a.W.M, planes: s.stride[2] * a.W.M, do: r.do}
 	r.lead = max(ceil(-s.before[2], s.stride[2]), 0)
 	r.length = r.lead + max(s.out[2]+(s.kernel[2]-1)/s.stride[2], ceil(s.in[2]+s.before[2], s.stride[2]))
 	lines, width, st := s.in[1], s.out[2], s.stride[1]
 	// Neighbouring blocks both compute the pixels that they share.
 	shared := ((s.kernel[1]-1)*s.dil[1] + st - 1) / st
-	const cache, task, most = 1 << 20, 1 << 21, 16
-	fit := cache/max(width*r.sums*int(unsafe.Sizeof(*new(T))), 1) - shared
+	const task, most = 1 << 21, 16
+	fit := scatterCache/max(4*width*r.sums, 1) - shared
 	want := min(max(s.out[1]*width*r.sums*a.W.C/task, 1), most)
 	r.lines = max(min(fit, (lines/st+want-1)/want), 8*shared, 1) * st
 	r.blocks = (lines + r.lines - 1) / r.lines
+	if r.p.Threads = 1; a.N*r.blocks == 1 {
+		r.p = p
+	}
 	p.For(a.N*r.blocks, 1, r.do)
-	*r = scatter[T]{do: r.do}
-	scatterPools[which].Put(r)
+	*r = scatter{do: r.do}
+	scatterPool.Put(r)
 }
 
-func (r *scatter[T]) doBlocks(lo, hi int) {
-	pool := &scatterBlockPools[unsafe.Sizeof(*new(T))/8]
-	b, ok := pool.Get().(*scatterBlock[T])
+func (r *scatter) doBlocks(lo, hi int) {
+	b, ok := scatterBlockPool.Get().(*scatterBlock)
 	if !ok {
-		b = &scatterBlock[T]{}
+		b = &scatterBlock{}
 	}
 	for i := lo; i < hi; i++ {
 		first := i % r.blocks * r.lines
 		r.block(b, i/r.blocks, first, min(first+r.lines, r.in[1]))
 	}
-	b.mul = gemm.Args[T]{}
-	pool.Put(b)
+	b.mul = gemm.Args[float32]{}
+	scatterBlockPool.Put(b)
 }
 
+// scatterCache is how many bytes of sums are made at a time, about.
+const scatterCache = 1 << 20
+
 // block computes lines [y0, y1) of an image of Y.
-func (r *scatter[T]) block(b *scatterBlock[T], image, y0, y1 int) {
-	width, st, dil, before, c := r.out[2], r.stride[1], r.dil[1], r.before[1], r.W.C
-	// Line i of X goes to lines i·st + k·dil - before of Y.
-	i0 := max(ceil(y0+before-(r.kernel[1]-1)*dil, st), 0)
-	i1 := max(min(ceil(y1+before, st), r.out[1]), i0)
-	pixels := (i1 - i0) * width
-	if pixels > 0 {
-		b.sums = atLeast(b.sums, pixels*r.sums)
-		x := r.X[(image*r.out[1]+i0)*width*c:][:pixels*c]
-		b.mul = gemm.Args[T]{M: r.sums, N: pixels, K: c, A: r.W.taps, ARS: c, ACS: 1, B: x, BRS: 1, BCS: c, C: b.sums, LDC: pixels, Table: r.Table.products}
-		gemm.Run(par.P{Threads: 1}, &b.mul)
+func (r *scatter) block(b *scatterBlock, image, y0, y1 int) {
+	width, st, before := r.out[2], r.stride[1], r.before[1]
+	size := r.planes * r.length
+	b.planes = atLeast(b.planes, (y1-y0)*size)
+	for line := range y1 - y0 {
+		r.begin(b.planes[line*size : (line+1)*size])
 	}
-	b.planes = atLeast(b.planes, r.planes*r.length)
+	// Line i of X goes to lines i·st + k·dil - before of Y.
+	i0 := max(ceil(y0+before-(r.kernel[1]-1)*r.dil[1], st), 0)
+	i1 := max(min(ceil(y1+before, st), r.out[1]), i0)
+	some := min(width, max(scatterCache/(4*r.sums), 256))
+	lines := max(some/max(width, 1), 1) // of X at a time
+	for i := i0; i < i1; i += lines {
+		n := min(lines, i1-i)
+		for x := 0; x < width; x += some {
+			r.piece(b, (image*r.out[1]+i)*width+x, i, n, x, min(some, width-x), y0, y1)
+		}
+	}
 	n := r.in[2] * r.W.M
 	for line := y0; line < y1; line++ {
 		at := (image*r.in[1] + line) * n
 		y := r.Y[at : at+n]
-		planes := b.planes[:r.planes*r.length]
-		r.begin(planes)
-		for k := range r.kernel[1] {
-			if i := line + before - k*dil; pixels > 0 && i >= i0*st && i < i1*st && i%st == 0 {
-				r.add(planes, b.sums, k*r.kernel[2]*r.W.M, (i/st-i0)*width, pixels)
-			}
-		}
-		r.join(y, planes, at)
+		r.join(y, b.planes[(line-y0)*size:(line-y0+1)*size], at)
 		if r.Clamp {
 			for j, v := range y {
 				y[j] = min(max(v, r.Lo), r.Hi)
@@ -135,33 +137,40 @@ func (r *scatter[T]) block(b *scatterBlock[T], image, y0, y1 int) {
 	}
 }
 
+// piece adds to the planes of lines [y0, y1) what columns [x, x+wide) of n lines of X from line i on give: n is 1 if
+// these are not all columns. The first pixel is the one of that number.
+func (r *scatter) piece(b *scatterBlock, first, i, n, x, wide, y0, y1 int) {
+	c, pixels, size := r.W.C, n*wide, r.planes*r.length
+	b.sums = atLeast(b.sums, pixels*r.sums)
+	b.mul = gemm.Args[float32]{M: r.sums, N: pixels, K: c, A: r.W.taps, ARS: c, ACS: 1, B: r.X[first*c : (first+pixels)*c], BRS: 1, BCS: c, C: b.sums, LDC: pixels, Table: r.Table.products}
+	gemm.Run(r.p, &b.mul)
+	for line := range n {
+		for k := range r.kernel[1] {
+			to := (i+line)*r.stride[1] + k*r.dil[1] - r.before[1]
+			if to < y0 || to >= y1 {
+				continue
+			}
+			planes := b.planes[(to-y0)*size:][:size]
+			for j := range r.kernel[2] * r.W.M {
+				sums := b.sums[(k*r.kernel[2]*r.W.M+j)*pixels+line*wide:][:wide]
+				d := planes[j%r.planes*r.length+r.lead+j/r.planes+x:][:wide]
+				r.Table.vectors.Add(d, d, sums)
+			}
+		}
+	}
+}
+
 // atLeast returns s if it has n elements, or new memory.
-func atLeast[T any](s []T, n int) []T {
+func atLeast(s []float32, n int) []float32 {
 	if len(s) < n {
-		return make([]T, n)
+		return make([]float32, n)
 	}
 	return s
 }
 
-// add adds to planes what one row of the kernel, whose sums begin in a row, gives for a line of X, which is in columns from col on.
-func (r *scatter[T]) add(planes, sums []T, row, col, pixels int) {
-	width := r.out[2]
-	for j := range r.kernel[2] * r.W.M {
-		to := planes[j%r.planes*r.length+r.lead+j/r.planes:][:width]
-		from := sums[(row+j)*pixels+col:][:width]
-		if f, ok := any(to).([]float32); ok && r.Table.vectors != nil {
-			r.Table.vectors.Add(f, f, any(from).([]float32))
-			continue
-		}
-		for i, v := range from {
-			to[i] += v
-		}
-	}
-}
-
 // join writes planes to a line of Y, which begins with element first: element i of plane j goes
 // to (i-lead)·planes + j - before·m.
-func (r *scatter[T]) join(y, planes []T, first int) {
+func (r *scatter) join(y, planes []float32, first int) {
 	n := r.planes
 	for j := range n {
 		plane, at := planes[j*r.length:(j+1)*r.length], j-r.before[2]*r.W.M-r.lead*n
@@ -194,7 +203,7 @@ func ceil(a, b int) int {
 }
 
 // begin sets planes to the bias.
-func (r *scatter[T]) begin(planes []T) {
+func (r *scatter) begin(planes []float32) {
 	if r.B == nil {
 		clear(planes)
 		return

@@ -29,7 +29,7 @@ type Weights[T Float] struct {
 	// Of a transposed convolution: see classes; for few channels all taps as rows of one
 	// matrix, see scatter; of a depthwise one the weights of each phase.
 	classes [3][][]int
-	taps    []T
+	taps    []float32
 	phases  [][]float32
 }
 
@@ -101,8 +101,8 @@ func (k *Packer[T]) PackTransposed(p par.P, t *Table, w []T, m, c, group int, ke
 	}
 	switch {
 	case depthwise:
-	case k.Memory == nil && scatters(t, m, c, group, kernel, strides, dilations):
-		q.taps = packTaps(w, m, c, taps)
+	case single && k.Memory == nil && scatters(t, m, c, group, kernel, strides, dilations):
+		q.taps = packTaps(f, m, c, taps)
 	default:
 		q = k.pack(p, m, c, group, kernel, order, source[T]{w, func(o int) int { return (o/mg*cg*mg + o%mg) * taps }, mg * taps})
 	}
