@@ -55,9 +55,13 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 			}
 			winograd := p.winograd(b.In(0), w.Shape(), t)
 			pixels := b.env.BFloat16 && !isHalf && f16.HasPairs() && p.group == 1 && p.ofPixels(w.Shape()[2:])
+			sums := !winograd && !pixels && t.Sums(w.Dim(0), c, p.group, w.Shape()[2:], orOnes(p.strides, w.Rank()-2))
 			layout := fmt.Sprintf("nhwc %d %s %v", p.group, t.Name, winograd)
-			if pixels {
+			switch {
+			case pixels:
 				layout += " bfloat16"
+			case sums:
+				layout += " sums"
 			}
 			q, err := b.Pack(1, layout, func() (any, error) {
 				var data []float32
@@ -73,6 +77,8 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 					return nhwc.PackPixels(data, w.Dim(0), c, w.Rank()-2), nil
 				case winograd:
 					return nhwc.PackWinograd(t, data, w.Dim(0), c), nil
+				case sums:
+					return nhwc.PackSums(data, w.Dim(0), c, w.Shape()[2:]), nil
 				}
 				return nhwc.Pack(t, data, w.Dim(0), c, p.group, w.Shape()[2:]), nil
 			})

@@ -44,6 +44,9 @@ func lastPlan(n *onnx.Node, port int, p perm, more ...int) *layoutPlan {
 	return pl
 }
 
+// fewChannels is a number of channels that fill less than a vector.
+const fewChannels = 8
+
 // layoutConv: the rewritten node saves some part of its arithmetic.
 func layoutConv(l *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 	to, weights, summand := n.Op, 1, []int(nil)
@@ -76,13 +79,23 @@ func layoutConv(l *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 		positions /= 128
 	}
 	pl.gain = elements(w)*positions/32 + elements(n.Out[0])
-	if c, ok := w.Type.Dims[0].Size(); n.Op == "ConvTranspose" && ok && c > 0 {
-		// What each pixel gives is added element by element.
-		pl.gain += 2 * elements(w) / c * max(1, int(intAttr(n, "group", 1))) * positions
+	group := max(1, int(intAttr(n, "group", 1)))
+	m, known := w.Type.Dims[0].Size()
+	if known = known && m > 0; known && n.Op != "QLinearConv" && n.Op != "ConvTranspose" {
+		switch {
+		case group > 1 && w.Type.Dims[1].Is(1) && group < fewChannels:
+			return nil // a plane after the other fills vectors
+		case group == 1 && m < fewChannels:
+			pl.gain += elements(w) / m * positions / 8 // otherwise what each position sees is gathered
+		}
 	}
-	if m, ok := w.Type.Dims[0].Size(); n.Op == "QLinearConv" && ok && m > 0 {
+	if known && n.Op == "ConvTranspose" {
+		// What each pixel gives is added element by element.
+		pl.gain += 2 * elements(w) / m * group * positions
+	}
+	if known && n.Op == "QLinearConv" {
 		// What each output sees is gathered byte by byte, which few output channels do not pay for.
-		pl.gain += 2 * elements(w) / m * max(1, int(intAttr(n, "group", 1))) * positions
+		pl.gain += 2 * elements(w) / m * group * positions
 	}
 	pl.build = func(b *ops.Builder, in []*onnx.Value) []*onnx.Value { return b.Ops("x", to, n.Attrs, 1, in...) }
 	return pl

@@ -78,9 +78,11 @@ func Conv[T Float](p par.P, a *Args[T]) {
 	r := newDense(a)
 	s, v := &r.shape, &r.v
 	r.start(s.in, s.out)
-	if f, ok := any(a).(*Args[float32]); ok && (f.W.depthwise != nil || f.W.winograd != nil) {
+	if f, ok := any(a).(*Args[float32]); ok && (f.W.depthwise != nil || f.W.winograd != nil || f.W.taps != nil) {
 		switch {
 		case len(a.Y) == 0:
+		case f.W.taps != nil:
+			scattered(p, f, s, false)
 		case f.W.winograd != nil:
 			convWinograd(p, f, s)
 		default:
@@ -213,7 +215,7 @@ func Transposed[T Float](p par.P, a *Args[T]) {
 		switch {
 		case len(a.Y) == 0:
 		case f.W.taps != nil:
-			scattered(p, f, s)
+			scattered(p, f, s, true)
 		default:
 			transposedDepthwise(p, f, s)
 		}

@@ -17,10 +17,10 @@ const (
 	forWinograd
 )
 
-// Freeze implements frozen.Freezer, for float32 and convolutions that are not transposed.
+// Freeze implements frozen.Freezer, for float32 and convolutions that are not transposed and not to few channels.
 func (w *Weights[T]) Freeze() (frozen.Form, bool) {
 	f, ok := any(w).(*Weights[float32])
-	if !ok || f.classes[0] != nil || f.pairs != nil {
+	if !ok || f.classes[0] != nil || f.pairs != nil || f.taps != nil {
 		return frozen.Form{}, false
 	}
 	lie, data := plain, f.data

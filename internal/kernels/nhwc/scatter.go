@@ -1,21 +1,40 @@
 package nhwc
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
-// A transposed convolution to few channels would fill a small part of the
-// vectors of a tile. Its taps are the rows of one product instead, whose columns
-// are the pixels of X. A line of Y is added up in planes of all stride·m elements that lie
-// so far apart: in one plane, what a tap gives for neighbouring pixels are neighbours.
+// A convolution to few channels would fill a small part of the vectors of a tile. Its taps
+// are the rows of one product instead, whose columns are the pixels of X. A line of Y is added up in
+// planes of elements that lie m apart (of a transposed one stride·m): in a plane, what a tap gives for
+// neighbouring pixels are neighbours.
 
-// scatters reports whether a transposed convolution is computed that way.
-func scatters(t *Table, m, c, group int, kernel, strides, dilations []int) bool {
-	d := len(kernel) - 1
-	if t.products == nil || t.vectors == nil || group != 1 || m*c == 0 || d > 1 || dilations[d] != 1 {
+// Sums reports whether a convolution with strides of 1 is better done that way.
+func (t *Table) Sums(m, c, group int, kernel, strides []int) bool {
+	return scatters(t, m, c, group, kernel) && product(kernel)*m >= 8 && product(strides) == 1
+}
+
+// PackSums packs the weights w[m, c, kernel…] of a convolution for which Sums is true.
+func PackSums(w []float32, m, c int, kernel []int) *Weights[float32] {
+	taps := product(kernel)
+	q := &Weights[float32]{M: m, C: c, Group: 1, Kernel: append([]int(nil), kernel...), taps: make([]float32, len(w))}
+	for o := range m {
+		for i := range c {
+			for k, v := range w[(o*c+i)*taps:][:taps] {
+				q.taps[(k*m+o)*c+i] = v
+			}
+		}
+	}
+	return q
+}
+
+// scatters reports whether a convolution to m of c channels is computed that way.
+func scatters(t *Table, m, c, group int, kernel []int) bool {
+	if t.products == nil || t.vectors == nil || group != 1 || m*c == 0 || len(kernel) > 2 {
 		return false
 	}
 	taps, lanes := product(kernel), t.Lanes[0]
@@ -42,16 +61,22 @@ func packTaps(w []float32, m, c, taps int) []float32 {
 // scatter is such a convolution in progress.
 type scatter struct {
 	*Args[float32]
-	shape
-	sums   int   // of a pixel: taps·m
-	planes int   // of a line: stride·m
-	lead   int   // elements of a plane before the first that a pixel gives: negative padding
+	x, y   [2]int // lines and columns of X and of Y
+	sums   int    // of a pixel: taps·m
+	places []place
+	planes int   // of a line of Y
+	skip   int   // elements of planes before the first of the line
 	length int   // of a plane
 	lines  int   // lines of Y that are computed together
 	blocks int   // of an image
 	p      par.P // of products
+	step   int   // from what a line of X gives to what the next one gives, in lines of Y
+	from   []int // of each row of the kernel: the line of Y that line 0 of X goes to
 	do     func(lo, hi int)
 }
+
+// place is where the sums of a tap go that are of a row of the kernel and one channel: to a plane from element off on.
+type place struct{ plane, off int }
 
 // scatterBlock is what the computation of one block uses.
 type scatterBlock struct {
@@ -61,28 +86,52 @@ type scatterBlock struct {
 
 var scatterPool, scatterBlockPool sync.Pool
 
-func scattered(p par.P, a *Args[float32], s *shape) {
+// scattered computes a convolution whose weights are packed by taps.
+func scattered(p par.P, a *Args[float32], s *shape, transposed bool) {
 	r, ok := scatterPool.Get().(*scatter)
 	if !ok {
 		r = &scatter{}
 		r.do = r.doBlocks
 	}
-	*r = scatter{Args: a, shape: *s, sums: product3(s.kernel) * a.W.M, planes: s.stride[2] * a.W.M, do: r.do}
-	r.lead = max(ceil(-s.before[2], s.stride[2]), 0)
-	r.length = r.lead + max(s.out[2]+(s.kernel[2]-1)/s.stride[2], ceil(s.in[2]+s.before[2], s.stride[2]))
-	lines, width, st := s.in[1], s.out[2], s.stride[1]
+	m, kernel := a.W.M, s.kernel
+	*r = scatter{Args: a, sums: product3(kernel) * m, places: r.places[:0], from: r.from[:0], do: r.do}
+	if transposed {
+		st, before := s.stride[2], s.before[2]
+		r.x, r.y, r.step, r.planes = [2]int(s.out[1:]), [2]int(s.in[1:]), s.stride[1], st*m
+		lead := max(ceil(-before, st), 0) // negative padding
+		r.skip = before*m + lead*r.planes
+		r.length = lead + max(r.x[1]+(kernel[2]-1)/st, ceil(r.y[1]+before, st))
+		for j := range kernel[2] * m {
+			r.places = append(r.places, place{j % r.planes, lead + j/r.planes})
+		}
+		for k := range kernel[1] {
+			r.from = append(r.from, k*s.dil[1]-s.before[1])
+		}
+	} else {
+		r.x, r.y, r.step, r.planes = [2]int(s.in[1:]), [2]int(s.out[1:]), 1, m
+		lead := max((kernel[2]-1)*s.dil[2]-s.before[2], 0)
+		r.skip = lead * m
+		r.length = lead + max(r.x[1]+max(s.before[2], 0), r.y[1])
+		for j := range kernel[2] * m {
+			r.places = append(r.places, place{j % m, lead + s.before[2] - j/m*s.dil[2]})
+		}
+		for k := range kernel[1] {
+			r.from = append(r.from, s.before[1]-k*s.dil[1])
+		}
+	}
 	// Neighbouring blocks both compute the pixels that they share.
-	shared := ((s.kernel[1]-1)*s.dil[1] + st - 1) / st
+	spread := slices.Max(r.from) - slices.Min(r.from)
+	shared := (spread + r.step - 1) / r.step
 	const task, most = 1 << 21, 16
-	fit := scatterCache/max(4*width*r.sums, 1) - shared
-	want := min(max(s.out[1]*width*r.sums*a.W.C/task, 1), most)
-	r.lines = max(min(fit, (lines/st+want-1)/want), 8*shared, 1) * st
-	r.blocks = (lines + r.lines - 1) / r.lines
+	fit := scatterCache/max(4*r.x[1]*r.sums, 1) - shared
+	want := min(max(r.x[0]*r.x[1]*r.sums*a.W.C/task, 1), most)
+	r.lines = max(min(fit, (r.y[0]/r.step+want-1)/want), 8*shared, 1) * r.step
+	r.blocks = (r.y[0] + r.lines - 1) / r.lines
 	if r.p.Threads = 1; a.N*r.blocks == 1 {
 		r.p = p
 	}
 	p.For(a.N*r.blocks, 1, r.do)
-	*r = scatter{do: r.do}
+	*r = scatter{places: r.places, from: r.from, do: r.do}
 	scatterPool.Put(r)
 }
 
@@ -93,37 +142,33 @@ func (r *scatter) doBlocks(lo, hi int) {
 	}
 	for i := lo; i < hi; i++ {
 		first := i % r.blocks * r.lines
-		r.block(b, i/r.blocks, first, min(first+r.lines, r.in[1]))
+		r.block(b, i/r.blocks, first, min(first+r.lines, r.y[0]))
 	}
 	b.mul = gemm.Args[float32]{}
 	scatterBlockPool.Put(b)
 }
 
-// scatterCache is how many bytes of sums are made at a time, about.
-const scatterCache = 1 << 20
-
 // block computes lines [y0, y1) of an image of Y.
 func (r *scatter) block(b *scatterBlock, image, y0, y1 int) {
-	width, st, before := r.out[2], r.stride[1], r.before[1]
-	size := r.planes * r.length
+	width, size := r.x[1], r.planes*r.length
 	b.planes = atLeast(b.planes, (y1-y0)*size)
 	for line := range y1 - y0 {
 		r.begin(b.planes[line*size : (line+1)*size])
 	}
-	// Line i of X goes to lines i·st + k·dil - before of Y.
-	i0 := max(ceil(y0+before-(r.kernel[1]-1)*r.dil[1], st), 0)
-	i1 := max(min(ceil(y1+before, st), r.out[1]), i0)
+	// The lines of X that go to some of these.
+	i0 := max(ceil(y0-slices.Max(r.from), r.step), 0)
+	i1 := max(min(ceil(y1-slices.Min(r.from), r.step), r.x[0]), i0)
 	some := min(width, max(scatterCache/(4*r.sums), 256))
-	lines := max(some/max(width, 1), 1) // of X at a time
+	lines := max(scatterCache/max(4*r.sums*width, 1), 1) // of X at a time
 	for i := i0; i < i1; i += lines {
 		n := min(lines, i1-i)
 		for x := 0; x < width; x += some {
-			r.piece(b, (image*r.out[1]+i)*width+x, i, n, x, min(some, width-x), y0, y1)
+			r.piece(b, (image*r.x[0]+i)*width+x, i, n, x, min(some, width-x), y0, y1)
 		}
 	}
-	n := r.in[2] * r.W.M
+	n := r.y[1] * r.W.M
 	for line := y0; line < y1; line++ {
-		at := (image*r.in[1] + line) * n
+		at := (image*r.y[0] + line) * n
 		y := r.Y[at : at+n]
 		r.join(y, b.planes[(line-y0)*size:(line-y0+1)*size], at)
 		if r.Clamp {
@@ -137,23 +182,26 @@ func (r *scatter) block(b *scatterBlock, image, y0, y1 int) {
 	}
 }
 
+// scatterCache is how many bytes of sums are made at a time, about.
+const scatterCache = 1 << 20
+
 // piece adds to the planes of lines [y0, y1) what columns [x, x+wide) of n lines of X from line i on give: n is 1 if
 // these are not all columns. The first pixel is the one of that number.
 func (r *scatter) piece(b *scatterBlock, first, i, n, x, wide, y0, y1 int) {
-	c, pixels, size := r.W.C, n*wide, r.planes*r.length
+	c, pixels, size, row := r.W.C, n*wide, r.planes*r.length, len(r.places)
 	b.sums = atLeast(b.sums, pixels*r.sums)
 	b.mul = gemm.Args[float32]{M: r.sums, N: pixels, K: c, A: r.W.taps, ARS: c, ACS: 1, B: r.X[first*c : (first+pixels)*c], BRS: 1, BCS: c, C: b.sums, LDC: pixels, Table: r.Table.products}
 	gemm.Run(r.p, &b.mul)
 	for line := range n {
-		for k := range r.kernel[1] {
-			to := (i+line)*r.stride[1] + k*r.dil[1] - r.before[1]
+		for k, from := range r.from {
+			to := (i+line)*r.step + from
 			if to < y0 || to >= y1 {
 				continue
 			}
 			planes := b.planes[(to-y0)*size:][:size]
-			for j := range r.kernel[2] * r.W.M {
-				sums := b.sums[(k*r.kernel[2]*r.W.M+j)*pixels+line*wide:][:wide]
-				d := planes[j%r.planes*r.length+r.lead+j/r.planes+x:][:wide]
+			for j, at := range r.places {
+				sums := b.sums[(k*row+j)*pixels+line*wide:][:wide]
+				d := planes[at.plane*r.length+at.off+x:][:wide]
 				r.Table.vectors.Add(d, d, sums)
 			}
 		}
@@ -168,15 +216,14 @@ func atLeast(s []float32, n int) []float32 {
 	return s
 }
 
-// join writes planes to a line of Y, which begins with element first: element i of plane j goes
-// to (i-lead)·planes + j - before·m.
+// join writes planes to a line of Y, which begins with element first: element i of plane j goes to i·planes + j - skip.
 func (r *scatter) join(y, planes []float32, first int) {
 	n := r.planes
 	for j := range n {
-		plane, at := planes[j*r.length:(j+1)*r.length], j-r.before[2]*r.W.M-r.lead*n
+		plane, at := planes[j*r.length:(j+1)*r.length], j-r.skip
 		if at < 0 {
-			skip := ceil(-at, n)
-			plane, at = plane[min(skip, len(plane)):], at+skip*n
+			before := ceil(-at, n)
+			plane, at = plane[min(before, len(plane)):], at+before*n
 		}
 		plane = plane[:max(min(ceil(len(y)-at, n), len(plane)), 0)]
 		if r.Z == nil {

@@ -41,3 +41,36 @@ func TestScatterPieces(t *testing.T) {
 		}
 	}
 }
+
+// TestSums: convolutions to few channels, with padding beyond the kernel and less than none.
+func TestSums(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	for _, tab := range Tables {
+		done := 0
+		for i := range 80 {
+			d := 1 + i%2
+			a := &Args[float32]{N: 1 + r.IntN(2), Table: tab, Scratch: scratch[float32]}
+			a.Window = window(r, d, []int{300, 40}[d-1])
+			m, c := 1+r.IntN(5), 1+r.IntN(60)
+			for k := range d {
+				a.Strides[k] = 1
+				a.Before[k] = r.IntN(8) - 1
+				ext := (a.Kernel[k]-1)*a.Dilations[k] + 1
+				a.In[k] = max(a.In[k], ext-a.Before[k])
+				a.Out[k] = a.In[k] + a.Before[k] + r.IntN(3) - ext + 1
+			}
+			if !tab.Sums(m, c, 1, a.Kernel, a.Strides) {
+				continue
+			}
+			done++
+			w := random[float32](r, c*m*product(a.Kernel))
+			a.W = PackSums(w, m, c, a.Kernel)
+			a.X = random[float32](r, a.N*c*product(a.In))
+			epilogue(r, a, m, a.N*m*product(a.Out))
+			check(t, fmt.Sprint("round ", i), a, naive(a, w), 5e-4, Conv[float32])
+		}
+		if tab.products != nil && done < 10 {
+			t.Errorf("%s: %d rounds", tab.Name, done)
+		}
+	}
+}

@@ -26,10 +26,10 @@ type Weights[T Float] struct {
 
 	pairs *half.Pairs // of a convolution of single pixels, rounded to bfloat16
 
-	// Of a transposed convolution: see classes; for few channels all taps as rows of one
-	// matrix, see scatter; of a depthwise one the weights of each phase.
+	taps []float32 // [taps, m, c], see scatter
+
+	// Of a transposed convolution: see classes; of a depthwise one the weights of each phase.
 	classes [3][][]int
-	taps    []float32
 	phases  [][]float32
 }
 
@@ -101,7 +101,7 @@ func (k *Packer[T]) PackTransposed(p par.P, t *Table, w []T, m, c, group int, ke
 	}
 	switch {
 	case depthwise:
-	case single && k.Memory == nil && scatters(t, m, c, group, kernel, strides, dilations):
+	case single && k.Memory == nil && dilations[len(dilations)-1] == 1 && scatters(t, m, c, group, kernel):
 		q.taps = packTaps(f, m, c, taps)
 	default:
 		q = k.pack(p, m, c, group, kernel, order, source[T]{w, func(o int) int { return (o/mg*cg*mg + o%mg) * taps }, mg * taps})
