@@ -83,7 +83,7 @@ func layoutConv(l *layouter, n *onnx.Node, port int, p perm) *layoutPlan {
 	m, known := w.Type.Dims[0].Size()
 	if known = known && m > 0; known && n.Op != "QLinearConv" && n.Op != "ConvTranspose" {
 		switch {
-		case group > 1 && w.Type.Dims[1].Is(1) && group < fewChannels:
+		case w.Type.Dims[1].Is(1) && group < fewChannels && (group > 1 || m < fewChannels):
 			return nil // a plane after the other fills vectors
 		case group == 1 && m < fewChannels:
 			pl.gain += elements(w) / m * positions / 8 // otherwise what each position sees is gathered
