@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"runtime/debug"
 	"slices"
 	"sync"
 	"unsafe"
@@ -30,6 +31,7 @@ var (
 )
 
 const (
+	maxRegion    = 1 << 29
 	spareRegion  = 2 << 20 // for working memory
 	maxRegionals = 4096    // buffers that live at a time: the search for a place goes through them
 )
@@ -74,21 +76,18 @@ func (g *region) give(b []byte) {
 }
 
 // regionFor returns a region for the first run with the inputs in f, nil if it would be
-// small or a large part of what a run may use. Its size is a guess from inferred types: what is not touched costs
-// addresses only, and what has no place comes from free lists.
+// small or a large part of what a run or the process may use. Its size is a guess from inferred types: what is
+// not touched costs addresses only, and what has no place comes from free lists.
 func (s *Session) regionFor(f *frame) *region {
 	n := s.prog.peak(f.vals)
-	if n < int64(leastRegion) {
+	if n < int64(leastRegion) || n > maxRegion {
 		return nil
 	}
-	if n += n/2 + spareRegion; n > s.opt.MaxMemory/2 || n > maxAddresses {
+	if n += n/2 + spareRegion; n > min(s.opt.MaxMemory/2, debug.SetMemoryLimit(-1)/8) {
 		return nil
 	}
 	return newRegion(int(n))
 }
-
-// maxAddresses bounds a region where addresses are scarce.
-const maxAddresses = int64(^uint(0)>>1) / 8
 
 // peak estimates how many bytes results take at a time, outputs excepted.
 func (p *program) peak(vals []tensor.Value) int64 {
