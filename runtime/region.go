@@ -102,6 +102,7 @@ func (p *program) peak(vals []tensor.Value) int64 {
 			}
 		}
 	}
+	known := map[string]int{} // of expressions, which many values share
 	sizes := make([]int64, len(p.names))
 	var live, most int64
 	for i := range p.code {
@@ -110,7 +111,7 @@ func (p *program) peak(vals []tensor.Value) int64 {
 			if s < 0 || p.keep[s] {
 				continue
 			}
-			sizes[s] = bytesOf(&p.types[s], names)
+			sizes[s] = bytesOf(&p.types[s], names, known)
 			if over := in.overwrites(k, sizes, sizes[s]); over >= 0 {
 				sizes[over] = 0
 			} else {
@@ -137,16 +138,25 @@ func (in *instr) overwrites(k int, sizes []int64, n int64) int {
 	return -1
 }
 
-// bytesOf returns the size of a tensor of that type, 0 if it is not known.
-func bytesOf(t *onnx.Type, names map[string]int) int64 {
+// bytesOf returns the size of a tensor of that type, 0 if it is not known. known has the expressions that were
+// evaluated before, -1 for those whose value is not known.
+func bytesOf(t *onnx.Type, names, known map[string]int) int64 {
 	if t.Kind != onnx.TensorKind || !t.Ranked || t.DType == tensor.String || t.DType == tensor.Undefined {
 		return 0
 	}
 	shape := make([]int, len(t.Dims))
 	for i, d := range t.Dims {
-		n, ok := d.Eval(names)
+		n, ok := d.Size()
 		if !ok {
-			return 0
+			if n, ok = known[d.Expr()]; !ok {
+				if n, ok = d.Eval(names); !ok {
+					n = -1
+				}
+				known[d.Expr()] = n
+			}
+			if n < 0 {
+				return 0
+			}
 		}
 		shape[i] = n
 	}
