@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
@@ -20,6 +21,12 @@ func Scatter[T Summand](w *Window, cols, image []T) {
 	ow, iw, stride := w.Out[last], w.In[last], w.Strides[last]
 	rows := product(w.Out[:last])
 	pos, tap := make([]int, d), make([]int, d)
+	var add func(dst, a, b []float32)
+	from, single := any(cols).([]float32)
+	to, _ := any(image).([]float32)
+	if single && stride == 1 && ow >= 16 {
+		add = vec.Best().Add
+	}
 	for t := range product(w.Kernel) {
 		at := tap[last]*w.Dilations[last] - w.Before[last]
 		// at+i*stride must be in [0, iw).
@@ -32,10 +39,14 @@ func Scatter[T Summand](w *Window, cols, image []T) {
 		}
 		clear(pos)
 		for r := 0; r < rows && lo < hi; r++ {
-			if row, ok := w.row(pos, tap); ok {
+			if row, ok := w.row(pos, tap); ok && add != nil {
+				dst := to[row*iw+at+lo:][:hi-lo]
+				add(dst, dst, from[(t*rows+r)*ow+lo:][:hi-lo])
+			} else if ok {
 				src := cols[(t*rows+r)*ow+lo : (t*rows+r)*ow+hi]
 				dst := image[row*iw+at+lo*stride : row*iw+at+(hi-1)*stride+1]
 				if stride == 1 {
+					dst = dst[:len(src)]
 					for i, v := range src {
 						dst[i] += v
 					}
