@@ -2,9 +2,9 @@ package ops
 
 import (
 	"slices"
-	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // repeats is a copy in which src does not move along some dimensions, to adjacent
@@ -15,8 +15,6 @@ type repeats struct {
 	size int
 	l    strided
 	at   int // the dimension that chunks are cut along
-	// How often, and how far apart, all of that is repeated.
-	times, apart []int
 }
 
 // repeating reports whether l, merged, can go by repeats.
@@ -31,29 +29,23 @@ func (l strided) repeating() bool {
 	return (l.ss[last] == 1 || l.ss[last] == 0) && slices.Contains(l.ss[:last], 0)
 }
 
-// repeatRows makes a copy that is repeating. It writes over the slices of l.
+// repeated merges l, and makes the copy if it is repeating. What is not is paired.
+func repeated(p par.P, dst, src *tensor.Tensor, l *strided) bool {
+	if *l = l.merged(); l.repeating() && dst.DType() != tensor.String {
+		repeatRows(p, dst.Bytes(), src.Bytes(), dst.DType().Size(), *l)
+		return true
+	}
+	*l = l.paired()
+	return false
+}
+
+// repeatRows makes a copy that is repeating.
 func repeatRows(p par.P, d, s []byte, size int, l strided) {
 	at := len(l.shape) - 1
 	for at > 0 && l.ds[at-1] < moveGrain { // the last whose steps are too small for chunks of their own
 		at--
 	}
-	// What is repeated further out goes to all its places a chunk at a time.
-	out := 0
-	for i := range at {
-		if l.ss[i] != 0 {
-			continue
-		}
-		for _, v := range [...][]int{l.shape, l.ds, l.ss} {
-			n := v[i]
-			copy(v[out+1:i+1], v[out:i])
-			v[out] = n
-		}
-		out++
-	}
-	r := repeats{d: d, s: s, size: size, at: at - out, times: l.shape[:out], apart: l.ds[:out]}
-	l.shape, l.ds, l.ss = l.shape[out:], l.ds[out:], l.ss[out:]
-	r.l, at = l, r.at
-	par.Run(p, sizeOf(l.shape[:at+1]), max(1, moveGrain/l.ds[at]), r)
+	par.Run(p, sizeOf(l.shape[:at+1]), max(1, moveGrain/l.ds[at]), repeats{d, s, size, l, at})
 }
 
 func (r *repeats) Chunk(lo, hi int) {
@@ -62,14 +54,7 @@ func (r *repeats) Chunk(lo, hi int) {
 	o.seek(lo / n)
 	for i := lo % n; lo < hi; i = 0 {
 		count := min(hi-lo, n-i)
-		do := l.do + o.a + i*l.ds[r.at]
-		r.fill(r.at, do, l.so+o.b+i*l.ss[r.at], count)
-		piece := r.d[do*r.size:][:count*l.ds[r.at]*r.size]
-		again := odometer{shape: r.times, as: r.apart, bs: r.apart}
-		for range sizeOf(r.times) - 1 {
-			again.next()
-			copy(r.d[(do+again.a)*r.size:][:len(piece)], piece)
-		}
+		r.fill(r.at, l.do+o.a+i*l.ds[r.at], l.so+o.b+i*l.ss[r.at], count)
 		lo += count
 		o.next()
 	}
@@ -81,7 +66,8 @@ func (r *repeats) fill(k, do, so, count int) {
 	d, s := r.d[do*r.size:(do+count*ds)*r.size], r.s[so*r.size:]
 	switch {
 	case k == last && ss == 0:
-		r.spread(d, s)
+		copy(d, s[:r.size])
+		double(d, r.size)
 	case k == last:
 		copy(d, s[:len(d)])
 	case ss == 0:
@@ -98,22 +84,6 @@ func (r *repeats) fill(k, do, so, count int) {
 			r.fill(k+1, do, so, shape[k+1])
 			do, so = do+ds, so+ss
 		}
-	}
-}
-
-// spread sets all of d to the first element of s.
-func (r *repeats) spread(d, s []byte) {
-	to, from, n := unsafe.Pointer(&d[0]), unsafe.Pointer(&s[:r.size][0]), len(d)/r.size
-	switch r.size {
-	case 2:
-		fillWith(unsafe.Slice((*uint16)(to), n), *(*uint16)(from))
-	case 4:
-		fillWith(unsafe.Slice((*uint32)(to), n), *(*uint32)(from))
-	case 8:
-		fillWith(unsafe.Slice((*uint64)(to), n), *(*uint64)(from))
-	default:
-		copy(d, s[:r.size])
-		double(d, r.size)
 	}
 }
 

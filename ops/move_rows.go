@@ -46,3 +46,6 @@ func copyRows(dst, src []byte, rows, n, dr, sr int) {
 		}
 	}
 }
+
+// bytesFrom returns the n bytes at p from the given one on.
+func bytesFrom(p unsafe.Pointer, n, from int) []byte { return unsafe.Slice((*byte)(p), n)[from:] }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/move"
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -298,7 +299,7 @@ func nearestRow[T any](dst, x []T, idx []int, base, block int, inside bool, extr
 	}
 	x = x[base:]
 	if block == 1 {
-		for inside && len(dst) >= 4 && len(idx) >= 4 {
+		for unsafe.Sizeof(extra) == 4 && inside && len(dst) >= 4 && len(idx) >= 4 {
 			d, o := (*[4]T)(dst), (*[4]int)(idx)
 			d[0], d[1], d[2], d[3] = x[o[0]], x[o[1]], x[o[2]], x[o[3]]
 			dst, idx = dst[4:], idx[4:]
@@ -389,7 +390,7 @@ func twoOfFour[T floating](y, x []T, at []int32, w []T) {
 // elements is rows where they have a single element.
 func (t *tapsOf[T]) elements(y, x []T, at []int32, w []T) {
 	if t.k == 2 {
-		for len(y) >= 4 && len(at) >= 8 && len(w) >= 8 {
+		for unsafe.Sizeof(*new(T)) == 4 && len(y) >= 4 && len(at) >= 8 && len(w) >= 8 {
 			d, a, f := (*[4]T)(y), (*[8]int32)(at), (*[8]T)(w)
 			d[0] = f[0]*x[a[0]] + f[1]*x[a[1]]
 			d[1] = f[2]*x[a[2]] + f[3]*x[a[3]]

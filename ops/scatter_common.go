@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -233,22 +232,10 @@ func joinRow[T scatterCell](dst, src []T, reduction string) {
 			dst[j] *= v
 		}
 	case "max":
-		if unsafe.Sizeof(*new(T)) == 1 { // for bytes there are no conditional moves, and branches are mispredicted
-			for j, v := range src {
-				dst[j] = T(max(int32(dst[j]), int32(v)))
-			}
-			return
-		}
 		for j, v := range src {
 			dst[j] = max(dst[j], v)
 		}
 	case "min":
-		if unsafe.Sizeof(*new(T)) == 1 { // for bytes there are no conditional moves, and branches are mispredicted
-			for j, v := range src {
-				dst[j] = T(min(int32(dst[j]), int32(v)))
-			}
-			return
-		}
 		for j, v := range src {
 			dst[j] = min(dst[j], v)
 		}
