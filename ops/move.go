@@ -83,21 +83,25 @@ func (l strided) merged() strided {
 		}
 		m.shape, m.ds, m.ss = append(m.shape, n), append(m.ds, l.ds[i]), append(m.ss, l.ss[i])
 	}
-	// A dimension along which src is contiguous goes next to the one along which
-	// dst is, so that both are walked in tiles.
-	if k := len(m.shape) - 1; k > 1 && m.ds[k] == 1 && m.ss[k] != 1 {
-		if j := slices.Index(m.ss, 1); j >= 0 {
-			for _, s := range [...][]int{m.shape, m.ds, m.ss} {
+	for len(m.shape) < 2 { // there is room: l had two
+		m.shape, m.ds, m.ss = slices.Insert(m.shape, 0, 1), slices.Insert(m.ds, 0, 1), slices.Insert(m.ss, 0, 1)
+	}
+	return m
+}
+
+// paired returns a merged copy with a dimension along which src is contiguous next to
+// the one along which dst is, so that both are walked in tiles. It writes over the slices of l.
+func (l strided) paired() strided {
+	if k := len(l.shape) - 1; k > 1 && l.ds[k] == 1 && l.ss[k] != 1 {
+		if j := slices.Index(l.ss, 1); j >= 0 {
+			for _, s := range [...][]int{l.shape, l.ds, l.ss} {
 				v := s[j]
 				copy(s[j:k-1], s[j+1:k])
 				s[k-1] = v
 			}
 		}
 	}
-	for len(m.shape) < 2 { // there is room: l had two
-		m.shape, m.ds, m.ss = slices.Insert(m.shape, 0, 1), slices.Insert(m.ds, 0, 1), slices.Insert(m.ss, 0, 1)
-	}
-	return m
+	return l
 }
 
 // odometer walks the index space of shape and keeps two offsets.
@@ -185,7 +189,9 @@ func (c cells[T]) copy(p par.P, dst, src *tensor.Tensor, l strided) {
 		}
 		return
 	}
-	l = l.merged()
+	if repeated(p, dst, src, &l) {
+		return
+	}
 	k := len(l.shape) - 2
 	rows, cols := l.shape[k], l.shape[k+1]
 	dc, sr, sc := l.ds[k+1], l.ss[k], l.ss[k+1]
@@ -273,6 +279,13 @@ func (t *tiles[T]) Chunk(lo, hi int) {
 func tile[T cell](d, s []T, do, so, rows, cols, dr, dc, sr, sc int) {
 	switch {
 	case dc == 1 && sc == 1:
+		// Of the commonest sizes alone: each takes half a kilobyte of a program.
+		if e := int(unsafe.Sizeof(*new(T))); (e == 1 || e == 4) && rows >= 4 && dr > 0 && sr >= 0 {
+			if n := cols * e; n <= 64 {
+				copyRows(bytesFrom(unsafe.Pointer(&d[0]), len(d)*e, do*e), bytesFrom(unsafe.Pointer(&s[0]), len(s)*e, so*e), rows, n, dr*e, sr*e)
+				return
+			}
+		}
 		for range rows {
 			copy(d[do:do+cols], s[so:so+cols])
 			do, so = do+dr, so+sr
@@ -282,7 +295,7 @@ func tile[T cell](d, s []T, do, so, rows, cols, dr, dc, sr, sc int) {
 			fillWith(d[do:do+cols], s[so])
 			do, so = do+dr, so+sr
 		}
-	case dc == 1 && sr == 1:
+	case dc == 1 && sr == 1 && (rows >= 4 || unsafe.Sizeof(d[0]) == 4):
 		if words, ok := any(s).([]uint32); ok && dr > 0 && sc > 0 {
 			move.Transpose(any(d).([]uint32)[do:], words[so:], rows, cols, dr, sc)
 			return

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/move"
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -192,6 +193,7 @@ type nearestTables struct {
 	block   int          // elements of those, which are moved together
 	rows    int          // of changed axes but the last
 	from    [][]int      // of changed: the index for each position, -1: outside
+	inside  bool         // none of the last of these is
 }
 
 // of computes the tables, if they are for other axes.
@@ -227,6 +229,7 @@ func (t *nearestTables) of(r *resampler, axes []resizeAxis) {
 			t.rows *= a.out
 		}
 	}
+	t.inside = !slices.Contains(t.from[d-1], -1)
 }
 
 // resizeNearest copies elements. axes has one entry for each dimension. Dimensions
@@ -273,7 +276,7 @@ func (t *nearestRows[T]) Chunk(lo, hi int) {
 		if base == before {
 			copy(dst, t.y[(row-1)*t.n:])
 		} else {
-			nearestRow(dst, t.x, t.from[last], base, t.block, t.extra)
+			nearestRow(dst, t.x, t.from[last], base, t.block, t.inside, t.extra)
 		}
 		before = base
 		for i := last - 1; i >= 0; i-- {
@@ -286,8 +289,8 @@ func (t *nearestRows[T]) Chunk(lo, hi int) {
 }
 
 // nearestRow sets dst to the blocks of x at base + idx; extra stands for what is
-// at negative ones, and for all of it if base is negative.
-func nearestRow[T any](dst, x []T, idx []int, base, block int, extra T) {
+// at negative ones, which are not there if inside, and for all of it if base is negative.
+func nearestRow[T any](dst, x []T, idx []int, base, block int, inside bool, extra T) {
 	if base < 0 {
 		for i := range dst {
 			dst[i] = extra
@@ -296,6 +299,11 @@ func nearestRow[T any](dst, x []T, idx []int, base, block int, extra T) {
 	}
 	x = x[base:]
 	if block == 1 {
+		for unsafe.Sizeof(extra) == 4 && inside && len(dst) >= 4 && len(idx) >= 4 {
+			d, o := (*[4]T)(dst), (*[4]int)(idx)
+			d[0], d[1], d[2], d[3] = x[o[0]], x[o[1]], x[o[2]], x[o[3]]
+			dst, idx = dst[4:], idx[4:]
+		}
 		for j, o := range idx {
 			if o < 0 {
 				dst[j] = extra
@@ -305,7 +313,7 @@ func nearestRow[T any](dst, x []T, idx []int, base, block int, extra T) {
 		}
 		return
 	}
-	if block == 3 && slices.Min(idx) >= 0 { // colours
+	if block == 3 && inside { // colours
 		for j, o := range idx {
 			*(*[3]T)(dst[3*j:]) = *(*[3]T)(x[o:])
 		}
@@ -382,7 +390,14 @@ func twoOfFour[T floating](y, x []T, at []int32, w []T) {
 // elements is rows where they have a single element.
 func (t *tapsOf[T]) elements(y, x []T, at []int32, w []T) {
 	if t.k == 2 {
-		at, w = at[:2*len(y)], w[:2*len(y)]
+		for unsafe.Sizeof(*new(T)) == 4 && len(y) >= 4 && len(at) >= 8 && len(w) >= 8 {
+			d, a, f := (*[4]T)(y), (*[8]int32)(at), (*[8]T)(w)
+			d[0] = f[0]*x[a[0]] + f[1]*x[a[1]]
+			d[1] = f[2]*x[a[2]] + f[3]*x[a[3]]
+			d[2] = f[4]*x[a[4]] + f[5]*x[a[5]]
+			d[3] = f[6]*x[a[6]] + f[7]*x[a[7]]
+			y, at, w = y[4:], at[8:], w[8:]
+		}
 		for i := range y {
 			y[i] = w[2*i]*x[at[2*i]] + w[2*i+1]*x[at[2*i+1]]
 		}
@@ -534,12 +549,17 @@ type resizeRow[T floating] struct{ data []T }
 func (l *resizeTwo[T]) Chunk(lo, hi int) {
 	mem, pool := borrow[resizeRow[T]]()
 	defer pool.Put(mem)
-	mem.data = slices.Grow(mem.data[:0], l.row)
-	row := mem.data[:l.row]
-	for ; lo < hi; lo++ {
+	some := max(1, (1<<12)/max(1, l.row)) // rows that one call makes, while they are in the cache
+	mem.data = slices.Grow(mem.data[:0], some*l.row)
+	for lo < hi {
 		o, i := lo/l.outA, lo%l.outA
-		l.a.rows(row, l.x[o*l.na*l.row:][:l.na*l.row], i, l.row)
-		l.b.rows(l.y[lo*l.outB*l.inner:][:l.outB*l.inner], row, 0, l.inner)
+		m := min(hi-lo, l.outA-i, some)
+		rows, n := mem.data[:m*l.row], l.outB*l.inner
+		l.a.rows(rows, l.x[o*l.na*l.row:][:l.na*l.row], i, l.row)
+		for q := range m {
+			l.b.rows(l.y[(lo+q)*n:][:n], rows[q*l.row:][:l.row], 0, l.inner)
+		}
+		lo += m
 	}
 }
 

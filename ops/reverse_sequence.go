@@ -66,12 +66,14 @@ func buildReverseSequence(b *BuildContext) (Kernel, error) {
 		}
 		st := tensor.Strides(s)
 		from := Scratch[int64](c, s[0]*s[1])
-		for i := range from {
-			at := [2]int{i / s[1], i % s[1]}
-			if n := lens[at[batch]]; at[time] < n {
-				at[time] = n - 1 - at[time]
+		for i := range s[0] {
+			for j := range s[1] {
+				at := [2]int{i, j}
+				if n := lens[at[batch]]; at[time] < n {
+					at[time] = n - 1 - at[time]
+				}
+				from[i*s[1]+j] = int64(at[0]*st[0] + at[1]*st[1])
 			}
-			from[i] = int64(at[0]*st[0] + at[1]*st[1])
 		}
 		moverOf(x.DType()).blocks(c.P, y, nil, x, from, st[1], len(from))
 		return nil
