@@ -204,3 +204,63 @@ func meanGo[T Float](y []T, pixels []uintptr, scale float64) {
 		y[j] = T(sum * scale)
 	}
 }
+
+// MaxColumns returns a function that sets acc to the largest of it and of rows rows of x
+// that begin stride bytes apart.
+func MaxColumns(signed bool) func(acc, x []uint8, rows, stride int) {
+	if signed {
+		return maxSigned
+	}
+	return maxUnsigned
+}
+
+func maxSigned(acc, x []uint8, rows, stride int) {
+	if t := pooler(len(acc)); t.MaxInt8 != nil {
+		maxBytes(t.MaxInt8, acc, x, rows, stride)
+		return
+	}
+	for r := range rows {
+		for i, v := range x[r*stride:][:len(acc)] {
+			acc[i] = uint8(max(int8(acc[i]), int8(v)))
+		}
+	}
+}
+
+func maxUnsigned(acc, x []uint8, rows, stride int) {
+	if t := pooler(len(acc)); t.MaxUint8 != nil {
+		maxBytes(t.MaxUint8, acc, x, rows, stride)
+		return
+	}
+	for r := range rows {
+		for i, v := range x[r*stride:][:len(acc)] {
+			acc[i] = max(acc[i], v)
+		}
+	}
+}
+
+// mostBytes and mostRows bound one call of assembly, which the garbage collector waits for.
+const mostBytes, mostRows = 1 << 13, 1 << 6
+
+func maxBytes(fast func(bytes int, out, list unsafe.Pointer, pixels int), acc, x []uint8, rows, stride int) {
+	if rows <= 0 {
+		return
+	}
+	x = x[:(rows-1)*stride+len(acc)]
+	mem := listPool.Get().(*lists)
+	words := mem.grow(mostRows + 1)
+	n := min(len(acc), mostBytes)
+	for i := 0; i < len(acc); i += n {
+		i = min(i, len(acc)-n) // the largest stays it where it is taken twice
+		for r := 0; r < rows; r += mostRows {
+			some := min(mostRows, rows-r)
+			words[0] = uintptr(unsafe.Pointer(&acc[i]))
+			for k := range some {
+				words[k+1] = uintptr(unsafe.Pointer(&x[(r+k)*stride+i]))
+			}
+			fast(n, unsafe.Pointer(&acc[i]), unsafe.Pointer(&words[0]), some+1)
+		}
+	}
+	runtime.KeepAlive(acc)
+	runtime.KeepAlive(x)
+	listPool.Put(mem)
+}
