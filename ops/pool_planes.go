@@ -31,9 +31,9 @@ type planes[T planed] struct {
 
 // planesOf is what a kind of pooling does with elements.
 type planesOf[T planed] struct {
-	none T                                  // what an empty window gives
-	join func(acc, x []T, rows, stride int) // joins rows of x that begin stride elements apart to acc
-	mul  func(dst, a, b []T)                // of means
+	none T                            // what an empty window gives
+	join func(dst, x []T, rows []int) // dst[i] is made of x[r+i] for all r of rows
+	mul  func(dst, a, b []T)          // of means
 }
 
 // planesKernel pools x, of which images are the first dimensions.
@@ -57,52 +57,58 @@ func (k planesOf[T]) kernel() planesKernel {
 const planePanel = 1 << 12
 
 func maxPlanes32() planesKernel {
-	return planesOf[float32]{none: float32(math.Inf(-1)), join: vec.Best().MaxColumns}.kernel()
+	return planesOf[float32]{none: float32(math.Inf(-1)), join: nhwc.MaxRows}.kernel()
 }
 
 func meanPlanes32() planesKernel {
-	t := vec.Best()
-	return planesOf[float32]{join: t.AddColumns, mul: t.Mul}.kernel()
+	return planesOf[float32]{join: nhwc.SumRows, mul: vec.Best().Mul}.kernel()
 }
 
 func maxPlanes64() planesKernel {
-	return planesOf[float64]{none: math.Inf(-1), join: columns64(vec.Best().Float64[vec.Max].VV, func(x, y float64) float64 { return max(x, y) })}.kernel()
+	larger := zip64(vec.Best().Float64[vec.Max].VV, func(x, y float64) float64 { return max(x, y) })
+	return planesOf[float64]{none: math.Inf(-1), join: join64(larger)}.kernel()
 }
 
 func meanPlanes64() planesKernel {
 	t := vec.Best()
-	mul := columns64(t.Float64[vec.Mul].VV, func(x, y float64) float64 { return x * y })
-	return planesOf[float64]{
-		join: columns64(t.Float64[vec.Add].VV, func(x, y float64) float64 { return x + y }),
-		mul:  func(dst, _, b []float64) { mul(dst, b, 1, 0) },
-	}.kernel()
+	add := zip64(t.Float64[vec.Add].VV, func(x, y float64) float64 { return x + y })
+	return planesOf[float64]{join: join64(add), mul: zip64(t.Float64[vec.Mul].VV, func(x, y float64) float64 { return x * y })}.kernel()
 }
 
-// columns64 joins rows by fast, or by slow where that is nil.
-func columns64(fast func(dst, a, b unsafe.Pointer, n, rows, sa, sb int), slow func(x, y float64) float64) func(acc, x []float64, rows, stride int) {
-	return func(acc, x []float64, rows, stride int) {
-		if len(acc) == 0 {
+// zip64 is fast, or slow where that is nil.
+func zip64(fast func(dst, a, b unsafe.Pointer, n, rows, sa, sb int), slow func(x, y float64) float64) func(dst, a, b []float64) {
+	return func(dst, a, b []float64) {
+		if a, b = a[:len(dst)], b[:len(dst)]; fast == nil {
+			for i := range dst {
+				dst[i] = slow(a[i], b[i])
+			}
 			return
 		}
-		for r := range rows {
-			row := x[r*stride:][:len(acc)]
-			if fast != nil {
-				fast(unsafe.Pointer(&acc[0]), unsafe.Pointer(&acc[0]), unsafe.Pointer(&row[0]), len(acc), 1, 0, 0)
-				continue
-			}
-			for i, v := range row {
-				acc[i] = slow(acc[i], v)
-			}
+		const most = 1 << 13 // for one call of assembly
+		for i := 0; i < len(dst); i += most {
+			fast(startOf(dst[i:]), startOf(a[i:]), startOf(b[i:]), min(most, len(dst)-i), 1, 0, 0)
+		}
+	}
+}
+
+func join64(zip func(dst, a, b []float64)) func(dst, x []float64, rows []int) {
+	return func(dst, x []float64, rows []int) {
+		if len(rows) == 1 {
+			copy(dst, x[rows[0]:])
+			return
+		}
+		zip(dst, x[rows[0]:], x[rows[1]:])
+		for _, r := range rows[2:] {
+			zip(dst, dst, x[r:])
 		}
 	}
 }
 
 func maxPlanes8(signed bool) planesKernel {
-	none := uint8(0)
 	if signed {
-		none = 0x80
+		return planesOf[uint8]{none: 0x80, join: nhwc.MaxInt8Rows}.kernel()
 	}
-	return planesOf[uint8]{none: none, join: nhwc.MaxColumns(signed)}.kernel()
+	return planesOf[uint8]{join: nhwc.MaxUint8Rows}.kernel()
 }
 
 // planeBuffers is the working memory of planes.
@@ -111,7 +117,11 @@ type planeBuffers[T planed] struct {
 	line   []T    // rows between their padding
 	phases []T    // line by columns of stride elements
 	wide   []T    // windows one element apart
+	at     []int  // where rows that are joined begin
 	scales []T    // what the sums of a row are multiplied by
+	scaled int    // the product of the other dimensions' counts, of scales
+	first  int    // the column that scales begin with
+	full   bool   // scales are of columns that see whole windows
 }
 
 // separates reports whether planes is good for w: windows are not much larger than images.
@@ -141,11 +151,11 @@ func (m *planes[T]) Chunk(lo, hi int) {
 	b, pool := borrow[planeBuffers[T]]()
 	defer pool.Put(b)
 	b.scales = b.scales[:0] // of another window
-	w, last, scaled := m.w, len(m.w.In)-1, 0
+	w, last := m.w, len(m.w.In)-1
 	if last == 0 && m.blocks == 1 {
 		y := m.y[lo*m.out : hi*m.out]
 		m.last(b, y, m.x[lo*m.in:hi*m.in], hi-lo, 0, w.Out[0])
-		m.scale(b, y, 0, 0, w.Out[0], &scaled)
+		m.scale(b, y, 0, 0, w.Out[0])
 		return
 	}
 	for ; lo < hi; lo++ {
@@ -155,8 +165,7 @@ func (m *planes[T]) Chunk(lo, hi int) {
 		src, y := m.x[image*m.in:][:m.in], m.y[image*m.out+first*row:][:n*row]
 		if last == 0 {
 			m.last(b, y, src, 1, first, n)
-			b.scales = b.scales[:0]
-			m.scale(b, y, 0, first, n, &scaled)
+			m.scale(b, y, 0, first, n)
 			continue
 		}
 		outer, inner := 1, m.in
@@ -167,11 +176,11 @@ func (m *planes[T]) Chunk(lo, hi int) {
 			}
 			inner /= w.In[d]
 			dst := lengthened(&b.image[d&1], outer*out*inner)
-			m.rows(dst, src, d, outer, inner, at, out)
+			m.rows(b, dst, src, d, outer, inner, at, out)
 			src, outer = dst, outer*out
 		}
 		m.last(b, y, src, outer, 0, w.Out[last])
-		m.scale(b, y, first*(outer/n), 0, w.Out[last], &scaled)
+		m.scale(b, y, first*(outer/n), 0, w.Out[last])
 	}
 }
 
@@ -180,17 +189,36 @@ func lengthened[T planed](s *[]T, n int) []T {
 	return *s
 }
 
+// taps lists where the taps of a kernel begin that are step elements apart.
+func (b *planeBuffers[T]) taps(kernel, step int) []int {
+	b.at = b.at[:0]
+	for k := range kernel {
+		b.at = append(b.at, k*step)
+	}
+	return b.at
+}
+
 // rows pools along dimension d, whose elements are rows of inner elements, the out positions from first on.
-func (m *planes[T]) rows(dst, src []T, d, outer, inner, first, out int) {
+func (m *planes[T]) rows(b *planeBuffers[T], dst, src []T, d, outer, inner, first, out int) {
 	n, stride, dilation, kernel := m.w.In[d], m.w.Strides[d], m.w.Dilations[d], m.w.Kernel[d]
 	before := m.w.Before[d] - first*stride
+	taps := b.taps(kernel, dilation*inner)
+	// Windows one row apart that are in the image are joined all at once.
+	lo, hi := max(before, 0), min(out, n+before-(kernel-1)*dilation)
+	if stride > 1 || hi <= lo {
+		lo, hi = 0, 0
+	}
 	for o := range outer {
 		from, to := src[o*n*inner:][:n*inner], dst[o*out*inner:][:out*inner]
-		if stride == 1 && inner < callRow {
-			m.tapped(to, from, d, inner, before, out)
-			continue
+		if lo < hi {
+			m.join(to[lo*inner:hi*inner], from[(lo-before)*inner:], taps)
 		}
-		for i := range out {
+		for i := 0; i < out; i++ {
+			if i == lo && lo < hi {
+				if i = hi; i == out {
+					break
+				}
+			}
 			at := i*stride - before
 			k := 0 // the first row of the kernel that is in the image
 			if at < 0 {
@@ -202,10 +230,7 @@ func (m *planes[T]) rows(dst, src []T, d, outer, inner, first, out int) {
 				m.fill(row)
 				continue
 			}
-			copy(row, from[at*inner:])
-			if more := min(kernel-k-1, (n-1-at)/dilation); more > 0 {
-				m.join(row, from[(at+dilation)*inner:], more, dilation*inner)
-			}
+			m.join(row, from[at*inner:], taps[:min(kernel-k, (n-1-at)/dilation+1)])
 		}
 	}
 }
@@ -216,30 +241,6 @@ const callRow = 64
 func (m *planes[T]) fill(x []T) {
 	for i := range x {
 		x[i] = m.none
-	}
-}
-
-// tapped is rows for windows one row apart: each row of the kernel is joined for all of them at once.
-func (m *planes[T]) tapped(dst, src []T, d, inner, before, out int) {
-	n, dilation := m.w.In[d], m.w.Dilations[d]
-	begun := -1 // the row of the kernel that all windows see, if there is one
-	for k := range m.w.Kernel[d] {
-		if off := k*dilation - before; off >= 0 && off+out <= n {
-			begun = k
-			copy(dst, src[off*inner:])
-			break
-		}
-	}
-	if begun < 0 {
-		m.fill(dst)
-	}
-	for k := range m.w.Kernel[d] {
-		off := k*dilation - before
-		lo, hi := max(0, -off), min(out, n-off)
-		if k == begun || lo >= hi {
-			continue
-		}
-		m.join(dst[lo*inner:hi*inner], src[(lo+off)*inner:], 1, 0)
 	}
 }
 
@@ -260,6 +261,7 @@ func (m *planes[T]) last(b *planeBuffers[T], dst, src []T, rows, first, out int)
 		m.fill(dst)
 		return
 	}
+	taps := b.taps(kernel, dilation*lanes)
 	per := max(1, min(rows, planePanel/line)) // of rows
 	for ; rows > 0; rows -= per {
 		per = min(per, rows)
@@ -274,10 +276,7 @@ func (m *planes[T]) last(b *planeBuffers[T], dst, src []T, rows, first, out int)
 		case stride == 1 && out >= callRow:
 			for r := range per {
 				y, l := dst[r*out:][:out], all[r*line:][:line]
-				copy(y, l)
-				if kernel > 1 {
-					m.join(y, l[dilation*lanes:], kernel-1, dilation*lanes)
-				}
+				m.join(y, l, taps)
 			}
 		case phased:
 			m.phased(b, dst, all, per, out)
@@ -285,8 +284,7 @@ func (m *planes[T]) last(b *planeBuffers[T], dst, src []T, rows, first, out int)
 			wide := all[:len(all)-reach]
 			if kernel > 1 {
 				wide = lengthened(&b.wide, len(wide))
-				copy(wide, all)
-				m.join(wide, all[dilation*lanes:], kernel-1, dilation*lanes)
+				m.join(wide, all, taps)
 			}
 			for r := range per {
 				y, l := dst[r*out:][:out], wide[r*line:]
@@ -322,58 +320,49 @@ func (m *planes[T]) phased(b *planeBuffers[T], dst, all []T, rows, out int) {
 	phases := lengthened(&b.phases, len(all))
 	move.Transpose(unsafe.Slice((*uint32)(unsafe.Pointer(&phases[0])), len(all)), unsafe.Slice((*uint32)(unsafe.Pointer(&all[0])), len(all)), stride, n, n, stride)
 	wide := lengthened(&b.wide, n-(kernel-1)*dilation/stride)
-	period := stride / gcd(stride, dilation) // taps of the same phase are that far apart
-	for k := range min(period, kernel) {
-		at, taps, step := k*dilation%stride*n+k*dilation/stride, (kernel-k+period-1)/period, dilation*period/stride
-		if k == 0 {
-			copy(wide, phases[at:])
-			at, taps = at+step, taps-1
-		}
-		if taps > 0 {
-			m.join(wide, phases[at:], taps, step)
-		}
+	b.at = b.at[:0]
+	for k := range kernel {
+		b.at = append(b.at, k*dilation%stride*n+k*dilation/stride)
 	}
+	m.join(wide, phases, b.at)
 	for r := range rows {
 		copy(dst[r*out:][:out], wide[r*(n/rows):])
 	}
 }
 
 // scale makes means of sums: y are whole rows of the output, or the out columns from at on of a single
-// dimension. *scaled is what b.scales are for, if there are any.
-func (m *planes[T]) scale(b *planeBuffers[T], y []T, row, at, out int, scaled *int) {
+// dimension.
+func (m *planes[T]) scale(b *planeBuffers[T], y []T, row, at, out int) {
 	if m.counts == nil {
 		return
 	}
 	last := len(m.w.In) - 1
-	n := out * m.lanes
+	n, columns, kernel := out*m.lanes, m.counts[last][at:at+out], m.w.Kernel[last]
+	full := columns[0] == kernel && columns[out-1] == kernel // and so are those between
 	for ; len(y) > 0; y, row = y[n:], row+1 {
 		outer, r := 1, row
 		for d := last - 1; d >= 0; d-- {
 			outer *= m.counts[d][r%m.w.Out[d]]
 			r /= m.w.Out[d]
 		}
-		if len(b.scales) != n || *scaled != outer {
-			s := lengthened(&b.scales, n)
-			*scaled = outer
-			seen, scale := -1, m.none
-			for i, k := range m.counts[last][at : at+out] {
-				if k != seen {
-					if seen, scale = k, 0; outer*k > 0 {
-						scale = 1 / T(outer*k)
-					}
-				}
-				for j := range m.lanes {
-					s[i*m.lanes+j] = scale
-				}
-			}
+		if len(b.scales) != n || b.scaled != outer || b.first != at && !(full && b.full) {
+			m.setScales(lengthened(&b.scales, n), columns, outer)
+			b.scaled, b.first, b.full = outer, at, full
 		}
 		m.mul(y[:n], y[:n], b.scales)
 	}
 }
 
-func gcd(a, b int) int {
-	for b != 0 {
-		a, b = b, a%b
+func (m *planes[T]) setScales(s []T, columns []int, outer int) {
+	seen, scale := -1, m.none
+	for i, k := range columns {
+		if k != seen {
+			if seen, scale = k, 0; outer*k > 0 {
+				scale = 1 / T(outer*k)
+			}
+		}
+		for j := range s[i*m.lanes:][:m.lanes] {
+			s[i*m.lanes+j] = scale
+		}
 	}
-	return a
 }
