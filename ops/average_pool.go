@@ -58,7 +58,7 @@ type averageParams struct {
 func buildAveragePool(b *BuildContext, p averageParams) (Kernel, error) {
 	f32 := averagePoolKernel[float32](p, meanPlanes32())
 	half := throughFloat32(f32, 0)
-	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: averagePoolKernel[float64](p, meanPlanes64()), tensor.Float16: half, tensor.BFloat16: half})
+	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: averagePoolKernel[float64](p, nil), tensor.Float16: half, tensor.BFloat16: half})
 }
 
 func averagePoolKernel[T conv.Float](p averageParams, planes planesKernel) Kernel {
@@ -72,7 +72,7 @@ func averagePoolKernel[T conv.Float](p averageParams, planes planesKernel) Kerne
 			return err
 		}
 		y := c.Output(0, x.DType(), append(append(c.Dims(x.Rank())[:0], x.Shape()[:2]...), w.Out...)...)
-		if y.Len() > 0 && x.Len() > 0 && separates(&w.Window) && (x.DType() == tensor.Float64 || sums(&w.Window)) {
+		if planes != nil && y.Len() > 0 && x.Len() > 0 && separates(&w.Window) && sums(&w.Window) {
 			planes(c, &w.Window, x.Dim(0)*x.Dim(1), 1, w.divisors(), x, y)
 			return nil
 		}

@@ -61,7 +61,7 @@ func buildMaxPool(b *BuildContext, p maxPoolParams) (Kernel, error) {
 	f32 := maxPoolKernel(p, float32(math.Inf(-1)), maxPlanes32())
 	half := throughFloat32(f32, 0)
 	return b.dispatch(0, byType{
-		tensor.Float32: f32, tensor.Float64: maxPoolKernel(p, math.Inf(-1), maxPlanes64()), tensor.Float16: half, tensor.BFloat16: half,
+		tensor.Float32: f32, tensor.Float64: maxPoolKernel(p, math.Inf(-1), nil), tensor.Float16: half, tensor.BFloat16: half,
 		tensor.Int8: maxPoolKernel(p, int8(math.MinInt8), maxPlanes8(true)), tensor.Uint8: maxPoolKernel(p, uint8(0), maxPlanes8(false)),
 	})
 }
@@ -78,7 +78,7 @@ func maxPoolKernel[T conv.Pooled](p maxPoolParams, least T, planes planesKernel)
 		}
 		shape := append(append(c.Dims(x.Rank())[:0], x.Shape()[:2]...), w.Out...)
 		y := c.Output(0, x.DType(), shape...)
-		if !c.Wants(1) && y.Len() > 0 && x.Len() > 0 && separates(&w.Window) {
+		if planes != nil && !c.Wants(1) && y.Len() > 0 && x.Len() > 0 && separates(&w.Window) {
 			planes(c, &w.Window, x.Dim(0)*x.Dim(1), 1, nil, x, y)
 			return nil
 		}

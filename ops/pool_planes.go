@@ -14,7 +14,7 @@ import (
 )
 
 // planed is an element type that pooling goes by planes for.
-type planed interface{ float32 | float64 | uint8 }
+type planed interface{ float32 | uint8 }
 
 // planes pools images one dimension after the other: the largest of a box is the largest of its columns'
 // largest ones, and its sum the sum of their sums. So whole rows are joined at once.
@@ -39,6 +39,9 @@ type planesOf[T planed] struct {
 // planesKernel pools x, of which images are the first dimensions.
 type planesKernel func(c *Call, w *conv.Window, images, lanes int, counts [][]int, x, y *tensor.Tensor)
 
+// Not inlined: each use would have a copy of the function literal.
+//
+//go:noinline
 func (k planesOf[T]) kernel() planesKernel {
 	return func(c *Call, w *conv.Window, images, lanes int, counts [][]int, x, y *tensor.Tensor) {
 		in, out, from, to := sizeOf(w.In)*lanes, sizeOf(w.Out)*lanes, vectorOf(x), vectorOf(y)
@@ -62,46 +65,6 @@ func maxPlanes32() planesKernel {
 
 func meanPlanes32() planesKernel {
 	return planesOf[float32]{join: nhwc.SumRows, mul: vec.Best().Mul}.kernel()
-}
-
-func maxPlanes64() planesKernel {
-	larger := zip64(vec.Best().Float64[vec.Max].VV, func(x, y float64) float64 { return max(x, y) })
-	return planesOf[float64]{none: math.Inf(-1), join: join64(larger)}.kernel()
-}
-
-func meanPlanes64() planesKernel {
-	t := vec.Best()
-	add := zip64(t.Float64[vec.Add].VV, func(x, y float64) float64 { return x + y })
-	return planesOf[float64]{join: join64(add), mul: zip64(t.Float64[vec.Mul].VV, func(x, y float64) float64 { return x * y })}.kernel()
-}
-
-// zip64 is fast, or slow where that is nil.
-func zip64(fast func(dst, a, b unsafe.Pointer, n, rows, sa, sb int), slow func(x, y float64) float64) func(dst, a, b []float64) {
-	return func(dst, a, b []float64) {
-		if a, b = a[:len(dst)], b[:len(dst)]; fast == nil {
-			for i := range dst {
-				dst[i] = slow(a[i], b[i])
-			}
-			return
-		}
-		const most = 1 << 13 // for one call of assembly
-		for i := 0; i < len(dst); i += most {
-			fast(startOf(dst[i:]), startOf(a[i:]), startOf(b[i:]), min(most, len(dst)-i), 1, 0, 0)
-		}
-	}
-}
-
-func join64(zip func(dst, a, b []float64)) func(dst, x []float64, rows []int) {
-	return func(dst, x []float64, rows []int) {
-		if len(rows) == 1 {
-			copy(dst, x[rows[0]:])
-			return
-		}
-		zip(dst, x[rows[0]:], x[rows[1]:])
-		for _, r := range rows[2:] {
-			zip(dst, dst, x[r:])
-		}
-	}
 }
 
 func maxPlanes8(signed bool) planesKernel {

@@ -27,7 +27,7 @@ func buildLastAveragePool(b *BuildContext) (Kernel, error) {
 	p := averageParams{readLastPool(&b.attrs), b.Bool("count_include_pad", false)}
 	f32 := lastAveragePoolKernel[float32](p, meanPlanes32())
 	half := throughFloat32(f32, 0)
-	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: lastAveragePoolKernel[float64](p, meanPlanes64()), tensor.Float16: half, tensor.BFloat16: half})
+	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: lastAveragePoolKernel[float64](p, nil), tensor.Float16: half, tensor.BFloat16: half})
 }
 
 func lastAveragePoolKernel[T nhwc.Float](p averageParams, planes planesKernel) Kernel {
@@ -42,7 +42,7 @@ func lastAveragePoolKernel[T nhwc.Float](p averageParams, planes planesKernel) K
 			return err
 		}
 		y := c.Output(0, x.DType(), lastDims(c.Dims(len(in)+2), n, w.Out, ch)...)
-		if lastByPlanes(ch, x, y) && separates(&w.Window) && (x.DType() == tensor.Float64 || sums(&w.Window)) {
+		if planes != nil && lastByPlanes(ch, x, y) && separates(&w.Window) && sums(&w.Window) {
 			planes(c, &w.Window, n, ch, w.divisors(), x, y)
 			return nil
 		}

@@ -44,7 +44,7 @@ func buildLastMaxPool(b *BuildContext) (Kernel, error) {
 	f32 := lastMaxPoolKernel(p, float32(math.Inf(-1)), maxPlanes32())
 	half := throughFloat32(f32, 0)
 	return b.dispatch(0, byType{
-		tensor.Float32: f32, tensor.Float64: lastMaxPoolKernel(p, math.Inf(-1), maxPlanes64()), tensor.Float16: half, tensor.BFloat16: half,
+		tensor.Float32: f32, tensor.Float64: lastMaxPoolKernel(p, math.Inf(-1), nil), tensor.Float16: half, tensor.BFloat16: half,
 		tensor.Int8: lastByteMaxPool(p, maxPlanes8(true)), tensor.Uint8: lastByteMaxPool(p, maxPlanes8(false)),
 	})
 }
@@ -61,7 +61,7 @@ func lastMaxPoolKernel[T nhwc.Pooled](p windowParams, least T, planes planesKern
 			return err
 		}
 		y := c.Output(0, x.DType(), lastDims(c.Dims(len(in)+2), n, w.Out, ch)...)
-		if lastByPlanes(ch, x, y) && separates(&w.Window) {
+		if planes != nil && lastByPlanes(ch, x, y) && separates(&w.Window) {
 			planes(c, &w.Window, n, ch, nil, x, y)
 			return nil
 		}
@@ -82,7 +82,7 @@ func lastByteMaxPool(p windowParams, planes planesKernel) Kernel {
 			return err
 		}
 		y := c.Output(0, x.DType(), lastDims(c.Dims(len(in)+2), n, w.Out, ch)...)
-		if lastByPlanes(ch, x, y) && separates(&w.Window) {
+		if planes != nil && lastByPlanes(ch, x, y) && separates(&w.Window) {
 			planes(c, &w.Window, n, ch, nil, x, y)
 			return nil
 		}
