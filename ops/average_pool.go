@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"fmt"
+
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -13,7 +15,8 @@ import (
 //
 //	X: T[n, c, d…]    Y: T[n, c, o…]
 //
-// T: float16, bfloat16, float32, float64; sums in float64.
+// T: float16, bfloat16, float32, float64; sums in float32 where no dimension adds many elements,
+// otherwise in float64.
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__AveragePool.html
 func init() {
@@ -53,24 +56,27 @@ type averageParams struct {
 }
 
 func buildAveragePool(b *BuildContext, p averageParams) (Kernel, error) {
-	f32 := averagePoolKernel[float32](p)
+	f32 := averagePoolKernel[float32](p, meanPlanes32())
 	half := throughFloat32(f32, 0)
-	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: averagePoolKernel[float64](p), tensor.Float16: half, tensor.BFloat16: half})
+	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: averagePoolKernel[float64](p, nil), tensor.Float16: half, tensor.BFloat16: half})
 }
 
-func averagePoolKernel[T conv.Float](p averageParams) Kernel {
+func averagePoolKernel[T conv.Float](p averageParams, planes planesKernel) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
-		w, err := p.poolWindow(x.Shape())
+		if x.Rank() < 3 {
+			return fmt.Errorf("X has shape %v, want [n c d…]", x.Shape())
+		}
+		w, err := p.keptWindow(c, x.Shape()[2:], p.includePad)
 		if err != nil {
 			return err
 		}
-		y := c.Output(0, x.DType(), append([]int{x.Dim(0), x.Dim(1)}, w.Out...)...)
-		var counts [][]int
-		if p.includePad {
-			counts = w.padded()
+		y := c.Output(0, x.DType(), append(append(c.Dims(x.Rank())[:0], x.Shape()[:2]...), w.Out...)...)
+		if planes != nil && y.Len() > 0 && x.Len() > 0 && separates(&w.Window) && sums(&w.Window) {
+			planes(c, &w.Window, x.Dim(0)*x.Dim(1), 1, w.divisors(), x, y)
+			return nil
 		}
-		conv.AveragePool(c.P, x.Dim(0)*x.Dim(1), &w.Window, tensor.Data[T](x), tensor.Data[T](y), counts)
+		conv.AveragePool(c.P, x.Dim(0)*x.Dim(1), &w.Window, tensor.Data[T](x), tensor.Data[T](y), w.counts)
 		return nil
 	}
 }
@@ -88,6 +94,29 @@ func (w *window) padded() [][]int {
 		}
 	}
 	return counts
+}
+
+// divisors returns counts, or without them what padded would give if padding did not count.
+func (s *poolState) divisors() [][]int {
+	if s.counts != nil {
+		return s.counts
+	}
+	if s.seen == nil {
+		s.seen = make([][]int, len(s.In))
+		for i := range s.seen {
+			s.seen[i] = make([]int, s.Out[i])
+			for o := range s.seen[i] {
+				d, at, n := s.Dilations[i], o*s.Strides[i]-s.Before[i], s.Kernel[i]
+				if last := s.In[i] - 1 - at; last >= 0 {
+					n = min(n, last/d+1)
+				} else {
+					n = 0
+				}
+				s.seen[i][o] = max(0, n-(max(0, -at)+d-1)/d)
+			}
+		}
+	}
+	return s.seen
 }
 
 func gradAveragePool(c *GradContext) []*onnx.Value {

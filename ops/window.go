@@ -198,6 +198,7 @@ func (v *windowParams) spatialWindow(in []int) (window, error) {
 type poolState struct {
 	window
 	counts [][]int
+	seen   [][]int // what divisors has found
 	known  bool
 }
 

@@ -25,12 +25,12 @@ func init() {
 
 func buildLastAveragePool(b *BuildContext) (Kernel, error) {
 	p := averageParams{readLastPool(&b.attrs), b.Bool("count_include_pad", false)}
-	f32 := lastAveragePoolKernel[float32](p)
+	f32 := lastAveragePoolKernel[float32](p, meanPlanes32())
 	half := throughFloat32(f32, 0)
-	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: lastAveragePoolKernel[float64](p), tensor.Float16: half, tensor.BFloat16: half})
+	return b.dispatch(0, byType{tensor.Float32: f32, tensor.Float64: lastAveragePoolKernel[float64](p, nil), tensor.Float16: half, tensor.BFloat16: half})
 }
 
-func lastAveragePoolKernel[T nhwc.Float](p averageParams) Kernel {
+func lastAveragePoolKernel[T nhwc.Float](p averageParams, planes planesKernel) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
 		n, in, ch, err := lastShape(x.Shape())
@@ -42,6 +42,10 @@ func lastAveragePoolKernel[T nhwc.Float](p averageParams) Kernel {
 			return err
 		}
 		y := c.Output(0, x.DType(), lastDims(c.Dims(len(in)+2), n, w.Out, ch)...)
+		if planes != nil && lastByPlanes(ch, x, y) && separates(&w.Window) && sums(&w.Window) {
+			planes(c, &w.Window, n, ch, w.divisors(), x, y)
+			return nil
+		}
 		nhwc.AveragePool(c.P, n, ch, &w.Window, tensor.Data[T](x), tensor.Data[T](y), w.counts)
 		return nil
 	}

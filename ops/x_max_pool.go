@@ -41,15 +41,15 @@ func readLastPool(a *attrs) windowParams {
 
 func buildLastMaxPool(b *BuildContext) (Kernel, error) {
 	p := readLastPool(&b.attrs)
-	f32 := lastMaxPoolKernel(p, float32(math.Inf(-1)))
+	f32 := lastMaxPoolKernel(p, float32(math.Inf(-1)), maxPlanes32())
 	half := throughFloat32(f32, 0)
 	return b.dispatch(0, byType{
-		tensor.Float32: f32, tensor.Float64: lastMaxPoolKernel(p, math.Inf(-1)), tensor.Float16: half, tensor.BFloat16: half,
-		tensor.Int8: lastByteMaxPool(p), tensor.Uint8: lastByteMaxPool(p),
+		tensor.Float32: f32, tensor.Float64: lastMaxPoolKernel(p, math.Inf(-1), nil), tensor.Float16: half, tensor.BFloat16: half,
+		tensor.Int8: lastByteMaxPool(p, maxPlanes8(true)), tensor.Uint8: lastByteMaxPool(p, maxPlanes8(false)),
 	})
 }
 
-func lastMaxPoolKernel[T nhwc.Pooled](p windowParams, least T) Kernel {
+func lastMaxPoolKernel[T nhwc.Pooled](p windowParams, least T, planes planesKernel) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
 		n, in, ch, err := lastShape(x.Shape())
@@ -61,12 +61,16 @@ func lastMaxPoolKernel[T nhwc.Pooled](p windowParams, least T) Kernel {
 			return err
 		}
 		y := c.Output(0, x.DType(), lastDims(c.Dims(len(in)+2), n, w.Out, ch)...)
+		if planes != nil && lastByPlanes(ch, x, y) && separates(&w.Window) {
+			planes(c, &w.Window, n, ch, nil, x, y)
+			return nil
+		}
 		nhwc.MaxPool(c.P, n, ch, &w.Window, tensor.Data[T](x), tensor.Data[T](y), least)
 		return nil
 	}
 }
 
-func lastByteMaxPool(p windowParams) Kernel {
+func lastByteMaxPool(p windowParams, planes planesKernel) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
 		n, in, ch, err := lastShape(x.Shape())
@@ -78,9 +82,18 @@ func lastByteMaxPool(p windowParams) Kernel {
 			return err
 		}
 		y := c.Output(0, x.DType(), lastDims(c.Dims(len(in)+2), n, w.Out, ch)...)
+		if planes != nil && lastByPlanes(ch, x, y) && separates(&w.Window) {
+			planes(c, &w.Window, n, ch, nil, x, y)
+			return nil
+		}
 		win := State[qconv.Window](c)
 		*win = qconv.Window(w.Window)
 		qconv.Max(c.P, n, ch, win, x.Bytes(), y.Bytes(), x.DType() == tensor.Int8)
 		return nil
 	}
+}
+
+// lastByPlanes reports whether so few channels are last that they do not fill a vector.
+func lastByPlanes(channels int, x, y *tensor.Tensor) bool {
+	return x.Len() > 0 && y.Len() > 0 && channels*x.DType().Size() < 32
 }
