@@ -198,7 +198,9 @@ const minCounted = 16 << 10
 func (a *arena) escape(b *buffer) {
 	switch b.kind {
 	case planned, regional, donated:
-		b.refs += pin
+		if b.refs < pin { // once: with int of 32 bits four would be none
+			b.refs += pin
+		}
 	case pooled:
 		b.kind = escaped
 		n := int64(len(b.data))
