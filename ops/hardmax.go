@@ -1,6 +1,10 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+import (
+	"slices"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+)
 
 // Hardmax: output is 1 at the first largest element along axis, else 0.
 //
@@ -11,7 +15,17 @@ import "github.com/gneiss-run/gneiss/internal/kernels/vec"
 //
 // Spec: https://onnx.ai/onnx/operators/onnx__Hardmax.html
 func init() {
-	register(&Op{Name: "Hardmax", Versions: softmaxVersions(func(*vec.Table) lines { return eachLine(hardmaxRow[float32]) }, eachLine64(hardmaxRow[float64]), nil)})
+	register(&Op{Name: "Hardmax", Versions: softmaxVersions(func(t *vec.Table) lines { return eachLine(hardmaxLine(t)) }, eachLine64(hardmaxRow[float64]), nil)})
+}
+
+// hardmaxLine is hardmaxRow by vectors.
+func hardmaxLine(t *vec.Table) func(dst, src []float32) {
+	return func(dst, src []float32) {
+		m := t.Largest(src)
+		best := slices.IndexFunc(src, func(v float32) bool { return v == m || v != v })
+		clear(dst)
+		dst[best] = 1
+	}
 }
 
 // hardmaxRow computes one line; dst may be src.

@@ -25,38 +25,43 @@ func init() {
 func logSoftmaxLines(t *vec.Table) lines {
 	row := func(dst, src []float32) {
 		m := t.Largest(src)
-		w := bufferPool.Get().(*buffers)
-		sum := 0.0
-		for i := 0; i < len(src); i += block {
-			n := min(block, len(src)-i)
-			t.ExpSum(w.a[:n], src[i:i+n], 1, m)
-			sum += exactSum(w.a[:n]) // in float64: what is added to the 1 of m decides the logarithm
-		}
-		bufferPool.Put(w)
+		l := logSum(t, src, m)
 		// Both differences are of numbers of one sign or near each other: what they round is small beside the result.
 		t.AddScalar(dst, src, -m)
-		t.AddScalar(dst, dst, -float32(math.Log(sum)))
+		t.AddScalar(dst, dst, -l)
 	}
 	return func(p par.P, y, x []float32, outer, n, inner int) {
-		if !softmaxTurned(p, t, y, x, outer, n, inner, true) {
+		if !softmaxTurned(p, t, y, x, outer, n, inner, true) && !softmaxSideBySide(p, t, y, x, outer, n, inner, true) {
 			alongAxis(p, y, x, outer, n, inner, row)
 		}
 	}
 }
 
-// exactSum adds in float64.
-func exactSum(x []float32) float64 {
-	var s0, s1, s2, s3 float64
-	for ; len(x) >= 4; x = x[4:] {
-		s0 += float64(x[0])
-		s1 += float64(x[1])
-		s2 += float64(x[2])
-		s3 += float64(x[3])
+// logSum returns log Σ e^(x-m), where m is the largest of x.
+func logSum(t *vec.Table, x []float32, m float32) float32 {
+	w := bufferPool.Get().(*buffers)
+	defer bufferPool.Put(w)
+	sum := 0.0
+	for i := 0; i < len(x); i += block {
+		n := min(block, len(x)-i)
+		sum += t.ExpSum(w.a[:n], x[i:i+n], 1, m)
 	}
-	for _, v := range x {
-		s0 += float64(v)
+	if sum >= 2 || sum != sum {
+		return float32(math.Log(sum))
 	}
-	return (s0 + s1) + (s2 + s3)
+	// Only m gives 1. What is added to it decides the logarithm.
+	rest := 0.0
+	for i := 0; i < len(x); i += block {
+		n := min(block, len(x)-i)
+		e, one := w.a[:n], w.b[:n]
+		if len(x) > block {
+			t.ExpSum(e, x[i:i+n], 1, m)
+		}
+		t.Floor(one, e)
+		t.Sub(e, e, one)
+		rest += t.Sum(e)
+	}
+	return float32(math.Log1p(rest))
 }
 
 // logSoftmaxRow computes one line; dst may be src.

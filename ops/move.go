@@ -300,6 +300,14 @@ func tile[T cell](d, s []T, do, so, rows, cols, dr, dc, sr, sc int) {
 			move.Transpose(any(d).([]uint32)[do:], words[so:], rows, cols, dr, sc)
 			return
 		}
+		if bytes, ok := any(s).([]uint8); ok && rows >= 8 && cols >= 8 {
+			move.Transpose8(any(d).([]uint8)[do:], bytes[so:], rows, cols, dr, sc)
+			return
+		}
+		if halves, ok := any(s).([]uint16); ok && rows >= 4 && cols >= 4 {
+			move.Transpose16(bytesFrom(unsafe.Pointer(&d[0]), len(d)*2, do*2), bytesFrom(unsafe.Pointer(&halves[0]), len(s)*2, so*2), rows, cols, dr, sc)
+			return
+		}
 		j := 0
 		for ; j+8 <= cols; j += 8 { // eight streams of src, eight adjacent elements of dst
 			s0, s1, s2, s3 := s[so+j*sc:], s[so+(j+1)*sc:], s[so+(j+2)*sc:], s[so+(j+3)*sc:]

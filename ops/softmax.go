@@ -22,67 +22,15 @@ func init() {
 	register(&Op{Name: "Softmax", Numerics: Rounding, Versions: softmaxVersions(softmaxLines, softmaxLines64, softmaxRowHalf)})
 }
 
-// softmaxLines is softmaxRow for all lines, by vectors. Lines that are not
-// contiguous go through side by side, a panel at a time.
+// softmaxLines is softmaxRow for all lines, by vectors.
 func softmaxLines(t *vec.Table) lines {
 	row := func(dst, src []float32) {
 		scale := float32(1 / t.ExpSum(dst, src, 1, t.Largest(src)))
 		t.MulScalar(dst, dst, scale)
 	}
 	return func(p par.P, y, x []float32, outer, n, inner int) {
-		if len(x) == 0 {
-			return
-		}
-		if softmaxTurned(p, t, y, x, outer, n, inner, false) {
-			return
-		}
-		if inner < 16 {
+		if !softmaxTurned(p, t, y, x, outer, n, inner, false) && !softmaxSideBySide(p, t, y, x, outer, n, inner, false) {
 			alongAxis(p, y, x, outer, n, inner, row)
-			return
-		}
-		panels := (inner + softmaxPanel - 1) / softmaxPanel
-		par.Each(p, outer*panels, 1+(1<<13)/(n*min(inner, softmaxPanel)), softmaxPanels{t, y, x, n, inner, panels}, (*softmaxPanels).run)
-	}
-}
-
-const softmaxPanel = 512
-
-// softmaxPanels computes lines whose elements are inner apart, side by side.
-type softmaxPanels struct {
-	t                *vec.Table
-	y, x             []float32
-	n, inner, panels int
-}
-
-func (s *softmaxPanels) run(lo, hi int) {
-	const panel = softmaxPanel
-	buf, pool := borrow[[3 * panel]float32]()
-	defer pool.Put(buf)
-	t, x, y, n, inner, panels := s.t, s.x, s.y, s.n, s.inner, s.panels
-	larger := t.Arith[vec.Max].VV
-	for u := lo; u < hi; u++ {
-		w := min(panel, inner-u%panels*panel)
-		base := u/panels*n*inner + u%panels*panel
-		m, sum, part := buf[:w], buf[panel:panel+w], buf[2*panel:2*panel+w]
-		copy(m, x[base:])
-		for i := 1; i < n; i++ {
-			larger(m, m, x[base+i*inner:][:w])
-		}
-		clear(sum)
-		for i := 0; i < n; {
-			clear(part)
-			for end := min(n, i+32); i < end; i++ { // so that long sums stay exact
-				row := y[base+i*inner:][:w]
-				t.Sub(row, x[base+i*inner:][:w], m)
-				t.Exp(row, row)
-				t.Add(part, part, row)
-			}
-			t.Add(sum, sum, part)
-		}
-		t.Reciprocal(sum, sum)
-		for i := range n {
-			row := y[base+i*inner:][:w]
-			t.Mul(row, row, sum)
 		}
 	}
 }

@@ -25,6 +25,7 @@ type turnedBuffers struct {
 	best, sums [turnedLines]float32
 	exact      [turnedLines]float64
 	at         [turnedLines]int32
+	logs       logSums
 	walk       reduceWalk
 }
 
@@ -95,23 +96,12 @@ func (b *turnedBuffers) softmax(t *vec.Table, d []float32, k, n int) {
 // logSoftmax replaces d. b.best is largest.
 func (b *turnedBuffers) logSoftmax(t *vec.Table, d []float32, k, n int) {
 	b.center(t, d, k, n)
-	e, exact, sums := b.e[:k*n], b.exact[:k], b.sums[:k]
+	e, sums := b.e[:k*n], b.sums[:k]
 	t.Exp(e, d)
-	clear(exact)
-	for i := 0; i < len(e); i += k {
-		for j, v := range e[i : i+k] {
-			exact[j] += float64(v)
-		}
-	}
-	for j, v := range exact {
-		sums[j] = float32(v)
-	}
-	t.Log(sums, sums)
-	for j, v := range exact {
-		if v < 1.25 { // what is added to the 1 of the largest decides the logarithm
-			sums[j] = float32(math.Log(v))
-		}
-	}
+	b.logs.begin(k)
+	b.logs.add(t, e, n)
+	b.logs.join(t)
+	b.logs.of(t, sums)
 	t.Arith[vec.Sub].RowsVV(d, d, sums, k, n, k, 0)
 }
 

@@ -63,6 +63,7 @@ func (p P) For(n, grain int, f func(lo, hi int)) {
 		return
 	}
 	j.f, j.n, j.grain, j.per, j.claims, j.cancel, j.flush = f, n, grain, per, int32(claims), done, p.Flush
+	j.shares = min(p.Threads, claims, maxShares)
 	if r := pool.run(j, min(p.Threads, claims)-1); r != nil {
 		panic(r.value)
 	}
@@ -90,6 +91,7 @@ type job struct {
 	grain  int
 	per    int // chunks of a claim
 	claims int32
+	shares int // claims are dealt into so many
 	cancel <-chan struct{}
 	flush  bool
 
@@ -103,33 +105,57 @@ type job struct {
 	_      [64]byte // what follows is written by all threads
 	inside atomic.Int32
 	_      [60]byte
-	next   atomic.Int32
-	_      [60]byte
 	done   atomic.Int32
 	_      [60]byte
+	next   [maxShares]paddedCount // by share: the next claim
+}
+
+// maxShares is the most shares into which the claims of a loop are dealt.
+const maxShares = 8
+
+type paddedCount struct {
+	atomic.Int32
+	_ [60]byte
 }
 
 type raised struct{ value any }
 
-// help is work on a thread of the pool.
-func (j *job) help() {
+// help is work on a thread of the pool, the one of that number from 1 on.
+func (j *job) help(worker int) {
 	if j.flush {
 		defer FlushSubnormals().Restore()
 	}
-	j.work()
+	j.work(1 + (worker-1)%(j.shares-1))
 }
 
-// work claims and runs chunks until all are claimed.
-func (j *job) work() {
-	for {
-		i := j.next.Add(1) - 1
-		if i >= j.claims {
-			j.next.Store(j.claims) // so that it cannot wrap around
-			return
+// share returns the first claim of a share.
+func (j *job) share(i int) int32 { return int32(i * int(j.claims) / j.shares) }
+
+// left reports whether there is something to claim.
+func (j *job) left() bool {
+	for i := range j.shares {
+		if j.next[i].Load() < j.share(i+1) {
+			return true
 		}
-		j.claim(int(i))
-		if j.done.Add(1) == j.claims && j.waiting.Load() && j.waiting.CompareAndSwap(true, false) {
-			j.fin <- struct{}{}
+	}
+	return false
+}
+
+// work claims and runs chunks until all are claimed: first those of a thread's own share, which
+// are about where its share of the loop before was, so that what it reads lies in its core's cache.
+func (j *job) work(own int) {
+	for k := range j.shares {
+		s := (own + k) % j.shares
+		next, end := &j.next[s], j.share(s+1)
+		for next.Load() < end {
+			i := next.Add(1) - 1
+			if i >= end {
+				break
+			}
+			j.claim(int(i))
+			if j.done.Add(1) == j.claims && j.waiting.Load() && j.waiting.CompareAndSwap(true, false) {
+				j.fin <- struct{}{}
+			}
 		}
 	}
 }

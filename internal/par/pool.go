@@ -67,9 +67,8 @@ func (p *workers) start(n int) {
 	}
 	defer p.mu.Unlock()
 	for int(p.started.Load()) < n {
-		p.started.Add(1)
 		p.wg.Add(1)
-		go p.worker()
+		go p.worker(int(p.started.Add(1)))
 	}
 }
 
@@ -94,14 +93,16 @@ func (p *workers) acquire() *job {
 // what a chunk panicked with.
 func (p *workers) run(j *job, helpers int) *raised {
 	p.start(helpers)
-	j.next.Store(0)
+	for i := range j.shares {
+		j.next[i].Store(j.share(i))
+	}
 	j.done.Store(0)
 	j.helpers.Store(int32(helpers))
 	bit := uint64(1) << j.index(p)
 	p.open.Or(bit)
 	p.seq.Add(1)
 	p.wakeUp(min(helpers, 2)) // these wake the others
-	j.work()
+	j.work(0)
 	p.open.And(^bit)
 	j.wait()
 	r := j.panicked.Load()
@@ -177,7 +178,7 @@ func (p *workers) takeParked() bool {
 	}
 }
 
-func (p *workers) worker() {
+func (p *workers) worker(number int) {
 	defer p.wg.Done()
 	// A fault in memory that is mapped from a file becomes a panic, which the
 	// caller of the loop gets.
@@ -187,7 +188,7 @@ func (p *workers) worker() {
 		if p.quit.Load() {
 			return
 		}
-		if p.help() {
+		if p.help(number) {
 			continue
 		}
 		if p.watch(last) {
@@ -203,16 +204,16 @@ func (p *workers) worker() {
 }
 
 // help works on the jobs that want help and reports whether it found one.
-func (p *workers) help() (found bool) {
+func (p *workers) help(worker int) (found bool) {
 	for open := p.open.Load(); open != 0; open &= open - 1 {
 		i := bits.TrailingZeros64(open)
 		j := &p.jobs[i]
 		j.inside.Add(1)
 		// From here on the job stays what it is, if it is still open.
-		if p.open.Load()>>i&1 != 0 && j.next.Load() < j.claims {
+		if p.open.Load()>>i&1 != 0 && j.left() {
 			if h := j.helpers.Add(-1); h >= 0 {
 				p.wakeUp(min(int(h), 2))
-				j.help()
+				j.help(worker)
 				found = true
 			}
 		}

@@ -1,6 +1,7 @@
 package move
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -71,6 +72,46 @@ func check(t *testing.T, rows, cols, ds, ss int) {
 		if v != want[i] {
 			t.Fatalf("%dx%d, strides %d and %d: word %d is %d, want %d", rows, cols, ds, ss, i, v, want[i])
 		}
+	}
+}
+
+func TestTransposeNarrow(t *testing.T) {
+	sizes := []int{4, 5, 7, 8, 9, 13, 16, 24, 31, 32, 50}
+	for _, rows := range sizes {
+		for _, cols := range sizes {
+			for _, pad := range [][2]int{{0, 0}, {1, 0}, {0, 1}, {3, 5}} {
+				checkNarrow(t, 2, rows, cols, cols+pad[0], rows+pad[1])
+				if rows >= 8 && cols >= 8 {
+					checkNarrow(t, 1, rows, cols, cols+pad[0], rows+pad[1])
+				}
+			}
+		}
+	}
+}
+
+// checkNarrow is check for elements of size bytes.
+func checkNarrow(t *testing.T, size, rows, cols, ds, ss int) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(1, 2))
+	src := make([]byte, ((cols-1)*ss+rows)*size)
+	for i := range src {
+		src[i] = byte(r.Uint32())
+	}
+	n := ((rows-1)*ds + cols) * size
+	buf := bytes.Repeat([]byte{0xee}, n+16)
+	want := bytes.Clone(buf)
+	for i := range rows {
+		for j := range cols {
+			copy(want[(i*ds+j)*size:][:size], src[(j*ss+i)*size:])
+		}
+	}
+	f := Transpose8
+	if size == 2 {
+		f = Transpose16
+	}
+	f(buf[:n:n], src, rows, cols, ds, ss)
+	if !bytes.Equal(buf, want) {
+		t.Fatalf("%dx%d of %d bytes, strides %d and %d: got %v, want %v", rows, cols, size, ds, ss, buf, want)
 	}
 }
 
