@@ -133,48 +133,52 @@ type Element interface {
 }
 
 // DTypeOf returns the DType that is stored as T.
-func DTypeOf[T Element]() DType {
-	var z T
-	switch any(z).(type) {
-	case float32:
+func DTypeOf[T Element]() DType { return stored((*T)(nil)) }
+
+// stored is DTypeOf of the type that p points to. It is not inlined: there are hundreds of calls.
+//
+//go:noinline
+func stored(p any) DType {
+	switch p.(type) {
+	case *float32:
 		return Float32
-	case float64:
+	case *float64:
 		return Float64
-	case int8:
+	case *int8:
 		return Int8
-	case int16:
+	case *int16:
 		return Int16
-	case int32:
+	case *int32:
 		return Int32
-	case int64:
+	case *int64:
 		return Int64
-	case uint8:
+	case *uint8:
 		return Uint8
-	case uint16:
+	case *uint16:
 		return Uint16
-	case uint32:
+	case *uint32:
 		return Uint32
-	case uint64:
+	case *uint64:
 		return Uint64
-	case bool:
+	case *bool:
 		return Bool
-	case string:
+	case *string:
 		return String
-	case complex64:
+	case *complex64:
 		return Complex64
-	case complex128:
+	case *complex128:
 		return Complex128
-	case F16:
+	case *F16:
 		return Float16
-	case BF16:
+	case *BF16:
 		return BFloat16
-	case F8E4M3FN:
+	case *F8E4M3FN:
 		return Float8E4M3FN
-	case F8E4M3FNUZ:
+	case *F8E4M3FNUZ:
 		return Float8E4M3FNUZ
-	case F8E5M2:
+	case *F8E5M2:
 		return Float8E5M2
-	case F8E5M2FNUZ:
+	case *F8E5M2FNUZ:
 		return Float8E5M2FNUZ
 	}
 	return Float8E8M0

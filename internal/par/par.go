@@ -63,8 +63,9 @@ func (p P) For(n, grain int, f func(lo, hi int)) {
 		return
 	}
 	j.f, j.n, j.grain, j.per, j.claims, j.cancel, j.flush = f, n, grain, per, int32(claims), done, p.Flush
-	j.shares = min(p.Threads, claims, maxShares)
-	if r := pool.run(j, min(p.Threads, claims)-1); r != nil {
+	j.threads = min(p.Threads, claims, maxWorkers+1)
+	j.shares = min(j.threads, maxShares)
+	if r := pool.run(j); r != nil {
 		panic(r.value)
 	}
 }
@@ -86,14 +87,15 @@ func closed(c <-chan struct{}) bool {
 // a worker is in.
 type job struct {
 	// Set by the caller before the job is opened.
-	f      func(lo, hi int)
-	n      int
-	grain  int
-	per    int // chunks of a claim
-	claims int32
-	shares int // claims are dealt into so many
-	cancel <-chan struct{}
-	flush  bool
+	f       func(lo, hi int)
+	n       int
+	grain   int
+	per     int // chunks of a claim
+	claims  int32
+	threads int // that may work on it
+	shares  int // into which the claims are dealt
+	cancel  <-chan struct{}
+	flush   bool
 
 	busy     atomic.Bool  // a caller has it
 	stopped  atomic.Bool  // by a panic: claimed chunks are not run any more
@@ -110,7 +112,7 @@ type job struct {
 	next   [maxShares]paddedCount // by share: the next claim
 }
 
-// maxShares is the most shares into which the claims of a loop are dealt.
+// maxShares is the most shares of a loop: at its end, a thread looks at all of them.
 const maxShares = 8
 
 type paddedCount struct {
@@ -120,12 +122,12 @@ type paddedCount struct {
 
 type raised struct{ value any }
 
-// help is work on a thread of the pool, the one of that number from 1 on.
-func (j *job) help(worker int) {
+// help is work on a thread of the pool.
+func (j *job) help(thread int) {
 	if j.flush {
 		defer FlushSubnormals().Restore()
 	}
-	j.work(1 + (worker-1)%(j.shares-1))
+	j.work(thread)
 }
 
 // share returns the first claim of a share.
@@ -141,9 +143,10 @@ func (j *job) left() bool {
 	return false
 }
 
-// work claims and runs chunks until all are claimed: first those of a thread's own share, which
-// are about where its share of the loop before was, so that what it reads lies in its core's cache.
-func (j *job) work(own int) {
+// work claims and runs chunks until all are claimed. A thread, one of threads, begins with its own share,
+// which lies about where its share of the loop before lay: what it reads is in its core's cache.
+func (j *job) work(thread int) {
+	own := thread * j.shares / j.threads
 	for k := range j.shares {
 		s := (own + k) % j.shares
 		next, end := &j.next[s], j.share(s+1)

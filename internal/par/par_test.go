@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -267,5 +268,39 @@ func BenchmarkFork20us(b *testing.B) {
 			}
 			b.ReportMetric(float64(total.Nanoseconds())/float64(b.N), "ns/loop")
 		})
+	}
+}
+
+// TestShares: a thread begins with its own share, the same of loops of any length, and does what others leave.
+func TestShares(t *testing.T) {
+	for _, c := range []struct {
+		claims, threads, thread int
+		want                    []int
+	}{
+		{5, 2, 0, []int{0, 1, 2, 3, 4}},
+		{5, 2, 1, []int{2, 3, 4, 0, 1}},
+		{3, 3, 2, []int{2, 0, 1}},
+		{16, 16, 5, []int{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3}},
+	} {
+		var got []int
+		j := job{claims: int32(c.claims), threads: c.threads, shares: min(c.threads, maxShares), n: c.claims, grain: 1, per: 1}
+		j.f = func(lo, hi int) {
+			for ; lo < hi; lo++ {
+				got = append(got, lo)
+			}
+		}
+		for i := range j.shares {
+			j.next[i].Store(j.share(i))
+		}
+		if !j.left() {
+			t.Errorf("%d claims: nothing left at the beginning", c.claims)
+		}
+		j.work(c.thread)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%d claims, thread %d of %d: got %v, want %v", c.claims, c.thread, c.threads, got, c.want)
+		}
+		if j.left() {
+			t.Errorf("%d claims: something left at the end", c.claims)
+		}
 	}
 }

@@ -88,10 +88,11 @@ func (p *workers) acquire() *job {
 	return nil
 }
 
-// run runs j on the caller and up to helpers workers, and returns when all its
+// run runs j on the caller and on workers, and returns when all its
 // chunks have ended. It waits only for chunks that somebody runs. It returns
 // what a chunk panicked with.
-func (p *workers) run(j *job, helpers int) *raised {
+func (p *workers) run(j *job) *raised {
+	helpers := j.threads - 1
 	p.start(helpers)
 	for i := range j.shares {
 		j.next[i].Store(j.share(i))
@@ -203,8 +204,9 @@ func (p *workers) worker(number int) {
 	}
 }
 
-// help works on the jobs that want help and reports whether it found one.
-func (p *workers) help(worker int) (found bool) {
+// help works on the jobs that want help, as the worker of that number from 1 on, and reports
+// whether it found one.
+func (p *workers) help(number int) (found bool) {
 	for open := p.open.Load(); open != 0; open &= open - 1 {
 		i := bits.TrailingZeros64(open)
 		j := &p.jobs[i]
@@ -213,7 +215,11 @@ func (p *workers) help(worker int) (found bool) {
 		if p.open.Load()>>i&1 != 0 && j.left() {
 			if h := j.helpers.Add(-1); h >= 0 {
 				p.wakeUp(min(int(h), 2))
-				j.help(worker)
+				thread := number // always the same
+				if thread >= j.threads {
+					thread = j.threads - 1 - int(h)
+				}
+				j.help(thread)
 				found = true
 			}
 		}

@@ -34,10 +34,11 @@ type tracedLoop struct {
 	claims       int
 }
 
-// worker is a thread of the simulation: when it may claim next.
+// worker is a thread of the simulation: when it may claim next, and of which share.
 type worker struct {
-	at float64
-	id int
+	at    float64
+	id    int
+	share int
 }
 
 type workerHeap []worker
@@ -89,7 +90,8 @@ func (m machine) run(loops []tracedLoop, cores int, bound, coarser float64) floa
 			}
 			return 0
 		})
-		ready := workerHeap{{now, 0}}
+		shares := min(threads, maxShares)
+		ready := workerHeap{{now, 0, 0}}
 		var come []float64 // when those came that wake others
 		come = append(come, now)
 		for k, w := range order[:threads-1] {
@@ -98,17 +100,27 @@ func (m machine) run(loops []tracedLoop, cores int, bound, coarser float64) floa
 				at = come[(len(come)-1)/2] + m.wake
 			}
 			come = append(come, at)
-			ready = append(ready, worker{at, w})
+			ready = append(ready, worker{at, w, min(w, threads-1) * shares / threads})
 		}
 		heap.Init(&ready)
 		// Memory is shared by those that work at once: about as many as there are threads.
 		slow := 1 - bound + bound*max(1, float64(threads)/m.saturated)
 		chunk := l.took / float64(claims) * slow
-		free, end := now, now // when the counter may be claimed from again
+		var free [maxShares]float64 // when the counter of a share may be claimed from again
+		var left [maxShares]int
+		for i := range shares {
+			left[i] = (i+1)*claims/shares - i*claims/shares
+		}
+		end := now
 		for range claims {
 			w := &ready[0]
-			at := max(w.at, free)
-			free = at + m.line
+			at := w.at
+			for ; left[w.share] == 0; w.share = (w.share + 1) % shares {
+				at += m.line
+			}
+			at = max(at, free[w.share])
+			left[w.share]--
+			free[w.share] = at + m.line
 			w.at = at + m.line + chunk
 			idle[w.id] = w.at
 			end = max(end, w.at)
