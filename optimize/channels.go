@@ -20,23 +20,11 @@ var channels = []*Rule{
 	{
 		Name: "fold-batch-norm", Doc: "BatchNormalization after Conv, ConvTranspose, Gemm or MatMul => new weights and bias",
 		Pattern: Op("BatchNormalization", producers(), ConstAny("scale"), ConstAny("B"), ConstAny("mean"), ConstAny("var")),
-		Where: func(m *Match) bool {
-			n := m.Root
-			return n.Opset >= 7 && intAttr(n, "training_mode", 0) == 0 && intAttr(n, "spatial", 1) != 0
-		},
+		Where:   func(m *Match) bool { return infers(m.Root) },
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
-			scale, ok := reals(m.Const("scale"))
-			bias, ok2 := reals(m.Const("B"))
-			mean, ok3 := reals(m.Const("mean"))
-			variance, ok4 := reals(m.Const("var"))
-			if !ok || !ok2 || !ok3 || !ok4 || len(bias) != len(scale) || len(mean) != len(scale) || len(variance) != len(scale) {
+			scale, term, ok := normalFactors(m.Root)
+			if !ok {
 				return nil
-			}
-			eps := float64(floatAttr(m.Root, "epsilon", 1e-5))
-			term := make([]float64, len(scale))
-			for i := range scale {
-				scale[i] /= math.Sqrt(variance[i] + eps)
-				term[i] = bias[i] - mean[i]*scale[i]
 			}
 			return affine(m, b, scale, term)
 		},
@@ -92,6 +80,33 @@ var channels = []*Rule{
 			ret(b, b.Op("Add", nil, floats(b, 1, 3, 1, 1), y))
 		},
 	},
+}
+
+// infers reports whether a BatchNormalization takes the mean and variance that it is given, one of each per channel.
+func infers(n *onnx.Node) bool {
+	return n.Opset >= 7 && intAttr(n, "training_mode", 0) == 0 && intAttr(n, "spatial", 1) != 0
+}
+
+// normalFactors returns the factor and the term of each channel of n, a BatchNormalization, if they are constant.
+func normalFactors(n *onnx.Node) (factor, term []float64, ok bool) {
+	var of [4][]float64 // scale, B, mean and var
+	for i := range of {
+		v := input(n, 1+i)
+		if v == nil {
+			return nil, nil, false
+		}
+		if of[i], ok = reals(v.Const); !ok || len(of[i]) != len(of[0]) {
+			return nil, nil, false
+		}
+	}
+	scale, bias, mean, variance := of[0], of[1], of[2], of[3]
+	eps := float64(floatAttr(n, "epsilon", 1e-5))
+	term = make([]float64, len(scale))
+	for i := range scale {
+		scale[i] /= math.Sqrt(variance[i] + eps)
+		term[i] = bias[i] - mean[i]*scale[i]
+	}
+	return scale, term, true
 }
 
 // biased matches operators with constant weights that take a bias.

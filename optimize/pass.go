@@ -147,6 +147,7 @@ func portable() []pass {
 		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},
 		{name: "norms", doc: "rules that find normalizations", rules: norms},
 		{name: "channels", doc: "rules that fold per-channel factors and terms into convolutions and products", rules: channels},
+		{name: "parallel", doc: "rules that join convolutions of one input whose results are added", rules: parallel},
 		{name: "selections", doc: "compute only the part of a product that is read", run: (*state).selections},
 		{name: "cse", doc: "compute equal nodes once", run: (*state).cse},
 		{name: "dce", doc: "drop nodes and initializers that nothing reads", run: (*state).dce},

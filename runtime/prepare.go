@@ -49,10 +49,12 @@ func (s *Session) compile(m *onnx.Model) error {
 	if err := optimize.Inline(m, s.set); err != nil {
 		return fail(err)
 	}
+	before := initializers(m.Graph)
 	rep, err := optimize.Run(m, s.opt.Level, optimize.Options{Set: s.set, Disable: s.opt.Disable, Dims: s.opt.Dims, Private: s.opt.Private, P: p})
 	if err != nil {
 		return fail(err)
 	}
+	releaseReplaced(before, m.Graph)
 	if rep != nil {
 		s.report = *rep
 	}

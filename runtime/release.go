@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"unsafe"
+
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -28,6 +30,33 @@ func (c *compiler) releaseUnread(g *onnx.Graph, main *program) {
 			}
 		}
 	})
+}
+
+// initializers lists the initializers of g and of its nested graphs.
+func initializers(g *onnx.Graph) []*tensor.Tensor {
+	var all []*tensor.Tensor
+	g.Walk(func(h *onnx.Graph) {
+		for _, v := range h.Consts {
+			if v.Const != nil {
+				all = append(all, v.Const)
+			}
+		}
+	})
+	return all
+}
+
+// releaseReplaced gives back the pages of mapped files that hold initializers of before for which g has
+// others, computed from them.
+func releaseReplaced(before []*tensor.Tensor, g *onnx.Graph) {
+	there := map[*byte]bool{}
+	for _, t := range initializers(g) {
+		there[unsafe.SliceData(t.Bytes())] = true
+	}
+	for _, t := range before {
+		if !there[unsafe.SliceData(t.Bytes())] {
+			release(t)
+		}
+	}
 }
 
 func release(t *tensor.Tensor) {
