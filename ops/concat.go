@@ -2,7 +2,9 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -148,12 +150,41 @@ func concatTensors(c *Call, ts []*tensor.Tensor, axis int) error {
 	y := c.Output(0, first.DType(), shape...)
 	m := moverOf(first.DType())
 	outer, row, at := sizeOf(shape[:a]), sizeOf(shape[a:]), 0
+	if size := first.DType().Bits() / 8; outer > 1 && outer*row > moveGrain && size > 0 {
+		few := slices.ContainsFunc(ts, func(t *tensor.Tensor) bool { return t.Len()/outer*size < fewBytes })
+		if !few { // a thread joins the rows that it made
+			par.Run(c.P, outer, par.Grain(outer, par.Nanos(0, float64(2*row*size))), concatRows{m, y, ts, outer, row})
+			return nil
+		}
+	}
 	for _, t := range ts {
 		n := sizeOf(t.Shape()[a:])
 		m.copy(c.P, y, t, strided{shape: c.list(outer, n), ds: c.list(row, 1), ss: c.list(n, 1), do: at})
 		at += n
 	}
 	return nil
+}
+
+// fewBytes is how many bytes are too few for a call.
+const fewBytes = 64
+
+// concatRows joins rows.
+type concatRows struct {
+	m          mover
+	y          *tensor.Tensor
+	ts         []*tensor.Tensor
+	outer, row int
+}
+
+func (r *concatRows) Chunk(lo, hi int) {
+	for o := lo; o < hi; o++ {
+		at := o * r.row
+		for _, t := range r.ts {
+			n := t.Len() / r.outer
+			r.m.run(r.y, at, t, o*n, n)
+			at += n
+		}
+	}
 }
 
 // gradConcat: each input gets its piece.

@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -23,7 +24,7 @@ func init() {
 
 func buildReduceLogSum(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
-		reduceKernel(p, vectorSum(reduceLog[float64, float32])),
+		reduceKernel(p, vectorSum(reduceLog[float64, float32], func(t *vec.Table, y []float32, _ int) { t.Log(y, y) })),
 		reduceKernel(p, reduceSum(reduceLog[float64, float64])),
 	).
 		with(tensor.Int32, reduceKernel(p, reduceSum(reduceLog[int64, int32]))).

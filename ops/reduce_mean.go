@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -23,7 +24,7 @@ func init() {
 
 func buildReduceMean(b *BuildContext, p reduceParams) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
-		reduceKernel(p, vectorSum(reduceAverage[float64, float32])),
+		reduceKernel(p, vectorSum(reduceAverage[float64, float32], averageAll)),
 		reduceKernel(p, vectorSum64(reduceAverage[float64, float64])),
 	).
 		with(tensor.Int32, reduceMeanInts(p, reduceSum(reduceAverage[int64, int32]))).
@@ -38,6 +39,9 @@ func reduceAverage[A, T reduceReal](a A, n int) T {
 	}
 	return T(a / A(n))
 }
+
+// averageAll is reduceAverage of sums of n elements.
+func averageAll(t *vec.Table, y []float32, n int) { t.Arith[vec.Div].VS(y, y, float32(n)) }
 
 func reduceMeanInts[T, A reduceReal](p reduceParams, r reducer[T, A]) Kernel {
 	k := reduceKernel(p, r)

@@ -8,8 +8,8 @@ import "github.com/gneiss-run/gneiss/internal/kernels/vec"
 // to the float64 sums.
 const panelRows = 16
 
-// vectorSum adds elements: reduceSum for float32.
-func vectorSum(done func(float64, int) float32) reducer[float32, float64] {
+// vectorSum adds elements: reduceSum for float32. all, unless nil, is done for many sums of a few elements, by vectors.
+func vectorSum(done func(float64, int) float32, all func(t *vec.Table, y []float32, n int)) reducer[float32, float64] {
 	t := vec.Best()
 	r := reduceSum(done)
 	r.row = func(a float64, x []float32) float64 { return a + t.Sum(x) }
@@ -26,6 +26,10 @@ func vectorSum(done func(float64, int) float32) reducer[float32, float64] {
 	r.short = func(y, x []float32, rows, stride int) {
 		clear(y)
 		t.AddColumns(y, x, rows, stride)
+		if all != nil {
+			all(t, y, rows)
+			return
+		}
 		for i, v := range y {
 			y[i] = done(float64(v), rows)
 		}

@@ -33,7 +33,7 @@ func inferSumTo(c *InferContext) error {
 
 func buildSumTo(b *BuildContext) (Kernel, error) {
 	return b.dispatch(0, reduceFloats(
-		sumToKernel(vectorSum(reduceDone[float64, float32])),
+		sumToKernel(vectorSum(reduceDone[float64, float32], sumAll)),
 		sumToKernel(reduceSum(reduceDone[float64, float64])),
 	))
 }

@@ -54,6 +54,16 @@ func (l *pooling) at(q int, words []uintptr) (pos [3]int, m int) {
 	return pos, m
 }
 
+// alike returns how many positions of a row from that at column o on see the same taps, each a pixel further
+// than the one before: then they are computed as if they were one of many channels.
+func (l *pooling) alike(o int) int {
+	s := &l.s
+	if last := min(s.in[2]+s.before[2]-(s.kernel[2]-1)*s.dil[2], s.out[2]); s.stride[2] == 1 && o >= s.before[2] && o < last {
+		return last - o
+	}
+	return 1
+}
+
 // range1 returns the taps [first, last) of dimension d that position o sees.
 func (s *shape) range1(d, o int) (first, last int) {
 	at := o*s.stride[d] - s.before[d]
@@ -112,14 +122,15 @@ type maxLoop[T Pooled] struct {
 func (l *maxLoop[T]) Chunk(lo, hi int) {
 	mem := listPool.Get().(*lists)
 	words := mem.grow(l.taps)
-	for q := lo; q < hi; q++ {
-		_, m := l.at(q, words)
-		out := l.y[q*l.c : (q+1)*l.c]
+	for q, k := lo, 0; q < hi; q += k {
+		pos, m := l.at(q, words)
+		k = min(l.alike(pos[2]), hi-q, 1+joinWork/max(1, l.c*l.taps))
+		out := l.y[q*l.c : (q+k)*l.c]
 		if l.fast == nil || m == 0 {
 			maxGo(out, words[:m], l.least)
 			continue
 		}
-		l.fast(l.c*l.size, unsafe.Pointer(&out[0]), unsafe.Pointer(&words[0]), m)
+		l.fast(len(out)*l.size, unsafe.Pointer(&out[0]), unsafe.Pointer(&words[0]), m)
 	}
 	listPool.Put(mem)
 }
@@ -173,8 +184,9 @@ type meanLoop[T Float] struct {
 func (l *meanLoop[T]) Chunk(lo, hi int) {
 	mem := listPool.Get().(*lists)
 	words := mem.grow(l.taps)
-	for q := lo; q < hi; q++ {
+	for q, k := lo, 0; q < hi; q += k {
 		pos, m := l.at(q, words)
+		k = min(l.alike(pos[2]), hi-q, 1+joinWork/max(1, l.c*l.taps))
 		div := m
 		if l.counts != nil {
 			div = 1
@@ -182,14 +194,14 @@ func (l *meanLoop[T]) Chunk(lo, hi int) {
 				div *= l.counts[i][pos[l.d+i]]
 			}
 		}
-		out := l.y[q*l.c : (q+1)*l.c]
+		out := l.y[q*l.c : (q+k)*l.c]
 		switch {
 		case div == 0:
 			clear(out)
 		case l.fast == nil || m == 0 || m > longSum:
 			meanGo(out, words[:m], 1/float64(div))
 		default:
-			l.fast(l.c*4, unsafe.Pointer(&out[0]), unsafe.Pointer(&words[0]), m, 1/float32(div))
+			l.fast(len(out)*4, unsafe.Pointer(&out[0]), unsafe.Pointer(&words[0]), m, 1/float32(div))
 		}
 	}
 	listPool.Put(mem)
