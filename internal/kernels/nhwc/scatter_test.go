@@ -20,10 +20,12 @@ func TestScatterPieces(t *testing.T) {
 			{2, 40, []int{5, 900}, []int{7, 9}, []int{3, 2}, []int{2, 4}},
 			{3, 64, []int{90, 40}, []int{4, 4}, []int{2, 2}, []int{1, 1}},
 			{1, 30, []int{70, 3}, []int{2, 2}, []int{2, 2}, []int{0, -1}},
+			{1, 64, []int{6, 5, 7}, []int{4, 4, 4}, []int{2, 2, 2}, []int{1, 1, 1}},
+			{2, 40, []int{3, 60, 30}, []int{3, 2, 3}, []int{3, 1, 2}, []int{-1, 1, 2}},
 		} {
 			d := len(s.out)
 			a := &Args[float32]{N: 1 + i%2, Table: tab, Scratch: scratch[float32]}
-			a.Window = conv.Window{In: make([]int, d), Kernel: s.kernel, Out: s.out, Strides: s.strides, Dilations: []int{1, 1}[:d], Before: s.before}
+			a.Window = conv.Window{In: make([]int, d), Kernel: s.kernel, Out: s.out, Strides: s.strides, Dilations: []int{1, 1, 1}[:d], Before: s.before}
 			for k := range d {
 				a.In[k] = (s.out[k]-1)*s.strides[k] + s.kernel[k] - 2*s.before[k]
 			}
@@ -48,9 +50,9 @@ func TestSums(t *testing.T) {
 	for _, tab := range Tables {
 		done := 0
 		for i := range 80 {
-			d := 1 + i%2
+			d := 1 + i%3
 			a := &Args[float32]{N: 1 + r.IntN(2), Table: tab, Scratch: scratch[float32]}
-			a.Window = window(r, d, []int{300, 40}[d-1])
+			a.Window = window(r, d, []int{300, 40, 9}[d-1])
 			m, c := 1+r.IntN(5), 1+r.IntN(60)
 			for k := range d {
 				a.Strides[k] = 1
