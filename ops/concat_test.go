@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"fmt"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
@@ -30,6 +31,33 @@ func TestConcat(t *testing.T) {
 		{Op: "Concat", Attrs: a("axis", 0), In: Vals(x, y), Want: Vals(x), Err: "dimension 1"},
 		{Op: "Concat", Attrs: a("axis", 0), In: Vals(x, I64([]int{1, 2}, 1, 2)), Want: Vals(x), Err: "int64"},
 	})
+}
+
+// TestConcatRows joins rows that are many enough to be shared among threads.
+func TestConcatRows(t *testing.T) {
+	for _, widths := range [][]int{{40, 32, 300}, {100, 3}} { // the latter has rows too short for a call each
+		const outer = 400
+		var in []*tensor.Tensor
+		sum := 0
+		for i, w := range widths {
+			x := make([]int16, outer*w)
+			for j := range x {
+				x[j] = int16(j*31 + i*7919)
+			}
+			in, sum = append(in, tensor.Of(x, outer, w)), sum+w
+		}
+		var all []int16
+		for o := range outer {
+			for i, x := range in {
+				all = append(all, tensor.Data[int16](x)[o*widths[i]:(o+1)*widths[i]]...)
+			}
+		}
+		c := Case{Name: fmt.Sprint(widths), Op: "Concat", Attrs: onnx.NewAttrs("axis", 1), Want: Vals(tensor.Of(all, outer, sum))}
+		for _, x := range in {
+			c.In = append(c.In, x)
+		}
+		Run(t, []Case{c})
+	}
 }
 
 func TestConcatGradient(t *testing.T) {

@@ -1,10 +1,12 @@
 package ops_test
 
 import (
+	"math"
 	"testing"
 
 	. "github.com/gneiss-run/gneiss/internal/optest"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 func TestReduceL2(t *testing.T) {
@@ -13,6 +15,23 @@ func TestReduceL2(t *testing.T) {
 		{Op: "ReduceL2", In: Vals(I32([]int{2}, 3, -4)), Want: Vals(I32([]int{1}, 5))},
 		{Op: "ReduceL2", In: Vals(F32([]int{2}, 3e30, -4e30)), Want: Vals(F32([]int{1}, 5e30))},
 	})
+}
+
+// TestReduceL2Columns: columns whose squares float32 has no room for.
+func TestReduceL2Columns(t *testing.T) {
+	const rows, cols = 37, 70
+	x, want := make([]float32, rows*cols), make([]float32, cols)
+	for j := range cols {
+		scale, sum := []float64{1, 1e25, 1e-25, 0, 1e-18, math.Inf(1)}[j%6], 0.0
+		for i := range rows {
+			v := float32(scale * float64(1+(i*5+j)%7))
+			x[i*cols+j] = v
+			sum += float64(v) * float64(v)
+		}
+		want[j] = float32(math.Sqrt(sum))
+	}
+	x[3*cols], want[0] = float32(math.NaN()), float32(math.NaN())
+	Run(t, []Case{{Op: "ReduceL2", In: Vals(F32([]int{rows, cols}, x...), I64([]int{1}, 0)), Want: Vals(F32([]int{1, cols}, want...)), Tol: tensor.Tolerance{Rel: 1e-6}}})
 }
 
 func TestReduceL2Gradient(t *testing.T) {

@@ -1,6 +1,10 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/internal/kernels/vec"
+import (
+	"math"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+)
 
 // The reducers of float32 by vectors.
 
@@ -84,11 +88,33 @@ func sumPanel(t *vec.Table, a []float64, x []float32, rows, stride int) {
 	}
 }
 
+var noMeans [panelRows]float32
+
 // vectorSquares adds squares: reduceSquares for float32.
 func vectorSquares(done func(float64, int) float32) reducer[float32, float64] {
 	t := vec.Best()
 	r := reduceSquares(done)
 	r.row = func(a float64, x []float32) float64 { return a + t.SumSquares(x, 0) }
+	r.panel = func(a []float64, x []float32, rows, stride int) {
+		buf, pool := borrow[[reduceCols]float32]()
+		defer pool.Put(buf)
+		part := buf[:len(a)]
+		for i := 0; i < rows; i += panelRows {
+			some := min(panelRows, rows-i)
+			clear(part)
+			t.AddSquares(part, x[i*stride:], noMeans[:some], stride)
+			for j, v := range part {
+				if v >= 1e-30 && v <= math.MaxFloat32 {
+					a[j] += float64(v)
+					continue
+				}
+				for k := range some { // what float32 has no room for
+					w := float64(x[(i+k)*stride+j])
+					a[j] += w * w
+				}
+			}
+		}
+	}
 	return r
 }
 
@@ -131,5 +157,11 @@ func vectorExtreme(r reducer[float32, float32], op vec.Op) reducer[float32, floa
 		return max(a, m)
 	}
 	r.panel = columns
+	r.short = func(y, x []float32, rows, stride int) {
+		copy(y, x)
+		if rows > 1 {
+			columns(y, x[stride:], rows-1, stride)
+		}
+	}
 	return r
 }
