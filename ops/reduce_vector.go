@@ -18,10 +18,9 @@ func vectorSum(done func(float64, int) float32, all func(t *vec.Table, y []float
 	r := reduceSum(done)
 	r.row = func(a float64, x []float32) float64 { return a + t.Sum(x) }
 	r.panel = func(a []float64, x []float32, rows, stride int) {
-		n := len(a)
-		if rows < 8 && n < 64 {
+		if few(rows, len(a)) {
 			for i := range rows {
-				r.cols(a, x[i*stride:][:n])
+				r.cols(a, x[i*stride:][:len(a)])
 			}
 			return
 		}
@@ -40,6 +39,9 @@ func vectorSum(done func(float64, int) float32, all func(t *vec.Table, y []float
 	}
 	return r
 }
+
+// few reports whether vectors do not pay for rows of n columns: then sums are made in float64.
+func few(rows, n int) bool { return rows < 8 && n < 64 }
 
 // vectorSum64 is reduceSum for float64.
 func vectorSum64(done func(float64, int) float64) reducer[float64, float64] {
@@ -96,6 +98,12 @@ func vectorSquares(done func(float64, int) float32) reducer[float32, float64] {
 	r := reduceSquares(done)
 	r.row = func(a float64, x []float32) float64 { return a + t.SumSquares(x, 0) }
 	r.panel = func(a []float64, x []float32, rows, stride int) {
+		if few(rows, len(a)) {
+			for i := range rows {
+				r.cols(a, x[i*stride:][:len(a)])
+			}
+			return
+		}
 		buf, pool := borrow[[reduceCols]float32]()
 		defer pool.Put(buf)
 		part := buf[:len(a)]
