@@ -28,8 +28,8 @@ func softmaxSideBySide(p par.P, t *vec.Table, y, x []float32, outer, n, inner in
 
 // panelBuffers has an element for each line of a panel.
 type panelBuffers struct {
-	best, sum, part, e [softmaxPanel]float32
-	logs               logSums
+	best, sum, part [softmaxPanel]float32
+	logs            logSums
 }
 
 func (s *softmaxPanels) Chunk(lo, hi int) {
@@ -68,7 +68,7 @@ func (s *softmaxPanels) Chunk(lo, hi int) {
 
 // logs is LogSoftmax of w lines from base on. b.best is the largest of each.
 func (s *softmaxPanels) logs(b *panelBuffers, base, w int) {
-	t, e, best, sum := s.t, b.e[:w], b.best[:w], b.sum[:w]
+	t, e, best, sum := s.t, b.part[:w], b.best[:w], b.sum[:w]
 	b.logs.begin(w)
 	for i := 0; i < s.n; {
 		for end := min(s.n, i+32); i < end; i++ {

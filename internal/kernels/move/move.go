@@ -1,5 +1,5 @@
 // Package move holds routines that bring elements to other places: matrices of
-// 32-bit words to their transposes, and weighted sums of rows, by which images
+// 32-bit words, of 16 bits and of bytes to their transposes, and weighted sums of rows, by which images
 // are resized.
 package move
 
