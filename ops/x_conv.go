@@ -15,9 +15,11 @@ import (
 
 // x.Conv: Y = activation(Conv(X, W, B) + Z) with the channels of X, Z and Y
 // last and one to three spatial dimensions. The attributes are those of Conv
-// and FusedConv. Y may share Z's storage.
+// and FusedConv. Y may share Z's storage. X may come in parts of its channels: inputs
+// behind Z follow the first one, as if Concat had joined them.
 //
-//	X: T[n, d…, c]    W: T[m, c/group, k…]    B: T[m], optional    Z: T[n, o…, m], optional    Y: T[n, o…, m]
+//	X: T[n, d…, c]    W: T[m, c/group, k…]    B: T[m], optional    Z: T[n, o…, m], optional    X…: T[n, d…, c…]
+//	Y: T[n, o…, m]
 //
 // T: float16, bfloat16 (both computed in float32), float32, float64. A constant W may
 // have 16 bits where X is float32.
@@ -29,7 +31,7 @@ func init() {
 		Name:     "Conv",
 		Numerics: Rounding,
 		Flush:    true,
-		Versions: []Version{{Since: 1, In: Arity{2, 4}, Out: N(1), InPlace: []int{3}, Infer: inferLast(inferConv), Build: buildLastConv}},
+		Versions: []Version{{Since: 1, In: Arity{2, Many}, Out: N(1), InPlace: []int{3}, Infer: inferLast(inferConv), Build: buildLastConv}},
 	})
 }
 
@@ -54,8 +56,9 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 				p.group = c
 			}
 			winograd := p.winograd(b.In(0), w.Shape(), t)
-			pixels := b.env.BFloat16 && !isHalf && f16.HasPairs() && p.group == 1 && p.ofPixels(w.Shape()[2:])
-			sums := !winograd && !pixels && t.Sums(w.Dim(0), c, p.group, w.Shape()[2:], orOnes(p.strides, w.Rank()-2))
+			whole := b.NumIn() <= lastConvParts
+			pixels := whole && b.env.BFloat16 && !isHalf && f16.HasPairs() && p.group == 1 && p.ofPixels(w.Shape()[2:])
+			sums := whole && !winograd && !pixels && t.Sums(w.Dim(0), c, p.group, w.Shape()[2:], orOnes(p.strides, w.Rank()-2))
 			layout := fmt.Sprintf("nhwc %d %s %v", p.group, t.Name, winograd)
 			switch {
 			case pixels:
@@ -192,6 +195,13 @@ func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.
 		if err != nil {
 			return err
 		}
+		s := State[lastConvState[T]](c)
+		defer s.end()
+		if len(c.In) > lastConvParts {
+			if ch, err = s.addParts(c, x); err != nil {
+				return err
+			}
+		}
 		w := packed
 		if w == nil {
 			if wt.DType() != d {
@@ -199,13 +209,12 @@ func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.
 			}
 			ws := wt.Shape()
 			if len(ws) != len(in)+2 || p.kernel != nil && !slices.Equal(p.kernel, ws[2:]) || ch%p.group != 0 || ch/p.group != ws[1] || ws[0]%p.group != 0 {
-				return fmt.Errorf("X has shape %v and W has shape %v, want channels in %d groups and a kernel of %v", x.Shape(), ws, p.group, p.kernel)
+				return fmt.Errorf("X has shape %v and has %d channels in all, W has shape %v, want channels in %d groups and a kernel of %v", x.Shape(), ch, ws, p.group, p.kernel)
 			}
 			w = lastPacker[T](c).Pack(c.P, table, tensor.Data[T](wt), ws[0], ch, p.group, ws[2:])
 		} else if x.DType() != d || w.C != ch*times || len(w.Kernel) != len(in) {
-			return fmt.Errorf("X is %v, want %d channels and %d spatial dimensions of %v", x, w.C/times, len(w.Kernel), d)
+			return fmt.Errorf("X is %v and has %d channels in all, want %d channels and %d spatial dimensions of %v", x, ch, w.C/times, len(w.Kernel), d)
 		}
-		s := State[lastConvState[T]](c)
 		a, err := s.begin(c, in, w.Kernel, func(in, kernel []int) (conv.Window, error) {
 			win, err := p.over(in, kernel)
 			return win.Window, err
@@ -213,7 +222,16 @@ func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.
 		if err != nil {
 			return err
 		}
-		a.N, a.W, a.X, a.Epilogue, a.Table = n, w, tensor.Data[T](x), end, table
+		a.N, a.W, a.Epilogue, a.Table = n, w, end, table
+		const few = 16 // pixels for which the weights are what takes time
+		switch {
+		case len(s.parts) == 0:
+			a.X = tensor.Data[T](x)
+		case w.InParts() && p.ofPixels(w.Kernel) && n*sizeOf(in) > few:
+			a.Parts = s.parts
+		default:
+			a.X = s.joined(c, n*sizeOf(in), ch)
+		}
 		if times > 1 {
 			a.X = repeatChannels(c, a.X, times)
 		}
@@ -232,7 +250,6 @@ func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.
 			a.Z = tensor.Data[T](z)
 		}
 		nhwc.Conv(c.P, a)
-		s.end()
 		return nil
 	}
 }
@@ -249,6 +266,7 @@ type lastConvState[T nhwc.Float] struct {
 	in, kernel []int
 	win        conv.Window
 	args       nhwc.Args[T]
+	parts      []nhwc.Part[T]
 	c          *Call
 	scratch    func(n int) []T
 }
@@ -269,7 +287,57 @@ func (s *lastConvState[T]) begin(c *Call, in, kernel []int, over func(in, kernel
 }
 
 // end lets go of what belongs to the run.
-func (s *lastConvState[T]) end() { s.c, s.args = nil, nhwc.Args[T]{} }
+func (s *lastConvState[T]) end() {
+	clear(s.parts)
+	s.c, s.args, s.parts = nil, nhwc.Args[T]{}, s.parts[:0]
+}
+
+// lastConvParts is the first input that has further channels of X.
+const lastConvParts = 4
+
+// addParts sets s.parts to x and the inputs that have further channels, and returns the number of all.
+func (s *lastConvState[T]) addParts(c *Call, x *tensor.Tensor) (channels int, err error) {
+	last, d := x.Rank()-1, tensor.DTypeOf[T]()
+	for i := lastConvParts - 1; i < len(c.In); i++ {
+		t := x
+		if i >= lastConvParts {
+			t = c.T(i)
+		}
+		if t == nil || t.DType() != d || t.Rank() != x.Rank() || !slices.Equal(t.Shape()[:last], x.Shape()[:last]) {
+			return 0, fmt.Errorf("input %d is %v, X is %v, want %v with other channels", i, t, x, d)
+		}
+		if t.Dim(last) > math.MaxInt32-channels {
+			return 0, fmt.Errorf("%w: input %d has %d channels", tensor.ErrSize, i, t.Dim(last))
+		}
+		channels += t.Dim(last)
+		s.parts = append(s.parts, nhwc.Part[T]{X: tensor.Data[T](t), C: t.Dim(last)})
+	}
+	return channels, nil
+}
+
+// joined returns the parts as one, of so many pixels and channels.
+func (s *lastConvState[T]) joined(c *Call, pixels, channels int) []T {
+	out := Scratch[T](c, pixels*channels)
+	par.Run(c.P, pixels, par.Grain(pixels, par.Nanos(0, float64(8*channels))), joinParts[T]{out, s.parts})
+	return out
+}
+
+type joinParts[T nhwc.Float] struct {
+	out   []T
+	parts []nhwc.Part[T]
+}
+
+func (j *joinParts[T]) Chunk(lo, hi int) {
+	at := 0
+	for _, p := range j.parts {
+		at += lo * p.C
+	}
+	for q := lo; q < hi; q++ {
+		for _, p := range j.parts {
+			at += copy(j.out[at:], p.X[q*p.C:(q+1)*p.C])
+		}
+	}
+}
 
 // lastDims sets to, which has the room, to [n, spatial…, c].
 func lastDims(to []int, n int, spatial []int, c int) []int {

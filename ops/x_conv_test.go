@@ -124,6 +124,83 @@ func TestLastConv(t *testing.T) {
 	}, 0, 3))
 }
 
+// planes computes a convolution with one padding and one stride for both dimensions.
+func planes(x, w *tensor.Tensor, group, pad, stride int) *tensor.Tensor {
+	n, c, h, width, m, cg, kh, kw := x.Dim(0), x.Dim(1), x.Dim(2), x.Dim(3), w.Dim(0), w.Dim(1), w.Dim(2), w.Dim(3)
+	oh, ow := (h+2*pad-kh)/stride+1, (width+2*pad-kw)/stride+1
+	y := tensor.New(tensor.Float32, n, m, oh, ow)
+	for i := range y.Len() {
+		col, row, out, image := i%ow*stride-pad, i/ow%oh*stride-pad, i/ow/oh%m, i/ow/oh/m
+		var sum float32
+		for k := range cg * kh * kw {
+			q, r, ch := col+k%kw, row+k/kw%kh, out/(m/group)*cg+k/kw/kh
+			if r >= 0 && r < h && q >= 0 && q < width {
+				sum += tensor.Data[float32](w)[out*cg*kh*kw+k] * tensor.Data[float32](x)[((image*c+ch)*h+r)*width+q]
+			}
+		}
+		tensor.Data[float32](y)[i] = sum
+	}
+	return y
+}
+
+// The input in parts of its channels is what Concat makes of them.
+func TestLastConvParts(t *testing.T) {
+	as := map[tensor.DType]func(*tensor.Tensor) *tensor.Tensor{
+		tensor.Float16: halved,
+		tensor.Float32: func(v *tensor.Tensor) *tensor.Tensor { return v },
+		tensor.Float64: func(v *tensor.Tensor) *tensor.Tensor {
+			y := tensor.New(tensor.Float64, v.Shape()...)
+			for i, f := range tensor.Data[float32](v) {
+				tensor.Data[float64](y)[i] = float64(f)
+			}
+			return y
+		},
+	}
+	var cases []Case
+	add := func(name string, d tensor.DType, group, pad, stride int, x, w []int, widths ...int) {
+		whole, weights := tensor.New(tensor.Float32, x...), tensor.New(tensor.Float32, w...)
+		for i := range weights.Len() {
+			tensor.Data[float32](weights)[i] = float32(i*5%7) - 3
+		}
+		in, from, pixels := make([]tensor.Value, 4), 0, x[2]*x[3]
+		in[1] = as[d](weights)
+		for k, c := range widths {
+			part := tensor.New(tensor.Float32, x[0], c, x[2], x[3])
+			for i := range part.Len() {
+				q, image := from*pixels+i%(c*pixels), i/(c*pixels)
+				v := float32((q*3+image)%5) - 2
+				tensor.Data[float32](part)[i], tensor.Data[float32](whole)[image*x[1]*pixels+q] = v, v
+			}
+			from += c
+			if k == 0 {
+				in[0] = as[d](part)
+			} else {
+				in = append(in, as[d](part))
+			}
+		}
+		c := Case{Name: name, Op: "Conv", Attrs: onnx.NewAttrs("group", group, "pads", []int{pad, pad, pad, pad}, "strides", []int{stride, stride}),
+			In: in, Want: Vals(as[d](planes(whole, weights, group, pad, stride))), Tol: tensor.Tolerance{Abs: 1e-3, Rel: 1e-4}}
+		cases = append(cases, c)
+	}
+	add("pixels", tensor.Float32, 1, 0, 1, []int{2, 16, 5, 7}, []int{9, 16, 1, 1}, 4, 8, 4)
+	add("few pixels", tensor.Float32, 1, 0, 1, []int{2, 16, 2, 3}, []int{9, 16, 1, 1}, 5, 11)
+	add("strides", tensor.Float32, 1, 0, 2, []int{2, 6, 9, 8}, []int{3, 6, 1, 1}, 1, 5)
+	add("taps", tensor.Float32, 1, 1, 1, []int{2, 40, 9, 8}, []int{33, 40, 3, 3}, 8, 32)
+	add("few outputs", tensor.Float32, 1, 0, 1, []int{2, 40, 9, 8}, []int{1, 40, 1, 1}, 8, 32)
+	add("depthwise", tensor.Float32, 24, 0, 1, []int{2, 24, 5, 6}, []int{24, 1, 3, 3}, 16, 8)
+	add("groups of several outputs", tensor.Float32, 12, 0, 1, []int{1, 12, 5, 6}, []int{24, 1, 1, 1}, 5, 0, 7)
+	add("float64", tensor.Float64, 1, 0, 1, []int{2, 6, 5, 7}, []int{3, 6, 1, 1}, 2, 4)
+	add("float16", tensor.Float16, 1, 0, 1, []int{2, 6, 5, 7}, []int{3, 6, 1, 1}, 2, 4)
+	x, w := ones(1, 2, 5, 5), ones(3, 4, 1, 1)
+	cases = append(cases,
+		Case{Op: "Conv", In: Vals(x, w, nil, nil, ones(1, 2, 5, 4)), Want: Vals(x), Err: "input 4 is float32 [1 5 4 2], X is float32 [1 5 5 2]"},
+		Case{Op: "Conv", In: Vals(x, w, nil, nil, as[tensor.Float64](x)), Want: Vals(x), Err: "input 4 is float64"},
+		Case{Op: "Conv", In: Vals(x, w, nil, nil, ones(1, 2, 5)), Want: Vals(x), Err: "input 4 is float32 [1 5 2]"},
+		Case{Op: "Conv", In: Vals(x, w, nil, nil, x, x), Want: Vals(x), Err: "has 6 channels in all"},
+		Case{Op: "Conv", In: Vals(x, w, nil, nil, nil, x), Want: Vals(x), Err: "input 4 is"})
+	Run(t, lastCases(cases, 0, 3, 4, 5))
+}
+
 // Depthwise convolutions with several outputs of each channel.
 func TestLastConvMultiplier(t *testing.T) {
 	const n, h, w, k, stride = 2, 9, 7, 3, 2

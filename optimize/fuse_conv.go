@@ -52,7 +52,7 @@ var convolutions = []*Rule{
 			Op("x.Conv", Var("x"), Var("w")).Rest().As("c")), Var("z")),
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
 			c, z := m.Node("c"), m.Var("z")
-			if input(c, 3) != nil || activated(c) || z.Const != nil || !isReal(z) || m.Root.Opset < 7 ||
+			if input(c, 3) != nil || len(c.In) > 4 || activated(c) || z.Const != nil || !isReal(z) || m.Root.Opset < 7 ||
 				!sameType(z, c.Out[0]) || !sameType(z, m.Root.Out[0]) {
 				return nil
 			}

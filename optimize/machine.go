@@ -37,6 +37,7 @@ var pipeline = sync.OnceValue(func() []stage {
 			{name: "products", doc: "rules that join matrix products with what surrounds them", rules: products},
 			{name: "parts", doc: "rules about taking values apart", rules: parts}}, tidy()...)},
 		{"layout", append(layout(), tidy()...)},
+		{"inputs", append([]pass{{name: "conv parts", doc: "rules that let convolutions read the parts of what was joined", rules: convParts}}, tidy()...)},
 		{"weights", []pass{{name: "fold", doc: "compute nodes whose inputs are all constant", run: (*state).lift}}}}
 	for _, st := range all {
 		for i := range st.passes {

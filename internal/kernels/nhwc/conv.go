@@ -22,10 +22,19 @@ type Args[T Float] struct {
 	conv.Window
 	W          *Weights[T]
 	X, B, Z, Y []T
+	// Parts, if there are any, are X: each has some of the channels, those of the
+	// first come first. See Weights.InParts.
+	Parts []Part[T]
 	Epilogue[T]
 	// Scratch returns working memory with undefined contents.
 	Scratch func(n int) []T
 	Table   *Table // nil: Best
+}
+
+// Part is a number of channels of all pixels.
+type Part[T Float] struct {
+	X []T // [N, In…, C]
+	C int
 }
 
 // Epilogue is what happens to sums when they are complete.
@@ -101,7 +110,9 @@ func Conv[T Float](p par.P, a *Args[T]) {
 		return
 	}
 	r.view()
-	if r.few(p) {
+	if len(a.Parts) > 0 {
+		r.parts()
+	} else if r.few(p) {
 		r.free()
 		return
 	}
@@ -295,7 +306,7 @@ func (r *dense[T]) start(in, out [3]int) {
 	r.n, r.x3, r.y3, r.size, r.cg, r.mg = r.N, in, out, int(unsafe.Sizeof(*new(T))), w.C/w.Group, w.M/w.Group
 	r.k = product(w.Kernel) * r.cg
 	n := r.N * product3(out) * w.M
-	if len(r.X) != r.N*product3(in)*w.C || len(r.Y) != n || r.B != nil && len(r.B) != w.M || r.Z != nil && len(r.Z) != n {
+	if len(r.Parts) == 0 && len(r.X) != r.N*product3(in)*w.C || len(r.Y) != n || r.B != nil && len(r.B) != w.M || r.Z != nil && len(r.Z) != n {
 		panic("nhwc: sizes do not fit")
 	}
 	r.tile, r.mr = r.Table.Tile32, r.Table.MR32
@@ -378,18 +389,21 @@ func (r *dense[T]) run(p par.P) {
 	v := &r.v
 	r.pixels = r.n * product3(v.count)
 	r.segs = len(v.off[0]) * len(v.off[1]) * len(v.off[2])
-	if r.cg == 0 {
+	switch {
+	case r.cg == 0:
 		r.segs = 0
+	case len(r.Parts) > 0:
+		r.segs = r.k / r.cg
 	}
 	panels := r.W.Group * r.W.panels()
 	if r.pixels == 0 || panels == 0 {
 		return
 	}
 	r.rows, r.width = r.split(r.pixels, panels, r.segs, max(r.segs*r.cg, 1))
-	if r.sparse = r.cut(); !r.sparse {
+	if r.sparse = len(r.Parts) == 0 && r.cut(); !r.sparse {
 		r.boxes = append(r.boxes[:0], box{view: *v, pixels: r.pixels})
 		seen := r.seen(v)
-		r.sparse = r.segs > 1 && seen < 0.5
+		r.sparse = len(v.off[0])*len(v.off[1])*len(v.off[2]) > 1 && seen < 0.5
 		if r.sparse && r.pixels <= 64 {
 			r.rows = 1
 			if v.stepIn[2] == 1 && r.dil[2] == 1 && seen*float64(len(v.off[2])) >= float64(2*r.mr) { // neighbours see nearly the same
@@ -398,7 +412,7 @@ func (r *dense[T]) run(p par.P) {
 		}
 	}
 	r.across = (panels + r.width - 1) / r.width
-	r.stay = r.k*r.W.M > len(r.X)
+	r.stay = r.k*r.W.M > r.n*product3(r.x3)*r.W.C
 	p.For(r.share()*r.across, 1, r.blocks)
 	runtime.KeepAlive(r)
 }
@@ -430,7 +444,11 @@ func (r *dense[T]) doBlocks(lo, hi int) {
 // block computes panels [j0, j1) of n positions from q on.
 func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 	words := l.grow((segs + 2) * n)
-	r.pointers(v, words, q, n, segs)
+	if len(r.Parts) > 0 {
+		r.partPointers(words, q, n)
+	} else {
+		r.pointers(v, words, q, n, segs)
+	}
 	outs, zs := words[segs*n:(segs+1)*n], words[(segs+1)*n:]
 	mr := r.tileRows(words, n, segs)
 	tiles := (n + mr - 1) / mr

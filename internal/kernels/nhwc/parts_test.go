@@ -1,0 +1,76 @@
+package nhwc
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/gneiss-run/gneiss/internal/par"
+)
+
+func testParts[T Float](t *testing.T, tab *Table, r *rand.Rand, eps float64) {
+	for i := range 24 {
+		a := &Args[T]{N: 1 + r.IntN(3), Table: tab, Scratch: scratch[T]}
+		for range 1 + i%3 {
+			in := 1 + r.IntN(9)
+			a.In, a.Out = append(a.In, in), append(a.Out, in)
+		}
+		ones := slices.Repeat([]int{1}, len(a.In))
+		a.Kernel, a.Strides, a.Dilations, a.Before = ones, ones, ones, make([]int, len(ones))
+		unit, pixels, c := 1+r.IntN(40), a.N*product(a.In), 0
+		if i == 0 {
+			unit = 2 * kBlock
+		}
+		for range 1 + r.IntN(5) {
+			n := unit * r.IntN(4)
+			a.Parts = append(a.Parts, Part[T]{random[T](r, pixels*n), n})
+			c += n
+		}
+		whole := *a
+		whole.X = make([]T, pixels*c)
+		for q := range pixels {
+			at := whole.X[q*c:]
+			for _, p := range a.Parts {
+				at = at[copy(at, p.X[q*p.C:(q+1)*p.C]):]
+			}
+		}
+		m := 1 + r.IntN(70)
+		w := random[T](r, m*c)
+		a.W = Pack(tab, w, m, c, 1, ones)
+		if !a.W.InParts() {
+			t.Fatal("weights of single pixels are not for parts")
+		}
+		epilogue(r, a, m, m*pixels)
+		whole.W = a.W
+		check(t, fmt.Sprintf("parts of %T, %d channels in units of %d, round %d", unit, c, unit, i), a, naive(&whole, w), eps, Conv[T])
+	}
+}
+
+// The input of a convolution of single pixels in parts.
+func TestParts(t *testing.T) {
+	r := rand.New(rand.NewPCG(31, 32))
+	for _, tab := range Tables {
+		testParts[float32](t, tab, r, 1e-4)
+		testParts[float64](t, tab, r, 1e-12)
+	}
+	for _, wrong := range []func(a *Args[float32]){
+		func(a *Args[float32]) { a.Parts[1].C++ },
+		func(a *Args[float32]) { a.Parts = a.Parts[:1] },
+		func(a *Args[float32]) { a.Strides, a.In = []int{2}, []int{3} },
+		func(a *Args[float32]) { a.W = Pack(Best(), make([]float32, 2*5*2), 2, 5, 1, []int{2}) },
+	} {
+		a := &Args[float32]{N: 1, W: Pack(Best(), make([]float32, 2*5), 2, 5, 1, []int{1}), Y: make([]float32, 4),
+			Parts: []Part[float32]{{make([]float32, 4), 2}, {make([]float32, 6), 3}}}
+		a.In, a.Out, a.Kernel, a.Strides, a.Dilations, a.Before = []int{2}, []int{2}, []int{1}, []int{1}, []int{1}, []int{0}
+		wrong(a)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("parts that do not fit are taken")
+				}
+			}()
+			Conv(par.P{}, a)
+		}()
+	}
+}
