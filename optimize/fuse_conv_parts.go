@@ -60,17 +60,21 @@ func apartAtWill(cat *onnx.Node) bool {
 	if len(cat.In) > mostParts || rank < 3 || axis != rank-1 && axis != -1 || cat.Graph.IsOutput(y) {
 		return false
 	}
+	unit := 0 // the greatest number of channels of which all parts have a multiple
 	for _, v := range cat.In {
 		d := v.Type.Dims
 		if v.Type.DType != tensor.Float32 || len(d) != rank {
 			return false
 		}
-		// Channels that all parts have in multiples are read at a time: fewer take longer than the copy.
-		if c, ok := d[rank-1].Size(); !ok || c%16 != 0 {
+		c, ok := d[rank-1].Size()
+		if !ok {
 			return false
 		}
+		for c != 0 {
+			unit, c = c, unit%c
+		}
 	}
-	return !slices.ContainsFunc(y.Users(), func(n *onnx.Node) bool {
+	return unit >= leastUnit && !slices.ContainsFunc(y.Users(), func(n *onnx.Node) bool {
 		return n.Graph != cat.Graph || !ofPixels(n, y) && !poolOfParts(n)
 	})
 }
@@ -81,8 +85,10 @@ func poolOfParts(n *onnx.Node) bool {
 		!slices.ContainsFunc(n.Out[0].Users(), func(u *onnx.Node) bool { return u.Graph != n.Graph || !ofPixels(u, n.Out[0]) })
 }
 
-// mostParts bounds how many parts a convolution reads.
-const mostParts = 32
+const (
+	mostParts = 32 // that a convolution reads
+	leastUnit = 16 // channels; fewer at a time take longer than the copy
+)
 
 // ofPixels reports whether n is a convolution of v with constant weights each of whose positions sees one pixel, that at its place.
 func ofPixels(n *onnx.Node, v *onnx.Value) bool {
