@@ -227,7 +227,7 @@ func lastConvKernel[T nhwc.Float](p convParams, table *nhwc.Table, packed *nhwc.
 		switch {
 		case len(s.parts) == 0:
 			a.X = tensor.Data[T](x)
-		case w.InParts() && p.ofPixels(w.Kernel) && n*sizeOf(in) > few:
+		case w.Takes(s.parts) && p.ofPixels(w.Kernel) && n*sizeOf(in) > few:
 			a.Parts = s.parts
 		default:
 			a.X = s.joined(c, n*sizeOf(in), ch)

@@ -8,13 +8,39 @@ import (
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
-// convParts let convolutions read the parts that Concat joined. They come last, for no other rule
-// knows of convolutions with several inputs.
+// convParts let convolutions read the parts that Concat joined, those that normalize them, too. They
+// come last, for no other rule knows of convolutions with several inputs.
 var convParts = []*Rule{
+	{
+		Name: "scale-conv", Doc: "Mul and Add of constants for each of the last dimension of images => x.Conv of single pixels and channels, which has room for an activation",
+		Pattern: Op("Add", Op("Mul", Var("x"), ConstAny("scale")), ConstAny("term")),
+		Where: func(m *Match) bool {
+			x := m.Var("x")
+			d := x.Type.Dims
+			if x.Type.DType != tensor.Float32 || m.Root.Opset < 7 || len(d) < 4 || len(d) > 5 || !sameType(x, m.Root.Out[0]) {
+				return false
+			}
+			c, ok := d[len(d)-1].Size()
+			return ok && c >= leastUnit && isRow(m.Var("scale").Const, c, len(d)) && isRow(m.Var("term").Const, c, len(d))
+		},
+		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
+			w, term := m.Var("scale").Const, m.Var("term").Const
+			shape := []int{w.Len(), 1}
+			for range m.Var("x").Type.Rank() - 2 {
+				shape = append(shape, 1)
+			}
+			return b.Ops("x", "Conv", onnx.NewAttrs("group", w.Len()), 1, m.Var("x"),
+				b.Const(tensor.Of(tensor.Data[float32](w), shape...)), b.Const(tensor.Of(tensor.Data[float32](term), w.Len())))
+		},
+		Example: func(b *ops.Builder) {
+			y := b.Op("Mul", nil, in(b, "x", 2, 5, 3, 32), floats(b, 1, 32))
+			ret(b, b.Op("Relu", nil, b.Op("Add", nil, floats(b, 32), y)))
+		},
+	},
 	{
 		Name: "conv-parts", Doc: "x.Conv of single pixels behind Concat of channels that nothing else needs joined => x.Conv of the parts",
 		Pattern: Op("x.Conv", Op("Concat", Var("x")).Rest().As("cat").Shared(), ConstAny("w")).Rest(),
-		Where:   func(m *Match) bool { return ofPixels(m.Root, m.Root.In[0]) && apartAtWill(m.Node("cat")) },
+		Where:   func(m *Match) bool { return apartAtWill(m.Node("cat")) && !poolOfParts(m.Root) },
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
 			cat := m.Node("cat")
 			in := []*onnx.Value{cat.In[0], m.Root.In[1], input(m.Root, 2), input(m.Root, 3)}
@@ -60,7 +86,7 @@ func apartAtWill(cat *onnx.Node) bool {
 	if len(cat.In) > mostParts || rank < 3 || axis != rank-1 && axis != -1 || cat.Graph.IsOutput(y) {
 		return false
 	}
-	unit := 0 // the greatest number of channels of which all parts have a multiple
+	unit, vectors := 0, true // the greatest number of channels of which all parts have a multiple
 	for _, v := range cat.In {
 		d := v.Type.Dims
 		if v.Type.DType != tensor.Float32 || len(d) != rank {
@@ -70,12 +96,13 @@ func apartAtWill(cat *onnx.Node) bool {
 		if !ok {
 			return false
 		}
+		vectors = vectors && c%leastUnit == 0
 		for c != 0 {
 			unit, c = c, unit%c
 		}
 	}
 	return unit >= leastUnit && !slices.ContainsFunc(y.Users(), func(n *onnx.Node) bool {
-		return n.Graph != cat.Graph || !ofPixels(n, y) && !poolOfParts(n)
+		return n.Graph != cat.Graph || !ofPixels(n, y) && !(vectors && factors(n, y)) && !poolOfParts(n)
 	})
 }
 
@@ -85,14 +112,26 @@ func poolOfParts(n *onnx.Node) bool {
 		!slices.ContainsFunc(n.Out[0].Users(), func(u *onnx.Node) bool { return u.Graph != n.Graph || !ofPixels(u, n.Out[0]) })
 }
 
+// isRow reports whether t has c elements along the last of rank dimensions.
+func isRow(t *tensor.Tensor, c, rank int) bool {
+	return t.Len() == c && t.Rank() > 0 && t.Rank() <= rank && t.Dim(t.Rank()-1) == c
+}
+
 const (
 	mostParts = 32 // that a convolution reads
 	leastUnit = 16 // channels; fewer at a time take longer than the copy
 )
 
 // ofPixels reports whether n is a convolution of v with constant weights each of whose positions sees one pixel, that at its place.
-func ofPixels(n *onnx.Node, v *onnx.Value) bool {
-	if n.Domain != "x" || n.Op != "Conv" || n.In[0] != v || n.In[1].Const == nil || slices.Contains(n.In[1:], v) || len(n.In) > 4 || intAttr(n, "group", 1) != 1 {
+func ofPixels(n *onnx.Node, v *onnx.Value) bool { return singles(n, v) && intAttr(n, "group", 1) == 1 }
+
+// factors reports whether n is a factor for each channel of v.
+func factors(n *onnx.Node, v *onnx.Value) bool {
+	return singles(n, v) && n.In[1].Const.Dim(1) == 1 && intAttr(n, "group", 1) == int64(n.In[1].Const.Dim(0)) && n.In[1].Const.Dim(0) > 1
+}
+
+func singles(n *onnx.Node, v *onnx.Value) bool {
+	if n.Domain != "x" || n.Op != "Conv" || n.In[0] != v || n.In[1].Const == nil || slices.Contains(n.In[1:], v) || len(n.In) > 4 {
 		return false
 	}
 	w := n.In[1].Const.Shape()

@@ -56,6 +56,21 @@ func TestConvParts(t *testing.T) {
 			p := b.Op("MaxPool", onnx.NewAttrs("kernel_shape", []int{3, 3}, "pads", []int{1, 1, 1, 1}), y)
 			return b.Op("Add", nil, b.Op("Add", nil, conv(b, y, 1, 48, nil), conv(b, p, 1, 48, nil)), three(b, p, 48))
 		}},
+		{"normalized", 0, 0, func(b *ops.Builder, x *onnx.Value) *onnx.Value {
+			y := b.Op("Concat", onnx.NewAttrs("axis", 1), three(b, x, 32), x)
+			y = b.Op("BatchNormalization", nil, y, floats(b, 48), floats(b, 48), floats(b, 48), floats(b, 48))
+			return three(b, b.Op("Relu", nil, y), 48)
+		}},
+		{"normalized, not by vectors", 1, 0, func(b *ops.Builder, x *onnx.Value) *onnx.Value {
+			y := b.Op("Concat", onnx.NewAttrs("axis", 1), b.Op("Conv", nil, x, floats(b, 24, 32, 1, 1)), b.Op("Conv", nil, x, floats(b, 24, 32, 1, 1)))
+			y = b.Op("BatchNormalization", nil, y, floats(b, 48), floats(b, 48), floats(b, 48), floats(b, 48))
+			return three(b, b.Op("Relu", nil, y), 48)
+		}},
+		{"a factor for each column", 1, 0, func(b *ops.Builder, x *onnx.Value) *onnx.Value {
+			y := b.Op("Concat", onnx.NewAttrs("axis", 1), three(b, x, 32), x)
+			y = b.Op("Add", nil, b.Op("Mul", nil, y, floats(b, 48, 1, 8)), floats(b, 48, 1, 1))
+			return three(b, b.Op("Relu", nil, y), 48)
+		}},
 		{"what was split", 0, 1, func(b *ops.Builder, x *onnx.Value) *onnx.Value {
 			part := b.Ops("", "Split", onnx.NewAttrs("axis", 1), 2, three(b, x, 32), b.Ints(8, 8))
 			return conv(b, b.Op("Concat", onnx.NewAttrs("axis", 1), part[0], part[1], three(b, part[1], 8)), 1, 32, nil)

@@ -37,7 +37,9 @@ var pipeline = sync.OnceValue(func() []stage {
 			{name: "products", doc: "rules that join matrix products with what surrounds them", rules: products},
 			{name: "parts", doc: "rules about taking values apart", rules: parts}}, tidy()...)},
 		{"layout", append(layout(), tidy()...)},
-		{"inputs", append([]pass{{name: "conv parts", doc: "rules that let convolutions read the parts of what was joined", rules: convParts}}, tidy()...)},
+		{"inputs", append([]pass{
+			{name: "conv parts", doc: "rules that let convolutions read the parts of what was joined", rules: convParts},
+			{name: "convolutions", doc: "rules that join convolutions with what surrounds them", rules: convolutions}}, tidy()...)},
 		{"weights", []pass{{name: "fold", doc: "compute nodes whose inputs are all constant", run: (*state).lift}}}}
 	for _, st := range all {
 		for i := range st.passes {

@@ -23,7 +23,7 @@ type Args[T Float] struct {
 	W          *Weights[T]
 	X, B, Z, Y []T
 	// Parts, if there are any, are X: each has some of the channels, those of the
-	// first come first. See Weights.InParts.
+	// first come first. See Weights.Takes.
 	Parts []Part[T]
 	Epilogue[T]
 	// Scratch returns working memory with undefined contents.

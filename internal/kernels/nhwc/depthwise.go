@@ -81,6 +81,9 @@ func convDepthwise(p par.P, a *Args[float32], s *shape) {
 		r.lim = [2]float32{a.Lo, a.Hi}
 	}
 	r.zero = zeros(r.c * 4)
+	if len(a.Parts) > 0 {
+		a.checkParts(s)
+	}
 	ow := s.out[2]
 	if s.kernel[0] == 1 && (s.dil[2] == 1 || s.stride[2] == 1 && ow >= s.dil[2]) {
 		n, cost := ow/s.dil[2], math.MaxInt // every dil-th position sees every dil-th column
@@ -139,6 +142,8 @@ func (r *depthwise) line(i int, l *lists) {
 		lim = &unlimited
 	}
 	switch {
+	case len(r.Parts) > 0:
+		r.byParts(i, y, lim, l)
 	case r.W.phases != nil:
 		r.byPhases(i, y, lim, l)
 	case r.row != nil:
