@@ -56,9 +56,8 @@ func buildLastConv(b *BuildContext) (Kernel, error) {
 				p.group = c
 			}
 			winograd := p.winograd(b.In(0), w.Shape(), t)
-			whole := b.NumIn() <= lastConvParts
-			pixels := whole && b.env.BFloat16 && !isHalf && f16.HasPairs() && p.group == 1 && p.ofPixels(w.Shape()[2:])
-			sums := whole && !winograd && !pixels && t.Sums(w.Dim(0), c, p.group, w.Shape()[2:], orOnes(p.strides, w.Rank()-2))
+			pixels := b.env.BFloat16 && !isHalf && f16.HasPairs() && p.group == 1 && p.ofPixels(w.Shape()[2:])
+			sums := !winograd && !pixels && t.Sums(w.Dim(0), c, p.group, w.Shape()[2:], orOnes(p.strides, w.Rank()-2))
 			layout := fmt.Sprintf("nhwc %d %s %v", p.group, t.Name, winograd)
 			switch {
 			case pixels:

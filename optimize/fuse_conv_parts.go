@@ -12,7 +12,7 @@ import (
 // come last, for no other rule knows of convolutions with several inputs.
 var convParts = []*Rule{
 	{
-		Name: "scale-conv", Doc: "Mul and Add of constants for each of the last dimension of images => x.Conv of single pixels and channels, which has room for an activation",
+		Name: "scale-conv", Doc: "Mul and Add of constants for each channel of images => x.Conv of single pixels and channels, which has room for an activation",
 		Pattern: Op("Add", Op("Mul", Var("x"), ConstAny("scale")), ConstAny("term")),
 		Where: func(m *Match) bool {
 			x := m.Var("x")
@@ -40,7 +40,7 @@ var convParts = []*Rule{
 	{
 		Name: "conv-parts", Doc: "x.Conv of single pixels behind Concat of channels that nothing else needs joined => x.Conv of the parts",
 		Pattern: Op("x.Conv", Op("Concat", Var("x")).Rest().As("cat").Shared(), ConstAny("w")).Rest(),
-		Where:   func(m *Match) bool { return apartAtWill(m.Node("cat")) && !poolOfParts(m.Root) },
+		Where:   func(m *Match) bool { return apartAtWill(m.Node("cat")) },
 		Rewrite: func(m *Match, b *ops.Builder) []*onnx.Value {
 			cat := m.Node("cat")
 			in := []*onnx.Value{cat.In[0], m.Root.In[1], input(m.Root, 2), input(m.Root, 3)}
@@ -118,7 +118,7 @@ func isRow(t *tensor.Tensor, c, rank int) bool {
 }
 
 const (
-	mostParts = 32 // that a convolution reads
+	mostParts = 64 // that a convolution reads
 	leastUnit = 16 // channels; fewer at a time take longer than the copy
 )
 
@@ -130,6 +130,7 @@ func factors(n *onnx.Node, v *onnx.Value) bool {
 	return singles(n, v) && n.In[1].Const.Dim(1) == 1 && intAttr(n, "group", 1) == int64(n.In[1].Const.Dim(0)) && n.In[1].Const.Dim(0) > 1
 }
 
+// singles reports whether n is a convolution of v as ofPixels and factors want it, of any groups.
 func singles(n *onnx.Node, v *onnx.Value) bool {
 	if n.Domain != "x" || n.Op != "Conv" || n.In[0] != v || n.In[1].Const == nil || slices.Contains(n.In[1:], v) || len(n.In) > 4 {
 		return false
