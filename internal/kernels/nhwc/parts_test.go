@@ -9,15 +9,21 @@ import (
 	"github.com/gneiss-run/gneiss/internal/par"
 )
 
+// pixelArgs makes up a convolution whose positions see one pixel each.
+func pixelArgs[T Float](r *rand.Rand, tab *Table, dims, most int) *Args[T] {
+	a := &Args[T]{N: 1 + r.IntN(3), Table: tab, Scratch: scratch[T]}
+	for range dims {
+		in := 1 + r.IntN(most)
+		a.In, a.Out = append(a.In, in), append(a.Out, in)
+	}
+	ones := slices.Repeat([]int{1}, dims)
+	a.Kernel, a.Strides, a.Dilations, a.Before = ones, ones, ones, make([]int, dims)
+	return a
+}
+
 func testParts[T Float](t *testing.T, tab *Table, r *rand.Rand, eps float64) {
 	for i := range 24 {
-		a := &Args[T]{N: 1 + r.IntN(3), Table: tab, Scratch: scratch[T]}
-		for range 1 + i%3 {
-			in := 1 + r.IntN(9)
-			a.In, a.Out = append(a.In, in), append(a.Out, in)
-		}
-		ones := slices.Repeat([]int{1}, len(a.In))
-		a.Kernel, a.Strides, a.Dilations, a.Before = ones, ones, ones, make([]int, len(ones))
+		a := pixelArgs[T](r, tab, 1+i%3, 9)
 		unit, pixels, c := 1+r.IntN(40), a.N*product(a.In), 0
 		if i == 0 {
 			unit = 2 * kBlock
@@ -31,7 +37,7 @@ func testParts[T Float](t *testing.T, tab *Table, r *rand.Rand, eps float64) {
 		whole.X = joined(a, pixels, c)
 		m := 1 + r.IntN(70)
 		w := random[T](r, m*c)
-		a.W = Pack(tab, w, m, c, 1, ones)
+		a.W = Pack(tab, w, m, c, 1, a.Kernel)
 		if !a.W.Takes(a.Parts) {
 			t.Fatal("weights of single pixels are not for parts")
 		}
@@ -44,13 +50,7 @@ func testParts[T Float](t *testing.T, tab *Table, r *rand.Rand, eps float64) {
 // A factor for each channel.
 func testScaledParts(t *testing.T, tab *Table, r *rand.Rand) {
 	for i := range 24 {
-		a := &Args[float32]{N: 1 + r.IntN(3), Table: tab, Scratch: scratch[float32]}
-		for range 1 + i%3 {
-			in := 1 + r.IntN(19)
-			a.In, a.Out = append(a.In, in), append(a.Out, in)
-		}
-		ones := slices.Repeat([]int{1}, len(a.In))
-		a.Kernel, a.Strides, a.Dilations, a.Before = ones, ones, ones, make([]int, len(ones))
+		a := pixelArgs[float32](r, tab, 1+i%3, 19)
 		pixels, c := a.N*product(a.In), 0
 		for j := range 1 + r.IntN(5) {
 			n := 16 * r.IntN(4)
@@ -63,7 +63,7 @@ func testScaledParts(t *testing.T, tab *Table, r *rand.Rand) {
 		whole := *a
 		whole.X = joined(a, pixels, c)
 		w := random[float32](r, c)
-		a.W = Pack(tab, w, c, c, c, ones)
+		a.W = Pack(tab, w, c, c, c, a.Kernel)
 		if !a.W.Takes(a.Parts) {
 			t.Fatal("factors of channels are not for parts")
 		}

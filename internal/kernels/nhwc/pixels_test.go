@@ -3,7 +3,6 @@ package nhwc
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
@@ -23,16 +22,10 @@ func TestPixels(t *testing.T) {
 	r := rand.New(rand.NewPCG(21, 22))
 	for _, tab := range Tables {
 		for i := range 12 {
-			a := &Args[float32]{N: 1 + r.IntN(3), Table: tab, Scratch: scratch[float32]}
-			for range 1 + i%3 {
-				in := 1 + r.IntN(7)
-				a.In, a.Out = append(a.In, in), append(a.Out, in)
-			}
-			ones := slices.Repeat([]int{1}, len(a.In))
-			a.Kernel, a.Strides, a.Dilations, a.Before = ones, ones, ones, make([]int, len(ones))
+			a := pixelArgs[float32](r, tab, 1+i%3, 7)
 			c, m := 1+r.IntN(70), 1+r.IntN(70)
 			w := random[float32](r, m*c)
-			a.W, a.X = PackPixels(w, m, c, len(ones)), random[float32](r, a.N*c*product(a.In))
+			a.W, a.X = PackPixels(w, m, c, len(a.In)), random[float32](r, a.N*c*product(a.In))
 			epilogue(r, a, m, a.N*m*product(a.Out))
 			exact := *a
 			exact.X = rounded(a.X)
