@@ -12,9 +12,9 @@ import (
 type depth struct {
 	t        *Table
 	channels int
-	// of holds, for each tap of the layout, the tap of the kernel; -1: none. A
-	// kernel whose weights, less their zero points, are no signed bytes has
-	// each tap twice, or three times with 255, which is more than 127 + 127.
+	// of holds, for each tap of the layout, the tap of the kernel; -1: none. Where a
+	// table takes bytes, a kernel whose weights, less their zero points, are no signed
+	// bytes has each tap twice, or three times with 255, which is more than 127 + 127.
 	of   []int
 	real int // of these
 	data [][]byte
@@ -46,7 +46,7 @@ func newDepth(w []byte, channels, taps int, signed bool, zero []int32) *depth {
 	for t := range taps {
 		d.of = append(d.of, t)
 	}
-	for part := values; least < -128 || most > 127; least, most = least+128, most-127 {
+	for part := values; !d.t.Words && (least < -128 || most > 127); least, most = least+128, most-127 {
 		more := make([]int16, len(part))
 		for i, v := range part {
 			part[i] = min(max(v, -128), 127)
@@ -180,10 +180,11 @@ func sumRows(r *rowArgs, emit func(i int, sums []int32)) {
 // slow is Row for scales that the routines of tables do not take.
 func (d *depth) slow(r *rowArgs, ch int) {
 	plain := *r
-	plain.bias, plain.scale = make([]int32, r.width), make([]float32, r.width)
-	for c := range r.width {
-		plain.bias[c], plain.scale[c] = r.bias[d.t.Order(c, r.width)], r.scale[d.t.Order(c, r.width)]
+	plain.width = min(r.width, d.channels-ch)
+	plain.bias, plain.scale = make([]int32, plain.width), make([]float32, plain.width)
+	for c := range plain.width {
+		plain.bias[c], plain.scale[c] = r.bias[d.t.Order(c, plain.width)], r.scale[d.t.Order(c, plain.width)]
 	}
-	plain.w = packGo(d.values[ch:], len(d.of), d.channels, r.width)
+	plain.w = packGo(d.values[ch:], len(d.of), d.channels, plain.width)
 	rowGo(&plain)
 }

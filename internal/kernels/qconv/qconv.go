@@ -37,8 +37,11 @@ type Table struct {
 	// Width is the number of channels of a block, Taps that of the taps that lie
 	// together in Pack's layout.
 	Width, Taps int
-	// Whole says that the last block takes Width channels, too, if there are as many.
+	// Whole says that every block takes Width channels: the last one some of those before,
+	// too, and the only one what follows its channels.
 	Whole bool
+	// Words says that weights may be any words, not bytes alone.
+	Words bool
 	// Pack lays out the weights w[tap*channels+c], of taps, a multiple of Taps,
 	// for one block: w holds width <= Width channels of it.
 	Pack func(w []int16, taps, channels, width int) []byte
@@ -49,9 +52,10 @@ type Table struct {
 	Row func(r *rowArgs)
 	// Floats is Row for floats: shift is added.
 	Floats func(r *rowArgs)
-	// MaxWidth is the number of channels that Max takes at most. Max sets
-	// position i to the largest of the bytes at ptrs[t]+i*xstep.
+	// MaxWidth is the number of channels that Max takes at most, or, with MaxWhole, what it
+	// takes. Max sets position i to the largest of the bytes at ptrs[t]+i*xstep.
 	MaxWidth int
+	MaxWhole bool
 	Max      func(r *rowArgs, signed bool)
 }
 
@@ -70,7 +74,7 @@ type rowArgs struct {
 }
 
 // Tables lists what this machine can run, slowest first.
-var Tables = append([]*Table{{Name: cpu.Generic, Width: 32, Taps: 1, Pack: packGo, Order: inOrder, Row: rowGo, Floats: floatsGo,
+var Tables = append([]*Table{{Name: cpu.Generic, Width: 32, Taps: 1, Words: true, Pack: packGo, Order: inOrder, Row: rowGo, Floats: floatsGo,
 	MaxWidth: math.MaxInt, Max: maxGo}}, archTables()...)
 
 // Best returns the fastest table that may be used.

@@ -71,11 +71,11 @@ func avx512MaxS(n, taps int, ptrs, y unsafe.Pointer, xstep, ystep int, mask uint
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, Width: 16, Taps: 2, Whole: true, Pack: packWords, Order: wordOrder, Row: rowAVX2, Floats: floatsAVX2, MaxWidth: 32, Max: maxAVX2})
+		l = append(l, &Table{Name: cpu.AVX2, Width: 16, Taps: 2, Whole: true, Words: true, Pack: packWords, Order: wordOrder, Row: rowAVX2, Floats: floatsAVX2, MaxWidth: 32, MaxWhole: true, Max: maxAVX2})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 {
 		t := *l[0]
-		t.Name, t.MaxWidth, t.Max = cpu.AVX512, 64, maxAVX512
+		t.Name, t.MaxWidth, t.MaxWhole, t.Max = cpu.AVX512, 64, false, maxAVX512
 		l = append(l, &t)
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
@@ -141,18 +141,12 @@ func floatsVNNI(r *rowArgs) {
 }
 
 // wordOrder is where channel c of 16 goes when words are unpacked to double words.
-func wordOrder(c, width int) int {
-	if width < 16 {
-		return c
-	}
+func wordOrder(c, _ int) int {
 	return c&8/2 | c&4*2 | c&3
 }
 
-// packWords is [tap/2][wordOrder(channel)][2] as words for 16 channels, else packGo.
+// packWords is [tap/2][wordOrder(channel)][2] as words for 16 channels.
 func packWords(w []int16, taps, channels, width int) []byte {
-	if width < 16 {
-		return packGo(w, taps, channels, width)
-	}
 	out := make([]byte, taps*32)
 	for t := range taps {
 		for c, v := range w[t*channels : t*channels+width] {
@@ -163,10 +157,6 @@ func packWords(w []int16, taps, channels, width int) []byte {
 }
 
 func rowAVX2(r *rowArgs) {
-	if r.width < 16 {
-		rowGo(r)
-		return
-	}
 	f := avx2Depth
 	if r.real == 9 {
 		f = avx2Depth9
@@ -176,10 +166,6 @@ func rowAVX2(r *rowArgs) {
 }
 
 func floatsAVX2(r *rowArgs) {
-	if r.width < 16 {
-		floatsGo(r)
-		return
-	}
 	f := avx2DepthFloats
 	if r.real == 9 {
 		f = avx2Depth9Floats
@@ -190,11 +176,7 @@ func floatsAVX2(r *rowArgs) {
 
 func maxAVX2(r *rowArgs, signed bool) {
 	f := avx2MaxU
-	switch {
-	case r.width < 32:
-		maxGo(r, signed)
-		return
-	case signed:
+	if signed {
 		f = avx2MaxS
 	}
 	f(r.n, len(r.ptrs), unsafe.Pointer(&r.ptrs[0]), r.y, r.xstep, r.ystep)

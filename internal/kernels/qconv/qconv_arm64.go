@@ -17,23 +17,25 @@ func archTables() []*Table {
 	if !cpu.Found.NEON {
 		return nil
 	}
-	return []*Table{{Name: cpu.NEON, Width: 16, Taps: 1, Whole: true, Pack: packGo, Order: inOrder, Row: rowNEON, Floats: floatsNEON, MaxWidth: 64, Max: maxNEON}}
+	return []*Table{{Name: cpu.NEON, Width: 16, Taps: 1, Whole: true, Words: true, Pack: packWhole, Order: inOrder, Row: rowNEON, Floats: floatsNEON, MaxWidth: 64, Max: maxNEON}}
+}
+
+// packWhole is packGo of 16 channels.
+func packWhole(w []int16, taps, channels, width int) []byte {
+	out := make([]byte, 0, taps*32)
+	for t := range taps {
+		out = append(out, packGo(w[t*channels:], 1, channels, width)...)
+		out = append(out, make([]byte, 2*(16-width))...)
+	}
+	return out
 }
 
 func rowNEON(r *rowArgs) {
-	if r.width < 16 {
-		rowGo(r)
-		return
-	}
 	neonDepth(r.n, r.taps, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
 		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.words))
 }
 
 func floatsNEON(r *rowArgs) {
-	if r.width < 16 {
-		floatsGo(r)
-		return
-	}
 	neonDepthFloats(r.n, r.taps, unsafe.Pointer(&r.ptrs[0]), unsafe.Pointer(&r.w[0]), r.y, r.xstep, r.ystep,
 		unsafe.Pointer(&r.bias[0]), unsafe.Pointer(&r.scale[0]), unsafe.Pointer(&r.shift[0]))
 }

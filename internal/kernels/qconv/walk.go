@@ -34,10 +34,13 @@ type walker struct {
 
 	// Positions [x0, x1) see no padding along the last dimension. If there are others and
 	// lines are short, all that a line of the output sees is copied, with padding, as
-	// lines of padded positions.
+	// lines of padded positions; or, of a long line of few channels, what x1 positions see.
 	images, image, blocks, x0, x1, padded int
 	along, across                         []int // where taps see, and of which line
 	padding                               []byte
+	// narrow says that a block is wider than the channels. What is behind these is read, and
+	// written over, so that what positions see is copied, and results go by way of a line.
+	narrow bool
 }
 
 var walkers = sync.Pool{New: func() any { return new(walker) }}
@@ -50,6 +53,7 @@ type walkMemory struct {
 	at            []int
 	pointersOfRow []unsafe.Pointer
 	seen          []byte // lines with padding
+	out           []byte
 }
 
 var walkMemories = sync.Pool{New: func() any { return new(walkMemory) }}
@@ -59,7 +63,7 @@ func sized[T any](s []T, n int) []T { return slices.Grow(s[:0], n)[:n] }
 
 // mostSeen is how many bytes with padding are copied at most: beyond it a call for each
 // border takes less time.
-const mostSeen = 64 << 10
+const mostSeen = 256 << 10
 
 // walk runs a walker with the settings of w.
 func walk(p par.P, w walker) {
@@ -76,9 +80,16 @@ func walk(p par.P, w walker) {
 	if room := iw - 1 - (kw-1)*dil + before; room >= 0 {
 		k.x1 = max(k.x0, min(ow, room/stride+1))
 	}
-	if k.x1-k.x0 < ow {
-		if n := (ow-1)*stride + (kw-1)*dil + 1; n*w.c*product(w.window.Kernel[:last]) <= mostSeen {
-			k.padded, k.x0, k.x1 = n, 0, ow
+	k.narrow = w.whole && w.c < w.width
+	if k.x1-k.x0 < ow || k.narrow {
+		one := (kw-1)*dil + 1
+		if room := mostSeen/max(1, w.c*product(w.window.Kernel[:last])) - one; room >= 0 {
+			if n := min(ow, room/stride+1); n == ow || k.narrow {
+				k.padded, k.x0, k.x1 = (n-1)*stride+one, 0, n
+			}
+		}
+		if k.narrow && k.padded == 0 {
+			k.x1 = k.x0
 		}
 	}
 	k.along, k.across = sized(k.along, len(w.of)), sized(k.across, len(w.of))
@@ -87,7 +98,7 @@ func walk(p par.P, w walker) {
 			k.along[i], k.across[i] = t%kw*dil, t/kw
 		}
 	}
-	k.padding = sized(k.padding, max(1, (k.x1-k.x0)*stride+1)*w.c)
+	k.padding = sized(k.padding, max(1, (k.x1-k.x0)*stride+1)*w.c+w.width)
 	fill(k.padding, w.pad)
 	par.Each(p, w.n*k.images, max(1, (1<<16)/max(1, ow*w.c*len(w.of))), k, func(k **walker, lo, hi int) { (*k).lines(lo, hi) })
 	*k = walker{along: k.along, across: k.across, padding: k.padding}
@@ -104,6 +115,10 @@ func (k *walker) lines(lo, hi int) {
 	m.pos, m.tap = sized(m.pos, last), sized(m.tap, last)
 	m.offsets, m.at = sized(m.offsets, product(w.Kernel)/kw), sized(m.at, len(k.of))
 	m.pointersOfRow = sized(m.pointersOfRow, len(k.of))
+	width := 0
+	if k.narrow {
+		width = k.width
+	}
 	r := &m.args
 	*r = rowArgs{taps: len(k.of), ptrs: m.pointersOfRow, xstep: stride * c, ystep: c * k.size}
 	for l := lo; l < hi; l++ {
@@ -125,13 +140,14 @@ func (k *walker) lines(lo, hi int) {
 				m.offsets[o] = line * iw
 			}
 		}
-		before, iw := before, iw
-		if k.padded > 0 {
-			x, before, iw = k.see(m, x), 0, k.padded
-		}
 		for p0 := 0; p0 < ow; p0 += r.n {
 			r.n = 1
-			if p0 == k.x0 && k.x1 > k.x0 {
+			x := x
+			switch {
+			case k.padded > 0:
+				r.n = min(k.x1, ow-p0)
+				x = k.see(m, x, p0)
+			case p0 == k.x0 && k.x1 > k.x0:
 				r.n = k.x1 - k.x0
 			}
 			for i, t := range k.of {
@@ -139,25 +155,47 @@ func (k *walker) lines(lo, hi int) {
 				if t < 0 {
 					continue
 				}
-				if q := p0*stride - before + k.along[i]; m.offsets[k.across[i]] >= 0 && q >= 0 && q < iw {
+				if k.padded > 0 {
+					m.at[i] = (k.across[i]*k.padded + k.along[i]) * c
+				} else if q := p0*stride - before + k.along[i]; m.offsets[k.across[i]] >= 0 && q >= 0 && q < iw {
 					m.at[i] = (m.offsets[k.across[i]] + q) * c
 				}
 			}
-			for b := range k.blocks {
-				ch := blockAt(b, k.width, c, k.whole)
-				r.width = min(k.width, c-ch)
+			if k.narrow && k.padded == 0 {
+				m.seen = sized(m.seen, len(m.at)*width)
 				for i, o := range m.at {
-					if o < 0 {
-						r.ptrs[i] = unsafe.Pointer(&k.padding[0])
-					} else {
-						_ = x[o+(r.n-1)*r.xstep+ch+r.width-1]
-						r.ptrs[i] = unsafe.Pointer(&x[o+ch])
+					if o >= 0 {
+						copy(m.seen[i*width:(i+1)*width], x[o:o+c])
+						m.at[i] = i * width
 					}
 				}
-				out := y[((l*ow+p0)*c+ch)*k.size:]
-				_ = out[((r.n-1)*c+r.width)*k.size-1]
-				r.y = unsafe.Pointer(&out[0])
-				k.row(r, b, ch)
+				x = m.seen
+			}
+			for i, o := range m.at {
+				if o < 0 {
+					r.ptrs[i] = unsafe.Pointer(&k.padding[0])
+				} else {
+					_ = x[o+(r.n-1)*r.xstep+max(c, width)-1]
+					r.ptrs[i] = unsafe.Pointer(&x[o])
+				}
+			}
+			out := y[(l*ow+p0)*c*k.size:][:r.n*c*k.size]
+			if k.narrow {
+				m.out = sized(m.out, len(out)+(width-c)*k.size)
+				r.y, r.width = unsafe.Pointer(&m.out[0]), width
+				k.row(r, 0, 0)
+				copy(out, m.out)
+			} else {
+				for b, at := 0, 0; b < k.blocks; b++ {
+					ch := blockAt(b, k.width, c, k.whole)
+					r.width = min(k.width, c-ch)
+					for i := range r.ptrs {
+						r.ptrs[i] = unsafe.Add(r.ptrs[i], ch-at)
+					}
+					r.y = unsafe.Pointer(&out[ch*k.size])
+					k.row(r, b, ch)
+					at = ch
+				}
 			}
 			if k.act != nil {
 				k.act(k.floats[(l*ow+p0)*c : (l*ow+p0+r.n)*c])
@@ -194,17 +232,17 @@ func (k *walker) row(r *rowArgs, b, ch int) {
 	}
 }
 
-// see copies to m what the lines of x at m.offsets have for all positions, and sets the
-// offsets to where.
-func (k *walker) see(m *walkMemory, x []byte) []byte {
+// see copies to m what the lines of x at m.offsets have for the positions from p0 on, one line
+// after the other.
+func (k *walker) see(m *walkMemory, x []byte, p0 int) []byte {
 	w, c, last := k.window, k.c, len(k.window.In)-1
-	iw, before, size := w.In[last], w.Before[last], k.padded*k.c
-	m.seen = sized(m.seen, len(m.offsets)*size)
+	iw, before, size := w.In[last], w.Before[last]-p0*w.Strides[last], k.padded*k.c
+	m.seen = sized(m.seen, len(m.offsets)*size+k.width)
 	j0 := min(max(0, before), k.padded)
 	j1 := max(j0, min(k.padded, iw+before))
 	for o, at := range m.offsets {
 		dst := m.seen[o*size : (o+1)*size]
-		if m.offsets[o] = o * k.padded; at < 0 {
+		if at < 0 {
 			fill(dst, k.pad)
 			continue
 		}
@@ -238,7 +276,11 @@ func Max(p par.P, n, c int, w *Window, x, y []byte, signed bool) {
 		(*of)[i] = i
 	}
 	t := Best()
-	walk(p, walker{n: n, c: c, window: w, x: x, y: y, size: 1, of: *of, width: min(c, t.MaxWidth), whole: true, pad: least, table: t, signed: signed})
+	width := min(c, t.MaxWidth)
+	if t.MaxWhole {
+		width = t.MaxWidth
+	}
+	walk(p, walker{n: n, c: c, window: w, x: x, y: y, size: 1, of: *of, width: width, whole: true, pad: least, table: t, signed: signed})
 	taps.Put(of)
 }
 
