@@ -397,7 +397,10 @@ func BenchmarkRun(b *testing.B) {
 		a := s.args()
 		m := s.mg * s.group
 		a.X, a.Y = make([]byte, product(s.in)*a.C), make([]byte, product(a.Out)*m)
-		w := make([]byte, m*s.cg*product(s.kernel))
+		w, rng := make([]byte, m*s.cg*product(s.kernel)), rand.New(rand.NewPCG(1, 2))
+		for i := range w { // as trained weights are
+			w[i] = byte(int8(min(max(rng.NormFloat64()*34, -127), 127)))
+		}
 		for _, level := range cpu.Levels()[1:] {
 			b.Run(fmt.Sprintf("%dx%d_%v_%v_s%d_%s", s.cg, s.group, s.in, s.kernel, s.strides[0], level), func(b *testing.B) {
 				restore, _ := cpu.Force(level)

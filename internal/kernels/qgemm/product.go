@@ -9,6 +9,9 @@ import (
 	"github.com/gneiss-run/gneiss/internal/kernels/quant"
 )
 
+// mostFused is the most k that fused tiles take, whose sums are 32 bits.
+const mostFused = 1 << 16
+
 func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer, size, ldd int, to kind) {
 	if a.M == 0 || q1 <= q0 {
 		return
@@ -32,7 +35,7 @@ func (f *Finish) run(t *Table, a *View, b *Right, q0, q1 int, dst unsafe.Pointer
 	if thin {
 		p.mr, p.fused = t.Thin.MR, [...]fusedTile{t.Thin.Bytes, t.Thin.Floats, t.Thin.Ints}[to]
 	}
-	plain := kg == 0 || b.K > 4*kBlock || to == asBytes && !f.Small || b.fixes != nil && !thin
+	plain := kg == 0 || b.K > mostFused || to == asBytes && !f.Small || b.fixes != nil && !thin
 	if plain {
 		p.mr, p.fused = t.MR, nil
 	}
