@@ -42,7 +42,7 @@ func sameAsGo(t *Table) bool {
 		f.SetZeros(b, d.k, 7, []int32{5}, nil)
 		a := &View{M: d.m, K: d.k, Stride: d.k, Data: random(d.m * d.k)}
 		a.Sums = make([]int32, d.m)
-		a.RowSums(a.Sums)
+		a.rowSums(t, a.Sums)
 		rows := Left{M: d.m, K: d.k, Data: a.Data}.Prepare(par.P{})
 		type results struct {
 			bytes      []byte

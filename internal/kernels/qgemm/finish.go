@@ -138,15 +138,27 @@ func (f *Finish) SetZeros(b *Right, k int, za int32, zb, bias []int32) {
 }
 
 // RowSums returns the sums of the rows of a.
-func (a *View) RowSums(dst []int32) {
-	n, _ := a.segments()
-	for i := range dst[:a.Rows()] {
+func (a *View) RowSums(dst []int32) { a.rowSums(Best(), dst) }
+
+func (a *View) rowSums(t *Table, dst []int32) {
+	n, kg := a.segments()
+	dst = dst[:a.Rows()]
+	for i := 0; i < len(dst); {
+		at, rows := a.at(i), min(a.M-i%a.M, len(dst)-i) // of the line
+		if last := at + (n-1)*a.Step + 4*kg; t.RowSums != nil && kg > 0 && last <= len(a.Data) {
+			if a.Stride > 0 {
+				rows = min(rows, (len(a.Data)-last)/a.Stride+1)
+			}
+			t.RowSums(unsafe.Pointer(&dst[i]), unsafe.Pointer(&a.Data[at]), rows, a.Stride, n, a.Step, a.K)
+			i += rows
+			continue
+		}
 		dst[i] = 0
-		at := a.at(i)
 		for range n {
 			dst[i] += byteSum(a.Data[at : at+a.K])
 			at += a.Step
 		}
+		i++
 	}
 }
 

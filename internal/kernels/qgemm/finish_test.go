@@ -210,3 +210,29 @@ func BenchmarkFinish(b *testing.B) {
 		}
 	}
 }
+
+func TestRowSums(t *testing.T) {
+	eachTable(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(8, 1))
+		for range 400 {
+			v := View{M: 1 + rng.IntN(9), K: rng.IntN(140), Lines: rng.IntN(4), Segments: rng.IntN(4)}
+			v.Stride, v.Step, v.LineStep = rng.IntN(v.K+5), rng.IntN(v.K+5), rng.IntN(200)
+			// The last row may end where its bytes do.
+			n := v.at(v.Rows()-1) + max(v.Segments-1, 0)*v.Step + v.K
+			v.Data = randomBytes(rng, n+rng.IntN(5))
+			got := make([]int32, v.Rows())
+			v.RowSums(got)
+			for i, g := range got {
+				want := int32(0)
+				for s := range max(v.Segments, 1) {
+					for _, x := range v.Data[v.at(i)+s*v.Step:][:v.K] {
+						want += int32(x)
+					}
+				}
+				if g != want {
+					t.Fatalf("%+v: sum of row %d is %d, want %d", v, i, g, want)
+				}
+			}
+		}
+	})
+}

@@ -47,6 +47,9 @@ type Table struct {
 	// apart, combined with four bytes by exclusive or, and adds to sums. Nil: a
 	// loop does it.
 	Pack func(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64)
+	// RowSums sets rows of dst to the sums of the bytes of rows of segments of k bytes each,
+	// of which it reads up to the next multiple of 4. Nil: a loop does it.
+	RowSums func(dst, src unsafe.Pointer, rows, stride, segments, step, k int)
 	// Many, if there is one, computes tiles where there are several rows.
 	Many *Many
 	// Thin, if there is one, computes tiles of narrow panels (Right.Narrow).

@@ -20,6 +20,32 @@ import (
 //go:noescape
 func avx2Pack(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64)
 
+// avx2RowSums is Table.RowSums, for k = 32·full and what mask adds to it; nil: nothing.
+//
+//go:noescape
+func avx2RowSums(dst, src unsafe.Pointer, rows, stride, segments, step, full int, mask unsafe.Pointer)
+
+// restMasks are those of avx2RowSums for 0 to 31 bytes.
+var restMasks = func() (m [32][64]byte) {
+	for n := range m {
+		for i := range n {
+			for j := range 4 {
+				m[n][i&^3+j] = 0xff
+			}
+			m[n][32+i] = 0xff
+		}
+	}
+	return m
+}()
+
+func rowSumsAVX2(dst, src unsafe.Pointer, rows, stride, segments, step, k int) {
+	var mask unsafe.Pointer
+	if k%32 != 0 {
+		mask = unsafe.Pointer(&restMasks[k%32])
+	}
+	avx2RowSums(dst, src, rows, stride, segments, step, k/32, mask)
+}
+
 // avx2Widen is Many.Widen.
 //
 //go:noescape
@@ -48,12 +74,12 @@ func avx2Start(dst, added, bias unsafe.Pointer)
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, MR: 5, Tile: tile2, Pack: avx2Pack,
+		l = append(l, &Table{Name: cpu.AVX2, MR: 5, Tile: tile2, Pack: avx2Pack, RowSums: rowSumsAVX2,
 			Many: &Many{MR: len(manyBytes) - 1, Widen: avx2Widen, Words: avx2Words, Bytes: manyBytesAVX2, Floats: manyFloatsAVX2, Ints: manyIntsAVX2},
 			Thin: &Thin{MR: len(thinBytes) - 1, Bytes: thinBytesAVX2, Floats: thinFloatsAVX2, Ints: thinIntsAVX2, Mark: avx2Mark, Turn: avx2Turn, Fix: avx2Fix, Start: avx2Start}})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 && cpu.Found.AVX512VNNI {
-		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI, Ints: intsVNNI, Pack: avx2Pack})
+		l = append(l, &Table{Name: cpu.VNNI, MR: 14, Tile: tileVNNI, Bytes: bytesVNNI, Floats: floatsVNNI, Ints: intsVNNI, Pack: avx2Pack, RowSums: rowSumsAVX2})
 	}
 	if cpu.Found.AMX {
 		t := *l[len(l)-1]

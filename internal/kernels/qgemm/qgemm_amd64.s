@@ -7398,6 +7398,30 @@ loop:
 	VMOVDQU Y15, 96(DX); VZEROUPPER
 	RET
 
+TEXT ·avx2RowSums(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ rows+16(FP), R8
+	MOVQ stride+24(FP), R9
+	MOVQ segments+32(FP), R10
+	MOVQ step+40(FP), R11
+	MOVQ full+48(FP), R12
+	MOVQ mask+56(FP), R13
+	VPXOR Y15, Y15, Y15; TESTQ R13, R13; JZ row; VMOVDQU (R13), Y14; VMOVDQU 32(R13), Y13
+	PCALIGN $32
+row:
+	VPXOR Y0, Y0, Y0; MOVQ SI, BX; MOVQ R10, CX
+segment:
+	MOVQ BX, DX; MOVQ R12, AX; TESTQ AX, AX; JZ rest
+whole:
+	VPSADBW (DX), Y15, Y1; VPADDQ Y1, Y0, Y0; ADDQ $32, DX; DECQ AX; JNZ whole
+rest:
+	TESTQ R13, R13; JZ next; VPMASKMOVD (DX), Y14, Y1; VPAND Y13, Y1, Y1; VPSADBW Y1, Y15, Y1; VPADDQ Y1, Y0, Y0
+next:
+	ADDQ R11, BX; DECQ CX; JNZ segment; VEXTRACTI128 $1, Y0, X1; VPADDQ X1, X0, X0; VPSHUFD $0xee, X0, X1; VPADDQ X1, X0, X0; VMOVD X0, (DI)
+	ADDQ $4, DI; ADDQ R9, SI; DECQ R8; JNZ row; VZEROUPPER
+	RET
+
 // Double words of two rows of bytes as VPACKSSDW and VPACKUSWB leave them, in order.
 DATA ·packed+0(SB)/4, $0
 DATA ·packed+4(SB)/4, $4
