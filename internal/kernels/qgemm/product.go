@@ -308,7 +308,7 @@ type Ends struct {
 	// Next is half a panel that may be fetched into the cache.
 	Next unsafe.Pointer
 
-	tail [6 * halfWidth]int32 // what a tile may write to
+	tail [24 * halfWidth]int32 // what tiles may write to
 }
 
 // slow computes r rows of a panel, of one line, by way of sums in memory.

@@ -141,13 +141,14 @@ func (e *Ends) many(f func(kg int, a unsafe.Pointer, lda int, b, c unsafe.Pointe
 		f(kg, a, lda, b, c, ldc, e.Bias, e.Sums, e.Zeros, e.Scale, e.More, tiles)
 		return
 	}
-	sums := e.Sums
-	for t := range tiles {
+	sums, most := e.Sums, len(e.tail)*4/(rows*halfWidth*size)
+	for t := 0; t < tiles; t += most {
 		if e.Sums != nil {
 			sums = unsafe.Add(e.Sums, t*rows*4)
 		}
-		f(kg, unsafe.Add(a, t*rows*lda), lda, b, unsafe.Pointer(&e.tail), halfWidth*size, e.Bias, sums, e.Zeros, e.Scale, e.More, 1)
-		for i := range rows {
+		n := min(most, tiles-t)
+		f(kg, unsafe.Add(a, t*rows*lda), lda, b, unsafe.Pointer(&e.tail), halfWidth*size, e.Bias, sums, e.Zeros, e.Scale, e.More, n)
+		for i := range n * rows {
 			copy(unsafe.Slice((*byte)(unsafe.Add(c, (t*rows+i)*ldc)), w*size), unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(&e.tail), i*halfWidth*size)), w*size))
 		}
 	}
