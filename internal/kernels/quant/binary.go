@@ -103,7 +103,9 @@ func (p *Binary) wide(dst, a, b []byte) {
 	}
 }
 
-func signed(x []byte) []int8 { return unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(x))), len(x)) }
+func signed(x []byte) []int8 {
+	return unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
+}
 
 // Sum adds the unsigned bytes x[i] to dst[i].
 func Sum(dst []int32, x []byte) {
