@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -102,6 +103,8 @@ func buildQLinearConcat(b *BuildContext) (Kernel, error) {
 		if len(y) == 0 {
 			return nil
 		}
+		tables := State[concatTables](c)
+		*tables = slices.Grow(*tables, (len(c.In)-2)/3)[:(len(c.In)-2)/3]
 		outer, inner := axisBlocks(shape, at)
 		row, first := shape[at]*inner, 0
 		for i := 2; i < len(c.In); i += 3 {
@@ -113,13 +116,30 @@ func buildQLinearConcat(b *BuildContext) (Kernel, error) {
 			n := t.Dim(at) * inner
 			part := concatBytes{y: y[first:], x: t.Bytes(), n: n, row: row}
 			if q != qy || q.scale <= 0 || t.DType() != d {
-				part.table = rescaleTable(c, q, t.DType(), qy, d, func(v float32) float32 { return v })
+				k := concatKey{q, qy, t.DType(), d}
+				e := &(*tables)[(i-2)/3]
+				if !e.set || e.key != k {
+					e.key, e.set, e.table = k, true, *rescaleTable(c, q, t.DType(), qy, d, func(v float32) float32 { return v })
+				}
+				part.table = &e.table
 			}
 			par.Each(c.P, outer, 1+(1<<16)/max(1, n), part, (*concatBytes).run)
 			first += n
 		}
 		return nil
 	}, nil
+}
+
+// concatTables is what the bytes of each input become, kept from run to run.
+type concatTables []struct {
+	key   concatKey
+	set   bool
+	table [256]byte
+}
+
+type concatKey struct {
+	from, to         quantParams
+	fromType, toType tensor.DType
 }
 
 // concatBytes puts one input, in pieces of n bytes, into the rows of the output.
@@ -130,12 +150,44 @@ type concatBytes struct {
 }
 
 func (a *concatBytes) run(lo, hi int) {
-	for o := lo; o < hi; o++ {
-		dst, src := a.y[o*a.row:][:a.n], a.x[o*a.n:][:a.n]
-		if a.table == nil {
-			copy(dst, src)
-		} else {
-			quant.Lookup(dst, src, a.table)
+	n := a.n
+	switch {
+	case n == 0:
+	case a.table == nil:
+		copyPieces(a.y[lo*a.row:], a.x[lo*n:hi*n], n, a.row)
+	case n >= 256 || n == a.row:
+		for o := lo; o < hi; o++ {
+			quant.Lookup(a.y[o*a.row:][:n], a.x[o*n:][:n], a.table)
+		}
+	default:
+		// Pieces follow each other in x, so that vectors are full.
+		buf, pool := borrow[[4096]byte]()
+		defer pool.Put(buf)
+		for most := len(buf) / n; lo < hi; lo += most {
+			m := min(most, hi-lo)
+			quant.Lookup(buf[:m*n], a.x[lo*n:][:m*n], a.table)
+			copyPieces(a.y[lo*a.row:], buf[:m*n], n, a.row)
+		}
+	}
+}
+
+// copyPieces puts pieces of n bytes of x into dst, row bytes apart.
+func copyPieces(dst, x []byte, n, row int) {
+	if n < 8 || n > 64 {
+		for at := 0; len(x) > 0; at += row {
+			copy(dst[at:][:n], x)
+			x = x[n:]
+		}
+		return
+	}
+	// A call of copy is longer than these words; the last of them may overlap.
+	for at := 0; len(x) > 0; at += row {
+		to, from := dst[at:][:n], x[:n]
+		x = x[n:]
+		binary.LittleEndian.PutUint64(to[n-8:], binary.LittleEndian.Uint64(from[n-8:]))
+		for len(from) > 8 && len(to) > 8 {
+			binary.LittleEndian.PutUint64(to, binary.LittleEndian.Uint64(from))
+			to, from = to[8:], from[8:]
 		}
 	}
 }

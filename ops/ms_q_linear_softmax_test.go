@@ -45,3 +45,78 @@ func TestQLinearSoftmaxRows(t *testing.T) {
 		{Domain: "com.microsoft", Op: "QLinearSoftmax", Attrs: at, In: Vals(Of(shape, s...), scale, Of[int8](one, 9), F32(one, 0.001), Of[int8](one, -128)), Want: Vals(Of(shape, ws...))},
 	})
 }
+
+// TestQLinearSoftmaxShapes has short and long rows, and columns by one, four and eight and more than are done together.
+func TestQLinearSoftmaxShapes(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 7))
+	one := []int{}
+	var cases []Case
+	for _, s := range []struct {
+		shape []int
+		axis  int
+	}{
+		{[]int{3, 1}, 1}, {[]int{40, 7}, 1}, {[]int{300, 9}, 1}, {[]int{5, 16}, 1}, {[]int{5, 31}, 1}, {[]int{5, 32}, 1}, {[]int{3, 1500}, 1},
+		{[]int{2, 5, 3}, 1}, {[]int{3, 50, 4}, 1}, {[]int{2, 50, 1, 7}, 1}, {[]int{2, 9, 8}, 1}, {[]int{3, 20, 13}, 1}, {[]int{2, 3, 300}, 1}, {[]int{1, 2, 2000}, 1},
+		{[]int{2, 1, 12}, 1}, {[]int{500, 2}, 0}, {[]int{300, 24}, 0},
+	} {
+		n, inner := s.shape[s.axis], 1
+		for _, d := range s.shape[s.axis+1:] {
+			inner *= d
+		}
+		size := n * inner
+		for _, d := range s.shape[:s.axis] {
+			size *= d
+		}
+		for kind := range 8 {
+			scale, out := float32(0.02), float32(0.003)
+			if kind&2 != 0 {
+				scale = -0.05
+			}
+			if kind&4 != 0 {
+				out = -0.01
+			}
+			x := make([]byte, size)
+			for i := range x {
+				x[i] = byte(r.Uint32())
+			}
+			value := func(v byte) float64 {
+				if kind&1 != 0 {
+					return float64(scale) * float64(int8(v))
+				}
+				return float64(scale) * float64(v)
+			}
+			want := make([]byte, size)
+			zero, lo, hi := 3, 0, 255
+			if kind&1 != 0 {
+				zero, lo, hi = -20, -128, 127
+			}
+			for i := range x {
+				first := i/(n*inner)*n*inner + i%inner
+				top, sum := math.Inf(-1), 0.0
+				for k := range n {
+					top = max(top, value(x[first+k*inner]))
+				}
+				for k := range n {
+					sum += math.Exp(value(x[first+k*inner]) - top)
+				}
+				q := int(math.RoundToEven(float64(float32(math.Exp(value(x[i])-top)/sum) / out)))
+				want[i] = byte(min(max(q+zero, lo), hi))
+			}
+			in := Vals(Of(s.shape, x...), F32(one, scale), Of[uint8](one, 9), F32(one, out), Of[uint8](one, 3))
+			w := Vals(Of(s.shape, want...))
+			if kind&1 != 0 {
+				signed := func(x []byte) []int8 {
+					y := make([]int8, len(x))
+					for i, v := range x {
+						y[i] = int8(v)
+					}
+					return y
+				}
+				in = Vals(Of(s.shape, signed(x)...), F32(one, scale), Of[int8](one, 9), F32(one, out), Of[int8](one, -20))
+				w = Vals(Of(s.shape, signed(want)...))
+			}
+			cases = append(cases, Case{Domain: "com.microsoft", Op: "QLinearSoftmax", Attrs: onnx.NewAttrs("opset", 13, "axis", s.axis), In: in, Want: w})
+		}
+	}
+	Run(t, cases)
+}

@@ -136,7 +136,7 @@ type rowBytes struct {
 }
 
 // shortBytes is below how many bytes rows are laid out beside each other, so that the kernel runs over several at a time.
-const shortBytes = 128
+const shortBytes = 512
 
 // run computes parts [lo, hi) of all blocks.
 func (r *byteRows) run(lo, hi int) {

@@ -1,6 +1,11 @@
 package quant
 
-import "unsafe"
+import (
+	"sync"
+	"unsafe"
+
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+)
 
 // Binary adds or multiplies bytes:
 //
@@ -28,12 +33,15 @@ func (p *Binary) Run(dst, a, b []byte) {
 	}
 	// Else zero points must go first, lest digits are lost, and what is rounded
 	// may not fit 32 bits.
-	small := largest < 1<<22
+	if !(largest < 1<<22) {
+		p.wide(dst, a, b)
+		return
+	}
 	zero, done := p.Zero, 0
-	if small && !p.Product {
+	if !p.Product {
 		zero = 0 // c has it
 	}
-	if t := best(); t.step > 0 && small {
+	if t := best(); t.step > 0 {
 		f := t.binary[0][0]
 		switch {
 		case p.Product && p.Signed:
@@ -57,14 +65,46 @@ func (p *Binary) Run(dst, a, b []byte) {
 		x, y := value(a[i]), value(b[i])
 		// Products of a byte are exact in float64, so this is as good as fused.
 		v := float32(float64(x)*float64(p.FA) + float64(float32(float64(y)*float64(p.FB)+float64(c))))
-		switch {
-		case p.Product:
+		if p.Product {
 			v = float32(float32(x-p.ZA)*float32(y-p.ZB)) * p.FA
-		case !small:
-			v = float32(float32(x-p.ZA)*p.FA) + float32(float32(y-p.ZB)*p.FB)
 		}
 		dst[i] = byte(round(v, lo, hi) + zero)
 	}
+}
+
+var wides = sync.Pool{New: func() any { return new([2][1024]float32) }}
+
+// wide is Run by way of floats, whatever their size.
+func (p *Binary) wide(dst, a, b []byte) {
+	mem := wides.Get().(*[2][1024]float32)
+	defer wides.Put(mem)
+	fa, fb, t := p.FA, p.FB, vec.Best()
+	if p.Product {
+		fa, fb = 1, 1
+	}
+	for len(dst) > 0 {
+		n := min(len(dst), len(mem[0]))
+		x, y := mem[0][:n], mem[1][:n]
+		if p.Signed {
+			Dequantize(x, signed(a[:n]), fa, p.ZA)
+			Dequantize(y, signed(b[:n]), fb, p.ZB)
+		} else {
+			Dequantize(x, a[:n], fa, p.ZA)
+			Dequantize(y, b[:n], fb, p.ZB)
+		}
+		if p.Product {
+			t.Mul(x, x, y)
+			t.MulScalar(x, x, p.FA)
+		} else {
+			t.Add(x, x, y)
+		}
+		Quantize(dst[:n], x, 1, p.Zero, p.Lo, p.Hi)
+		dst, a, b = dst[n:], a[n:], b[n:]
+	}
+}
+
+func signed(x []byte) []int8 {
+	return unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
 }
 
 // Sum adds the unsigned bytes x[i] to dst[i].

@@ -107,3 +107,49 @@ func TestBinaryHalves(t *testing.T) {
 		}
 	})
 }
+
+// Factors that are too large for 32 bits give what float32 does, to the bit.
+func TestBinaryWide(t *testing.T) {
+	eachTable(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(7, 8))
+		inf := float32(math.Inf(1))
+		for _, n := range []int{1, 31, 100, 1024, 3001} {
+			for kind := range 16 {
+				p := &Binary{Product: kind&1 != 0, Signed: kind&2 != 0, FA: rng.Float32(), FB: 1e9 * (rng.Float32() - 0.5), ZA: rng.Int32N(100), ZB: rng.Int32N(100), Zero: rng.Int32N(50), Hi: 255}
+				switch {
+				case p.Product:
+					p.FA, p.FB = 0.7e5*(rng.Float32()-0.5), 0
+				case kind&4 != 0:
+					p.FB = -inf
+				}
+				if p.Product && kind&12 == 12 {
+					p.FA = inf
+				}
+				if p.Signed {
+					p.Lo, p.Hi = -128, 127
+				}
+				a, b, y := make([]byte, n), make([]byte, n), make([]byte, n)
+				for i := range a {
+					a[i], b[i] = byte(rng.Uint32()), byte(p.ZB)
+					if kind&8 != 0 && i%3 == 0 {
+						b[i] = byte(rng.Uint32())
+					}
+				}
+				p.Run(y, a, b)
+				for i := range a {
+					x, z := float32(int32(a[i])-p.ZA), float32(int32(b[i])-p.ZB)
+					if p.Signed {
+						x, z = float32(int32(int8(a[i]))-p.ZA), float32(int32(int8(b[i]))-p.ZB)
+					}
+					v := float32(x*p.FA) + float32(z*p.FB)
+					if p.Product {
+						v = float32(x*z) * p.FA
+					}
+					if want := byte(round(v, float32(p.Lo-p.Zero), float32(p.Hi-p.Zero)) + p.Zero); y[i] != want {
+						t.Fatalf("%+v: %d and %d give %d, want %d", p, a[i], b[i], y[i], want)
+					}
+				}
+			}
+		}
+	})
+}
