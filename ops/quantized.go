@@ -560,8 +560,9 @@ func (m *intMat) products(c *Call, a intLeft, s *intMatState, za int32, zb []int
 	b := c.T(m.bIn)
 	r := matBatch{s: s, p: c.P, a: a, b: b.Bytes(), signed: b.DType() == tensor.Int8, za: zero, zbs: zbs, set: set, to: to}
 	r.direct = to.floats == nil && qgemm.ForDirect(s.m, s.k, s.n)
+	r.joins = qgemm.Joins(s.m, s.k, s.n)
 	nanos := 200 + float64(s.m*s.k*s.n)
-	if !r.direct {
+	if !r.direct && !r.joins {
 		nanos = 1000 + par.Nanos(float64(s.m*s.k*s.n), float64(8*s.k*s.n))
 		left := qgemm.Left{M: am * s.m, K: s.k, Data: a.data, Signed: a.dtype == tensor.Int8}
 		r.view = left.View(c.P, Scratch[uint8](c, left.Moved()), Scratch[int32](c, left.M))
@@ -579,6 +580,7 @@ type matBatch struct {
 	b      []byte
 	signed bool // B
 	direct bool
+	joins  bool // rows, so that view is not there
 	za     int32
 	zbs    perMatrix[int32]
 	set    func(s *intMatState, w *matMemory, i int)
@@ -611,6 +613,10 @@ func (r *matBatch) run(lo, hi int) {
 			w.right.Fill(r.p, b, n, 1)
 			f.SetZeros(&w.right, k, r.za, zb, nil)
 			w.last = j
+		}
+		if r.joins {
+			f.Product(r.p, s.leftOf(r.a, i), &w.right, to.bytes, to.floats, to.ints)
+			continue
 		}
 		f.ProductOf(r.p, r.view.Part(s.aAt[i]*s.m, s.m), &w.right, to.bytes, to.floats, to.ints)
 	}

@@ -86,10 +86,10 @@ func TestByteProducts(t *testing.T) {
 		{m: 2, k: 3, n: 2, lead: []int{2, 3}, aLead: []int{2, 1}, bLead: []int{3}, aAt: []int{0, 0, 0, 1, 1, 1}, bAt: []int{0, 1, 2, 0, 1, 2}},
 		{m: 7, k: 6, n: 1, lead: []int{2}, bLead: []int{1}, aAt: []int{0, 1}, bAt: []int{0, 0}},
 		{m: 1, k: 40, n: 33, lead: []int{2}, aLead: []int{1}, aAt: []int{0, 0}, bAt: []int{0, 1}},
-		{m: 301, k: 4, n: 4, lead: []int{1}, aAt: []int{0}, bAt: []int{0}},
-		{m: 130, k: 3, n: 8, lead: []int{2}, aAt: []int{0, 1}, bAt: []int{0, 1}},
+		{m: 701, k: 4, n: 4, lead: []int{1}, aAt: []int{0}, bAt: []int{0}},
+		{m: 530, k: 3, n: 8, lead: []int{2}, aAt: []int{0, 1}, bAt: []int{0, 1}},
 		{m: 257, k: 32, n: 1, lead: []int{1}, aAt: []int{0}, bAt: []int{0}},
-		{m: 70, k: 7, n: 5, lead: []int{2}, bLead: []int{1}, aAt: []int{0, 1}, bAt: []int{0, 0}},
+		{m: 270, k: 7, n: 5, lead: []int{2}, bLead: []int{1}, aAt: []int{0, 1}, bAt: []int{0, 0}},
 	} {
 		if d.aLead == nil {
 			d.aLead = d.lead

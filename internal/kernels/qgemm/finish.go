@@ -181,6 +181,20 @@ func (f *Finish) Product(p par.P, a Left, b *Right, toBytes []byte, toFloats []f
 	if a.M == 0 || b.N == 0 {
 		return
 	}
+	if n := joined(a.M, a.K, b.N); n > 1 {
+		done := f.folded(p, a, b, n, toBytes, toFloats, toInts)
+		if a.M, a.Data = a.M-done, a.Data[done*a.K:]; a.M == 0 {
+			return
+		}
+		switch at := done * b.N; {
+		case toBytes != nil:
+			toBytes = toBytes[at:]
+		case toFloats != nil:
+			toFloats = toFloats[at:]
+		default:
+			toInts = toInts[at:]
+		}
+	}
 	var data []byte
 	var sums []int32
 	if n := a.Moved(); n > 0 {
@@ -282,9 +296,9 @@ func (r *productRun) part(i, n int) *View {
 	return v
 }
 
-// Part returns n rows of a, of one line and one segment, from row i on.
+// Part returns n rows of a, of one line, from row i on.
 func (a *View) Part(i, n int) View {
-	v := View{M: n, K: a.K, Stride: a.Stride, Data: a.Data[i*a.Stride:]}
+	v := View{M: n, K: a.K, Stride: a.Stride, Segments: a.Segments, Step: a.Step, Data: a.Data[i*a.Stride:]}
 	if a.Sums != nil {
 		v.Sums = a.Sums[i:]
 	}
