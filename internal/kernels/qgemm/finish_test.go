@@ -16,7 +16,7 @@ import (
 func TestFinish(t *testing.T) {
 	eachTable(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(7, 7))
-		for _, d := range [][3]int{{1, 1, 1}, {3, 4, 5}, {14, 16, 32}, {15, 27, 33}, {29, 64, 100}, {2, 5000, 7}, {17, 33, 64}, {4, 0, 3}, {37, 1500, 40}, {70, 100, 33}} {
+		for _, d := range [][3]int{{1, 1, 1}, {3, 4, 5}, {14, 16, 32}, {15, 27, 33}, {29, 64, 100}, {2, 5000, 7}, {17, 33, 64}, {4, 0, 3}, {37, 1500, 40}, {70, 100, 33}, {5, 2048, 257}} {
 			for _, signed := range []bool{true, false} {
 				for kind := range 8 {
 					mild := kind >= 4

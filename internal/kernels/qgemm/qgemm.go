@@ -97,6 +97,8 @@ type Left struct {
 	Signed bool
 	// Zero is the zero point, one or one for each row; nil: 0.
 	Zero []int32
+
+	spread bool // View moves rows further apart
 }
 
 // Rows is a left matrix as tiles read it. It is not changed by Block, so that
