@@ -53,6 +53,6 @@ func buildMatMulInteger(b *BuildContext) (Kernel, error) {
 		if len(za) > 1 {
 			return mat.run(c, a, s, za, zb, tensor.Data[int32](y), nil)
 		}
-		return mat.products(c, a, s, first(za), zb, nil, nil, nil, tensor.Data[int32](y))
+		return mat.products(c, a, s, first(za), zb, nil, matResult{ints: tensor.Data[int32](y)})
 	}, nil
 }

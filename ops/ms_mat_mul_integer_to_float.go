@@ -100,8 +100,8 @@ func (m *intMat) toFloat(c *Call, a intLeft, sa float32, za int32, in floatMatIn
 		s.bias = s.pad
 	}
 	s.sa = sa
-	return m.products(c, a, s, za, zb, func(s *intMatState, i int) {
-		s.finish.SetScale(s.sb.of(s.bAt[i]), s.n, s.sa)
-		s.finish.Shift = s.bias
-	}, nil, y, nil)
+	return m.products(c, a, s, za, zb, func(s *intMatState, w *matMemory, i int) {
+		w.finish.SetScale(s.sb.of(s.bAt[i]), s.n, s.sa)
+		w.finish.Shift = s.bias
+	}, matResult{floats: y})
 }

@@ -103,14 +103,14 @@ func buildQLinearMatMul(b *BuildContext) (Kernel, error) {
 		if len(za) <= 1 && len(sa) == 1 && len(sy) == 1 && len(zy) == 1 {
 			s.zero, s.sa, s.sy = zy[0], sa[0], sy[0]
 			s.lo, s.hi = byteRange(out)
-			return mat.products(c, a, s, first(za), zb, func(s *intMatState, i int) {
-				s.finish.Zero, s.finish.Lo, s.finish.Hi = s.zero, s.lo, s.hi
-				s.scale = append(s.scale[:0], s.sb.of(s.bAt[i])...)
-				for j, v := range s.scale {
-					s.scale[j] = s.sa * v / s.sy
+			return mat.products(c, a, s, first(za), zb, func(s *intMatState, w *matMemory, i int) {
+				w.finish.Zero, w.finish.Lo, w.finish.Hi = s.zero, s.lo, s.hi
+				w.scale = append(w.scale[:0], s.sb.of(s.bAt[i])...)
+				for j, v := range w.scale {
+					w.scale[j] = s.sa * v / s.sy
 				}
-				s.finish.SetScale(s.scale, s.n, 1)
-			}, dst, nil, nil)
+				w.finish.SetScale(w.scale, s.n, 1)
+			}, matResult{bytes: dst})
 		}
 		acc := Scratch[int32](c, y.Len())
 		return mat.run(c, a, s, za, zb, acc, func(i, i0, i1, j0, j1 int) {

@@ -382,16 +382,25 @@ func (m *intMat) left(c *Call) (intLeft, error) {
 // intMatState is what a product works in.
 type intMatState struct {
 	matShape
+	matMemory
+	// What the sums of a product are turned to bytes or floats by.
+	sa, sy float32
+	sb     perMatrix[float32]
+	bias   []float32
+	zero   int32
+	lo, hi int32
+	pad    []float32 // memory
+}
+
+// matMemory is what products of a batch that follow one another work in.
+type matMemory struct {
 	right  qgemm.Right // B where it is no constant
 	last   int         // which matrix is in right
 	finish qgemm.Finish
-	// What the sums of a product are turned to bytes or floats by.
-	sa, sy     float32
-	sb         perMatrix[float32]
-	bias       []float32
-	zero       int32
-	lo, hi     int32
-	scale, pad []float32 // memory
+	direct qgemm.Direct
+	scale  []float32
+	panels []byte // what right may use
+	sums   []int32
 }
 
 // begin returns the state for a times B, whose memory is the call's.
@@ -463,7 +472,6 @@ func (m *intMat) rightOf(c *Call, s *intMatState, i int) *qgemm.Right {
 		if s.last < 0 {
 			s.right = qgemm.Right{K: s.k, N: s.n, Signed: b.DType() == tensor.Int8, Data: Scratch[uint8](c, qgemm.PanelBytes(s.k, s.n))}
 			s.right.Sums = Scratch[int32](c, s.right.Panels()*qgemm.Width)
-			clear(s.right.Sums)
 		}
 		s.last = s.bAt[i]
 		s.right.Fill(c.P, b.Bytes()[s.last*s.k*s.n:(s.last+1)*s.k*s.n], s.n, 1)
@@ -500,32 +508,119 @@ func (m *intMat) run(c *Call, a intLeft, s *intMatState, za, zb []int32, acc []i
 	return nil
 }
 
-// products computes all products where A has one zero point; set says what
-// becomes of the sums of product i, but for zero points. The results go to the
-// one of the slices that is not nil.
-func (m *intMat) products(c *Call, a intLeft, s *intMatState, za int32, zb []int32, set func(s *intMatState, i int), bytes []byte, floats []float32, ints []int32) error {
-	_, bm := s.matrices()
+// matResult is where products go: the one slice that is not nil.
+type matResult struct {
+	bytes  []byte
+	floats []float32
+	ints   []int32
+}
+
+// of returns elements [lo, hi).
+func (r matResult) of(lo, hi int) matResult {
+	switch {
+	case r.bytes != nil:
+		r.bytes = r.bytes[lo:hi]
+	case r.floats != nil:
+		r.floats = r.floats[lo:hi]
+	case r.ints != nil:
+		r.ints = r.ints[lo:hi]
+	}
+	return r
+}
+
+// largeMat is how many bytes the panels of a matrix have that is taken to be worth all
+// threads: not several are packed at a time.
+const largeMat = 1 << 20
+
+// products computes all products where A has one zero point; set makes w.finish say what
+// becomes of the sums of product i, but for zero points.
+func (m *intMat) products(c *Call, a intLeft, s *intMatState, za int32, zb []int32, set func(s *intMatState, w *matMemory, i int), to matResult) error {
+	am, bm := s.matrices()
 	zbs, err := perMatrixOf(zb, s.n, bm, "b_zero_point")
 	if err != nil {
 		return err
 	}
-	for i := range s.batch {
-		if set != nil {
-			set(s, i)
-		}
-		right := m.rightOf(c, s, i)
-		s.finish.SetZeros(right, s.k, unsignedZero(za, a.dtype), zbs.of(s.bAt[i]), nil)
-		at, to := i*s.m*s.n, (i+1)*s.m*s.n
-		switch left := s.leftOf(a, i); {
-		case bytes != nil:
-			s.finish.Product(c.P, left, right, bytes[at:to], nil, nil)
-		case floats != nil:
-			s.finish.Product(c.P, left, right, nil, floats[at:to], nil)
-		case ints != nil:
-			s.finish.Product(c.P, left, right, nil, nil, ints[at:to])
-		}
+	size := s.m * s.n
+	if size == 0 || s.batch == 0 {
+		return nil
 	}
+	zero := unsignedZero(za, a.dtype)
+	if m.packed != nil || s.batch == 1 || qgemm.PanelBytes(s.k, s.n) > largeMat {
+		for i := range s.batch {
+			if set != nil {
+				set(s, &s.matMemory, i)
+			}
+			right := m.rightOf(c, s, i)
+			s.finish.SetZeros(right, s.k, zero, zbs.of(s.bAt[i]), nil)
+			to := to.of(i*size, (i+1)*size)
+			s.finish.Product(c.P, s.leftOf(a, i), right, to.bytes, to.floats, to.ints)
+		}
+		return nil
+	}
+	b := c.T(m.bIn)
+	r := matBatch{s: s, p: c.P, a: a, b: b.Bytes(), signed: b.DType() == tensor.Int8, za: zero, zbs: zbs, set: set, to: to}
+	r.direct = to.floats == nil && qgemm.ForDirect(s.m, s.k, s.n)
+	r.joins = qgemm.Joins(s.m, s.k, s.n)
+	nanos := 200 + float64(s.m*s.k*s.n)
+	if !r.direct && !r.joins {
+		nanos = 1000 + par.Nanos(float64(s.m*s.k*s.n), float64(8*s.k*s.n))
+		left := qgemm.Left{M: am * s.m, K: s.k, Data: a.data, Signed: a.dtype == tensor.Int8}
+		r.view = left.View(c.P, Scratch[uint8](c, left.Moved()), Scratch[int32](c, left.M))
+	}
+	par.Each(c.P, s.batch, par.Grain(s.batch, nanos), r, (*matBatch).run)
 	return nil
+}
+
+// matBatch is products of matrices none of which is large.
+type matBatch struct {
+	s      *intMatState
+	p      par.P
+	a      intLeft
+	view   qgemm.View // all rows of A
+	b      []byte
+	signed bool // B
+	direct bool
+	joins  bool // rows, so that view is not there
+	za     int32
+	zbs    perMatrix[int32]
+	set    func(s *intMatState, w *matMemory, i int)
+	to     matResult
+}
+
+// run computes products [lo, hi).
+func (r *matBatch) run(lo, hi int) {
+	w, pool := borrow[matMemory]()
+	defer pool.Put(w)
+	s, f, k, n := r.s, &w.finish, r.s.k, r.s.n
+	if !r.direct {
+		w.right = qgemm.Right{K: k, N: n, Signed: r.signed}
+		size, columns := qgemm.PanelBytes(k, n), w.right.Panels()*qgemm.Width
+		w.panels, w.sums = slices.Grow(w.panels[:0], size)[:size], slices.Grow(w.sums[:0], columns)[:columns]
+		w.right.Data, w.right.Sums = w.panels, w.sums
+	}
+	w.last = -1
+	for i := lo; i < hi; i++ {
+		if r.set != nil && (i == lo || s.sb.n != 0) {
+			r.set(s, w, i)
+		}
+		j, zb := s.bAt[i], r.zbs.of(s.bAt[i])
+		b, to := r.b[j*k*n:(j+1)*k*n], r.to.of(i*s.m*n, (i+1)*s.m*n)
+		if r.direct {
+			w.direct.Product(f, s.leftOf(r.a, i), r.za, b, r.signed, n, zb, to.bytes, to.ints)
+			continue
+		}
+		if j != w.last {
+			w.right.Fill(r.p, b, n, 1)
+			f.SetZeros(&w.right, k, r.za, zb, nil)
+			w.last = j
+		}
+		if r.joins {
+			f.Product(r.p, s.leftOf(r.a, i), &w.right, to.bytes, to.floats, to.ints)
+			continue
+		}
+		f.ProductOf(r.p, r.view.Part(s.aAt[i]*s.m, s.m), &w.right, to.bytes, to.floats, to.ints)
+	}
+	f.Shift, w.right = nil, qgemm.Right{}
 }
 
 // unsignedZero returns the zero point of bytes of type d whose top bit is

@@ -193,38 +193,126 @@ func (f *Finish) Product(p par.P, a Left, b *Right, toBytes []byte, toFloats []f
 	if a.M == 0 || b.N == 0 {
 		return
 	}
-	r := productRun{Finish: f, left: a, right: b, bytes: toBytes, floats: toFloats, ints: toInts}
-	r.view = View{M: a.M, K: a.K, Stride: a.K, Data: a.Data}
-	if a.Signed || a.K%4 != 0 {
-		r.view.Stride = (a.K + 3) &^ 3
-		data := borrow[byte](&byteLists, a.M*r.view.Stride)
-		defer byteLists.Put(data)
-		r.view.Data = *data
-		par.Each(p, a.M, max(1, (1<<16)/max(1, a.K)), r, (*productRun).align)
+	if n := joined(a.M, a.K, b.N); n > 1 {
+		done := f.folded(p, a, b, n, toBytes, toFloats, toInts)
+		if a.M, a.Data = a.M-done, a.Data[done*a.K:]; a.M == 0 {
+			return
+		}
+		switch at := done * b.N; {
+		case toBytes != nil:
+			toBytes = toBytes[at:]
+		case toFloats != nil:
+			toFloats = toFloats[at:]
+		default:
+			toInts = toInts[at:]
+		}
 	}
+	a.spread = a.K > 0 && a.K%aliased == 0 && a.M >= spreadRows && b.N >= spreadColumns
+	var data []byte
+	var sums []int32
+	if n := a.Moved(); n > 0 {
+		l := borrow[byte](&byteLists, n)
+		defer byteLists.Put(l)
+		data = *l
+	}
+	if f.Zeros != nil {
+		l := borrow[int32](&sumLists, a.M)
+		defer sumLists.Put(l)
+		sums = *l
+	}
+	f.ProductOf(p, a.View(p, data, sums), b, toBytes, toFloats, toInts)
+}
+
+// Moved returns how many bytes View copies rows to, which it does where they are
+// signed or do not end with a group of four.
+func (a Left) Moved() int {
+	if a.Signed || a.stride() != a.K {
+		return a.M * a.stride()
+	}
+	return 0
+}
+
+// stride returns how far apart rows of View are.
+func (a Left) stride() int {
+	n := (a.K + 3) &^ 3
+	if a.spread {
+		n += spreadBy
+	}
+	return n
+}
+
+// Rows that are a multiple of aliased bytes apart share few places of the first-level
+// cache, which halves the speed of tiles of several rows. Where there are spreadColumns
+// or more, it is worth to copy the rows to places that are spreadBy bytes further apart.
+const (
+	aliased       = 2048
+	spreadBy      = 64
+	spreadRows    = 4
+	spreadColumns = 256
+)
+
+// View returns a as tiles read it, with data as memory, Moved bytes, and sums for
+// the sums of rows, nil for none.
+func (a Left) View(p par.P, data []byte, sums []int32) View {
+	r := aligning{left: a, view: View{M: a.M, K: a.K, Stride: a.K, Data: a.Data, Sums: sums}}
+	r.move = a.Moved() > 0
+	if r.move {
+		r.view.Stride, r.view.Data = a.stride(), data
+	}
+	if r.move || sums != nil {
+		par.Each(p, a.M, max(1, (1<<16)/max(1, a.K)), r, (*aligning).run)
+	}
+	return r.view
+}
+
+// aligning is a call of Left.View.
+type aligning struct {
+	left Left
+	view View
+	move bool
+}
+
+// run copies and sums rows [lo, hi).
+func (r *aligning) run(lo, hi int) {
+	k, stride := r.left.K, r.view.Stride
+	for i := lo; i < hi; i++ {
+		row := r.left.Data[i*k : (i+1)*k]
+		if r.move {
+			dst := r.view.Data[i*stride : (i+1)*stride]
+			clear(dst[copy(dst, row):])
+			row = dst[:k]
+			if r.left.Signed {
+				flip(row)
+			}
+		}
+		if r.view.Sums != nil {
+			r.view.Sums[i] = byteSum(row)
+		}
+	}
+}
+
+// ProductOf is Product for rows that View has returned, or some of them.
+func (f *Finish) ProductOf(p par.P, a View, b *Right, toBytes []byte, toFloats []float32, toInts []int32) {
+	if a.M == 0 || b.N == 0 {
+		return
+	}
+	r := productRun{Finish: f, view: a, right: b, bytes: toBytes, floats: toFloats, ints: toInts}
 	const (
 		task  = 1 << 22   // products: some 20 µs of the fastest kernel
 		cache = 512 << 10 // bytes of rows
 	)
 	// As many rows as stay in the cache beside a panel.
-	r.high = min(max(cache/max(1, r.view.Stride), 56), 20*14)
+	r.high = min(max(cache/max(1, a.Stride), 56), 20*14)
 	r.rowTasks = (a.M + r.high - 1) / r.high
 	r.high = (a.M + r.rowTasks - 1) / r.rowTasks
 	r.wide = max(1, min(b.Panels(), task/max(1, r.high*Width*b.K)))
 	colTasks := (b.Panels() + r.wide - 1) / r.wide
-	if f.Zeros != nil {
-		sums := borrow[int32](&sumLists, a.M)
-		defer sumLists.Put(sums)
-		r.view.Sums = *sums
-		par.Each(p, a.M, max(1, (1<<16)/max(1, a.K)), r, (*productRun).sum)
-	}
 	par.Each(p, r.rowTasks*colTasks, max(1, task/max(1, r.high*r.wide*Width*b.K)), r, (*productRun).run)
 }
 
 // productRun is one product, in tasks of high rows and wide panels.
 type productRun struct {
 	*Finish
-	left                 Left
 	right                *Right
 	view                 View
 	bytes                []byte
@@ -233,30 +321,18 @@ type productRun struct {
 	high, wide, rowTasks int
 }
 
-// align copies rows [lo, hi) to where groups of four end with a row.
-func (r *productRun) align(lo, hi int) {
-	for i := lo; i < hi; i++ {
-		dst := r.view.Data[i*r.view.Stride:][:r.view.Stride]
-		clear(dst[copy(dst, r.left.Data[i*r.left.K:][:r.left.K]):])
-		if r.left.Signed {
-			flip(dst[:r.left.K])
-		}
-	}
-}
-
-// sum sums rows [lo, hi).
-func (r *productRun) sum(lo, hi int) {
-	v := r.part(lo, hi-lo)
-	v.RowSums(r.view.Sums[lo:hi])
-	views.Put(v)
-}
-
 // part returns n rows from row i on.
 func (r *productRun) part(i, n int) *View {
 	v := views.Get().(*View)
-	*v = View{M: n, K: r.view.K, Stride: r.view.Stride, Data: r.view.Data[i*r.view.Stride:]}
-	if r.view.Sums != nil {
-		v.Sums = r.view.Sums[i:]
+	*v = r.view.Part(i, n)
+	return v
+}
+
+// Part returns n rows of a, of one line, from row i on.
+func (a *View) Part(i, n int) View {
+	v := View{M: n, K: a.K, Stride: a.Stride, Segments: a.Segments, Step: a.Step, Data: a.Data[i*a.Stride:]}
+	if a.Sums != nil {
+		v.Sums = a.Sums[i:]
 	}
 	return v
 }

@@ -284,6 +284,7 @@ type work struct {
 	start  []int32 // product.sums
 	added  [turnRows * Width]int32
 	rows   [turnRows]unsafe.Pointer
+	copied [copiedRows * Width]byte // of a right matrix
 }
 
 var (

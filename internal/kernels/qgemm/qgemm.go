@@ -100,6 +100,8 @@ type Left struct {
 	Signed bool
 	// Zero is the zero point, one or one for each row; nil: 0.
 	Zero []int32
+
+	spread bool // View moves rows further apart
 }
 
 // Rows is a left matrix as tiles read it. It is not changed by Block, so that
@@ -227,17 +229,9 @@ func (r *filling) run(lo, hi int) {
 		switch {
 		case rowStride == 1 && w == Width && colStride%4 == 0:
 			done = fillWords(dst, src, r.K&^3, colStride, flip)
-		case colStride == 1 && w == Width && pack != nil && r.K >= 4:
-			done = r.K &^ 3
-			_ = src[(done-1)*rowStride+Width-1]
-			sums := r.Sums[q*Width : (q+1)*Width]
-			clear(sums)
-			for k := 0; k < done; k += kBlock {
-				pack(min(kBlock, done-k)/4, unsafe.Pointer(&src[k*rowStride]), rowStride, unsafe.Pointer(&dst[k*Width]), unsafe.Pointer(&sums[0]), uint64(flip)*0x01010101)
-			}
-			if done == r.K {
-				continue
-			}
+		case colStride == 1 && pack != nil:
+			r.pack(pack, dst, src, w, r.Sums[q*Width:(q+1)*Width])
+			continue
 		}
 		for k := done; k < r.K; k += 4 {
 			group := dst[k*Width : (k+4)*Width]
@@ -258,6 +252,43 @@ func (r *filling) run(lo, hi int) {
 		r.SumPanels(q, q+1)
 	}
 }
+
+// pack fills the panel dst with w columns of bytes that follow one another, by
+// Table.Pack. What has fewer than four rows or Width columns is copied first.
+func (r *filling) pack(pack func(groups int, src unsafe.Pointer, stride int, dst, sums unsafe.Pointer, flip uint64), dst, src []byte, w int, sums []int32) {
+	flip := uint64(r.flip) * 0x0101010101010101
+	clear(sums)
+	whole := 0
+	if w == Width && r.K >= 4 {
+		whole = r.K &^ 3
+		_ = src[(whole-1)*r.rowStride+Width-1]
+		for k := 0; k < whole; k += kBlock {
+			pack(min(kBlock, whole-k)/4, unsafe.Pointer(&src[k*r.rowStride]), r.rowStride, unsafe.Pointer(&dst[k*Width]), unsafe.Pointer(&sums[0]), flip&0xffffffff)
+		}
+	}
+	if whole == r.K {
+		return
+	}
+	wk := works.Get().(*work)
+	defer works.Put(wk)
+	rows := min(r.K-whole, copiedRows)
+	for i := 0; i < (rows+3)/4*4*Width; i += 8 { // flipped, these are zeros
+		binary.LittleEndian.PutUint64(wk.copied[i:], flip)
+	}
+	for k := whole; k < r.K; k += copiedRows {
+		n := min(r.K-k, copiedRows)
+		for i := range n {
+			copy(wk.copied[i*Width:(i+1)*Width], src[(k+i)*r.rowStride:][:w])
+		}
+		for i := n * Width; i < (n+3)/4*4*Width; i += 8 {
+			binary.LittleEndian.PutUint64(wk.copied[i:], flip)
+		}
+		pack((n+3)/4, unsafe.Pointer(&wk.copied), Width, unsafe.Pointer(&dst[k*Width]), unsafe.Pointer(&sums[0]), flip&0xffffffff)
+	}
+}
+
+// copiedRows is how many rows pack copies at a time.
+const copiedRows = 32
 
 // fillWords writes k rows, or fewer, a multiple of 4, of Width columns whose bytes lie
 // one after the other: groups of four are the words of a transpose. It returns how many.
@@ -309,21 +340,28 @@ func fillGroup(group, src []byte, w, rowStride, colStride int, flip byte) {
 func (r *Right) SumPanels(lo, hi int) { r.sumPanels(Best(), lo, hi) }
 
 func (r *Right) sumPanels(t *Table, lo, hi int) {
-	size := PanelSize(r.K)
-	var row [kBlock]byte
-	for i := range row {
-		row[i] = byte(1 + t.Less)
+	size, row := PanelSize(r.K), &ones[0]
+	if t.Less != 0 {
+		row = &ones[1]
 	}
 	for q := lo; q < hi; q++ {
 		sums := r.Sums[q*Width : q*Width+Width]
 		clear(sums)
 		for data := r.Data[q*size : (q+1)*size]; len(data) > 0; {
 			n := min(len(data)/Width, kBlock)
-			t.Tile(1, n/4, unsafe.Pointer(&row), 0, unsafe.Pointer(&data[0]), unsafe.Pointer(&sums[0]), Width, Width)
+			t.Tile(1, n/4, unsafe.Pointer(row), 0, unsafe.Pointer(&data[0]), unsafe.Pointer(&sums[0]), Width, Width)
 			data = data[n*Width:]
 		}
 	}
 }
+
+// ones are rows of what Tile takes for ones: as they are, and with a Less of 128.
+var ones = func() (rows [2][kBlock]byte) {
+	for i := range kBlock {
+		rows[0][i], rows[1][i] = 1, 129
+	}
+	return rows
+}()
 
 // Mul computes c[i*ldc+j] = Σ_p (a[i,p] - a.Zero)·(b[p,j] - zero), with zero
 // one or one for each column (nil: 0). After each block of rows [i0, i1) and
