@@ -42,10 +42,11 @@ func joined(m, k, n int) int {
 
 // folding is what a product of joined rows works in.
 type folding struct {
-	right  Right
-	finish Finish
-	data   []byte
-	sums   []int32
+	right        Right
+	finish       Finish
+	data         []byte
+	sums, bias   [Width]int32
+	scale, shift [Width]float32
 }
 
 var foldings = sync.Pool{New: func() any { return new(folding) }}
@@ -54,11 +55,16 @@ var foldings = sync.Pool{New: func() any { return new(folding) }}
 // segments, 0 if there would be too many.
 func (g *folding) set(f *Finish, b *Right, n int) (segments int) {
 	k, wide := n*b.K, n*b.N
+	var values [wholeFolded * foldedWidth / 2]int32 // of b, less zero points, by columns
 	low, high := int32(0), int32(0)
 	for j := range b.N {
 		for p := range b.K {
-			v := b.at(p, j) - f.zero(j)
+			v := int32(int8(b.Data[p/4*4*Width+j*4+p%4]))
+			if f.Zeros != nil {
+				v -= f.Zeros[j]
+			}
 			low, high = min(low, v), max(high, v)
+			values[j*b.K+p] = v
 		}
 	}
 	segments = 1
@@ -68,14 +74,23 @@ func (g *folding) set(f *Finish, b *Right, n int) (segments int) {
 	if segments*b.K > foldedK {
 		return 0
 	}
-	size := PanelBytes(segments*k, wide)
-	g.data, g.sums = sized(g.data, size), sized(g.sums, Width)
-	g.right = Right{K: segments * k, N: wide, Signed: true, Data: g.data, Sums: g.sums}
+	g.data = sized(g.data, PanelBytes(segments*k, wide))
+	g.right = Right{K: segments * k, N: wide, Signed: true, Data: g.data, Sums: g.sums[:]}
 	clear(g.data)
+	g.finish = Finish{Bias: g.bias[:], Scale: g.scale[:], Zero: f.Zero, Lo: f.Lo, Hi: f.Hi, Small: f.Small}
+	if len(f.Shift) >= b.N {
+		g.finish.Shift = g.shift[:]
+	}
 	for j := range wide {
 		x := j % b.N
-		for p := range b.K {
-			v := b.at(p, x) - f.zero(x)
+		g.bias[j] = f.Bias[x]
+		if x < len(f.Scale) { // int32 need none
+			g.scale[j] = f.Scale[x]
+		}
+		if x < len(f.Shift) {
+			g.shift[j] = f.Shift[x]
+		}
+		for p, v := range values[x*b.K : (x+1)*b.K] {
 			for s := range segments {
 				part := min(max(v, -128), 127)
 				v -= part
@@ -85,37 +100,7 @@ func (g *folding) set(f *Finish, b *Right, n int) (segments int) {
 		}
 	}
 	g.right.SumPanels(0, 1)
-	to := &g.finish
-	*to = Finish{Bias: sized(to.Bias, Width), Scale: to.Scale, shift: to.shift, Zero: f.Zero, Lo: f.Lo, Hi: f.Hi, Small: f.Small}
-	each(to.Bias, f.Bias, b.N, wide)
-	if len(f.Scale) >= b.N { // int32 need none
-		to.Scale = sized(to.Scale, Width)
-		each(to.Scale, f.Scale, b.N, wide)
-	}
-	if len(f.Shift) >= b.N {
-		to.shift = sized(to.shift, Width)
-		to.Shift = to.shift
-		each(to.Shift, f.Shift, b.N, wide)
-	}
 	return segments
-}
-
-// each repeats the first n elements of src in the first of dst, a multiple of n, and clears the rest.
-func each[T int32 | float32](dst, src []T, n, all int) {
-	for i := 0; i < all; i += n {
-		copy(dst[i:], src[:n])
-	}
-	clear(dst[all:])
-}
-
-// at returns an element of r, as a signed byte, of the first panel.
-func (r *Right) at(p, j int) int32 { return int32(int8(r.Data[p/4*4*Width+j*4+p%4])) }
-
-func (f *Finish) zero(j int) int32 {
-	if f.Zeros == nil {
-		return 0
-	}
-	return f.Zeros[j]
 }
 
 // folded computes what Product does of rows that are joined, n at a time, and returns how many: 0 if it is not worth it.
