@@ -117,20 +117,36 @@ func affineChannels(t *vec.Table, scale, add []float32) Kernel {
 		}
 		x := tensor.Data[float32](xt)
 		y := tensor.Data[float32](c.Output(0, tensor.Float32, xt.Shape()...))
+		a := affineRows{t, y, x, scale, add, d}
 		if d == 1 {
-			c.P.For(n, 1+normGrain/max(1, ch), func(lo, hi int) {
-				dst := y[lo*ch : hi*ch]
-				t.Arith[vec.Mul].RowsVV(dst, x[lo*ch:hi*ch], scale, ch, hi-lo, ch, 0)
-				t.Arith[vec.Add].RowsVV(dst, dst, add, ch, hi-lo, ch, 0)
-			})
+			par.Each(c.P, n, 1+normGrain/max(1, ch), a, (*affineRows).rows)
 			return nil
 		}
-		c.P.For(n*ch, 1+normGrain/max(1, d), func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				t.Affine(y[i*d:(i+1)*d], x[i*d:(i+1)*d], scale[i%ch], add[i%ch])
-			}
-		})
+		par.Each(c.P, n*ch, 1+normGrain/max(1, d), a, (*affineRows).channels)
 		return nil
+	}
+}
+
+// affineRows are the channels of y [n, c, d].
+type affineRows struct {
+	t                *vec.Table
+	y, x, scale, add []float32
+	d                int
+}
+
+// rows computes rows [lo, hi) of n, for a d of 1.
+func (a *affineRows) rows(lo, hi int) {
+	ch := len(a.scale)
+	dst := a.y[lo*ch : hi*ch]
+	a.t.Arith[vec.Mul].RowsVV(dst, a.x[lo*ch:hi*ch], a.scale, ch, hi-lo, ch, 0)
+	a.t.Arith[vec.Add].RowsVV(dst, dst, a.add, ch, hi-lo, ch, 0)
+}
+
+// channels computes channels [lo, hi) of n·c.
+func (a *affineRows) channels(lo, hi int) {
+	d, ch := a.d, len(a.scale)
+	for i := lo; i < hi; i++ {
+		a.t.Affine(a.y[i*d:(i+1)*d], a.x[i*d:(i+1)*d], a.scale[i%ch], a.add[i%ch])
 	}
 }
 

@@ -116,14 +116,6 @@ func inferQLinearAveragePool(c *InferContext) error {
 	return nil
 }
 
-// byteValuesFunc returns what turns a byte of type d into its value.
-func byteValuesFunc(d tensor.DType) func(byte) int32 {
-	if d == tensor.Int8 {
-		return func(b byte) int32 { return int32(int8(b)) }
-	}
-	return func(b byte) int32 { return int32(b) }
-}
-
 func buildQLinearAveragePool(b *BuildContext) (Kernel, error) {
 	v, err := parseQuantPool(&b.attrs)
 	if err != nil {

@@ -78,7 +78,7 @@ func buildQLinearGlobalAveragePool(b *BuildContext) (Kernel, error) {
 		if size == 0 {
 			return fmt.Errorf("X has shape %v, want no empty spatial dimension", x.Shape())
 		}
-		y, src := c.Output(0, d, shape...).Bytes(), byteValuesFunc(d)
+		y := c.Output(0, d, shape...).Bytes()
 		scale := qx.scale / (qy.scale * float32(size))
 		lo, hi := byteRange(d)
 		data := x.Bytes()
@@ -92,21 +92,36 @@ func buildQLinearGlobalAveragePool(b *BuildContext) (Kernel, error) {
 			par.Each(c.P, n, max(1, (1<<16)/max(1, size*ch)), averageRows{data, y, size, ch, d == tensor.Int8, off, scale, qy.zero, lo, hi}, (*averageRows).run)
 			return nil
 		}
-		c.P.For(len(y), max(1, (1<<15)/size), func(from, to int) {
-			for o := from; o < to; o++ {
-				first, step := o*size, 1
-				if last {
-					first, step = o/ch*size*ch+o%ch, ch
-				}
-				sum := int64(0)
-				for i := range size {
-					sum += int64(src(data[first+i*step]) - qx.zero)
-				}
-				y[o] = byte(roundClamp(float32(sum)*scale, qy.zero, lo, hi))
-			}
-		})
+		par.Each(c.P, len(y), max(1, (1<<16)/size), averagePlanes{data, y, size, d == tensor.Int8, int64(size) * int64(qx.zero), scale, qy.zero, lo, hi}, (*averagePlanes).run)
 		return nil
 	}, nil
+}
+
+// averagePlanes averages planes of size bytes.
+type averagePlanes struct {
+	x, y        []byte
+	size        int
+	signed      bool
+	off         int64 // of a sum
+	scale       float32
+	zero        int32
+	least, most int32
+}
+
+func (a *averagePlanes) run(from, to int) {
+	for o := from; o < to; o++ {
+		sum, plane := -a.off, a.x[o*a.size:(o+1)*a.size]
+		if a.signed {
+			for _, v := range plane {
+				sum += int64(int8(v))
+			}
+		} else {
+			for _, v := range plane {
+				sum += int64(v)
+			}
+		}
+		a.y[o] = byte(roundClamp(float32(sum)*a.scale, a.zero, a.least, a.most))
+	}
 }
 
 // averageRows averages size positions of ch channels.

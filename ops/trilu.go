@@ -3,7 +3,9 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
+	"github.com/gneiss-run/gneiss/tensor"
 )
 
 // Trilu: the upper (or lower) triangle of each matrix, with zeros elsewhere.
@@ -53,16 +55,7 @@ func buildTrilu(b *BuildContext) (Kernel, error) {
 		}
 		k = min(max(k, -rows), cols)
 		zero(y)
-		m := moverOf(x.DType())
-		c.P.For(x.Len()/cols, max(1, moveGrain/cols), func(lo, hi int) {
-			for r := lo; r < hi; r++ {
-				from, to := min(max(r%rows+k, 0), cols), cols
-				if !upper {
-					from, to = 0, min(max(r%rows+k+1, 0), cols)
-				}
-				m.run(y, r*cols+from, x, r*cols+from, to-from)
-			}
-		})
+		par.Each(c.P, x.Len()/cols, max(1, moveGrain/cols), triluRows{moverOf(x.DType()), y, x, upper, k, rows, cols}, (*triluRows).run)
 		return nil
 	}, 0), nil
 }
@@ -70,4 +63,22 @@ func buildTrilu(b *BuildContext) (Kernel, error) {
 // gradTrilu: the same triangle.
 func gradTrilu(c *GradContext) []*onnx.Value {
 	return []*onnx.Value{c.Op("Trilu", onnx.NewAttrs("upper", c.Attr.Int("upper", 1)), c.DOut[0], c.X(1))}
+}
+
+// triluRows copies of each row the elements of the triangle: from diagonal k on, or up to it.
+type triluRows struct {
+	m             mover
+	y, x          *tensor.Tensor
+	upper         bool
+	k, rows, cols int
+}
+
+func (a *triluRows) run(lo, hi int) {
+	for r := lo; r < hi; r++ {
+		from, to := min(max(r%a.rows+a.k, 0), a.cols), a.cols
+		if !a.upper {
+			from, to = 0, min(max(r%a.rows+a.k+1, 0), a.cols)
+		}
+		a.m.run(a.y, r*a.cols+from, a.x, r*a.cols+from, to-from)
+	}
 }
