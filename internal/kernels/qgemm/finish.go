@@ -275,19 +275,16 @@ type aligning struct {
 // run copies and sums rows [lo, hi).
 func (r *aligning) run(lo, hi int) {
 	k, stride := r.left.K, r.view.Stride
-	for i := lo; i < hi; i++ {
-		row := r.left.Data[i*k : (i+1)*k]
-		if r.move {
-			dst := r.view.Data[i*stride : (i+1)*stride]
-			clear(dst[copy(dst, row):])
-			row = dst[:k]
-			if r.left.Signed {
-				flip(row)
-			}
+	for i := lo; i < hi && r.move; i++ {
+		dst := r.view.Data[i*stride : (i+1)*stride]
+		clear(dst[copy(dst, r.left.Data[i*k:(i+1)*k]):])
+		if r.left.Signed {
+			flip(dst[:k])
 		}
-		if r.view.Sums != nil {
-			r.view.Sums[i] = byteSum(row)
-		}
+	}
+	if r.view.Sums != nil {
+		rows := r.view.Part(lo, hi-lo)
+		rows.RowSums(rows.Sums)
 	}
 }
 
