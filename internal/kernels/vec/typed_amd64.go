@@ -4,6 +4,7 @@ package vec
 
 import (
 	"math"
+	"sync"
 	"unsafe"
 )
 
@@ -86,11 +87,14 @@ func unary64(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float64) {
 //go:noinline
 func normal64(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float64) {
 	return func(dst, x []float64) {
-		const some = 256
-		var buf [some]float64
+		buf, ok := logPool.Get().(*logBuffer)
+		if !ok {
+			buf = &logBuffer{}
+		}
+		defer logPool.Put(buf)
 		for x = x[:len(dst)]; len(dst) > 0; {
-			n := min(some, len(dst))
-			f(unsafe.Pointer(&buf), unsafe.Pointer(&x[0]), n)
+			n := min(len(buf), len(dst))
+			f(unsafe.Pointer(buf), unsafe.Pointer(&x[0]), n)
 			d, v, logs := dst[:n], x[:n], buf[:n]
 			for i, l := range logs {
 				const least = 1 << 52 // of the bits of a normal number
@@ -103,6 +107,12 @@ func normal64(f func(dst, x unsafe.Pointer, n int)) func(dst, x []float64) {
 		}
 	}
 }
+
+// logBuffer is what normal64 keeps x from, which dst may be. The routines take its address, so it is no
+// variable of a stack.
+type logBuffer [256]float64
+
+var logPool sync.Pool // of *logBuffer
 
 // rowsOf makes the forms of an operator of routines: operands have size bytes, results as many as result
 // says. A copy of its functions for each operator would be large.
