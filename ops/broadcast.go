@@ -271,27 +271,43 @@ func legacyBroadcast(b *BuildContext, k Kernel) Kernel {
 		if x == nil || y == nil {
 			return fmt.Errorf("an input is absent")
 		}
-		shape, err := legacyShape(x.Shape(), y.Shape(), on, hasAxis, axis)
+		shape, err := c.legacyShape(x.Shape(), y.Shape(), on, hasAxis, axis)
 		if err != nil {
 			return err
 		}
-		if y, err = y.Reshape(shape...); err != nil {
+		s := State[legacyView](c)
+		if err := s.t.RenewView(y, shape); err != nil {
 			return err
 		}
-		w := *c
-		w.In = []tensor.Value{x, y}
-		return k(&w)
+		defer s.forget()
+		return c.with(1, &s.t, k)
 	}
+}
+
+// legacyView is the B of a call in the shape that it takes there.
+type legacyView struct{ t tensor.Tensor }
+
+// forget leaves of the tensor the memory of its shape alone.
+func (v *legacyView) forget() { v.t.Renew(tensor.Uint8, noElements, nil, nil) }
+
+var noElements = []int{0}
+
+// with runs k with v in the place of input i.
+func (c *Call) with(i int, v tensor.Value, k Kernel) error {
+	given := c.In[i]
+	defer func() { c.In[i] = given }()
+	c.In[i] = v
+	return k(c)
 }
 
 // legacyShape returns the shape that B takes so that the rule of opset 7 gives
 // what the attributes mean.
-func legacyShape(a, b []int, on, hasAxis bool, axis int) ([]int, error) {
+func (c *Call) legacyShape(a, b []int, on, hasAxis bool, axis int) ([]int, error) {
 	if n, err := tensor.Count(b); err == nil && n == 1 && on {
-		return []int{}, nil
+		return c.Dims(0), nil
 	}
 	if !on {
-		if fmt.Sprint(a) != fmt.Sprint(b) {
+		if !slices.Equal(a, b) {
 			return nil, fmt.Errorf("B has shape %v, want A's shape %v as broadcast is 0", b, a)
 		}
 		return b, nil
@@ -306,7 +322,7 @@ func legacyShape(a, b []int, on, hasAxis bool, axis int) ([]int, error) {
 	if start < 0 || start+len(b) > len(a) {
 		return nil, fmt.Errorf("B has shape %v, want a part of A's shape %v at axis %d", b, a, start)
 	}
-	shape := make([]int, len(a)-start)
+	shape := c.Dims(len(a) - start)
 	for i := range shape {
 		shape[i] = 1
 		if i < len(b) {

@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -210,16 +211,19 @@ func storeUints(t *tensor.Tensor, lo int, src []uint64, r castRules) {
 		tensor.Float8E8M0, tensor.Float4E2M1:
 		storeConverted(t, lo, src, func(v uint64) float64 { return float64(v) }, r)
 	default:
-		buf := make([]int64, len(src))
-		storeAs(buf, src, func(v uint64) int64 { return int64(v) })
-		storeInts(t, lo, buf, r)
+		storeInts(t, lo, unsafe.Slice((*int64)(unsafe.Pointer(unsafe.SliceData(src))), len(src)), r)
 	}
 }
 
 func storeConverted[S any](t *tensor.Tensor, lo int, src []S, f func(S) float64, r castRules) {
-	buf := make([]float64, len(src))
-	storeAs(buf, src, f)
-	storeFloats(t, lo, buf, r)
+	mem, pool := borrow[[block]float64]()
+	defer pool.Put(mem)
+	for len(src) > 0 {
+		b := mem[:min(block, len(src))]
+		storeAs(b, src[:len(b)], f)
+		storeFloats(t, lo, b, r)
+		src, lo = src[len(b):], lo+len(b)
+	}
 }
 
 // storeFloats writes elements lo, lo+1, … of a tensor of any type but string.

@@ -110,7 +110,8 @@ func halfKind(d tensor.DType) f16.Kind {
 
 // castToBytes keeps the low bits of integers, of either sign.
 func castToBytes(dst, src unsafe.Pointer, n int) {
-	var buf [block]int32
+	buf, pool := borrow[[block]int32]()
+	defer pool.Put(buf)
 	d, s := unsafe.Slice((*uint8)(dst), n), unsafe.Slice((*float32)(src), n)
 	for len(d) > 0 {
 		b := buf[:min(block, len(d))]

@@ -86,8 +86,10 @@ func dequantize(c *Call, plan quantPlan, x *tensor.Tensor, scales, zeros []float
 	default:
 		return unsupportedType(0, x.DType())
 	}
-	if isInt {
-		x = tensor.Unpack(x)
+	if isInt && x.DType().IsPacked() {
+		u := c.Lend(x.DType().Unpacked(), x.Shape())
+		tensor.UnpackTo(u.Bytes(), x)
+		x = u
 	}
 	y := c.Output(0, d, x.Shape()...)
 	switch {
@@ -104,37 +106,44 @@ func dequantize(c *Call, plan quantPlan, x *tensor.Tensor, scales, zeros []float
 		dequantizeRows(c, plan, tensor.Data[float32](y), tensor.Data[int16](x), scales, zeros)
 		return nil
 	}
-	dequantizeAny(c, plan, x, y, scales, zeros)
+	par.Run(c.P, min(plan.rows, plan.n), plan.grain(), dequantizeAny{plan, x, y, scales, zeros})
 	return nil
 }
 
 // dequantizeAny is dequantize for any types.
-func dequantizeAny(c *Call, plan quantPlan, x, y *tensor.Tensor, scales, zeros []float32) {
-	isInt := x.DType().IsInt()
-	plan.each(c.P, func(lo, hi, at, step int) {
-		buf := make([]float64, min(block, hi-lo))
-		ints := make([]int64, len(buf))
-		for ; lo < hi; lo += block {
-			b := buf[:min(block, hi-lo)]
+type dequantizeAny struct {
+	quantPlan
+	x, y          *tensor.Tensor
+	scales, zeros []float32
+}
+
+func (r *dequantizeAny) Chunk(from, to int) {
+	mem, pool := borrow[castBlock]()
+	defer pool.Put(mem)
+	isInt := r.x.DType().IsInt()
+	for i := from; i < to; i++ {
+		for lo, hi, at, step := r.at(i); lo < hi; lo += block {
+			b := mem.floats[:min(block, hi-lo)]
 			if isInt {
-				loadInts(ints[:len(b)], x, lo)
-				for i := range b {
-					b[i] = float64(ints[i])
+				ints := mem.ints[:len(b)]
+				loadInts(ints, r.x, lo)
+				for i, v := range ints {
+					b[i] = float64(v)
 				}
 			} else {
-				loadFloats(b, x, lo)
+				loadFloats(b, r.x, lo)
 			}
 			for i, v := range b {
 				p := at + i*step
-				if zeros != nil {
-					v -= float64(zeros[p])
+				if r.zeros != nil {
+					v -= float64(r.zeros[p])
 				}
-				b[i] = v * float64(scales[p])
+				b[i] = v * float64(r.scales[p])
 			}
-			storeFloats(y, lo, b, castRules{})
+			storeFloats(r.y, lo, b, castRules{})
 			at += step * len(b)
 		}
-	})
+	}
 }
 
 // dequantizeRows is the fast way from bytes and 16 bits to float32.

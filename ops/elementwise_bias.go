@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -49,13 +50,23 @@ func biasKernel[T tensor.Element](name string, f loop[T, T], add pair[T, T, T]) 
 		if len(dst) == 0 {
 			return nil
 		}
-		c.P.For(len(dst)/n, max(1, grain/n), func(lo, hi int) {
-			for r := lo; r < hi; r++ {
-				row := dst[r*n : (r+1)*n]
-				add.vv(row, src[r*n:(r+1)*n], b)
-				f(row, row)
-			}
-		})
+		par.Run(c.P, len(dst)/n, max(1, grain/n), biasRows[T]{dst, src, b, add.vv, f})
 		return nil
+	}
+}
+
+// biasRows are rows of dst = f(src + bias).
+type biasRows[T tensor.Element] struct {
+	dst, src, bias []T
+	add            func(dst, a, b []T)
+	f              loop[T, T]
+}
+
+func (a *biasRows[T]) Chunk(lo, hi int) {
+	n := len(a.bias)
+	for r := lo; r < hi; r++ {
+		row := a.dst[r*n : (r+1)*n]
+		a.add(row, a.src[r*n:(r+1)*n], a.bias)
+		a.f(row, row)
 	}
 }

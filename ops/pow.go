@@ -74,26 +74,22 @@ func buildPow(b *BuildContext) (Kernel, error) {
 		if dx == dy {
 			return same[dx](c)
 		}
-		w := *c
-		table := byInt
+		table, wide := byInt, tensor.Int64
 		switch {
 		case dy.IsInt() && !dy.IsPacked() && dy != tensor.Uint64:
-			v, err := tensor.Int64s(y)
-			if err != nil {
-				return err
-			}
-			w.In = []tensor.Value{x, tensor.Of(v, y.Shape()...)}
 		case dy.IsFloat() || dy == tensor.Uint64:
-			table = byFloat
-			v, err := tensor.Float64s(y)
-			if err != nil {
-				return err
-			}
-			w.In = []tensor.Value{x, tensor.Of(v, y.Shape()...)}
+			table, wide = byFloat, tensor.Float64
 		default:
 			return unsupportedType(1, dy)
 		}
-		return table[dx](&w)
+		if dy == wide {
+			return table[dx](c)
+		}
+		w := c.Lend(wide, y.Shape())
+		if err := convertTensor(c, w, y, castRules{}); err != nil {
+			return err
+		}
+		return c.with(1, w, table[dx])
 	}, nil
 }
 

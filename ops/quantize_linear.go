@@ -109,7 +109,7 @@ func (k *quantizer) run(c *Call, x *tensor.Tensor, d tensor.DType) error {
 	}
 	var y *tensor.Tensor
 	if d.IsPacked() {
-		y = tensor.New(d.Unpacked(), x.Shape()...)
+		y = c.Lend(d.Unpacked(), x.Shape())
 	} else {
 		y = c.Output(0, d, x.Shape()...)
 	}
@@ -123,43 +123,47 @@ func (k *quantizer) run(c *Call, x *tensor.Tensor, d tensor.DType) error {
 	case x.DType() == tensor.Float32 && k.precision == tensor.Float32 && y.DType() == tensor.Int16:
 		quantizeWords(c, k, tensor.Data[int16](y), tensor.Data[float32](x))
 	default:
-		k.any(c, x, y, d, isInt)
+		par.Run(c.P, min(k.plan.rows, k.plan.n), k.plan.grain(), quantizeAny{*k, x, y, d, isInt})
 	}
-	if !d.IsPacked() {
-		return nil
+	if d.IsPacked() {
+		tensor.PackTo(c.Output(0, d, x.Shape()...), y.Bytes())
 	}
-	p, err := tensor.Pack(d, y)
-	if err != nil {
-		return err
-	}
-	return c.Output(0, d, x.Shape()...).CopyFrom(p)
+	return nil
 }
 
-// any is run for any types.
-func (k quantizer) any(c *Call, x, y *tensor.Tensor, d tensor.DType, isInt bool) {
-	k.plan.each(c.P, func(lo, hi, at, step int) {
-		buf := make([]float64, min(block, hi-lo))
-		for ; lo < hi; lo += block {
+// quantizeAny is run for any types.
+type quantizeAny struct {
+	quantizer
+	x, y  *tensor.Tensor
+	d     tensor.DType
+	isInt bool
+}
+
+func (r *quantizeAny) Chunk(from, to int) {
+	buf, pool := borrow[[block]float64]()
+	defer pool.Put(buf)
+	for i := from; i < to; i++ {
+		for lo, hi, at, step := r.plan.at(i); lo < hi; lo += block {
 			b := buf[:min(block, hi-lo)]
-			k.divide(b, x, lo, at, step)
+			r.divide(b, r.x, lo, at, step)
 			switch {
-			case isInt:
-				k.round(b, at, step)
-				storeFloats(y, lo, b, k.rules)
-			case d == tensor.Float4E2M1:
-				codes := tensor.Data[uint8](y)[lo:]
+			case r.isInt:
+				r.round(b, at, step)
+				storeFloats(r.y, lo, b, r.rules)
+			case r.d == tensor.Float4E2M1:
+				codes := tensor.Data[uint8](r.y)[lo:]
 				for i, v := range b {
-					if k.zeros != nil {
-						v += float64(k.zeros[at+i*step])
+					if r.zeros != nil {
+						v += float64(r.zeros[at+i*step])
 					}
 					codes[i] = tensor.F4E2M1Of(v)
 				}
 			default:
-				storeFloats(y, lo, b, k.rules)
+				storeFloats(r.y, lo, b, r.rules)
 			}
 			at += step * len(b)
 		}
-	})
+	}
 }
 
 // divide sets b to x / scale, in the precision asked for.

@@ -186,11 +186,11 @@ func quantScales(c *Call, name string) (*tensor.Tensor, []float32, error) {
 	case tensor.Float32:
 		return t, tensor.Data[float32](t), nil
 	case tensor.Float16, tensor.BFloat16, tensor.Float8E8M0:
-		s := make([]float32, t.Len())
+		s := Scratch[float32](c, t.Len())
 		tensor.WidenTo(s, t, 0)
 		return t, s, nil
 	case tensor.Int32:
-		s := make([]float32, t.Len())
+		s := Scratch[float32](c, t.Len())
 		castInts32(s, tensor.Data[int32](t))
 		return t, s, nil
 	}
@@ -214,23 +214,25 @@ func quantZeros(c *Call, scale *tensor.Tensor, name string) ([]float32, error) {
 		return nil, fmt.Errorf("%s has shape %v, want the scale's shape %v", name, t.Shape(), scale.Shape())
 	}
 	z := Scratch[float32](c, t.Len())
-	switch t.DType() {
-	case tensor.Uint8:
+	switch d := t.DType(); {
+	case d == tensor.Uint8:
 		for i, v := range tensor.Data[uint8](t) {
 			z[i] = float32(v)
 		}
-	case tensor.Int8:
+	case d == tensor.Int8:
 		for i, v := range tensor.Data[int8](t) {
 			z[i] = float32(v)
 		}
-	default:
-		v, err := tensor.Float64s(t)
-		if err != nil {
-			return nil, err
-		}
+	case d.IsFloat():
+		tensor.WidenTo(z, t, 0)
+	case d.IsInt():
+		v := Scratch[int64](c, t.Len())
+		loadInts(v, t, 0)
 		for i, x := range v {
 			z[i] = float32(x)
 		}
+	default:
+		return nil, unsupportedType(2, d)
 	}
 	if !slices.ContainsFunc(z, func(v float32) bool { return v != 0 }) {
 		return nil, nil

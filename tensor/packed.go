@@ -60,18 +60,24 @@ func Unpack(t *Tensor) *Tensor {
 		return t
 	}
 	u := New(t.dtype.Unpacked(), t.shape...)
+	UnpackTo(u.data, t)
+	return u
+}
+
+// UnpackTo sets dst to the bytes that Unpack gives for t, which is packed and has as many elements.
+func UnpackTo(dst []byte, t *Tensor) {
+	dst = dst[:t.n]
 	if t.dtype.Bits() == 4 {
-		unpack4(u.data, t.data)
+		unpack4(dst, t.data)
 	} else {
-		unpack2(u.data, t.data)
+		unpack2(dst, t.data)
 	}
 	if t.dtype.IsSigned() {
 		shift := 8 - t.dtype.Bits()
-		for i, v := range u.data {
-			u.data[i] = byte(int8(v<<shift) >> shift)
+		for i, v := range dst {
+			dst[i] = byte(int8(v<<shift) >> shift)
 		}
 	}
-	return u
 }
 
 func unpack4(dst, src []byte) {
@@ -107,19 +113,25 @@ func Pack(d DType, t *Tensor) (*Tensor, error) {
 		return nil, fmt.Errorf("tensor: packing %v, want int8 or uint8", t.dtype)
 	}
 	p := New(d, t.shape...)
-	bits := d.Bits()
-	if bits == 4 {
-		n := t.n / 2
-		for i := range n {
-			p.data[i] = t.data[2*i]&15 | t.data[2*i+1]<<4
-		}
-		if t.n%2 == 1 {
-			p.data[n] = t.data[2*n] & 15
-		}
-		return p, nil
-	}
-	for i, v := range t.data {
-		p.data[i/4] |= v & 3 << (i % 4 * 2)
-	}
+	PackTo(p, t.data)
 	return p, nil
+}
+
+// PackTo sets dst, which is packed, to the low bits of as many bytes as it has elements, as Pack does.
+func PackTo(dst *Tensor, src []byte) {
+	data := dst.data
+	if dst.dtype.Bits() == 4 {
+		n := dst.n / 2
+		for i := range n {
+			data[i] = src[2*i]&15 | src[2*i+1]<<4
+		}
+		if dst.n%2 == 1 {
+			data[n] = src[2*n] & 15
+		}
+		return
+	}
+	clear(data)
+	for i, v := range src[:dst.n] {
+		data[i/4] |= v & 3 << (i % 4 * 2)
+	}
 }
