@@ -178,24 +178,67 @@ type scatterCell interface {
 // combineColumns is the least width of columns that are combined apart from each other.
 const combineColumns = 64
 
-// combine scatters blocks of n elements of updates into y with a reduction, in
+// combines are the operators of reductions of vectors.
+var combines = map[string]vec.Op{"add": vec.Add, "mul": vec.Mul, "max": vec.Max, "min": vec.Min}
+
+// combiner scatters blocks of n elements of updates into y with a reduction, in
 // order: where blocks meet, the result does not depend on the number of threads.
-func combine[T scatterCell](p par.P, y, updates *tensor.Tensor, to []int64, n int, reduction string) {
-	d, u := tensor.Data[T](y), tensor.Data[T](updates)
-	if n == 1 {
-		combineSingle(d, u, to, reduction)
+type combiner struct {
+	y, updates *tensor.Tensor
+	to         []int64
+	n          int
+	reduction  string
+}
+
+func (a combiner) run(p par.P) {
+	par.Run(p, a.n, max(combineColumns, par.Grain(a.n, float64(len(a.to)))), a)
+}
+
+// Chunk combines elements [lo, hi) of all blocks.
+func (a *combiner) Chunk(lo, hi int) {
+	switch a.y.DType() {
+	case tensor.Float32:
+		if a.n == 1 {
+			combine[float32](a, lo, hi)
+			return
+		}
+		op, d, u := vec.Best().Arith[combines[a.reduction]].VV, tensor.Data[float32](a.y), tensor.Data[float32](a.updates)
+		for i, at := range a.to {
+			row := d[int(at)+lo : int(at)+hi]
+			op(row, row, u[i*a.n+lo:i*a.n+hi])
+		}
+	case tensor.Float64:
+		combine[float64](a, lo, hi)
+	case tensor.Int8:
+		combine[int8](a, lo, hi)
+	case tensor.Int16:
+		combine[int16](a, lo, hi)
+	case tensor.Int32:
+		combine[int32](a, lo, hi)
+	case tensor.Int64:
+		combine[int64](a, lo, hi)
+	case tensor.Uint8:
+		combine[uint8](a, lo, hi)
+	case tensor.Uint16:
+		combine[uint16](a, lo, hi)
+	case tensor.Uint32:
+		combine[uint32](a, lo, hi)
+	case tensor.Uint64:
+		combine[uint64](a, lo, hi)
+	case tensor.Bool:
+		combineBool(a, lo, hi)
+	}
+}
+
+func combine[T scatterCell](a *combiner, lo, hi int) {
+	d, u := tensor.Data[T](a.y), tensor.Data[T](a.updates)
+	if a.n == 1 {
+		combineSingle(d, u, a.to, a.reduction)
 		return
 	}
-	join := func(dst, src []T) { joinRow(dst, src, reduction) }
-	if f, ok := any(&join).(*func(dst, src []float32)); ok {
-		op := vec.Best().Arith[map[string]vec.Op{"add": vec.Add, "mul": vec.Mul, "max": vec.Max, "min": vec.Min}[reduction]].VV
-		*f = func(dst, src []float32) { op(dst, dst, src) }
+	for i, at := range a.to {
+		joinRow(d[int(at)+lo:int(at)+hi], u[i*a.n+lo:i*a.n+hi], a.reduction)
 	}
-	p.For(n, max(combineColumns, par.Grain(n, float64(len(to)))), func(lo, hi int) {
-		for i, at := range to {
-			join(d[int(at)+lo:int(at)+hi], u[i*n+lo:i*n+hi])
-		}
-	})
 }
 
 func combineSingle[T scatterCell](d, u []T, to []int64, reduction string) {
@@ -253,10 +296,15 @@ func scatterInto(c *Call, to []int64, n int, reduction string) error {
 		return fmt.Errorf("updates is %v, data %v", u.DType(), d)
 	}
 	if reduction != "none" && (d == tensor.Float16 || d == tensor.BFloat16) {
-		wide := tensor.Widen(x)
-		combine[float32](c.P, wide, tensor.Widen(u), to, n, reduction)
-		tensor.Narrow(c.Output(0, d, x.Shape()...), wide)
+		wide, more := c.Lend(tensor.Float32, x.Shape()), c.Lend(tensor.Float32, u.Shape())
+		widenCast(c, wide, x)
+		widenCast(c, more, u)
+		combiner{wide, more, to, n, reduction}.run(c.P)
+		narrowCast(c, c.Output(0, d, x.Shape()...), wide)
 		return nil
+	}
+	if reduction != "none" && (d.IsPacked() || !d.IsInt() && d != tensor.Float32 && d != tensor.Float64 && d != tensor.Bool) {
+		return unsupportedType(0, d)
 	}
 	y := c.Output(0, d, x.Shape()...)
 	m := moverOf(d)
@@ -266,40 +314,17 @@ func scatterInto(c *Call, to []int64, n int, reduction string) error {
 		m.blocks(par.P{Ctx: c.P.Ctx}, y, to, u, nil, n, len(to)) // in order: the last of equal indices stays
 		return nil
 	}
-	switch d {
-	case tensor.Float32:
-		combine[float32](c.P, y, u, to, n, reduction)
-	case tensor.Float64:
-		combine[float64](c.P, y, u, to, n, reduction)
-	case tensor.Int8:
-		combine[int8](c.P, y, u, to, n, reduction)
-	case tensor.Int16:
-		combine[int16](c.P, y, u, to, n, reduction)
-	case tensor.Int32:
-		combine[int32](c.P, y, u, to, n, reduction)
-	case tensor.Int64:
-		combine[int64](c.P, y, u, to, n, reduction)
-	case tensor.Uint8:
-		combine[uint8](c.P, y, u, to, n, reduction)
-	case tensor.Uint16:
-		combine[uint16](c.P, y, u, to, n, reduction)
-	case tensor.Uint32:
-		combine[uint32](c.P, y, u, to, n, reduction)
-	case tensor.Uint64:
-		combine[uint64](c.P, y, u, to, n, reduction)
-	case tensor.Bool:
-		combineBool(tensor.Data[bool](y), tensor.Data[bool](u), to, n, reduction)
-	default:
-		return unsupportedType(0, d)
-	}
+	combiner{y, u, to, n, reduction}.run(c.P)
 	return nil
 }
 
 // combineBool combines truth values: add and max are or, mul and min are and.
-func combineBool(d, u []bool, to []int64, n int, reduction string) {
-	or := reduction == "add" || reduction == "max"
-	for i, at := range to {
-		for j, v := range u[i*n:][:n] {
+func combineBool(a *combiner, lo, hi int) {
+	d, u := tensor.Data[bool](a.y), tensor.Data[bool](a.updates)
+	or := a.reduction == "add" || a.reduction == "max"
+	for i, at := range a.to {
+		for j := lo; j < hi; j++ {
+			v := u[i*a.n+j]
 			if or {
 				d[int(at)+j] = d[int(at)+j] || v
 			} else {

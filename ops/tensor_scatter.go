@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -35,7 +36,7 @@ func buildTensorScatter(b *BuildContext) (Kernel, error) {
 		if a == 0 {
 			return fmt.Errorf("axis %d is the batch", axis)
 		}
-		want := append([]int{}, s...)
+		want := c.list(s...)
 		if len(us) == len(s) {
 			want[a] = us[a]
 		}
@@ -50,7 +51,8 @@ func buildTensorScatter(b *BuildContext) (Kernel, error) {
 			return err
 		}
 		if at == nil {
-			at = make([]int, s[0])
+			at = c.Dims(s[0])
+			clear(at)
 		}
 		if len(at) != s[0] {
 			return fmt.Errorf("write_indices has %d elements, want %d", len(at), s[0])
@@ -67,17 +69,27 @@ func buildTensorScatter(b *BuildContext) (Kernel, error) {
 			return nil
 		}
 		inner, per := sizeOf(s[a+1:]), sizeOf(s[1:a])
-		n, size := us[a], s[a]
-		c.P.For(s[0]*per, max(1, moveGrain/(n*inner)), func(lo, hi int) {
-			for o := lo; o < hi; o++ {
-				first := at[o/per] % size // a linear write ends at size at most
-				k := min(n, size-first)
-				m.run(y, (o*size+first)*inner, u, o*n*inner, k*inner)
-				m.run(y, o*size*inner, u, (o*n+k)*inner, (n-k)*inner)
-			}
-		})
+		par.Run(c.P, s[0]*per, max(1, moveGrain/(us[a]*inner)), stepWriter{m, y, u, at, per, us[a], s[a], inner})
 		return nil
 	}, 0), nil
+}
+
+// stepWriter writes the n steps of u, of inner elements each, over those of y from at on.
+type stepWriter struct {
+	m                   mover
+	y, u                *tensor.Tensor
+	at                  []int // of each batch entry, which has per lines
+	per, n, size, inner int
+}
+
+func (a *stepWriter) Chunk(lo, hi int) {
+	n, size, inner := a.n, a.size, a.inner
+	for o := lo; o < hi; o++ {
+		first := a.at[o/a.per] % size // a linear write ends at size at most
+		k := min(n, size-first)
+		a.m.run(a.y, (o*size+first)*inner, a.u, o*n*inner, k*inner)
+		a.m.run(a.y, o*size*inner, a.u, (o*n+k)*inner, (n-k)*inner)
+	}
 }
 
 // gradTensorScatter: what was overwritten has no part, and the steps of update get

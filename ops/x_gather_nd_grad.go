@@ -25,12 +25,12 @@ func gatherNDGradOp() *Op {
 
 func buildGatherNDGrad(b *BuildContext) (Kernel, error) {
 	batch := b.Int("batch_dims", 0)
-	f32 := gatherNDGradKernel[float32](batch)
+	f32 := gatherNDGradKernel(batch)
 	half := throughFloat32(f32, 0)
-	return b.need(0, byType{tensor.Float32: f32, tensor.Float64: gatherNDGradKernel[float64](batch), tensor.Float16: half, tensor.BFloat16: half})
+	return b.need(0, byType{tensor.Float32: f32, tensor.Float64: gatherNDGradKernel(batch), tensor.Float16: half, tensor.BFloat16: half})
 }
 
-func gatherNDGradKernel[T float32 | float64](batch int) Kernel {
+func gatherNDGradKernel(batch int) Kernel {
 	return func(c *Call) error {
 		d := c.T(0)
 		s, err := c.shaped(2)
@@ -48,7 +48,7 @@ func gatherNDGradKernel[T float32 | float64](batch int) Kernel {
 		}
 		y := c.Output(0, d.DType(), s...)
 		zero(y)
-		combine[T](c.P, y, d, to, n, "add")
+		combiner{y, d, to, n, "add"}.run(c.P)
 		return nil
 	}
 }
