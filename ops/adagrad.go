@@ -24,12 +24,10 @@ func init() {
 
 func buildAdagrad(b *BuildContext) (Kernel, error) {
 	decay, eps, norm := float64(b.Float("decay_factor", 0)), float64(b.Float("epsilon", 1e-6)), float64(b.Float("norm_coefficient", 0))
-	return trainingStep(2, func(r, t float64) func(x, g float64, m [2]float64) (float64, [2]float64) {
-		r /= 1 + t*decay
-		return func(x, g float64, m [2]float64) (float64, [2]float64) {
-			g += norm * x
-			m[0] += g * g
-			return x - r*g/(math.Sqrt(m[0])+eps), m
-		}
+	rate := func(r, t float64) [2]float64 { return [2]float64{r / (1 + t*decay)} }
+	return trainingStep(2, rate, func(k [2]float64, x, g float64, m [2]float64) (float64, [2]float64) {
+		g += norm * x
+		m[0] += g * g
+		return x - k[0]*g/(math.Sqrt(m[0])+eps), m
 	}), nil
 }

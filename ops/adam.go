@@ -28,15 +28,16 @@ func init() {
 func buildAdam(b *BuildContext) (Kernel, error) {
 	alpha, beta, eps := float64(b.Float("alpha", 0.9)), float64(b.Float("beta", 0.999)), float64(b.Float("epsilon", 1e-6))
 	norm, post := float64(b.Float("norm_coefficient", 0)), float64(b.Float("norm_coefficient_post", 0))
-	return trainingStep(3, func(r, t float64) func(x, g float64, m [2]float64) (float64, [2]float64) {
+	rate := func(r, t float64) [2]float64 {
 		if t > 0 {
 			r *= math.Sqrt(1-math.Pow(beta, t)) / (1 - math.Pow(alpha, t))
 		}
-		return func(x, g float64, m [2]float64) (float64, [2]float64) {
-			g += norm * x
-			m[0] = alpha*m[0] + (1-alpha)*g
-			m[1] = beta*m[1] + (1-beta)*g*g
-			return (1 - post) * (x - r*m[0]/(math.Sqrt(m[1])+eps)), m
-		}
+		return [2]float64{r}
+	}
+	return trainingStep(3, rate, func(k [2]float64, x, g float64, m [2]float64) (float64, [2]float64) {
+		g += norm * x
+		m[0] = alpha*m[0] + (1-alpha)*g
+		m[1] = beta*m[1] + (1-beta)*g*g
+		return (1 - post) * (x - k[0]*m[0]/(math.Sqrt(m[1])+eps)), m
 	}), nil
 }

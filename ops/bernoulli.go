@@ -36,21 +36,28 @@ func buildBernoulli(b *BuildContext) (Kernel, error) {
 		if !x.DType().IsFloat() {
 			return unsupportedType(0, x.DType())
 		}
-		p, err := tensor.Float64s(x)
-		if err != nil {
-			return err
-		}
-		to, r := d, source()
+		p := Scratch[float64](c, x.Len())
+		loadFloats(p, x, 0)
+		to, r := d, source(c)
 		if to == tensor.Undefined {
 			to = x.DType()
 		}
-		hit := make([]bool, len(p))
+		var y *tensor.Tensor
+		if to == tensor.Bool {
+			y = c.Output(0, to, x.Shape()...)
+		} else {
+			y = c.Lend(tensor.Bool, x.Shape())
+		}
+		hit := tensor.Data[bool](y)
 		for i, v := range p {
 			if !(v >= 0 && v <= 1) {
 				return fmt.Errorf("input is %g at element %d, want a probability in [0, 1]", v, i)
 			}
 			hit[i] = r.Float64() < v
 		}
-		return castOut(c, tensor.Of(hit, x.Shape()...), to, castRules{saturate: true})
+		if to == tensor.Bool {
+			return nil
+		}
+		return convertTensor(c, c.Output(0, to, x.Shape()...), y, castRules{saturate: true})
 	}, nil
 }

@@ -76,14 +76,12 @@ func buildDropout(b *BuildContext) (Kernel, error) {
 		}
 		ratio := 0.5
 		if t := c.T(1); t != nil {
-			v, err := tensor.Float64s(t)
-			if err != nil {
-				return err
-			}
-			if len(v) != 1 {
+			if t.Len() != 1 {
 				return fmt.Errorf("ratio has shape %v, want a scalar", t.Shape())
 			}
-			ratio = v[0]
+			if ratio, err = numberOf(t); err != nil {
+				return err
+			}
 		}
 		s := uint32(seed)
 		if !seeded {
@@ -106,7 +104,13 @@ func dropout(c *Call, ratio float64, rnd *mt19937, boolMask bool) error {
 		c.SetOut(0, x)
 		return nil
 	}
-	keep := make([]bool, x.Len())
+	var mask *tensor.Tensor
+	if boolMask && c.Wants(1) {
+		mask = c.Output(1, tensor.Bool, x.Shape()...)
+	} else {
+		mask = c.Lend(tensor.Bool, x.Shape())
+	}
+	keep := tensor.Data[bool](mask)
 	for i := range keep {
 		keep[i] = ratio == 0 || rnd.float64() >= ratio
 	}
@@ -127,12 +131,7 @@ func dropout(c *Call, ratio float64, rnd *mt19937, boolMask bool) error {
 			return unsupportedType(0, x.DType())
 		}
 	}
-	if !c.Wants(1) {
-		return nil
-	}
-	mask := tensor.Of(keep, x.Shape()...)
-	if boolMask {
-		c.SetOut(1, mask)
+	if boolMask || !c.Wants(1) {
 		return nil
 	}
 	m := c.Output(1, x.DType(), x.Shape()...)

@@ -34,11 +34,16 @@ func inferLoss(c *InferContext) error {
 	return nil
 }
 
+// isTargetOf reports whether t is x without its second dimension.
+func isTargetOf(t, x []int) bool {
+	return len(t) == len(x)-1 && t[0] == x[0] && slices.Equal(t[1:], x[2:])
+}
+
 // targets returns the class of each position and checks the shapes: x is
 // [n, c, ...], the target has x's shape without c.
 func (l loss) targets(c *Call, x []int) (classes []int, err error) {
 	t := c.T(1)
-	if len(x) < 2 || t == nil || !slices.Equal(t.Shape(), slices.Delete(slices.Clone(x), 1, 2)) {
+	if len(x) < 2 || t == nil || !isTargetOf(t.Shape(), x) {
 		return nil, fmt.Errorf("shapes of input and target are %v and %v, want [n c ...] and [n ...]", x, t)
 	}
 	if classes, err = c.Ints(1); err != nil {

@@ -31,18 +31,18 @@ func buildMomentum(b *BuildContext) (Kernel, error) {
 	}
 	alpha, beta, norm := float64(b.Float("alpha", 0)), float64(b.Float("beta", 0)), float64(b.Float("norm_coefficient", 0))
 	nesterov := b.OneOf("mode", "standard", "nesterov") == "nesterov"
-	return trainingStep(2, func(r, t float64) func(x, g float64, m [2]float64) (float64, [2]float64) {
-		scale := 1.0
+	factors := func(r, t float64) [2]float64 {
 		if t > 0 {
-			scale = beta
+			return [2]float64{r, beta}
 		}
-		return func(x, g float64, m [2]float64) (float64, [2]float64) {
-			g += norm * x
-			m[0] = alpha*m[0] + scale*g
-			if nesterov {
-				return x - r*(g+alpha*m[0]), m
-			}
-			return x - r*m[0], m
+		return [2]float64{r, 1}
+	}
+	return trainingStep(2, factors, func(k [2]float64, x, g float64, m [2]float64) (float64, [2]float64) {
+		g += norm * x
+		m[0] = alpha*m[0] + k[1]*g
+		if nesterov {
+			return x - k[0]*(g+alpha*m[0]), m
 		}
+		return x - k[0]*m[0], m
 	}), nil
 }

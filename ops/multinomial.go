@@ -62,8 +62,8 @@ func buildMultinomial(b *BuildContext) (Kernel, error) {
 			return err
 		}
 		y := c.Output(0, d, t.Dim(0), samples)
-		n, r := t.Dim(1), source()
-		sums, out := make([]float64, n), make([]int64, samples)
+		n, r := t.Dim(1), source(c)
+		sums, out := Scratch[float64](c, n), Scratch[int64](c, samples)
 		for i := range t.Dim(0) {
 			row := x[i*n : (i+1)*n]
 			top := math.Inf(-1)

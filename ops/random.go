@@ -63,18 +63,39 @@ func entropy() (b [32]byte) {
 
 func entropy32() uint32 { return rand.Uint32() }
 
-// source reads the attribute seed and returns what makes the generator of a
+// source reads the attribute seed and returns what gives the generator of a
 // call: the same numbers in each call if there is a seed, else new ones.
-func (b *BuildContext) source() func() *rand.Rand {
+func (b *BuildContext) source() func(*Call) *rand.Rand {
 	if !b.HasAttr("seed") {
-		return func() *rand.Rand { return rand.New(rand.NewChaCha8(entropy())) }
+		return func(c *Call) *rand.Rand {
+			s := State[generator[rand.ChaCha8]](c)
+			s.source.Seed(entropy())
+			return s.of(&s.source)
+		}
 	}
 	seed := uint64(math.Float32bits(b.Float("seed", 0)))
-	return func() *rand.Rand { return rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)) }
+	return func(c *Call) *rand.Rand {
+		s := State[generator[rand.PCG]](c)
+		s.source.Seed(seed, 0x9e3779b97f4a7c15)
+		return s.of(&s.source)
+	}
 }
 
-// randomFill sets output 0, of element type d, to the numbers of next.
-func randomFill(c *Call, d tensor.DType, shape []int, next func() float64) error {
+// generator is memory for a source, which is seeded in each call, and its Rand.
+type generator[S any] struct {
+	source S
+	r      *rand.Rand
+}
+
+func (g *generator[S]) of(s rand.Source) *rand.Rand {
+	if g.r == nil {
+		g.r = rand.New(s)
+	}
+	return g.r
+}
+
+// randomFill sets output 0, of element type d, to the numbers that next takes from r.
+func randomFill(c *Call, d tensor.DType, shape []int, r *rand.Rand, next func(*rand.Rand) float64) error {
 	switch d {
 	case tensor.Float32, tensor.Float64, tensor.Float16, tensor.BFloat16:
 	default:
@@ -84,42 +105,38 @@ func randomFill(c *Call, d tensor.DType, shape []int, next func() float64) error
 	switch d {
 	case tensor.Float32:
 		for i, v := 0, tensor.Data[float32](y); i < len(v); i++ {
-			v[i] = float32(next())
+			v[i] = float32(next(r))
 		}
 	case tensor.Float64:
 		for i, v := 0, tensor.Data[float64](y); i < len(v); i++ {
-			v[i] = next()
+			v[i] = next(r)
 		}
 	case tensor.Float16:
 		for i, v := 0, tensor.Data[tensor.F16](y); i < len(v); i++ {
-			v[i] = tensor.F16Of64(next())
+			v[i] = tensor.F16Of64(next(r))
 		}
 	case tensor.BFloat16:
 		for i, v := 0, tensor.Data[tensor.BF16](y); i < len(v); i++ {
-			v[i] = tensor.BF16Of64(next())
+			v[i] = tensor.BF16Of64(next(r))
 		}
 	}
 	return nil
 }
 
 // uniform reads low and high and returns the numbers between them.
-func (b *BuildContext) uniform() func(*rand.Rand) func() float64 {
+func (b *BuildContext) uniform() func(*rand.Rand) float64 {
 	low, high := float64(b.Float("low", 0)), float64(b.Float("high", 1))
-	return func(r *rand.Rand) func() float64 {
-		return func() float64 { return low + (high-low)*r.Float64() }
-	}
+	return func(r *rand.Rand) float64 { return low + (high-low)*r.Float64() }
 }
 
 // normal reads mean and scale and returns normally distributed numbers.
-func (b *BuildContext) normal() func(*rand.Rand) func() float64 {
+func (b *BuildContext) normal() func(*rand.Rand) float64 {
 	mean, scale := float64(b.Float("mean", 0)), float64(b.Float("scale", 1))
-	return func(r *rand.Rand) func() float64 {
-		return func() float64 { return mean + scale*r.NormFloat64() }
-	}
+	return func(r *rand.Rand) float64 { return mean + scale*r.NormFloat64() }
 }
 
 // buildRandom builds a generator of a tensor of the attribute shape.
-func buildRandom(dist func(*BuildContext) func(*rand.Rand) func() float64) func(*BuildContext) (Kernel, error) {
+func buildRandom(dist func(*BuildContext) func(*rand.Rand) float64) func(*BuildContext) (Kernel, error) {
 	return func(b *BuildContext) (Kernel, error) {
 		d, shape, numbers, source := b.DType("dtype", tensor.Float32), b.Ints("shape", nil), dist(b), b.source()
 		if !b.HasAttr("shape") {
@@ -128,7 +145,7 @@ func buildRandom(dist func(*BuildContext) func(*rand.Rand) func() float64) func(
 		if _, err := tensor.ByteSize(d, shape); err != nil {
 			return nil, err
 		}
-		return func(c *Call) error { return randomFill(c, d, shape, numbers(source())) }, nil
+		return func(c *Call) error { return randomFill(c, d, shape, source(c), numbers) }, nil
 	}
 }
 
@@ -143,7 +160,7 @@ func inferRandom(c *InferContext) error {
 
 // buildRandomLike builds a generator of a tensor of the input's shape, and
 // type unless the attribute dtype is given.
-func buildRandomLike(dist func(*BuildContext) func(*rand.Rand) func() float64) func(*BuildContext) (Kernel, error) {
+func buildRandomLike(dist func(*BuildContext) func(*rand.Rand) float64) func(*BuildContext) (Kernel, error) {
 	return func(b *BuildContext) (Kernel, error) {
 		d, numbers, source := b.DType("dtype", tensor.Undefined), dist(b), b.source()
 		return func(c *Call) error {
@@ -155,7 +172,7 @@ func buildRandomLike(dist func(*BuildContext) func(*rand.Rand) func() float64) f
 			if d == tensor.Undefined {
 				d = x.DType()
 			}
-			return randomFill(c, d, x.Shape(), numbers(source()))
+			return randomFill(c, d, x.Shape(), source(c), numbers)
 		}, nil
 	}
 }

@@ -25,6 +25,7 @@ func buildSoftmaxCrossEntropyLoss(b *BuildContext) (Kernel, error) {
 }
 
 func crossEntropyKernel[T floating](l loss) Kernel {
+	row := logSoftmaxRow[T] // of a generic function it is allocated
 	return func(c *Call) error {
 		xt := c.T(0)
 		x, classes, weight, err := lossInputs[T](c, l)
@@ -39,7 +40,7 @@ func crossEntropyKernel[T floating](l loss) Kernel {
 			logp = Scratch[T](c, len(x))
 		}
 		outer, n, inner := splitAxis(xt.Shape(), 1)
-		alongAxis(c.P, logp, x, outer, n, inner, logSoftmaxRow[T])
+		alongAxis(c.P, logp, x, outer, n, inner, row)
 		pickLoss(c, l, logp, xt.Shape(), classes, weight, xt.DType())
 		done()
 		return nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
@@ -11,9 +12,10 @@ import (
 // inputs are the learning rate R, the count T of updates before this one, and
 // then lists of equally many tensors: the parameters, their gradients and
 // states-1 lists of what the optimizer remembers. The outputs are the new
-// parameters and the new memories. prepare gets R and T and returns what one
-// element's parameter, gradient and memories become; memories are at most two.
-func trainingStep(states int, prepare func(r, t float64) func(x, g float64, m [2]float64) (float64, [2]float64)) Kernel {
+// parameters and the new memories. prepare makes of R and T the factors of a
+// call, with which step returns what one element's parameter, gradient and
+// memories become; memories are at most two.
+func trainingStep(states int, prepare func(r, t float64) [2]float64, step stepFunc) Kernel {
 	return func(c *Call) error {
 		lists := states + 1
 		if (len(c.In)-2)%lists != 0 {
@@ -29,15 +31,15 @@ func trainingStep(states int, prepare func(r, t float64) func(x, g float64, m [2
 			if t == nil || t.Len() != 1 {
 				return fmt.Errorf("%s is %v, want a scalar", name, t)
 			}
-			v, err := tensor.Float64s(t)
-			if err != nil {
+			var err error
+			if rt[i], err = numberOf(t); err != nil {
 				return err
 			}
-			rt[i] = v[0]
 		}
-		step := prepare(rt[0], rt[1])
+		factors := prepare(rt[0], rt[1])
 		for k := range n {
-			ts := make([]*tensor.Tensor, lists)
+			var all [4]*tensor.Tensor
+			ts := all[:lists]
 			for l := range ts {
 				i := 2 + l*n + k
 				ts[l] = c.T(i)
@@ -50,9 +52,9 @@ func trainingStep(states int, prepare func(r, t float64) func(x, g float64, m [2
 			}
 			switch d := ts[0].DType(); d {
 			case tensor.Float32:
-				stepTensors[float32](c, k, n, ts, step)
+				stepTensors[float32](c, k, n, ts, factors, step)
 			case tensor.Float64:
-				stepTensors[float64](c, k, n, ts, step)
+				stepTensors[float64](c, k, n, ts, factors, step)
 			default:
 				return unsupportedType(2+k, d)
 			}
@@ -61,30 +63,60 @@ func trainingStep(states int, prepare func(r, t float64) func(x, g float64, m [2
 	}
 }
 
-func stepTensors[T interface {
-	float
-	tensor.Element
-}](c *Call, k, n int, ts []*tensor.Tensor, step func(x, g float64, m [2]float64) (float64, [2]float64)) {
-	in, out := make([][]T, len(ts)), make([][]T, len(ts)-1)
+// stepFunc is the step of one element by the factors k of a call.
+type stepFunc func(k [2]float64, x, g float64, m [2]float64) (float64, [2]float64)
+
+// numberOf returns the only element of a real tensor.
+func numberOf(t *tensor.Tensor) (float64, error) {
+	var f [1]float64
+	var n [1]int64
+	switch d := t.DType(); {
+	case d.IsFloat():
+		loadFloats(f[:], t, 0)
+	case d == tensor.Uint64:
+		f[0] = float64(tensor.Data[uint64](t)[0])
+	case d.IsInt() || d == tensor.Bool:
+		loadInts(n[:], t, 0)
+		f[0] = float64(n[0])
+	default:
+		return 0, fmt.Errorf("element type %v, want real numbers", d)
+	}
+	return f[0], nil
+}
+
+func stepTensors[T floating](c *Call, k, n int, ts []*tensor.Tensor, factors [2]float64, step stepFunc) {
+	a := stepRun[T]{memories: len(ts) - 2, factors: factors, step: step}
 	for l, t := range ts {
-		in[l] = tensor.Data[T](t)
-		if l < len(out) {
-			out[l] = tensor.Data[T](c.Output(l*n+k, t.DType(), t.Shape()...))
+		a.in[l] = tensor.Data[T](t)
+		if l < len(ts)-1 {
+			a.out[l] = tensor.Data[T](c.Output(l*n+k, t.DType(), t.Shape()...))
 		}
 	}
-	c.P.For(len(in[0]), grain, func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			var m [2]float64
-			for l, s := range in[2:] {
-				m[l] = float64(s[i])
-			}
-			x, m := step(float64(in[0][i]), float64(in[1][i]), m)
-			out[0][i] = T(x)
-			for l, s := range out[1:] {
-				s[i] = T(m[l])
-			}
+	par.Run(c.P, len(a.in[0]), grain, a)
+}
+
+// stepRun is the step of a tensor: of the parameter, the gradient and the memories.
+type stepRun[T floating] struct {
+	in       [4][]T
+	out      [3][]T
+	memories int
+	factors  [2]float64
+	step     stepFunc
+}
+
+func (a *stepRun[T]) Chunk(lo, hi int) {
+	in, out := a.in[2:2+a.memories], a.out[1:1+a.memories]
+	for i := lo; i < hi; i++ {
+		var m [2]float64
+		for l, s := range in {
+			m[l] = float64(s[i])
 		}
-	})
+		x, m := a.step(a.factors, float64(a.in[0][i]), float64(a.in[1][i]), m)
+		a.out[0][i] = T(x)
+		for l, s := range out {
+			s[i] = T(m[l])
+		}
+	}
 }
 
 // inferTrainingStep gives the outputs the types of the parameters and memories.
