@@ -3,7 +3,9 @@ package ops
 import (
 	"fmt"
 	"math"
+	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -34,7 +36,7 @@ func inferDet(c *InferContext) error {
 	return nil
 }
 
-func detKernel[T float32 | float64](c *Call) error {
+func detKernel[T floating](c *Call) error {
 	x := c.T(0)
 	s := x.Shape()
 	if len(s) < 2 || s[len(s)-1] != s[len(s)-2] {
@@ -43,16 +45,28 @@ func detKernel[T float32 | float64](c *Call) error {
 	n := s[len(s)-1]
 	y := c.Output(0, x.DType(), s[:len(s)-2]...)
 	d, out := tensor.Data[T](x), tensor.Data[T](y)
-	c.P.For(len(out), max(1, moveGrain/max(1, n*n*n)), func(lo, hi int) {
-		m := make([]float64, n*n)
-		for u := lo; u < hi; u++ {
-			for i, v := range d[u*n*n:][:n*n] {
-				m[i] = float64(v)
-			}
-			out[u] = T(determinant(m, n))
-		}
-	})
+	par.Run(c.P, len(out), max(1, moveGrain/max(1, n*n*n)), detRun[T]{out, d, n})
 	return nil
+}
+
+// detRun computes the determinants of matrices of n rows.
+type detRun[T floating] struct {
+	out, x []T
+	n      int
+}
+
+func (a *detRun[T]) Chunk(lo, hi int) {
+	mem, pool := borrow[[]float64]()
+	defer pool.Put(mem)
+	size := a.n * a.n
+	*mem = slices.Grow((*mem)[:0], size)[:size]
+	m := *mem
+	for u := lo; u < hi; u++ {
+		for i, v := range a.x[u*size:][:size] {
+			m[i] = float64(v)
+		}
+		a.out[u] = T(determinant(m, a.n))
+	}
 }
 
 // determinant destroys m, a matrix of n rows.

@@ -126,7 +126,7 @@ func dftKernel[T floating](d dft, axis int) Kernel {
 		if err != nil {
 			return err
 		}
-		shape := append([]int(nil), xt.Shape()...)
+		shape := c.list(xt.Shape()...)
 		shape[a], shape[last] = d.outputs()
 		y, done := realsOut[T](c, 0, xt.DType(), shape...)
 		runDFT(c, d, y, x, outer, n, inner, parts)

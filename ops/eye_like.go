@@ -1,7 +1,9 @@
 package ops
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -32,24 +34,24 @@ func inferEyeLike(c *InferContext) error {
 	return nil
 }
 
-// oneOf returns the bytes of 1 as an element of type d.
-func oneOf(d tensor.DType) ([]byte, error) {
+// oneOf returns the bytes of 1 as an element of type d, which are the first of one.
+func oneOf(d tensor.DType) (one [8]byte, err error) {
 	switch d {
 	case tensor.Float32:
-		return tensor.Scalar(float32(1)).Bytes(), nil
+		binary.NativeEndian.PutUint32(one[:], math.Float32bits(1))
 	case tensor.Float64:
-		return tensor.Scalar(float64(1)).Bytes(), nil
+		binary.NativeEndian.PutUint64(one[:], math.Float64bits(1))
 	case tensor.Float16:
-		return tensor.Scalar(tensor.F16Of(1)).Bytes(), nil
+		binary.NativeEndian.PutUint16(one[:], uint16(tensor.F16Of(1)))
 	case tensor.BFloat16:
-		return tensor.Scalar(tensor.BF16Of(1)).Bytes(), nil
+		binary.NativeEndian.PutUint16(one[:], uint16(tensor.BF16Of(1)))
+	default:
+		if d.Size() == 0 || !d.IsInt() && d != tensor.Bool {
+			return one, fmt.Errorf("%w: element type %v", ErrUnsupported, d)
+		}
+		one[0] = 1
 	}
-	if size := d.Size(); size > 0 && (d.IsInt() || d == tensor.Bool) {
-		b := make([]byte, size)
-		b[0] = 1
-		return b, nil
-	}
-	return nil, fmt.Errorf("%w: element type %v", ErrUnsupported, d)
+	return one, nil
 }
 
 func buildEyeLike(b *BuildContext) (Kernel, error) {
@@ -63,10 +65,11 @@ func buildEyeLike(b *BuildContext) (Kernel, error) {
 		if d == tensor.Undefined {
 			d = x.DType()
 		}
-		one, err := oneOf(d)
+		first, err := oneOf(d)
 		if err != nil {
 			return err
 		}
+		one := first[:d.Size()]
 		rows, cols := x.Dim(0), x.Dim(1)
 		y := c.Output(0, d, rows, cols)
 		data := y.Bytes()

@@ -5,6 +5,7 @@ import (
 	"math/cmplx"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/fft"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -104,31 +105,41 @@ func runDFT[T floating](c *Call, d dft, y, x []T, outer, n, inner, parts int) {
 		take = min(n, d.n/2+1)
 	}
 	f := fftPlan(c, outer*inner, d.n)
-	c.P.For(outer*inner, 1+normGrain/8/d.n, func(lo, hi int) {
-		l := f.Line()
-		defer f.Done(l)
-		buf := l.X
-		for t := lo; t < hi; t++ {
-			o, j := t/inner, t%inner
-			clear(buf)
-			for i := 0; i < take; i++ {
-				at := ((o*n+i)*inner + j) * parts
-				im := T(0)
-				if parts == 2 {
-					im = x[at+1]
-				}
-				buf[i] = complex(float64(x[at]), float64(im))
+	par.Run(c.P, outer*inner, 1+normGrain/8/d.n, dftLines[T]{d, f, y, x, n, inner, parts, take, count, outParts})
+}
+
+// dftLines are the lines of runDFT.
+type dftLines[T floating] struct {
+	d                                      dft
+	f                                      *fft.Plan
+	y, x                                   []T
+	n, inner, parts, take, count, outParts int
+}
+
+func (a *dftLines[T]) Chunk(lo, hi int) {
+	l := a.f.Line()
+	defer a.f.Done(l)
+	buf, x, y, n, inner, parts, count := l.X, a.x, a.y, a.n, a.inner, a.parts, a.count
+	for t := lo; t < hi; t++ {
+		o, j := t/inner, t%inner
+		clear(buf)
+		for i := 0; i < a.take; i++ {
+			at := ((o*n+i)*inner + j) * parts
+			im := T(0)
+			if parts == 2 {
+				im = x[at+1]
 			}
-			d.line(f, l, parts == 1)
-			for i := 0; i < count; i++ {
-				at := ((o*count+i)*inner + j) * outParts
-				y[at] = T(real(buf[i]))
-				if outParts == 2 {
-					y[at+1] = T(imag(buf[i]))
-				}
+			buf[i] = complex(float64(x[at]), float64(im))
+		}
+		a.d.line(a.f, l, parts == 1)
+		for i := 0; i < count; i++ {
+			at := ((o*count+i)*inner + j) * a.outParts
+			y[at] = T(real(buf[i]))
+			if a.outParts == 2 {
+				y[at+1] = T(imag(buf[i]))
 			}
 		}
-	})
+	}
 }
 
 // windowVersions is the version table of a window function: value gives

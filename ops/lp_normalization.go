@@ -30,6 +30,24 @@ func buildLpNormalization(b *BuildContext) (Kernel, error) {
 }
 
 func lpNormKernel[T floating](axis, p int) Kernel {
+	// Outside of the kernel, where it would be allocated at each call.
+	line := func(dst, src []T) {
+		norm := 0.0
+		if p == 2 {
+			norm = math.Sqrt(squaredDiff(src, 0))
+		} else {
+			for _, v := range src {
+				norm += math.Abs(float64(v))
+			}
+		}
+		if norm == 0 {
+			clear(dst)
+			return
+		}
+		for i, v := range src {
+			dst[i] = T(float64(v) / norm)
+		}
+	}
 	return func(c *Call) error {
 		xt := c.T(0)
 		a, err := tensor.Axis(axis, xt.Rank())
@@ -42,23 +60,7 @@ func lpNormKernel[T floating](axis, p int) Kernel {
 		}
 		y, done := realsOut[T](c, 0, xt.DType(), xt.Shape()...)
 		outer, n, inner := splitAxis(xt.Shape(), a)
-		alongAxis(c.P, y, x, outer, n, inner, func(dst, src []T) {
-			norm := 0.0
-			if p == 2 {
-				norm = math.Sqrt(squaredDiff(src, 0))
-			} else {
-				for _, v := range src {
-					norm += math.Abs(float64(v))
-				}
-			}
-			if norm == 0 {
-				clear(dst)
-				return
-			}
-			for i, v := range src {
-				dst[i] = T(float64(v) / norm)
-			}
-		})
+		alongAxis(c.P, y, x, outer, n, inner, line)
 		done()
 		return nil
 	}

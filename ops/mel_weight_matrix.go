@@ -61,7 +61,7 @@ func buildMelWeightMatrix(b *BuildContext) (Kernel, error) {
 		}
 		bands, length, rate := ints[0], ints[1], ints[2]
 		bins := length/2 + 1
-		if _, err := tensor.ByteSize(tensor.Float64, []int{bins, bands}); err != nil {
+		if _, err := tensor.ByteSize(tensor.Float64, c.list(bins, bands)); err != nil {
 			return err
 		}
 		edge := func(i int) int {

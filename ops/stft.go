@@ -3,6 +3,8 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/fft"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -104,31 +106,41 @@ func stftKernel[T floating](onesided bool) Kernel {
 		frames := (l-n)/step + 1
 		y, done := realsOut[T](c, 0, xt.DType(), b, frames, count, 2)
 		f := fftPlan(c, b*frames, n)
-		c.P.For(b*frames, 1+normGrain/8/n, func(lo, hi int) {
-			line := f.Line()
-			defer f.Done(line)
-			buf := line.X
-			for t := lo; t < hi; t++ {
-				src := x[(t/frames*l+t%frames*step)*parts:]
-				for i := range buf {
-					w, im := 1.0, 0.0
-					if window != nil {
-						w = float64(window[i])
-					}
-					if parts == 2 {
-						im = float64(src[2*i+1])
-					}
-					buf[i] = complex(w*float64(src[i*parts]), w*im)
-				}
-				d.line(f, line, parts == 1)
-				out := y[t*count*2:][:count*2]
-				for i := 0; i < count; i++ {
-					out[2*i], out[2*i+1] = T(real(buf[i])), T(imag(buf[i]))
-				}
-			}
-		})
+		par.Run(c.P, b*frames, 1+normGrain/8/n, stftFrames[T]{d, f, y, x, window, l, step, frames, parts, count})
 		done()
 		return nil
+	}
+}
+
+// stftFrames are the frames of signals of length l.
+type stftFrames[T floating] struct {
+	d                             dft
+	f                             *fft.Plan
+	y, x, window                  []T
+	l, step, frames, parts, count int
+}
+
+func (a *stftFrames[T]) Chunk(lo, hi int) {
+	line := a.f.Line()
+	defer a.f.Done(line)
+	buf, window, parts, count := line.X, a.window, a.parts, a.count
+	for t := lo; t < hi; t++ {
+		src := a.x[(t/a.frames*a.l+t%a.frames*a.step)*parts:]
+		for i := range buf {
+			w, im := 1.0, 0.0
+			if window != nil {
+				w = float64(window[i])
+			}
+			if parts == 2 {
+				im = float64(src[2*i+1])
+			}
+			buf[i] = complex(w*float64(src[i*parts]), w*im)
+		}
+		a.d.line(a.f, line, parts == 1)
+		out := a.y[t*count*2:][:count*2]
+		for i := 0; i < count; i++ {
+			out[2*i], out[2*i+1] = T(real(buf[i])), T(imag(buf[i]))
+		}
 	}
 }
 

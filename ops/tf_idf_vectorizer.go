@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -239,18 +240,29 @@ func (g *ngrams) run(c *Call) error {
 		return err
 	}
 	n := s[len(s)-1]
-	shape := append(append([]int{}, s[:len(s)-1]...), g.size)
+	shape := c.list(s...)
+	shape[len(s)-1] = g.size
 	y := tensor.Data[float32](c.Output(0, tensor.Float32, shape...))
 	clear(y)
 	if g.size == 0 || n == 0 {
 		return nil
 	}
-	c.P.For(len(y)/g.size, max(1, moveGrain/(g.size+n*(g.skips+1))), func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			g.row(y[r*g.size:][:g.size], tokens[r*n:][:n])
-		}
-	})
+	par.Run(c.P, len(y)/g.size, max(1, moveGrain/(g.size+n*(g.skips+1))), ngramRows{g, y, tokens, n})
 	return nil
+}
+
+// ngramRows are rows of n tokens.
+type ngramRows struct {
+	*ngrams
+	y      []float32
+	tokens []int64
+	n      int
+}
+
+func (a *ngramRows) Chunk(lo, hi int) {
+	for r := lo; r < hi; r++ {
+		a.row(a.y[r*a.size:][:a.size], a.tokens[r*a.n:][:a.n])
+	}
 }
 
 // row counts the n-grams of one row.
