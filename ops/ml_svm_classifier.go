@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -110,29 +111,40 @@ func buildSVMClassifier(b *BuildContext) (Kernel, error) {
 		}
 		out, w := v.labels.output(c, n), v.width()
 		z := tensor.Data[float32](c.Output(1, tensor.Float32, n, w))
-		c.P.For(n, v.grain(f), func(lo, hi int) {
-			buf, pool := borrow[svmBuffer]()
-			defer pool.Put(buf)
-			k := buf.room(v.n)
-			for i := lo; i < hi; i++ {
-				at := (i - lo) % svmRows
-				if at == 0 && v.n > 0 {
-					v.kernels(k, x[i*f:min(i+svmRows, hi)*f], f)
-				}
-				scores, class := v.scores(x[i*f:(i+1)*f], k[at*v.n:][:v.n], buf)
-				extra := oneScoreAlone
-				if len(v.rho) == 1 && v.classes == 2 {
-					extra = oneScoreProb
-					if v.post == postNone {
-						extra = oneScoreSigned
-					}
-				}
-				out.set(i, class)
-				v.post.write(z[i*w:(i+1)*w], scores, extra)
-			}
-		})
+		par.Run(c.P, n, v.grain(f), svmClasses{v, out, x, z, f, w})
 		return nil
 	}, nil
+}
+
+// svmClasses classifies rows of f features.
+type svmClasses struct {
+	*svmClassifier
+	out  labelsOut
+	x, z []float32
+	f, w int
+}
+
+func (a *svmClasses) Chunk(lo, hi int) {
+	buf, pool := borrow[svmBuffer]()
+	defer pool.Put(buf)
+	v, x, f, w := a.svmClassifier, a.x, a.f, a.w
+	k := buf.room(v.n)
+	for i := lo; i < hi; i++ {
+		at := (i - lo) % svmRows
+		if at == 0 && v.n > 0 {
+			v.kernels(k, x[i*f:min(i+svmRows, hi)*f], f)
+		}
+		scores, class := v.scores(x[i*f:(i+1)*f], k[at*v.n:][:v.n], buf)
+		extra := oneScoreAlone
+		if len(v.rho) == 1 && v.classes == 2 {
+			extra = oneScoreProb
+			if v.post == postNone {
+				extra = oneScoreSigned
+			}
+		}
+		a.out.set(i, class)
+		v.post.write(a.z[i*w:(i+1)*w], scores, extra)
+	}
 }
 
 // scores returns the scores of one row and the class that they choose. k are
@@ -140,7 +152,8 @@ func buildSVMClassifier(b *BuildContext) (Kernel, error) {
 func (v *svmClassifier) scores(x, k []float32, buf *svmBuffer) ([]float32, int) {
 	f := len(x)
 	if v.n == 0 {
-		out := make([]float32, v.classes)
+		buf.out = slices.Grow(buf.out[:0], v.classes)[:v.classes]
+		out := buf.out
 		for i := range out {
 			out[i] = mlDot(x, v.coef[i*f:(i+1)*f]) + v.rho[0]
 		}

@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -61,30 +62,40 @@ func buildSVMRegressor(b *BuildContext) (Kernel, error) {
 			return fmt.Errorf("X has %d features, want %d", f, features)
 		}
 		y := tensor.Data[float32](c.Output(0, tensor.Float32, n, 1))
-		c.P.For(n, s.grain(f), func(lo, hi int) {
-			buf, pool := borrow[svmBuffer]()
-			defer pool.Put(buf)
-			k := buf.room(s.n)
-			for i := lo; i < hi; i++ {
-				row := x[i*f : (i+1)*f]
-				if s.n > 0 {
-					at := (i - lo) % svmRows
-					if at == 0 {
-						s.kernels(k, x[i*f:min(i+svmRows, hi)*f], f)
-					}
-					row = k[at*s.n:][:s.n]
-				}
-				v := mlDot(row, s.coef) + s.rho[0]
-				if one {
-					if v > 0 {
-						v = 1
-					} else {
-						v = -1
-					}
-				}
-				y[i] = v
-			}
-		})
+		par.Run(c.P, n, s.grain(f), svmAnswers{s, x, y, f, one})
 		return nil
 	}, nil
+}
+
+// svmAnswers are those for rows of f features, or with one their signs.
+type svmAnswers struct {
+	*svm
+	x, y []float32
+	f    int
+	one  bool
+}
+
+func (a *svmAnswers) Chunk(lo, hi int) {
+	buf, pool := borrow[svmBuffer]()
+	defer pool.Put(buf)
+	k := buf.room(a.n)
+	for i := lo; i < hi; i++ {
+		row := a.x[i*a.f : (i+1)*a.f]
+		if a.n > 0 {
+			at := (i - lo) % svmRows
+			if at == 0 {
+				a.kernels(k, a.x[i*a.f:min(i+svmRows, hi)*a.f], a.f)
+			}
+			row = k[at*a.n:][:a.n]
+		}
+		v := mlDot(row, a.coef) + a.rho[0]
+		if a.one {
+			if v > 0 {
+				v = 1
+			} else {
+				v = -1
+			}
+		}
+		a.y[i] = v
+	}
 }

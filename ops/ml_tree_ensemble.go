@@ -68,14 +68,23 @@ func buildTreeEnsemble(b *BuildContext) (Kernel, error) {
 
 // regress64 is regress without rounding to float32.
 func (e *trees) regress64(c *Call, x treeInput, z []float64) error {
-	return e.each(c, x, true, func(score []float64, has []bool, _ []float32, i int) {
-		for k, v := range score {
-			if e.how == treeAverage {
-				v /= float64(len(e.roots))
-			}
-			z[i*e.targets+k] = v
+	s := State[treeAnswers](c)
+	if s.f == nil {
+		s.f, s.f64 = s.row, s.row64
+	}
+	s.e, s.z64 = e, z
+	err := e.each(c, x, true, s.f64)
+	s.z64 = nil
+	return err
+}
+
+func (s *treeAnswers) row64(score []float64, _ []bool, _ []float32, i int) {
+	for k, v := range score {
+		if s.e.how == treeAverage {
+			v /= float64(len(s.e.roots))
 		}
-	})
+		s.z64[i*s.e.targets+k] = v
+	}
 }
 
 func parseTreeEnsemble(a *attrs) (*trees, error) {

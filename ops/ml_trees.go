@@ -225,7 +225,7 @@ func treeBatch(t onnx.Type) (onnx.Dim, error) {
 func (e *trees) regress(c *Call, x treeInput, double bool, base []float64, post mlPost, z []float32) error {
 	s := State[treeAnswers](c)
 	if s.f == nil {
-		s.f = s.row
+		s.f, s.f64 = s.row, s.row64
 	}
 	s.e, s.double, s.base, s.post, s.z = e, double, base, post, z
 	err := e.each(c, x, double, s.f)
@@ -240,7 +240,8 @@ type treeAnswers struct {
 	base   []float64
 	post   mlPost
 	z      []float32
-	f      func(score []float64, has []bool, tmp []float32, i int) // row
+	z64    []float64
+	f, f64 func(score []float64, has []bool, tmp []float32, i int) // row and row64
 }
 
 func (s *treeAnswers) row(score []float64, has []bool, tmp []float32, i int) {
@@ -277,16 +278,26 @@ func (e *trees) each(c *Call, x treeInput, double bool, f func(score []float64, 
 	case x.x32 == nil && e.fast64 != nil:
 		treeEach(c, e, e.fast64(), x.x64, x, grain, double, f)
 	default:
-		c.P.For(x.n, grain, func(lo, hi int) {
-			r := e.row()
-			defer e.pool.Put(r)
-			for i := lo; i < hi; i++ {
-				e.slow(r, x, i, r.score[:e.targets], r.has[:e.targets], double)
-				f(r.score[:e.targets], r.has[:e.targets], r.tmp, i)
-			}
-		})
+		par.Run(c.P, x.n, grain, slowTrees{e, x, double, f})
 	}
 	return c.Ctx().Err()
+}
+
+// slowTrees evaluates rows node by node.
+type slowTrees struct {
+	*trees
+	x      treeInput
+	double bool
+	f      func(score []float64, has []bool, tmp []float32, i int)
+}
+
+func (a *slowTrees) Chunk(lo, hi int) {
+	r, n := a.row(), a.targets
+	defer a.pool.Put(r)
+	for i := lo; i < hi; i++ {
+		a.slow(r, &a.x, i, r.score[:n], r.has[:n], a.double)
+		a.f(r.score[:n], r.has[:n], r.tmp, i)
+	}
 }
 
 // nanos estimates the time of one row.
@@ -299,7 +310,7 @@ func (e *trees) nanos() float64 {
 }
 
 // slow evaluates row i node by node.
-func (e *trees) slow(r *treeRow, x treeInput, i int, score []float64, has []bool, double bool) {
+func (e *trees) slow(r *treeRow, x *treeInput, i int, score []float64, has []bool, double bool) {
 	if x.x32 == nil {
 		e.eval(x.x64[i*x.f:(i+1)*x.f], score, has, double)
 		return

@@ -414,16 +414,7 @@ func treeFew[K treeKey, T float](c *Call, e *trees, t *treeTable[K], data []T, x
 		score, has := r.score[:e.targets], r.has[:e.targets]
 		treeKeys(t, keys, data[i*x.f:(i+1)*x.f], x.f)
 		p := unsafe.Pointer(unsafe.SliceData(keys))
-		c.P.For(len(t.roots), grain, func(lo, hi int) {
-			for ; lo+4 <= hi; lo += 4 {
-				at := [4]uint32(t.roots[lo:])
-				t.walk4(p, p, p, p, &at)
-				copy(leaf[lo:], at[:])
-			}
-			for ; lo < hi; lo++ {
-				leaf[lo] = t.walk(p, t.roots[lo])
-			}
-		})
+		par.Run(c.P, len(t.roots), grain, treeWalk[K]{t, p, leaf})
 		if c.Ctx().Err() != nil {
 			return
 		}
@@ -433,5 +424,24 @@ func treeFew[K treeKey, T float](c *Call, e *trees, t *treeTable[K], data []T, x
 		}
 		t.end(e, r, 1, double)
 		f(score, has, r.tmp, i)
+	}
+}
+
+// treeWalk finds the leaves of trees for one row.
+type treeWalk[K treeKey] struct {
+	t    *treeTable[K]
+	row  unsafe.Pointer
+	leaf []uint32
+}
+
+func (a *treeWalk[K]) Chunk(lo, hi int) {
+	t, p := a.t, a.row
+	for ; lo+4 <= hi; lo += 4 {
+		at := [4]uint32(t.roots[lo:])
+		t.walk4(p, p, p, p, &at)
+		copy(a.leaf[lo:], at[:])
+	}
+	for ; lo < hi; lo++ {
+		a.leaf[lo] = t.walk(p, t.roots[lo])
 	}
 }
