@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -77,19 +78,32 @@ func cropAndResize[T floating](c *Call, nearest bool, outside T) error {
 		return err
 	}
 	out, done := realsOut[T](c, 0, x.DType(), r, channels, size[0], size[1])
-	c.P.For(r, 1+moveGrain/(1+4*channels*size[0]*size[1]), func(lo, hi int) {
-		for u := lo; u < hi; u++ {
-			box := boxes[4*u:][:4]
-			for i := range size[0] {
-				y := cropAt(box[0], box[2], i, size[0], h)
-				for j := range size[1] {
-					cropPoint(out[u*channels*size[0]*size[1]+i*size[1]+j:], size[0]*size[1], data[index[u]*channels*h*w:], channels, h, w, y, cropAt(box[1], box[3], j, size[1], w), nearest, outside)
-				}
-			}
-		}
-	})
+	par.Run(c.P, r, 1+moveGrain/(1+4*channels*size[0]*size[1]), crops[T]{out, data, boxes, index, size, channels, h, w, nearest, outside})
 	done()
 	return nil
+}
+
+// crops are the results of boxes, one for each index.
+type crops[T floating] struct {
+	out, data, boxes []T
+	index, size      []int
+	channels, h, w   int
+	nearest          bool
+	outside          T
+}
+
+func (a *crops[T]) Chunk(lo, hi int) {
+	size := a.size
+	for u := lo; u < hi; u++ {
+		box, image := a.boxes[4*u:][:4], a.data[a.index[u]*a.channels*a.h*a.w:]
+		for i := range size[0] {
+			y := cropAt(box[0], box[2], i, size[0], a.h)
+			for j := range size[1] {
+				x := cropAt(box[1], box[3], j, size[1], a.w)
+				cropPoint(a.out[u*a.channels*size[0]*size[1]+i*size[1]+j:], size[0]*size[1], image, a.channels, a.h, a.w, y, x, a.nearest, a.outside)
+			}
+		}
+	}
 }
 
 // cropAt returns where element i of n between from and to is along a dimension of that many elements.

@@ -195,9 +195,23 @@ func (r *recurrent) packQuantized(p par.P, k int, w, scale, zero *tensor.Tensor)
 
 // roundDynamically sets dst to x, rounded to what quantizeDynamically keeps of it.
 func roundDynamically(p par.P, dst, x []float32) {
-	bytes := make([]uint8, len(x))
+	mem, pool := borrow[[]uint8]()
+	defer pool.Put(mem)
+	bytes := slices.Grow((*mem)[:0], len(x))[:len(x)]
+	*mem = bytes
 	q := quantizeDynamically(p, bytes, x)
-	p.For(len(x), grain, func(lo, hi int) { quant.Dequantize(dst[lo:hi], bytes[lo:hi], q.scale, q.zero) })
+	par.Run(p, len(x), grain, dequantizedBytes{dst, bytes, q})
+}
+
+// dequantizedBytes are what bytes stand for.
+type dequantizedBytes struct {
+	dst []float32
+	x   []uint8
+	q   quantParams
+}
+
+func (a *dequantizedBytes) Chunk(lo, hi int) {
+	quant.Dequantize(a.dst[lo:hi], a.x[lo:hi], a.q.scale, a.q.zero)
 }
 
 // quantRight is the R of a direction, or the W of all.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -98,7 +99,7 @@ func (v *gatherBlocks) run(c *Call) error {
 		return unsupportedType(0, data.DType())
 	}
 	per := v.perByte(data.DType())
-	shape := slices.Clone(data.Shape())
+	shape := c.list(data.Shape()...)
 	shape[len(shape)-1] *= per
 	axis, err := tensor.Axis(v.axis, len(shape))
 	if err != nil {
@@ -127,53 +128,77 @@ func (v *gatherBlocks) run(c *Call) error {
 		}
 	}
 	scales := c.T(2)
-	want := slices.Clone(shape)
+	want := c.list(shape...)
 	want[qaxis] = (want[qaxis] + v.block - 1) / v.block
 	if !slices.Equal(scales.Shape(), want) {
 		return fmt.Errorf("scales have shape %v, want %v", scales.Shape(), want)
 	}
 	zeros := c.T(3)
 	if zeros != nil {
-		zs := slices.Clone(want)
+		zs := c.list(want...)
 		zs[len(zs)-1] = (zs[len(zs)-1] + per - 1) / per
 		if zeros.DType() != data.DType() || !slices.Equal(zeros.Shape(), zs) {
 			return fmt.Errorf("zero_points are %v, want %v %v", zeros, data.DType(), zs)
 		}
 	}
-	codeOf := func(t *tensor.Tensor, i int) float32 {
-		q := code(t.Bytes(), i, bits)
-		if signed {
-			return float32(int8(q<<4) >> 4)
-		}
-		return float32(q)
-	}
-	out := c.Output(0, tensor.Float32, slices.Concat(shape[:axis], c.T(1).Shape(), shape[axis+1:])...)
+	is := c.T(1).Shape()
+	size := c.Dims(len(shape) - 1 + len(is))
+	copy(size[copy(size, shape[:axis]):], is)
+	copy(size[axis+len(is):], shape[axis+1:])
+	out := c.Output(0, tensor.Float32, size...)
 	y, sc := tensor.Data[float32](out), tensor.Data[float32](scales)
 	outer, inner := axisBlocks(shape, axis)
 	qn, sn := shape[qaxis], want[qaxis]
 	_, qin := axisBlocks(shape, qaxis)
-	// Packed zero points start a new byte with each row.
-	lastBlocks := want[len(want)-1]
-	zeroRow := (lastBlocks + per - 1) / per * per
 	if inner == 0 {
 		return nil
 	}
-	c.P.For(outer*len(idx), max(1, 32768/inner), func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			src := (r/len(idx)*shape[axis] + idx[r%len(idx)]) * inner
-			dst := y[r*inner : (r+1)*inner]
-			for i := range dst {
-				e := src + i
-				in := e % qin
-				q := e / qin % qn
-				s := (e/qin/qn*sn+q/v.block)*qin + in
-				z := def
-				if zeros != nil {
-					z = codeOf(zeros, s/lastBlocks*zeroRow+s%lastBlocks)
-				}
-				dst[i] = (codeOf(data, e) - z) * sc[s]
-			}
-		}
-	})
+	g := gatherCodes{block: v.block, axis: shape[axis], inner: inner, idx: idx, y: y, scales: sc, codes: data.Bytes(), bits: bits, signed: signed, def: def, qn: qn, sn: sn, qin: qin}
+	// Packed zero points start a new byte with each row.
+	g.lastBlocks = want[len(want)-1]
+	g.zeroRow = (g.lastBlocks + per - 1) / per * per
+	if zeros != nil {
+		g.zeros = zeros.Bytes()
+	}
+	par.Run(c.P, outer*len(idx), max(1, 32768/inner), g)
 	return nil
+}
+
+// gatherCodes gathers rows of inner elements of data, whose gathered axis has size axis.
+type gatherCodes struct {
+	block, axis, inner  int
+	idx                 []int
+	y, scales           []float32
+	codes, zeros        []byte
+	bits                int
+	signed              bool
+	def                 float32 // where there are no zeros
+	qn, sn, qin         int     // elements and blocks along the quantized axis, and the elements behind it
+	lastBlocks, zeroRow int
+}
+
+func (a *gatherCodes) Chunk(lo, hi int) {
+	for r := lo; r < hi; r++ {
+		src := (r/len(a.idx)*a.axis + a.idx[r%len(a.idx)]) * a.inner
+		dst := a.y[r*a.inner : (r+1)*a.inner]
+		for i := range dst {
+			e := src + i
+			in := e % a.qin
+			q := e / a.qin % a.qn
+			s := (e/a.qin/a.qn*a.sn+q/a.block)*a.qin + in
+			z := a.def
+			if a.zeros != nil {
+				z = a.codeOf(a.zeros, s/a.lastBlocks*a.zeroRow+s%a.lastBlocks)
+			}
+			dst[i] = (a.codeOf(a.codes, e) - z) * a.scales[s]
+		}
+	}
+}
+
+func (a *gatherCodes) codeOf(b []byte, i int) float32 {
+	q := code(b, i, a.bits)
+	if a.signed {
+		return float32(int8(q<<4) >> 4)
+	}
+	return float32(q)
 }

@@ -103,22 +103,37 @@ func (v *bnb4) run(c *Call) error {
 	shape := c.list(a.Shape()...)
 	shape[len(shape)-1] = v.n
 	y, done := realsOut[float32](c, 0, a.DType(), shape...)
-	const width = gemm.Panel // columns of Y at a time
 	if m := len(x) / v.k; m > 0 {
-		codes := b.Bytes()
-		c.P.For((v.n+width-1)/width, max(1, (1<<17)/(width*v.k*m)), func(lo, hi int) {
-			gemm.Scratch(width*v.k, func(buf []float32) {
-				for q := lo; q < hi; q++ {
-					j0 := q * width
-					cols := min(width, v.n-j0)
-					v.numbers(buf[:cols*v.k], codes, scales, j0*v.k)
-					gemm.Run(par.P{Ctx: c.P.Ctx}, &gemm.Args[float32]{M: m, N: cols, K: v.k, A: x, ARS: v.k, ACS: 1, B: buf, BRS: 1, BCS: v.k, C: y[j0:], LDC: v.n})
-				}
-			})
-		})
+		par.Run(c.P, (v.n+bnb4Width-1)/bnb4Width, max(1, (1<<17)/(bnb4Width*v.k*m)), bnb4Columns{v, par.P{Ctx: c.P.Ctx}, b.Bytes(), scales, x, y, m})
 	}
 	done()
 	return nil
+}
+
+const bnb4Width = gemm.Panel // columns of Y at a time
+
+// bnb4Columns computes columns of Y, bnb4Width at a time.
+type bnb4Columns struct {
+	*bnb4
+	p            par.P
+	codes        []byte
+	scales, x, y []float32
+	m            int
+}
+
+func (a *bnb4Columns) Chunk(lo, hi int) {
+	g, pool := borrow[gemm.Args[float32]]()
+	defer pool.Put(g)
+	w := gemm.Borrow[float32](bnb4Width * a.k)
+	defer w.Return()
+	for q := lo; q < hi; q++ {
+		j0 := q * bnb4Width
+		cols := min(bnb4Width, a.n-j0)
+		a.numbers(w.S[:cols*a.k], a.codes, a.scales, j0*a.k)
+		*g = gemm.Args[float32]{M: a.m, N: cols, K: a.k, A: a.x, ARS: a.k, ACS: 1, B: w.S, BRS: 1, BCS: a.k, C: a.y[j0:], LDC: a.n}
+		gemm.Run(a.p, g)
+	}
+	*g = gemm.Args[float32]{}
 }
 
 // numbers sets dst to W's elements from one on.

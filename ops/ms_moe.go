@@ -182,7 +182,7 @@ func (m *moe) run(c *Call, fc [3]experts, bias [3][]float32, weights []float32) 
 		}
 	}
 	rows := xt.Len() / max(hidden, 1)
-	if pt == nil || !slices.Equal(pt.Shape(), []int{rows, count}) {
+	if pt == nil || !slices.Equal(pt.Shape(), c.list(rows, count)) {
 		return fmt.Errorf("router_probs is %v, want [%d %d]", pt, rows, count)
 	}
 	if m.k > count {
@@ -236,15 +236,7 @@ func (m *moe) run(c *Call, fc [3]experts, bias [3][]float32, weights []float32) 
 			if m.gated {
 				fc[2].multiply(c, e, in[:n*hidden], n, part(2, inner), up[:n*inner])
 			}
-			c.P.For(n, 1+(1<<12)/max(inner, 1), func(lo, hi int) {
-				for r := lo; r < hi; r++ {
-					var l []float32
-					if m.gated {
-						l = up[r*inner : (r+1)*inner]
-					}
-					m.activate(act[r*inner:(r+1)*inner], mid[r*n1:(r+1)*n1], l)
-				}
-			})
+			par.Run(c.P, n, 1+(1<<12)/max(inner, 1), expertRows{m, act, mid, up, inner, n1})
 			fc[1].multiply(c, e, act[:n*inner], n, part(1, hidden), out[:n*hidden])
 			for r, t := range at[:n] {
 				f, dst := share[t], y[t/m.k*hidden:][:hidden]
@@ -256,6 +248,23 @@ func (m *moe) run(c *Call, fc [3]experts, bias [3][]float32, weights []float32) 
 	}
 	done()
 	return nil
+}
+
+// expertRows are the activations of rows of an expert.
+type expertRows struct {
+	*moe
+	act, mid, up []float32
+	inner, n1    int
+}
+
+func (a *expertRows) Chunk(lo, hi int) {
+	for r := lo; r < hi; r++ {
+		var l []float32
+		if a.gated {
+			l = a.up[r*a.inner : (r+1)*a.inner]
+		}
+		a.activate(a.act[r*a.inner:(r+1)*a.inner], a.mid[r*a.n1:(r+1)*a.n1], l)
+	}
 }
 
 // route returns the k experts of each row and their weights.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -117,17 +118,26 @@ func project(c *Call, x []float32, e int) ([]float32, error) {
 	}
 	n := t.Dim(1)
 	y := Scratch[float32](c, t.Dim(0)*e)
-	c.P.For(len(y), 1+moveGrain/(1+n), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			sum := float32(0)
-			row := w[i%e*n:][:n]
-			for j, v := range x[i/e*n:][:n] {
-				sum += v * row[j]
-			}
-			y[i] = sum
-		}
-	})
+	par.Run(c.P, len(y), 1+moveGrain/(1+n), projections{y, x, w, e, n})
 	return y, nil
+}
+
+// projections are products of rows of x and e rows of w, of n elements.
+type projections struct {
+	y, x, w []float32
+	e, n    int
+}
+
+func (a *projections) Chunk(lo, hi int) {
+	e, n := a.e, a.n
+	for i := lo; i < hi; i++ {
+		sum := float32(0)
+		row := a.w[i%e*n:][:n]
+		for j, v := range a.x[i/e*n:][:n] {
+			sum += v * row[j]
+		}
+		a.y[i] = sum
+	}
 }
 
 type routerWork struct {

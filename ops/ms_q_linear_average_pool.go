@@ -139,9 +139,9 @@ func buildQLinearAveragePool(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		shape := slices.Clone(x.Shape())
+		shape := c.list(x.Shape()...)
 		n := hi - lo
-		before, after := make([]int, n), make([]int, n)
+		before, after := c.Dims(n), c.Dims(n)
 		for i := range n {
 			if shape[lo+i], before[i], after[i], err = v.axis(i, x.Dim(lo+i)); err != nil {
 				return err
@@ -149,76 +149,95 @@ func buildQLinearAveragePool(b *BuildContext) (Kernel, error) {
 		}
 		least, most := byteRange(d)
 		out := c.Output(0, d, shape...)
-		if v.last && x.Dim(hi) >= leastPooled && qy.scale > 0 {
-			w := windows{v, x.Shape()[lo:hi], shape[lo:hi], before, after, x.Dim(hi)}
-			if d == tensor.Int8 {
-				averageLast(c.P, &w, tensor.Data[int8](x), tensor.Data[int8](out), qx, qy, least, most)
-			} else {
-				averageLast(c.P, &w, x.Bytes(), out.Bytes(), qx, qy, least, most)
-			}
-			return nil
-		}
-		value := dequantTable(qx.scale, qx.zero, d)
-		y, src, st := out.Bytes(), x.Bytes(), tensor.Strides(x.Shape())
 		taps := 1
 		for _, k := range v.kernel {
 			taps *= k
 		}
-		c.P.For(len(y), max(1, (1<<14)/taps), func(from, to int) {
-			from0, to0, idx := make([]int, n), make([]int, n), make([]int, n)
-			for o := from; o < to; o++ {
-				at, count := 0, 1
-				left := o
-				for i := len(shape) - 1; i >= 0; i-- {
-					p := left % shape[i]
-					left /= shape[i]
-					if i < lo || i >= hi {
-						at += p * st[i]
-						continue
-					}
-					k := i - lo
-					w := p*v.strides[k] - before[k]
-					e := w + v.kernel[k]
-					from0[k], to0[k] = max(w, 0), min(e, x.Dim(i))
-					if v.include {
-						count *= min(e, x.Dim(i)+after[k]) - w
-					} else {
-						count *= to0[k] - from0[k]
-					}
-				}
-				sum := float32(0)
-				copy(idx, from0)
-				for ok := true; ok; {
-					p := at
-					for k := range n {
-						p += idx[k] * st[lo+k]
-					}
-					sum += value[src[p]]
-					ok = false
-					for k := n - 1; k >= 0; k-- {
-						if idx[k]++; idx[k] < to0[k] {
-							ok = true
-							break
-						}
-						idx[k] = from0[k]
-					}
-				}
-				// Halves are those of sums with the zero point, as in ONNX Runtime.
-				y[o] = byte(roundClamp(sum/float32(count)/qy.scale+float32(qy.zero), 0, least, most))
+		w := windows{v, x.Shape()[lo:hi], shape[lo:hi], before, after, 1, qx, qy, least, most}
+		if v.last && x.Dim(hi) >= leastPooled && qy.scale > 0 {
+			w.ch = x.Dim(hi)
+			if d == tensor.Int8 {
+				averageLast(c.P, w, taps, tensor.Data[int8](x), tensor.Data[int8](out))
+			} else {
+				averageLast(c.P, w, taps, x.Bytes(), out.Bytes())
 			}
-		})
+			return nil
+		}
+		value := Scratch[float32](c, 256)
+		for i, f := range dequantTable(qx.scale, qx.zero, d) {
+			value[i] = f
+		}
+		par.Run(c.P, out.Len(), max(1, (1<<14)/taps), averages{w, out.Bytes(), x.Bytes(), value, shape, c.strides(x.Shape()), lo})
 		return nil
 	}, nil
+}
+
+// averages are single elements of y of the given shape, whose spatial dimensions start at first.
+type averages struct {
+	windows
+	y, src    []byte
+	value     []float32 // what bytes stand for
+	shape, st []int
+	first     int
+}
+
+func (a *averages) Chunk(begin, end int) {
+	mem, pool := borrow[windowMemory]()
+	defer pool.Put(mem)
+	n, shape, st, first := len(a.in), a.shape, a.st, a.first
+	from, to, idx := mem.places(n)
+	for o := begin; o < end; o++ {
+		at, count := 0, 1
+		left := o
+		for i := len(shape) - 1; i >= 0; i-- {
+			p := left % shape[i]
+			left /= shape[i]
+			k := i - first
+			if k < 0 || k >= n {
+				at += p * st[i]
+				continue
+			}
+			w := p*a.strides[k] - a.before[k]
+			e := w + a.kernel[k]
+			from[k], to[k] = max(w, 0), min(e, a.in[k])
+			if a.include {
+				count *= min(e, a.in[k]+a.after[k]) - w
+			} else {
+				count *= to[k] - from[k]
+			}
+		}
+		sum := float32(0)
+		copy(idx, from)
+		for ok := true; ok; {
+			p := at
+			for k := range n {
+				p += idx[k] * st[first+k]
+			}
+			sum += a.value[a.src[p]]
+			ok = false
+			for k := n - 1; k >= 0; k-- {
+				if idx[k]++; idx[k] < to[k] {
+					ok = true
+					break
+				}
+				idx[k] = from[k]
+			}
+		}
+		// Halves are those of sums with the zero point, as in ONNX Runtime.
+		a.y[o] = byte(roundClamp(sum/float32(count)/a.qy.scale+float32(a.qy.zero), 0, a.least, a.most))
+	}
 }
 
 // leastPooled is how many channels make it worth to average all of a position at once.
 const leastPooled = 8
 
-// windows are those of a pool over the spatial dimensions in, with ch channels behind them.
+// windows are those of a pool over the spatial dimensions in, with ch channels behind them, and how bytes are read and written.
 type windows struct {
 	*quantPool
 	in, out, before, after []int
 	ch                     int
+	qx, qy                 quantParams
+	least, most            int32
 }
 
 type windowMemory struct {
@@ -226,60 +245,70 @@ type windowMemory struct {
 	from, to, idx []int
 }
 
-// averageLast averages in the order of the loop over single elements, so results are the same.
-func averageLast[S quant.Byte](p par.P, w *windows, x, y []S, qx, qy quantParams, least, most int32) {
-	positions, taps := len(y)/w.ch, 1
-	for _, k := range w.kernel {
-		taps *= k
+// places returns memory for places of n dimensions.
+func (m *windowMemory) places(n int) (from, to, idx []int) {
+	for _, s := range [...]*[]int{&m.from, &m.to, &m.idx} {
+		*s = slices.Grow((*s)[:0], n)[:n]
 	}
-	p.For(positions, max(1, (1<<16)/(taps*w.ch)), func(first, end int) {
-		mem, pool := borrow[windowMemory]()
-		defer pool.Put(mem)
-		t, n, ch := vec.Best(), len(w.in), w.ch
-		longest := w.kernel[n-1] * ch
-		mem.sums, mem.row = slices.Grow(mem.sums[:0], ch)[:ch], slices.Grow(mem.row[:0], longest)[:longest]
-		for _, s := range []*[]int{&mem.from, &mem.to, &mem.idx} {
-			*s = slices.Grow((*s)[:0], n)[:n]
-		}
-		sums, from, to, idx := mem.sums, mem.from, mem.to, mem.idx
-		for o := first; o < end; o++ {
-			left, count := o, 1
-			for k := n - 1; k >= 0; k-- {
-				start := left%w.out[k]*w.strides[k] - w.before[k]
-				left /= w.out[k]
-				stop := start + w.kernel[k]
-				from[k], to[k] = max(start, 0), min(stop, w.in[k])
-				if w.include {
-					count *= min(stop, w.in[k]+w.after[k]) - start
-				} else {
-					count *= to[k] - from[k]
-				}
+	return m.from, m.to, m.idx
+}
+
+// averageLast averages in the order of the loop over single elements, so results are the same.
+func averageLast[S quant.Byte](p par.P, w windows, taps int, x, y []S) {
+	par.Run(p, len(y)/w.ch, max(1, (1<<16)/(taps*w.ch)), averagesLast[S]{w, x, y})
+}
+
+// averagesLast are the averages of all channels of positions.
+type averagesLast[S quant.Byte] struct {
+	windows
+	x, y []S
+}
+
+func (a *averagesLast[S]) Chunk(first, end int) {
+	mem, pool := borrow[windowMemory]()
+	defer pool.Put(mem)
+	t, n, ch := vec.Best(), len(a.in), a.ch
+	longest := a.kernel[n-1] * ch
+	mem.sums, mem.row = slices.Grow(mem.sums[:0], ch)[:ch], slices.Grow(mem.row[:0], longest)[:longest]
+	sums := mem.sums
+	from, to, idx := mem.places(n)
+	for o := first; o < end; o++ {
+		left, count := o, 1
+		for k := n - 1; k >= 0; k-- {
+			start := left%a.out[k]*a.strides[k] - a.before[k]
+			left /= a.out[k]
+			stop := start + a.kernel[k]
+			from[k], to[k] = max(start, 0), min(stop, a.in[k])
+			if a.include {
+				count *= min(stop, a.in[k]+a.after[k]) - start
+			} else {
+				count *= to[k] - from[k]
 			}
-			clear(sums)
-			copy(idx, from)
-			for ok := true; ok; { // over the rows of the window
-				at := left // the batch
-				for k := range n {
-					at = at*w.in[k] + idx[k]
-				}
-				row := mem.row[:max(to[n-1]-from[n-1], 0)*ch]
-				quant.Dequantize(row, x[at*ch:][:len(row)], qx.scale, qx.zero)
-				for ; len(row) > 0; row = row[ch:] {
-					t.Add(sums, sums, row[:ch])
-				}
-				ok = false
-				for k := n - 2; k >= 0; k-- {
-					if idx[k]++; idx[k] < to[k] {
-						ok = true
-						break
-					}
-					idx[k] = from[k]
-				}
-			}
-			t.Arith[vec.Div].VS(sums, sums, float32(count))
-			t.Arith[vec.Div].VS(sums, sums, qy.scale)
-			t.AddScalar(sums, sums, float32(qy.zero))
-			quant.Quantize(y[o*ch:][:ch], sums, 1, 0, least, most)
 		}
-	})
+		clear(sums)
+		copy(idx, from)
+		for ok := true; ok; { // over the rows of the window
+			at := left // the batch
+			for k := range n {
+				at = at*a.in[k] + idx[k]
+			}
+			row := mem.row[:max(to[n-1]-from[n-1], 0)*ch]
+			quant.Dequantize(row, a.x[at*ch:][:len(row)], a.qx.scale, a.qx.zero)
+			for ; len(row) > 0; row = row[ch:] {
+				t.Add(sums, sums, row[:ch])
+			}
+			ok = false
+			for k := n - 2; k >= 0; k-- {
+				if idx[k]++; idx[k] < to[k] {
+					ok = true
+					break
+				}
+				idx[k] = from[k]
+			}
+		}
+		t.Arith[vec.Div].VS(sums, sums, float32(count))
+		t.Arith[vec.Div].VS(sums, sums, a.qy.scale)
+		t.AddScalar(sums, sums, float32(a.qy.zero))
+		quant.Quantize(a.y[o*ch:][:ch], sums, 1, 0, a.least, a.most)
+	}
 }
