@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -59,15 +60,14 @@ func affineGrid[T floating](c *Call, align bool) error {
 	if t := c.T(0); t.Rank() != 3 || t.Dim(0) != n || t.Dim(1) != d || t.Dim(2) != d+1 {
 		return fmt.Errorf("theta has shape %v, want %v", t.Shape(), []int{n, d, d + 1})
 	}
-	shape := append(append([]int{n}, size[2:]...), d)
-	y, done := realsOut[T](c, 0, c.T(0).DType(), shape...)
+	y, done := realsOut[T](c, 0, c.T(0).DType(), lastDims(c.Dims(len(size)), n, size[2:], d)...)
 	places, err := tensor.Count(size[2:])
 	if err != nil {
 		return err
 	}
-	along := make([][]T, d) // the coordinates of places along each dimension
+	var along [3][]T // the coordinates of places along each dimension
 	for i, k := range size[2:] {
-		along[i] = make([]T, k)
+		along[i] = Scratch[T](c, k)
 		for x := range along[i] {
 			switch {
 			case align && k == 1:
@@ -85,28 +85,39 @@ func affineGrid[T floating](c *Call, align bool) error {
 		return nil
 	}
 	lines := places / len(last)
-	c.P.For(n*lines, max(1, (1<<12)/len(last)), func(lo, hi int) {
-		for q := lo; q < hi; q++ {
-			m := theta[q/lines*d*(d+1):][:d*(d+1)]
-			row := y[q*len(last)*d:][:len(last)*d]
-			line := q % lines
-			v := along[d-2][line%size[d]]
-			if d == 2 {
-				a0, a1, a2, b0, b1, b2 := m[0], m[1]*v, m[2], m[3], m[4]*v, m[5]
-				for x, u := range last {
-					row[2*x], row[2*x+1] = a0*u+a1+a2, b0*u+b1+b2
-				}
-				continue
-			}
-			w := along[0][line/size[3]]
-			for r := range 3 {
-				a0, a1, a2, a3 := m[4*r], m[4*r+1]*v, m[4*r+2]*w, m[4*r+3]
-				for x, u := range last {
-					row[3*x+r] = a0*u + a1 + a2 + a3
-				}
-			}
-		}
-	})
+	par.Run(c.P, n*lines, max(1, (1<<12)/len(last)), affineLines[T]{y, theta, along, d, lines})
 	done()
 	return nil
+}
+
+// affineLines computes lines along the last of d dimensions of a grid.
+type affineLines[T floating] struct {
+	y, theta []T
+	along    [3][]T
+	d, lines int
+}
+
+func (a *affineLines[T]) Chunk(lo, hi int) {
+	d, along := a.d, &a.along
+	last := along[d-1]
+	for q := lo; q < hi; q++ {
+		m := a.theta[q/a.lines*d*(d+1):][:d*(d+1)]
+		row := a.y[q*len(last)*d:][:len(last)*d]
+		line := q % a.lines
+		v := along[d-2][line%len(along[d-2])]
+		if d == 2 {
+			a0, a1, a2, b0, b1, b2 := m[0], m[1]*v, m[2], m[3], m[4]*v, m[5]
+			for x, u := range last {
+				row[2*x], row[2*x+1] = a0*u+a1+a2, b0*u+b1+b2
+			}
+			continue
+		}
+		w := along[0][line/len(along[1])]
+		for r := range 3 {
+			a0, a1, a2, a3 := m[4*r], m[4*r+1]*v, m[4*r+2]*w, m[4*r+3]
+			for x, u := range last {
+				row[3*x+r] = a0*u + a1 + a2 + a3
+			}
+		}
+	}
 }

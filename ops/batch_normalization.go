@@ -163,7 +163,7 @@ func batchNormKernel[T floating](bn batchNorm) Kernel {
 		default:
 			n, ch, d, _ = channelShape(shape)
 		}
-		want := []int{ch}
+		want := c.list(ch)
 		if !bn.spatial && len(shape) > 2 {
 			want, ch, d = shape[1:], ch*d, 1
 		}
@@ -177,7 +177,7 @@ func batchNormKernel[T floating](bn batchNorm) Kernel {
 				return fmt.Errorf("%s has shape %v, want %v", name, t.Shape(), want)
 			}
 			var err error
-			if params[i], err = realsOf[float64](t); err != nil {
+			if params[i], err = reals[float64](c, i+1); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -187,76 +187,91 @@ func batchNormKernel[T floating](bn batchNorm) Kernel {
 		}
 		mean, variance := params[2], params[3]
 		if bn.train {
-			mean, variance = channelMoments(c.P, x, n, ch, d)
-			for i, cur := range [][]float64{mean, variance} {
+			mean, variance = Scratch[float64](c, ch), Scratch[float64](c, ch)
+			channelMoments(c.P, mean, variance, x, n, d)
+			running := Scratch[float64](c, ch)
+			for i, cur := range [...][]float64{mean, variance} {
 				if !c.Wants(i + 1) {
 					continue
 				}
-				running, done := realsOut[float64](c, i+1, c.T(3+i).DType(), want...)
 				for k, v := range cur {
 					running[k] = params[2+i][k]*bn.momentum + v*(1-bn.momentum)
 				}
-				done()
+				storeReals(c.Output(i+1, c.T(3+i).DType(), want...), running)
 			}
-			for i, cur := range [][]float64{mean, variance} {
+			for i, cur := range [...][]float64{mean, variance} {
 				if c.Wants(i + 3) {
-					saved, done := realsOut[float64](c, i+3, c.T(3+i).DType(), want...)
-					copy(saved, cur)
-					done()
+					storeReals(c.Output(i+3, c.T(3+i).DType(), want...), cur)
 				}
 			}
 		}
 		y, done := realsOut[T](c, 0, xt.DType(), shape...)
-		scaleChannels(c.P, y, x, n, ch, d, bn.eps, params[0], params[1], mean, variance)
+		s := channelScale[T]{y: y, x: x, c: ch, d: d, mean: Scratch[T](c, ch), scale: Scratch[T](c, ch), bias: Scratch[T](c, ch)}
+		for k := range s.mean {
+			s.mean[k], s.scale[k], s.bias[k] = T(mean[k]), T(params[0][k]/math.Sqrt(variance[k]+bn.eps)), T(params[1][k])
+		}
+		if d == 1 {
+			par.Run(c.P, n, 1+normGrain/max(1, ch), s)
+		} else {
+			par.Run(c.P, n*ch, 1+normGrain/max(1, d), s)
+		}
 		done()
 		return nil
 	}
 }
 
-// channelMoments returns mean and population variance per channel of x [n, c, d].
-func channelMoments[T floating](p par.P, x []T, n, c, d int) (mean, variance []float64) {
-	mean, variance = make([]float64, c), make([]float64, c)
-	p.For(c, 1+normGrain/max(1, n*d), func(lo, hi int) {
-		for k := lo; k < hi; k++ {
-			s := 0.0
-			for i := 0; i < n; i++ {
-				s += sumOf(x[(i*c+k)*d:][:d])
-			}
-			m := s / float64(n*d)
-			s = 0
-			for i := 0; i < n; i++ {
-				s += squaredDiff(x[(i*c+k)*d:][:d], m)
-			}
-			mean[k], variance[k] = m, s/float64(n*d)
-		}
-	})
-	return mean, variance
+// channelMoments computes the mean and population variance of each channel of x [n, c, d].
+func channelMoments[T floating](p par.P, mean, variance []float64, x []T, n, d int) {
+	par.Run(p, len(mean), 1+normGrain/max(1, n*d), channelSums[T]{x, mean, variance, n, d})
 }
 
-// scaleChannels sets y = scale * (x - mean) / sqrt(variance + eps) + bias for x [n, c, d].
-func scaleChannels[T floating](p par.P, y, x []T, n, c, d int, eps float64, scale, bias, mean, variance []float64) {
-	m, s, b := make([]T, c), make([]T, c), make([]T, c)
-	for k := range m {
-		m[k], s[k], b[k] = T(mean[k]), T(scale[k]/math.Sqrt(variance[k]+eps)), T(bias[k])
+type channelSums[T floating] struct {
+	x              []T
+	mean, variance []float64
+	n, d           int
+}
+
+func (a *channelSums[T]) Chunk(lo, hi int) {
+	x, n, c, d := a.x, a.n, len(a.mean), a.d
+	for k := lo; k < hi; k++ {
+		s := 0.0
+		for i := 0; i < n; i++ {
+			s += sumOf(x[(i*c+k)*d:][:d])
+		}
+		m := s / float64(n*d)
+		s = 0
+		for i := 0; i < n; i++ {
+			s += squaredDiff(x[(i*c+k)*d:][:d], m)
+		}
+		a.mean[k], a.variance[k] = m, s/float64(n*d)
 	}
+}
+
+// channelScale sets y = scale * (x - mean) + bias for x [n, c, d]: rows of
+// channels for a d of 1, else single channels.
+type channelScale[T floating] struct {
+	y, x              []T
+	c, d              int
+	mean, scale, bias []T
+}
+
+func (a *channelScale[T]) Chunk(lo, hi int) {
+	c, d := a.c, a.d
 	if d == 1 {
-		p.For(n, 1+normGrain/max(1, c), func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				dst := y[i*c:][:c]
-				for k, v := range x[i*c:][:c] {
-					dst[k] = (v-m[k])*s[k] + b[k]
-				}
-			}
-		})
-		return
-	}
-	p.For(n*c, 1+normGrain/max(1, d), func(lo, hi int) {
+		m, s, b := a.mean, a.scale, a.bias
 		for i := lo; i < hi; i++ {
-			m, s, b := m[i%c], s[i%c], b[i%c]
-			dst := y[i*d:][:d]
-			for j, v := range x[i*d:][:d] {
-				dst[j] = (v-m)*s + b
+			dst := a.y[i*c:][:c]
+			for k, v := range a.x[i*c:][:c] {
+				dst[k] = (v-m[k])*s[k] + b[k]
 			}
 		}
-	})
+		return
+	}
+	for i := lo; i < hi; i++ {
+		m, s, b := a.mean[i%c], a.scale[i%c], a.bias[i%c]
+		dst := a.y[i*d:][:d]
+		for j, v := range a.x[i*d:][:d] {
+			dst[j] = (v-m)*s + b
+		}
+	}
 }

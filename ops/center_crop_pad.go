@@ -21,10 +21,10 @@ func init() {
 	})
 }
 
-// cropAxes returns the axes that a shape of n sizes is for.
-func cropAxes(rank, n int, axes []int, given bool) ([]int, error) {
+// cropAxes returns the axes that a shape of n sizes is for, in memory of ints.
+func cropAxes(ints func(int) []int, rank, n int, axes []int, given bool) ([]int, error) {
 	if !given {
-		axes = make([]int, rank)
+		axes = ints(rank)
 		for i := range axes {
 			axes[i] = i
 		}
@@ -32,7 +32,7 @@ func cropAxes(rank, n int, axes []int, given bool) ([]int, error) {
 	if n != len(axes) {
 		return nil, fmt.Errorf("shape has %d elements, want %d", n, len(axes))
 	}
-	return normAxes(axes, rank)
+	return normAxesInto(ints(n), axes, rank)
 }
 
 func inferCenterCropPad(c *InferContext) error {
@@ -48,7 +48,7 @@ func inferCenterCropPad(c *InferContext) error {
 	if !ok {
 		return nil
 	}
-	axes, err := cropAxes(len(x.Dims), len(want), axes, given)
+	axes, err := cropAxes(newInts, len(x.Dims), len(want), axes, given)
 	if err != nil {
 		return err
 	}
@@ -69,11 +69,11 @@ func buildCenterCropPad(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
-		axes, err := cropAxes(len(s), len(want), attr, given)
+		axes, err := cropAxes(c.Dims, len(s), len(want), attr, given)
 		if err != nil {
 			return err
 		}
-		shape := append([]int{}, s...)
+		shape := c.list(s...)
 		for i, a := range axes {
 			shape[a] = want[i]
 		}

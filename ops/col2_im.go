@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -62,20 +63,17 @@ func inferCol2Im(c *InferContext) error {
 
 func buildCol2Im(b *BuildContext) (Kernel, error) {
 	p := readCol2Im(&b.attrs)
-	f32 := col2ImKernel[float32](p)
+	f32 := col2ImKernel(p, scatterPlanes[float32])
 	half := throughFloat32(f32, 0)
 	return b.dispatch(0, byType{
-		tensor.Float32: f32, tensor.Float64: col2ImKernel[float64](p), tensor.Float16: half, tensor.BFloat16: half,
-		tensor.Int8: col2ImKernel[int8](p), tensor.Int16: col2ImKernel[int16](p), tensor.Int32: col2ImKernel[int32](p), tensor.Int64: col2ImKernel[int64](p),
-		tensor.Uint8: col2ImKernel[uint8](p), tensor.Uint16: col2ImKernel[uint16](p), tensor.Uint32: col2ImKernel[uint32](p), tensor.Uint64: col2ImKernel[uint64](p),
-		tensor.Complex64: col2ImKernel[complex64](p), tensor.Complex128: col2ImKernel[complex128](p),
+		tensor.Float32: f32, tensor.Float64: col2ImKernel(p, scatterPlanes[float64]), tensor.Float16: half, tensor.BFloat16: half,
+		tensor.Int8: col2ImKernel(p, scatterPlanes[int8]), tensor.Int16: col2ImKernel(p, scatterPlanes[int16]), tensor.Int32: col2ImKernel(p, scatterPlanes[int32]), tensor.Int64: col2ImKernel(p, scatterPlanes[int64]),
+		tensor.Uint8: col2ImKernel(p, scatterPlanes[uint8]), tensor.Uint16: col2ImKernel(p, scatterPlanes[uint16]), tensor.Uint32: col2ImKernel(p, scatterPlanes[uint32]), tensor.Uint64: col2ImKernel(p, scatterPlanes[uint64]),
+		tensor.Complex64: col2ImKernel(p, scatterPlanes[complex64]), tensor.Complex128: col2ImKernel(p, scatterPlanes[complex128]),
 	})
 }
 
-func col2ImKernel[T interface {
-	tensor.Element
-	conv.Summand
-}](p windowParams) Kernel {
+func col2ImKernel(p windowParams, scatter func(a *columnPlanes, lo, hi int)) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
 		w, err := readColumns(c, p)
@@ -85,17 +83,31 @@ func col2ImKernel[T interface {
 		if x.Rank() != 3 || x.Dim(1)%w.taps != 0 || x.Dim(2) != w.positions {
 			return fmt.Errorf("input has shape %v, want [n, c*%d, %d]", x.Shape(), w.taps, w.positions)
 		}
-		n, channels, size := x.Dim(0), x.Dim(1)/w.taps, w.taps*w.positions
-		y := tensor.Data[T](c.Output(0, x.DType(), append([]int{n, channels}, w.In...)...))
-		xs := tensor.Data[T](x)
-		c.P.For(n*channels, max(1, (1<<15)/max(1, size)), func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				plane := y[i*w.pixels : (i+1)*w.pixels]
-				clear(plane)
-				conv.Scatter(&w.Window, xs[i*size:(i+1)*size], plane)
-			}
-		})
+		n, channels := x.Dim(0), x.Dim(1)/w.taps
+		y := c.Output(0, x.DType(), lastFirst(c, n, channels, w.In)...)
+		par.Run(c.P, n*channels, max(1, (1<<15)/max(1, w.taps*w.positions)), columnPlanes{w, y, x, scatter})
 		return nil
+	}
+}
+
+// columnPlanes is the loop of Col2Im over planes, which scatter does for an element type.
+type columnPlanes struct {
+	columnShape
+	y, x    *tensor.Tensor
+	scatter func(a *columnPlanes, lo, hi int)
+}
+
+func (a *columnPlanes) Chunk(lo, hi int) { a.scatter(a, lo, hi) }
+
+func scatterPlanes[T interface {
+	tensor.Element
+	conv.Summand
+}](a *columnPlanes, lo, hi int) {
+	y, x, size := tensor.Data[T](a.y), tensor.Data[T](a.x), a.taps*a.positions
+	for i := lo; i < hi; i++ {
+		plane := y[i*a.pixels : (i+1)*a.pixels]
+		clear(plane)
+		conv.Scatter(&a.Window, x[i*size:(i+1)*size], plane)
 	}
 }
 
@@ -119,15 +131,17 @@ func readColumns(c *Call, p windowParams) (w columnShape, err error) {
 	if len(image) == 0 || len(block) != len(image) || slices.ContainsFunc(image, bad) || slices.ContainsFunc(block, bad) {
 		return w, fmt.Errorf("image_shape is %v and block_shape is %v, want two lists of positive sizes of the same length", image, block)
 	}
-	if w.window, err = p.over(image, block); err != nil {
+	if w.window, err = p.keptOver(c, image, block); err != nil {
 		return w, err
 	}
-	for to, list := range map[*int][]int{&w.taps: block, &w.positions: w.Out, &w.pixels: image} {
-		if *to, err = tensor.Count(list); err != nil {
-			return w, err
-		}
+	if w.taps, err = tensor.Count(block); err != nil {
+		return w, err
 	}
-	return w, nil
+	if w.positions, err = tensor.Count(w.Out); err != nil {
+		return w, err
+	}
+	w.pixels, err = tensor.Count(image)
+	return w, err
 }
 
 // gradCol2Im: each element of a column gets the gradient of where it went.

@@ -97,7 +97,7 @@ func convKernel[T conv.Float](p convParams) Kernel {
 	act := activationFor[T](p.act)
 	return func(c *Call) error {
 		x, w, bias := c.T(0), c.T(1), c.T(2)
-		win, err := p.convWindow(x, w)
+		win, err := p.convWindow(c, x, w)
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func convKernel[T conv.Float](p convParams) Kernel {
 			}
 			a.B = tensor.Data[T](bias)
 		}
-		shape := append([]int{a.N, m}, win.Out...)
+		shape := lastFirst(c, a.N, m, win.Out)
 		y := c.Output(0, d, shape...)
 		a.X, a.W, a.Y = tensor.Data[T](x), tensor.Data[T](w), tensor.Data[T](y)
 		if z := c.T(3); z != nil { // FusedConv's summand
@@ -128,19 +128,31 @@ func convKernel[T conv.Float](p convParams) Kernel {
 }
 
 // convWindow checks the shapes of X and W.
-func (p *convParams) convWindow(x, w *tensor.Tensor) (window, error) {
-	return p.convShapes(x.Shape(), w.Shape())
+func (p *convParams) convWindow(c *Call, x, w *tensor.Tensor) (window, error) {
+	xs, ws := x.Shape(), w.Shape()
+	if err := p.checkShapes(xs, ws); err != nil {
+		return window{}, err
+	}
+	return p.keptOver(c, xs[2:], ws[2:])
 }
 
+// convShapes is convWindow for shapes, outside of a call.
 func (p *convParams) convShapes(xs, ws []int) (window, error) {
-	if len(xs) < 3 || len(ws) != len(xs) {
-		return window{}, fmt.Errorf("X has shape %v and W has shape %v, want [n c d…] and [m c/group k…]", xs, ws)
-	}
-	if p.kernel != nil && !slices.Equal(p.kernel, ws[2:]) {
-		return window{}, fmt.Errorf("kernel_shape is %v, W has shape %v", p.kernel, ws)
-	}
-	if xs[1]%p.group != 0 || xs[1]/p.group != ws[1] || ws[0]%p.group != 0 {
-		return window{}, fmt.Errorf("X has shape %v and W has shape %v, want channels in %d groups", xs, ws, p.group)
+	if err := p.checkShapes(xs, ws); err != nil {
+		return window{}, err
 	}
 	return p.over(xs[2:], ws[2:])
+}
+
+func (p *convParams) checkShapes(xs, ws []int) error {
+	if len(xs) < 3 || len(ws) != len(xs) {
+		return fmt.Errorf("X has shape %v and W has shape %v, want [n c d…] and [m c/group k…]", xs, ws)
+	}
+	if p.kernel != nil && !slices.Equal(p.kernel, ws[2:]) {
+		return fmt.Errorf("kernel_shape is %v, W has shape %v", p.kernel, ws)
+	}
+	if xs[1]%p.group != 0 || xs[1]/p.group != ws[1] || ws[0]%p.group != 0 {
+		return fmt.Errorf("X has shape %v and W has shape %v, want channels in %d groups", xs, ws, p.group)
+	}
+	return nil
 }

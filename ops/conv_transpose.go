@@ -98,6 +98,19 @@ func (p *convTransposeParams) over(in, kernel []int) (conv.Window, error) {
 	return w, nil
 }
 
+// keptOver is over, computed when the size of X or of the kernel changes.
+func (p *convTransposeParams) keptOver(c *Call, in, kernel []int) (conv.Window, error) {
+	s := State[poolState](c)
+	if s.known && slices.Equal(s.Out, in) && slices.Equal(s.Kernel, kernel) {
+		return s.Window, nil
+	}
+	w, err := p.over(slices.Clone(in), slices.Clone(kernel))
+	if err == nil {
+		*s = poolState{window: window{Window: w}, known: true}
+	}
+	return w, err
+}
+
 func inferConvTranspose(c *InferContext) error {
 	p := readConvTranspose(&c.attrs)
 	x, w := c.In(0), c.In(1)
@@ -171,7 +184,7 @@ func convTransposeKernel[T conv.Float](p convTransposeParams) Kernel {
 		if p.kernel != nil && !slices.Equal(p.kernel, ws[2:]) {
 			return fmt.Errorf("kernel_shape is %v, W has shape %v", p.kernel, ws)
 		}
-		win, err := p.over(xs[2:], ws[2:])
+		win, err := p.keptOver(c, xs[2:], ws[2:])
 		if err != nil {
 			return err
 		}
@@ -186,7 +199,7 @@ func convTransposeKernel[T conv.Float](p convTransposeParams) Kernel {
 			}
 			a.B = tensor.Data[T](bias)
 		}
-		y := c.Output(0, d, append([]int{a.N, m}, win.In...)...)
+		y := c.Output(0, d, lastFirst(c, a.N, m, win.In)...)
 		a.X, a.W, a.Y = tensor.Data[T](x), tensor.Data[T](w), tensor.Data[T](y)
 		conv.Transposed(c.P, &a)
 		return nil

@@ -89,38 +89,38 @@ func gradDeformConv(c *GradContext) []*onnx.Value {
 }
 
 // deformArgs returns the arguments of a kernel, without B and Y, once all sizes fit.
-func deformArgs[T conv.Float](p deformParams, x, w, offset, mask *tensor.Tensor) (a *conv.Args[T], offsets, masks []T, err error) {
+func deformArgs[T conv.Float](c *Call, p deformParams, x, w, offset, mask *tensor.Tensor) (a conv.Args[T], offsets, masks []T, err error) {
 	d := tensor.DTypeOf[T]()
 	for i, t := range []*tensor.Tensor{x, w, offset} {
 		if t == nil || t.DType() != d {
-			return nil, nil, nil, fmt.Errorf("input %d is %v, want %v", i, t, d)
+			return a, nil, nil, fmt.Errorf("input %d is %v, want %v", i, t, d)
 		}
 	}
-	win, err := p.convWindow(x, w)
+	win, err := p.convWindow(c, x, w)
 	if err != nil {
-		return nil, nil, nil, err
+		return a, nil, nil, err
 	}
 	if x.Rank() > 10 {
-		return nil, nil, nil, fmt.Errorf("%w: %d spatial dimensions", ErrUnsupported, x.Rank()-2)
+		return a, nil, nil, fmt.Errorf("%w: %d spatial dimensions", ErrUnsupported, x.Rank()-2)
 	}
 	taps, err := tensor.Count(win.Kernel)
 	if err != nil {
-		return nil, nil, nil, err
+		return a, nil, nil, err
 	}
 	n := x.Dim(0)
 	if x.Dim(1)%p.groups != 0 {
-		return nil, nil, nil, fmt.Errorf("X has shape %v, want channels in %d groups of offsets", x.Shape(), p.groups)
+		return a, nil, nil, fmt.Errorf("X has shape %v, want channels in %d groups of offsets", x.Shape(), p.groups)
 	}
-	if s := append([]int{n, p.groups * taps * len(win.In)}, win.Out...); !slices.Equal(offset.Shape(), s) {
-		return nil, nil, nil, fmt.Errorf("offset has shape %v, want %v", offset.Shape(), s)
+	if s := lastFirst(c, n, p.groups*taps*len(win.In), win.Out); !slices.Equal(offset.Shape(), s) {
+		return a, nil, nil, fmt.Errorf("offset has shape %v, want %v", offset.Shape(), s)
 	}
 	if mask != nil {
-		if s := append([]int{n, p.groups * taps}, win.Out...); mask.DType() != d || !slices.Equal(mask.Shape(), s) {
-			return nil, nil, nil, fmt.Errorf("mask is %v, want %v %v", mask, d, s)
+		if s := lastFirst(c, n, p.groups*taps, win.Out); mask.DType() != d || !slices.Equal(mask.Shape(), s) {
+			return a, nil, nil, fmt.Errorf("mask is %v, want %v %v", mask, d, s)
 		}
 		masks = tensor.Data[T](mask)
 	}
-	a = &conv.Args[T]{N: n, C: x.Dim(1), M: w.Dim(0), Group: p.group, Window: win.Window, X: tensor.Data[T](x), W: tensor.Data[T](w)}
+	a = conv.Args[T]{N: n, C: x.Dim(1), M: w.Dim(0), Group: p.group, Window: win.Window, X: tensor.Data[T](x), W: tensor.Data[T](w)}
 	return a, tensor.Data[T](offset), masks, nil
 }
 
@@ -128,7 +128,7 @@ func deformKernel[T conv.Float](p deformParams) Kernel {
 	d := tensor.DTypeOf[T]()
 	return func(c *Call) error {
 		bias := c.T(3)
-		a, offset, mask, err := deformArgs[T](p, c.T(0), c.T(1), c.T(2), c.T(4))
+		a, offset, mask, err := deformArgs[T](c, p, c.T(0), c.T(1), c.T(2), c.T(4))
 		if err != nil {
 			return err
 		}
@@ -138,8 +138,8 @@ func deformKernel[T conv.Float](p deformParams) Kernel {
 			}
 			a.B = tensor.Data[T](bias)
 		}
-		a.Y = tensor.Data[T](c.Output(0, d, append([]int{a.N, a.M}, a.Out...)...))
-		conv.Deform(c.P, a, offset, mask, p.groups)
+		a.Y = tensor.Data[T](c.Output(0, d, lastFirst(c, a.N, a.M, a.Out)...))
+		conv.Deform(c.P, &a, offset, mask, p.groups)
 		return nil
 	}
 }

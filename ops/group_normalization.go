@@ -67,7 +67,7 @@ func groupNormKernel[T floating](groups int, eps float64, perGroup bool) Kernel 
 			return err
 		}
 		if perGroup {
-			s, b := make([]T, ch), make([]T, ch)
+			s, b := Scratch[T](c, ch), Scratch[T](c, ch)
 			for i := range s {
 				s[i], b[i] = scale[i/(ch/g)], bias[i/(ch/g)]
 			}

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"fmt"
+
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
@@ -54,11 +56,14 @@ func buildLpPool(b *BuildContext, p lpPoolParams) (Kernel, error) {
 func lpPoolKernel[T conv.Float](p lpPoolParams) Kernel {
 	return func(c *Call) error {
 		x := c.T(0)
-		w, err := p.poolWindow(x.Shape())
+		if x.Rank() < 3 {
+			return fmt.Errorf("X has shape %v, want [n c d…]", x.Shape())
+		}
+		w, err := p.keptWindow(c, x.Shape()[2:], false)
 		if err != nil {
 			return err
 		}
-		y := c.Output(0, x.DType(), append([]int{x.Dim(0), x.Dim(1)}, w.Out...)...)
+		y := c.Output(0, x.DType(), lastFirst(c, x.Dim(0), x.Dim(1), w.Out)...)
 		conv.LpPool(c.P, x.Dim(0)*x.Dim(1), &w.Window, tensor.Data[T](x), tensor.Data[T](y), p.p)
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 )
 
@@ -39,7 +40,6 @@ func buildLRN(b *BuildContext) (Kernel, error) {
 }
 
 func lrnKernel[T floating](l lrn) Kernel {
-	const block = 256
 	return func(c *Call) error {
 		xt := c.T(0)
 		n, ch, d, err := channelShape(xt.Shape())
@@ -51,35 +51,49 @@ func lrnKernel[T floating](l lrn) Kernel {
 			return err
 		}
 		y, done := realsOut[T](c, 0, xt.DType(), xt.Shape()...)
-		blocks := (d + block - 1) / block
-		c.P.For(n*blocks, 1, func(lo, hi int) {
-			sum := make([]float64, min(block, d))
-			for t := lo; t < hi; t++ {
-				at := t/blocks*ch*d + t%blocks*block
-				m := min(block, d-t%blocks*block)
-				for k := 0; k < ch; k++ {
-					clear(sum)
-					for j := max(0, k-(l.size-1)/2); j <= min(ch-1, k+l.size/2); j++ {
-						for i, v := range x[at+j*d:][:m] {
-							sum[i] += float64(v) * float64(v)
-						}
-					}
-					src, dst := x[at+k*d:][:m], y[at+k*d:][:m]
-					for i, v := range src {
-						s := l.bias + l.alpha/float64(l.size)*sum[i]
-						if l.beta == 0.75 {
-							r := math.Sqrt(s)
-							s = r * math.Sqrt(r)
-						} else {
-							s = math.Pow(s, l.beta)
-						}
-						dst[i] = T(float64(v) / s)
-					}
-				}
-			}
-		})
+		blocks := (d + lrnBlock - 1) / lrnBlock
+		par.Run(c.P, n*blocks, 1, lrnBlocks[T]{l, y, x, ch, d, blocks})
 		done()
 		return nil
+	}
+}
+
+// lrnBlock is how many elements of a channel are summed up together.
+const lrnBlock = 256
+
+// lrnBlocks computes blocks of y [n, ch, d] in all channels.
+type lrnBlocks[T floating] struct {
+	lrn
+	y, x          []T
+	ch, d, blocks int
+}
+
+func (l *lrnBlocks[T]) Chunk(lo, hi int) {
+	x, ch, d := l.x, l.ch, l.d
+	var sums [lrnBlock]float64
+	for t := lo; t < hi; t++ {
+		at := t/l.blocks*ch*d + t%l.blocks*lrnBlock
+		m := min(lrnBlock, d-t%l.blocks*lrnBlock)
+		sum := sums[:m]
+		for k := 0; k < ch; k++ {
+			clear(sum)
+			for j := max(0, k-(l.size-1)/2); j <= min(ch-1, k+l.size/2); j++ {
+				for i, v := range x[at+j*d:][:m] {
+					sum[i] += float64(v) * float64(v)
+				}
+			}
+			src, dst := x[at+k*d:][:m], l.y[at+k*d:][:m]
+			for i, v := range src {
+				s := l.bias + l.alpha/float64(l.size)*sum[i]
+				if l.beta == 0.75 {
+					r := math.Sqrt(s)
+					s = r * math.Sqrt(r)
+				} else {
+					s = math.Pow(s, l.beta)
+				}
+				dst[i] = T(float64(v) / s)
+			}
+		}
 	}
 }
 

@@ -80,7 +80,8 @@ type unpooling struct {
 	inner, shape []int // what kernel_shape, strides and pads give; that of the output
 	size         int   // elements of inner
 	at           []int64
-	index        *tensor.Tensor
+	same         bool  // inner is shape
+	from, to     []int // the strides of inner and shape
 }
 
 // readUnpooling checks indices, whose shape is that of X, and output_shape, input 2.
@@ -89,18 +90,18 @@ func readUnpooling(c *Call, p windowParams, index *tensor.Tensor) (u unpooling, 
 	if d < 1 || index.DType() != tensor.Int64 {
 		return u, fmt.Errorf("I is %v, want int64 [n c d…]", index)
 	}
-	strides, _, pads, err := p.lists(d)
+	strides, _, pads, err := p.listsIn(c.Dims, d)
 	if err != nil || len(p.kernel) != d {
 		return u, fmt.Errorf("kernel_shape %v, strides %v and pads %v for shape %v", p.kernel, p.strides, p.pads, index.Shape())
 	}
-	u.inner, u.index, u.at = slices.Clone(index.Shape()), index, tensor.Data[int64](index)
+	u.inner, u.at = c.list(index.Shape()...), tensor.Data[int64](index)
 	for i := range d {
 		u.inner[i+2] = (index.Dim(i+2)-1)*strides[i] + p.kernel[i] - pads[i] - pads[i+d]
 	}
 	if u.size, err = tensor.Count(u.inner); err != nil {
 		return u, err
 	}
-	u.shape = u.inner
+	u.shape, u.same = u.inner, true
 	given, err := c.Ints(2)
 	if err != nil || given == nil {
 		return u, err
@@ -113,29 +114,26 @@ func readUnpooling(c *Call, p windowParams, index *tensor.Tensor) (u unpooling, 
 			return u, fmt.Errorf("output_shape is %v, want at least %v", given, u.inner)
 		}
 	}
-	u.shape = given
+	u.shape, u.same = given, slices.Equal(u.inner, given)
+	u.from, u.to = c.strides(u.inner), c.strides(u.shape)
 	return u, nil
 }
 
-// places returns the function that gives the place in the output of element i of X.
-func (u *unpooling) places() func(i int) (int, error) {
-	strideIn, strideOut := tensor.Strides(u.inner), tensor.Strides(u.shape)
-	same := slices.Equal(u.inner, u.shape)
-	return func(i int) (int, error) {
-		flat := u.at[i]
-		if flat < 0 || flat >= int64(u.size) {
-			return 0, fmt.Errorf("I has %d at %d, want an index into %v", flat, i, u.inner)
-		}
-		if same {
-			return int(flat), nil
-		}
-		k, left := 0, int(flat)
-		for j, s := range strideIn {
-			k += left / s * strideOut[j]
-			left %= s
-		}
-		return k, nil
+// place returns the place in the output of element i of X.
+func (u *unpooling) place(i int) (int, error) {
+	flat := u.at[i]
+	if flat < 0 || flat >= int64(u.size) {
+		return 0, fmt.Errorf("I has %d at %d, want an index into %v", flat, i, u.inner)
 	}
+	if u.same {
+		return int(flat), nil
+	}
+	k, left := 0, int(flat)
+	for j, s := range u.from {
+		k += left / s * u.to[j]
+		left %= s
+	}
+	return k, nil
 }
 
 func maxUnpoolKernel[T tensor.Element](p windowParams) Kernel {
@@ -150,9 +148,8 @@ func maxUnpoolKernel[T tensor.Element](p windowParams) Kernel {
 		}
 		y := tensor.Data[T](c.Output(0, x.DType(), u.shape...))
 		clear(y)
-		place := u.places()
 		for i, v := range tensor.Data[T](x) {
-			k, err := place(i)
+			k, err := u.place(i)
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gneiss-run/gneiss/onnx"
 
@@ -30,7 +31,9 @@ func buildMeanVarianceNormalization(b *BuildContext) (Kernel, error) {
 func mvnKernel[T floating](axes []int) Kernel {
 	return func(c *Call) error {
 		xt := c.T(0)
-		mask, err := reduceParams{}.mask(axes, xt.Rank())
+		w := State[reduceWalks](c)
+		w.mask = slices.Grow(w.mask[:0], xt.Rank())[:xt.Rank()]
+		_, err := reduceParams{}.maskInto(w.mask, axes)
 		if err != nil {
 			return err
 		}
@@ -40,38 +43,51 @@ func mvnKernel[T floating](axes []int) Kernel {
 		}
 		y, done := realsOut[T](c, 0, xt.DType(), xt.Shape()...)
 		if len(x) > 0 {
-			meanVariance(c.P, y, x, xt.Shape(), mask)
+			meanVariance(c.P, y, x, xt.Shape(), w)
 		}
 		done()
 		return nil
 	}
 }
 
-// meanVariance gathers each set of elements, normalizes it and puts it back.
-func meanVariance[T floating](p par.P, y, x []T, shape []int, mask []bool) {
-	kept, red, n, reduced := splitMask(shape, mask)
-	if !reduced { // the innermost dimension stays: a set has runs of one element
-		kept.sizes, kept.strides = append(kept.sizes, n), append(kept.strides, 1)
+// meanVariance normalizes sets of elements, those over which w's mask goes.
+func meanVariance[T floating](p par.P, y, x []T, shape []int, w *reduceWalks) {
+	w.split(shape)
+	n := w.inner
+	if !w.innerReduced { // the innermost dimension stays: a set has runs of one element
+		w.kept.sizes, w.kept.strides = append(w.kept.sizes, n), append(w.kept.strides, 1)
 		n = 1
 	}
-	runs := red.count()
-	p.For(kept.count(), 1+normGrain/(runs*n), func(lo, hi int) {
-		set := make([]T, runs*n)
-		for o, k := lo, kept.at(lo); o < hi; o++ {
-			w := red.at(0)
-			for i := 0; i < runs; i++ {
-				copy(set[i*n:], x[k.off+w.off:][:n])
-				w.next()
-			}
-			mean, variance := moments(set)
-			normalizeRow(set, set, mean, 1/(math.Sqrt(variance)+1e-9), nil, nil)
-			for i := 0; i < runs; i++ {
-				copy(y[k.off+w.off:][:n], set[i*n:])
-				w.next()
-			}
-			k.next()
+	l := setLoop[T]{y, x, w.kept, w.red, w.red.count(), n}
+	par.Run(p, w.kept.count(), 1+normGrain/(l.runs*n), l)
+}
+
+// setLoop gathers each set of elements, normalizes it and puts it back.
+type setLoop[T floating] struct {
+	y, x      []T
+	kept, red reduceWalk
+	runs, n   int // a set is runs of n elements
+}
+
+func (l *setLoop[T]) Chunk(lo, hi int) {
+	runs, n := l.runs, l.n
+	mem, pool := borrow[[]T]()
+	defer pool.Put(mem)
+	set := resized(mem, runs*n)
+	for o, k := lo, l.kept.at(lo); o < hi; o++ {
+		w := l.red.at(0)
+		for i := 0; i < runs; i++ {
+			copy(set[i*n:], l.x[k.off+w.off:][:n])
+			w.next()
 		}
-	})
+		mean, variance := moments(set)
+		normalizeRow(set, set, mean, 1/(math.Sqrt(variance)+1e-9), nil, nil)
+		for i := 0; i < runs; i++ {
+			copy(l.y[k.off+w.off:][:n], set[i*n:])
+			w.next()
+		}
+		k.next()
+	}
 }
 
 // gradMeanVarianceNormalization: dX = (dY - mean(dY) - Y·mean(dY·Y)) / (sqrt(var)+ε).

@@ -34,8 +34,8 @@ type mover interface {
 	gather(p par.P, dst, src *tensor.Tensor, idx []int64, outer, axis, inner int)
 	// fill sets dst[at : at+n] to src[so].
 	fill(p par.P, dst *tensor.Tensor, at, n int, src *tensor.Tensor, so int)
-	// mapped sets dst[i0, i1, …] = src[maps[0][i0] + maps[1][i1] + …].
-	mapped(p par.P, dst, src *tensor.Tensor, maps [][]int)
+	// mapped does rows [lo, hi) of the destination of l.
+	mapped(l *mappedRows, lo, hi int)
 }
 
 // moverOf returns the mover for an element type that is not packed.
@@ -435,46 +435,61 @@ func (f *fillMove[T]) Chunk(lo, hi int) {
 	fillWith(f.d[lo:hi], f.v)
 }
 
-func (c cells[T]) mapped(p par.P, dst, src *tensor.Tensor, maps [][]int) {
-	d, s := c.of(dst), c.of(src)
-	if len(d) == 0 {
+// mapped sets dst[i0, i1, …] = src[maps[0][i0] + maps[1][i1] + …].
+func mapped(p par.P, m mover, dst, src *tensor.Tensor, maps [][]int) {
+	switch {
+	case dst.Len() == 0:
+		return
+	case len(maps) == 0:
+		m.run(dst, 0, src, 0, 1)
 		return
 	}
-	if len(maps) == 0 {
-		d[0] = s[0]
-		return
-	}
-	last := maps[len(maps)-1]
-	maps = maps[:len(maps)-1]
+	n := len(maps[len(maps)-1])
+	l := mappedRows{m: m, dst: dst, src: src, maps: maps[:len(maps)-1], last: maps[len(maps)-1]}
+	l.from, l.to = longestRun(l.last)
+	par.Run(p, dst.Len()/n, max(1, moveGrain/n), l)
+}
+
+// mappedRows is mapped over rows along the last dimension.
+type mappedRows struct {
+	m        mover
+	dst, src *tensor.Tensor
+	maps     [][]int // without that of the last dimension
+	last     []int
+	from, to int // the longest run of last
+}
+
+func (l *mappedRows) Chunk(lo, hi int) { l.m.mapped(l, lo, hi) }
+
+func (c cells[T]) mapped(l *mappedRows, lo, hi int) {
+	d, s, maps, last, from, to := c.of(l.dst), c.of(l.src), l.maps, l.last, l.from, l.to
 	n := len(last)
-	from, to := longestRun(last)
-	p.For(len(d)/n, max(1, moveGrain/n), func(lo, hi int) {
-		idx := make([]int, len(maps))
-		for i, k := lo, len(maps)-1; k >= 0; k-- {
-			idx[k] = i % len(maps[k])
-			i /= len(maps[k])
+	var few [8]int
+	idx := slices.Grow(few[:0], len(maps))[:len(maps)]
+	for i, k := lo, len(maps)-1; k >= 0; k-- {
+		idx[k] = i % len(maps[k])
+		i /= len(maps[k])
+	}
+	for r := lo; r < hi; r++ {
+		base := 0
+		for k, i := range idx {
+			base += maps[k][i]
 		}
-		for r := lo; r < hi; r++ {
-			base := 0
-			for k, i := range idx {
-				base += maps[k][i]
-			}
-			row := d[r*n:][:n]
-			for j, x := range last[:from] {
-				row[j] = s[base+x]
-			}
-			copy(row[from:to], s[base+last[from]:])
-			for j, x := range last[to:] {
-				row[to+j] = s[base+x]
-			}
-			for k := len(idx) - 1; k >= 0; k-- {
-				if idx[k]++; idx[k] < len(maps[k]) {
-					break
-				}
-				idx[k] = 0
-			}
+		row := d[r*n:][:n]
+		for j, x := range last[:from] {
+			row[j] = s[base+x]
 		}
-	})
+		copy(row[from:to], s[base+last[from]:])
+		for j, x := range last[to:] {
+			row[to+j] = s[base+x]
+		}
+		for k := len(idx) - 1; k >= 0; k-- {
+			if idx[k]++; idx[k] < len(maps[k]) {
+				break
+			}
+			idx[k] = 0
+		}
+	}
 }
 
 // longestRun returns where the longest run of consecutive numbers begins and ends.

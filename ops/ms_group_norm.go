@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 )
 
@@ -63,46 +64,60 @@ func groupNormMSKernel[T floating](groups int, silu, last bool, eps float64) Ker
 		}
 		y, done := realsOut[T](c, 0, xt.DType(), shape...)
 		if last {
-			groupNormLast(c, y, x, n, ch, d, groups, eps, gamma, beta)
+			groupNormLast(c.P, y, x, n, ch, d, groups, eps, gamma, beta)
 		} else {
 			groupNorm(c.P, y, x, n, ch, d, groups, eps, gamma, beta)
 		}
 		if silu {
-			c.P.For(len(y), normGrain, func(lo, hi int) {
-				for i, v := range y[lo:hi] {
-					y[lo+i] = T(float64(v) / (1 + math.Exp(-float64(v))))
-				}
-			})
+			par.Run(c.P, len(y), normGrain, siluLoop[T]{y})
 		}
 		done()
 		return nil
 	}
 }
 
-// groupNormLast is groupNorm for x [n, d, c].
-func groupNormLast[T floating](c *Call, y, x []T, n, ch, d, groups int, eps float64, gamma, beta []T) {
-	per := ch / groups
-	if len(x) == 0 {
-		return
+type siluLoop[T floating] struct{ y []T }
+
+func (l *siluLoop[T]) Chunk(lo, hi int) {
+	y := l.y
+	for i, v := range y[lo:hi] {
+		y[lo+i] = T(float64(v) / (1 + math.Exp(-float64(v))))
 	}
-	c.P.For(n*groups, 1+normGrain/(per*d), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			g := i % groups * per
-			at := i/groups*d*ch + g
-			mean, variance := 0.0, 0.0
-			for j := 0; j < d; j++ {
-				mean += sumOf(x[at+j*ch:][:per])
-			}
-			mean /= float64(per * d)
-			for j := 0; j < d; j++ {
-				variance += squaredDiff(x[at+j*ch:][:per], mean)
-			}
-			inv := 1 / math.Sqrt(variance/float64(per*d)+eps)
-			for j := 0; j < d; j++ {
-				normalizeRow(y[at+j*ch:][:per], x[at+j*ch:][:per], mean, inv, gamma[g:g+per], beta[g:g+per])
-			}
+}
+
+// groupNormLast is groupNorm for x [n, d, c].
+func groupNormLast[T floating](p par.P, y, x []T, n, ch, d, groups int, eps float64, gamma, beta []T) {
+	if len(x) > 0 {
+		per := ch / groups
+		par.Run(p, n*groups, 1+normGrain/(per*d), lastGroups[T]{y, x, gamma, beta, ch, d, groups, per, eps})
+	}
+}
+
+// lastGroups is the loop of groupNormLast over groups of per channels.
+type lastGroups[T floating] struct {
+	y, x, gamma, beta  []T
+	ch, d, groups, per int
+	eps                float64
+}
+
+func (a *lastGroups[T]) Chunk(lo, hi int) {
+	x, ch, d, per := a.x, a.ch, a.d, a.per
+	for i := lo; i < hi; i++ {
+		g := i % a.groups * per
+		at := i/a.groups*d*ch + g
+		mean, variance := 0.0, 0.0
+		for j := 0; j < d; j++ {
+			mean += sumOf(x[at+j*ch:][:per])
 		}
-	})
+		mean /= float64(per * d)
+		for j := 0; j < d; j++ {
+			variance += squaredDiff(x[at+j*ch:][:per], mean)
+		}
+		inv := 1 / math.Sqrt(variance/float64(per*d)+a.eps)
+		for j := 0; j < d; j++ {
+			normalizeRow(a.y[at+j*ch:][:per], x[at+j*ch:][:per], mean, inv, a.gamma[g:g+per], a.beta[g:g+per])
+		}
+	}
 }
 
 // expandGroupNorm: GroupNormalization with the channels first, then the activation.

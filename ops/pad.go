@@ -102,7 +102,8 @@ func padAttrs(b *BuildContext, pads []int) Kernel {
 	mode := b.OneOf("mode", padModes[:3]...)
 	value := b.Float("value", 0)
 	return func(c *Call) error {
-		v, err := floatScalar(c.T(0).DType(), value)
+		v := c.Lend(c.T(0).DType(), nil)
+		err := setFloat(c, v, value)
 		if err != nil {
 			return err
 		}
@@ -110,22 +111,19 @@ func padAttrs(b *BuildContext, pads []int) Kernel {
 	}
 }
 
-// floatScalar returns v as a tensor of one element of a floating-point type.
-func floatScalar(d tensor.DType, v float32) (*tensor.Tensor, error) {
-	switch d {
-	case tensor.Float32:
-		return tensor.Scalar(v), nil
-	case tensor.Float64:
-		return tensor.Scalar(float64(v)), nil
-	case tensor.Float16:
-		return tensor.Scalar(tensor.F16Of(v)), nil
-	case tensor.BFloat16:
-		return tensor.Scalar(tensor.BF16Of(v)), nil
+// setFloat sets t, a scalar of a floating-point type, to v; 0 goes for other types too.
+func setFloat(c *Call, t *tensor.Tensor, v float32) error {
+	switch d := t.DType(); {
+	case d == tensor.Float32 || d == tensor.Float64 || d == tensor.Float16 || d == tensor.BFloat16:
+		s := Scratch[float32](c, 1)
+		s[0] = v
+		storeReals(t, s)
+	case v == 0:
+		zero(t)
+	default:
+		return fmt.Errorf("%w: value %g for element type %v", ErrUnsupported, v, d)
 	}
-	if v == 0 {
-		return tensor.New(d), nil
-	}
-	return nil, fmt.Errorf("%w: value %g for element type %v", ErrUnsupported, v, d)
+	return nil
 }
 
 func buildPad(b *BuildContext) (Kernel, error) {
@@ -225,12 +223,23 @@ func padTensor(c *Call, mode string, pads, axes []int, value *tensor.Tensor) err
 		}
 		return nil
 	}
-	maps, err := padMaps(mode, s, shape, before, after)
-	if err != nil {
-		return err
+	p := State[padPlan](c)
+	if !p.known || !slices.Equal(p.size, s) || !slices.Equal(p.before, before) || !slices.Equal(p.after, after) {
+		maps, err := padMaps(mode, s, shape, before, after)
+		if err != nil {
+			return err
+		}
+		*p = padPlan{slices.Clone(s), slices.Clone(before), slices.Clone(after), maps, true}
 	}
-	m.mapped(c.P, y, x, maps)
+	mapped(c.P, m, y, x, p.maps)
 	return nil
+}
+
+// padPlan is what a node that repeats elements keeps: the maps of its mode for one size and its pads.
+type padPlan struct {
+	size, before, after []int
+	maps                [][]int
+	known               bool
 }
 
 // gradPad: what was repeated gets the sum over its places; constant_value gets

@@ -223,17 +223,10 @@ const (
 	reduceCols  = 512     // accumulators per task where the innermost dimension stays
 )
 
-// splitMask splits a shape of nonzero sizes into the dimensions that stay, those
+// split splits a shape of nonzero sizes into the dimensions that stay, those
 // of mask, and the innermost one, of either sort. Neighbours of one sort are
 // treated as one dimension, so that the innermost loops are as long as the
 // layout allows.
-func splitMask(shape []int, mask []bool) (kept, red reduceWalk, inner int, innerReduced bool) {
-	w := reduceWalks{mask: mask}
-	w.split(shape)
-	return w.kept, w.red, w.inner, w.innerReduced
-}
-
-// split is splitMask in memory that is used again.
 func (ws *reduceWalks) split(shape []int) {
 	for _, w := range [...]*reduceWalk{&ws.kept, &ws.red} {
 		w.sizes, w.strides = w.sizes[:0], w.strides[:0]

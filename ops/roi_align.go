@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/move"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -118,48 +119,61 @@ func roiAlign[T floating](c *Call, v *roiAligner) error {
 	if h*w == 0 && len(y) > 0 {
 		return fmt.Errorf("X has shape %v, which has nothing to sample", xs)
 	}
-	bins := v.h * v.w
-	switch {
-	case v.max:
-		c.P.For(len(batch), 1, func(lo, hi int) {
-			for k := lo; k < hi; k++ {
-				roiPoints(v, rois[4*k:4*k+4], h, w, func(bin int, points []roiPoint) {
-					for i := range ch {
-						img := x[(batch[k]*ch+i)*h*w:][:h*w]
-						y[(k*ch+i)*bins+bin] = roiLargest(img, points)
-					}
-				})
-			}
-		})
-	case ch >= 8 && len(batch)*bins >= n*h*w/4:
+	loop := roiRegions[T]{v: v, y: y, x: x, rois: rois, batch: batch, ch: ch, h: h, w: w}
+	if bins := v.h * v.w; !v.max && ch >= 8 && len(batch)*bins >= n*h*w/4 {
 		// The channels side by side, for all regions.
-		last := Scratch[T](c, len(x))
-		moverOf(tensor.DTypeOf[T]()).copy(c.P, tensor.Of(last, n, h*w, ch), tensor.Of(x, n, ch, h*w),
-			strided{shape: []int{n, h * w, ch}, ds: []int{h * w * ch, ch, 1}, ss: []int{h * w * ch, 1, h * w}})
-		c.P.For(len(batch), 1, func(lo, hi int) {
-			m, pool := borrow[roiMemory[T]]()
-			defer pool.Put(m)
-			row := resized(&m.row, bins*ch)
-			for k := lo; k < hi; k++ {
-				t := m.taps(v, rois[4*k:4*k+4], h, w)
-				t.rows(row, last[batch[k]*h*w*ch:][:h*w*ch], 0, ch)
-				transposeInto(y[k*ch*bins:][:ch*bins], row, ch, bins)
-			}
-		})
-	default:
-		c.P.For(len(batch), 1, func(lo, hi int) {
-			m, pool := borrow[roiMemory[T]]()
-			defer pool.Put(m)
-			for k := lo; k < hi; k++ {
-				t := m.taps(v, rois[4*k:4*k+4], h, w)
-				for i := range ch {
-					t.rows(y[(k*ch+i)*bins:][:bins], x[(batch[k]*ch+i)*h*w:][:h*w], 0, 1)
-				}
-			}
-		})
+		d := tensor.DTypeOf[T]()
+		from := c.T(0)
+		if from.DType() != d {
+			from = tensor.Of(x, xs...)
+		}
+		last := c.Lend(d, c.list(n, h*w, ch))
+		moverOf(d).copy(c.P, last, from, strided{shape: c.list(n, h*w, ch), ds: c.list(h*w*ch, ch, 1), ss: c.list(h*w*ch, 1, h*w)})
+		loop.last = tensor.Data[T](last)
 	}
+	par.Run(c.P, len(batch), 1, loop)
 	done()
 	return c.Ctx().Err()
+}
+
+// roiRegions is the loop of RoiAlign over regions. last is x with the channels
+// side by side, or nil.
+type roiRegions[T floating] struct {
+	v                *roiAligner
+	y, x, rois, last []T
+	batch            []int
+	ch, h, w         int
+}
+
+func (a *roiRegions[T]) Chunk(lo, hi int) {
+	v, x, y, ch, h, w := a.v, a.x, a.y, a.ch, a.h, a.w
+	bins := v.h * v.w
+	m, pool := borrow[roiMemory[T]]()
+	defer pool.Put(m)
+	for k := lo; k < hi; k++ {
+		roi := a.rois[4*k : 4*k+4]
+		switch {
+		case v.max:
+			g := roiGridOf(v, roi, h, w)
+			for bin := range bins {
+				m.points = g.points(m.points[:0], bin/v.w, bin%v.w, h, w)
+				for i := range ch {
+					img := x[(a.batch[k]*ch+i)*h*w:][:h*w]
+					y[(k*ch+i)*bins+bin] = roiLargest(img, m.points)
+				}
+			}
+		case a.last != nil:
+			row := resized(&m.row, bins*ch)
+			t := m.taps(v, roi, h, w)
+			t.rows(row, a.last[a.batch[k]*h*w*ch:][:h*w*ch], 0, ch)
+			transposeInto(y[k*ch*bins:][:ch*bins], row, ch, bins)
+		default:
+			t := m.taps(v, roi, h, w)
+			for i := range ch {
+				t.rows(y[(k*ch+i)*bins:][:bins], x[(a.batch[k]*ch+i)*h*w:][:h*w], 0, 1)
+			}
+		}
+	}
 }
 
 // transposeInto sets dst, of shape [rows, cols], to the transpose of src.
@@ -178,10 +192,11 @@ func transposeInto[T floating](dst, src []T, rows, cols int) {
 
 // roiMemory is working memory for regions, one after the other.
 type roiMemory[T floating] struct {
-	of  tapsOf[T]
-	y   roiAxis
-	x   roiAxis
-	row []T // the bins of a region with their channels side by side
+	of     tapsOf[T]
+	y      roiAxis
+	x      roiAxis
+	row    []T // the bins of a region with their channels side by side
+	points []roiPoint
 }
 
 // roiAxis are, for each bin along one axis, k pixels whose weighted sum is the
@@ -310,7 +325,7 @@ type roiGrid struct {
 
 // roiGridOf computes sizes in T: in a wider type a whole number of pixels might
 // not be one.
-func roiGridOf[T floating](v *roiAligner, roi []T, h, w int) *roiGrid {
+func roiGridOf[T floating](v *roiAligner, roi []T, h, w int) roiGrid {
 	off, scale := T(0), T(v.scale)
 	if v.half {
 		off = 0.5
@@ -320,7 +335,7 @@ func roiGridOf[T floating](v *roiAligner, roi []T, h, w int) *roiGrid {
 	if !v.half {
 		rw, rh = max(rw, 1), max(rh, 1)
 	}
-	g := &roiGrid{float64(left), float64(top), float64(rw / T(v.w)), float64(rh / T(v.h)), v.ratio, v.ratio}
+	g := roiGrid{float64(left), float64(top), float64(rw / T(v.w)), float64(rh / T(v.h)), v.ratio, v.ratio}
 	if v.ratio == 0 {
 		// More points than pixels bring nothing, and a wild region must not run for ever.
 		g.gw, g.gh = int(min(max(math.Ceil(g.bw), 0), float64(4*w+4))), int(min(max(math.Ceil(g.bh), 0), float64(4*h+4)))
@@ -334,17 +349,22 @@ func roiPoints[T floating](v *roiAligner, roi []T, h, w int, f func(bin int, poi
 	points := make([]roiPoint, 0, max(0, g.gw*g.gh))
 	for i := range v.h {
 		for j := range v.w {
-			points = points[:0]
-			for iy := range g.gh {
-				y := g.y + float64(i)*g.bh + (float64(iy)+0.5)*g.bh/float64(g.gh)
-				for ix := range g.gw {
-					x := g.x + float64(j)*g.bw + (float64(ix)+0.5)*g.bw/float64(g.gw)
-					points = append(points, pointAt(y, x, h, w))
-				}
-			}
+			points = g.points(points[:0], i, j, h, w)
 			f(i*v.w+j, points)
 		}
 	}
+}
+
+// points appends the sampling points of the bin in row i and column j to to.
+func (g *roiGrid) points(to []roiPoint, i, j, h, w int) []roiPoint {
+	for iy := range g.gh {
+		y := g.y + float64(i)*g.bh + (float64(iy)+0.5)*g.bh/float64(g.gh)
+		for ix := range g.gw {
+			x := g.x + float64(j)*g.bw + (float64(ix)+0.5)*g.bw/float64(g.gw)
+			to = append(to, pointAt(y, x, h, w))
+		}
+	}
+	return to
 }
 
 // pointAt returns the pixels around a place; beyond one pixel outside all weights are 0.

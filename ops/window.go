@@ -46,10 +46,24 @@ func (v *windowParams) check(a *attrs, name string, list []int, least int) {
 
 // lists returns strides, dilations and pads for d dimensions.
 func (v *windowParams) lists(d int) (strides, dilations, pads []int, err error) {
-	strides, dilations, pads = orOnes(v.strides, d), orOnes(v.dilations, d), v.pads
-	if pads == nil || v.autoPad != "NOTSET" {
-		pads = make([]int, 2*d)
+	return v.listsIn(newInts, d)
+}
+
+// listsIn is lists in memory of ints.
+func (v *windowParams) listsIn(ints func(int) []int, d int) (strides, dilations, pads []int, err error) {
+	filled := func(s []int, n, x int) []int {
+		if s == nil {
+			s = ints(n)
+			for i := range s {
+				s[i] = x
+			}
+		}
+		return s
 	}
+	if pads = v.pads; v.autoPad != "NOTSET" {
+		pads = nil
+	}
+	strides, dilations, pads = filled(v.strides, d, 1), filled(v.dilations, d, 1), filled(pads, 2*d, 0)
 	if len(strides) != d || len(dilations) != d || len(pads) != 2*d {
 		err = fmt.Errorf("%d strides, %d dilations and %d pads for %d spatial dimensions", len(strides), len(dilations), len(pads), d)
 	}
@@ -194,7 +208,8 @@ func (v *windowParams) spatialWindow(in []int) (window, error) {
 	return v.over(in, v.kernel)
 }
 
-// poolState is what pooling keeps from call to call: the window over images of one size.
+// poolState is what pooling and convolutions keep from call to call: the window of
+// a kernel over images of one size.
 type poolState struct {
 	window
 	counts [][]int
@@ -218,4 +233,17 @@ func (v *windowParams) keptWindow(c *Call, in []int, padding bool) (*poolState, 
 		s.counts = w.padded()
 	}
 	return s, nil
+}
+
+// keptOver is over, computed when the size of the image or of the kernel changes.
+func (v *windowParams) keptOver(c *Call, in, kernel []int) (window, error) {
+	s := State[poolState](c)
+	if s.known && slices.Equal(s.In, in) && slices.Equal(s.Kernel, kernel) {
+		return s.window, nil
+	}
+	w, err := v.over(slices.Clone(in), slices.Clone(kernel))
+	if err == nil {
+		*s = poolState{window: w, known: true}
+	}
+	return w, err
 }

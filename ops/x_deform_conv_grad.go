@@ -42,7 +42,7 @@ func deformConvGradOp() *Op {
 func deformGradKernel[T conv.Float](p deformParams, wants [4]bool) Kernel {
 	return func(c *Call) error {
 		x, w, dy := c.T(0), c.T(1), c.T(4)
-		a, offset, mask, err := deformArgs[T](p, x, w, c.T(2), c.T(3))
+		a, offset, mask, err := deformArgs[T](c, p, x, w, c.T(2), c.T(3))
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func deformGradKernel[T conv.Float](p deformParams, wants [4]bool) Kernel {
 				*v = tensor.Data[T](c.Output(i, t.DType(), t.Shape()...))
 			}
 		}
-		conv.DeformGrad(c.P, a, offset, mask, p.groups, to)
+		conv.DeformGrad(c.P, &a, offset, mask, p.groups, to)
 		return c.Ctx().Err()
 	}
 }

@@ -47,9 +47,9 @@ func maxUnpoolGradKernel[T tensor.Element](p windowParams) Kernel {
 		}
 		dx, from := tensor.Data[T](c.Output(0, dy.DType(), index.Shape()...)), tensor.Data[T](dy)
 		clear(dx)
-		place, taken := u.places(), make([]bool, len(from))
+		taken := make([]bool, len(from))
 		for i := len(dx) - 1; i >= 0; i-- {
-			k, err := place(i)
+			k, err := u.place(i)
 			if err != nil {
 				return err
 			}

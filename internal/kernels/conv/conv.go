@@ -5,6 +5,7 @@ package conv
 
 import (
 	"slices"
+	"sync"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/cpu"
@@ -103,10 +104,12 @@ func Run[T Float](p par.P, a *Args[T]) {
 		depthwise(p, a)
 		return
 	}
-	a.Window = a.Window.flat()
-	r := &runner[T]{Args: a, cg: cg, mg: mg, taps: product(a.Kernel), in: product(a.In), out: out}
+	r := runner[T]{Args: *a, ctx: par.P{Ctx: p.Ctx}, cg: cg, mg: mg, taps: product(a.Kernel), in: product(a.In), out: out}
 	r.k = cg * r.taps
+	w := borrow[T]()
+	r.Window = r.flat(&w.flat)
 	r.run(p)
+	w.giveBack()
 }
 
 // padded returns the elements of an image with what its windows see around it;
@@ -120,83 +123,132 @@ func (w *Window) padded() float64 {
 }
 
 // flat joins the dimensions of a window that sees each element alone, so that
-// rows need not end at the end of a row of the image.
-func (w Window) flat() Window {
+// rows need not end at the end of a row of the image. The result is in memory.
+func (w *Window) flat(memory *[3]int) Window {
 	ones := func(s []int) bool { return !slices.ContainsFunc(s, func(x int) bool { return x != 1 }) }
 	if !ones(w.Kernel) || !ones(w.Strides) || !slices.Equal(w.In, w.Out) || slices.ContainsFunc(w.Before, func(x int) bool { return x != 0 }) {
+		return *w
+	}
+	*memory = [3]int{product(w.In), 1, 0}
+	n, one, none := memory[:1], memory[1:2], memory[2:]
+	return Window{In: n, Kernel: one, Out: n, Strides: one, Dilations: one, Before: none}
+}
+
+// work is working memory that outlives what uses it: anything that a function
+// of a table sees would be allocated with each call.
+type work[T Float] struct {
+	flat    [3]int
+	spans   []span
+	offsets []int
+	args    gemm.Args[T]
+	packed  gemm.Packed[T]
+	sampler sampler
+}
+
+var works [2]sync.Pool // of float32 and float64
+
+func poolOf[T Float]() *sync.Pool { return &works[unsafe.Sizeof(*new(T))/8] }
+
+func borrow[T Float]() *work[T] {
+	if w, ok := poolOf[T]().Get().(*work[T]); ok {
 		return w
 	}
-	n, one := []int{product(w.In)}, []int{1}
-	return Window{In: n, Kernel: one, Out: n, Strides: one, Dilations: one, Before: []int{0}}
+	return &work[T]{spans: make([]span, 0, gemm.Panel)}
+}
+
+// giveBack lets go of what w refers to.
+func (w *work[T]) giveBack() {
+	w.args, w.packed = gemm.Args[T]{}, gemm.Packed[T]{}
+	poolOf[T]().Put(w)
 }
 
 // runner convolves by products of matrices: W [m, k] times what the kernel
 // sees, laid out in packed panels of 32 positions of the output.
 type runner[T Float] struct {
-	*Args[T]
+	Args[T]
+	ctx                      par.P // of what runs inside of a loop
 	cg, mg, taps, k, in, out int
+	panels, per, parts       int // parts of per panels each
 }
 
 func (r *runner[T]) run(p par.P) {
-	panels := (r.out + gemm.Panel - 1) / gemm.Panel
+	r.panels = (r.out + gemm.Panel - 1) / gemm.Panel
 	images := r.N * r.Group
 	// A task has a few panels, which stay in the second-level cache, and there
 	// should be enough tasks for all threads.
 	const cache, tasks = 1 << 20, 32
-	per := min(max(cache/(r.k*gemm.Panel*int(unsafe.Sizeof(*new(T)))), 1), 16, panels)
-	for per > 1 && images*((panels+per-1)/per) < tasks {
+	per := min(max(cache/(r.k*gemm.Panel*int(unsafe.Sizeof(*new(T)))), 1), 16, r.panels)
+	for per > 1 && images*((r.panels+per-1)/per) < tasks {
 		per = (per + 1) / 2
 	}
-	parts := (panels + per - 1) / per
-	if images*parts < 8 && r.mg*r.k*r.out > 1<<18 {
-		r.wide(p, panels)
+	r.per, r.parts = per, (r.panels+per-1)/per
+	if images*r.parts < 8 && r.mg*r.k*r.out > 1<<18 {
+		r.wide(p)
 		return
 	}
 	grain := max(1, (1<<17)/max(1, r.mg*r.k*gemm.Panel*per))
-	p.For(images*parts, grain, func(lo, hi int) {
-		gemm.Scratch(r.k*gemm.Panel*per, func(buf []T) {
-			for t := lo; t < hi; t++ {
-				image, j0 := t/parts, t%parts*per
-				j1 := min(j0+per, panels)
-				for j := j0; j < j1; j++ {
-					r.pack(buf[(j-j0)*r.k*gemm.Panel:], image, j, 0, r.cg)
-				}
-				g := r.product(image, j0*gemm.Panel, min(j1*gemm.Panel, r.out), buf)
-				gemm.Run(par.P{Ctx: p.Ctx}, &g)
-			}
-		})
-	})
+	par.Run(p, images*r.parts, grain, *r)
+}
+
+// Chunk computes parts [lo, hi) of all images and groups.
+func (r *runner[T]) Chunk(lo, hi int) {
+	buf := gemm.Borrow[T](r.k * gemm.Panel * r.per)
+	defer buf.Return()
+	w := borrow[T]()
+	defer w.giveBack()
+	for t := lo; t < hi; t++ {
+		image, j0 := t/r.parts, t%r.parts*r.per
+		j1 := min(j0+r.per, r.panels)
+		for j := j0; j < j1; j++ {
+			r.pack(w, buf.S[(j-j0)*r.k*gemm.Panel:], image, j, 0, r.cg)
+		}
+		gemm.Run(r.ctx, r.product(w, image, j0*gemm.Panel, min(j1*gemm.Panel, r.out), buf.S))
+	}
 }
 
 // wide is run where the output has too few positions for all threads: they
 // share each panel and each product.
-func (r *runner[T]) wide(p par.P, panels int) {
-	const parts = 4
-	gemm.Scratch(r.k*gemm.Panel*panels, func(buf []T) {
-		for image := range r.N * r.Group {
-			p.For(panels*parts, 1, func(lo, hi int) {
-				for t := lo; t < hi; t++ {
-					j, c := t/parts, t%parts
-					r.pack(buf[j*r.k*gemm.Panel:], image, j, c*r.cg/parts, (c+1)*r.cg/parts)
-				}
-			})
-			g := r.product(image, 0, r.out, buf)
-			gemm.Run(p, &g)
-		}
-	})
+func (r *runner[T]) wide(p par.P) {
+	buf := gemm.Borrow[T](r.k * gemm.Panel * r.panels)
+	defer buf.Return()
+	w := borrow[T]()
+	defer w.giveBack()
+	for image := range r.N * r.Group {
+		par.Run(p, r.panels*wideParts, 1, widePack[T]{*r, buf.S, image})
+		gemm.Run(p, r.product(w, image, 0, r.out, buf.S))
+	}
 }
 
-// product is W times the positions [q0, q1) of one image and group.
-func (r *runner[T]) product(image, q0, q1 int, panels []T) gemm.Args[T] {
-	n, gr := image/r.Group, image%r.Group
-	g := gemm.Args[T]{M: r.mg, N: q1 - q0, K: r.k, A: r.W[gr*r.mg*r.k:], ARS: r.k, ACS: 1,
-		Packed: &gemm.Packed[T]{K: r.k, N: q1 - q0, Data: panels},
-		C:      r.Y[(n*r.M+gr*r.mg)*r.out+q0:], LDC: r.out, Table: r.Gemm}
-	g.Acc, g.Act = r.Sum, r.Act
-	if r.B != nil {
-		g.Row = r.B[gr*r.mg : (gr+1)*r.mg]
+// wideParts is how many tasks share a panel.
+const wideParts = 4
+
+// widePack fills the panels of an image and group.
+type widePack[T Float] struct {
+	runner[T]
+	buf   []T
+	image int
+}
+
+func (r *widePack[T]) Chunk(lo, hi int) {
+	w := borrow[T]()
+	defer w.giveBack()
+	for t := lo; t < hi; t++ {
+		j, c := t/wideParts, t%wideParts
+		r.pack(w, r.buf[j*r.k*gemm.Panel:], r.image, j, c*r.cg/wideParts, (c+1)*r.cg/wideParts)
 	}
-	return g
+}
+
+// product is W times the positions [q0, q1) of one image and group, in memory of w.
+func (r *runner[T]) product(w *work[T], image, q0, q1 int, panels []T) *gemm.Args[T] {
+	n, gr := image/r.Group, image%r.Group
+	w.packed = gemm.Packed[T]{K: r.k, N: q1 - q0, Data: panels}
+	w.args = gemm.Args[T]{M: r.mg, N: q1 - q0, K: r.k, A: r.W[gr*r.mg*r.k:], ARS: r.k, ACS: 1, Packed: &w.packed,
+		C: r.Y[(n*r.M+gr*r.mg)*r.out+q0:], LDC: r.out, Table: r.Gemm}
+	w.args.Acc, w.args.Act = r.Sum, r.Act
+	if r.B != nil {
+		w.args.Row = r.B[gr*r.mg : (gr+1)*r.mg]
+	}
+	return &w.args
 }
 
 // span is a run of positions along the last dimension that a tap sees inside
@@ -205,7 +257,7 @@ type span struct{ dst, src, n int }
 
 // pack fills panel j of an image and group: row c*taps+t is what tap t sees of
 // channel c. It does the channels [c0, c1).
-func (r *runner[T]) pack(dst []T, image, j, c0, c1 int) {
+func (r *runner[T]) pack(m *work[T], dst []T, image, j, c0, c1 int) {
 	n, gr := image/r.Group, image%r.Group
 	x := r.X[(n*r.C+gr*r.cg)*r.in:]
 	d := len(r.In)
@@ -214,7 +266,7 @@ func (r *runner[T]) pack(dst []T, image, j, c0, c1 int) {
 	q0 := j * gemm.Panel
 	q1 := min(q0+gemm.Panel, r.out)
 	pos, tap := make([]int, d), make([]int, d)
-	spans := make([]span, 0, gemm.Panel)
+	spans := m.spans[:0]
 	for t := range r.taps {
 		spans = spans[:0]
 		covered := 0

@@ -2,6 +2,7 @@ package conv
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
@@ -27,96 +28,126 @@ func Deform[T Float](p par.P, a *Args[T], offset, mask []T, groups int) {
 		len(offset) != a.N*groups*taps*d*out || mask != nil && len(mask) != a.N*groups*taps*out {
 		panic("conv: sizes do not fit")
 	}
-	r := &runner[T]{Args: a, cg: cg, mg: mg, taps: taps, in: in, out: out, k: cg * taps}
-	if f, ok := any(r).(*runner[float32]); ok && d == 2 && a.C/groups >= 4 && in < math.MaxInt32 {
-		mask, _ := any(mask).([]float32)
-		deformLines(p, f, any(offset).([]float32), mask, groups)
+	r := runner[T]{Args: *a, ctx: par.P{Ctx: p.Ctx}, cg: cg, mg: mg, taps: taps, in: in, out: out, k: cg * taps, panels: (out + gemm.Panel - 1) / gemm.Panel}
+	m := deformer[T]{r, offset, mask, groups}
+	if f, ok := any(&m).(*deformer[float32]); ok && d == 2 && a.C/groups >= 4 && in < math.MaxInt32 {
+		deformLines(p, f)
 		return
 	}
-	panels := (out + gemm.Panel - 1) / gemm.Panel
-	p.For(a.N*panels, 1, func(lo, hi int) {
-		gemm.Scratch(a.C*taps*gemm.Panel, func(buf []T) {
-			s := newSampler(d)
-			pos, tap := make([]int, d), make([]int, d)
-			for t := lo; t < hi; t++ {
-				n, q0 := t/panels, t%panels*gemm.Panel
-				q1 := min(q0+gemm.Panel, out)
-				clear(buf)
-				for g := range groups {
-					clear(tap)
-					for k := range taps {
-						for q := q0; q < q1; q++ {
-							seek(pos, a.Out, q)
-							deformed(s.at, &a.Window, pos, tap, offset[((n*groups+g)*taps+k)*d*out+q:], out)
-							s.corners(a.In)
-							weight := 1.0
-							if mask != nil {
-								weight = float64(mask[((n*groups+g)*taps+k)*out+q])
-							}
-							for c := g * (a.C / groups); c < (g+1)*(a.C/groups); c++ {
-								x := a.X[(n*a.C+c)*in:][:in]
-								buf[(c*taps+k)*gemm.Panel+q-q0] = T(interpolate(s, x, weight))
-							}
-						}
-						advance(tap, a.Kernel)
+	par.Run(p, a.N*r.panels, 1, m)
+}
+
+// deformer is Deform of panels of the result.
+type deformer[T Float] struct {
+	runner[T]
+	offset, mask []T
+	groups       int
+}
+
+// Chunk computes panels [lo, hi) of all images.
+func (a *deformer[T]) Chunk(lo, hi int) {
+	d, taps, groups := len(a.In), a.taps, a.groups
+	buf := gemm.Borrow[T](a.C * taps * gemm.Panel)
+	defer buf.Return()
+	mem := borrow[T]()
+	defer mem.giveBack()
+	s := &mem.sampler
+	s.at = slices.Grow(s.at[:0], d)[:d]
+	pos, tap := make([]int, d), make([]int, d)
+	for t := lo; t < hi; t++ {
+		n, q0 := t/a.panels, t%a.panels*gemm.Panel
+		q1 := min(q0+gemm.Panel, a.out)
+		clear(buf.S)
+		for g := range groups {
+			clear(tap)
+			for k := range taps {
+				for q := q0; q < q1; q++ {
+					seek(pos, a.Out, q)
+					deformed(s.at, &a.Window, pos, tap, a.offset[((n*groups+g)*taps+k)*d*a.out+q:], a.out)
+					s.corners(a.In)
+					weight := 1.0
+					if a.mask != nil {
+						weight = float64(a.mask[((n*groups+g)*taps+k)*a.out+q])
+					}
+					for c := g * (a.C / groups); c < (g+1)*(a.C/groups); c++ {
+						x := a.X[(n*a.C+c)*a.in:][:a.in]
+						buf.S[(c*taps+k)*gemm.Panel+q-q0] = T(interpolate(s, x, weight))
 					}
 				}
-				for g := range a.Group {
-					m := r.product(n*a.Group+g, q0, q1, buf[g*cg*taps*gemm.Panel:])
-					gemm.Run(par.P{Ctx: p.Ctx}, &m)
-				}
+				advance(tap, a.Kernel)
 			}
-		})
-	})
+		}
+		for g := range a.Group {
+			gemm.Run(a.ctx, a.product(mem, n*a.Group+g, q0, q1, buf.S[g*a.cg*taps*gemm.Panel:]))
+		}
+	}
 }
 
 // deformLines is Deform of images whose channels are first put side by side: what a
 // tap sees of all channels is then four lines, weighed.
-func deformLines(p par.P, r *runner[float32], offset, mask []float32, groups int) {
-	in, out, taps, cs := r.in, r.out, r.taps, r.C/groups
-	panels := (out + gemm.Panel - 1) / gemm.Panel
-	size := (in + 1) * cs // the last line is zeros, for what lies outside
-	gemm.Scratch(r.N*groups*size, func(lines []float32) {
-		p.For(r.N*groups, par.Grain(r.N*groups, float64(size)), func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				to := lines[i*size:][:size]
-				if in > 0 {
-					move.Transpose(words(to), words(r.X[i*cs*in:][:cs*in]), in, cs, cs, in)
+func deformLines(p par.P, m *deformer[float32]) {
+	size := (m.in + 1) * (m.C / m.groups) // the last line is zeros, for what lies outside
+	lines := gemm.Borrow[float32](m.N * m.groups * size)
+	defer lines.Return()
+	l := deformedLines{*m, lines.S, size}
+	par.Each(p, m.N*m.groups, par.Grain(m.N*m.groups, float64(size)), l, (*deformedLines).turn)
+	par.Each(p, m.N*m.panels, 1, l, (*deformedLines).run)
+}
+
+// deformedLines is the work of deformLines: lines are those of all images, size
+// elements for each group of offsets.
+type deformedLines struct {
+	deformer[float32]
+	lines []float32
+	size  int
+}
+
+// turn puts the channels of images and groups [lo, hi) side by side.
+func (l *deformedLines) turn(lo, hi int) {
+	in, cs := l.in, l.C/l.groups
+	for i := lo; i < hi; i++ {
+		to := l.lines[i*l.size:][:l.size]
+		if in > 0 {
+			move.Transpose(words(to), words(l.X[i*cs*in:][:cs*in]), in, cs, cs, in)
+		}
+		clear(to[in*cs:])
+	}
+}
+
+// run computes panels [lo, hi) of all images.
+func (l *deformedLines) run(lo, hi int) {
+	taps, cs, groups := l.taps, l.C/l.groups, l.groups
+	// The panels, the weighed lines, and the corners with their weights.
+	mem := gemm.Borrow[float32]((l.C*taps + cs + 8) * gemm.Panel)
+	defer mem.Return()
+	s := mem.S
+	buf, s := s[:l.C*taps*gemm.Panel], s[l.C*taps*gemm.Panel:]
+	sums, s := s[:cs*gemm.Panel], s[cs*gemm.Panel:]
+	corners, weights := unsafe.Slice((*int32)(unsafe.Pointer(&s[0])), 4*gemm.Panel), s[4*gemm.Panel:]
+	args := borrow[float32]()
+	defer args.giveBack()
+	for t := lo; t < hi; t++ {
+		n, q0 := t/l.panels, t%l.panels*gemm.Panel
+		m := min(gemm.Panel, l.out-q0)
+		if m < gemm.Panel {
+			clear(buf)
+		}
+		at, w := corners[:4*m], weights[:4*m]
+		for g := range groups {
+			for k := range taps {
+				var mask []float32
+				if l.mask != nil {
+					mask = l.mask[((n*groups+g)*taps+k)*l.out+q0:][:m]
 				}
-				clear(to[in*cs:])
+				corners4(&l.runner, at, w, k, q0, l.offset[((n*groups+g)*taps+k)*2*l.out+q0:], mask)
+				move.Weigh(sums[:m*cs], l.lines[(n*groups+g)*l.size:][:l.size], at, w, cs, 4)
+				move.Transpose(words(buf[(g*cs*taps+k)*gemm.Panel:]), words(sums), cs, m, taps*gemm.Panel, cs)
 			}
-		})
-		p.For(r.N*panels, 1, func(lo, hi int) {
-			gemm.Scratch((r.C*taps+cs)*gemm.Panel, func(buf []float32) {
-				buf, sums := buf[:r.C*taps*gemm.Panel], buf[r.C*taps*gemm.Panel:]
-				var at [4 * gemm.Panel]int32
-				var w [4 * gemm.Panel]float32
-				for t := lo; t < hi; t++ {
-					n, q0 := t/panels, t%panels*gemm.Panel
-					m := min(gemm.Panel, out-q0)
-					if m < gemm.Panel {
-						clear(buf)
-					}
-					for g := range groups {
-						for k := range taps {
-							var weights []float32
-							if mask != nil {
-								weights = mask[((n*groups+g)*taps+k)*out+q0:][:m]
-							}
-							at, w := at[:4*m], w[:4*m]
-							corners4(r, at, w, k, q0, offset[((n*groups+g)*taps+k)*2*out+q0:], weights)
-							move.Weigh(sums[:m*cs], lines[(n*groups+g)*size:][:size], at, w, cs, 4)
-							move.Transpose(words(buf[(g*cs*taps+k)*gemm.Panel:]), words(sums), cs, m, taps*gemm.Panel, cs)
-						}
-					}
-					for g := range r.Group {
-						m := r.product(n*r.Group+g, q0, q0+m, buf[g*r.cg*taps*gemm.Panel:])
-						gemm.Run(par.P{Ctx: p.Ctx}, &m)
-					}
-				}
-			})
-		})
-	})
+		}
+		for g := range l.Group {
+			gemm.Run(l.ctx, l.product(args, n*l.Group+g, q0, q0+m, buf[g*l.cg*taps*gemm.Panel:]))
+		}
+	}
 }
 
 // corners4 lists what tap k sees from len(at)/4 places on from q: the four corners around each

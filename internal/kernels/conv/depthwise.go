@@ -1,6 +1,7 @@
 package conv
 
 import (
+	"slices"
 	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
@@ -14,7 +15,8 @@ type plane struct {
 	rows, width int // of the padded image; width of one phase
 	phases      int
 	off         []int // of each tap, in bytes
-	step        int   // from one row of the output to the next, in bytes
+	step        int   // from one row of the output to the next
+	copied      bool  // else the image is read in place
 }
 
 // pair returns the last two entries of s; the first is def for a single one.
@@ -35,65 +37,77 @@ func depthwise[T Float](p par.P, a *Args[T]) {
 	dh, dw := pair(a.Dilations, 1)
 	ph, pw := pair(a.Before, 0)
 	size := int(unsafe.Sizeof(*new(T)))
-	pl := plane{rows: (oh-1)*sh + (kh-1)*dh + 1, phases: min(sw, (kw-1)*dw+1)}
+	pl := plane{rows: (oh-1)*sh + (kh-1)*dh + 1, phases: min(sw, (kw-1)*dw+1), copied: true}
 	pl.width = ow + (kw-1)*dw/sw
-	copied := true
 	if sw == 1 && ph <= 0 && pw <= 0 && pl.rows-ph <= ih && pl.width-pw <= iw {
-		copied, pl.width = false, iw // nothing is padded: the image is read in place
+		pl.copied, pl.width = false, iw // nothing is padded: the image is read in place
 	}
-	pl.step = sh * pl.phases * pl.width * size
+	pl.step = sh * pl.phases * pl.width
+	mem := borrow[T]()
 	taps := kh * kw
-	pl.off = make([]int, 0, max(taps, 1))
+	pl.off = slices.Grow(mem.offsets[:0], max(taps, 1))
 	for y := range kh {
 		for x := range kw {
 			pl.off = append(pl.off, ((y*dh*pl.phases+x*dw%sw)*pl.width+x*dw/sw)*size)
 		}
 	}
-	run := func(y unsafe.Pointer, x, w unsafe.Pointer, bias T) {
-		tapsGo(y, ow, x, unsafe.Pointer(unsafe.SliceData(pl.off)), w, taps, bias)
+	mem.offsets = pl.off
+	grain := max(1, (1<<16)/max(1, oh*ow*taps*(a.M/a.C)))
+	par.Run(p, a.N*a.C, grain, planes[T]{*a, pl})
+	mem.giveBack()
+}
+
+// planes is the loop of depthwise over the channels of all images.
+type planes[T Float] struct {
+	Args[T]
+	plane
+}
+
+func (a *planes[T]) Chunk(lo, hi int) {
+	ih, iw := pair(a.In, 1)
+	oh, ow := pair(a.Out, 1)
+	sh, sw := pair(a.Strides, 1)
+	ph, pw := pair(a.Before, 0)
+	taps, mg := product(a.Kernel), a.M/a.C
+	off := unsafe.Pointer(unsafe.SliceData(a.off))
+	vectors, ok := any(a.Table.Taps32).(func(unsafe.Pointer, int, unsafe.Pointer, unsafe.Pointer, unsafe.Pointer, int, T))
+	n := 1
+	if a.copied {
+		n = a.rows * a.phases * a.width
 	}
-	if f, ok := any(a.Table.Taps32).(func(unsafe.Pointer, int, unsafe.Pointer, unsafe.Pointer, unsafe.Pointer, int, T)); ok {
-		run = func(y unsafe.Pointer, x, w unsafe.Pointer, bias T) {
-			f(y, ow, x, unsafe.Pointer(unsafe.SliceData(pl.off)), w, taps, bias)
+	buf := gemm.Borrow[T](n)
+	defer buf.Return()
+	for t := lo; t < hi; t++ {
+		src := a.X[t*ih*iw : (t+1)*ih*iw]
+		if a.copied {
+			fill(&a.plane, buf.S, src, ih, iw, ph, pw, sw)
 		}
-	}
-	mg := a.M / a.C
-	grain := max(1, (1<<16)/max(1, oh*ow*taps*mg))
-	p.For(a.N*a.C, grain, func(lo, hi int) {
-		n := 1
-		if copied {
-			n = pl.rows * pl.phases * pl.width
-		}
-		gemm.Scratch(n, func(buf []T) {
-			for t := lo; t < hi; t++ {
-				src := a.X[t*ih*iw : (t+1)*ih*iw]
-				if copied {
-					fill(&pl, buf, src, ih, iw, ph, pw, sw)
+		for m := range mg {
+			o := t*mg + m // output channels of one input channel are neighbours
+			var bias T
+			if a.B != nil {
+				bias = a.B[o%a.M]
+			}
+			w := unsafe.Pointer(unsafe.SliceData(a.W[o%a.M*taps:]))
+			out := a.Y[o*oh*ow : (o+1)*oh*ow]
+			for y := range oh {
+				var x unsafe.Pointer
+				if a.copied {
+					x = unsafe.Pointer(&buf.S[y*a.step])
+				} else {
+					x = unsafe.Pointer(&src[(y*sh-ph)*iw-pw])
 				}
-				for m := range mg {
-					o := t*mg + m // output channels of one input channel are neighbours
-					var bias T
-					if a.B != nil {
-						bias = a.B[o%a.M]
-					}
-					w := unsafe.Pointer(unsafe.SliceData(a.W[o%a.M*taps:]))
-					out := a.Y[o*oh*ow : (o+1)*oh*ow]
-					for y := range oh {
-						var x unsafe.Pointer
-						if copied {
-							x = unsafe.Pointer(&buf[y*pl.step/size])
-						} else {
-							x = unsafe.Pointer(&src[(y*sh-ph)*iw-pw])
-						}
-						run(unsafe.Pointer(&out[y*ow]), x, w, bias)
-					}
-					if a.Act != nil {
-						a.Act(out)
-					}
+				if ok {
+					vectors(unsafe.Pointer(&out[y*ow]), ow, x, off, w, taps, bias)
+				} else {
+					tapsGo(unsafe.Pointer(&out[y*ow]), ow, x, off, w, taps, bias)
 				}
 			}
-		})
-	})
+			if a.Act != nil {
+				a.Act(out)
+			}
+		}
+	}
 }
 
 // fill copies an image into the padded, phase-split form of pl.

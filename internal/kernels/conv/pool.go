@@ -2,6 +2,8 @@ package conv
 
 import (
 	"math"
+	"slices"
+	"sync"
 
 	"github.com/gneiss-run/gneiss/internal/par"
 )
@@ -19,8 +21,23 @@ type walker struct {
 	rows []int // starts of the rows of the image that the window sees
 }
 
+var walkers sync.Pool // of *walker
+
 func newWalker(w *Window) *walker {
-	return &walker{w: w, pos: make([]int, len(w.In)), tap: make([]int, len(w.In))}
+	v, ok := walkers.Get().(*walker)
+	if !ok {
+		v = new(walker)
+	}
+	d := len(w.In)
+	v.w, v.pos, v.tap = w, slices.Grow(v.pos[:0], d)[:d], slices.Grow(v.tap[:0], d)[:d]
+	clear(v.pos)
+	return v
+}
+
+// giveBack keeps the memory of v for another.
+func (v *walker) giveBack() {
+	v.w = nil
+	walkers.Put(v)
 }
 
 // seek moves to row r of the output and lists the rows of the image.
@@ -58,21 +75,20 @@ func (w *Window) rowGrain() int {
 	return max(1, (1<<15)/max(1, w.Out[len(w.Out)-1]*product(w.Kernel)))
 }
 
-// each calls f for each row of the output of planes images; src and dst are
-// where the plane begins in the input and the row in the output.
-func (w *Window) each(p par.P, planes int, f func(v *walker, src, dst int)) {
-	last := len(w.In) - 1
-	rows, ow, in := product(w.Out[:last]), w.Out[last], product(w.In)
-	if ow == 0 {
-		return
+// row moves to row r of all planes of the output; src and dst are where the
+// plane begins in the input and the row in the output.
+func (v *walker) row(r int) (src, dst int) {
+	last := len(v.w.In) - 1
+	rows := product(v.w.Out[:last])
+	v.seek(r % rows)
+	return r / rows * product(v.w.In), r * v.w.Out[last]
+}
+
+// eachRow runs a for the rows of the output of planes images.
+func eachRow[A any, C par.Chunker[A]](p par.P, planes int, w *Window, a A) {
+	if last := len(w.In) - 1; w.Out[last] > 0 {
+		par.Run[A, C](p, planes*product(w.Out[:last]), w.rowGrain(), a)
 	}
-	p.For(planes*rows, w.rowGrain(), func(lo, hi int) {
-		v := newWalker(w)
-		for r := lo; r < hi; r++ {
-			v.seek(r % rows)
-			f(v, r/rows*in, r*ow)
-		}
-	})
 }
 
 // MaxPool takes the largest element of each window; NaN is the largest of all,
@@ -80,16 +96,33 @@ func (w *Window) each(p par.P, planes int, f func(v *walker, src, dst int)) {
 // of the element in x, counted from the start of x; with columns, the position
 // within a plane is counted with the first dimension fastest.
 func MaxPool[T Pooled](p par.P, planes int, w *Window, x, y []T, index []int64, columns bool, least T) {
+	eachRow(p, planes, w, maxRows[T]{w, x, y, index, columns, least})
+}
+
+// maxRows is the loop of MaxPool.
+type maxRows[T Pooled] struct {
+	w       *Window
+	x, y    []T
+	index   []int64
+	columns bool
+	least   T
+}
+
+func (a *maxRows[T]) Chunk(lo, hi int) {
+	w, x := a.w, a.x
 	last := len(w.In) - 1
 	dil, ow := w.Dilations[last], w.Out[last]
-	w.each(p, planes, func(v *walker, src, dst int) {
-		out := y[dst : dst+ow]
-		if index != nil {
-			maxIndex(v, x[src:src+product(w.In)], out, index[dst:dst+ow], src, columns, least)
-			return
+	v := newWalker(w)
+	defer v.giveBack()
+	for r := lo; r < hi; r++ {
+		src, dst := v.row(r)
+		out := a.y[dst : dst+ow]
+		if a.index != nil {
+			maxIndex(v, x[src:src+product(w.In)], out, a.index[dst:dst+ow], src, a.columns, a.least)
+			continue
 		}
 		for i := range out {
-			out[i] = least
+			out[i] = a.least
 		}
 		for _, row := range v.rows {
 			line := x[src+row : src+row+w.In[last]]
@@ -105,7 +138,7 @@ func MaxPool[T Pooled](p par.P, planes int, w *Window, x, y []T, index []int64, 
 				out[i] = m
 			}
 		}
-	})
+	}
 }
 
 // maxIndex is a row of MaxPool with indices. base is where the plane begins.
@@ -142,56 +175,82 @@ func maxIndex[T Pooled](v *walker, plane, out []T, index []int64, base int, colu
 // AveragePool takes the mean of each window. counts[i][o] is the number of
 // elements along dimension i that position o divides by; nil: those in the image.
 func AveragePool[T Float](p par.P, planes int, w *Window, x, y []T, counts [][]int) {
-	last := len(w.In) - 1
-	dil, ow := w.Dilations[last], w.Out[last]
-	w.each(p, planes, func(v *walker, src, dst int) {
-		outer := 1
-		for i, o := range v.pos[:last] {
-			if counts != nil {
-				outer *= counts[i][o]
-			}
-		}
-		for i := range ow {
-			at, n := w.columns(i)
-			sum := 0.0
-			for _, row := range v.rows {
-				a := src + row + at
-				for range n {
-					sum += float64(x[a])
-					a += dil
-				}
-			}
-			div := n * len(v.rows)
-			if counts != nil {
-				div = outer * counts[last][i]
-			}
-			if div == 0 {
-				y[dst+i] = 0
-				continue
-			}
-			y[dst+i] = T(sum / float64(div))
-		}
-	})
+	eachRow(p, planes, w, sumRows[T]{w: w, x: x, y: y, counts: counts})
 }
 
 // LpPool takes the p-norm of each window.
 func LpPool[T Float](p par.P, planes int, w *Window, x, y []T, norm float64) {
-	last := len(w.In) - 1
-	dil, ow := w.Dilations[last], w.Out[last]
-	w.each(p, planes, func(v *walker, src, dst int) {
-		for i := range ow {
-			at, n := w.columns(i)
-			sum := 0.0
-			for _, row := range v.rows {
-				a := src + row + at
-				for range n {
-					sum += power(float64(x[a]), norm)
-					a += dil
-				}
-			}
-			y[dst+i] = T(root(sum, norm))
+	eachRow(p, planes, w, sumRows[T]{w: w, x: x, y: y, norm: norm})
+}
+
+// sumRows is the loop of AveragePool or, with a norm, LpPool.
+type sumRows[T Float] struct {
+	w      *Window
+	x, y   []T
+	counts [][]int
+	norm   float64
+}
+
+func (a *sumRows[T]) Chunk(lo, hi int) {
+	v := newWalker(a.w)
+	defer v.giveBack()
+	for r := lo; r < hi; r++ {
+		if src, dst := v.row(r); a.norm == 0 {
+			a.means(v, src, dst)
+		} else {
+			a.norms(v, src, dst)
 		}
-	})
+	}
+}
+
+func (a *sumRows[T]) means(v *walker, src, dst int) {
+	w, x, y, counts := a.w, a.x, a.y, a.counts
+	last := len(w.In) - 1
+	dil := w.Dilations[last]
+	outer := 1
+	for i, o := range v.pos[:last] {
+		if counts != nil {
+			outer *= counts[i][o]
+		}
+	}
+	for i := range w.Out[last] {
+		at, n := w.columns(i)
+		sum := 0.0
+		for _, row := range v.rows {
+			a := src + row + at
+			for range n {
+				sum += float64(x[a])
+				a += dil
+			}
+		}
+		div := n * len(v.rows)
+		if counts != nil {
+			div = outer * counts[last][i]
+		}
+		if div == 0 {
+			y[dst+i] = 0
+			continue
+		}
+		y[dst+i] = T(sum / float64(div))
+	}
+}
+
+func (a *sumRows[T]) norms(v *walker, src, dst int) {
+	w, x := a.w, a.x
+	last := len(w.In) - 1
+	dil, norm := w.Dilations[last], a.norm
+	for i := range w.Out[last] {
+		at, n := w.columns(i)
+		sum := 0.0
+		for _, row := range v.rows {
+			a := src + row + at
+			for range n {
+				sum += power(float64(x[a]), norm)
+				a += dil
+			}
+		}
+		a.y[dst+i] = T(root(sum, norm))
+	}
 }
 
 // Norm returns the p-norm of x.

@@ -14,6 +14,7 @@ func AveragePoolGrad[T Float](p par.P, planes int, w *Window, dy, dx []T, counts
 	rows := product(w.Out[:last])
 	p.For(planes, max(1, (1<<15)/max(1, in+out*product(w.Kernel))), func(lo, hi int) {
 		v := newWalker(w)
+		defer v.giveBack()
 		for plane := lo; plane < hi; plane++ {
 			image, grad := dx[plane*in:(plane+1)*in], dy[plane*out:(plane+1)*out]
 			clear(image)

@@ -80,50 +80,95 @@ func Transposed[T Float](p par.P, a *Args[T]) {
 	}
 	// Some channels of the result at a time, so that the columns stay in the cache.
 	some := min(mg, max(1, (1<<20)/max(1, taps*out*int(unsafe.Sizeof(*new(T))))))
-	parts := (mg + some - 1) / some
-	one := func(p par.P, image int) {
-		n, g := image/a.Group, image%a.Group
-		var x *gemm.Packed[T]
-		if out > 0 && cg > 0 {
-			x = gemm.Pack(p, a.X[(n*a.C+g*cg)*out:], cg, out, out, 1)
-		}
-		p.For(parts, 1, func(lo, hi int) {
-			gemm.Scratch(some*taps*out, func(cols []T) {
-				for part := lo; part < hi; part++ {
-					m0, m1 := part*some, min((part+1)*some, mg)
-					if x != nil {
-						gemm.Run(par.P{Ctx: p.Ctx}, &gemm.Args[T]{M: (m1 - m0) * taps, N: out, K: cg,
-							A: a.W[g*cg*mg*taps+m0*taps:], ARS: 1, ACS: mg * taps, Packed: x, C: cols, LDC: out, Table: a.Gemm})
-					}
-					for m := m0; m < m1; m++ {
-						y := a.Y[(n*a.M+g*mg+m)*in:][:in]
-						var bias T
-						if a.B != nil {
-							bias = a.B[g*mg+m]
-						}
-						for i := range y {
-							y[i] = bias
-						}
-						if x != nil {
-							Scatter(&a.Window, cols[(m-m0)*taps*out:(m-m0+1)*taps*out], y)
-						}
-						if a.Act != nil {
-							a.Act(y)
-						}
-					}
-				}
-			})
-		})
-	}
+	t := transposer[T]{*a, par.P{Ctx: p.Ctx}, cg, mg, taps, in, out, some}
 	if images := a.N * a.Group; images >= 8 {
-		p.For(images, max(1, (1<<16)/max(1, cg*mg*taps*out)), func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				one(par.P{Ctx: p.Ctx}, i)
-			}
-		})
+		par.Run(p, images, max(1, (1<<16)/max(1, cg*mg*taps*out)), t)
 	} else {
 		for i := range images {
-			one(p, i)
+			t.image(p, i)
+		}
+	}
+}
+
+// transposer is Transposed of images and groups, some channels of the result at a time.
+type transposer[T Float] struct {
+	Args[T]
+	ctx                         par.P // of what runs inside of a loop
+	cg, mg, taps, in, out, some int
+}
+
+// Chunk computes images [lo, hi).
+func (t *transposer[T]) Chunk(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		t.image(t.ctx, i)
+	}
+}
+
+func (t *transposer[T]) image(p par.P, i int) {
+	n, g := i/t.Group, i%t.Group
+	parts := transposedParts[T]{transposer: *t, n: n, g: g}
+	if t.out > 0 && t.cg > 0 {
+		buf := gemm.Borrow[T](gemm.PackedLen(t.cg, t.out))
+		defer buf.Return()
+		parts.x = buf.S
+		par.Run(p, gemm.Panels(t.out), max(1, (1<<16)/(t.cg*gemm.Panel)), packRows[T]{buf.S, t.X[(n*t.C+g*t.cg)*t.out:], t.cg, t.out})
+	}
+	par.Run(p, (t.mg+t.some-1)/t.some, 1, parts)
+}
+
+// packRows packs rows of n elements into panels.
+type packRows[T Float] struct {
+	to, from []T
+	rows, n  int
+}
+
+func (a *packRows[T]) Chunk(lo, hi int) {
+	for j := lo; j < hi; j++ {
+		q, w := j*gemm.Panel, min(gemm.Panel, a.n-j*gemm.Panel)
+		for i := range a.rows {
+			to := a.to[(j*a.rows+i)*gemm.Panel:][:gemm.Panel]
+			copy(to, a.from[i*a.n+q:][:w])
+			clear(to[w:])
+		}
+	}
+}
+
+// transposedParts are the parts of group g of image n; x is the group's panels, nil if it has none.
+type transposedParts[T Float] struct {
+	transposer[T]
+	n, g int
+	x    []T
+}
+
+func (t *transposedParts[T]) Chunk(lo, hi int) {
+	cols := gemm.Borrow[T](t.some * t.taps * t.out)
+	defer cols.Return()
+	w := borrow[T]()
+	defer w.giveBack()
+	w.packed = gemm.Packed[T]{K: t.cg, N: t.out, Data: t.x}
+	size := t.taps * t.out
+	for part := lo; part < hi; part++ {
+		m0, m1 := part*t.some, min((part+1)*t.some, t.mg)
+		if t.x != nil {
+			w.args = gemm.Args[T]{M: (m1 - m0) * t.taps, N: t.out, K: t.cg, A: t.W[t.g*t.cg*t.mg*t.taps+m0*t.taps:], ARS: 1, ACS: t.mg * t.taps,
+				Packed: &w.packed, C: cols.S, LDC: t.out, Table: t.Gemm}
+			gemm.Run(t.ctx, &w.args)
+		}
+		for m := m0; m < m1; m++ {
+			y := t.Y[(t.n*t.M+t.g*t.mg+m)*t.in:][:t.in]
+			var bias T
+			if t.B != nil {
+				bias = t.B[t.g*t.mg+m]
+			}
+			for i := range y {
+				y[i] = bias
+			}
+			if t.x != nil {
+				Scatter(&t.Window, cols.S[(m-m0)*size:(m-m0+1)*size], y)
+			}
+			if t.Act != nil {
+				t.Act(y)
+			}
 		}
 	}
 }
