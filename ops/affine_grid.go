@@ -85,7 +85,7 @@ func affineGrid[T floating](c *Call, align bool) error {
 		return nil
 	}
 	lines := places / len(last)
-	par.Run(c.P, n*lines, max(1, (1<<12)/len(last)), affineLines[T]{y, theta, along, d, lines})
+	par.Run(c.P, n*lines, max(1, (1<<12)/len(last)), par.With(affineLines[T]{y, theta, along, d, lines}))
 	done()
 	return nil
 }

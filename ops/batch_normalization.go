@@ -211,9 +211,9 @@ func batchNormKernel[T floating](bn batchNorm) Kernel {
 			s.mean[k], s.scale[k], s.bias[k] = T(mean[k]), T(params[0][k]/math.Sqrt(variance[k]+bn.eps)), T(params[1][k])
 		}
 		if d == 1 {
-			par.Run(c.P, n, 1+normGrain/max(1, ch), s)
+			par.Run(c.P, n, 1+normGrain/max(1, ch), par.With(s))
 		} else {
-			par.Run(c.P, n*ch, 1+normGrain/max(1, d), s)
+			par.Run(c.P, n*ch, 1+normGrain/max(1, d), par.With(s))
 		}
 		done()
 		return nil
@@ -222,7 +222,7 @@ func batchNormKernel[T floating](bn batchNorm) Kernel {
 
 // channelMoments computes the mean and population variance of each channel of x [n, c, d].
 func channelMoments[T floating](p par.P, mean, variance []float64, x []T, n, d int) {
-	par.Run(p, len(mean), 1+normGrain/max(1, n*d), channelSums[T]{x, mean, variance, n, d})
+	par.Run(p, len(mean), 1+normGrain/max(1, n*d), par.With(channelSums[T]{x, mean, variance, n, d}))
 }
 
 type channelSums[T floating] struct {

@@ -66,7 +66,7 @@ func clipKernel[T interface {
 		}
 		x := c.T(0)
 		src, dst := tensor.Data[T](x), tensor.Data[T](c.Output(0, x.DType(), x.Shape()...))
-		par.Run(c.P, len(dst), grain, clipRun[T]{dst, src, lo, hi})
+		par.Run(c.P, len(dst), grain, par.With(clipRun[T]{dst, src, lo, hi}))
 		return nil
 	}
 }

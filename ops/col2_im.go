@@ -85,7 +85,7 @@ func col2ImKernel(p windowParams, scatter func(a *columnPlanes, lo, hi int)) Ker
 		}
 		n, channels := x.Dim(0), x.Dim(1)/w.taps
 		y := c.Output(0, x.DType(), lastFirst(c, n, channels, w.In)...)
-		par.Run(c.P, n*channels, max(1, (1<<15)/max(1, w.taps*w.positions)), columnPlanes{w, y, x, scatter})
+		par.Run(c.P, n*channels, max(1, (1<<15)/max(1, w.taps*w.positions)), par.With(columnPlanes{w, y, x, scatter}))
 		return nil
 	}
 }

@@ -153,7 +153,7 @@ func concatTensors(c *Call, ts []*tensor.Tensor, axis int) error {
 	if size := first.DType().Bits() / 8; outer > 1 && outer*row > moveGrain && size > 0 {
 		few := slices.ContainsFunc(ts, func(t *tensor.Tensor) bool { return t.Len()/outer*size < fewBytes })
 		if !few { // a thread joins the rows that it made
-			par.Run(c.P, outer, par.Grain(outer, par.Nanos(0, float64(2*row*size))), concatRows{m, y, ts, outer, row})
+			par.Run(c.P, outer, par.Grain(outer, par.Nanos(0, float64(2*row*size))), par.With(concatRows{m, y, ts, outer, row}))
 			return nil
 		}
 	}

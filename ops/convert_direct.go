@@ -186,5 +186,5 @@ func (c *castDirect) Chunk(lo, hi int) {
 
 func (c *Call) castDirectly(f castLoop, dst, src *tensor.Tensor) {
 	d, s := vectorOf(dst), vectorOf(src)
-	par.Run(c.P, src.Len(), grain, castDirect{f, d.p, s.p, dst.DType().Size(), src.DType().Size()})
+	par.Run(c.P, src.Len(), grain, par.With(castDirect{f, d.p, s.p, dst.DType().Size(), src.DType().Size()}))
 }

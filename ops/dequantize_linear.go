@@ -106,7 +106,7 @@ func dequantize(c *Call, plan quantPlan, x *tensor.Tensor, scales, zeros []float
 		dequantizeRows(c, plan, tensor.Data[float32](y), tensor.Data[int16](x), scales, zeros)
 		return nil
 	}
-	par.Run(c.P, min(plan.rows, plan.n), plan.grain(), dequantizeAny{plan, x, y, scales, zeros})
+	par.Run(c.P, min(plan.rows, plan.n), plan.grain(), par.With(dequantizeAny{plan, x, y, scales, zeros}))
 	return nil
 }
 
@@ -148,7 +148,7 @@ func (r *dequantizeAny) Chunk(from, to int) {
 
 // dequantizeRows is the fast way from bytes and 16 bits to float32.
 func dequantizeRows[S small](c *Call, plan quantPlan, dst []float32, x []S, scales, zeros []float32) {
-	par.Run(c.P, min(plan.rows, plan.n), plan.grain(), dequantizeRun[S]{plan, dst, x, scales, zeros})
+	par.Run(c.P, min(plan.rows, plan.n), plan.grain(), par.With(dequantizeRun[S]{plan, dst, x, scales, zeros}))
 }
 
 type small interface{ int8 | uint8 | int16 | uint16 }

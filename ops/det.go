@@ -45,7 +45,7 @@ func detKernel[T floating](c *Call) error {
 	n := s[len(s)-1]
 	y := c.Output(0, x.DType(), s[:len(s)-2]...)
 	d, out := tensor.Data[T](x), tensor.Data[T](y)
-	par.Run(c.P, len(out), max(1, moveGrain/max(1, n*n*n)), detRun[T]{out, d, n})
+	par.Run(c.P, len(out), max(1, moveGrain/max(1, n*n*n)), par.With(detRun[T]{out, d, n}))
 	return nil
 }
 

@@ -75,7 +75,7 @@ func (v *einView[T]) copyTo(c *Call, dst []T, order, shape []int) {
 	for i := range strides {
 		_, strides[i] = v.of(order[i])
 	}
-	par.Run(c.P, len(dst)/n, max(1, (1<<15)/n), einCopy[T]{dst, v.data, shape[:last], strides, n, inner})
+	par.Run(c.P, len(dst)/n, max(1, (1<<15)/n), par.With(einCopy[T]{dst, v.data, shape[:last], strides, n, inner}))
 }
 
 // einCopy copies rows of n elements.
@@ -141,7 +141,7 @@ func (v einView[T]) sum(c *Call, keep []int) einView[T] {
 	src := v.in(c, order)
 	out.strides = c.strides(out.sizes)
 	out.data = Scratch[T](c, total)
-	par.Run(c.P, total, max(1, (1<<15)/max(each, 1)), einSums[T]{out.data, src, each, dtypeOf[T]().IsFloat()})
+	par.Run(c.P, total, max(1, (1<<15)/max(each, 1)), par.With(einSums[T]{out.data, src, each, dtypeOf[T]().IsFloat()}))
 	return out
 }
 

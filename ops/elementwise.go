@@ -61,7 +61,7 @@ func unaryKernel[T, R tensor.Element](f loop[T, R]) Kernel {
 			f(dst, src)
 			return nil
 		}
-		par.Run(c.P, len(dst), grain, unaryLoop[T, R]{f, dst, src})
+		par.Run(c.P, len(dst), grain, par.With(unaryLoop[T, R]{f, dst, src}))
 		return nil
 	}
 }

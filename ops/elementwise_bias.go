@@ -50,7 +50,7 @@ func biasKernel[T tensor.Element](name string, f loop[T, T], add pair[T, T, T]) 
 		if len(dst) == 0 {
 			return nil
 		}
-		par.Run(c.P, len(dst)/n, max(1, grain/n), biasRows[T]{dst, src, b, add.vv, f})
+		par.Run(c.P, len(dst)/n, max(1, grain/n), par.With(biasRows[T]{dst, src, b, add.vv, f}))
 		return nil
 	}
 }

@@ -111,7 +111,7 @@ func (l *pairLoops) run(c *Call, w *bcast, dst, a, b vector) {
 		return
 	}
 	if w.inner < shortRow && w.n > w.inner && l.da != tensor.String && l.db != tensor.String {
-		par.Run(c.P, w.n, grain, pairShort{l, w, dst, a, b})
+		par.Run(c.P, w.n, grain, par.With(pairShort{l, w, dst, a, b}))
 		return
 	}
 	walk := State[pairWalk](c)

@@ -105,7 +105,7 @@ func runDFT[T floating](c *Call, d dft, y, x []T, outer, n, inner, parts int) {
 		take = min(n, d.n/2+1)
 	}
 	f := fftPlan(c, outer*inner, d.n)
-	par.Run(c.P, outer*inner, 1+normGrain/8/d.n, dftLines[T]{d, f, y, x, n, inner, parts, take, count, outParts})
+	par.Run(c.P, outer*inner, 1+normGrain/8/d.n, par.With(dftLines[T]{d, f, y, x, n, inner, parts, take, count, outParts}))
 }
 
 // dftLines are the lines of runDFT.

@@ -56,7 +56,7 @@ func globalPoolKernel[T conv.Float](f func([]T) T) Kernel {
 			return fmt.Errorf("X has shape %v, want elements to pool", x.Shape())
 		}
 		xs, ys := tensor.Data[T](x), tensor.Data[T](c.Output(0, x.DType(), shape...))
-		par.Run(c.P, planes, max(1, (1<<15)/max(size, 1)), globalPools[T]{xs, ys, size, f})
+		par.Run(c.P, planes, max(1, (1<<15)/max(size, 1)), par.With(globalPools[T]{xs, ys, size, f}))
 		return nil
 	}
 }

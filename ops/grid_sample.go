@@ -88,7 +88,7 @@ func gridSample[T floating](c *Call, v *gridSampler) error {
 	pieces := (g.places + gridPlaces - 1) / gridPlaces
 	flat, _ := any(x).([]float32)
 	lines := gridLines(c, flat, &g)
-	par.Run(c.P, xs[0]*pieces, max(1, (1<<12)/(gridPlaces*max(1, g.channels))), gridSamples[T]{v, g, y, x, grid, lines, pieces})
+	par.Run(c.P, xs[0]*pieces, max(1, (1<<12)/(gridPlaces*max(1, g.channels))), par.With(gridSamples[T]{v, g, y, x, grid, lines, pieces}))
 	done()
 	return nil
 }

@@ -52,7 +52,7 @@ func lrnKernel[T floating](l lrn) Kernel {
 		}
 		y, done := realsOut[T](c, 0, xt.DType(), xt.Shape()...)
 		blocks := (d + lrnBlock - 1) / lrnBlock
-		par.Run(c.P, n*blocks, 1, lrnBlocks[T]{l, y, x, ch, d, blocks})
+		par.Run(c.P, n*blocks, 1, par.With(lrnBlocks[T]{l, y, x, ch, d, blocks}))
 		done()
 		return nil
 	}

@@ -59,7 +59,7 @@ func meanVariance[T floating](p par.P, y, x []T, shape []int, w *reduceWalks) {
 		n = 1
 	}
 	l := setLoop[T]{y, x, w.kept, w.red, w.red.count(), n}
-	par.Run(p, w.kept.count(), 1+normGrain/(l.runs*n), l)
+	par.Run(p, w.kept.count(), 1+normGrain/(l.runs*n), par.With(l))
 }
 
 // setLoop gathers each set of elements, normalizes it and puts it back.

@@ -63,7 +63,7 @@ func impute[T float32 | float64 | int64 | int32](old T, imputed []T) Kernel {
 		}
 		y := tensor.Data[T](c.Output(0, x.DType(), x.Shape()...))
 		rows := (len(y) + len(imputed) - 1) / len(imputed)
-		par.Run(c.P, rows, par.Grain(rows, float64(len(imputed))), imputeRun[T]{y, tensor.Data[T](x), imputed, old})
+		par.Run(c.P, rows, par.Grain(rows, float64(len(imputed))), par.With(imputeRun[T]{y, tensor.Data[T](x), imputed, old}))
 		return nil
 	}
 }

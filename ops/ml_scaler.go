@@ -77,7 +77,7 @@ func periodic[T any](x []T) []T { return slices.Repeat(x, (63+len(x))/len(x)) }
 
 func scaleFeatures[T floating](c *Call, t *vec.Table, y []float32, x []T, offset, scale []float32) error {
 	rows := (len(y) + len(scale) - 1) / len(scale)
-	par.Run(c.P, rows, par.Grain(rows, float64(len(scale))/4), scalerRun[T]{t, y, x, offset, scale})
+	par.Run(c.P, rows, par.Grain(rows, float64(len(scale))/4), par.With(scalerRun[T]{t, y, x, offset, scale}))
 	return nil
 }
 

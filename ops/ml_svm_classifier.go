@@ -111,7 +111,7 @@ func buildSVMClassifier(b *BuildContext) (Kernel, error) {
 		}
 		out, w := v.labels.output(c, n), v.width()
 		z := tensor.Data[float32](c.Output(1, tensor.Float32, n, w))
-		par.Run(c.P, n, v.grain(f), svmClasses{v, out, x, z, f, w})
+		par.Run(c.P, n, v.grain(f), par.With(svmClasses{v, out, x, z, f, w}))
 		return nil
 	}, nil
 }

@@ -62,7 +62,7 @@ func buildSVMRegressor(b *BuildContext) (Kernel, error) {
 			return fmt.Errorf("X has %d features, want %d", f, features)
 		}
 		y := tensor.Data[float32](c.Output(0, tensor.Float32, n, 1))
-		par.Run(c.P, n, s.grain(f), svmAnswers{s, x, y, f, one})
+		par.Run(c.P, n, s.grain(f), par.With(svmAnswers{s, x, y, f, one}))
 		return nil
 	}, nil
 }

@@ -278,7 +278,7 @@ func (e *trees) each(c *Call, x treeInput, double bool, f func(score []float64, 
 	case x.x32 == nil && e.fast64 != nil:
 		treeEach(c, e, e.fast64(), x.x64, x, grain, double, f)
 	default:
-		par.Run(c.P, x.n, grain, slowTrees{e, x, double, f})
+		par.Run(c.P, x.n, grain, par.With(slowTrees{e, x, double, f}))
 	}
 	return c.Ctx().Err()
 }

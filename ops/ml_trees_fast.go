@@ -330,7 +330,7 @@ func treeEach[K treeKey, T float](c *Call, e *trees, t *treeTable[K], data []T, 
 	if t.many != nil {
 		grain = (par.Grain(x.n, e.nanos()/2) + treeBlock - 1) &^ (treeBlock - 1)
 	}
-	par.Run(c.P, x.n, grain, treeRun[K, T]{e, t, data, x, double, f})
+	par.Run(c.P, x.n, grain, par.With(treeRun[K, T]{e, t, data, x, double, f}))
 }
 
 type treeRun[K treeKey, T float] struct {
@@ -414,7 +414,7 @@ func treeFew[K treeKey, T float](c *Call, e *trees, t *treeTable[K], data []T, x
 		score, has := r.score[:e.targets], r.has[:e.targets]
 		treeKeys(t, keys, data[i*x.f:(i+1)*x.f], x.f)
 		p := unsafe.Pointer(unsafe.SliceData(keys))
-		par.Run(c.P, len(t.roots), grain, treeWalk[K]{t, p, leaf})
+		par.Run(c.P, len(t.roots), grain, par.With(treeWalk[K]{t, p, leaf}))
 		if c.Ctx().Err() != nil {
 			return
 		}

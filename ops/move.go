@@ -208,10 +208,10 @@ func (c cells[T]) copy(p par.P, dst, src *tensor.Tensor, l strided) {
 	if k > 0 && l.shape[k-1] >= 8 && cols < 8 && rows*cols <= 16 {
 		n := l.shape[k-1]
 		parts := (n + bundle - 1) / bundle
-		par.Run(p, outer/n*parts, max(1, moveGrain/(min(n, bundle)*rows*cols)), bundles[T]{d, s, l, parts})
+		par.Run(p, outer/n*parts, max(1, moveGrain/(min(n, bundle)*rows*cols)), par.With(bundles[T]{d, s, l, parts}))
 		return
 	}
-	par.Run(p, outer*rb*cb, max(1, moveGrain/(rowsPer*colsPer)), tiles[T]{d, s, l, k, rows, cols, rowsPer, colsPer, rb, cb})
+	par.Run(p, outer*rb*cb, max(1, moveGrain/(rowsPer*colsPer)), par.With(tiles[T]{d, s, l, k, rows, cols, rowsPer, colsPer, rb, cb}))
 }
 
 // bundle is the number of tiny matrices that are copied together.
@@ -351,7 +351,7 @@ func (c cells[T]) blocks(p par.P, dst *tensor.Tensor, to []int64, src *tensor.Te
 	if n == 0 {
 		return
 	}
-	par.Run(p, count, max(1, moveGrain/n), blockMoves[T]{c.of(dst), c.of(src), to, from, n})
+	par.Run(p, count, max(1, moveGrain/n), par.With(blockMoves[T]{c.of(dst), c.of(src), to, from, n}))
 }
 
 type blockMoves[T cell] struct {
@@ -391,7 +391,7 @@ func (c cells[T]) gather(p par.P, dst, src *tensor.Tensor, idx []int64, outer, a
 	if inner == 0 || len(idx) == 0 {
 		return
 	}
-	par.Run(p, outer*len(idx), max(1, moveGrain/inner), gatherMoves[T]{c.of(dst), c.of(src), idx, axis, inner})
+	par.Run(p, outer*len(idx), max(1, moveGrain/inner), par.With(gatherMoves[T]{c.of(dst), c.of(src), idx, axis, inner}))
 }
 
 type gatherMoves[T cell] struct {
@@ -423,7 +423,7 @@ func (g *gatherMoves[T]) Chunk(lo, hi int) {
 }
 
 func (c cells[T]) fill(p par.P, dst *tensor.Tensor, at, n int, src *tensor.Tensor, so int) {
-	par.Run(p, n, 4*moveGrain, fillMove[T]{c.of(dst)[at : at+n], c.of(src)[so]})
+	par.Run(p, n, 4*moveGrain, par.With(fillMove[T]{c.of(dst)[at : at+n], c.of(src)[so]}))
 }
 
 type fillMove[T cell] struct {
@@ -447,7 +447,7 @@ func mapped(p par.P, m mover, dst, src *tensor.Tensor, maps [][]int) {
 	n := len(maps[len(maps)-1])
 	l := mappedRows{m: m, dst: dst, src: src, maps: maps[:len(maps)-1], last: maps[len(maps)-1]}
 	l.from, l.to = longestRun(l.last)
-	par.Run(p, dst.Len()/n, max(1, moveGrain/n), l)
+	par.Run(p, dst.Len()/n, max(1, moveGrain/n), par.With(l))
 }
 
 // mappedRows is mapped over rows along the last dimension.

@@ -45,7 +45,7 @@ func repeatRows(p par.P, d, s []byte, size int, l strided) {
 	for at > 0 && l.ds[at-1] < moveGrain { // the last whose steps are too small for chunks of their own
 		at--
 	}
-	par.Run(p, sizeOf(l.shape[:at+1]), max(1, moveGrain/l.ds[at]), repeats{d, s, size, l, at})
+	par.Run(p, sizeOf(l.shape[:at+1]), max(1, moveGrain/l.ds[at]), par.With(repeats{d, s, size, l, at}))
 }
 
 func (r *repeats) Chunk(lo, hi int) {

@@ -78,7 +78,7 @@ func cropAndResize[T floating](c *Call, nearest bool, outside T) error {
 		return err
 	}
 	out, done := realsOut[T](c, 0, x.DType(), r, channels, size[0], size[1])
-	par.Run(c.P, r, 1+moveGrain/(1+4*channels*size[0]*size[1]), crops[T]{out, data, boxes, index, size, channels, h, w, nearest, outside})
+	par.Run(c.P, r, 1+moveGrain/(1+4*channels*size[0]*size[1]), par.With(crops[T]{out, data, boxes, index, size, channels, h, w, nearest, outside}))
 	done()
 	return nil
 }

@@ -200,7 +200,7 @@ func roundDynamically(p par.P, dst, x []float32) {
 	bytes := slices.Grow((*mem)[:0], len(x))[:len(x)]
 	*mem = bytes
 	q := quantizeDynamically(p, bytes, x)
-	par.Run(p, len(x), grain, dequantizedBytes{dst, bytes, q})
+	par.Run(p, len(x), grain, par.With(dequantizedBytes{dst, bytes, q}))
 }
 
 // dequantizedBytes are what bytes stand for.

@@ -160,7 +160,7 @@ func (v *gatherBlocks) run(c *Call) error {
 	if zeros != nil {
 		g.zeros = zeros.Bytes()
 	}
-	par.Run(c.P, outer*len(idx), max(1, 32768/inner), g)
+	par.Run(c.P, outer*len(idx), max(1, 32768/inner), par.With(g))
 	return nil
 }
 

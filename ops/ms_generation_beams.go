@@ -223,7 +223,7 @@ func (r *textRun) chooseBeams(c *Call) {
 	b, x := &r.beam, r.scores[:r.have*r.vocab]
 	r.g.logSoftmax(c.P, x, x, r.have, r.vocab, 1)
 	r.repeat()
-	par.Run(c.P, r.rows, par.Grain(r.rows, 2*float64(r.vocab)), beamRows{r})
+	par.Run(c.P, r.rows, par.Grain(r.rows, 2*float64(r.vocab)), par.With(beamRows{r}))
 	if b.all != nil {
 		copy(b.all, r.scores)
 		b.all = b.all[len(r.scores):]

@@ -69,7 +69,7 @@ func groupNormMSKernel[T floating](groups int, silu, last bool, eps float64) Ker
 			groupNorm(c.P, y, x, n, ch, d, groups, eps, gamma, beta)
 		}
 		if silu {
-			par.Run(c.P, len(y), normGrain, siluLoop[T]{y})
+			par.Run(c.P, len(y), normGrain, par.With(siluLoop[T]{y}))
 		}
 		done()
 		return nil
@@ -89,7 +89,7 @@ func (l *siluLoop[T]) Chunk(lo, hi int) {
 func groupNormLast[T floating](p par.P, y, x []T, n, ch, d, groups int, eps float64, gamma, beta []T) {
 	if len(x) > 0 {
 		per := ch / groups
-		par.Run(p, n*groups, 1+normGrain/(per*d), lastGroups[T]{y, x, gamma, beta, ch, d, groups, per, eps})
+		par.Run(p, n*groups, 1+normGrain/(per*d), par.With(lastGroups[T]{y, x, gamma, beta, ch, d, groups, per, eps}))
 	}
 }
 

@@ -104,7 +104,7 @@ func (v *bnb4) run(c *Call) error {
 	shape[len(shape)-1] = v.n
 	y, done := realsOut[float32](c, 0, a.DType(), shape...)
 	if m := len(x) / v.k; m > 0 {
-		par.Run(c.P, (v.n+bnb4Width-1)/bnb4Width, max(1, (1<<17)/(bnb4Width*v.k*m)), bnb4Columns{v, par.P{Ctx: c.P.Ctx}, b.Bytes(), scales, x, y, m})
+		par.Run(c.P, (v.n+bnb4Width-1)/bnb4Width, max(1, (1<<17)/(bnb4Width*v.k*m)), par.With(bnb4Columns{v, par.P{Ctx: c.P.Ctx}, b.Bytes(), scales, x, y, m}))
 	}
 	done()
 	return nil

@@ -236,7 +236,7 @@ func (m *moe) run(c *Call, fc [3]experts, bias [3][]float32, weights []float32) 
 			if m.gated {
 				fc[2].multiply(c, e, in[:n*hidden], n, part(2, inner), up[:n*inner])
 			}
-			par.Run(c.P, n, 1+(1<<12)/max(inner, 1), expertRows{m, act, mid, up, inner, n1})
+			par.Run(c.P, n, 1+(1<<12)/max(inner, 1), par.With(expertRows{m, act, mid, up, inner, n1}))
 			fc[1].multiply(c, e, act[:n*inner], n, part(1, hidden), out[:n*hidden])
 			for r, t := range at[:n] {
 				f, dst := share[t], y[t/m.k*hidden:][:hidden]

@@ -118,7 +118,7 @@ func project(c *Call, x []float32, e int) ([]float32, error) {
 	}
 	n := t.Dim(1)
 	y := Scratch[float32](c, t.Dim(0)*e)
-	par.Run(c.P, len(y), 1+moveGrain/(1+n), projections{y, x, w, e, n})
+	par.Run(c.P, len(y), 1+moveGrain/(1+n), par.With(projections{y, x, w, e, n}))
 	return y, nil
 }
 

@@ -167,7 +167,7 @@ func buildQLinearAveragePool(b *BuildContext) (Kernel, error) {
 		for i, f := range dequantTable(qx.scale, qx.zero, d) {
 			value[i] = f
 		}
-		par.Run(c.P, out.Len(), max(1, (1<<14)/taps), averages{w, out.Bytes(), x.Bytes(), value, shape, c.strides(x.Shape()), lo})
+		par.Run(c.P, out.Len(), max(1, (1<<14)/taps), par.With(averages{w, out.Bytes(), x.Bytes(), value, shape, c.strides(x.Shape()), lo}))
 		return nil
 	}, nil
 }
@@ -255,7 +255,7 @@ func (m *windowMemory) places(n int) (from, to, idx []int) {
 
 // averageLast averages in the order of the loop over single elements, so results are the same.
 func averageLast[S quant.Byte](p par.P, w windows, taps int, x, y []S) {
-	par.Run(p, len(y)/w.ch, max(1, (1<<16)/(taps*w.ch)), averagesLast[S]{w, x, y})
+	par.Run(p, len(y)/w.ch, max(1, (1<<16)/(taps*w.ch)), par.With(averagesLast[S]{w, x, y}))
 }
 
 // averagesLast are the averages of all channels of positions.

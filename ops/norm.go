@@ -145,10 +145,10 @@ func rowNormRows[T floating](p par.P, r rowNorm, y, x []T, n int, scale, bias, m
 	}
 	if x, ok := any(x).([]float32); ok {
 		y, scale, bias, mean, inv := any(y).([]float32), any(scale).([]float32), any(bias).([]float32), any(mean).([]float32), any(inv).([]float32)
-		par.Run(p, len(x)/n, 1+normGrain/n, normRows32{vec.Best(), normRows[float32]{r, n, y, x, scale, bias, mean, inv}})
+		par.Run(p, len(x)/n, 1+normGrain/n, par.With(normRows32{vec.Best(), normRows[float32]{r, n, y, x, scale, bias, mean, inv}}))
 		return
 	}
-	par.Run(p, len(x)/n, 1+normGrain/n, normRows[T]{r, n, y, x, scale, bias, mean, inv})
+	par.Run(p, len(x)/n, 1+normGrain/n, par.With(normRows[T]{r, n, y, x, scale, bias, mean, inv}))
 }
 
 // normRows normalizes rows of n elements.
@@ -288,7 +288,7 @@ func groupNorm[T floating](p par.P, y, x []T, n, c, d, groups int, eps float64, 
 		return
 	}
 	per := c / groups
-	par.Run(p, n*groups, 1+normGrain/(per*d), groupNorms[T]{y, x, scale, bias, c, d, per, eps})
+	par.Run(p, n*groups, 1+normGrain/(per*d), par.With(groupNorms[T]{y, x, scale, bias, c, d, per, eps}))
 }
 
 type groupNorms[T floating] struct {

@@ -52,7 +52,7 @@ func (k planesOf[T]) kernel() planesKernel {
 		}
 		m.per = max(1, planePanel/row)
 		m.blocks = (w.Out[0] + m.per - 1) / m.per
-		par.Run(c.P, images*m.blocks, max(1, (1<<15)*m.blocks/(in+out)), m)
+		par.Run(c.P, images*m.blocks, max(1, (1<<15)*m.blocks/(in+out)), par.With(m))
 	}
 }
 

@@ -123,7 +123,7 @@ func (k *quantizer) run(c *Call, x *tensor.Tensor, d tensor.DType) error {
 	case x.DType() == tensor.Float32 && k.precision == tensor.Float32 && y.DType() == tensor.Int16:
 		quantizeWords(c, k, tensor.Data[int16](y), tensor.Data[float32](x))
 	default:
-		par.Run(c.P, min(k.plan.rows, k.plan.n), k.plan.grain(), quantizeAny{*k, x, y, d, isInt})
+		par.Run(c.P, min(k.plan.rows, k.plan.n), k.plan.grain(), par.With(quantizeAny{*k, x, y, d, isInt}))
 	}
 	if d.IsPacked() {
 		tensor.PackTo(c.Output(0, d, x.Shape()...), y.Bytes())
@@ -207,7 +207,7 @@ func (k *quantizer) round(b []float64, at, step int) {
 
 // quantizeRows is the fast way from float32 to bytes.
 func quantizeRows[D int8 | uint8](c *Call, k *quantizer, dst []D, x []float32) {
-	par.Run(c.P, min(k.plan.rows, k.plan.n), k.plan.grain(), quantizeRun[D]{*k, dst, x})
+	par.Run(c.P, min(k.plan.rows, k.plan.n), k.plan.grain(), par.With(quantizeRun[D]{*k, dst, x}))
 }
 
 type quantizeRun[D int8 | uint8] struct {
@@ -241,7 +241,7 @@ func (r *quantizeRun[D]) Chunk(from, to int) {
 
 // quantizeWords is the fast way from float32 to 16 bits.
 func quantizeWords[D int16 | uint16](c *Call, k *quantizer, dst []D, x []float32) {
-	par.Run(c.P, min(k.plan.rows, k.plan.n), k.plan.grain(), quantizeWordsRun[D]{*k, dst, x})
+	par.Run(c.P, min(k.plan.rows, k.plan.n), k.plan.grain(), par.With(quantizeWordsRun[D]{*k, dst, x}))
 }
 
 type quantizeWordsRun[D int16 | uint16] struct {

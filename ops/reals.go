@@ -138,11 +138,11 @@ func alongAxis[T tensor.Element](p par.P, y, x []T, outer, n, inner int, f func(
 		return
 	}
 	if inner == 1 {
-		par.Run(p, outer, 1+(1<<13)/n, lineLoop[T]{y, x, n, f})
+		par.Run(p, outer, 1+(1<<13)/n, par.With(lineLoop[T]{y, x, n, f}))
 		return
 	}
 	blocks := (inner + alongBlock - 1) / alongBlock
-	par.Run(p, outer*blocks, 1+(1<<13)/(n*min(inner, alongBlock)), columnLoop[T]{lineLoop[T]{y, x, n, f}, blocks, inner})
+	par.Run(p, outer*blocks, 1+(1<<13)/(n*min(inner, alongBlock)), par.With(columnLoop[T]{lineLoop[T]{y, x, n, f}, blocks, inner}))
 }
 
 // lineLoop calls f for lines of n elements.

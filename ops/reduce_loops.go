@@ -166,7 +166,7 @@ type reduceLoop struct {
 // rows: the innermost dimension is reduced.
 func (l reduceLoop) rows(p par.P) {
 	if l.outs >= 16 || l.n < 2*reduceGrain {
-		par.Run(p, l.outs, 1+reduceGrain/(l.runs*l.n), reduceRows(l))
+		par.Run(p, l.outs, 1+reduceGrain/(l.runs*l.n), par.With(reduceRows(l)))
 		return
 	}
 	// Few long sets: chunks of a run are reduced in parallel and joined in order.
@@ -180,7 +180,7 @@ func (l reduceLoop) rows(p par.P) {
 		for i, w := 0, l.red.at(0); i < l.runs; i++ {
 			long := reduceLong(l)
 			long.x.p = unsafe.Add(l.x.p, (k.off+w.off)*l.size)
-			par.Run(p, l.chunks, 1, long)
+			par.Run(p, l.chunks, 1, par.With(long))
 			l.r.merges(a, l.part, l.chunks)
 			w.next()
 		}
@@ -254,7 +254,7 @@ func (l reduceLoop) columns(p par.P) {
 		return
 	}
 	l.chunks = (l.n + reduceCols - 1) / reduceCols
-	par.Run(p, l.outs*l.chunks, 1+reduceGrain/(min(l.n, reduceCols)*l.runs), reduceColumns(l))
+	par.Run(p, l.outs*l.chunks, 1+reduceGrain/(min(l.n, reduceCols)*l.runs), par.With(reduceColumns(l)))
 }
 
 type reduceColumns reduceLoop
@@ -281,7 +281,7 @@ func (l reduceLoop) few(p par.P) {
 	defer pool.Put(mem)
 	l.part = mem.of(l.outs*l.chunks*n, l.acc)
 	l.r.clear(l.part, l.outs*l.chunks*n)
-	par.Run(p, l.outs*l.chunks, 1, reduceFew(l))
+	par.Run(p, l.outs*l.chunks, 1, par.With(reduceFew(l)))
 	for o := range l.outs {
 		for j := range n {
 			a := unsafe.Add(l.part, (o*l.chunks*n+j)*l.acc)

@@ -239,7 +239,7 @@ func resizeNearest[T any](c *Call, r *resampler, axes []resizeAxis, y, x []T, ex
 	t := State[nearestTables](c)
 	t.of(r, axes)
 	n := len(t.from[len(t.from)-1]) * t.block
-	par.Run(c.P, t.rows, max(1, (1<<14)/max(1, n)), nearestRows[T]{t, y, x, extra, n})
+	par.Run(c.P, t.rows, max(1, (1<<14)/max(1, n)), par.With(nearestRows[T]{t, y, x, extra, n}))
 }
 
 type nearestRows[T any] struct {
@@ -480,7 +480,7 @@ func resizeWeighted[T floating](c *Call, r *resampler, axes []resizeAxis, y, x [
 		}
 		if j >= 0 {
 			l := resizeTwo[T]{a: &t.taps[i], b: &t.taps[j], y: to, x: x, na: n, outA: axes[i].out, outB: axes[j].out, inner: inner / axes[j].in, row: inner}
-			par.Run(c.P, outer*l.outA, max(1, (1<<14)/(l.row*l.a.k+l.outB*l.inner*l.b.k)), l)
+			par.Run(c.P, outer*l.outA, max(1, (1<<14)/(l.row*l.a.k+l.outB*l.inner*l.b.k)), par.With(l))
 		} else {
 			resizeOne(c.P, &t.taps[i], to, x, outer, n, axes[i].out, inner)
 		}
@@ -505,10 +505,10 @@ func resizeWeighted[T floating](c *Call, r *resampler, axes []resizeAxis, y, x [
 // resizeOne resamples the middle of x: [outer, n, inner] into y: [outer, out, inner].
 func resizeOne[T floating](p par.P, t *tapsOf[T], y, x []T, outer, n, out, inner int) {
 	if inner < 16 && outer > 1 {
-		par.Run(p, outer, max(1, (1<<14)/(out*t.k*inner)), resizeWhole[T]{t, y, x, n, out, inner})
+		par.Run(p, outer, max(1, (1<<14)/(out*t.k*inner)), par.With(resizeWhole[T]{t, y, x, n, out, inner}))
 		return
 	}
-	par.Run(p, outer*out, max(1, (1<<14)/(inner*t.k)), resizeLines[T]{t, y, x, n, out, inner})
+	par.Run(p, outer*out, max(1, (1<<14)/(inner*t.k)), par.With(resizeLines[T]{t, y, x, n, out, inner}))
 }
 
 type resizeWhole[T floating] struct {

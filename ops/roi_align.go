@@ -131,7 +131,7 @@ func roiAlign[T floating](c *Call, v *roiAligner) error {
 		moverOf(d).copy(c.P, last, from, strided{shape: c.list(n, h*w, ch), ds: c.list(h*w*ch, ch, 1), ss: c.list(h*w*ch, 1, h*w)})
 		loop.last = tensor.Data[T](last)
 	}
-	par.Run(c.P, len(batch), 1, loop)
+	par.Run(c.P, len(batch), 1, par.With(loop))
 	done()
 	return c.Ctx().Err()
 }

@@ -51,7 +51,7 @@ func (r *rotary[T]) all(p par.P, dst, src headView[T], batch, heads, l, size int
 		return
 	}
 	rotor := attn.NewRotor()
-	par.Run(p, batch*heads*l, 1+2*normGrain/size, rotation[T]{*r, rotor, dst, src, heads, l, size, rows})
+	par.Run(p, batch*heads*l, 1+2*normGrain/size, par.With(rotation[T]{*r, rotor, dst, src, heads, l, size, rows}))
 }
 
 // rotation rotates heads of some positions.

@@ -191,7 +191,7 @@ type combiner struct {
 }
 
 func (a combiner) run(p par.P) {
-	par.Run(p, a.n, max(combineColumns, par.Grain(a.n, float64(len(a.to)))), a)
+	par.Run(p, a.n, max(combineColumns, par.Grain(a.n, float64(len(a.to)))), par.With(a))
 }
 
 // Chunk combines elements [lo, hi) of all blocks.

@@ -22,7 +22,7 @@ func softmaxSideBySide(p par.P, t *vec.Table, y, x []float32, outer, n, inner in
 		return false
 	}
 	panels := (inner + softmaxPanel - 1) / softmaxPanel
-	par.Run(p, outer*panels, 1+(1<<13)/(n*min(inner, softmaxPanel)), softmaxPanels{t, y, x, n, inner, panels, log})
+	par.Run(p, outer*panels, 1+(1<<13)/(n*min(inner, softmaxPanel)), par.With(softmaxPanels{t, y, x, n, inner, panels, log}))
 	return true
 }
 

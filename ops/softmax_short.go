@@ -49,7 +49,7 @@ func softmaxTurned(p par.P, t *vec.Table, y, x []float32, outer, n, inner int, l
 	if inner != 1 || n > shortLine || n == 0 || outer < turnedFew {
 		return false
 	}
-	par.Run(p, outer, 1+(1<<13)/n, turnedSoftmax{t, y, x, n, log})
+	par.Run(p, outer, 1+(1<<13)/n, par.With(turnedSoftmax{t, y, x, n, log}))
 	return true
 }
 
@@ -119,7 +119,7 @@ func softmaxShort64(p par.P, y, x []float64, outer, n, inner int, log bool) bool
 	if inner != 1 || n > shortLine || n == 0 || outer < 2 {
 		return false
 	}
-	par.Run(p, outer, 1+(1<<12)/n, shortLines64{vec.Best().Exp64, y, x, n, log})
+	par.Run(p, outer, 1+(1<<12)/n, par.With(shortLines64{vec.Best().Exp64, y, x, n, log}))
 	return true
 }
 

@@ -106,7 +106,7 @@ func stftKernel[T floating](onesided bool) Kernel {
 		frames := (l-n)/step + 1
 		y, done := realsOut[T](c, 0, xt.DType(), b, frames, count, 2)
 		f := fftPlan(c, b*frames, n)
-		par.Run(c.P, b*frames, 1+normGrain/8/n, stftFrames[T]{d, f, y, x, window, l, step, frames, parts, count})
+		par.Run(c.P, b*frames, 1+normGrain/8/n, par.With(stftFrames[T]{d, f, y, x, window, l, step, frames, parts, count}))
 		done()
 		return nil
 	}

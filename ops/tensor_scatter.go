@@ -69,7 +69,7 @@ func buildTensorScatter(b *BuildContext) (Kernel, error) {
 			return nil
 		}
 		inner, per := sizeOf(s[a+1:]), sizeOf(s[1:a])
-		par.Run(c.P, s[0]*per, max(1, moveGrain/(us[a]*inner)), stepWriter{m, y, u, at, per, us[a], s[a], inner})
+		par.Run(c.P, s[0]*per, max(1, moveGrain/(us[a]*inner)), par.With(stepWriter{m, y, u, at, per, us[a], s[a], inner}))
 		return nil
 	}, 0), nil
 }

@@ -247,7 +247,7 @@ func (g *ngrams) run(c *Call) error {
 	if g.size == 0 || n == 0 {
 		return nil
 	}
-	par.Run(c.P, len(y)/g.size, max(1, moveGrain/(g.size+n*(g.skips+1))), ngramRows{g, y, tokens, n})
+	par.Run(c.P, len(y)/g.size, max(1, moveGrain/(g.size+n*(g.skips+1))), par.With(ngramRows{g, y, tokens, n}))
 	return nil
 }
 

@@ -92,7 +92,7 @@ func stepTensors[T floating](c *Call, k, n int, ts []*tensor.Tensor, factors [2]
 			a.out[l] = tensor.Data[T](c.Output(l*n+k, t.DType(), t.Shape()...))
 		}
 	}
-	par.Run(c.P, len(a.in[0]), grain, a)
+	par.Run(c.P, len(a.in[0]), grain, par.With(a))
 }
 
 // stepRun is the step of a tensor: of the parameter, the gradient and the memories.

@@ -81,7 +81,7 @@ func batchNormGradKernel[T floating](eps float64, train bool) Kernel {
 		g.dx, done[0] = realsOut[T](c, 0, c.T(0).DType(), shape...)
 		g.dScale, done[1] = realsOut[float64](c, 1, c.T(2).DType(), g.c)
 		g.dBias, done[2] = realsOut[float64](c, 2, c.T(2).DType(), g.c)
-		par.Run(c.P, g.c, 1+normGrain/max(1, g.n*g.d), g)
+		par.Run(c.P, g.c, 1+normGrain/max(1, g.n*g.d), par.With(g))
 		for _, f := range done {
 			f()
 		}

@@ -133,7 +133,7 @@ func depthMultiplier(w []int, group int) int {
 // repeatChannels returns x with every element repeated a number of times.
 func repeatChannels[T tensor.Element](c *Call, x []T, times int) []T {
 	out := Scratch[T](c, len(x)*times)
-	par.Run(c.P, len(x), par.Grain(len(x), float64(times)/2), repeatRun[T]{out, x, times})
+	par.Run(c.P, len(x), par.Grain(len(x), float64(times)/2), par.With(repeatRun[T]{out, x, times}))
 	return out
 }
 
@@ -317,7 +317,7 @@ func (s *lastConvState[T]) addParts(c *Call, x *tensor.Tensor) (channels int, er
 // joined returns the parts as one, of so many pixels and channels.
 func (s *lastConvState[T]) joined(c *Call, pixels, channels int) []T {
 	out := Scratch[T](c, pixels*channels)
-	par.Run(c.P, pixels, par.Grain(pixels, par.Nanos(0, float64(8*channels))), joinParts[T]{out, s.parts})
+	par.Run(c.P, pixels, par.Grain(pixels, par.Nanos(0, float64(8*channels))), par.With(joinParts[T]{out, s.parts}))
 	return out
 }
 

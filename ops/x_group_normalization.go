@@ -190,7 +190,7 @@ func (v *lastNorm[T]) run(p par.P, eps float64) {
 // each makes a pass over all tiles.
 func (v *lastNorm[T]) each(p par.P, pass normPass) {
 	v.pass = pass
-	par.Run(p, v.n*v.chunks, 1+normGrain/(v.span*v.per*v.cols), normTiles[T]{v})
+	par.Run(p, v.n*v.chunks, 1+normGrain/(v.span*v.per*v.cols), par.With(normTiles[T]{v}))
 }
 
 // reduce sets out to the means of a pass by image and group.

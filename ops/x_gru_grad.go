@@ -57,7 +57,7 @@ func (u *gruBack[T]) rows(g *recurrentGrad[T], d int) {
 			Epilogue: gemm.Epilogue[T]{Col: g.late[d*h : (d+1)*h]}})
 		return
 	}
-	par.Run(g.c.P, rows, par.Grain(rows, 2*float64(h)), gruRows[T]{u, g, d})
+	par.Run(g.c.P, rows, par.Grain(rows, 2*float64(h)), par.With(gruRows[T]{u, g, d}))
 }
 
 // gruRows computes r ⊙ H of rows of X in direction d.

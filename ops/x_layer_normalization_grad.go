@@ -98,7 +98,7 @@ func layerNormGradKernel[T floating](r rowNorm, axis int) Kernel {
 			}
 		}
 		g.rows = rows
-		par.Run(c.P, count, 1, g)
+		par.Run(c.P, count, 1, par.With(g))
 		done()
 		for i, from := range [][]T{g.dScale, g.dBias} {
 			if !c.Wants(1 + i) {

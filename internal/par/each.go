@@ -38,63 +38,66 @@ type loop[A any] struct {
 	chunk func(lo, hi int)
 }
 
-// Chunker is what Run works on: an A whose method Chunk is the body of the loop.
-type Chunker[A any] interface {
-	*A
-	Chunk(lo, hi int)
-}
+// Chunker is what Run works on: Chunk is the body of its loop.
+type Chunker interface{ Chunk(lo, hi int) }
 
-// Run is Each with the method Chunk of *A as body: for generic functions, whose
-// function literals are allocated even if they capture nothing.
-func Run[A any, C Chunker[A]](p P, n, grain int, a A) {
-	if n <= 0 {
-		return
-	}
-	// What does not need A is not generic: there are hundreds of As.
-	l, pool := borrow(reflect.TypeFor[A]())
-	c, ok := l.body.(C)
-	if !ok {
-		c = new(A)
-		l.body = c
-	}
-	*c = a
-	p.For(n, grain, l.chunk)
-	var zero A
-	*c = zero
-	pool.Put(l)
-}
-
-type methodLoop struct {
-	body  interface{ Chunk(lo, hi int) }
-	chunk func(lo, hi int)
-}
-
-func borrow(t reflect.Type) (*methodLoop, *sync.Pool) {
-	p, ok := methodLoops.Load(t)
-	if !ok {
-		p, _ = methodLoops.LoadOrStore(t, &sync.Pool{})
-	}
-	pool := p.(*sync.Pool)
-	l, ok := pool.Get().(*methodLoop)
+// Run is Each with the method Chunk of c, which With made, as body: for generic functions, whose
+// function literals are allocated even if they capture nothing. It takes c back.
+//
+//	par.Run(p, n, grain, par.With(scaleArgs[T]{y, x, k}))
+func Run(p P, n, grain int, c Chunker) {
+	l, ok := methodLoops.Get().(*methodLoop)
 	if !ok {
 		l = &methodLoop{}
 		l.chunk = func(lo, hi int) { l.body.Chunk(lo, hi) }
 	}
-	return l, pool
+	l.body = c
+	p.For(n, grain, l.chunk)
+	l.body = nil
+	methodLoops.Put(l) // after a panic it is left to the collector, as is c
+	v := reflect.ValueOf(c)
+	v.Elem().SetZero()
+	chunkers(v.Type()).Put(c)
 }
 
-var methodLoops sync.Map // reflect.Type of A: *sync.Pool of *methodLoop
+// With returns memory that holds a, for one Run. It is inlined: there are hundreds of As, whose
+// names alone would be large.
+func With[A any, C interface {
+	*A
+	Chunker
+}](a A) C {
+	c := lend(C(nil)).(C)
+	*c = a
+	return c
+}
 
-var loops sync.Map // reflect.Type of L: *sync.Pool of *L
-
-func poolOf[L any]() *sync.Pool {
-	t := reflect.TypeFor[L]()
-	if p, ok := loops.Load(t); ok {
-		return p.(*sync.Pool)
+// lend returns a pointer of the type of c to zeroed memory.
+func lend(c Chunker) Chunker {
+	t := reflect.TypeOf(c)
+	if c, ok := chunkers(t).Get().(Chunker); ok {
+		return c
 	}
-	p, _ := loops.LoadOrStore(t, &sync.Pool{})
+	return reflect.New(t.Elem()).Interface().(Chunker)
+}
+
+func chunkers(t reflect.Type) *sync.Pool {
+	p, ok := loops.Load(t)
+	if !ok {
+		p, _ = loops.LoadOrStore(t, &sync.Pool{})
+	}
 	return p.(*sync.Pool)
 }
+
+type methodLoop struct {
+	body  Chunker
+	chunk func(lo, hi int)
+}
+
+var methodLoops sync.Pool // of *methodLoop
+
+var loops sync.Map // reflect.Type of L or C: *sync.Pool of *L or C
+
+func poolOf[L any]() *sync.Pool { return chunkers(reflect.TypeFor[L]()) }
 
 const (
 	chunkNanos  = 4000 // below this much work a chunk is not worth its claim and the lines of cache that change hands

@@ -187,7 +187,7 @@ func (s *sums[T]) Chunk(lo, hi int) {
 	}
 }
 
-func sumInto[T float32 | float64](p P, y, x []T) { Run(p, len(x), 100, sums[T]{y, x}) }
+func sumInto[T float32 | float64](p P, y, x []T) { Run(p, len(x), 100, With(sums[T]{y, x})) }
 
 func TestEach(t *testing.T) {
 	defer Stop()

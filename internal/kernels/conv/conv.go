@@ -187,7 +187,7 @@ func (r *runner[T]) run(p par.P) {
 		return
 	}
 	grain := max(1, (1<<17)/max(1, r.mg*r.k*gemm.Panel*per))
-	par.Run(p, images*r.parts, grain, *r)
+	par.Run(p, images*r.parts, grain, par.With(*r))
 }
 
 // Chunk computes parts [lo, hi) of all images and groups.
@@ -214,7 +214,7 @@ func (r *runner[T]) wide(p par.P) {
 	w := borrow[T]()
 	defer w.giveBack()
 	for image := range r.N * r.Group {
-		par.Run(p, r.panels*wideParts, 1, widePack[T]{*r, buf.S, image})
+		par.Run(p, r.panels*wideParts, 1, par.With(widePack[T]{*r, buf.S, image}))
 		gemm.Run(p, r.product(w, image, 0, r.out, buf.S))
 	}
 }

@@ -34,7 +34,7 @@ func Deform[T Float](p par.P, a *Args[T], offset, mask []T, groups int) {
 		deformLines(p, f)
 		return
 	}
-	par.Run(p, a.N*r.panels, 1, m)
+	par.Run(p, a.N*r.panels, 1, par.With(m))
 }
 
 // deformer is Deform of panels of the result.

@@ -53,7 +53,7 @@ func depthwise[T Float](p par.P, a *Args[T]) {
 	}
 	mem.offsets = pl.off
 	grain := max(1, (1<<16)/max(1, oh*ow*taps*(a.M/a.C)))
-	par.Run(p, a.N*a.C, grain, planes[T]{*a, pl})
+	par.Run(p, a.N*a.C, grain, par.With(planes[T]{*a, pl}))
 	mem.giveBack()
 }
 

@@ -84,11 +84,13 @@ func (v *walker) row(r int) (src, dst int) {
 	return r / rows * product(v.w.In), r * v.w.Out[last]
 }
 
-// eachRow runs a for the rows of the output of planes images.
-func eachRow[A any, C par.Chunker[A]](p par.P, planes int, w *Window, a A) {
+// eachRow runs c for the rows of the output of planes images.
+func eachRow(p par.P, planes int, w *Window, c par.Chunker) {
+	rows := 0
 	if last := len(w.In) - 1; w.Out[last] > 0 {
-		par.Run[A, C](p, planes*product(w.Out[:last]), w.rowGrain(), a)
+		rows = planes * product(w.Out[:last])
 	}
+	par.Run(p, rows, w.rowGrain(), c)
 }
 
 // MaxPool takes the largest element of each window; NaN is the largest of all,
@@ -96,7 +98,7 @@ func eachRow[A any, C par.Chunker[A]](p par.P, planes int, w *Window, a A) {
 // of the element in x, counted from the start of x; with columns, the position
 // within a plane is counted with the first dimension fastest.
 func MaxPool[T Pooled](p par.P, planes int, w *Window, x, y []T, index []int64, columns bool, least T) {
-	eachRow(p, planes, w, maxRows[T]{w, x, y, index, columns, least})
+	eachRow(p, planes, w, par.With(maxRows[T]{w, x, y, index, columns, least}))
 }
 
 // maxRows is the loop of MaxPool.
@@ -175,12 +177,12 @@ func maxIndex[T Pooled](v *walker, plane, out []T, index []int64, base int, colu
 // AveragePool takes the mean of each window. counts[i][o] is the number of
 // elements along dimension i that position o divides by; nil: those in the image.
 func AveragePool[T Float](p par.P, planes int, w *Window, x, y []T, counts [][]int) {
-	eachRow(p, planes, w, sumRows[T]{w: w, x: x, y: y, counts: counts})
+	eachRow(p, planes, w, par.With(sumRows[T]{w: w, x: x, y: y, counts: counts}))
 }
 
 // LpPool takes the p-norm of each window.
 func LpPool[T Float](p par.P, planes int, w *Window, x, y []T, norm float64) {
-	eachRow(p, planes, w, sumRows[T]{w: w, x: x, y: y, norm: norm})
+	eachRow(p, planes, w, par.With(sumRows[T]{w: w, x: x, y: y, norm: norm}))
 }
 
 // sumRows is the loop of AveragePool or, with a norm, LpPool.

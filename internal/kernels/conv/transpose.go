@@ -82,7 +82,7 @@ func Transposed[T Float](p par.P, a *Args[T]) {
 	some := min(mg, max(1, (1<<20)/max(1, taps*out*int(unsafe.Sizeof(*new(T))))))
 	t := transposer[T]{*a, par.P{Ctx: p.Ctx}, cg, mg, taps, in, out, some}
 	if images := a.N * a.Group; images >= 8 {
-		par.Run(p, images, max(1, (1<<16)/max(1, cg*mg*taps*out)), t)
+		par.Run(p, images, max(1, (1<<16)/max(1, cg*mg*taps*out)), par.With(t))
 	} else {
 		for i := range images {
 			t.image(p, i)
@@ -111,9 +111,9 @@ func (t *transposer[T]) image(p par.P, i int) {
 		buf := gemm.Borrow[T](gemm.PackedLen(t.cg, t.out))
 		defer buf.Return()
 		parts.x = buf.S
-		par.Run(p, gemm.Panels(t.out), max(1, (1<<16)/(t.cg*gemm.Panel)), packRows[T]{buf.S, t.X[(n*t.C+g*t.cg)*t.out:], t.cg, t.out})
+		par.Run(p, gemm.Panels(t.out), max(1, (1<<16)/(t.cg*gemm.Panel)), par.With(packRows[T]{buf.S, t.X[(n*t.C+g*t.cg)*t.out:], t.cg, t.out}))
 	}
-	par.Run(p, (t.mg+t.some-1)/t.some, 1, parts)
+	par.Run(p, (t.mg+t.some-1)/t.some, 1, par.With(parts))
 }
 
 // packRows packs rows of n elements into panels.

@@ -98,7 +98,7 @@ func drive[T Number](p par.P, g *Args[T], a []T, ars int, b bSource[T]) {
 	kern.mr = tileRows[T](kern.mr, ars)
 	pl := planFor(g.M, g.N, g.K, kern.mr, p.Threads)
 	grain := max((1<<18)/(pl.rows*pl.panels*Panel*g.K), 1)
-	par.Run(p, pl.mt*pl.nt, grain, tasks[T]{g, kern, a, ars, b, pl})
+	par.Run(p, pl.mt*pl.nt, grain, par.With(tasks[T]{g, kern, a, ars, b, pl}))
 }
 
 // tasks are the tasks of a plan.

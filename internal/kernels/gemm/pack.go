@@ -46,7 +46,7 @@ func PackTo[T Number](p par.P, data, b []T, k, n, rs, cs int) *Packed[T] {
 // products do not need it.
 func (q *Packed[T]) fill(p par.P, b []T, rs, cs int, pad bool) {
 	panels := (q.N + Panel - 1) / Panel
-	par.Run(p, panels, max(1, (1<<16)/(q.K*Panel)), fillLoop[T]{q, b, rs, cs, pad})
+	par.Run(p, panels, max(1, (1<<16)/(q.K*Panel)), par.With(fillLoop[T]{q, b, rs, cs, pad}))
 }
 
 // fillLoop is the loop of fill.
@@ -137,7 +137,7 @@ const transposeSide = 64 // of the squares that transpose works on
 
 // transpose copies the m x k matrix with strides rs, cs to dst, whose rows are ldd apart.
 func transpose[T Number](p par.P, dst []T, ldd int, a []T, m, k, rs, cs int) {
-	par.Run(p, m, max(transposeSide, (1<<16)/k), transposeLoop[T]{dst, a, ldd, k, rs, cs})
+	par.Run(p, m, max(transposeSide, (1<<16)/k), par.With(transposeLoop[T]{dst, a, ldd, k, rs, cs}))
 }
 
 // transposeLoop is the loop of transpose.

@@ -39,7 +39,7 @@ func (g *Args[T]) vector(p par.P) bool {
 // dots: every element of C is a dot product of a row of A and a column of B
 // that is contiguous.
 func (g *Args[T]) dots(p par.P) {
-	par.Run(p, g.N, (max(1, (1<<17)/(g.K*g.M))+3)&^3, dotTasks[T]{g})
+	par.Run(p, g.N, (max(1, (1<<17)/(g.K*g.M))+3)&^3, par.With(dotTasks[T]{g}))
 }
 
 type dotTasks[T Number] struct{ g *Args[T] }
@@ -189,7 +189,7 @@ func (b *Batch[T]) Run(p par.P, n int) {
 		giveBack(g)
 		return
 	}
-	par.Run(p, n, max(1, (1<<17)/max(work, 1)), batchTasks[T]{b, par.P{Ctx: p.Ctx}})
+	par.Run(p, n, max(1, (1<<17)/max(work, 1)), par.With(batchTasks[T]{b, par.P{Ctx: p.Ctx}}))
 }
 
 type batchTasks[T Number] struct {

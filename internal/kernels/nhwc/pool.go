@@ -107,7 +107,7 @@ func MaxPool[T Pooled](p par.P, n, c int, w *conv.Window, x, y []T, least T) {
 		fast = t.MaxUint8
 	}
 	l := maxLoop[T]{poolingOf(c, w, x), y, least, fast}
-	par.Run(p, n*l.places, l.grain(), l)
+	par.Run(p, n*l.places, l.grain(), par.With(l))
 	runtime.KeepAlive(x)
 }
 
@@ -168,7 +168,7 @@ func AveragePool[T Float](p par.P, n, c int, w *conv.Window, x, y []T, counts []
 		fast = nil
 	}
 	l := meanLoop[T]{poolingOf(c, w, x), y, counts, 3 - len(w.In), fast}
-	par.Run(p, n*l.places, l.grain(), l)
+	par.Run(p, n*l.places, l.grain(), par.With(l))
 	runtime.KeepAlive(x)
 }
 
