@@ -255,13 +255,13 @@ func (m *attentionMask[T]) apply(s []T, b, h, i, lo int) {
 
 // newAttentionMask reads a mask, bool or numbers, whose shape broadcasts to
 // [batch, heads, lq, lk]; the last dimension may be shorter than lk.
-func newAttentionMask[T floating](t *tensor.Tensor, name string, batch, heads, lq, lk int) (*attentionMask[T], error) {
+func newAttentionMask[T floating](c *Call, t *tensor.Tensor, name string, batch, heads, lq, lk int) (*attentionMask[T], error) {
 	m := &attentionMask[T]{}
-	return m, m.read(t, name, batch, heads, lq, lk)
+	return m, m.read(c, t, name, batch, heads, lq, lk)
 }
 
 // read is newAttentionMask in m.
-func (m *attentionMask[T]) read(t *tensor.Tensor, name string, batch, heads, lq, lk int) error {
+func (m *attentionMask[T]) read(c *Call, t *tensor.Tensor, name string, batch, heads, lq, lk int) error {
 	shape := t.Shape()
 	fail := func() error {
 		return fmt.Errorf("%s has shape %v, want one that broadcasts to %v", name, t.Shape(), []int{batch, heads, lq, lk})
@@ -294,14 +294,14 @@ func (m *attentionMask[T]) read(t *tensor.Tensor, name string, batch, heads, lq,
 	}
 	if t.DType().IsFloat() {
 		var err error
-		m.add, err = realsOf[T](t)
+		m.add, err = realsFor[T](c, t)
 		return err
 	}
 	f, err := tensor.Float64s(t)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	m.add = convertReals[T](f)
+	m.add = convertInto(make([]T, len(f)), f)
 	return nil
 }
 
