@@ -217,7 +217,7 @@ func (s *attentionState[T]) masks(c *Call, past int) error {
 	}
 	a := &s.attention
 	if t := c.T(3); t != nil {
-		if err := s.maskOf.read(t, "attn_mask", a.batch, a.heads, a.lq, a.lk); err != nil {
+		if err := s.maskOf.read(c, t, "attn_mask", a.batch, a.heads, a.lq, a.lk); err != nil {
 			return err
 		}
 		a.mask = &s.maskOf
@@ -313,7 +313,7 @@ func cacheSide[T floating](c *Call, a *attention[T], i int, x *tensor.Tensor, si
 		if c.Wants(1 + i) {
 			joined = c.Output(1+i, x.DType(), shape...)
 		} else {
-			joined = tensor.New(x.DType(), shape...)
+			joined = c.Lend(x.DType(), shape)
 		}
 		bytes := size * x.DType().Size()
 		fresh := headsFirst(x.Bytes(), a.kvHeads, kl, bytes)
@@ -331,7 +331,7 @@ func cacheSide[T floating](c *Call, a *attention[T], i int, x *tensor.Tensor, si
 		}
 		return nil
 	}
-	data, err := realsOf[T](joined)
+	data, err := realsFor[T](c, joined)
 	if err != nil {
 		return err
 	}

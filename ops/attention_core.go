@@ -78,21 +78,53 @@ func (a *attention[T]) run(p par.P) {
 	const most = 1 << 18 // elements of a block of scores
 	rows := min(max(most/max(a.lk, 1), 16), 256)
 	blocks := (a.lq + rows - 1) / rows
-	var packs []*gemm.Packed[T]
+	l := attentionLoop[T]{a: a, p: p, rows: rows, blocks: blocks}
 	if a.lq >= 32 && a.lk > 0 && a.d > 0 { // K is used often enough to be packed once
-		packs = make([]*gemm.Packed[T], a.batch*a.kvHeads)
-		p.For(len(packs), 1, func(lo, hi int) {
-			for t := lo; t < hi; t++ {
-				packs[t] = gemm.Pack(par.P{}, a.k.at(t/a.kvHeads, t%a.kvHeads, 0), a.d, a.lk, 1, a.k.l)
-			}
-		})
+		n := a.batch * a.kvHeads
+		mem := gemm.Borrow[T](n * gemm.PackedLen(a.d, a.lk))
+		defer mem.Return()
+		l.packs, l.packing = mem.S, true
+		par.Run(p, n, 1, l)
+		l.packing = false
 	}
-	p.For(a.batch*a.heads*blocks, 1+(1<<14)/(1+rows*a.lk*(a.d+a.dv)), func(lo, hi int) {
-		for t := lo; t < hi; t++ {
-			i := t % blocks * rows
-			a.block(p, packs, t/blocks/a.heads, t/blocks%a.heads, i, min(i+rows, a.lq))
+	par.Run(p, a.batch*a.heads*blocks, 1+(1<<14)/(1+rows*a.lk*(a.d+a.dv)), l)
+}
+
+// attentionLoop packs the keys of heads, or computes blocks of queries.
+type attentionLoop[T floating] struct {
+	a            *attention[T]
+	p            par.P
+	packs        []T // the keys of all heads; nil: they are read as they are
+	packing      bool
+	rows, blocks int // of queries
+}
+
+// attentionWork is what a product of a block needs, in memory of a goroutine.
+type attentionWork[T floating] struct {
+	args   gemm.Args[T]
+	packed gemm.Packed[T]
+}
+
+// Chunk does heads, or blocks, [lo, hi).
+func (l *attentionLoop[T]) Chunk(lo, hi int) {
+	a := l.a
+	w, pool := borrow[attentionWork[T]]()
+	for t := lo; t < hi; t++ {
+		if l.packing {
+			w.packed.Set(par.P{}, l.packsOf(t), a.k.at(t/a.kvHeads, t%a.kvHeads, 0), a.d, a.lk, 1, a.k.l)
+			continue
 		}
-	})
+		i := t % l.blocks * l.rows
+		l.block(w, t/l.blocks/a.heads, t/l.blocks%a.heads, i, min(i+l.rows, a.lq))
+	}
+	*w = attentionWork[T]{}
+	pool.Put(w)
+}
+
+// packsOf returns where the packed keys of a key head of all batches are.
+func (l *attentionLoop[T]) packsOf(head int) []T {
+	n := gemm.PackedLen(l.a.d, l.a.lk)
+	return l.packs[head*n:][:n]
 }
 
 // fused is run where nobody asks for the scores.
@@ -123,14 +155,14 @@ func viewOf[T floating](v headView[T]) attn.View {
 }
 
 // block computes queries [i0, i1) of head h of batch b.
-func (a *attention[T]) block(p par.P, packs []*gemm.Packed[T], b, h, i0, i1 int) {
+func (l *attentionLoop[T]) block(w *attentionWork[T], b, h, i0, i1 int) {
+	a := l.a
 	lo, hi := 0, a.lk
 	if a.span != nil && a.qk == nil {
 		lo, hi = a.lk, 0
 		for i := i0; i < i1; i++ {
-			l, r := a.span(b, i)
-			if l < r {
-				lo, hi = min(lo, l), max(hi, r)
+			if from, to := a.span(b, i); from < to {
+				lo, hi = min(lo, from), max(hi, to)
 			}
 		}
 	}
@@ -142,22 +174,24 @@ func (a *attention[T]) block(p par.P, packs []*gemm.Packed[T], b, h, i0, i1 int)
 	}
 	lo = lo / gemm.Panel * gemm.Panel
 	kv, m, n := h/(a.heads/a.kvHeads), i1-i0, hi-lo
-	gemm.Scratch(m*n, func(s []T) {
-		g := &gemm.Args[T]{M: m, N: n, K: a.d, A: a.q.at(b, h, i0), ARS: a.q.l, ACS: 1, C: s, LDC: n}
-		if packs != nil {
-			k := packs[b*a.kvHeads+kv]
-			g.Packed = &gemm.Packed[T]{K: a.d, N: n, Data: k.Data[lo*a.d:]}
-		} else {
-			g.B, g.BRS, g.BCS = a.k.at(b, kv, lo), 1, a.k.l
-		}
-		gemm.Run(p, g)
-		for i := i0; i < i1; i++ {
-			a.row(s[(i-i0)*n:(i-i0+1)*n], b, h, i, lo)
-		}
-		if a.dv > 0 {
-			gemm.Run(p, &gemm.Args[T]{M: m, N: a.dv, K: n, A: s, ARS: n, ACS: 1, B: a.v.at(b, kv, lo), BRS: a.v.l, BCS: 1, C: a.y.at(b, h, i0), LDC: max(a.y.l, a.dv)})
-		}
-	})
+	mem := gemm.Borrow[T](m * n)
+	defer mem.Return()
+	s, g := mem.S, &w.args
+	*g = gemm.Args[T]{M: m, N: n, K: a.d, A: a.q.at(b, h, i0), ARS: a.q.l, ACS: 1, C: s, LDC: n}
+	if l.packs != nil {
+		w.packed = gemm.Packed[T]{K: a.d, N: n, Data: l.packsOf(b*a.kvHeads + kv)[lo*a.d:]}
+		g.Packed = &w.packed
+	} else {
+		g.B, g.BRS, g.BCS = a.k.at(b, kv, lo), 1, a.k.l
+	}
+	gemm.Run(l.p, g)
+	for i := i0; i < i1; i++ {
+		a.row(s[(i-i0)*n:(i-i0+1)*n], b, h, i, lo)
+	}
+	if a.dv > 0 {
+		*g = gemm.Args[T]{M: m, N: a.dv, K: n, A: s, ARS: n, ACS: 1, B: a.v.at(b, kv, lo), BRS: a.v.l, BCS: 1, C: a.y.at(b, h, i0), LDC: max(a.y.l, a.dv)}
+		gemm.Run(l.p, g)
+	}
 }
 
 // row turns the products of query i with the keys from lo on into weights.
@@ -255,13 +289,13 @@ func (m *attentionMask[T]) apply(s []T, b, h, i, lo int) {
 
 // newAttentionMask reads a mask, bool or numbers, whose shape broadcasts to
 // [batch, heads, lq, lk]; the last dimension may be shorter than lk.
-func newAttentionMask[T floating](t *tensor.Tensor, name string, batch, heads, lq, lk int) (*attentionMask[T], error) {
+func newAttentionMask[T floating](c *Call, t *tensor.Tensor, name string, batch, heads, lq, lk int) (*attentionMask[T], error) {
 	m := &attentionMask[T]{}
-	return m, m.read(t, name, batch, heads, lq, lk)
+	return m, m.read(c, t, name, batch, heads, lq, lk)
 }
 
 // read is newAttentionMask in m.
-func (m *attentionMask[T]) read(t *tensor.Tensor, name string, batch, heads, lq, lk int) error {
+func (m *attentionMask[T]) read(c *Call, t *tensor.Tensor, name string, batch, heads, lq, lk int) error {
 	shape := t.Shape()
 	fail := func() error {
 		return fmt.Errorf("%s has shape %v, want one that broadcasts to %v", name, t.Shape(), []int{batch, heads, lq, lk})
@@ -294,14 +328,14 @@ func (m *attentionMask[T]) read(t *tensor.Tensor, name string, batch, heads, lq,
 	}
 	if t.DType().IsFloat() {
 		var err error
-		m.add, err = realsOf[T](t)
+		m.add, err = realsFor[T](c, t)
 		return err
 	}
 	f, err := tensor.Float64s(t)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	m.add = convertReals[T](f)
+	m.add = convertInto(make([]T, len(f)), f)
 	return nil
 }
 

@@ -27,6 +27,9 @@ type Call struct {
 
 	ints   []int // memory of Dims: what is in use, within its capacity
 	states *[]any
+
+	roundings []*rounding
+	rounds    int // roundings in use
 }
 
 // Begin makes c ready for another call by a runtime that uses its calls again:
@@ -35,6 +38,10 @@ type Call struct {
 // one node; such calls must not overlap.
 func (c *Call) Begin(in, out int, states *[]any) {
 	c.ints, c.states = c.ints[:0], states
+	for _, r := range c.roundings[:c.rounds] {
+		r.clear() // the call before may have failed
+	}
+	c.rounds = 0
 	c.In, c.Out = slices.Grow(c.In[:0], in)[:in], slices.Grow(c.Out[:0], out)[:out]
 }
 

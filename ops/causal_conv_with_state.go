@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 )
 
@@ -54,15 +56,18 @@ func causalConvKernel[T floating](silu bool) Kernel {
 		if err != nil {
 			return err
 		}
-		bias := make([]T, ch)
+		var bias []T
 		if c.Has(2) {
 			if bias, err = vectorParam[T](c, 2, "bias", ch); err != nil {
 				return err
 			}
+		} else {
+			bias = Scratch[T](c, ch)
+			clear(bias)
 		}
 		past := []T(nil)
 		if t := c.T(3); t != nil {
-			if want := []int{b, ch, k - 1}; !slices.Equal(t.Shape(), want) {
+			if want := c.list(b, ch, k-1); !slices.Equal(t.Shape(), want) {
 				return fmt.Errorf("past_state has shape %v, want %v", t.Shape(), want)
 			}
 			if past, err = reals[T](c, 3); err != nil {
@@ -71,34 +76,49 @@ func causalConvKernel[T floating](silu bool) Kernel {
 		}
 		y, done := realsOut[T](c, 0, xt.DType(), b, ch, l)
 		next, nextDone := realsOut[T](c, 1, xt.DType(), b, ch, k-1)
-		c.P.For(b*ch, 1+normGrain/(l*k+1), func(lo, hi int) {
-			line := make([]T, k-1+l)
-			for i := lo; i < hi; i++ {
-				if past != nil {
-					copy(line, past[i*(k-1):(i+1)*(k-1)])
-				}
-				copy(line[k-1:], x[i*l:(i+1)*l])
-				copy(next[i*(k-1):(i+1)*(k-1)], line[l:])
-				out := y[i*l : (i+1)*l]
-				for p := range out {
-					out[p] = bias[i%ch]
-				}
-				for j, f := range w[i%ch*k:][:k] {
-					for p, v := range line[j : j+l] {
-						out[p] += f * v
-					}
-				}
-				if silu {
-					for p, v := range out {
-						out[p] = T(float64(v) / (1 + math.Exp(-float64(v))))
-					}
-				}
-			}
-		})
+		par.Run(c.P, b*ch, 1+normGrain/(l*k+1), causalConvLoop[T]{x, w, bias, past, y, next, ch, l, k, silu})
 		done()
 		nextDone()
 		return nil
 	}
+}
+
+// causalConvLoop convolves channels of all batches.
+type causalConvLoop[T floating] struct {
+	x, w, bias, past []T // past may be nil
+	y, next          []T
+	ch, l, k         int
+	silu             bool
+}
+
+// Chunk convolves channels [lo, hi).
+func (a *causalConvLoop[T]) Chunk(lo, hi int) {
+	l, k := a.l, a.k
+	mem := gemm.Borrow[T](k - 1 + l)
+	line := mem.S
+	clear(line[:k-1])
+	for i := lo; i < hi; i++ {
+		if a.past != nil {
+			copy(line, a.past[i*(k-1):(i+1)*(k-1)])
+		}
+		copy(line[k-1:], a.x[i*l:(i+1)*l])
+		copy(a.next[i*(k-1):(i+1)*(k-1)], line[l:])
+		out := a.y[i*l : (i+1)*l]
+		for p := range out {
+			out[p] = a.bias[i%a.ch]
+		}
+		for j, f := range a.w[i%a.ch*k:][:k] {
+			for p, v := range line[j : j+l] {
+				out[p] += f * v
+			}
+		}
+		if a.silu {
+			for p, v := range out {
+				out[p] = T(float64(v) / (1 + math.Exp(-float64(v))))
+			}
+		}
+	}
+	mem.Return()
 }
 
 // expandCausalConv: the past and the input as one sequence, and its depthwise Conv.

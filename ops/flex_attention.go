@@ -73,6 +73,7 @@ func buildFlexAttention(b *BuildContext) (Kernel, error) {
 }
 
 func flexKernel[T floating](f flexAttention) Kernel {
+	softmax := softmaxRow[T] // a function of a type parameter is allocated where it is named
 	return func(c *Call) error {
 		qt, kt, vt := c.T(0), c.T(1), c.T(2)
 		if qt.Rank() != 4 || kt == nil || kt.Rank() != 4 || vt == nil || vt.Rank() != 4 {
@@ -80,7 +81,7 @@ func flexKernel[T floating](f flexAttention) Kernel {
 		}
 		b, hq, lq, d := qt.Dim(0), qt.Dim(1), qt.Dim(2), qt.Dim(3)
 		hk, lk, dv := kt.Dim(1), kt.Dim(2), vt.Dim(3)
-		if !slices.Equal(kt.Shape(), []int{b, hk, lk, d}) || !slices.Equal(vt.Shape(), []int{b, hk, lk, dv}) || hk == 0 || hq%hk != 0 {
+		if !slices.Equal(kt.Shape(), c.list(b, hk, lk, d)) || !slices.Equal(vt.Shape(), c.list(b, hk, lk, dv)) || hk == 0 || hq%hk != 0 {
 			return fmt.Errorf("shapes of Q, K, V are %v, %v, %v: they do not fit", qt.Shape(), kt.Shape(), vt.Shape())
 		}
 		var in [3][]T
@@ -98,15 +99,19 @@ func flexKernel[T floating](f flexAttention) Kernel {
 		if precision == tensor.Undefined {
 			precision = tensor.DTypeOf[T]()
 		}
-		q, k, v := headsFirst(in[0], hq, lq, d), headsFirst(in[1], hk, lk, d), headsFirst(in[2], hk, lk, dv)
-		shape := []int{b, hq, lq, lk}
+		shape := c.list(b, hq, lq, lk)
 		if _, err := tensor.ByteSize(tensor.Float64, shape); err != nil {
 			return err
 		}
-		s := make([]T, b*hq*lq*lk)
-		gemm.RunBatch(c.P, b*hq, func(i int) gemm.Args[T] {
-			return gemm.Args[T]{M: lq, N: lk, K: d, A: q.at(i/hq, i%hq, 0), ARS: d, ACS: 1, B: k.at(i/hq, i%hq/(hq/hk), 0), BRS: 1, BCS: d, C: s[i*lq*lk:], LDC: lk}
-		})
+		s := Scratch[T](c, b*hq*lq*lk)
+		st := State[matState[T]](c)
+		defer st.clear()
+		st.AO, st.BO = c.Dims(b*hq), c.Dims(b*hq)
+		for i := range b * hq {
+			st.AO[i], st.BO[i] = i*lq*d, i/(hq/hk)*lk*d
+		}
+		st.Args, st.CO = gemm.Args[T]{M: lq, N: lk, K: d, A: in[0], ARS: d, ACS: 1, B: in[1], BRS: 1, BCS: d, C: s, LDC: lk}, lq*lk
+		st.Run(c.P, b*hq)
 		for i := range s {
 			s[i] *= T(scale)
 		}
@@ -114,14 +119,16 @@ func flexKernel[T floating](f flexAttention) Kernel {
 		if err != nil {
 			return fmt.Errorf("score_mod: %w", err)
 		}
-		alongAxis(c.P, s, s, b*hq*lq, lk, 1, softmaxRow[T])
+		alongAxis(c.P, s, s, b*hq*lq, lk, 1, softmax)
 		if s, err = modify(c, f.prob, s, precision, shape); err != nil {
 			return fmt.Errorf("prob_mod: %w", err)
 		}
 		y, done := realsOut[T](c, 0, qt.DType(), b, hq, lq, dv)
-		gemm.RunBatch(c.P, b*hq, func(i int) gemm.Args[T] {
-			return gemm.Args[T]{M: lq, N: dv, K: lk, A: s[i*lq*lk:], ARS: lk, ACS: 1, B: v.at(i/hq, i%hq/(hq/hk), 0), BRS: dv, BCS: 1, C: y[i*lq*dv:], LDC: dv}
-		})
+		for i := range b * hq {
+			st.AO[i], st.BO[i] = i*lq*lk, i/(hq/hk)*lk*dv
+		}
+		st.Args, st.CO = gemm.Args[T]{M: lq, N: dv, K: lk, A: s, ARS: lk, ACS: 1, B: in[2], BRS: dv, BCS: 1, C: y, LDC: dv}, lq*dv
+		st.Run(c.P, b*hq)
 		done()
 		return nil
 	}
@@ -132,17 +139,21 @@ func modify[T floating](c *Call, body Body, s []T, d tensor.DType, shape []int) 
 	if body == nil {
 		return s, nil
 	}
-	in := tensor.New(d, shape...)
-	storeReals(in, s)
-	var out [1]tensor.Value
-	if err := runBody(c, body, []tensor.Value{in}, out[:]); err != nil {
+	st := State[nested](c)
+	in, out := st.arguments(1), st.results(1)
+	defer clear(in)
+	defer clear(out)
+	scores := c.Lend(d, shape)
+	storeReals(scores, s)
+	in[0] = scores
+	if err := runBody(c, body, in, out); err != nil {
 		return nil, err
 	}
 	t, ok := out[0].(*tensor.Tensor)
 	if !ok || !slices.Equal(t.Shape(), shape) {
 		return nil, fmt.Errorf("the output is %v, want shape %v", out[0], shape)
 	}
-	r, err := realsOf[T](t)
+	r, err := realsFor[T](c, t)
 	if err == nil && len(r) != len(s) {
 		err = errors.New("the output has another size")
 	}

@@ -130,11 +130,11 @@ func gemmKernel[T gemm.Number](d tensor.DType, p gemmParams, w *constMatrix) Ker
 			}
 			out := c.Dims(2)
 			out[0], out[1] = g.M, g.N
-			if s, err := tensor.Broadcast(t.Shape(), out); err != nil || !slices.Equal(s, out) || p.sameShape && t.Rank() > 0 && !slices.Equal(t.Shape(), out) {
+			if s, err := c.broadcast(t.Shape(), out); err != nil || !slices.Equal(s, out) || p.sameShape && t.Rank() > 0 && !slices.Equal(t.Shape(), out) {
 				return fmt.Errorf("C has shape %v, want one that broadcasts to %v", t.Shape(), out)
 			}
 			if p.beta != 0 { // as in BLAS, a C that does not count is not read: it may hold NaN
-				cd, cs = wordsOf[T](t), tensor.BroadcastStrides(t.Shape(), out)
+				cd, cs = wordsOf[T](t), c.broadcastStrides(t.Shape(), out)
 			}
 		}
 		y := c.Output(0, d, g.M, g.N)

@@ -78,37 +78,6 @@ func narrowHalves[H half](dst []H, src []float32) {
 	f16.Narrow(kind, h, src)
 }
 
-// wideMemory gives a kernel of float32 inside of a call the memory of that call: its
-// float32 outputs are working memory, which the call narrows.
-type wideMemory struct{ c *Call }
-
-func (m wideMemory) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, error) {
-	if d != tensor.Float32 {
-		return m.c.Output(i, d, shape...), nil
-	}
-	if _, err := tensor.ByteSize(d, shape); err != nil {
-		return nil, err
-	}
-	n := 1
-	for _, k := range shape {
-		n *= k
-	}
-	return tensor.Of(Scratch[float32](m.c, n), shape...), nil
-}
-
-func (m wideMemory) Scratch(n int) ([]byte, error) { return m.c.Mem.Scratch(n) }
-
-// widenedFor is widened in working memory of c.
-func widenedFor(c *Call, t *tensor.Tensor) *tensor.Tensor {
-	h, kind, ok := halvesOf(t)
-	if !ok {
-		return tensor.Widen(t)
-	}
-	w := Scratch[float32](c, len(h))
-	f16.Widen(kind, w, h)
-	return tensor.Of(w, t.Shape()...)
-}
-
 // runMat computes g, with w in the place of its right-hand side unless that is nil.
 func runMat[T gemm.Number](p par.P, g *gemm.Args[T], w f16.Matrix) {
 	if f, ok := any(g).(*gemm.Args[float32]); ok && w != nil {

@@ -141,19 +141,17 @@ func throughFloat32(k Kernel, in int) Kernel { return throughFloat32But(k, in, -
 func throughFloat32But(k Kernel, in, skip int) Kernel {
 	return func(c *Call) error {
 		half := c.T(in).DType()
-		w := &Call{P: c.P, In: make([]tensor.Value, len(c.In)), Out: make([]tensor.Value, len(c.Out)), Mem: wideMemory{c}, Frame: c.Frame}
+		w := innerCall(c, tensor.Float32)
+		defer w.end()
 		for i, v := range c.In {
-			if w.In[i] = v; i == skip {
-				continue
-			}
-			if t, ok := v.(*tensor.Tensor); ok && t.DType() == half {
-				w.In[i] = widenedFor(c, t)
+			if t, ok := v.(*tensor.Tensor); ok && i != skip && t.DType() == half {
+				w.call.In[i] = w.widened(t)
 			}
 		}
-		if err := k(w); err != nil {
+		if err := k(&w.call); err != nil {
 			return err
 		}
-		for i, v := range w.Out {
+		for i, v := range w.call.Out {
 			t, ok := v.(*tensor.Tensor)
 			if !ok || t.DType() != tensor.Float32 {
 				if v != nil {

@@ -101,11 +101,11 @@ type linearAttention[T floating] struct {
 	stateType            tensor.DType
 }
 
-func linearAttentionOf[T floating](c *Call, rule linearRule) (l linearAttention[T], err error) {
-	l.linearRule = rule
+func (l *linearAttention[T]) read(c *Call, rule linearRule) (err error) {
+	*l = linearAttention[T]{linearRule: rule}
 	qt, kt, vt := c.T(0), c.T(1), c.T(2)
 	if l.batch, _, l.t, l.dk, err = splitHeads(qt, "query", 3, l.hq); err != nil {
-		return l, err
+		return err
 	}
 	l.keyHeads = l.hk
 	if l.microsoft && kt.Rank() == 3 && l.dk > 0 {
@@ -115,30 +115,30 @@ func linearAttentionOf[T floating](c *Call, rule linearRule) (l linearAttention[
 	}
 	kb, _, ktime, kd, err := splitHeads(kt, "key", 3, l.keyHeads)
 	if err != nil {
-		return l, err
+		return err
 	}
 	vb, _, vtime, dv, err := splitHeads(vt, "value", 3, l.hk)
 	if err != nil {
-		return l, err
+		return err
 	}
 	if kb != l.batch || vb != l.batch || ktime != l.t || vtime != l.t || kd != l.dk {
-		return l, fmt.Errorf("shapes of query, key, value are %v, %v, %v: they do not fit", qt.Shape(), kt.Shape(), vt.Shape())
+		return fmt.Errorf("shapes of query, key, value are %v, %v, %v: they do not fit", qt.Shape(), kt.Shape(), vt.Shape())
 	}
 	l.dv = dv
 	var in [6][]T
 	for i := range in {
 		if in[i], err = reals[T](c, i); err != nil {
-			return l, err
+			return err
 		}
 	}
 	l.stateType = qt.DType()
 	if s := c.T(3); s != nil {
-		if !slices.Equal(s.Shape(), l.stateShape()) {
-			return l, fmt.Errorf("past_state has shape %v, want %v", s.Shape(), l.stateShape())
+		if want := l.stateShape(c); !slices.Equal(s.Shape(), want) {
+			return fmt.Errorf("past_state has shape %v, want %v", s.Shape(), want)
 		}
 		l.stateType = s.DType()
 	}
-	perHead, perKey := []int{l.batch, l.t, l.hk}, []int{l.batch, l.t, l.hk * l.dk}
+	perHead, perKey := c.list(l.batch, l.t, l.hk), c.list(l.batch, l.t, l.hk*l.dk)
 	l.decayEach = 1
 	if g := c.T(4); g != nil {
 		switch {
@@ -146,13 +146,13 @@ func linearAttentionOf[T floating](c *Call, rule linearRule) (l linearAttention[
 		case slices.Equal(g.Shape(), perKey):
 			l.decayEach = l.dk
 		default:
-			return l, fmt.Errorf("decay has shape %v, want %v or %v", g.Shape(), perHead, perKey)
+			return fmt.Errorf("decay has shape %v, want %v or %v", g.Shape(), perHead, perKey)
 		}
 	}
 	l.betaHeads = l.hk
 	if b := c.T(5); b != nil && !slices.Equal(b.Shape(), perHead) {
-		if !slices.Equal(b.Shape(), []int{l.batch, l.t, 1}) {
-			return l, fmt.Errorf("beta has shape %v, want %v or [%d %d 1]", b.Shape(), perHead, l.batch, l.t)
+		if !slices.Equal(b.Shape(), c.list(l.batch, l.t, 1)) {
+			return fmt.Errorf("beta has shape %v, want %v or [%d %d 1]", b.Shape(), perHead, l.batch, l.t)
 		}
 		l.betaHeads = 1
 	}
@@ -161,10 +161,12 @@ func linearAttentionOf[T floating](c *Call, rule linearRule) (l linearAttention[
 	}
 	l.q, l.k, l.v = headsLast(in[0], l.hq, l.t, l.dk), headsLast(in[1], l.keyHeads, l.t, l.dk), headsLast(in[2], l.hk, l.t, l.dv)
 	l.past, l.decay, l.beta = in[3], in[4], in[5]
-	return l, nil
+	return nil
 }
 
-func (l *linearAttention[T]) stateShape() []int { return []int{l.batch, l.hk, l.dk, l.dv} }
+func (l *linearAttention[T]) clear() { *l = linearAttention[T]{} }
+
+func (l *linearAttention[T]) stateShape(c *Call) []int { return c.list(l.batch, l.hk, l.dk, l.dv) }
 
 // decayOf returns the decay of token i for key head h of batch b: one, or one per row of the state.
 func (l *linearAttention[T]) decayOf(b, h, i int) []T {
@@ -203,6 +205,33 @@ func newLinearWork[T floating](l *linearAttention[T]) *linearWork[T] {
 	return &linearWork[T]{fresh: make([]T, l.dv), found: make([]T, l.dv)}
 }
 
+// linearLoop runs the key heads of all batches.
+type linearLoop[T floating] struct {
+	l     *linearAttention[T]
+	y     headView[T]
+	state []T
+	heads int // of y
+}
+
+// Chunk runs heads [lo, hi).
+func (a *linearLoop[T]) Chunk(lo, hi int) {
+	l, group, size := a.l, a.heads/a.l.hk, a.l.dk*a.l.dv
+	w, pool := borrow[linearWork[T]]()
+	w.fresh, w.found = slices.Grow(w.fresh[:0], l.dv)[:l.dv], slices.Grow(w.found[:0], l.dv)[:l.dv]
+	for u := lo; u < hi; u++ {
+		b, h := u/l.hk, u%l.hk
+		s := a.state[u*size : (u+1)*size]
+		for i := range l.t {
+			l.step(w, s, b, h, i)
+			for g := h * group; g < (h+1)*group; g++ {
+				w.rowTimes(a.y.at(b, g, i)[:l.dv], l.q.at(b, g*l.hq/a.heads, i)[:l.dk], s, T(l.scale))
+			}
+		}
+	}
+	w.args = gemm.Args[T]{}
+	pool.Put(w)
+}
+
 // rowTimes sets y to scale · xᵀ·s, s a matrix of len(x) rows.
 func (w *linearWork[T]) rowTimes(y, x, s []T, scale T) {
 	if len(x) == 0 {
@@ -225,32 +254,20 @@ func (w *linearWork[T]) addOuter(s, x, y []T) {
 
 func linearAttentionKernel[T floating](rule linearRule) Kernel {
 	return func(c *Call) error {
-		l, err := linearAttentionOf[T](c, rule)
-		if err != nil {
+		l := State[linearAttention[T]](c)
+		defer l.clear()
+		if err := l.read(c, rule); err != nil {
 			return err
 		}
 		heads := max(l.hq, l.hk)
 		y, done := realsOut[T](c, 0, c.T(0).DType(), l.batch, l.t, heads*l.dv)
-		state, stateDone := realsOut[T](c, 1, l.stateType, l.stateShape()...)
+		state, stateDone := realsOut[T](c, 1, l.stateType, l.stateShape(c)...)
 		if l.past != nil {
 			copy(state, l.past)
 		} else {
 			clear(state)
 		}
-		out, group, size := headsLast(y, heads, l.t, l.dv), heads/l.hk, l.dk*l.dv
-		c.P.For(l.batch*l.hk, 1, func(lo, hi int) {
-			w := newLinearWork(&l)
-			for u := lo; u < hi; u++ {
-				b, h := u/l.hk, u%l.hk
-				s := state[u*size : (u+1)*size]
-				for i := range l.t {
-					l.step(w, s, b, h, i)
-					for g := h * group; g < (h+1)*group; g++ {
-						w.rowTimes(out.at(b, g, i)[:l.dv], l.q.at(b, g*l.hq/heads, i)[:l.dk], s, T(l.scale))
-					}
-				}
-			}
-		})
+		par.Run(c.P, l.batch*l.hk, 1, linearLoop[T]{l, headsLast(y, heads, l.t, l.dv), state, heads})
 		done()
 		stateDone()
 		return nil

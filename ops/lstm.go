@@ -62,7 +62,7 @@ func (l *lstmCell[T]) start(c *Call, q *recurrentCall[T]) error {
 	if t == nil {
 		return nil
 	}
-	if want := []int{len(q.dirs), 3 * q.h}; !slices.Equal(t.Shape(), want) {
+	if want := c.list(len(q.dirs), 3*q.h); !slices.Equal(t.Shape(), want) {
 		return fmt.Errorf("P has shape %v, want %v", t.Shape(), want)
 	}
 	var err error

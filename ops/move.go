@@ -537,16 +537,19 @@ func bytewise(k Kernel, outs ...int) Kernel {
 		if packed == tensor.Undefined {
 			return k(c)
 		}
-		w := &Call{P: c.P, In: slices.Clone(c.In), Out: make([]tensor.Value, len(c.Out)), Mem: innerMemory{c, tensor.Uint8}, Frame: c.Frame}
-		for i, v := range w.In {
+		w := innerCall(c, tensor.Uint8)
+		defer w.end()
+		for i, v := range c.In {
 			if t, ok := v.(*tensor.Tensor); ok && t.DType() == packed {
-				w.In[i] = unpackBits(t)
+				u := w.input(t.Shape())
+				unpackInto(u, t)
+				w.call.In[i] = u
 			}
 		}
-		if err := k(w); err != nil {
+		if err := k(&w.call); err != nil {
 			return err
 		}
-		for i, v := range w.Out {
+		for i, v := range w.call.Out {
 			if t, ok := v.(*tensor.Tensor); ok && slices.Contains(outs, i) {
 				packBits(c.Output(i, packed, t.Shape()...), t)
 			} else if v != nil {
@@ -557,42 +560,22 @@ func bytewise(k Kernel, outs ...int) Kernel {
 	}
 }
 
-// innerMemory gives a kernel inside of a call the memory of that call: its outputs of
-// one element type, which the call converts, are working memory.
-type innerMemory struct {
-	c     *Call
-	inner tensor.DType
-}
-
-func (m innerMemory) Output(i int, d tensor.DType, shape []int) (*tensor.Tensor, error) {
-	if d != m.inner {
-		return m.c.Mem.Output(i, d, shape)
-	}
-	n, err := tensor.ByteSize(d, shape)
-	if err != nil {
-		return nil, err
-	}
-	b, err := m.c.Mem.Scratch(n)
-	if err != nil {
-		return nil, err
-	}
-	return tensor.FromBytes(d, shape, b, nil)
-}
-
-func (m innerMemory) Scratch(n int) ([]byte, error) { return m.c.Mem.Scratch(n) }
-
 // unpackBits returns the bit patterns of a packed tensor, one per byte.
 func unpackBits(t *tensor.Tensor) *tensor.Tensor {
 	u := tensor.New(tensor.Uint8, t.Shape()...)
+	unpackInto(u, t)
+	return u
+}
+
+func unpackInto(u, t *tensor.Tensor) {
 	d, s, bits := u.Bytes(), t.Bytes(), t.DType().Bits()
 	per, mask := 8/bits, byte(1<<bits-1)
 	for i := range d {
 		d[i] = s[i/per] >> (i % per * bits) & mask
 	}
-	return u
 }
 
-// packBits is the inverse of unpackBits.
+// packBits is the inverse of unpackInto.
 func packBits(t, u *tensor.Tensor) {
 	d, s, bits := t.Bytes(), u.Bytes(), t.DType().Bits()
 	clear(d)

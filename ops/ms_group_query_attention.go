@@ -190,7 +190,7 @@ func groupQueryKernel[T floating](g groupQuery) Kernel {
 			return 0, hi
 		}
 		if t := c.T(10); t != nil {
-			if a.mask, err = newAttentionMask[T](t, "attention_bias", batch, g.heads, l, a.lk); err != nil {
+			if a.mask, err = newAttentionMask[T](c, t, "attention_bias", batch, g.heads, l, a.lk); err != nil {
 				return err
 			}
 		}

@@ -145,7 +145,7 @@ func multiHeadKernel[T floating](m multiHead) Kernel {
 		}
 		var bias *attentionMask[T]
 		if t := c.T(5); t != nil {
-			if bias, err = newAttentionMask[T](t, "attention_bias", a.batch, a.heads, a.lq, a.lk); err != nil {
+			if bias, err = newAttentionMask[T](c, t, "attention_bias", a.batch, a.heads, a.lq, a.lk); err != nil {
 				return err
 			}
 		}

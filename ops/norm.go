@@ -207,7 +207,7 @@ func rowParam[T floating](c *Call, i int, name string, shape []int, axis int) ([
 	if t == nil {
 		return nil, nil
 	}
-	v, err := realsOf[T](t)
+	v, err := realsFor[T](c, t)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -222,22 +222,20 @@ func rowParam[T floating](c *Call, i int, name string, shape []int, axis int) ([
 	if len(s) > len(want) {
 		want = shape
 	}
-	if b, err := tensor.Broadcast(s, want); err != nil || !slices.Equal(b, want) {
+	if b, err := c.broadcast(s, want); err != nil || !slices.Equal(b, want) {
 		return nil, fmt.Errorf("%s has shape %v, want one that broadcasts to %v", name, t.Shape(), shape)
 	}
-	return expandReals(v, s, want), nil
+	return expandReals(c, v, s, want), nil
 }
 
-// expandReals broadcasts v from shape to out.
-func expandReals[T tensor.Element](v []T, shape, out []int) []T {
+// expandReals broadcasts v from shape to out, in working memory of c.
+func expandReals[T tensor.Element](c *Call, v []T, shape, out []int) []T {
 	n, _ := tensor.Count(out)
-	r := make([]T, n)
-	if n == 0 {
-		return r
-	}
-	w := (&reduceWalk{sizes: out, strides: tensor.BroadcastStrides(shape, out)}).at(0)
+	r := Scratch[T](c, n)
+	st := c.broadcastStrides(shape, out)
+	w := odometer{shape: out, as: st, bs: st}
 	for i := range r {
-		r[i] = v[w.off]
+		r[i] = v[w.a]
 		w.next()
 	}
 	return r

@@ -90,7 +90,7 @@ func scalesOf(c *Call, i int, name string) ([]float32, error) {
 	case tensor.Float32:
 		return tensor.Data[float32](t), nil
 	case tensor.Float16, tensor.BFloat16:
-		return tensor.Data[float32](tensor.Widen(t)), nil
+		return realsFor[float32](c, t)
 	}
 	return nil, fmt.Errorf("%w: element type %v of %s", ErrUnsupported, t.DType(), name)
 }

@@ -20,29 +20,32 @@ func (b *BuildContext) realKernels(i int, k32, k64 Kernel) (Kernel, error) {
 
 // realsOf returns the elements of a floating-point tensor as T: its storage if
 // that is its type, else a converted copy; nil if t is nil.
-func realsOf[T floating](t *tensor.Tensor) ([]T, error) {
-	if t == nil {
+func realsOf[T floating](t *tensor.Tensor) ([]T, error) { return realsFor[T](&Call{Mem: heap{}}, t) }
+
+// realsFor is realsOf with the copy in working memory of c.
+func realsFor[T floating](c *Call, t *tensor.Tensor) ([]T, error) {
+	switch {
+	case t == nil:
 		return nil, nil
-	}
-	if t.DType() == tensor.DTypeOf[T]() {
+	case t.DType() == dtypeOf[T]():
 		return tensor.Data[T](t), nil
 	}
 	switch t.DType() {
 	case tensor.Float16, tensor.BFloat16:
-		w := tensor.Data[float32](widened(t))
+		w := Scratch[float32](c, t.Len())
+		h, kind, _ := halvesOf(t)
+		f16.Widen(kind, w, h)
 		if r, ok := any(w).([]T); ok {
 			return r, nil
 		}
-		return convertReals[T](w), nil
+		return convertInto(Scratch[T](c, len(w)), w), nil
 	case tensor.Float32:
-		return convertReals[T](tensor.Data[float32](t)), nil
+		return convertInto(Scratch[T](c, t.Len()), tensor.Data[float32](t)), nil
 	case tensor.Float64:
-		return convertReals[T](tensor.Data[float64](t)), nil
+		return convertInto(Scratch[T](c, t.Len()), tensor.Data[float64](t)), nil
 	}
 	return nil, fmt.Errorf("%w: element type %v, want floating point", ErrUnsupported, t.DType())
 }
-
-func convertReals[T, S floating](s []S) []T { return convertInto(make([]T, len(s)), s) }
 
 func convertInto[T, S floating](r []T, s []S) []T {
 	for i, v := range s {
@@ -53,16 +56,7 @@ func convertInto[T, S floating](r []T, s []S) []T {
 
 // reals is realsOf for input i, valid until the call ends.
 func reals[T floating](c *Call, i int) ([]T, error) {
-	t := c.T(i)
-	if t != nil && t.DType() != dtypeOf[T]() {
-		switch t.DType() {
-		case tensor.Float32:
-			return convertInto(Scratch[T](c, t.Len()), tensor.Data[float32](t)), nil
-		case tensor.Float64:
-			return convertInto(Scratch[T](c, t.Len()), tensor.Data[float64](t)), nil
-		}
-	}
-	r, err := realsOf[T](t)
+	r, err := realsFor[T](c, c.T(i))
 	if err != nil {
 		return nil, fmt.Errorf("input %d: %w", i, err)
 	}
@@ -76,15 +70,52 @@ func realsOut[T floating](c *Call, i int, d tensor.DType, shape ...int) (data []
 	if d == tensor.DTypeOf[T]() {
 		return tensor.Data[T](out), nothing
 	}
-	return narrowing[T](c, out)
+	data = Scratch[T](c, out.Len())
+	r := c.rounding(out)
+	switch d := any(data).(type) {
+	case []float32:
+		r.f32 = d
+	case []float64:
+		r.f64 = d
+	}
+	return data, r.done
 }
 
 func nothing() {}
 
-func narrowing[T floating](c *Call, out *tensor.Tensor) ([]T, func()) {
-	data := Scratch[T](c, out.Len())
-	return data, func() { storeReals(out, data) }
+// rounding is an output that is computed in another type, f32 or f64.
+type rounding struct {
+	out  *tensor.Tensor
+	f32  []float32
+	f64  []float64
+	done func() // is store: calls use their roundings again, and with them these functions
 }
+
+// rounding returns a rounding to out, this call's until it ends.
+func (c *Call) rounding(out *tensor.Tensor) *rounding {
+	if c.rounds == len(c.roundings) {
+		r := &rounding{}
+		r.done = r.store
+		c.roundings = append(c.roundings, r)
+	}
+	r := c.roundings[c.rounds]
+	c.rounds++
+	r.out = out
+	return r
+}
+
+// store rounds once; then the rounding holds nothing any more.
+func (r *rounding) store() {
+	switch {
+	case r.f32 != nil:
+		storeReals(r.out, r.f32)
+	case r.f64 != nil:
+		storeReals(r.out, r.f64)
+	}
+	r.clear()
+}
+
+func (r *rounding) clear() { r.out, r.f32, r.f64 = nil, nil, nil }
 
 // storeReals rounds src into dst, a floating-point tensor of as many elements.
 func storeReals[T floating](dst *tensor.Tensor, src []T) {

@@ -19,59 +19,77 @@ import (
 
 // packW packs W as one matrix [i, d*g*h].
 func (r *recurrent) packW(p par.P, t *tensor.Tensor) (any, error) {
+	c := &Call{P: p, Mem: heap{}}
 	if t.DType() == tensor.Float64 {
-		return packRecurrentW(p, r, t, fresh[float64])
+		q := &gemm.Packed[float64]{}
+		return q, packRecurrentW(c, r, t, q)
 	}
-	return packRecurrentW(p, r, t, fresh[float32])
+	q := &gemm.Packed[float32]{}
+	return q, packRecurrentW(c, r, t, q)
 }
 
 // packR packs R by direction and part: [h, g*h], or the last gate apart.
 func (r *recurrent) packR(p par.P, t *tensor.Tensor) (any, error) {
+	c := &Call{P: p, Mem: heap{}}
 	if t.DType() == tensor.Float64 {
-		return packRecurrentR(p, r, t, fresh[float64])
+		q := recurrentParts[float64](r)
+		return q, packRecurrentR(c, r, t, q)
 	}
-	return packRecurrentR(p, r, t, fresh[float32])
+	q := recurrentParts[float32](r)
+	return q, packRecurrentR(c, r, t, q)
 }
 
-// fresh has weights packed into new memory, where they stay.
-func fresh[T floating](int) []T { return nil }
-
-// packRecurrentW is packW into memory that room gives.
-func packRecurrentW[T floating](p par.P, r *recurrent, t *tensor.Tensor, room func(n int) []T) (*gemm.Packed[T], error) {
+// packRecurrentW sets to to what packW returns, in working memory of c.
+func packRecurrentW[T floating](c *Call, r *recurrent, t *tensor.Tensor, to *gemm.Packed[T]) error {
 	if t.Rank() != 3 || t.Dim(0) != len(r.dirs) || t.Dim(1)%r.gates != 0 {
-		return nil, fmt.Errorf("W has shape %v, want [%d %d*hidden_size input_size]", t.Shape(), len(r.dirs), r.gates)
+		return fmt.Errorf("W has shape %v, want [%d %d*hidden_size input_size]", t.Shape(), len(r.dirs), r.gates)
 	}
-	data, err := realsOf[T](t)
+	data, err := realsFor[T](c, t)
 	if err != nil {
-		return nil, fmt.Errorf("W: %w", err)
+		return fmt.Errorf("W: %w", err)
 	}
-	in := t.Dim(2)
-	n := len(r.dirs) * t.Dim(1)
-	return gemm.PackTo(p, room(gemm.PackedLen(in, n)), data, in, n, 1, in), nil
+	packRecurrent(c, to, data, t.Dim(2), len(r.dirs)*t.Dim(1))
+	return nil
 }
 
-// packRecurrentR is packR into memory that room gives.
-func packRecurrentR[T floating](p par.P, r *recurrent, t *tensor.Tensor, room func(n int) []T) ([][]*gemm.Packed[T], error) {
-	if t.Rank() != 3 || t.Dim(0) != len(r.dirs) || t.Dim(1) != r.gates*t.Dim(2) {
-		return nil, fmt.Errorf("R has shape %v, want [%d %d*hidden_size hidden_size]", t.Shape(), len(r.dirs), r.gates)
+// packRecurrent packs the transpose of n rows of k elements.
+func packRecurrent[T floating](c *Call, to *gemm.Packed[T], rows []T, k, n int) {
+	to.Set(c.P, Scratch[T](c, gemm.PackedLen(k, n)), rows, k, n, 1, k)
+}
+
+// recurrentParts returns what packRecurrentR fills.
+func recurrentParts[T floating](r *recurrent) [][]*gemm.Packed[T] {
+	out := make([][]*gemm.Packed[T], len(r.dirs))
+	for d := range out {
+		out[d] = []*gemm.Packed[T]{{}}
+		if r.split {
+			out[d] = append(out[d], &gemm.Packed[T]{})
+		}
 	}
-	data, err := realsOf[T](t)
+	return out
+}
+
+// packRecurrentR sets the parts to what packR returns, in working memory of c.
+func packRecurrentR[T floating](c *Call, r *recurrent, t *tensor.Tensor, parts [][]*gemm.Packed[T]) error {
+	if t.Rank() != 3 || t.Dim(0) != len(r.dirs) || t.Dim(1) != r.gates*t.Dim(2) {
+		return fmt.Errorf("R has shape %v, want [%d %d*hidden_size hidden_size]", t.Shape(), len(r.dirs), r.gates)
+	}
+	data, err := realsFor[T](c, t)
 	if err != nil {
-		return nil, fmt.Errorf("R: %w", err)
+		return fmt.Errorf("R: %w", err)
 	}
 	h := t.Dim(2)
-	out := make([][]*gemm.Packed[T], len(r.dirs))
-	pack := func(m []T, n int) *gemm.Packed[T] { return gemm.PackTo(p, room(gemm.PackedLen(h, n)), m, h, n, 1, h) }
-	for d := range out {
+	for d, to := range parts {
 		m := data[d*r.gates*h*h : (d+1)*r.gates*h*h]
 		if r.split {
 			k := (r.gates - 1) * h
-			out[d] = []*gemm.Packed[T]{pack(m[:k*h], k), pack(m[k*h:], h)}
+			packRecurrent(c, to[0], m[:k*h], h, k)
+			packRecurrent(c, to[1], m[k*h:], h, h)
 		} else {
-			out[d] = []*gemm.Packed[T]{pack(m, r.gates*h)}
+			packRecurrent(c, to[0], m, h, r.gates*h)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // recurrentCell is what the steps of one operator compute.
@@ -107,6 +125,9 @@ type recurrentCall[T floating] struct {
 	*recurrent
 	w *gemm.Packed[T]
 	r [][]*gemm.Packed[T]
+	// ownW and ownR are what w and r are where the weights are not constant.
+	ownW gemm.Packed[T]
+	ownR [][]*gemm.Packed[T]
 	// bias is what the input product begins with, [d, g*h]; late is the
 	// recurrent bias of the last gate, [d, h] (see recurrent.lateBias).
 	bias, late []T
@@ -171,6 +192,12 @@ func recurrentKernel[T floating](r *recurrent, packs [2]any, newCell func() recu
 		q.c, q.lens, q.pre, q.state, q.y, q.cells, q.rec, q.spare = nil, nil, nil, [2][]T{}, nil, nil, nil, nil
 		q.w, q.r, q.bias, q.late, q.input = nil, nil, nil, nil, gemm.Args[T]{}
 		clear(q.steps)
+		q.ownW = gemm.Packed[T]{}
+		for _, parts := range q.ownR {
+			for _, p := range parts {
+				*p = gemm.Packed[T]{}
+			}
+		}
 		pool.Put(q)
 		return err
 	}
@@ -224,23 +251,26 @@ func (q *recurrentCall[T]) inputs(c *Call, packs [2]any) error {
 
 // weights takes the packed weights, or packs the inputs W and R for this call.
 func (q *recurrentCall[T]) weights(c *Call, packs [2]any) error {
-	room := func(n int) []T { return Scratch[T](c, n) }
-	var err error
 	if q.w, _ = packs[0].(*gemm.Packed[T]); q.w == nil {
 		if c.T(1) == nil {
 			return fmt.Errorf("W is absent or not of X's type")
 		}
-		if q.w, err = packRecurrentW(c.P, q.recurrent, c.T(1), room); err != nil {
+		if err := packRecurrentW(c, q.recurrent, c.T(1), &q.ownW); err != nil {
 			return err
 		}
+		q.w = &q.ownW
 	}
 	if q.r, _ = packs[1].([][]*gemm.Packed[T]); q.r == nil {
 		if c.T(2) == nil {
 			return fmt.Errorf("R is absent or not of X's type")
 		}
-		if q.r, err = packRecurrentR(c.P, q.recurrent, c.T(2), room); err != nil {
+		if q.ownR == nil {
+			q.ownR = recurrentParts[T](q.recurrent)
+		}
+		if err := packRecurrentR(c, q.recurrent, c.T(2), q.ownR); err != nil {
 			return err
 		}
+		q.r = q.ownR
 	}
 	q.i, q.h = q.w.K, q.r[0][0].K
 	if rows := q.w.N / len(q.dirs); rows != q.gates*q.h {

@@ -85,10 +85,10 @@ func rotaryTables[T floating](c *Call, cos, sin, dim, size int, interleaved bool
 		return r, fmt.Errorf("%d of the %d elements of a head are to be turned, want an even number of them", r.dim, size)
 	}
 	var err error
-	if r.cos, err = rotaryTable[T](c.T(cos), "cos_cache", r.dim/2); err != nil {
+	if r.cos, err = rotaryTable[T](c, c.T(cos), "cos_cache", r.dim/2); err != nil {
 		return r, err
 	}
-	if r.sin, err = rotaryTable[T](c.T(sin), "sin_cache", r.dim/2); err != nil {
+	if r.sin, err = rotaryTable[T](c, c.T(sin), "sin_cache", r.dim/2); err != nil {
 		return r, err
 	}
 	if len(r.cos) != len(r.sin) {
@@ -97,11 +97,11 @@ func rotaryTables[T floating](c *Call, cos, sin, dim, size int, interleaved bool
 	return r, nil
 }
 
-func rotaryTable[T floating](t *tensor.Tensor, name string, half int) ([]T, error) {
+func rotaryTable[T floating](c *Call, t *tensor.Tensor, name string, half int) ([]T, error) {
 	if t == nil || t.Rank() < 2 || t.Dim(-1) != half {
 		return nil, fmt.Errorf("%s is %v, want rows of %d", name, t, half)
 	}
-	v, err := realsOf[T](t)
+	v, err := realsFor[T](c, t)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

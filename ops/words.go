@@ -43,23 +43,23 @@ func onWords[T, S tensor.Element](f func([]S)) func([]T) {
 func throughUint32(k Kernel) Kernel {
 	return func(c *Call) error {
 		d := c.T(0).DType()
-		w := &Call{P: c.P, In: make([]tensor.Value, len(c.In)), Out: make([]tensor.Value, len(c.Out)), Mem: innerMemory{c, tensor.Uint32}, Frame: c.Frame}
+		w := innerCall(c, tensor.Uint32)
+		defer w.end()
 		for i, v := range c.In {
-			w.In[i] = v
 			if t, ok := v.(*tensor.Tensor); ok && t.DType() == d {
-				x := tensor.New(tensor.Uint32, t.Shape()...)
+				x := w.input(t.Shape())
 				if d.Bits() == 8 {
 					convertWords(tensor.Data[uint32](x), wordsOf[uint8](t))
 				} else {
 					convertWords(tensor.Data[uint32](x), wordsOf[uint16](t))
 				}
-				w.In[i] = x
+				w.call.In[i] = x
 			}
 		}
-		if err := k(w); err != nil {
+		if err := k(&w.call); err != nil {
 			return err
 		}
-		for i, v := range w.Out {
+		for i, v := range w.call.Out {
 			t, ok := v.(*tensor.Tensor)
 			if !ok || t.DType() != tensor.Uint32 {
 				if v != nil {

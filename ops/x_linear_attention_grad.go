@@ -65,11 +65,12 @@ type linearAttentionBack[T floating] struct {
 
 func linearAttentionGradKernel[T floating](rule linearRule, wants [6]bool) Kernel {
 	return func(c *Call) error {
-		l, err := linearAttentionOf[T](c, rule)
+		var g linearAttentionBack[T]
+		l := &g.linearAttention
+		err := l.read(c, rule)
 		if err != nil {
 			return err
 		}
-		g := linearAttentionBack[T]{linearAttention: l}
 		if d := c.T(6); d != nil {
 			if want := []int{l.batch, l.t, l.hq * l.dv}; !slices.Equal(d.Shape(), want) {
 				return fmt.Errorf("dL/doutput has shape %v, want %v", d.Shape(), want)
@@ -81,8 +82,8 @@ func linearAttentionGradKernel[T floating](rule linearRule, wants [6]bool) Kerne
 			g.dy = headsLast(data, l.hq, l.t, l.dv)
 		}
 		if d := c.T(7); d != nil {
-			if !slices.Equal(d.Shape(), l.stateShape()) {
-				return fmt.Errorf("dL/dpresent_state has shape %v, want %v", d.Shape(), l.stateShape())
+			if want := l.stateShape(c); !slices.Equal(d.Shape(), want) {
+				return fmt.Errorf("dL/dpresent_state has shape %v, want %v", d.Shape(), want)
 			}
 			if g.dend, err = reals[T](c, 7); err != nil {
 				return err
@@ -108,7 +109,7 @@ func linearAttentionGradKernel[T floating](rule linearRule, wants [6]bool) Kerne
 			size := l.dk * l.dv
 			kept := (l.t + g.every - 1) / g.every
 			gemm.Scratch((kept+g.every+2)*size+2*l.dv, func(s []T) {
-				w := newLinearWork(&l)
+				w := newLinearWork(l)
 				for u := lo; u < hi && c.Ctx().Err() == nil; u++ {
 					g.head(w, s, u/l.hk, u%l.hk)
 				}

@@ -367,7 +367,8 @@ func TestBatch(t *testing.T) {
 	arg := func(i int) Args[float32] {
 		return Args[float32]{M: 10, N: 30, K: 20, A: a[i*200:], ARS: 20, ACS: 1, B: b[i*600:], BRS: 30, BCS: 1, C: c[i*300:], LDC: 30}
 	}
-	RunBatch(par.P{Threads: 3}, 6, arg)
+	stack := Batch[float32]{Args: arg(0), AO: []int{0, 200, 400, 600, 800, 1000}, BO: []int{0, 600, 1200, 1800, 2400, 3000}, CO: 300}
+	stack.Run(par.P{Threads: 3}, 6)
 	for i := range 6 {
 		g := arg(i)
 		naive(&g, want[i*300:])

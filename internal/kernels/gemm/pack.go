@@ -32,14 +32,20 @@ func PackTo[T Number](p par.P, data, b []T, k, n, rs, cs int) *Packed[T] {
 	if data == nil {
 		data = aligned[T](PackedLen(k, n))
 	}
-	out := &Packed[T]{K: k, N: n, Data: data[:PackedLen(k, n)]}
+	out := &Packed[T]{}
+	out.Set(p, data, b, k, n, rs, cs)
+	return out
+}
+
+// Set makes q what PackTo returns for data that is not nil.
+func (q *Packed[T]) Set(p par.P, data, b []T, k, n, rs, cs int) {
+	q.K, q.N, q.Data = k, n, data[:PackedLen(k, n)]
 	if k > 0 && n > 0 {
 		if len(b) < (k-1)*rs+(n-1)*cs+1 {
 			panic("gemm: B is too short")
 		}
-		out.fill(p, b, rs, cs, true)
+		q.fill(p, b, rs, cs, true)
 	}
-	return out
 }
 
 // fill copies b. Only with pad are the columns beyond the last one set to 0:

@@ -232,37 +232,3 @@ func giveBack[X any](x *X) {
 	*x = zero
 	poolOf[X]().Put(x)
 }
-
-// RunBatch computes n products; arg(i) returns the i-th. arg is called from
-// several goroutines. Small products run side by side, large ones one after
-// the other on all threads.
-func RunBatch[T Number](p par.P, n int, arg func(i int) Args[T]) {
-	if n <= 0 {
-		return
-	}
-	if n == 1 {
-		g := arg(0)
-		Run(p, &g)
-		return
-	}
-	g := arg(0)
-	work := g.M * g.N * max(g.K, 1)
-	if work > 16<<20 && n < 16 {
-		for i := range n {
-			if p.Ctx != nil && p.Ctx.Err() != nil {
-				return
-			}
-			g := arg(i)
-			Run(p, &g)
-		}
-		return
-	}
-	alone := par.P{Ctx: p.Ctx}
-	p.For(n, max(1, (1<<17)/max(work, 1)), func(lo, hi int) {
-		var g Args[T]
-		for i := lo; i < hi; i++ {
-			g = arg(i)
-			Run(alone, &g)
-		}
-	})
-}
