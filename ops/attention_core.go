@@ -84,10 +84,10 @@ func (a *attention[T]) run(p par.P) {
 		mem := gemm.Borrow[T](n * gemm.PackedLen(a.d, a.lk))
 		defer mem.Return()
 		l.packs, l.packing = mem.S, true
-		par.Run(p, n, 1, l)
+		par.Run(p, n, 1, par.With(l))
 		l.packing = false
 	}
-	par.Run(p, a.batch*a.heads*blocks, 1+(1<<14)/(1+rows*a.lk*(a.d+a.dv)), l)
+	par.Run(p, a.batch*a.heads*blocks, 1+(1<<14)/(1+rows*a.lk*(a.d+a.dv)), par.With(l))
 }
 
 // attentionLoop packs the keys of heads, or computes blocks of queries.

@@ -76,7 +76,7 @@ func causalConvKernel[T floating](silu bool) Kernel {
 		}
 		y, done := realsOut[T](c, 0, xt.DType(), b, ch, l)
 		next, nextDone := realsOut[T](c, 1, xt.DType(), b, ch, k-1)
-		par.Run(c.P, b*ch, 1+normGrain/(l*k+1), causalConvLoop[T]{x, w, bias, past, y, next, ch, l, k, silu})
+		par.Run(c.P, b*ch, 1+normGrain/(l*k+1), par.With(causalConvLoop[T]{x, w, bias, past, y, next, ch, l, k, silu}))
 		done()
 		nextDone()
 		return nil

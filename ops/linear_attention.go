@@ -267,7 +267,7 @@ func linearAttentionKernel[T floating](rule linearRule) Kernel {
 		} else {
 			clear(state)
 		}
-		par.Run(c.P, l.batch*l.hk, 1, linearLoop[T]{l, headsLast(y, heads, l.t, l.dv), state, heads})
+		par.Run(c.P, l.batch*l.hk, 1, par.With(linearLoop[T]{l, headsLast(y, heads, l.t, l.dv), state, heads}))
 		done()
 		stateDone()
 		return nil
