@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,13 +25,27 @@ import (
 
 const suiteFile = "onnx-backend-tests-1.23.2.tar.xz"
 
+var standard struct {
+	sync.Once
+	cases []conformance.Case
+	err   error
+}
+
+// standardSuite returns the cases of the standard suite, which is unpacked once.
+func standardSuite(t *testing.T) []conformance.Case {
+	file := shared.File(t, "conformance", suiteFile)
+	standard.Do(func() { standard.cases, standard.err = conformance.Suite(file) })
+	require.NoError(t, standard.err)
+	require.Len(t, standard.cases, 2036)
+	return slices.Clone(standard.cases)
+}
+
 // TestSuite runs the standard suite. By default at the best level and ISA;
 // GNEISS_TEST_LEVEL and GNEISS_ISA choose others. GNEISS_TEST_FILTER is a regular
 // expression for the names of the cases to run.
 func TestSuite(t *testing.T) {
-	cases, err := conformance.Suite(shared.File(t, "conformance", suiteFile))
-	require.NoError(t, err)
-	require.Len(t, cases, 2036)
+	cases := standardSuite(t)
+	var err error
 	o := conformance.Options{Runtime: runtime.Options{Threads: 2}}
 	if l := os.Getenv("GNEISS_TEST_LEVEL"); l != "" {
 		o.Runtime.Level, err = optimize.ParseLevel(l)

@@ -34,11 +34,12 @@ type frame struct {
 	run     *run
 	vals    []tensor.Value
 	main    bool
-	heads   []tensor.Tensor // by result: the tensor to use for it
-	states  [][]any         // by instruction: see ops.State
-	own     run             // of a main frame: what run points to
-	key     []int           // of the input shapes
-	symbols []int           // the symbolic sizes
+	heads   []tensor.Tensor  // by result: the tensor to use for it
+	spare   []*tensor.Tensor // by result of a body: the one to use where somebody may hold that of heads; nil if there is none
+	states  [][]any          // by instruction: see ops.State
+	own     run              // of a main frame: what run points to
+	key     []int            // of the input shapes
+	symbols []int            // the symbolic sizes
 	call    ops.Call
 	// of the instruction in progress
 	at     int
@@ -256,12 +257,23 @@ func (f *frame) headOf(i int) *tensor.Tensor {
 		return &tensor.Tensor{} // the caller gets it
 	}
 	h := &f.heads[in.first+i]
-	if !f.main { // a sequence may hold it
-		if b := bufferOf(h); b != nil && (b.kind == escaped || b.refs >= pin) {
-			return &tensor.Tensor{}
-		}
+	if f.main || !held(h) {
+		return h
 	}
-	return h
+	if f.spare == nil {
+		f.spare = make([]*tensor.Tensor, len(f.heads))
+	}
+	s := &f.spare[in.first+i]
+	if *s == nil || held(*s) {
+		*s = &tensor.Tensor{}
+	}
+	return *s
+}
+
+// held reports whether a result or a sequence may hold t, a tensor of a body.
+func held(t *tensor.Tensor) bool {
+	b := bufferOf(t)
+	return b != nil && (b.kind == escaped || b.refs >= pin)
 }
 
 // View implements ops.Viewer.
@@ -278,7 +290,7 @@ func (f *frame) View(i int, t *tensor.Tensor, shape []int) (*tensor.Tensor, erro
 
 // leave returns t as a tensor that no later run or iteration changes.
 func (f *frame) leave(t *tensor.Tensor) *tensor.Tensor {
-	if at := uintptr(unsafe.Pointer(t)) - uintptr(unsafe.Pointer(unsafe.SliceData(f.heads))); at < uintptr(len(f.heads))*unsafe.Sizeof(*t) {
+	if at := uintptr(unsafe.Pointer(t)) - uintptr(unsafe.Pointer(unsafe.SliceData(f.heads))); at < uintptr(len(f.heads))*unsafe.Sizeof(*t) || slices.Contains(f.spare, t) {
 		t, _ = t.Reshape(t.Shape()...) // cannot fail
 	}
 	return t
