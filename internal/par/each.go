@@ -38,66 +38,62 @@ type loop[A any] struct {
 	chunk func(lo, hi int)
 }
 
-// Chunker is what Run works on: Chunk is the body of its loop.
+// Chunker is what the body of a Loop works on: Chunk is that body.
 type Chunker interface{ Chunk(lo, hi int) }
 
-// Run is Each with the method Chunk of c, which With made, as body: for generic functions, whose
-// function literals are allocated even if they capture nothing. It takes c back.
-//
-//	par.Run(p, n, grain, par.With(scaleArgs[T]{y, x, k}))
-func Run(p P, n, grain int, c Chunker) {
-	l, ok := methodLoops.Get().(*methodLoop)
-	if !ok {
-		l = &methodLoop{}
-		l.chunk = func(lo, hi int) { l.body.Chunk(lo, hi) }
-	}
-	l.body = c
-	p.For(n, grain, l.chunk)
-	l.body = nil
-	methodLoops.Put(l) // after a panic it is left to the collector, as is c
-	v := reflect.ValueOf(c)
-	v.Elem().SetZero()
-	chunkers(v.Type()).Put(c)
+// Loop is the body of one Run, which With makes.
+type Loop struct {
+	body  Chunker
+	value reflect.Value // what body points to
+	chunk func(lo, hi int)
+	pool  *sync.Pool // where it comes from
 }
 
-// With returns memory that holds a, for one Run. It is inlined: there are hundreds of As, whose
-// names alone would be large.
+// Run is Each with the body that l is, which it takes back: for generic functions, whose function
+// literals are allocated even if they capture nothing.
+//
+//	par.Run(p, n, grain, par.With(scaleArgs[T]{y, x, k}))
+func Run(p P, n, grain int, l *Loop) {
+	p.For(n, grain, l.chunk)
+	l.value.SetZero()
+	l.pool.Put(l) // after a panic it is left to the collector
+}
+
+// With returns a loop that works on a. It is inlined: there are hundreds of As, whose names alone
+// would be large.
 func With[A any, C interface {
 	*A
 	Chunker
-}](a A) C {
-	c := lend(C(nil)).(C)
-	*c = a
-	return c
+}](a A) *Loop {
+	l := loopOf(C(nil))
+	*l.body.(C) = a
+	return l
 }
 
-// lend returns a pointer of the type of c to zeroed memory.
-func lend(c Chunker) Chunker {
+// loopOf returns a loop whose body is of the type of c, a pointer.
+func loopOf(c Chunker) *Loop {
 	t := reflect.TypeOf(c)
-	if c, ok := chunkers(t).Get().(Chunker); ok {
-		return c
+	pool := poolFor(t)
+	if l, ok := pool.Get().(*Loop); ok {
+		return l
 	}
-	return reflect.New(t.Elem()).Interface().(Chunker)
+	v := reflect.New(t.Elem())
+	l := &Loop{body: v.Interface().(Chunker), value: v.Elem(), pool: pool}
+	l.chunk = l.body.Chunk
+	return l
 }
 
-func chunkers(t reflect.Type) *sync.Pool {
-	p, ok := loops.Load(t)
+var pools sync.Map // reflect.Type: *sync.Pool of loops with that type
+
+func poolFor(t reflect.Type) *sync.Pool {
+	p, ok := pools.Load(t)
 	if !ok {
-		p, _ = loops.LoadOrStore(t, &sync.Pool{})
+		p, _ = pools.LoadOrStore(t, &sync.Pool{})
 	}
 	return p.(*sync.Pool)
 }
 
-type methodLoop struct {
-	body  Chunker
-	chunk func(lo, hi int)
-}
-
-var methodLoops sync.Pool // of *methodLoop
-
-var loops sync.Map // reflect.Type of L or C: *sync.Pool of *L or C
-
-func poolOf[L any]() *sync.Pool { return chunkers(reflect.TypeFor[L]()) }
+func poolOf[L any]() *sync.Pool { return poolFor(reflect.TypeFor[L]()) }
 
 const (
 	chunkNanos  = 4000 // below this much work a chunk is not worth its claim and the lines of cache that change hands

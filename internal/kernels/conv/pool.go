@@ -84,13 +84,13 @@ func (v *walker) row(r int) (src, dst int) {
 	return r / rows * product(v.w.In), r * v.w.Out[last]
 }
 
-// eachRow runs c for the rows of the output of planes images.
-func eachRow(p par.P, planes int, w *Window, c par.Chunker) {
+// eachRow runs l for the rows of the output of planes images.
+func eachRow(p par.P, planes int, w *Window, l *par.Loop) {
 	rows := 0
 	if last := len(w.In) - 1; w.Out[last] > 0 {
 		rows = planes * product(w.Out[:last])
 	}
-	par.Run(p, rows, w.rowGrain(), c)
+	par.Run(p, rows, w.rowGrain(), l)
 }
 
 // MaxPool takes the largest element of each window; NaN is the largest of all,
