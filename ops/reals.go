@@ -63,6 +63,24 @@ func reals[T floating](c *Call, i int) ([]T, error) {
 	return r, nil
 }
 
+// numberOf returns the only element of a real tensor.
+func numberOf(t *tensor.Tensor) (float64, error) {
+	var f [1]float64
+	var n [1]int64
+	switch d := t.DType(); {
+	case d.IsFloat():
+		loadFloats(f[:], t, 0)
+	case d == tensor.Uint64:
+		f[0] = float64(tensor.Data[uint64](t)[0])
+	case d.IsInt() || d == tensor.Bool:
+		loadInts(n[:], t, 0)
+		f[0] = float64(n[0])
+	default:
+		return 0, fmt.Errorf("element type %v, want real numbers", d)
+	}
+	return f[0], nil
+}
+
 // realsOut makes output i of floating-point type d. The kernel fills the slice
 // and then calls done, which rounds to d where T is another type.
 func realsOut[T floating](c *Call, i int, d tensor.DType, shape ...int) (data []T, done func()) {

@@ -74,7 +74,7 @@ func buildTile1(*BuildContext) (Kernel, error) {
 			if t.Len() != 1 {
 				return fmt.Errorf("input %d has %d elements, want 1", i+1, t.Len())
 			}
-			f, err := scalarFloat(t)
+			f, err := numberOf(t)
 			if err != nil {
 				return err
 			}
@@ -94,25 +94,6 @@ func buildTile1(*BuildContext) (Kernel, error) {
 		rep[a] = v[0]
 		return tileTensor(c, rep)
 	}, nil
-}
-
-// scalarFloat returns the first element of a real tensor.
-func scalarFloat(t *tensor.Tensor) (float64, error) {
-	switch t.DType() {
-	case tensor.Float32:
-		return float64(tensor.Data[float32](t)[0]), nil
-	case tensor.Float64:
-		return tensor.Data[float64](t)[0], nil
-	case tensor.Float16:
-		return float64(tensor.Data[tensor.F16](t)[0].Float32()), nil
-	case tensor.BFloat16:
-		return float64(tensor.Data[tensor.BF16](t)[0].Float32()), nil
-	}
-	v, err := IntsOf(t)
-	if err != nil {
-		return 0, err
-	}
-	return float64(v[0]), nil
 }
 
 func buildTile(*BuildContext) (Kernel, error) {

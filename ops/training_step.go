@@ -66,24 +66,6 @@ func trainingStep(states int, prepare func(r, t float64) [2]float64, step stepFu
 // stepFunc is the step of one element by the factors k of a call.
 type stepFunc func(k [2]float64, x, g float64, m [2]float64) (float64, [2]float64)
 
-// numberOf returns the only element of a real tensor.
-func numberOf(t *tensor.Tensor) (float64, error) {
-	var f [1]float64
-	var n [1]int64
-	switch d := t.DType(); {
-	case d.IsFloat():
-		loadFloats(f[:], t, 0)
-	case d == tensor.Uint64:
-		f[0] = float64(tensor.Data[uint64](t)[0])
-	case d.IsInt() || d == tensor.Bool:
-		loadInts(n[:], t, 0)
-		f[0] = float64(n[0])
-	default:
-		return 0, fmt.Errorf("element type %v, want real numbers", d)
-	}
-	return f[0], nil
-}
-
 func stepTensors[T floating](c *Call, k, n int, ts []*tensor.Tensor, factors [2]float64, step stepFunc) {
 	a := stepRun[T]{memories: len(ts) - 2, factors: factors, step: step}
 	for l, t := range ts {
