@@ -111,53 +111,77 @@ func plainGroupQuery(b *BuildContext) error {
 	return nil
 }
 
+// groupQueryState is what GroupQueryAttention keeps from run to run: the memory of its arguments.
+type groupQueryState[T floating] struct {
+	attention[T]
+	g      groupQuery
+	maskOf attentionMask[T]
+	lens   []int // the keys of each sequence
+	prompt bool  // sequences begin with this call
+	room   int   // of a sliding cache
+	spanOf func(b, i int) (int, int)
+	zeros  []T       // sinks of smooth_softmax
+	done   [2]func() // of present_key and present_value
+}
+
+// start is where sequence b's new keys begin.
+func (s *groupQueryState[T]) start(b int) int {
+	if s.prompt {
+		return 0
+	}
+	return s.lens[b] - s.lq
+}
+
+// first is where they are in what is attended.
+func (s *groupQueryState[T]) first(b int) int {
+	if s.g.sliding {
+		return s.resident(s.start(b))
+	}
+	return s.start(b)
+}
+
+// attended gives the keys [lo, hi) that query i of sequence b attends.
+func (s *groupQueryState[T]) attended(b, i int) (lo, hi int) {
+	first := s.first(b)
+	hi = min(first+s.lens[b]-s.start(b), s.lk) // what is beyond a sequence's length is padding
+	if s.g.causal {
+		hi = min(hi, first+i+1)
+	}
+	if s.g.window >= 0 {
+		lo = max(0, hi-s.g.window)
+	}
+	return lo, hi
+}
+
+// begin sets s for a call of g. What it had of the call before is gone.
+func (s *groupQueryState[T]) begin(g groupQuery) {
+	if s.spanOf == nil {
+		s.spanOf = s.attended
+	}
+	s.g, s.done = g, [2]func(){nothing, nothing}
+	s.attention = attention[T]{heads: g.heads, kvHeads: g.kvHeads, scale: g.scale, softcap: g.softcap, span: s.spanOf}
+}
+
+func (s *groupQueryState[T]) clear() {
+	s.attention, s.maskOf, s.lens, s.done = attention[T]{}, attentionMask[T]{}, nil, [2]func(){}
+}
+
 func groupQueryKernel[T floating](g groupQuery) Kernel {
 	return func(c *Call) error {
-		qt := c.T(0)
-		all := g.heads
-		if !c.Has(1) {
-			all += 2 * g.kvHeads
-		}
-		batch, _, l, d, err := splitHeads(qt, "query", 3, all)
+		s := State[groupQueryState[T]](c)
+		s.begin(g)
+		defer s.clear()
+		qt, a := c.T(0), &s.attention
+		k, v, err := s.inputs(c)
 		if err != nil {
 			return err
 		}
-		a := &attention[T]{batch: batch, heads: g.heads, kvHeads: g.kvHeads, lq: l, d: d, dv: d, scale: g.scale, softcap: g.softcap}
-		if a.scale == 0 {
-			a.scale = 1 / math.Sqrt(float64(d))
-		}
-		x, err := reals[T](c, 0)
+		total, err := s.lengths(c)
 		if err != nil {
 			return err
-		}
-		a.q = headsLast(x, all, l, d)
-		k, v := a.q, a.q
-		if c.Has(1) {
-			for i, to := range []*headView[T]{&k, &v} {
-				if want := []int{batch, l, g.kvHeads * d}; !slices.Equal(c.T(1+i).Shape(), want) {
-					return fmt.Errorf("%s has shape %v, want %v", []string{"key", "value"}[i], c.T(1+i).Shape(), want)
-				}
-				data, err := reals[T](c, 1+i)
-				if err != nil {
-					return err
-				}
-				*to = headsLast(data, g.kvHeads, l, d)
-			}
-		} else if len(x) > 0 {
-			k.data, v.data = x[g.heads*d:], x[(g.heads+g.kvHeads)*d:]
-		}
-		lens, total, err := g.lengths(c, batch, l)
-		if err != nil {
-			return err
-		}
-		start := func(b int) int {
-			if l == total {
-				return 0
-			}
-			return lens[b] - l
 		}
 		if g.rotary {
-			if err := groupQueryRotate(c, g, a, &k, start, l == total); err != nil {
+			if err := s.rotate(c, &k); err != nil {
 				return err
 			}
 		}
@@ -167,105 +191,136 @@ func groupQueryKernel[T floating](g groupQuery) Kernel {
 				return err
 			}
 		case g.smooth:
-			a.sinks = make([]T, g.heads)
+			if s.zeros == nil {
+				s.zeros = make([]T, g.heads)
+			}
+			a.sinks = s.zeros
 		}
-		first := start // of a sequence's new keys, in what is attended
-		var finish func()
 		if g.sliding {
-			finish, first, err = slidingCache(c, a, k, v, lens, g.window, start)
+			err = s.slidingCache(c, k, v)
 		} else {
-			finish, err = groupQueryCache(c, g, a, k, v, total, start)
+			err = s.cache(c, k, v, total)
 		}
 		if err != nil {
 			return err
 		}
-		a.span = func(b, i int) (int, int) {
-			hi := min(first(b)+lens[b]-start(b), a.lk) // what is beyond a sequence's length is padding
-			if g.causal {
-				hi = min(hi, first(b)+i+1)
-			}
-			if g.window >= 0 {
-				return max(0, hi-g.window), hi
-			}
-			return 0, hi
-		}
 		if t := c.T(10); t != nil {
-			if a.mask, err = newAttentionMask[T](c, t, "attention_bias", batch, g.heads, l, a.lk); err != nil {
+			if err := s.maskOf.read(c, t, "attention_bias", a.batch, g.heads, a.lq, a.lk); err != nil {
 				return err
 			}
+			a.mask = &s.maskOf
 		}
-		y, done := realsOut[T](c, 0, qt.DType(), batch, l, g.heads*d)
-		a.y = headsLast(y, g.heads, l, d)
-		scored := nothing
+		y, done := realsOut[T](c, 0, qt.DType(), a.batch, a.lq, g.heads*a.d)
+		a.y = headsLast(y, g.heads, a.lq, a.d)
 		if c.Wants(3) {
-			a.qkMode = 1 + g.qk
-			a.qk, scored = groupQueryScores(c, a, total)
+			a.qkMode, a.qk = 1+g.qk, Scratch[T](c, a.batch*a.heads*a.lq*a.lk)
 		}
 		if a.lk == 0 {
 			clear(y)
 		} else {
 			a.run(c.P)
 		}
-		scored()
+		if c.Wants(3) {
+			s.scores(c, total)
+		}
 		done()
-		finish()
+		s.done[0]()
+		s.done[1]()
 		return nil
 	}
 }
 
-// groupQueryScores makes output_qk and returns what a is to fill, and what is then to be called.
-func groupQueryScores[T floating](c *Call, a *attention[T], total int) ([]T, func()) {
-	out, done := realsOut[T](c, 3, c.T(0).DType(), a.batch, a.heads, a.lq, total)
-	all := Scratch[T](c, a.batch*a.heads*a.lq*a.lk)
-	return all, func() {
-		a.clearHidden()
-		for row := 0; row*total < len(out); row++ {
-			copy(out[row*total:][:total], all[row*a.lk:])
-		}
-		done()
+// inputs sets the sizes and the queries, and returns the new keys and values.
+func (s *groupQueryState[T]) inputs(c *Call) (k, v headView[T], err error) {
+	a, all := &s.attention, s.heads
+	if !c.Has(1) {
+		all += 2 * a.kvHeads
 	}
+	if a.batch, _, a.lq, a.d, err = splitHeads(c.T(0), "query", 3, all); err != nil {
+		return k, v, err
+	}
+	a.dv = a.d
+	if a.scale == 0 {
+		a.scale = 1 / math.Sqrt(float64(a.d))
+	}
+	x, err := reals[T](c, 0)
+	if err != nil {
+		return k, v, err
+	}
+	a.q = headsLast(x, all, a.lq, a.d)
+	k, v = a.q, a.q
+	if !c.Has(1) {
+		if len(x) > 0 {
+			k.data, v.data = x[a.heads*a.d:], x[(a.heads+a.kvHeads)*a.d:]
+		}
+		return k, v, nil
+	}
+	want := c.list(a.batch, a.lq, a.kvHeads*a.d)
+	for i, to := range []*headView[T]{&k, &v} {
+		if !slices.Equal(c.T(1+i).Shape(), want) {
+			return k, v, fmt.Errorf("%s has shape %v, want %v", []string{"key", "value"}[i], c.T(1+i).Shape(), slices.Clone(want))
+		}
+		data, err := reals[T](c, 1+i)
+		if err != nil {
+			return k, v, err
+		}
+		*to = headsLast(data, a.kvHeads, a.lq, a.d)
+	}
+	return k, v, nil
 }
 
-// lengths returns the keys of each sequence and the longest.
-func (g groupQuery) lengths(c *Call, batch, l int) (lens []int, total int, err error) {
+// scores fills output_qk from what the attention gave.
+func (s *groupQueryState[T]) scores(c *Call, total int) {
+	a := &s.attention
+	a.clearHidden()
+	out, done := realsOut[T](c, 3, c.T(0).DType(), a.batch, a.heads, a.lq, total)
+	for row := 0; row*total < len(out); row++ {
+		copy(out[row*total:][:total], a.qk[row*a.lk:])
+	}
+	done()
+}
+
+// lengths sets the keys of each sequence and returns the longest.
+func (s *groupQueryState[T]) lengths(c *Call) (total int, err error) {
 	given, err := c.Ints(5)
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
+	batch, l := s.batch, s.lq
 	total, ok, err := scalarInt(c, 6, "total_sequence_length")
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	if !ok || len(given) != batch || total < l {
-		return nil, 0, fmt.Errorf("seqlens_k is %v, total_sequence_length %d, want %d lengths and at least %d", given, total, batch, l)
+		return 0, fmt.Errorf("seqlens_k is %v, total_sequence_length %d, want %d lengths and at least %d", slices.Clone(given), total, batch, l)
 	}
-	lens = make([]int, batch)
+	s.prompt, s.lens = l == total, c.Dims(batch)
 	for b, n := range given {
-		lens[b] = n + 1
+		s.lens[b] = n + 1
 		least := l
-		if l == total {
+		if s.prompt {
 			least = 0
 		}
-		if lens[b] > total || lens[b] < least {
-			return nil, 0, fmt.Errorf("seqlens_k has %d, want %d to %d", n, least-1, total-1)
+		if s.lens[b] > total || s.lens[b] < least {
+			return 0, fmt.Errorf("seqlens_k has %d, want %d to %d", n, least-1, total-1)
 		}
 	}
-	return lens, total, nil
+	return total, nil
 }
 
-// groupQueryRotate turns the queries and the new keys.
-func groupQueryRotate[T floating](c *Call, g groupQuery, a *attention[T], k *headView[T], start func(int) int, prompt bool) error {
-	dim := 0
+// rotate turns the queries and the new keys.
+func (s *groupQueryState[T]) rotate(c *Call, k *headView[T]) error {
+	a, dim := &s.attention, 0
 	if t := c.T(7); t.Rank() == 2 {
 		dim = 2 * t.Dim(1)
 	}
-	r, err := rotaryTables[T](c, 7, 8, dim, a.d, g.interleaved)
+	r, err := rotaryTables[T](c, 7, 8, dim, a.d, s.g.interleaved)
 	if err != nil {
 		return err
 	}
 	ids := c.Dims(a.batch * a.lq)
 	for i := range ids {
-		ids[i] = start(i/a.lq) + i%a.lq
+		ids[i] = s.start(i/a.lq) + i%a.lq
 	}
 	if c.Has(9) {
 		if ids, err = c.Ints(9); err != nil {
@@ -274,7 +329,7 @@ func groupQueryRotate[T floating](c *Call, g groupQuery, a *attention[T], k *hea
 		if len(ids) != a.batch*a.lq {
 			return fmt.Errorf("position_ids has shape %v, want [%d %d]", c.T(9).Shape(), a.batch, a.lq)
 		}
-		if prompt && len(ids) > 0 {
+		if s.prompt && len(ids) > 0 {
 			base := ids[0]
 			ids = c.Dims(len(ids))
 			for i := range ids {

@@ -5,137 +5,146 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/tensor"
 )
 
-// pastOf returns input i, past_key or past_value, after checking its shape, [b, hk, p, d]; nil if it is absent.
-func pastOf(c *Call, i, batch, heads, p, d int) (*tensor.Tensor, error) {
-	t := c.T(i)
-	if t == nil {
-		return nil, nil
+// checkPast checks the shape of input i, past_key or past_value, of bytes or numbers.
+func (s *groupQueryState[T]) checkPast(c *Call, i, room, size int) error {
+	if want := c.list(s.batch, s.kvHeads, room, size); !slices.Equal(c.T(i).Shape(), want) {
+		return fmt.Errorf("%s has shape %v, want %v", []string{"past_key", "past_value"}[i-3], c.T(i).Shape(), slices.Clone(want))
 	}
-	if want := []int{batch, heads, p, d}; !slices.Equal(t.Shape(), want) {
-		return nil, fmt.Errorf("%s has shape %v, want %v", []string{"past_key", "past_value"}[i-3], t.Shape(), want)
-	}
-	return t, nil
+	return nil
 }
 
-// groupQueryCache joins the past and the new keys and values and sets the
-// views and the present outputs; the result is called at the end.
-func groupQueryCache[T floating](c *Call, g groupQuery, a *attention[T], k, v headView[T], total int, start func(int) int) (func(), error) {
-	p := 0
+// cache joins the past and the new keys and values, and sets the views and the present outputs.
+func (s *groupQueryState[T]) cache(c *Call, k, v headView[T], total int) error {
+	a, p := &s.attention, 0
 	if t := c.T(3); t != nil && t.Rank() == 4 {
 		p = t.Dim(2)
 	}
-	size := max(p, total)
-	a.lk = size
-	finish := nothing
-	for i, x := range []struct{ fresh, to *headView[T] }{{&k, &a.k}, {&v, &a.v}} {
-		if g.quant[i].bits > 0 {
-			var err error
-			if *x.to, err = quantCache(c, g.quant[i], i, a, *x.fresh, p, size, start); err != nil {
-				return nil, err
+	a.lk = max(p, total)
+	for i, fresh := range []headView[T]{k, v} {
+		to := &a.k
+		if i == 1 {
+			to = &a.v
+		}
+		if s.g.quant[i].bits > 0 {
+			if err := s.quantCache(c, i, fresh, to, p); err != nil {
+				return err
 			}
 			continue
 		}
-		t, err := pastOf(c, 3+i, a.batch, a.kvHeads, p, a.d)
-		if err != nil {
-			return nil, err
-		}
 		var past, data []T
 		kind := c.T(0).DType()
-		if t != nil {
+		if t := c.T(3 + i); t != nil {
 			kind = t.DType()
+			err := s.checkPast(c, 3+i, p, a.d)
+			if err != nil {
+				return err
+			}
 			if past, err = reals[T](c, 3+i); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if c.Wants(1 + i) {
-			d, done := realsOut[T](c, 1+i, kind, a.batch, a.kvHeads, size, a.d)
-			data = d
-			before := finish
-			finish = func() { before(); done() }
+			data, s.done[i] = realsOut[T](c, 1+i, kind, a.batch, a.kvHeads, a.lk, a.d)
 		} else {
-			data = Scratch[T](c, a.batch*a.kvHeads*size*a.d)
+			data = Scratch[T](c, a.batch*a.kvHeads*a.lk*a.d)
 		}
-		*x.to = headsFirst(data, a.kvHeads, size, a.d)
-		c.P.For(a.batch*a.kvHeads, 1+(1<<15)/(1+size*a.d), func(lo, hi int) {
-			for u := lo; u < hi; u++ {
-				b, h := u/a.kvHeads, u%a.kvHeads
-				line := x.to.at(b, h, 0)[:size*a.d]
-				n := 0
-				if past != nil {
-					n = copy(line, past[u*p*a.d:][:min(start(b), p)*a.d])
-				}
-				clear(line[n : start(b)*a.d])
-				for j := range a.lq {
-					copy(line[(start(b)+j)*a.d:][:a.d], x.fresh.at(b, h, j))
-				}
-				clear(line[(start(b)+a.lq)*a.d:])
-			}
-		})
+		*to = headsFirst(data, a.kvHeads, a.lk, a.d)
+		s.caches(c, groupQueryCaches[T]{s: s, to: *to, fresh: fresh, past: past, room: p})
 	}
-	return finish, nil
+	return nil
 }
 
-// slidingCache is groupQueryCache for caches with room for some keys, of which
-// those that no query attends any more make place for new ones. Of t keys of a
-// sequence the last resident(t) are there, the oldest first. first gives where
-// the new keys of a sequence are in a.k.
-func slidingCache[T floating](c *Call, a *attention[T], k, v headView[T], lens []int, window int, start func(int) int) (finish func(), first func(int) int, err error) {
-	if t := c.T(3); t.Rank() != 4 || t.Dim(2) < window {
-		return nil, nil, fmt.Errorf("past_key has shape %v, want room for local_window_size, %d", t.Shape(), window)
+// cacheGrain is the grain of loops over the heads of the cache.
+func (s *groupQueryState[T]) cacheGrain() int {
+	return par.Grain(s.batch*s.kvHeads, par.Nanos(0, 2*float64(s.lk*s.d)*float64(tensor.DTypeOf[T]().Size())))
+}
+
+// resident is how many of t keys of a sequence a sliding cache has, the last ones.
+func (s *groupQueryState[T]) resident(t int) int {
+	if t <= s.room {
+		return t
 	}
-	room := c.T(3).Dim(2)
-	resident := func(t int) int {
-		if t <= room {
-			return t
+	step := s.room - s.g.window + 1
+	return t - (t-s.room+step-1)/step*step
+}
+
+// slidingCache is cache for caches with room for some keys, of which those that
+// no query attends any more make place for new ones.
+func (s *groupQueryState[T]) slidingCache(c *Call, k, v headView[T]) error {
+	a := &s.attention
+	if t := c.T(3); t.Rank() != 4 || t.Dim(2) < s.g.window {
+		return fmt.Errorf("past_key has shape %v, want room for local_window_size, %d", t.Shape(), s.g.window)
+	}
+	s.room = c.T(3).Dim(2)
+	for b, n := range s.lens {
+		if s.start(b) < 0 || n > s.start(b)+a.lq {
+			return fmt.Errorf("seqlens_k and total_sequence_length do not fit %d new keys", a.lq)
 		}
-		step := room - window + 1
-		return t - (t-room+step-1)/step*step
+		a.lk = max(a.lk, s.first(b)+a.lq)
 	}
-	first = func(b int) int { return resident(start(b)) }
-	for b := range lens {
-		if start(b) < 0 || lens[b] > start(b)+a.lq {
-			return nil, nil, fmt.Errorf("seqlens_k and total_sequence_length do not fit %d new keys", a.lq)
-		}
-		a.lk = max(a.lk, first(b)+a.lq)
-	}
-	finish = func() {}
-	for i, x := range []struct{ fresh, to *headView[T] }{{&k, &a.k}, {&v, &a.v}} {
-		if want := []int{a.batch, a.kvHeads, room, a.d}; !slices.Equal(c.T(3+i).Shape(), want) {
-			return nil, nil, fmt.Errorf("%s has shape %v, want %v", []string{"past_key", "past_value"}[i], c.T(3+i).Shape(), want)
+	for i, fresh := range []headView[T]{k, v} {
+		if err := s.checkPast(c, 3+i, s.room, a.d); err != nil {
+			return err
 		}
 		past, err := reals[T](c, 3+i)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		var next []T
 		if c.Wants(1 + i) {
-			d, done := realsOut[T](c, 1+i, c.T(3).DType(), a.batch, a.kvHeads, room, a.d)
-			next = d
-			before := finish
-			finish = func() { before(); done() }
+			next, s.done[i] = realsOut[T](c, 1+i, c.T(3).DType(), a.batch, a.kvHeads, s.room, a.d)
 		}
-		*x.to = headsFirst(Scratch[T](c, a.batch*a.kvHeads*a.lk*a.d), a.kvHeads, a.lk, a.d)
-		c.P.For(a.batch*a.kvHeads, 1+(1<<15)/(1+a.lk*a.d), func(lo, hi int) {
-			for u := lo; u < hi; u++ {
-				b, h := u/a.kvHeads, u%a.kvHeads
-				line := x.to.at(b, h, 0)[:a.lk*a.d]
-				n := copy(line, past[u*room*a.d:][:first(b)*a.d])
-				for j := range a.lq {
-					n += copy(line[n:], x.fresh.at(b, h, j)[:a.d])
-				}
-				clear(line[n:])
-				if next != nil {
-					keep, end := resident(lens[b]), first(b)+lens[b]-start(b)
-					row := next[u*room*a.d:][:room*a.d]
-					clear(row[copy(row, line[(end-keep)*a.d:end*a.d]):])
-				}
-			}
-		})
+		to := &a.k
+		if i == 1 {
+			to = &a.v
+		}
+		*to = headsFirst(Scratch[T](c, a.batch*a.kvHeads*a.lk*a.d), a.kvHeads, a.lk, a.d)
+		s.caches(c, groupQueryCaches[T]{s: s, to: *to, fresh: fresh, past: past, room: s.room, next: next})
 	}
-	return finish, first, nil
+	return nil
+}
+
+// groupQueryCaches joins the cache, past, and the new keys or values of heads.
+type groupQueryCaches[T floating] struct {
+	s         *groupQueryState[T]
+	to, fresh headView[T]
+	past      []T
+	room      int // of past
+	next      []T // of a sliding cache: what is kept for the next call; nil: not wanted
+}
+
+// caches runs l for all heads.
+func (s *groupQueryState[T]) caches(c *Call, l groupQueryCaches[T]) {
+	par.Run(c.P, s.batch*s.kvHeads, s.cacheGrain(), par.With(l))
+}
+
+// Chunk does heads [lo, hi) of all batches.
+func (l *groupQueryCaches[T]) Chunk(lo, hi int) {
+	s := l.s
+	heads, d := s.kvHeads, s.d
+	for u := lo; u < hi; u++ {
+		b, h := u/heads, u%heads
+		line := l.to.at(b, h, 0)[:s.lk*d]
+		first, n := s.first(b), 0
+		if l.past != nil {
+			n = copy(line, l.past[u*l.room*d:][:min(first, l.room)*d])
+		}
+		clear(line[n : first*d])
+		n = first * d
+		for j := range s.lq {
+			n += copy(line[n:], l.fresh.at(b, h, j)[:d])
+		}
+		clear(line[n:])
+		if l.next != nil {
+			keep, end := s.resident(s.lens[b]), first+s.lens[b]-s.start(b)
+			row := l.next[u*l.room*d:][:l.room*d]
+			clear(row[copy(row, line[(end-keep)*d:end*d]):])
+		}
+	}
 }
 
 // cacheQuant is how a cache is quantized: int8 in bytes, or int4 plus 8 in halves of bytes, the even
@@ -173,69 +182,87 @@ func (g *groupQuery) quantized(b *BuildContext) error {
 	return nil
 }
 
-// quantCache is groupQueryCache for the keys or values, x, in a quantized cache, of which it
-// returns what the attention reads.
-func quantCache[T floating](c *Call, q cacheQuant, i int, a *attention[T], x headView[T], p, size int, start func(int) int) (headView[T], error) {
-	kind, bytes := tensor.Int8, a.d
+// quantCache is cache for the new keys or values, fresh, in a quantized cache; to gets what the attention reads.
+func (s *groupQueryState[T]) quantCache(c *Call, i int, fresh headView[T], to *headView[T], p int) error {
+	q := s.g.quant[i]
+	kind, bytes := tensor.Int8, s.d
 	if q.bits == 4 {
-		kind, bytes = tensor.Uint8, (a.d+1)/2
+		kind, bytes = tensor.Uint8, (s.d+1)/2
 	}
-	t, err := pastOf(c, 3+i, a.batch, a.kvHeads, p, bytes)
-	if err != nil {
-		return x, err
+	if err := s.checkPast(c, 3+i, p, bytes); err != nil {
+		return err
 	}
+	t := c.T(3 + i)
 	if t.DType() != kind {
-		return x, fmt.Errorf("the cache is %v, want %v of %d bits", t, kind, q.bits)
+		return fmt.Errorf("the cache is %v, want %v of %d bits", t, kind, q.bits)
 	}
 	want := 1
 	if q.channels {
-		want = a.kvHeads * a.d
+		want = s.kvHeads * s.d
 	}
 	scale, err := reals[T](c, 12+i)
 	if err != nil {
-		return x, err
+		return err
 	}
 	if len(scale) != want {
-		return x, fmt.Errorf("%s has shape %v, want %d elements", []string{"k_scale", "v_scale"}[i], c.T(12+i).Shape(), want)
+		return fmt.Errorf("%s has shape %v, want %d elements", []string{"k_scale", "v_scale"}[i], c.T(12+i).Shape(), want)
 	}
 	if !q.channels {
-		all := Scratch[T](c, a.d)
+		all := Scratch[T](c, s.d)
 		for j := range all {
 			all[j] = scale[0]
 		}
 		scale = all
 	}
-	past := t.Bytes()
-	var next []byte
+	l := quantCaches[T]{s: s, q: q, fresh: fresh, scale: scale, past: t.Bytes(), room: p, bytes: bytes}
 	if c.Wants(1 + i) {
-		next = c.Output(1+i, kind, a.batch, a.kvHeads, size, bytes).Bytes()
+		l.next = c.Output(1+i, kind, s.batch, s.kvHeads, s.lk, bytes).Bytes()
 	} else {
-		next = Scratch[uint8](c, a.batch*a.kvHeads*size*bytes)
+		l.next = Scratch[uint8](c, s.batch*s.kvHeads*s.lk*bytes)
 	}
-	to := headsFirst(Scratch[T](c, a.batch*a.kvHeads*size*a.d), a.kvHeads, size, a.d)
-	c.P.For(a.batch*a.kvHeads, 1+(1<<15)/(1+size*a.d), func(lo, hi int) {
-		for u := lo; u < hi; u++ {
-			b, h := u/a.kvHeads, u%a.kvHeads
-			s := scale
-			if q.channels {
-				s = scale[h*a.d:][:a.d]
-			}
-			row := next[u*size*bytes:][:size*bytes]
-			n := copy(row, past[u*p*bytes:][:min(start(b), p)*bytes])
-			clear(row[n : start(b)*bytes])
-			used := start(b) + a.lq
-			for j := start(b); j < used; j++ {
-				storeCached(row[j*bytes:][:bytes], x.at(b, h, j-start(b))[:a.d], s, q.bits)
-			}
-			clear(row[used*bytes:])
-			line := to.at(b, h, 0)[:size*a.d]
-			for j := range used {
-				loadCached(line[j*a.d:][:a.d], row[j*bytes:][:bytes], s, q.bits)
-			}
-			clear(line[used*a.d:])
+	*to = headsFirst(Scratch[T](c, s.batch*s.kvHeads*s.lk*s.d), s.kvHeads, s.lk, s.d)
+	l.to = *to
+	par.Run(c.P, s.batch*s.kvHeads, s.cacheGrain(), par.With(l))
+	return nil
+}
+
+// quantCaches is groupQueryCaches for a quantized cache.
+type quantCaches[T floating] struct {
+	s         *groupQueryState[T]
+	q         cacheQuant
+	to, fresh headView[T]
+	scale     []T
+	past      []byte
+	room      int // of past
+	next      []byte
+	bytes     int // of a key or value
+}
+
+// Chunk does heads [lo, hi) of all batches.
+func (l *quantCaches[T]) Chunk(lo, hi int) {
+	s, bytes := l.s, l.bytes
+	heads, d := s.kvHeads, s.d
+	for u := lo; u < hi; u++ {
+		b, h := u/heads, u%heads
+		scale := l.scale
+		if l.q.channels {
+			scale = scale[h*d:][:d]
 		}
-	})
-	return to, nil
+		start := s.start(b)
+		used := start + s.lq
+		row := l.next[u*s.lk*bytes:][:s.lk*bytes]
+		n := copy(row, l.past[u*l.room*bytes:][:min(start, l.room)*bytes])
+		clear(row[n : start*bytes])
+		for j := start; j < used; j++ {
+			storeCached(row[j*bytes:][:bytes], l.fresh.at(b, h, j-start)[:d], scale, l.q.bits)
+		}
+		clear(row[used*bytes:])
+		line := l.to.at(b, h, 0)[:s.lk*d]
+		for j := range used {
+			loadCached(line[j*d:][:d], row[j*bytes:][:bytes], scale, l.q.bits)
+		}
+		clear(line[used*d:])
+	}
 }
 
 // storeCached quantizes the elements of a head into a cache.

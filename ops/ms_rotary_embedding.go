@@ -54,7 +54,7 @@ func msRotaryKernel[T floating](heads, dim int, inter bool) Kernel {
 		switch len(given) {
 		case batch * l:
 		case 1:
-			ids = make([]int, batch*l)
+			ids = c.Dims(batch * l)
 			for i := range ids {
 				ids[i] = given[0] + i%l
 			}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -96,62 +97,73 @@ func skipLayerNormKernel[T floating](r rowNorm, beta, bias int) Kernel {
 		if err != nil {
 			return err
 		}
-		var params [3][]T // gamma, beta, bias
-		for i, p := range []struct {
-			in   int
-			name string
-		}{{2, "gamma"}, {beta, "beta"}, {bias, "bias"}} {
-			if p.in < 0 || i > 0 && !c.Has(p.in) {
-				continue
-			}
-			if params[i], err = vectorParam[T](c, p.in, p.name, h); err != nil {
+		l := skipRows[T]{t: vec.Best(), r: r, h: h, x: x, skip: skip}
+		if l.gamma, err = vectorParam[T](c, 2, "gamma", h); err != nil {
+			return err
+		}
+		if beta >= 0 && c.Has(beta) {
+			if l.beta, err = vectorParam[T](c, beta, "beta", h); err != nil {
 				return err
 			}
 		}
-		var mean, inv, sum []T
-		finish := []func(){}
-		stats := append([]int(nil), shape...)
-		stats[len(stats)-1] = 1
-		for _, o := range []struct {
-			i     int
-			d     tensor.DType
-			shape []int
-			to    *[]T
-		}{{1, skipStats(xt.DType()), stats, &mean}, {2, skipStats(xt.DType()), stats, &inv}, {3, xt.DType(), shape, &sum}} {
-			if c.Wants(o.i) {
-				data, done := realsOut[T](c, o.i, o.d, o.shape...)
-				*o.to = data
-				finish = append(finish, done)
+		if c.Has(bias) {
+			if l.bias, err = vectorParam[T](c, bias, "bias", h); err != nil {
+				return err
 			}
 		}
+		meanDone, invDone, sumDone := nothing, nothing, nothing
+		stats := c.list(shape...)
+		stats[len(stats)-1] = 1
+		if c.Wants(1) {
+			l.mean, meanDone = realsOut[T](c, 1, skipStats(xt.DType()), stats...)
+		}
+		if c.Wants(2) {
+			l.inv, invDone = realsOut[T](c, 2, skipStats(xt.DType()), stats...)
+		}
+		if c.Wants(3) {
+			l.sum, sumDone = realsOut[T](c, 3, xt.DType(), shape...)
+		}
 		y, done := realsOut[T](c, 0, xt.DType(), shape...)
+		l.y = y
 		if h > 0 {
-			t := vec.Best()
-			c.P.For(len(x)/h, 1+normGrain/h, func(lo, hi int) {
-				for i := lo; i < hi; i++ {
-					row := y[i*h : (i+1)*h]
-					sk := turn(skip, i, h)
-					addRows(t, row, x[i*h:(i+1)*h], sk)
-					if bias := params[2]; bias != nil {
-						addRows(t, row, row, bias)
-					}
-					if sum != nil {
-						copy(sum[i*h:], row)
-					}
-					m, s := rowNormRow(r, row, row, params[0], params[1])
-					if mean != nil {
-						mean[i] = T(m)
-					}
-					if inv != nil {
-						inv[i] = T(s)
-					}
-				}
-			})
+			par.Run(c.P, len(x)/h, 1+normGrain/h, par.With(l))
 		}
 		done()
-		for _, f := range finish {
-			f()
-		}
+		meanDone()
+		invDone()
+		sumDone()
 		return nil
+	}
+}
+
+// skipRows adds and normalises rows of h elements. What is nil is absent or not wanted.
+type skipRows[T floating] struct {
+	t *vec.Table
+	r rowNorm
+	h int
+
+	x, skip, gamma, beta, bias []T
+	y, mean, inv, sum          []T
+}
+
+// Chunk does rows [lo, hi).
+func (l *skipRows[T]) Chunk(lo, hi int) {
+	h := l.h
+	for i := lo; i < hi; i++ {
+		row := l.y[i*h : (i+1)*h]
+		addRows(l.t, row, l.x[i*h:(i+1)*h], turn(l.skip, i, h))
+		if l.bias != nil {
+			addRows(l.t, row, row, l.bias)
+		}
+		if l.sum != nil {
+			copy(l.sum[i*h:], row)
+		}
+		m, s := rowNormRow(l.r, row, row, l.gamma, l.beta)
+		if l.mean != nil {
+			l.mean[i] = T(m)
+		}
+		if l.inv != nil {
+			l.inv[i] = T(s)
+		}
 	}
 }

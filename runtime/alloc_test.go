@@ -114,3 +114,60 @@ func TestSearchesDoNotAllocate(t *testing.T) {
 		require.Zero(t, testing.AllocsPerRun(100, func() { _ = s.RunInto(bg, in, out) }), level)
 	}
 }
+
+// TestMicrosoftNodesDoNotAllocate is TestNodesDoNotAllocate for operators of com.microsoft, of which
+// the standard suite has no cases.
+func TestMicrosoftNodesDoNotAllocate(t *testing.T) {
+	real := func(shape ...int) tensor.Value { return tensor.New(tensor.Float32, shape...) }
+	ints := func(v ...int32) tensor.Value { return tensor.Of(v) }
+	heads := onnx.NewAttrs("num_heads", 4, "kv_num_heads", 2)
+	turned := heads.Set("do_rotary", 1)
+	one := tensor.Of([]float32{1})
+	for _, c := range []struct {
+		name, op string
+		attrs    onnx.Attrs
+		outs     int
+		in       []tensor.Value
+	}{
+		{"packed with a cache", "GroupQueryAttention", turned, 3, []tensor.Value{real(2, 1, 64), nil, nil, real(2, 2, 5, 8), real(2, 2, 5, 8), ints(3, 5), ints(6), real(9, 4), real(9, 4)}},
+		{"prompt with a bias", "GroupQueryAttention", heads.Set("smooth_softmax", 1), 3, []tensor.Value{real(1, 6, 32), real(1, 6, 16), real(1, 6, 16), nil, nil, ints(5), ints(6), nil, nil, nil, real(1, 4, 6, 6)}},
+		{"scores", "GroupQueryAttention", heads.Set("qk_output", 1), 4, []tensor.Value{real(1, 6, 64), nil, nil, nil, nil, ints(5), ints(6)}},
+		{"sliding cache", "GroupQueryAttention", heads.Set("local_window_size", 4).Set("sliding_window_cache", 1), 3, []tensor.Value{real(1, 1, 64), nil, nil, real(1, 2, 5, 8), real(1, 2, 5, 8), ints(7), ints(8)}},
+		{"quantized cache", "GroupQueryAttention", heads.Set("kv_cache_bit_width", 8).Set("k_quant_type", "PER_TENSOR").Set("v_quant_type", "PER_TENSOR"), 3, []tensor.Value{
+			real(1, 1, 64), nil, nil, tensor.New(tensor.Int8, 1, 2, 5, 8), tensor.New(tensor.Int8, 1, 2, 5, 8), ints(5), ints(6), nil, nil, nil, nil, nil, one, one,
+		}},
+		{"all outputs", "SkipLayerNormalization", onnx.Attrs{}, 4, []tensor.Value{real(2, 3, 8), real(2, 3, 8), real(8), real(8), real(8)}},
+		{"sum", "SkipSimplifiedLayerNormalization", onnx.Attrs{}, 4, []tensor.Value{real(2, 3, 8), real(3, 8), real(8)}},
+		{"one position", "RotaryEmbedding", onnx.Attrs{}, 1, []tensor.Value{real(1, 2, 3, 8), tensor.Of([]int64{4}), real(9, 4), real(9, 4)}},
+	} {
+		t.Run(c.op+"/"+c.name, func(t *testing.T) {
+			m, g, b := model()
+			m.Opsets["com.microsoft"] = 1
+			in := map[string]tensor.Value{}
+			values := make([]*onnx.Value, len(c.in))
+			for i, v := range c.in {
+				if v != nil {
+					name := string(rune('a' + i))
+					in[name], values[i] = v, g.AddInput(name, onnx.TypeOf(v))
+				}
+			}
+			outs := b.Ops("com.microsoft", c.op, c.attrs, c.outs, values...)
+			require.NoError(t, b.Err())
+			b.Insert(nil)
+			for i, o := range outs {
+				if o != nil {
+					o.Name = "out" + string(rune('0'+i))
+					g.Outputs = append(g.Outputs, o)
+				}
+			}
+			s := open(t, m, runtime.Options{Threads: 1, Level: optimize.None})
+			out, err := s.Run(bg, in)
+			require.NoError(t, err)
+			run := func() { require.NoError(t, s.RunInto(bg, in, out)) }
+			for range 4 {
+				run()
+			}
+			require.Zero(t, testing.AllocsPerRun(50, func() { _ = s.RunInto(bg, in, out) }))
+		})
+	}
+}
