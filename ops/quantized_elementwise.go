@@ -77,7 +77,7 @@ func buildQuantizedBinary(product bool) Kernel {
 		k := quant.Binary{Product: product, Signed: d == tensor.Int8, ZA: q[0].zero, ZB: q[1].zero, Zero: q[2].zero,
 			FA: q[0].scale / q[2].scale, FB: q[1].scale / q[2].scale}
 		if product {
-			k.FA *= q[1].scale
+			k.FA = q[0].scale * q[1].scale / q[2].scale
 		}
 		k.Lo, k.Hi = byteRange(d)
 		y, da, db := c.Output(0, d, shape...).Bytes(), a.Bytes(), b.Bytes()

@@ -10,10 +10,10 @@ import (
 // Binary adds or multiplies bytes:
 //
 //	sum:     round((a - ZA)·FA + (b - ZB)·FB + Zero)
-//	product: round((a - ZA)·(b - ZB)·FA) + Zero
+//	product: round((a - ZA)·(b - ZB)·FA + Zero)
 //
-// halves to even, within [Lo, Hi], which the type of the bytes holds. The zero point of a
-// sum is in what is rounded, a·FA + (b·FB + C), and products are added unrounded, as ONNX Runtime does it on
+// halves to even, within [Lo, Hi], which the type of the bytes holds. The zero point is in what is
+// rounded, and of a sum, a·FA + (b·FB + C), products are added unrounded, as ONNX Runtime does it on
 // AVX2: a half that is rounded otherwise grows in the layers that follow.
 type Binary struct {
 	Product, Signed bool
@@ -25,11 +25,13 @@ type Binary struct {
 // Run sets dst[i] from a[i] and b[i]. dst may be a or b.
 func (p *Binary) Run(dst, a, b []byte) {
 	a, b = a[:len(dst)], b[:len(dst)]
-	c := float32(p.Zero) - (float32(float32(p.ZA)*p.FA) + float32(float32(p.ZB)*p.FB))
+	// Products of a byte are exact in float64, so sums are as good as fused.
+	fused := func(x int32, f, plus float32) float32 { return float32(float64(x)*float64(f) + float64(plus)) }
+	c := float32(p.Zero) - fused(p.ZA, p.FA, float32(p.ZB)*p.FB)
 	size := func(x float32) float32 { return max(x, -x) }
 	largest := (size(p.FA) + size(p.FB)) * 512
 	if p.Product {
-		largest = size(p.FA) * (1 << 18)
+		c, largest = float32(p.Zero), size(p.FA)*(1<<18)
 	}
 	// Else zero points must go first, lest digits are lost, and what is rounded
 	// may not fit 32 bits.
@@ -37,10 +39,7 @@ func (p *Binary) Run(dst, a, b []byte) {
 		p.wide(dst, a, b)
 		return
 	}
-	zero, done := p.Zero, 0
-	if !p.Product {
-		zero = 0 // c has it
-	}
+	done := 0
 	if t := best(); t.step > 0 {
 		f := t.binary[0][0]
 		switch {
@@ -53,22 +52,21 @@ func (p *Binary) Run(dst, a, b []byte) {
 		}
 		done = len(dst) / t.step * t.step
 		for at := 0; at < done; at += 1 << 15 {
-			f(unsafe.Pointer(&dst[at]), unsafe.Pointer(&a[at]), unsafe.Pointer(&b[at]), min(1<<15, done-at), p.FA, p.FB, c, p.ZA, p.ZB, zero, p.Lo, p.Hi)
+			f(unsafe.Pointer(&dst[at]), unsafe.Pointer(&a[at]), unsafe.Pointer(&b[at]), min(1<<15, done-at), p.FA, p.FB, c, p.ZA, p.ZB, p.Lo, p.Hi)
 		}
 	}
 	value := func(v byte) int32 { return int32(v) }
 	if p.Signed {
 		value = func(v byte) int32 { return int32(int8(v)) }
 	}
-	lo, hi := float32(p.Lo-zero), float32(p.Hi-zero)
+	lo, hi := float32(p.Lo), float32(p.Hi)
 	for i := done; i < len(dst); i++ {
 		x, y := value(a[i]), value(b[i])
-		// Products of a byte are exact in float64, so this is as good as fused.
-		v := float32(float64(x)*float64(p.FA) + float64(float32(float64(y)*float64(p.FB)+float64(c))))
+		v := fused(x, p.FA, fused(y, p.FB, c))
 		if p.Product {
-			v = float32(float32(x-p.ZA)*float32(y-p.ZB)) * p.FA
+			v = float32(float32(float32(x-p.ZA)*float32(y-p.ZB))*p.FA) + c
 		}
-		dst[i] = byte(round(v, lo, hi) + zero)
+		dst[i] = byte(round(v, lo, hi))
 	}
 }
 

@@ -42,8 +42,9 @@ func TestBinary(t *testing.T) {
 					if p.Product {
 						v = x * z * float64(p.FA)
 					}
-					low := min(max(math.RoundToEven(v-1e-4-1e-6*math.Abs(v))+float64(p.Zero), float64(p.Lo)), float64(p.Hi))
-					high := min(max(math.RoundToEven(v+1e-4+1e-6*math.Abs(v))+float64(p.Zero), float64(p.Lo)), float64(p.Hi))
+					v += float64(p.Zero)
+					low := min(max(math.RoundToEven(v-1e-4-1e-6*math.Abs(v)), float64(p.Lo)), float64(p.Hi))
+					high := min(max(math.RoundToEven(v+1e-4+1e-6*math.Abs(v)), float64(p.Lo)), float64(p.Hi))
 					if got := float64(value(y[i])); got < low || got > high {
 						t.Fatalf("%+v: %d and %d give %v, want %v", p, a[i], b[i], got, low)
 					}
@@ -84,7 +85,7 @@ func TestBinary(t *testing.T) {
 	})
 }
 
-// The halves are those of sums with their zero point, as in ONNX Runtime.
+// The halves are those of sums and products with their zero point, as in ONNX Runtime.
 func TestBinaryHalves(t *testing.T) {
 	eachTable(t, func(t *testing.T) {
 		p := &Binary{FA: 0.5, FB: 0.5, ZA: 1, Zero: 4, Hi: 255}
@@ -103,6 +104,40 @@ func TestBinaryHalves(t *testing.T) {
 		for i, v := range y {
 			if want := byte(math.RoundToEven(float64(i+8) / 2)); v != want {
 				t.Fatalf("%d gives %d, want %d", i, v, want)
+			}
+		}
+		p.Product, p.FA, p.ZB = true, 0.5, 1
+		p.Run(y, a, b)
+		for i, v := range y {
+			if want := byte(math.RoundToEven(float64(i+6) / 2)); v != want {
+				t.Fatalf("product %d gives %d, want %d", i, v, want)
+			}
+		}
+	})
+}
+
+// Every pair of bytes gives the same in a routine's blocks and in what they leave.
+func TestBinaryEveryPair(t *testing.T) {
+	eachTable(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(9, 10))
+		a, b, y := make([]byte, 1<<16), make([]byte, 1<<16), make([]byte, 1<<16)
+		for i := range a {
+			a[i], b[i] = byte(i), byte(i>>8)
+		}
+		for kind := range 16 {
+			p := &Binary{Product: kind&1 != 0, Signed: kind&2 != 0, FA: rng.Float32(), FB: rng.Float32(), ZA: rng.Int32N(100), ZB: rng.Int32N(100), Zero: rng.Int32N(50), Hi: 255}
+			if p.Signed {
+				p.Lo, p.Hi = -128, 127
+			}
+			if p.Product {
+				p.FA /= 100
+			}
+			p.Run(y, a, b)
+			var one [1]byte
+			for i := range y {
+				if p.Run(one[:], a[i:i+1], b[i:i+1]); one[0] != y[i] {
+					t.Fatalf("%+v: %d and %d give %d alone and %d among others", p, a[i], b[i], one[0], y[i])
+				}
 			}
 		}
 	})

@@ -27,7 +27,7 @@ type table struct {
 	step                 int              // of what binary takes multiples
 }
 
-type binaryFunc = func(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+type binaryFunc = func(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)
 
 var tables = append([]*table{{name: cpu.Generic}}, archTables()...)
 

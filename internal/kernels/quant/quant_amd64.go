@@ -44,28 +44,28 @@ func avx2integers(dst, x unsafe.Pointer, n int)
 func avx2sum(dst, x unsafe.Pointer, n int)
 
 //go:noescape
-func avx2sumU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+func avx2sumU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)
 
 //go:noescape
-func avx2sumS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+func avx2sumS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)
 
 //go:noescape
-func avx2productU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+func avx2productU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)
 
 //go:noescape
-func avx2productS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+func avx2productS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)
 
 //go:noescape
-func avx512sumU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+func avx512sumU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)
 
 //go:noescape
-func avx512sumS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+func avx512sumS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)
 
 //go:noescape
-func avx512productU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+func avx512productU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)
 
 //go:noescape
-func avx512productS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+func avx512productS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)
 
 //go:noescape
 func avx2lookup(dst, x unsafe.Pointer, n int, table unsafe.Pointer)

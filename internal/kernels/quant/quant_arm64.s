@@ -370,7 +370,7 @@ loop:
 end:
 	RET
 
-TEXT ·neonsumU8(SB), NOSPLIT, $0-64
+TEXT ·neonsumU8(SB), NOSPLIT, $0-60
 	MOVD dst+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R3
@@ -385,15 +385,12 @@ TEXT ·neonsumU8(SB), NOSPLIT, $0-64
 	WORD $0x4e040d5b // dup v27.4s, w10
 	MOVWU zb+48(FP), R10
 	WORD $0x4e040d5c // dup v28.4s, w10
-	MOVWU lo+56(FP), R10
+	MOVWU lo+52(FP), R10
 	WORD $0x4e040d5d // dup v29.4s, w10
-	MOVWU hi+60(FP), R10
+	MOVWU hi+56(FP), R10
 	WORD $0x4e040d5e // dup v30.4s, w10
-	MOVWU zero+52(FP), R10
-	WORD $0x4e040d5f // dup v31.4s, w10
-	WORD $0x6ebf87bd // sub v29.4s, v29.4s, v31.4s
+	WORD $0x4f00041f // movi v31.4s, #0
 	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	WORD $0x6ebf87de // sub v30.4s, v30.4s, v31.4s
 	WORD $0x4e21dbde // scvtf v30.4s, v30.4s
 	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
@@ -420,22 +417,22 @@ loop:
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
-	WORD $0x6e39dc84 // fmul v4.4s, v4.4s, v25.4s
-	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
-	WORD $0x6e39dcc6 // fmul v6.4s, v6.4s, v25.4s
-	WORD $0x6e39dce7 // fmul v7.4s, v7.4s, v25.4s
-	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
-	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
-	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
-	WORD $0x4e3ad4e7 // fadd v7.4s, v7.4s, v26.4s
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
-	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4eba1f50 // mov v16.16b, v26.16b
+	WORD $0x4eba1f51 // mov v17.16b, v26.16b
+	WORD $0x4eba1f52 // mov v18.16b, v26.16b
+	WORD $0x4eba1f53 // mov v19.16b, v26.16b
+	WORD $0x4e39cc90 // fmla v16.4s, v4.4s, v25.4s
+	WORD $0x4e39ccb1 // fmla v17.4s, v5.4s, v25.4s
+	WORD $0x4e39ccd2 // fmla v18.4s, v6.4s, v25.4s
+	WORD $0x4e39ccf3 // fmla v19.4s, v7.4s, v25.4s
+	WORD $0x4e38cc10 // fmla v16.4s, v0.4s, v24.4s
+	WORD $0x4e38cc31 // fmla v17.4s, v1.4s, v24.4s
+	WORD $0x4e38cc52 // fmla v18.4s, v2.4s, v24.4s
+	WORD $0x4e38cc73 // fmla v19.4s, v3.4s, v24.4s
+	WORD $0x4eb01e00 // mov v0.16b, v16.16b
+	WORD $0x4eb11e21 // mov v1.16b, v17.16b
+	WORD $0x4eb21e42 // mov v2.16b, v18.16b
+	WORD $0x4eb31e63 // mov v3.16b, v19.16b
 	WORD $0x4e3dc400 // fmaxnm v0.4s, v0.4s, v29.4s
 	WORD $0x4e3dc421 // fmaxnm v1.4s, v1.4s, v29.4s
 	WORD $0x4e3dc442 // fmaxnm v2.4s, v2.4s, v29.4s
@@ -460,7 +457,7 @@ loop:
 end:
 	RET
 
-TEXT ·neonsumS8(SB), NOSPLIT, $0-64
+TEXT ·neonsumS8(SB), NOSPLIT, $0-60
 	MOVD dst+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R3
@@ -475,15 +472,12 @@ TEXT ·neonsumS8(SB), NOSPLIT, $0-64
 	WORD $0x4e040d5b // dup v27.4s, w10
 	MOVWU zb+48(FP), R10
 	WORD $0x4e040d5c // dup v28.4s, w10
-	MOVWU lo+56(FP), R10
+	MOVWU lo+52(FP), R10
 	WORD $0x4e040d5d // dup v29.4s, w10
-	MOVWU hi+60(FP), R10
+	MOVWU hi+56(FP), R10
 	WORD $0x4e040d5e // dup v30.4s, w10
-	MOVWU zero+52(FP), R10
-	WORD $0x4e040d5f // dup v31.4s, w10
-	WORD $0x6ebf87bd // sub v29.4s, v29.4s, v31.4s
+	WORD $0x4f00041f // movi v31.4s, #0
 	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	WORD $0x6ebf87de // sub v30.4s, v30.4s, v31.4s
 	WORD $0x4e21dbde // scvtf v30.4s, v30.4s
 	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
@@ -510,22 +504,22 @@ loop:
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
-	WORD $0x6e39dc84 // fmul v4.4s, v4.4s, v25.4s
-	WORD $0x6e39dca5 // fmul v5.4s, v5.4s, v25.4s
-	WORD $0x6e39dcc6 // fmul v6.4s, v6.4s, v25.4s
-	WORD $0x6e39dce7 // fmul v7.4s, v7.4s, v25.4s
-	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
-	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
-	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
-	WORD $0x4e3ad4e7 // fadd v7.4s, v7.4s, v26.4s
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
-	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4eba1f50 // mov v16.16b, v26.16b
+	WORD $0x4eba1f51 // mov v17.16b, v26.16b
+	WORD $0x4eba1f52 // mov v18.16b, v26.16b
+	WORD $0x4eba1f53 // mov v19.16b, v26.16b
+	WORD $0x4e39cc90 // fmla v16.4s, v4.4s, v25.4s
+	WORD $0x4e39ccb1 // fmla v17.4s, v5.4s, v25.4s
+	WORD $0x4e39ccd2 // fmla v18.4s, v6.4s, v25.4s
+	WORD $0x4e39ccf3 // fmla v19.4s, v7.4s, v25.4s
+	WORD $0x4e38cc10 // fmla v16.4s, v0.4s, v24.4s
+	WORD $0x4e38cc31 // fmla v17.4s, v1.4s, v24.4s
+	WORD $0x4e38cc52 // fmla v18.4s, v2.4s, v24.4s
+	WORD $0x4e38cc73 // fmla v19.4s, v3.4s, v24.4s
+	WORD $0x4eb01e00 // mov v0.16b, v16.16b
+	WORD $0x4eb11e21 // mov v1.16b, v17.16b
+	WORD $0x4eb21e42 // mov v2.16b, v18.16b
+	WORD $0x4eb31e63 // mov v3.16b, v19.16b
 	WORD $0x4e3dc400 // fmaxnm v0.4s, v0.4s, v29.4s
 	WORD $0x4e3dc421 // fmaxnm v1.4s, v1.4s, v29.4s
 	WORD $0x4e3dc442 // fmaxnm v2.4s, v2.4s, v29.4s
@@ -550,7 +544,7 @@ loop:
 end:
 	RET
 
-TEXT ·neonproductU8(SB), NOSPLIT, $0-64
+TEXT ·neonproductU8(SB), NOSPLIT, $0-60
 	MOVD dst+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R3
@@ -565,15 +559,12 @@ TEXT ·neonproductU8(SB), NOSPLIT, $0-64
 	WORD $0x4e040d5b // dup v27.4s, w10
 	MOVWU zb+48(FP), R10
 	WORD $0x4e040d5c // dup v28.4s, w10
-	MOVWU lo+56(FP), R10
+	MOVWU lo+52(FP), R10
 	WORD $0x4e040d5d // dup v29.4s, w10
-	MOVWU hi+60(FP), R10
+	MOVWU hi+56(FP), R10
 	WORD $0x4e040d5e // dup v30.4s, w10
-	MOVWU zero+52(FP), R10
-	WORD $0x4e040d5f // dup v31.4s, w10
-	WORD $0x6ebf87bd // sub v29.4s, v29.4s, v31.4s
+	WORD $0x4f00041f // movi v31.4s, #0
 	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	WORD $0x6ebf87de // sub v30.4s, v30.4s, v31.4s
 	WORD $0x4e21dbde // scvtf v30.4s, v30.4s
 	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
@@ -616,6 +607,10 @@ loop:
 	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
 	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
 	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
+	WORD $0x4e3ad400 // fadd v0.4s, v0.4s, v26.4s
+	WORD $0x4e3ad421 // fadd v1.4s, v1.4s, v26.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3ad463 // fadd v3.4s, v3.4s, v26.4s
 	WORD $0x4e3dc400 // fmaxnm v0.4s, v0.4s, v29.4s
 	WORD $0x4e3dc421 // fmaxnm v1.4s, v1.4s, v29.4s
 	WORD $0x4e3dc442 // fmaxnm v2.4s, v2.4s, v29.4s
@@ -640,7 +635,7 @@ loop:
 end:
 	RET
 
-TEXT ·neonproductS8(SB), NOSPLIT, $0-64
+TEXT ·neonproductS8(SB), NOSPLIT, $0-60
 	MOVD dst+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R3
@@ -655,15 +650,12 @@ TEXT ·neonproductS8(SB), NOSPLIT, $0-64
 	WORD $0x4e040d5b // dup v27.4s, w10
 	MOVWU zb+48(FP), R10
 	WORD $0x4e040d5c // dup v28.4s, w10
-	MOVWU lo+56(FP), R10
+	MOVWU lo+52(FP), R10
 	WORD $0x4e040d5d // dup v29.4s, w10
-	MOVWU hi+60(FP), R10
+	MOVWU hi+56(FP), R10
 	WORD $0x4e040d5e // dup v30.4s, w10
-	MOVWU zero+52(FP), R10
-	WORD $0x4e040d5f // dup v31.4s, w10
-	WORD $0x6ebf87bd // sub v29.4s, v29.4s, v31.4s
+	WORD $0x4f00041f // movi v31.4s, #0
 	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	WORD $0x6ebf87de // sub v30.4s, v30.4s, v31.4s
 	WORD $0x4e21dbde // scvtf v30.4s, v30.4s
 	LSR $4, R2; CBZ R2, end
 	PCALIGN $16
@@ -706,6 +698,10 @@ loop:
 	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
 	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
 	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
+	WORD $0x4e3ad400 // fadd v0.4s, v0.4s, v26.4s
+	WORD $0x4e3ad421 // fadd v1.4s, v1.4s, v26.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3ad463 // fadd v3.4s, v3.4s, v26.4s
 	WORD $0x4e3dc400 // fmaxnm v0.4s, v0.4s, v29.4s
 	WORD $0x4e3dc421 // fmaxnm v1.4s, v1.4s, v29.4s
 	WORD $0x4e3dc442 // fmaxnm v2.4s, v2.4s, v29.4s

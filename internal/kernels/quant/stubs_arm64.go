@@ -37,13 +37,13 @@ func neonsum(dst, x unsafe.Pointer, n int)
 func neonlookup(dst, x unsafe.Pointer, n int, table unsafe.Pointer)
 
 //go:noescape
-func neonsumU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+func neonsumU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)
 
 //go:noescape
-func neonsumS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+func neonsumS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)
 
 //go:noescape
-func neonproductU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+func neonproductU8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)
 
 //go:noescape
-func neonproductS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32)
+func neonproductS8(dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32)

@@ -265,7 +265,7 @@ func sum(a *asm.File) {
 }
 
 // binary computes bytes of two operands, 4 vectors at a time: for sums
-// a·fa + (b·fb + c), for products (a - za)·(b - zb)·fa, rounded. Arguments for
+// a·fa + (b·fb + c), for products (a - za)·(b - zb)·fa + c, rounded. Arguments for
 // what is not used are ignored.
 func binary(a *asm.File, level string, signed, product bool) {
 	r, size, step := "Y", 8, "$5"
@@ -279,7 +279,7 @@ func binary(a *asm.File, level string, signed, product bool) {
 	if signed {
 		widen, pack, name = "VPMOVSXBD", "VPACKSSWB", name[:len(name)-2]+"S8"
 	}
-	a.Func(name, 64)
+	a.Func(name, 60)
 	a.P("MOVQ dst+0(FP), DI")
 	a.P("MOVQ a+8(FP), SI")
 	a.P("MOVQ b+16(FP), DX")
@@ -288,10 +288,10 @@ func binary(a *asm.File, level string, signed, product bool) {
 	a.P("VBROADCASTSS fb+36(FP), %s9", r)
 	a.P("VBROADCASTSS c+40(FP), %s10", r)
 	// Double words of za and zb, words of the others.
-	for i, v := range []string{"zero+52", "lo+56", "hi+60", "za+44", "zb+48"} {
+	for i, v := range []string{"lo+52", "hi+56", "za+44", "zb+48"} {
 		a.P("MOVL %s(FP), AX", v)
-		a.P("VMOVQ AX, X%d", 11+i)
-		a.P("VPBROADCAST%s X%d, %s%d", []string{"W", "D"}[i/3], 11+i, r, 11+i)
+		a.P("VMOVQ AX, X%d", 12+i)
+		a.P("VPBROADCAST%s X%d, %s%d", []string{"W", "D"}[i/2], 12+i, r, 12+i)
 	}
 	if r == "Z" {
 		a.P("VMOVDQU32 ·order16<>(SB), Z7")
@@ -314,6 +314,7 @@ func binary(a *asm.File, level string, signed, product bool) {
 		if product {
 			a.P("VMULPS %s4, %s%d, %s%d", r, r, i, r, i)
 			a.P("VMULPS %s8, %s%d, %s%d", r, r, i, r, i)
+			a.P("VADDPS %s10, %s%d, %s%d", r, r, i, r, i)
 		} else {
 			a.P("VFMADD213PS %s10, %s9, %s4", r, r, r)
 			a.P("VFMADD213PS %s4, %s8, %s%d", r, r, r, i)
@@ -323,7 +324,6 @@ func binary(a *asm.File, level string, signed, product bool) {
 	a.P("VPACKSSDW %s1, %s0, %s0", r, r, r)
 	a.P("VPACKSSDW %s3, %s2, %s2", r, r, r)
 	for _, i := range []int{0, 2} {
-		a.P("VPADDSW %s11, %s%d, %s%d", r, r, i, r, i)
 		a.P("VPMAXSW %s12, %s%d, %s%d", r, r, i, r, i)
 		a.P("VPMINSW %s13, %s%d, %s%d", r, r, i, r, i)
 	}

@@ -192,19 +192,19 @@ func neonAll() {
 	f.Write()
 }
 
-// neonBinary writes the sum or the product of bytes; each operation is rounded.
+// neonBinary writes the sum of bytes, with fused operations, or their product.
 func neonBinary(f *neon.File, product bool, sign string, each func(string, ...int), words func(string, int, int), splat func(string, int), loop func(func()), bytes func()) {
 	name := "neonsum"
 	if product {
 		name = "neonproduct"
 	}
-	f.Func(name+strings.ToUpper(sign)+"8", "dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, zero, lo, hi int32", 64)
+	f.Func(name+strings.ToUpper(sign)+"8", "dst, a, b unsafe.Pointer, n int, fa, fb, c float32, za, zb, lo, hi int32", 60)
 	f.Args("R0", "dst+0", "R1", "a+8", "R3", "b+16", "R2", "n+24")
-	for i, s := range []string{"fa+32", "fb+36", "c+40", "za+44", "zb+48", "lo+56", "hi+60", "zero+52"} {
+	for i, s := range []string{"fa+32", "fb+36", "c+40", "za+44", "zb+48", "lo+52", "hi+56"} {
 		splat(s, 24+i)
 	}
-	for v := 29; v <= 30; v++ { // as floats, less zero
-		f.N("sub v%d.4s, v%d.4s, v31.4s", v, v)
+	f.N("movi v31.4s, #0") // c has the zero point
+	for v := 29; v <= 30; v++ {
 		f.N("scvtf v%d.4s, v%d.4s", v, v)
 	}
 	loop(func() {
@@ -221,11 +221,12 @@ func neonBinary(f *neon.File, product bool, sign string, each func(string, ...in
 		if product {
 			each("fmul v%d.4s, v%d.4s, v%d.4s", 0, 0, 4)
 			each("fmul v%d.4s, v%d.4s, v24.4s", 0, 0)
+			each("fadd v%d.4s, v%d.4s, v26.4s", 0, 0)
 		} else {
-			each("fmul v%d.4s, v%d.4s, v24.4s", 0, 0)
-			each("fmul v%d.4s, v%d.4s, v25.4s", 4, 4)
-			each("fadd v%d.4s, v%d.4s, v26.4s", 4, 4)
-			each("fadd v%d.4s, v%d.4s, v%d.4s", 0, 0, 4)
+			each("mov v%d.16b, v26.16b", 16)
+			each("fmla v%d.4s, v%d.4s, v25.4s", 16, 4)
+			each("fmla v%d.4s, v%d.4s, v24.4s", 16, 0)
+			each("mov v%d.16b, v%d.16b", 0, 16)
 		}
 		bytes()
 		f.N("str q0, [x0], #16")
