@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/gneiss-run/gneiss/internal/kernels/vec"
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -307,15 +308,23 @@ func scatterInto(c *Call, to []int64, n int, reduction string) error {
 		return unsupportedType(0, d)
 	}
 	y := c.Output(0, d, x.Shape()...)
-	m := moverOf(d)
-	m.blocks(c.P, y, nil, x, nil, moveGrain, x.Len()/moveGrain)
-	m.run(y, x.Len()/moveGrain*moveGrain, x, x.Len()/moveGrain*moveGrain, x.Len()%moveGrain)
+	copyWhole(c.P, y, x)
 	if reduction == "none" {
-		m.blocks(par.P{Ctx: c.P.Ctx}, y, to, u, nil, n, len(to)) // in order: the last of equal indices stays
+		moverOf(d).blocks(par.P{Ctx: c.P.Ctx}, y, to, u, nil, n, len(to)) // in order: the last of equal indices stays
 		return nil
 	}
 	combiner{y, u, to, n, reduction}.run(c.P)
 	return nil
+}
+
+// copyWhole copies x to y, which has its type and shape, unless they share storage.
+func copyWhole(p par.P, y, x *tensor.Tensor) {
+	if d := x.DType(); d != tensor.String && unsafe.SliceData(y.Bytes()) == unsafe.SliceData(x.Bytes()) {
+		return
+	}
+	m, whole := moverOf(x.DType()), x.Len()/moveGrain*moveGrain
+	m.blocks(p, y, nil, x, nil, moveGrain, x.Len()/moveGrain)
+	m.run(y, whole, x, whole, x.Len()-whole)
 }
 
 // combineBool combines truth values: add and max are or, mul and min are and.

@@ -64,6 +64,7 @@ func machine() []pass {
 		{name: "integer convolutions", doc: "rules that convolve quantized numbers to floats", rules: append(floatConvs, floatConvEnds...)},
 		{name: "dynamic integers", doc: "rules that join integer products with the scales of dynamic quantization", rules: dynamicProducts},
 		{name: "scans", doc: "rules that compute at once what a Scan computes slice by slice", rules: scans},
+		{name: "scatters", doc: "rules that write to slices at once what a scatter writes index by index", rules: scatters},
 		{name: "functions", doc: "rules that find functions of single elements", rules: activationForms},
 		{name: "convolutions", doc: "rules that join convolutions with what surrounds them", rules: convolutions},
 		{name: "norms", doc: "rules that find normalizations", rules: append(channelNorms, norms...)},

@@ -53,6 +53,7 @@ var wideOps = func() map[string]wideKind {
 	add(computes, "com.microsoft",
 		"BiasGelu", "FastGelu", "FusedConv", "FusedMatMul", "Gelu", "MatMulNBits", "MultiHeadAttention", "QuickGelu", "RotaryEmbedding", "SkipLayerNormalization",
 		"SkipSimplifiedLayerNormalization")
+	add(moves16, ops.Private, "ScatterGrid")
 	add(computes, ops.Private, "GroupNormalization", "MatMul")
 	return m
 }()
