@@ -157,6 +157,10 @@ func concatTensors(c *Call, ts []*tensor.Tensor, axis int) error {
 			return nil
 		}
 	}
+	if len(ts) == 2 && row == 2 && ts[0].Len() == outer && ts[1].Len() == outer { // as torch.stack makes pairs
+		m.pairs(c.P, y, ts[0], ts[1])
+		return nil
+	}
 	for _, t := range ts {
 		n := sizeOf(t.Shape()[a:])
 		m.copy(c.P, y, t, strided{shape: c.list(outer, n), ds: c.list(row, 1), ss: c.list(n, 1), do: at})

@@ -20,6 +20,8 @@ func TestConcat(t *testing.T) {
 		return v
 	}
 	Run(t, []Case{
+		{Op: "Concat", Attrs: onnx.NewAttrs("axis", -1), In: Vals(I32([]int{3, 1}, 1, 2, 3), I32([]int{3, 1}, 4, 5, 6)), Want: Vals(I32([]int{3, 2}, 1, 4, 2, 5, 3, 6))},
+		{Op: "Concat", Attrs: onnx.NewAttrs("axis", 1), In: Vals(Of([]int{2, 1}, "a", "b"), Of([]int{2, 1}, "c", "d")), Want: Vals(Of([]int{2, 2}, "a", "c", "b", "d"))},
 		{Op: "Concat", Attrs: a("axis", 1), In: Vals(x, y, x), Want: Vals(F32([]int{2, 5}, 1, 2, 5, 1, 2, 3, 4, 6, 3, 4))},
 		{Op: "Concat", Attrs: a("axis", -2), In: Vals(x, x), Want: Vals(F32([]int{4, 2}, 1, 2, 3, 4, 1, 2, 3, 4))},
 		{Op: "Concat", Opset: 1, In: Vals(x, y), Want: Vals(F32([]int{2, 3}, 1, 2, 5, 3, 4, 6))},

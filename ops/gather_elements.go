@@ -1,6 +1,10 @@
 package ops
 
 import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/gneiss-run/gneiss/internal/par"
 	"github.com/gneiss-run/gneiss/onnx"
 	"github.com/gneiss-run/gneiss/tensor"
 )
@@ -45,6 +49,18 @@ func buildGatherElements(b *BuildContext) (Kernel, error) {
 		if err != nil {
 			return err
 		}
+		if t := c.T(1); t.DType() == tensor.Int64 && t.Rank() == x.Rank() && t.Len() >= 4*t.Dim(-1) && t.Len() > 0 && !wholeRows(t, a) {
+			if err := checkElements(t.Shape(), x.Shape(), a); err != nil {
+				return err
+			}
+			l := elementLines{idx: tensor.Data[int64](t), shape: t.Shape()[:t.Rank()-1], walk: c.strides(x.Shape()), n: t.Dim(-1), size: x.Dim(a)}
+			l.stride, l.walk[a] = l.walk[a], 0
+			l.step, l.walk = l.walk[x.Rank()-1], l.walk[:x.Rank()-1]
+			if at := moverOf(x.DType()).elements(c.P, c.Output(0, x.DType(), t.Shape()...), x, l); at >= 0 {
+				return fmt.Errorf("index %d is not in [%d, %d]", l.idx[at], -l.size, l.size-1)
+			}
+			return nil
+		}
 		from, n, err := elementOffsets(c, a, x.Shape())
 		if err != nil {
 			return err
@@ -53,6 +69,53 @@ func buildGatherElements(b *BuildContext) (Kernel, error) {
 		moverOf(x.DType()).blocks(c.P, y, nil, x, from, n, len(from))
 		return nil
 	}, 0), nil
+}
+
+// elementLines describes rows of n indices, in a shape of rows: the element of row r at j is at
+// Σ r·walk + index·stride + j·step, the index from 0 to size or, below 0, counting from there.
+type elementLines struct {
+	idx                   []int64
+	shape, walk           []int
+	n, stride, step, size int
+}
+
+// elementMoves gathers elements one by one. It notes the place of an index that is out of range.
+type elementMoves[T cell] struct {
+	d, s []T
+	elementLines
+	bad *atomic.Int64
+}
+
+// Chunk gathers rows [lo, hi).
+func (m *elementMoves[T]) Chunk(lo, hi int) {
+	o := odometer{shape: m.shape, as: m.walk, bs: m.walk}
+	o.seek(lo)
+	n, stride, step, size := m.n, m.stride, m.step, m.size
+	for r := lo; r < hi; r++ {
+		idx, at := m.idx[r*n:][:n], o.a
+		d := m.d[r*n:][:len(idx)]
+		for j, v := range idx {
+			k := int(v)
+			if uint64(v) >= uint64(size) {
+				if v >= 0 || v < -int64(size) {
+					m.bad.Store(int64(r*n + j))
+					return
+				}
+				k += size
+			}
+			d[j] = m.s[at+k*stride]
+			at += step
+		}
+		o.next()
+	}
+}
+
+func (c cells[T]) elements(p par.P, dst, src *tensor.Tensor, l elementLines) int {
+	bad, pool := borrow[atomic.Int64]()
+	defer pool.Put(bad)
+	bad.Store(-1)
+	par.Run(p, len(l.idx)/l.n, max(1, moveGrain/4/l.n), par.With(elementMoves[T]{c.of(dst), c.of(src), l, bad}))
+	return int(bad.Load())
 }
 
 // scatteredAdd returns zeros of like's shape to which v is added at indices along

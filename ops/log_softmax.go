@@ -21,7 +21,7 @@ func init() {
 	register(&Op{Name: "LogSoftmax", Numerics: Rounding, Versions: softmaxVersions(logSoftmaxLines, logSoftmaxLines64, nil)})
 }
 
-// logSoftmaxLines is logSoftmaxRow for all lines, by vectors.
+// logSoftmaxLines computes all lines, by vectors.
 func logSoftmaxLines(t *vec.Table) lines {
 	row := func(dst, src []float32) {
 		m := t.Largest(src)
@@ -65,15 +65,15 @@ func logSum(t *vec.Table, x []float32, m float32) float32 {
 }
 
 // logSoftmaxRow computes one line; dst may be src.
-func logSoftmaxRow[T floating](dst, src []T) {
+func logSoftmaxRow(dst, src []float64) {
 	m := maxOf(src)
 	sum := 0.0
 	for _, v := range src {
-		sum += math.Exp(float64(v - m))
+		sum += math.Exp(v - m)
 	}
 	l := math.Log(sum)
 	for i, v := range src {
-		dst[i] = T(float64(v) - float64(m) - l)
+		dst[i] = v - m - l
 	}
 }
 

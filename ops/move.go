@@ -32,6 +32,11 @@ type mover interface {
 	blocks(p par.P, dst *tensor.Tensor, to []int64, src *tensor.Tensor, from []int64, n, count int)
 	// gather sets dst[o, j, i] = src[o, idx[j], i] for src of shape [outer, axis, inner].
 	gather(p par.P, dst, src *tensor.Tensor, idx []int64, outer, axis, inner int)
+	// elements sets each element of dst to that of src which l tells of. It returns the place of an
+	// index that is out of range, or -1.
+	elements(p par.P, dst, src *tensor.Tensor, l elementLines) int
+	// pairs sets dst to the elements of a and b by turns.
+	pairs(p par.P, dst, a, b *tensor.Tensor)
 	// fill sets dst[at : at+n] to src[so].
 	fill(p par.P, dst *tensor.Tensor, at, n int, src *tensor.Tensor, so int)
 	// mapped does rows [lo, hi) of the destination of l.
@@ -384,6 +389,19 @@ func (m *blockMoves[T]) Chunk(lo, hi int) {
 			b = int(from[i])
 		}
 		copy(d[a:a+n], s[b:b+n])
+	}
+}
+
+func (c cells[T]) pairs(p par.P, dst, a, b *tensor.Tensor) {
+	par.Run(p, a.Len(), moveGrain/4, par.With(pairMoves[T]{c.of(dst), c.of(a), c.of(b)}))
+}
+
+type pairMoves[T cell] struct{ d, a, b []T }
+
+func (m *pairMoves[T]) Chunk(lo, hi int) {
+	a, b, d := m.a[lo:hi], m.b[lo:hi], m.d[2*lo:2*hi]
+	for i := 0; i < len(a) && i < len(b) && 2*i+1 < len(d); i++ { // no bounds are left to check
+		d[2*i], d[2*i+1] = a[i], b[i]
 	}
 }
 

@@ -30,13 +30,8 @@ func inferFirst(c *InferContext) error {
 // of rows; n is the number of elements of each, else 1.
 func elementOffsets(c *Call, axis int, data []int) (out []int64, n int, err error) {
 	ishape := c.T(1).Shape()
-	if len(ishape) != len(data) {
-		return nil, 0, fmt.Errorf("indices has shape %v, want rank %d as data", ishape, len(data))
-	}
-	for i, d := range ishape {
-		if i != axis && d > data[i] {
-			return nil, 0, fmt.Errorf("indices has shape %v, data %v: dimension %d is larger", ishape, data, i)
-		}
+	if err := checkElements(ishape, data, axis); err != nil {
+		return nil, 0, err
 	}
 	idx, err := c.indices(1, data[axis])
 	if err != nil {
@@ -61,6 +56,24 @@ func elementOffsets(c *Call, axis int, data []int) (out []int64, n int, err erro
 		return out, n, nil
 	}
 	return out, 1, nil
+}
+
+// checkElements reports whether indices of the given shape name elements along axis of data.
+func checkElements(indices, data []int, axis int) error {
+	if len(indices) != len(data) {
+		return fmt.Errorf("indices has shape %v, want rank %d as data", indices, len(data))
+	}
+	for i, d := range indices {
+		if i != axis && d > data[i] {
+			return fmt.Errorf("indices has shape %v, data %v: dimension %d is larger", indices, data, i)
+		}
+	}
+	return nil
+}
+
+// wholeRows reports whether all elements of each row of t are the same, and the last dimension is not axis.
+func wholeRows(t *tensor.Tensor, axis int) bool {
+	return axis != t.Rank()-1 && sameInRows(tensor.Data[int64](t), t.Dim(-1))
 }
 
 // offsetRows is the work of elementOffsets, row by row.

@@ -1,6 +1,10 @@
 package ops
 
-import "github.com/gneiss-run/gneiss/onnx"
+import (
+	"github.com/gneiss-run/gneiss/internal/kernels/vec"
+	"github.com/gneiss-run/gneiss/internal/par"
+	"github.com/gneiss-run/gneiss/onnx"
+)
 
 // SoftmaxCrossEntropyLoss: with log_prob = log(softmax(scores)) over dimension 1,
 // output = -weights[labels]·log_prob[n, labels, ...].
@@ -21,11 +25,10 @@ func init() {
 
 func buildSoftmaxCrossEntropyLoss(b *BuildContext) (Kernel, error) {
 	l := readLoss(&b.attrs)
-	return b.realKernels(0, crossEntropyKernel[float32](l), crossEntropyKernel[float64](l))
+	return b.realKernels(0, crossEntropyKernel(l, logSoftmaxLines(vec.Best())), crossEntropyKernel(l, logSoftmaxLines64))
 }
 
-func crossEntropyKernel[T floating](l loss) Kernel {
-	row := logSoftmaxRow[T] // of a generic function it is allocated
+func crossEntropyKernel[T floating](l loss, logSoftmax func(p par.P, y, x []T, outer, n, inner int)) Kernel {
 	return func(c *Call) error {
 		xt := c.T(0)
 		x, classes, weight, err := lossInputs[T](c, l)
@@ -40,7 +43,7 @@ func crossEntropyKernel[T floating](l loss) Kernel {
 			logp = Scratch[T](c, len(x))
 		}
 		outer, n, inner := splitAxis(xt.Shape(), 1)
-		alongAxis(c.P, logp, x, outer, n, inner, row)
+		logSoftmax(c.P, logp, x, outer, n, inner)
 		pickLoss(c, l, logp, xt.Shape(), classes, weight, xt.DType())
 		done()
 		return nil

@@ -172,6 +172,6 @@ func softmaxLines64(p par.P, y, x []float64, outer, n, inner int) {
 // logSoftmaxLines64 is logSoftmaxLines for float64.
 func logSoftmaxLines64(p par.P, y, x []float64, outer, n, inner int) {
 	if !softmaxShort64(p, y, x, outer, n, inner, true) {
-		alongAxis(p, y, x, outer, n, inner, logSoftmaxRow[float64])
+		alongAxis(p, y, x, outer, n, inner, logSoftmaxRow)
 	}
 }

@@ -3,6 +3,7 @@ package runtime
 import (
 	goruntime "runtime"
 	"runtime/metrics"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,12 +95,21 @@ func (r *recycler) keep(n int64) bool {
 // an allocation of its own, which the heap puts on pages of its own.
 func newWhole(n int) *buffer {
 	if n >= minRecycled {
-		if b := (&buffer{data: make([]byte, n), rec: -1, whole: true}); b.aligned() {
+		if b := (&buffer{data: unset(n), rec: -1, whole: true}); b.aligned() {
 			huge.Advise(unsafe.Pointer(unsafe.SliceData(b.data)), n)
 			return b
 		}
 	}
 	return nil
+}
+
+// unset returns n bytes of the heap with any contents: zeroing them costs as much as writing a result, which
+// covers them anyway. The library offers such memory through strings.Builder alone.
+func unset(n int) []byte {
+	var b strings.Builder
+	b.Grow(n)
+	b.WriteByte(0) // the string of an empty Builder need not point to its memory
+	return unsafe.Slice(unsafe.StringData(b.String()), n)
 }
 
 // put takes back the memory of a result.

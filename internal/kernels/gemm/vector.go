@@ -24,7 +24,7 @@ func (g *Args[T]) vector(p par.P) bool {
 		return false
 	}
 	switch {
-	case g.BRS == 1 && g.BCS != 1 && (g.ACS == 1 || g.K == 1):
+	case g.BRS == 1 && (g.BCS != 1 || g.N == 1) && (g.ACS == 1 || g.K == 1):
 		g.dots(p)
 		return true
 	case g.M == 1 && g.BCS == 1 && g.ACS == 1 && g.Table.Axpy32 != nil && g.N >= Panel:
