@@ -44,11 +44,7 @@ func withLogSumExpLines[T float](r reducer[T, reduceLSE]) reducer[T, reduceLSE] 
 		if len(x) == 0 {
 			return a
 		}
-		most := x[0]
-		for _, v := range x[1:] {
-			most = max(most, v)
-		}
-		m := float64(most)
+		m := float64(maxOf(x))
 		if m-m != 0 {
 			return row(a, x)
 		}
@@ -61,9 +57,7 @@ func withLogSumExpLines[T float](r reducer[T, reduceLSE]) reducer[T, reduceLSE] 
 				e[i] = float64(v) - m
 			}
 			exp(e, e)
-			for _, v := range e {
-				s += v
-			}
+			s += sumOf(e)
 			x = x[len(e):]
 		}
 		return a.add(reduceLSE{m, s})
@@ -107,10 +101,7 @@ func withLogSumExpLines[T float](r reducer[T, reduceLSE]) reducer[T, reduceLSE] 
 			e := buf[:k*n]
 			for i := range k {
 				line := x[i*n : (i+1)*n]
-				m := line[0]
-				for _, v := range line[1:] {
-					m = max(m, v)
-				}
+				m := maxOf(line)
 				y[i] = m
 				if shift := float64(m); shift-shift == 0 {
 					for j, v := range line {
@@ -123,11 +114,7 @@ func withLogSumExpLines[T float](r reducer[T, reduceLSE]) reducer[T, reduceLSE] 
 				if m-m != 0 { // infinities and NaN are the result
 					continue
 				}
-				sum := 0.0
-				for _, v := range e[i*n : (i+1)*n] {
-					sum += v
-				}
-				y[i] = T(float64(m) + math.Log(sum))
+				y[i] = T(float64(m) + math.Log(sumOf(e[i*n:(i+1)*n])))
 			}
 			y, x = y[k:], x[k*n:]
 		}
