@@ -46,3 +46,11 @@ func TestLose(t *testing.T) {
 		t.Errorf("lost %s: %v, %v", found[top], Levels(), Lost())
 	}
 }
+
+func TestLastCache(t *testing.T) {
+	if n := LastCache(); n < 0 || n > 0 && n < 1<<17 || int64(n) > 1<<32 {
+		t.Errorf("%d bytes", n)
+	} else {
+		t.Logf("%d bytes", n)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/gneiss-run/gneiss/internal/cpu"
 	"github.com/gneiss-run/gneiss/internal/kernels/conv"
 	"github.com/gneiss-run/gneiss/internal/kernels/gemm"
 	"github.com/gneiss-run/gneiss/internal/par"
@@ -68,6 +69,7 @@ type dense[T Float] struct {
 	sum       bool // Z is Y
 	sparse    bool // most taps of most positions see padding
 	far       int  // far or 0
+	stream    int  // stream or 0
 	lim       [2]T // what the tiles limit sums to
 
 	pixels, segs, rows, width int       // of a block; width in panels
@@ -318,6 +320,10 @@ func (r *dense[T]) start(in, out [3]int) {
 	if n*r.size > 1<<22 {
 		r.far = far
 	}
+	r.stream = 0
+	if r.Table.Fence != nil && n*r.size > streamed() && r.size == 4 && r.mg%Panel == 0 && r.Act == nil && uintptr(unsafe.Pointer(&r.Y[0]))%64 == 0 {
+		r.stream = stream
+	}
 	r.lim = [2]T{r.Lo, r.Hi}
 	r.sum = n > 0 && r.Z != nil && &r.Z[0] == &r.Y[0]
 }
@@ -482,6 +488,8 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 		}
 		if !first || r.sum {
 			m0 |= addC
+		} else if last && r.stream != 0 {
+			m0 = m0&^far | stream
 		}
 		tile := func(i, j int) {
 			g, col := j/panels, j%panels*Panel
@@ -557,7 +565,14 @@ func (r *dense[T]) block(v *view, l *lists, q, n, segs, j0, j1 int) {
 	if r.Act != nil {
 		r.act(outs, j0, j1)
 	}
+	if r.stream != 0 {
+		r.Table.Fence()
+	}
 }
+
+// streamed is the size above which results are written past the caches, in bytes: the next
+// operator would find little of them there, and to make room for them takes as long as to write them.
+var streamed = sync.OnceValue(func() int { return max(16<<20, cpu.LastCache()/2) })
 
 // tileRows returns how many rows a tile takes of n: fewer where most of them fall
 // into the same places of the first-level cache, which has 8 or 12 ways of 64 lines.

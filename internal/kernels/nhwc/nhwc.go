@@ -26,11 +26,12 @@ const Panel = 32
 
 // The parts of a tile's mode.
 const (
-	addC  = 1 << iota // the sums begin with what C holds
-	addZ              // Z is added
-	clamp             // the result is limited
-	_                 // avx2Masked
-	far               // C is so large that its lines are not in a near cache
+	addC   = 1 << iota // the sums begin with what C holds
+	addZ               // Z is added
+	clamp              // the result is limited
+	_                  // avx2Masked
+	far                // C is so large that its lines are not in a near cache
+	stream             // C is written past the caches, where the table has a Fence; then w is Panel and C a multiple of 64 bytes
 )
 
 // Tile computes rows pixels of up to Panel channels:
@@ -51,7 +52,8 @@ type Table struct {
 	Name           string // "generic" or the level of package cpu
 	MR32, MR64     int
 	Tile32, Tile64 Tile
-	Ahead          int // calls of Tile32 whose next fetches as much as one reads of weights; 0: it fetches nothing
+	Fence          func() // comes before others read what was written past the caches; nil: mode stream says nothing
+	Ahead          int    // calls of Tile32 whose next fetches as much as one reads of weights; 0: it fetches nothing
 	// Lanes are the numbers of channels that routines for depthwise convolutions
 	// do at a time, largest first. Row32 returns the one for rows of k taps,
 	// stride s and p positions, nil if there is none; Taps32 that for any kernel.

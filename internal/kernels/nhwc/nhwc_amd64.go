@@ -21,13 +21,13 @@ const avx2Masked = 8
 func archTables() []*Table {
 	var l []*Table
 	if cpu.Found.AVX2 {
-		l = append(l, &Table{Name: cpu.AVX2, MR32: 6, Tile32: tile2, Ahead: 4,
+		l = append(l, &Table{Name: cpu.AVX2, MR32: 6, Tile32: tile2, Ahead: 4, Fence: fence,
 			Lanes: []int{8}, Row32: row2, Taps32: func(int) Taps { return avx2taps },
 			Max32: avx2max, MaxInt8: avx2maxSB, MaxUint8: avx2maxUB, Mean32: avx2mean,
 			WinIn: avx2winIn, WinOut: avx2winOut, WinWeights: avx2winWeights, Bytes: 32})
 	}
 	if cpu.Found.AVX2 && cpu.Found.AVX512 {
-		l = append(l, &Table{Name: cpu.AVX512, MR32: 12, Tile32: tile512,
+		l = append(l, &Table{Name: cpu.AVX512, MR32: 12, Tile32: tile512, Fence: fence,
 			Lanes: []int{16, 8}, Row32: row512, Taps32: taps512,
 			Max32: avx512max, MaxInt8: avx512maxSB, MaxUint8: avx512maxUB, Mean32: avx512mean,
 			WinIn: avx512winIn, WinOut: avx512winOut, WinWeights: avx512winWeights, Bytes: 64})

@@ -737,3 +737,6 @@ func avx2winOut(c int, m unsafe.Pointer, mStep int, out, z, bias, lim, tmp, cons
 
 //go:noescape
 func avx2winWeights(src, dst unsafe.Pointer, step int, tmp, consts unsafe.Pointer)
+
+//go:noescape
+func fence()

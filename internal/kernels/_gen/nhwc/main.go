@@ -42,6 +42,10 @@ func main() {
 		pools(a, v)
 		winograd(a, v)
 	}
+	stub("fence", "")
+	a.Func("fence", 0)
+	a.P("SFENCE")
+	a.P("RET")
 	neonAll()
 	a.Write("nhwc_amd64.s")
 	if err := os.WriteFile("stubs_amd64.go", []byte(stubs.String()), 0o644); err != nil {

@@ -22,6 +22,9 @@ func (v isa) sets(mr int) int {
 	return n
 }
 
+// stream is the bit of a tile's mode that has C written past the caches.
+const stream = 32
+
 // tile writes a tile of mr rows and nv vectors, of which the last is half a
 // vector if half is set. A pair is two tiles side by side, without a mask.
 func tile(a *asm.File, v isa, name string, mr, nv int, half, pair bool) {
@@ -235,6 +238,18 @@ func tile(a *asm.File, v isa, name string, mr, nv int, half, pair bool) {
 			}
 		}
 		a.L("no4" + suffix)
+		whole := pair || wide && nv == 2 && !half
+		if whole {
+			a.P("TESTQ $%d, AX", stream)
+			a.P("JZ cached")
+			rows("c+48", func(i int) {
+				for x := range nv {
+					a.P("VMOVNTPS %s, %s", acc(0, i, x), at(x))
+				}
+			})
+			a.P("JMP stored")
+			a.L("cached")
+		}
 		rows("c+48", func(i int) {
 			for x := range nv {
 				switch {
@@ -247,6 +262,9 @@ func tile(a *asm.File, v isa, name string, mr, nv int, half, pair bool) {
 				}
 			}
 		})
+		if whole {
+			a.L("stored")
+		}
 		if pair {
 			a.P("SUBQ $1, left-32(SP)")
 			a.P("JLT done")
