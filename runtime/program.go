@@ -114,7 +114,7 @@ func (p *program) number() {
 
 // takes reports whether dimension of size n may have a symbolic size that is
 // another number elsewhere. What the branch that is taken does not read gets a
-// placeholder: decoders that exporters merge are given a past without elements, or
+// stand-in: decoders that exporters merge are given a past without elements, or
 // with one, while nothing is cached.
 func (p *port) takes(n int) bool { return p.spare && n < 2 }
 

@@ -320,7 +320,6 @@ func (r *dense[T]) start(in, out [3]int) {
 	if n*r.size > 1<<22 {
 		r.far = far
 	}
-	r.stream = 0
 	if r.Table.Fence != nil && n*r.size > streamed() && r.size == 4 && r.mg%Panel == 0 && r.Act == nil && uintptr(unsafe.Pointer(&r.Y[0]))%64 == 0 {
 		r.stream = stream
 	}

@@ -6,18 +6,24 @@ import (
 	"testing"
 )
 
+// randomBinary returns one of four kinds.
+func randomBinary(rng *rand.Rand, kind int) *Binary {
+	p := &Binary{Product: kind&1 != 0, Signed: kind&2 != 0, FA: rng.Float32(), FB: rng.Float32(), ZA: rng.Int32N(100), ZB: rng.Int32N(100), Zero: rng.Int32N(50), Hi: 255}
+	if p.Signed {
+		p.Lo, p.Hi = -128, 127
+	}
+	if p.Product {
+		p.FA /= 100
+	}
+	return p
+}
+
 func TestBinary(t *testing.T) {
 	eachTable(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(5, 6))
 		for _, n := range sizes[:len(sizes)-1] {
 			for kind := range 16 {
-				p := &Binary{Product: kind&1 != 0, Signed: kind&2 != 0, FA: rng.Float32(), FB: rng.Float32(), ZA: rng.Int32N(100), ZB: rng.Int32N(100), Zero: rng.Int32N(50), Hi: 255}
-				if p.Signed {
-					p.Lo, p.Hi = -128, 127
-				}
-				if p.Product {
-					p.FA /= 100
-				}
+				p := randomBinary(rng, kind)
 				if kind&4 != 0 {
 					p.Lo, p.Hi = p.Zero, p.Hi-20
 				}
@@ -125,13 +131,7 @@ func TestBinaryEveryPair(t *testing.T) {
 			a[i], b[i] = byte(i), byte(i>>8)
 		}
 		for kind := range 16 {
-			p := &Binary{Product: kind&1 != 0, Signed: kind&2 != 0, FA: rng.Float32(), FB: rng.Float32(), ZA: rng.Int32N(100), ZB: rng.Int32N(100), Zero: rng.Int32N(50), Hi: 255}
-			if p.Signed {
-				p.Lo, p.Hi = -128, 127
-			}
-			if p.Product {
-				p.FA /= 100
-			}
+			p := randomBinary(rng, kind)
 			p.Run(y, a, b)
 			var one [1]byte
 			for i := range y {
